@@ -1,0 +1,149 @@
+/* contract.h: the treaty between the manager and a worker process.
+ *
+ * It says which descriptors and which environment variable a worker inherits, how the scoreboard is
+ * laid out and what the states mean. The library owns it and the manager includes it, never the
+ * reverse. It holds no code. Both sides compare OT_TREATY_VERSION before they believe anything
+ * else; on a mismatch the worker runs as one without the library.
+ *
+ * The scoreboard is one memfd per pool: a board (written by the manager alone) and, from
+ * board.slots_offset on, board.slot_count slots of board.slot_stride bytes each. A worker maps the
+ * whole read-only and its own slot writable, then closes both descriptors before application code
+ * runs. What a worker writes is untrusted input to the manager: clamp, never follow.
+ */
+#ifndef OT_CONTRACT_H
+#define OT_CONTRACT_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* Raise this with every change of layout, numbering or meaning below. */
+#define OT_TREATY_VERSION 1u
+
+/* Set by the manager as decimal "VERSION SLOT"; the library unsets it before main(). */
+#define OT_TREATY_ENV "OVERTIME_TREATY"
+
+/* Descriptors of a worker at exec. All but the first three are closed by the library before main(). */
+enum ot_treaty_fd {
+    OT_FD_LISTEN = 0,     /* the pool's listening socket; 1 and 2 are output: captured or null */
+    OT_FD_BOARD = 3,      /* the scoreboard, opened read-only */
+    OT_FD_SLOT = 4,       /* the scoreboard, opened for writing: map the own slot, then close */
+    OT_FD_DOORBELL = 5,   /* eventfd, non-blocking; kept by the library, close-on-exec */
+    OT_FD_FIRST_FREE = 6, /* nothing from here on is inherited */
+};
+
+/* Where a thread of a worker is in the life of its request. Numbers are part of the treaty. */
+enum ot_state {
+    OT_STATE_STARTING = 0, /* exec done, first accept not reached */
+    OT_STATE_IDLE = 1,     /* waits for a connection; may hold idle or half-read ones */
+    OT_STATE_READING = 2,  /* has a whole request header, hands it to libfcgi */
+    OT_STATE_RUNNING = 3,  /* application code, response open */
+    OT_STATE_POST = 4,     /* application code, response finished: post-response work */
+    OT_STATE_SHUTDOWN = 5, /* shutdown functions */
+    OT_STATE_EXITING = 6,  /* accepts no more */
+    OT_STATE_COUNT
+};
+
+/* Connection status bits as in overtime.h; bits only accumulate within a request. */
+enum ot_status_bits {
+    OT_BIT_ABORTED = 1,
+    OT_BIT_TIMEOUT = 2,
+};
+
+enum ot_abort_detection {
+    OT_ABORT_CHECKPOINT = 0,
+    OT_ABORT_INSTANT = 1,
+    OT_ABORT_WRITE = 2,
+};
+
+enum ot_bailout {
+    OT_BAILOUT_AUTO = 0,
+    OT_BAILOUT_UNWIND = 1,
+    OT_BAILOUT_EXIT = 2,
+    OT_BAILOUT_NONE = 3,
+};
+
+#define OT_BOARD_MAGIC   0x4f54424fu /* "OTBO" */
+#define OT_SLOT_MAGIC    0x4f54534cu /* "OTSL" */
+#define OT_THREADS_MAX   64
+#define OT_POOL_NAME_MAX 64
+#define OT_METHOD_MAX    16
+#define OT_URI_MAX       384
+#define OT_LABEL_MAX     128
+
+/* The pool's policies, as the directives of the same names give them. Times in milliseconds, 0 = no
+ * limit; a plain spawner's worker runs with the defaults of overtime.ini(5). */
+struct ot_settings {
+    int32_t ignore_user_abort;
+    int32_t abort_detection; /* enum ot_abort_detection */
+    int32_t drop_dead_on_arrival;
+    int32_t bailout; /* enum ot_bailout */
+    int64_t max_execution_time;
+    int64_t max_execution_cpu_time;
+    int64_t hard_timeout;
+    int64_t post_response_time_limit; /* -1: the request's clock goes on */
+    int64_t shutdown_functions_time_limit;
+    int64_t request_header_timeout;
+    int64_t keepalive_timeout;
+    uint64_t keepalive_max;     /* idle kept connections a worker holds at the most */
+    uint64_t limit_params_size; /* bytes */
+    uint64_t max_requests;      /* 0 = no limit */
+};
+
+/* First bytes of the scoreboard. Written by the manager before the first worker starts, constant
+ * from then on, but for `want`. */
+struct ot_board {
+    uint32_t magic;   /* OT_BOARD_MAGIC */
+    uint32_t version; /* OT_TREATY_VERSION */
+    uint32_t slot_count;
+    uint32_t slot_stride;  /* bytes, a multiple of the page size */
+    uint32_t slots_offset; /* bytes, a multiple of the page size */
+    uint32_t settings_size;
+    char pool[OT_POOL_NAME_MAX]; /* NUL-terminated */
+    struct ot_settings settings;
+    _Atomic uint32_t want; /* not 0: the manager wants the doorbell rung at each change of state */
+};
+
+/* What one thread of a worker does now and has done so far. One writer: that thread. `change` is
+ * odd while the writer is at work; a reader copies, compares, and tries again later. Stamps are
+ * CLOCK_MONOTONIC in nanoseconds, 0 = not reached in this request. Counters only grow, from the
+ * start of the process. */
+struct ot_record {
+    _Atomic uint32_t change;
+    uint32_t state;         /* enum ot_state */
+    uint32_t status;        /* enum ot_status_bits of the current or last request */
+    uint32_t kept;          /* idle kept connections held by the process; first record only */
+    uint64_t state_since;   /* entry into `state` */
+    uint64_t accepted_at;   /* first byte of the request's connection taken, or of a kept one read */
+    uint64_t running_at;    /* handed to the application */
+    uint64_t finished_at;   /* response complete: ot_finish_request, or the request's end */
+    uint64_t shutdown_at;   /* shutdown functions began */
+    uint64_t requests;      /* begun */
+    uint64_t finished;      /* responses ended by ot_finish_request */
+    uint64_t aborted;       /* requests whose client left before the response was complete */
+    uint64_t timed_out;     /* requests that reached their time limit */
+    uint64_t dropped;       /* dead on arrival, or refused before the application saw them */
+    uint64_t discarded;     /* bytes of output after the end of the response */
+    uint64_t shutdown_run;  /* shutdown functions that ran to their end */
+    uint64_t shutdown_late; /* shutdown functions begun and cut off by their time limit */
+    uint64_t shutdown_lost; /* shutdown functions that never began */
+    uint64_t content_length;
+    char method[OT_METHOD_MAX]; /* these three: NUL-terminated, cut where too long */
+    char uri[OT_URI_MAX];
+    char label[OT_LABEL_MAX];
+    unsigned char reserved[360]; /* to 1,024 bytes; zero */
+};
+
+/* A worker process. `magic` is written last, when the library has attached. */
+struct ot_slot {
+    _Atomic uint32_t magic;   /* OT_SLOT_MAGIC */
+    uint32_t version;         /* OT_TREATY_VERSION of the library */
+    int32_t pid;              /* as the worker sees itself */
+    _Atomic uint32_t threads; /* records in use, 1 to OT_THREADS_MAX */
+    unsigned char reserved[1008];
+    struct ot_record records[OT_THREADS_MAX];
+};
+
+_Static_assert(sizeof(struct ot_record) == 1024, "records keep their size within a treaty version");
+_Static_assert(sizeof(struct ot_slot) == 1024 + 1024 * OT_THREADS_MAX, "the slot's layout is fixed");
+
+#endif
