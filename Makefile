@@ -37,7 +37,7 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
-$(BUILD)/overtime: $(FPM_OBJ)
+$(BUILD)/overtime: $(FPM_OBJ) $(BUILD)/obj/sapi-shim/slot.o
 	$(CC) $(LDFLAGS) $^ -lev -linih -o $@
 $(BUILD)/overtimectl: $(CTL_OBJ)
 	$(CC) $(LDFLAGS) $^ -o $@

@@ -1,0 +1,104 @@
+/* overtime.h: finish the response first and the work afterwards.
+ *
+ * For applications that speak FastCGI through libfcgi (fcgiapp.h or fcgi_stdio.h). Link with
+ * `-lovertime -lfcgi`, in this order. Every function acts on the calling thread's current request:
+ * the one that this thread took with FCGX_Accept_r, FCGX_Accept, FCGI_Accept or ot_run. Every
+ * function may be called with no request and with no manager; it then does what its comment says.
+ * None is safe in a signal handler. Different threads may call them at the same time, each for its
+ * own request. None changes errno.
+ *
+ * Words and numbers follow PHP's connection handling (connection_status, ignore_user_abort,
+ * set_time_limit, register_shutdown_function) and PHP-FPM's fastcgi_finish_request, with the
+ * differences that overtime(3) lists.
+ */
+#ifndef OVERTIME_H
+#define OVERTIME_H
+
+#include <stdbool.h>
+
+struct FCGX_Request;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Connection status: bits, so both together are 3. They only accumulate within a request. */
+#define OT_NORMAL  0u
+#define OT_ABORTED 1u /* the client left before the response was complete */
+#define OT_TIMEOUT 2u /* the time limit was reached */
+
+/* Sends what was written so far, ends the response and closes the connection; the client has its
+ * whole answer while the caller goes on. Waits only for room in the socket's buffer, within the time
+ * limit. Afterwards parameters and the input read so far stay valid until the request's end; output
+ * is discarded and counted. Not a safe point: it returns to its caller.
+ * Returns true if this call ended the response (also if the client had already left), false if there
+ * is no request or it was finished before. */
+bool ot_finish_request(void);
+
+/* True from the end of the response on; false with no request. */
+bool ot_request_finished(void);
+
+/* OT_NORMAL, OT_ABORTED, OT_TIMEOUT or both bits, as known now: looks at the connection, at most
+ * once a clock tick (a few milliseconds), and at the clock. A client that leaves after the complete
+ * response is never an abort. OT_NORMAL with no request. Not a safe point. */
+unsigned ot_connection_status(void);
+
+/* The OT_ABORTED bit of ot_connection_status(). */
+bool ot_connection_aborted(void);
+
+/* Says whether an abort ends the request at its next safe point (0) or is only noted (1); -1 asks.
+ * Returns the setting before the call, 0 or 1; with no request the pool's `ignore_user_abort`, and
+ * nothing changes. Each request begins with the pool's setting. */
+int ot_ignore_user_abort(int setting);
+
+/* Restarts the request's clock from zero, with this many seconds of wall-clock time to the next
+ * time-out; 0 = no limit. After ot_finish_request it bounds the work after the response, in a
+ * shutdown function the shutdown functions that are left. Values above 999,999,999 count as no
+ * limit. Returns false with no request. */
+bool ot_set_time_limit(unsigned seconds);
+
+/* Has `function(argument)` called at the request's end, however it ends: return, bailout, exit(),
+ * time-out, worker stop. In order of registration; those registered by a shutdown function run after
+ * the others. Returns false with no request, with a null function, or out of memory. */
+bool ot_register_shutdown_function(void (*function)(void *argument), void *argument);
+
+/* A safe point: acts on an abort (unless ignored) or a time-out as the `bailout` policy says, which
+ * may mean that it does not return. Output to and input from the client are safe points too. Returns
+ * true if there is nothing to act on, false if the request should end and the policy leaves that to
+ * the application; true with no request. */
+bool ot_checkpoint(void);
+
+/* A descriptor that becomes readable when the client has left, for poll(); -1 with no request, or if
+ * none can be had. It belongs to the library: do not read from it or close it. */
+int ot_abort_fd(void);
+
+/* A short text on what the request is doing ("mail 340 of 1000"), shown to the operator. Cut at 127
+ * bytes, control characters become spaces; NULL clears it. Forgotten at the request's end. */
+void ot_set_label(const char *text);
+
+/* The accept loop: calls `handler` for each request until the worker is told to stop, or `handler`
+ * returns a value other than 0. In here the bailout policy can leave a handler at a safe point, as
+ * siglongjmp does: functions in between do not return and C++ destructors do not run, so what the
+ * handler acquires is released by shutdown functions. May run in several threads at once, each with
+ * its own call, after FCGX_Init().
+ * Returns what `handler` returned, 0 when told to stop, -1 if accepting failed. */
+int ot_run(int (*handler)(struct FCGX_Request *request, void *argument), void *argument);
+
+#ifdef OVERTIME_SHORT_NAMES
+#define finish_request             ot_finish_request
+#define request_finished           ot_request_finished
+#define connection_status          ot_connection_status
+#define connection_aborted         ot_connection_aborted
+#define ignore_user_abort          ot_ignore_user_abort
+#define set_time_limit             ot_set_time_limit
+#define register_shutdown_function ot_register_shutdown_function
+#define checkpoint                 ot_checkpoint
+#define abort_fd                   ot_abort_fd
+#define set_label                  ot_set_label
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

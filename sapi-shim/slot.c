@@ -1,0 +1,57 @@
+/* slot.c: see slot.h. */
+#include "sapi-shim/slot.h"
+
+#include <string.h>
+
+enum { SLOT_TRIES = 64 };
+
+void slot_begin(struct ot_record *record)
+{
+    uint32_t change = atomic_load_explicit(&record->change, memory_order_relaxed);
+    atomic_store_explicit(&record->change, change + 1, memory_order_relaxed);
+    /* No store of the change may be seen before the odd number is. */
+    atomic_thread_fence(memory_order_release);
+}
+
+void slot_end(struct ot_record *record)
+{
+    uint32_t change = atomic_load_explicit(&record->change, memory_order_relaxed);
+    atomic_store_explicit(&record->change, change + 1, memory_order_release);
+}
+
+/* A worker can write anything into its record, so the copy is made harmless before anybody looks. */
+static void slot_clamp(struct ot_record *record)
+{
+    if (record->state >= OT_STATE_COUNT)
+        record->state = OT_STATE_STARTING;
+    record->status &= OT_BIT_ABORTED | OT_BIT_TIMEOUT;
+    record->method[sizeof record->method - 1] = '\0';
+    record->uri[sizeof record->uri - 1] = '\0';
+    record->label[sizeof record->label - 1] = '\0';
+}
+
+bool slot_copy(const struct ot_record *from, struct ot_record *to)
+{
+    for (int i = 0; i < SLOT_TRIES; i++) {
+        uint32_t before = atomic_load_explicit(&from->change, memory_order_acquire);
+        if (before & 1)
+            continue;
+        memcpy(to, from, sizeof *to);
+        atomic_thread_fence(memory_order_acquire);
+        if (atomic_load_explicit(&from->change, memory_order_relaxed) == before) {
+            slot_clamp(to);
+            return true;
+        }
+    }
+    return false;
+}
+
+void slot_text(char *field, size_t size, const char *text)
+{
+    size_t i = 0;
+    for (; text != NULL && text[i] != '\0' && i < size - 1; i++) {
+        unsigned char c = (unsigned char)text[i];
+        field[i] = c < 0x20 || c == 0x7f ? ' ' : (char)c;
+    }
+    field[i] = '\0';
+}

@@ -1,0 +1,29 @@
+/* slot.h: one record of the scoreboard, written by one thread and copied by anybody.
+ *
+ * Decides nothing. Used by the worker's threads (slot_begin, slot_end) and by every reader
+ * (slot_copy). The protocol is a sequence lock without a lock: `change` is odd while the writer is at
+ * work, and a reader that saw it odd or changed tries again.
+ */
+#ifndef OT_SLOT_H
+#define OT_SLOT_H
+
+#include "contract.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Opens a change of the record; the calling thread is its only writer. */
+void slot_begin(struct ot_record *record);
+
+/* Closes the change and publishes it. */
+void slot_end(struct ot_record *record);
+
+/* Copies a whole record as it was at one moment. Strings in the copy are terminated; `state` and
+ * `status` are in range. False if it kept changing: the next turn will do. Never blocks. */
+bool slot_copy(const struct ot_record *from, struct ot_record *to);
+
+/* Copies text into a field of the record, cut to `size` bytes with its NUL; control characters
+ * become spaces. NULL clears it. */
+void slot_text(char *field, size_t size, const char *text);
+
+#endif
