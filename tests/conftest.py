@@ -1,0 +1,154 @@
+"""Fixtures of all scenario tests, and the check that none of them leaves anything behind."""
+
+import os
+import pathlib
+import shutil
+import tempfile
+
+import pytest
+
+from harness import build, process
+from harness.address import Address
+from harness.journal import Journal
+from harness.manager import Manager
+from harness.spawner import Spawner
+from harness.web import Apache, Nginx
+
+process.become_subreaper()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--keep", action="store_true", help="keep the tests' directories")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Lets fixtures know how the test went."""
+    outcome = yield
+    setattr(item, f"report_{call.when}", outcome.get_result())
+
+
+def _failed(request):
+    report = getattr(request.node, "report_call", None)
+    return report is None or report.failed
+
+
+@pytest.fixture
+def tmp_path(request):
+    """A directory with a short name, so that unix sockets fit, open to web servers' users.
+
+    Afterwards: no process and no socket is left, and no sanitizer had anything to report.
+    """
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="ot-", dir="/tmp"))
+    directory.chmod(0o755)
+    before = set(process.children(os.getpid()))
+    yield directory
+    problems = []
+    for pid in process.strays(before):
+        problems.append(f"process left behind: {pid} {process.command_line(pid)}")
+        process.kill_and_reap(pid)
+    for path in sorted(directory.rglob("*")):
+        if path.is_socket():
+            problems.append(f"socket left behind: {path}")
+        elif path.name.startswith("sanitizer."):
+            problems.append(f"sanitizer report:\n{path.read_text(errors='replace')}")
+    if not request.config.getoption("--keep"):
+        shutil.rmtree(directory)
+    assert not problems, "\n".join(problems)
+
+
+def _factory(request, make):
+    """A fixture that starts things and ends them in reverse order, whatever happens.
+
+    After a test that failed they are killed and their logs shown; otherwise stop() asserts that
+    they end well.
+    """
+    started = []
+
+    def start(*arguments, **keywords):
+        thing = make(*arguments, **keywords)
+        started.append(thing)
+        return thing.start() if hasattr(thing, "start") else thing
+
+    yield start
+    failed = _failed(request)
+    problems = []
+    for thing in reversed(started):
+        if failed:
+            print(f"--- log of {type(thing).__name__}\n{thing.log()[-8000:]}")
+        try:
+            if failed and hasattr(thing, "kill"):
+                thing.kill()
+            else:
+                thing.stop()
+        except AssertionError as error:
+            problems.append(str(error))
+            if hasattr(thing, "kill"):
+                thing.kill()
+    assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def manager(request, tmp_path):
+    """manager(pool, ...) -> a started Manager; arguments as the class has them."""
+    yield from _factory(request, lambda *a, **k: Manager(tmp_path, *a, **k))
+
+
+@pytest.fixture
+def spawner(request, tmp_path):
+    """spawner(command, listen, ...) -> workers under a plain spawner."""
+    yield from _factory(request, lambda *a, **k: Spawner(tmp_path, *a, **k))
+
+
+def _web(request, tmp_path, kind):
+    if kind.path() is None:
+        pytest.skip(f"{kind.program} is not installed (packaging/install-deps test)")
+    yield from _factory(request, lambda *a, **k: kind(tmp_path, *a, **k))
+
+
+@pytest.fixture
+def nginx(request, tmp_path):
+    """nginx(backend, keep=False, ...) -> a started Nginx."""
+    yield from _web(request, tmp_path, Nginx)
+
+
+@pytest.fixture
+def apache(request, tmp_path):
+    """apache(backend, keep=False, ...) -> a started Apache."""
+    yield from _web(request, tmp_path, Apache)
+
+
+@pytest.fixture(params=["nginx", "apache"])
+def web(request, tmp_path):
+    """Both web servers in turn: web(backend, keep=...)."""
+    yield from _web(request, tmp_path, {"nginx": Nginx, "apache": Apache}[request.param])
+
+
+@pytest.fixture(params=["unix", "tcp"])
+def listen(request, tmp_path):
+    """Where the pool listens: a unix socket and a TCP port in turn."""
+    return Address.make(request.param, tmp_path)
+
+
+@pytest.fixture(params=[False, True], ids=["closed", "kept"])
+def keep(request):
+    """Connections between web server and application: closed after each request, then kept."""
+    return request.param
+
+
+@pytest.fixture
+def journal(tmp_path):
+    """What the test applications write; give them `tmp_path` as their directory."""
+    return Journal(tmp_path)
+
+
+@pytest.fixture
+def app():
+    """app("worker") -> the path of a test application; skips if it was not built."""
+    def find(name):
+        path = build.app(name)
+        if not path.exists():
+            pytest.skip(f"{path} is not built")
+        return path
+
+    return find

@@ -1,0 +1,30 @@
+"""Where the build under test is, and what its sanitizers need."""
+
+import os
+import pathlib
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("OVERTIME_BUILD", ROOT / "build")).resolve()
+SANITIZED = os.environ.get("OVERTIME_SAN", "0") == "1"
+
+OVERTIME = BUILD / "overtime"
+OVERTIMECTL = BUILD / "overtimectl"
+PRELOAD = BUILD / "libovertime-preload.so"
+APPS = BUILD / "apps" / "tests" / "apps"
+DEMO = BUILD / "apps" / "conf" / "demo"
+
+
+def app(name):
+    """A test application's program."""
+    return APPS / name
+
+
+def sanitizer_environment(directory):
+    """Reports go into files in `directory`, whatever became of the process's output."""
+    if not SANITIZED:
+        return {}
+    report = f"log_path={directory}/sanitizer"
+    return {
+        "ASAN_OPTIONS": f"{report}:detect_leaks=1:abort_on_error=0:exitcode=99",
+        "UBSAN_OPTIONS": f"{report}:print_stacktrace=1:halt_on_error=1",
+    }

@@ -1,0 +1,195 @@
+"""A private `overtime` daemon in a directory of its own."""
+
+import os
+import re
+import signal
+import subprocess
+
+from . import build, process
+from .address import Address, as_address
+from .wait import wait_until
+
+READY = re.compile(r"\bready\b")
+
+
+class Manager:
+    """Writes an ini file, starts the daemon in the foreground, ends it.
+
+    pool     directives of the one pool, named `www`, or
+    pools    {name: directives} for several, or
+    text     the configuration as a whole (then `listen` says where its pools listen, if anywhere).
+    settings directives of [global].
+    Directives not given: static pools of one worker on a unix socket in `directory`.
+    """
+
+    def __init__(
+        self,
+        directory,
+        pool=None,
+        pools=None,
+        settings=None,
+        text=None,
+        listen=(),
+        arguments=(),
+        env=None,
+        name="overtime",
+    ):
+        self.directory = directory
+        self.ini_path = directory / f"{name}.ini"
+        self.log_path = directory / f"{name}.log"
+        self.output_path = directory / f"{name}.out"
+        self.control_path = directory / f"{name}.ctl"
+        self.addresses = {}
+        self.arguments = [str(word) for word in arguments]
+        self.environment = dict(
+            os.environ, **build.sanitizer_environment(directory), **(env or {})
+        )
+        self.popen = None
+        self._name = name
+        if text is None:
+            text = self._compose(pools or {"www": pool or {}}, settings or {})
+        else:
+            self.addresses = {str(at): as_address(at) for at in listen}
+        self.write(text)
+
+    def _compose(self, pools, settings):
+        """The ini file's text; notes where the pools listen."""
+        base = {"error_log": self.log_path, "control.listen": self.control_path}
+        lines = ["[global]"]
+        lines += [f"{key} = {value}" for key, value in {**base, **settings}.items()]
+        for name, given in pools.items():
+            base = {
+                "listen": Address.make("unix", self.directory, name),
+                "listen.mode": "0666",
+                "pm": "static",
+                "pm.max_children": 1,
+                "catch_workers_output": "yes",
+            }
+            if os.geteuid() == 0:
+                base["user"] = "root"
+            for key, value in build.sanitizer_environment(self.directory).items():
+                base[f"env[{key}]"] = f'"{value}"'
+            directives = {**base, **given}
+            self.addresses[name] = as_address(directives["listen"])
+            lines.append(f"[{name}]")
+            lines += [f"{key} = {value}" for key, value in directives.items() if value is not None]
+        return "\n".join(lines) + "\n"
+
+    def write(self, text):
+        """Replaces the configuration file."""
+        self.ini_path.write_text(text)
+
+    # Life
+
+    def start(self, wait=True):
+        """Starts the daemon and waits until its log says that it is ready."""
+        command = [str(build.OVERTIME), "-c", str(self.ini_path), "-F"]
+        if os.geteuid() == 0:
+            command.append("-R")
+        with open(self.output_path, "ab") as output:
+            self.popen = subprocess.Popen(
+                command + self.arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=self.environment,
+            )
+        if wait:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self):
+        wait_until(
+            lambda: READY.search(self.log()) or self.popen.poll() is not None,
+            lambda: f"the manager's readiness; its log:\n{self.log()}",
+        )
+        assert self.popen.poll() is None, (
+            f"the manager ended with {self.popen.returncode}; its log:\n{self.log()}"
+            f"\nits configuration:\n{self.ini_path.read_text()}"
+        )
+
+    def stop(self, number=signal.SIGTERM, status=0):
+        """Ends the daemon; asserts its exit status and that nothing is left of it."""
+        if self.popen is None:
+            return
+        workers = self.workers()
+        ended = process.end(self.popen, number)
+        assert ended == status, f"the manager ended with {ended}; its log:\n{self.log()}"
+        left = [pid for pid in workers if process.alive(pid)]
+        assert not left, f"workers outlived the manager: {left}; its log:\n{self.log()}"
+        sockets = [at.path for at in self.addresses.values() if at.is_unix]
+        sockets.append(str(self.control_path))
+        left = [path for path in sockets if os.path.exists(path)]
+        assert not left, f"sockets not unlinked: {left}"
+        self.popen = None
+
+    def kill(self):
+        """Ends what is left of it, without a word: for a test that failed."""
+        if self.popen is None:
+            return
+        workers = self.workers()
+        if self.popen.poll() is None:
+            self.popen.kill()
+            self.popen.wait()
+        for pid in workers:
+            process.kill_and_reap(pid)
+        self.popen = None
+
+    def send_signal(self, number):
+        self.popen.send_signal(number)
+
+    # Looks
+
+    @property
+    def pid(self):
+        return self.popen.pid
+
+    @property
+    def address(self):
+        """Where the first pool listens."""
+        return next(iter(self.addresses.values()))
+
+    def log(self):
+        """The error log, and what it wrote to its standard output and error."""
+        parts = []
+        for path in (self.output_path, self.log_path):
+            if path.exists():
+                parts.append(path.read_text(errors="replace"))
+        return "".join(parts)
+
+    def wait_log(self, pattern, count=1, limit=None):
+        """Waits until `pattern` (a regular expression) is in the log `count` times; the last match."""
+        regex = re.compile(pattern, re.MULTILINE)
+        return wait_until(
+            lambda: list(regex.finditer(self.log()))[count - 1 : count],
+            lambda: f"{count} x {pattern!r} in the log:\n{self.log()}",
+            limit,
+        )[0]
+
+    def workers(self):
+        """Pids of the live workers, of all pools."""
+        if self.popen is None or self.popen.poll() is not None:
+            return []
+        return [pid for pid in process.children(self.pid) if process.alive(pid)]
+
+    def wait_workers(self, count, without=()):
+        """Waits until there are `count` workers, none of them in `without`; returns them."""
+        def whole():
+            found = self.workers()
+            return found if len(found) == count and not set(found) & set(without) else None
+
+        return wait_until(whole, lambda: f"{count} workers; the log:\n{self.log()}")
+
+    def descriptor_count(self):
+        return len(process.descriptors(self.pid))
+
+    def control(self, *words, check=False):
+        """Runs overtimectl against this daemon: a CompletedProcess with text."""
+        return subprocess.run(
+            [str(build.OVERTIMECTL), "-s", str(self.control_path), *map(str, words)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=check,
+            env=self.environment,
+        )

@@ -1,0 +1,120 @@
+"""Processes as /proc shows them, and children that must not outlive a test."""
+
+import ctypes
+import os
+import signal
+
+from .wait import wait_until
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def become_subreaper():
+    """Orphans of our children become our own, so that none goes unnoticed."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def stat_fields(pid):
+    """Fields of /proc/PID/stat from the state on, or None when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="latin-1") as file:
+            return file.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def state(pid):
+    """One letter (R, S, Z, ...), or None when there is no such process."""
+    fields = stat_fields(pid)
+    return fields[0] if fields else None
+
+
+def alive(pid):
+    """True while the process exists and is not a zombie."""
+    return state(pid) not in (None, "Z", "X")
+
+
+def cpu_ticks(pid):
+    """User and system time used so far, in clock ticks (usually 10 ms); 0 when it is gone."""
+    fields = stat_fields(pid)
+    return int(fields[11]) + int(fields[12]) if fields else 0
+
+
+def children(pid):
+    """Pids of the children of a process, of all its threads, zombies included."""
+    found = []
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
+                found += [int(word) for word in file.read().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return sorted(found)
+
+
+def command_line(pid):
+    """The command line as one string, for messages."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return "(gone)"
+
+
+def descriptors(pid):
+    """What the open descriptors of a process point at: {number: target}."""
+    found = {}
+    try:
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                found[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+            except FileNotFoundError:
+                pass
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return found
+
+
+def reap(pid):
+    """Collects a zombie child of ours that no Popen object waits for; True if there was one."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return False
+
+
+def strays(ours):
+    """Live children of this process that are not in `ours`; zombies among the others are reaped."""
+    left = []
+    for pid in children(os.getpid()):
+        if pid in ours:
+            continue
+        if state(pid) == "Z":
+            reap(pid)
+        elif alive(pid):
+            left.append(pid)
+    return left
+
+
+def kill_and_reap(pid):
+    """Ends a stray child of ours for good."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    wait_until(lambda: reap(pid) or not alive(pid), f"the end of stray process {pid}")
+
+
+def end(popen, number=signal.SIGTERM, limit=None):
+    """Signals a Popen and waits for it; KILL and an error when it does not end in time."""
+    if popen.poll() is None:
+        popen.send_signal(number)
+    try:
+        wait_until(lambda: popen.poll() is not None, f"the end of {popen.args}", limit)
+    except AssertionError:
+        popen.kill()
+        popen.wait()
+        raise
+    return popen.returncode

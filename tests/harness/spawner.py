@@ -1,0 +1,73 @@
+"""A plain spawner: workers that inherit a listening socket as descriptor 0, and no manager."""
+
+import os
+import signal
+import subprocess
+
+from . import build, process
+from .address import as_address
+
+
+class Spawner:
+    """`count` processes of `command` (a list) on one listening socket."""
+
+    def __init__(self, directory, command, listen, count=1, preload=False, env=None, backlog=511):
+        self.address = as_address(listen)
+        self.log_path = directory / f"spawner-{id(self):x}.log"
+        self.expected = (0,)  # exit statuses that stop() accepts
+        self._socket = self.address.listen(backlog)
+        self._log = open(self.log_path, "ab")
+        environment = dict(os.environ, **build.sanitizer_environment(directory), **(env or {}))
+        if preload:
+            environment["LD_PRELOAD"] = str(build.PRELOAD)
+        self._command = [str(word) for word in command]
+        self._environment = environment
+        self.workers = [self.spawn() for _ in range(count)]
+
+    def spawn(self):
+        """One more worker, as a Popen."""
+        return subprocess.Popen(
+            self._command,
+            stdin=self._socket,
+            stdout=self._log,
+            stderr=self._log,
+            env=self._environment,
+            close_fds=True,
+        )
+
+    @property
+    def pids(self):
+        return [worker.pid for worker in self.workers]
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def send_signal(self, number):
+        for worker in self.workers:
+            worker.send_signal(number)
+
+    def stop(self, number=signal.SIGTERM):
+        """Ends the workers and unlinks the socket; asserts that each ended as expected."""
+        try:
+            for worker in self.workers:
+                if worker.poll() is None:
+                    worker.send_signal(number)
+            statuses = [process.end(worker, number) for worker in self.workers]
+        finally:
+            self.close()
+        for status in statuses:
+            assert status in self.expected, f"worker ended with {status}; its output:\n{self.log()}"
+
+    def kill(self):
+        """Ends what is left, without a word."""
+        for worker in self.workers:
+            if worker.poll() is None:
+                worker.kill()
+                worker.wait()
+        self.close()
+
+    def close(self):
+        self._log.close()
+        self._socket.close()
+        if self.address.is_unix and os.path.exists(self.address.path):
+            os.unlink(self.address.path)
