@@ -10,6 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
+
+#include "fpm/value.h"
 
 /* The value of a number that was not given and has no default. */
 #define DIRECTIVE_UNSET INT64_MIN
@@ -34,15 +37,18 @@ enum conf_log_format {
     CONF_LOG_JSON
 };
 
-struct conf_list {
-    size_t count;
-    char **items;
-};
-
 /* Where a value stands in the files. */
 struct conf_origin {
     const char *file; /* NULL: the default */
     unsigned line;    /* from 1 */
+};
+
+/* What `user` and `group` of a pool come to. */
+struct conf_identity {
+    bool change; /* false: the workers stay what the manager is; the rest is then unset */
+    uid_t uid;
+    gid_t gid;
+    char *name; /* for initgroups(3); NULL: no supplementary groups */
 };
 
 struct conf_pair {
@@ -52,26 +58,6 @@ struct conf_pair {
 struct conf_map {
     size_t count;
     struct conf_pair *items;
-};
-
-/* A command line. `argv` ends with NULL; `text` is the value as written in the file. */
-struct conf_words {
-    char *text; /* NULL: unset */
-    char **argv;
-    size_t argc;
-};
-
-enum conf_address_kind {
-    CONF_ADDRESS_NONE, /* unset */
-    CONF_ADDRESS_UNIX,
-    CONF_ADDRESS_TCP
-};
-struct conf_address {
-    char *text; /* as written, NULL when unset */
-    enum conf_address_kind kind;
-    char *path; /* unix: absolute, fits sun_path */
-    char *host; /* TCP: a numeric address without brackets; NULL = any, IPv6 and IPv4 */
-    char *port; /* TCP: "1" to "65535" */
 };
 
 /* What each type of value becomes in C. */
@@ -174,7 +160,8 @@ struct conf_global {
 struct conf_pool {
     char *name;                /* the section's name, fits OT_POOL_NAME_MAX */
     struct conf_origin origin; /* of the section */
-    char *program;             /* path of command's argv[0], found in PATH where it has no slash */
+    struct conf_identity identity;
+    char *program; /* path of command's argv[0], found in PATH where it has no slash */
 #define GLOBAL(name, field, ctype, type, ...)
 #define POOL(name, field, ctype, type, ...) directive_##ctype field;
 #include "fpm/directives.def"
