@@ -1,17 +1,36 @@
 # Overtime: `make help` lists what can be done here.
-PREFIX   ?= /usr/local
-BUILD    ?= build
-CC       ?= cc
-SAN      ?= 0
+PREFIX     ?= /usr/local
+LIBDIR     ?= $(PREFIX)/lib
+MANDIR     ?= $(PREFIX)/share/man
+# Where `overtime` looks by default, unless the whole goes into a prefix of its own.
+SYSCONFDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
+DESTDIR    ?=
+BUILD      ?= build
+CC         ?= cc
+SAN        ?= 0
+T          ?=
+VERSION    := 0.1.0
+SOVERSION  := 0
 
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
        -Wformat=2 -Wundef -Wvla -Wwrite-strings -Werror
 # libev's watcher types alias each other by design.
 BASE_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -fno-strict-aliasing -fstack-protector-strong $(WARN) -I.
 ifeq ($(SAN),1)
-BUILD := $(BUILD)/san
+override BUILD := $(BUILD)/san
 BASE_CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 LDFLAGS += -fsanitize=address,undefined
+endif
+
+# Optional libraries, by the names that pkg-config knows them by: used where they are found, and
+# `make` says which it leaves out. For each found one, -DHAVE_NAME=1 and its flags are added.
+OPTIONAL =
+FOUND    := $(foreach p,$(OPTIONAL),$(if $(shell pkg-config --exists $(p) && echo y),$(p)))
+LEFT_OUT := $(filter-out $(FOUND),$(OPTIONAL))
+ifneq ($(FOUND),)
+upper = $(shell echo $(1) | tr a-z- A-Z_)
+BASE_CFLAGS += $(foreach p,$(FOUND),-DHAVE_$(call upper,$(p))=1) $(shell pkg-config --cflags $(FOUND))
+OPTIONAL_LIBS := $(shell pkg-config --libs $(FOUND))
 endif
 
 SHIM_SRC = $(wildcard sapi-shim/*.c)
@@ -19,45 +38,136 @@ FPM_SRC  = $(filter-out fpm/overtimectl.c,$(wildcard fpm/*.c))
 CTL_SRC  = fpm/overtimectl.c
 APP_SRC  = $(wildcard tests/apps/*.c) $(wildcard conf/demo/*.c)
 UNIT_SRC = $(wildcard tests/unit/test_*.c)
+C_FILES  = $(wildcard fpm/*.[ch] sapi-shim/*.[ch] tests/apps/*.[ch] tests/unit/*.[ch] conf/demo/*.[ch] \
+             packaging/*.c)
 
 SHIM_OBJ = $(SHIM_SRC:%.c=$(BUILD)/obj/%.o)
 FPM_OBJ  = $(FPM_SRC:%.c=$(BUILD)/obj/%.o)
+PART_OBJ = $(filter-out %/main.o,$(FPM_OBJ))
 CTL_OBJ  = $(CTL_SRC:%.c=$(BUILD)/obj/%.o)
 APPS     = $(APP_SRC:%.c=$(BUILD)/apps/%)
 UNIT     = $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 LIBS     = $(BUILD)/libovertime.so $(BUILD)/libovertime.a $(BUILD)/libovertime-preload.so
+MAN      = $(wildcard packaging/man/*.[1-8]) $(patsubst packaging/print-directives.c,\
+             $(BUILD)/man/overtime.ini.5,$(wildcard packaging/print-directives.c))
+COMPILE  = $(CC) $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) -MMD -MP
+RUN      = OVERTIME_BUILD=$(BUILD) OVERTIME_SAN=$(SAN) CC=$(CC) tests/run $(T)
 
-all: $(BUILD)/overtime $(BUILD)/overtimectl $(LIBS) $(APPS)
+all: $(BUILD)/overtime $(BUILD)/overtimectl $(LIBS) $(APPS) $(MAN)  ## build everything into build/ (default)
+	$(if $(LEFT_OUT),@echo "left out, not installed here: $(LEFT_OUT)")
+
+# Without these nothing compiles; say so before the compiler does.
+$(BUILD)/requirements:
+	@mkdir -p $(@D)
+	@pkg-config --exists fcgi inih && echo '#include <ev.h>' | $(CC) -E - >/dev/null 2>&1 || \
+	    { echo "libraries are missing: run packaging/install-deps" >&2; exit 1; }
+	@touch $@
 
 # The shim is position independent and shows only what overtime.h and libfcgi's own names declare.
-$(BUILD)/obj/sapi-shim/%.o: sapi-shim/%.c
+$(BUILD)/obj/sapi-shim/%.o: sapi-shim/%.c | $(BUILD)/requirements
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) -fPIC -fvisibility=hidden -pthread -MMD -MP -c $< -o $@
-$(BUILD)/obj/%.o: %.c
+	$(COMPILE) -fPIC -fvisibility=hidden -pthread -c $< -o $@
+$(BUILD)/obj/%.o: %.c | $(BUILD)/requirements
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
+	$(COMPILE) -c $< -o $@
 
 $(BUILD)/overtime: $(FPM_OBJ) $(BUILD)/obj/sapi-shim/slot.o
-	$(CC) $(LDFLAGS) $^ -lev -linih -o $@
+	$(CC) $(LDFLAGS) $^ -lev -linih $(OPTIONAL_LIBS) -o $@
 $(BUILD)/overtimectl: $(CTL_OBJ)
-	$(CC) $(LDFLAGS) $^ -o $@
+	$(CC) $(LDFLAGS) $^ $(OPTIONAL_LIBS) -o $@
 $(BUILD)/libovertime.so: $(SHIM_OBJ)
-	$(CC) $(LDFLAGS) -shared -Wl,-soname,libovertime.so.0 -pthread $^ -Wl,--no-as-needed -lfcgi -ldl -o $@
-	ln -sf libovertime.so $(BUILD)/libovertime.so.0
+	$(CC) $(LDFLAGS) -shared -Wl,-soname,libovertime.so.$(SOVERSION) -pthread $^ -Wl,--no-as-needed -lfcgi -ldl -o $@
+	ln -sf libovertime.so $(BUILD)/libovertime.so.$(SOVERSION)
 $(BUILD)/libovertime-preload.so: $(SHIM_OBJ)
 	$(CC) $(LDFLAGS) -shared -pthread $^ -Wl,--no-as-needed -lfcgi -ldl -o $@
 $(BUILD)/libovertime.a: $(SHIM_OBJ)
 	rm -f $@
 	ar rcs $@ $^
+# Programs that stand for those of strangers: nothing of ours is linked in.
+$(BUILD)/apps/%_plain: %_plain.c | $(BUILD)/requirements
+	@mkdir -p $(@D)
+	$(COMPILE) -pthread $(LDFLAGS) $< -lfcgi -o $@
 $(BUILD)/apps/%: %.c $(BUILD)/libovertime.so
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) -pthread -MMD -MP $(LDFLAGS) $< -L$(BUILD) -lovertime -lfcgi -o $@
-$(BUILD)/unit/%: tests/unit/%.c $(filter-out %/main.o,$(FPM_OBJ)) $(SHIM_OBJ)
+	$(COMPILE) -pthread $(LDFLAGS) $< -L$(BUILD) -Wl,-rpath,'$$ORIGIN/../../..' -lovertime -lfcgi -o $@
+$(BUILD)/unit/%: tests/unit/%.c $(PART_OBJ) $(SHIM_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) -pthread -MMD -MP $(LDFLAGS) $^ -lcriterion -lev -linih -lfcgi -ldl -o $@
+	$(COMPILE) -pthread $(LDFLAGS) $^ -lcriterion -lev -linih -lfcgi -ldl $(OPTIONAL_LIBS) -o $@
 
-clean:
+# The manual of the configuration is printed from the table of directives.
+$(BUILD)/print-directives: packaging/print-directives.c $(PART_OBJ) $(BUILD)/obj/sapi-shim/slot.o
+	$(COMPILE) $(LDFLAGS) $^ -lev -linih $(OPTIONAL_LIBS) -o $@
+$(BUILD)/man/overtime.ini.5: $(BUILD)/print-directives
+	@mkdir -p $(@D)
+	$< man >$@.new && mv $@.new $@
+
+unit: $(UNIT)
+
+test:  ## install what is missing, build, run all tests; ends with "N passed, N failed"
+	@packaging/install-deps build test
+	@$(MAKE) --no-print-directory all unit
+	@$(RUN)
+
+check: all unit  ## the tests without installing; one with T=NAME, under ASan and UBSan with SAN=1
+	@$(RUN)
+
+lint:  ## clang-format, cppcheck and clang-tidy; fails on any finding
+	@packaging/install-deps build lint
+	clang-format --dry-run -Werror $(C_FILES)
+	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,performance,portability \
+	    --suppress=missingIncludeSystem -D_GNU_SOURCE -I. $(filter %.c,$(C_FILES))
+	printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -P 2 -I FILE clang-tidy --quiet FILE -- \
+	    -std=c11 -D_GNU_SOURCE -I. -pthread
+
+format:  ## lay out all C files as .clang-format says
+	@packaging/install-deps lint
+	clang-format -i $(C_FILES)
+
+WEB  ?= nginx
+ONCE ?=
+N    ?= 300
+PORT ?=
+demo:  ## the newsletter application behind nginx: WEB=apache PORT=8080; ONCE=1 N=500: one request, checked
+	@packaging/install-deps build demo $(filter apache,$(WEB))
+	@$(MAKE) --no-print-directory --silent all
+	@packaging/demo $(BUILD) $(WEB) "$(PORT)" "$(N)" "$(ONCE)"
+
+install: all  ## into DESTDIR and PREFIX (/usr/local): programs, library, header, manual, sample configuration
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig \
+	    $(DESTDIR)$(PREFIX)/include/overtime $(DESTDIR)$(SYSCONFDIR)/overtime/pool.d
+	install -m 755 $(BUILD)/overtime $(DESTDIR)$(PREFIX)/sbin/overtime
+	install -m 755 $(BUILD)/overtimectl $(DESTDIR)$(PREFIX)/bin/overtimectl
+	install -m 644 $(BUILD)/libovertime.so $(DESTDIR)$(LIBDIR)/libovertime.so.$(VERSION)
+	ln -sf libovertime.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libovertime.so.$(SOVERSION)
+	ln -sf libovertime.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libovertime.so
+	install -m 644 $(BUILD)/libovertime.a $(BUILD)/libovertime-preload.so $(DESTDIR)$(LIBDIR)/
+	install -m 644 sapi-shim/overtime.h $(DESTDIR)$(PREFIX)/include/overtime.h
+	install -m 644 sapi-shim/contract.h $(DESTDIR)$(PREFIX)/include/overtime/contract.h
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+	    packaging/overtime.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/overtime.pc
+	for page in $(MAN); do \
+	    install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; done
+	# An existing configuration is the operator's and stays.
+	for file in overtime.ini pool.d/www.ini; do \
+	    [ -e $(DESTDIR)$(SYSCONFDIR)/overtime/$$file ] || \
+	    install -m 644 conf/$$file $(DESTDIR)$(SYSCONFDIR)/overtime/$$file || exit 1; done
+
+uninstall:  ## remove what `make install` put there, but for the configuration
+	rm -f $(DESTDIR)$(PREFIX)/sbin/overtime $(DESTDIR)$(PREFIX)/bin/overtimectl \
+	    $(DESTDIR)$(LIBDIR)/libovertime.so $(DESTDIR)$(LIBDIR)/libovertime.so.$(SOVERSION) \
+	    $(DESTDIR)$(LIBDIR)/libovertime.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libovertime.a \
+	    $(DESTDIR)$(LIBDIR)/libovertime-preload.so $(DESTDIR)$(LIBDIR)/pkgconfig/overtime.pc \
+	    $(DESTDIR)$(PREFIX)/include/overtime.h $(DESTDIR)$(PREFIX)/include/overtime/contract.h
+	rm -f $(foreach page,$(MAN),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
+	-rmdir $(DESTDIR)$(PREFIX)/include/overtime
+
+clean:  ## remove build/
 	rm -rf build
-.PHONY: all clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: all unit test check lint format demo install uninstall clean help
+.DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
