@@ -12,17 +12,11 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "fpm/conf_report.h"
 #include "fpm/directive.h"
 
-/* Sections' names: letters, digits, '_', '-' and '.', no longer than this. */
-#define CONF_POOL_NAME_MAX     49
-/* Longest line of a file, in bytes without its end. */
-#define CONF_LINE_MAX          8192
 /* Files that may stand open in one another by include. */
 #define CONF_INCLUDE_DEPTH_MAX 8
-/* Errors kept in a report; the last sentence says how many more there were. */
-#define CONF_REPORT_MAX        200
-
 enum conf_flag {
     CONF_ALLOW_ROOT = 1 /* pools may run as root */
 };
@@ -35,20 +29,12 @@ struct conf {
     struct conf_list files; /* all files read, in order; the origins point here */
 };
 
-/* Ready sentences, each with file and line where there is one. Birth value: all zero. */
-struct conf_report {
-    struct conf_list errors;
-    struct conf_list warnings;
-    size_t dropped; /* errors beyond CONF_REPORT_MAX */
-};
-
 /* Returns the configuration, or NULL if the report holds an error. `flags`: enum conf_flag. The
  * report is added to and is the caller's to free, also on success (warnings). */
 struct conf *conf_load(const char *path, unsigned flags, struct conf_report *report);
 
 /* Frees and forgets. A pointer to NULL is fine. */
 void conf_free(struct conf **conf);
-void conf_report_free(struct conf_report *report);
 
 /* Writes every directive with its value and origin, as a file that conf_load reads to the same
  * values. Returns 0, or -1 with errno if writing fails. */

@@ -1,0 +1,260 @@
+/* conf_check.c: checks that need more than one value. See conf_check.h. */
+#include "fpm/conf_check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fpm/account.h"
+
+/* Where the manager has no PATH of its own. */
+#define PATH_BY_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+#define ORIGIN(pool, field) (&(pool)->origins[DIRECTIVE_POOL_##field])
+
+static void check_required(const struct conf_pool *pool, struct conf_report *report)
+{
+    for (size_t i = 0; i < DIRECTIVE_POOL_COUNT; i++) {
+        const struct directive *row = &directive_pool[i];
+        char accepted[256] = "";
+
+        if (row->required && pool->origins[i].file == NULL) {
+            directive_accepts(row, accepted, sizeof(accepted));
+            conf_report_error(report, &pool->origin, "[%s] %s is missing: every pool needs it, %s",
+                              pool->name, row->name, accepted);
+        }
+    }
+}
+
+/* ---- user and group ---- */
+
+/* The account that `user` and `group` come to; false if it was reported as impossible. */
+static bool find_identity(struct conf_pool *pool, struct conf_identity *out,
+                          struct conf_report *report)
+{
+    struct account account;
+    gid_t gid = (gid_t)-1;
+    char error[256];
+
+    if (account_user(pool->user, &account, error, sizeof(error)) != 0) {
+        conf_report_error(report, ORIGIN(pool, user), "[%s] user = %s: %s", pool->name, pool->user,
+                          error);
+        return false;
+    }
+    if (pool->group != NULL && account_group(pool->group, &gid, error, sizeof(error)) != 0) {
+        conf_report_error(report, ORIGIN(pool, group), "[%s] group = %s: %s", pool->name,
+                          pool->group, error);
+        return false;
+    }
+    if (pool->group == NULL && !account.listed) {
+        conf_report_error(report, ORIGIN(pool, user),
+                          "[%s] user = %s: the number has no entry among the users; name a group "
+                          "as well",
+                          pool->name, pool->user);
+        return false;
+    }
+    *out = (struct conf_identity){
+        .change = true, .uid = account.uid, .gid = pool->group != NULL ? gid : account.gid};
+    if (account.listed) {
+        out->name = strdup(account.name);
+        if (out->name == NULL) {
+            conf_report_error(report, NULL, "out of memory");
+            return false;
+        }
+    }
+    return true;
+}
+
+static void check_as_root(struct conf_pool *pool, bool allow_root, struct conf_report *report)
+{
+    struct conf_identity identity;
+
+    if (pool->user == NULL) {
+        if (ORIGIN(pool, user)->file == NULL) {
+            conf_report_error(report, &pool->origin,
+                              "[%s] user is missing: the manager runs as root and needs to know "
+                              "whom the workers run as",
+                              pool->name);
+        }
+        return;
+    }
+    if (!find_identity(pool, &identity, report)) {
+        return;
+    }
+    pool->identity = identity;
+    if (!allow_root && identity.uid == 0) {
+        conf_report_error(report, ORIGIN(pool, user),
+                          "[%s] user = %s: workers as root are refused; name another user, or "
+                          "start the manager with -R",
+                          pool->name, pool->user);
+    } else if (!allow_root && identity.gid == 0) {
+        conf_report_error(report, pool->group != NULL ? ORIGIN(pool, group) : ORIGIN(pool, user),
+                          "[%s] %s = %s: workers in the group root are refused; name another "
+                          "group, or start the manager with -R",
+                          pool->name, pool->group != NULL ? "group" : "user",
+                          pool->group != NULL ? pool->group : pool->user);
+    }
+}
+
+/* Forgets a user or group that only root could change to. */
+static void ignore(const struct conf_pool *pool, struct conf_origin *origin, const char *what,
+                   char **field, struct conf_report *report)
+{
+    conf_report_warning(report, origin,
+                        "[%s] %s = %s: ignored, because only root can change to it; the workers "
+                        "run as the manager does",
+                        pool->name, what, *field);
+    free(*field);
+    *field = NULL;
+    *origin = (struct conf_origin){0};
+}
+
+static void check_as_user(struct conf_pool *pool, struct conf_report *report)
+{
+    struct account account;
+    gid_t gid;
+    char error[256];
+
+    if (pool->user != NULL && (account_user(pool->user, &account, error, sizeof(error)) != 0 ||
+                               account.uid != geteuid())) {
+        ignore(pool, ORIGIN(pool, user), "user", &pool->user, report);
+    }
+    if (pool->group != NULL &&
+        (account_group(pool->group, &gid, error, sizeof(error)) != 0 || gid != getegid())) {
+        ignore(pool, ORIGIN(pool, group), "group", &pool->group, report);
+    }
+}
+
+/* ---- the program ---- */
+
+/* 0 if it can be run, else an errno. */
+static int runnable(const char *path)
+{
+    struct stat status;
+
+    if (stat(path, &status) != 0) {
+        return errno;
+    }
+    if (S_ISDIR(status.st_mode)) {
+        return EISDIR;
+    }
+    return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0 ? 0 : errno;
+}
+
+/* The first entry of `search` that holds a runnable `name`; NULL if none does. */
+static char *search_path(const char *search, const char *name)
+{
+    while (*search != '\0') {
+        const size_t length = strcspn(search, ":");
+        char *candidate = NULL;
+
+        /* Entries that depend on the current folder would find another program after chdir. */
+        if (*search == '/' && asprintf(&candidate, "%.*s/%s", (int)length, search, name) >= 0) {
+            if (runnable(candidate) == 0) {
+                return candidate;
+            }
+            free(candidate);
+        }
+        search += length + (search[length] == ':');
+    }
+    return NULL;
+}
+
+static void check_program(struct conf_pool *pool, struct conf_report *report)
+{
+    const char *name = pool->command.argc > 0 ? pool->command.argv[0] : NULL;
+    const char *search = getenv("PATH");
+    int result;
+
+    if (name == NULL) {
+        return;
+    }
+    if (strchr(name, '/') == NULL) {
+        search = search != NULL && *search != '\0' ? search : PATH_BY_DEFAULT;
+        pool->program = search_path(search, name);
+        if (pool->program == NULL) {
+            conf_report_error(report, ORIGIN(pool, command),
+                              "[%s] command = %.200s: no program of that name in PATH (%.500s)",
+                              pool->name, pool->command.text, search);
+        }
+    } else if (*name != '/') {
+        conf_report_error(report, ORIGIN(pool, command),
+                          "[%s] command = %.200s: must begin with an absolute path, or a name "
+                          "without a slash that is found in PATH",
+                          pool->name, pool->command.text);
+    } else if ((result = runnable(name)) != 0) {
+        conf_report_error(report, ORIGIN(pool, command),
+                          "[%s] command = %.200s: %.200s cannot be run: %s", pool->name,
+                          pool->command.text, name, strerror(result));
+    } else if ((pool->program = strdup(name)) == NULL) {
+        conf_report_error(report, NULL, "out of memory");
+    }
+}
+
+/* ---- sockets ---- */
+
+/* Directives that have no effect on the kind of socket the pool listens on. */
+static void check_listen(const struct conf_pool *pool, struct conf_report *report)
+{
+    static const size_t unix_alone[] = {DIRECTIVE_POOL_listen_owner, DIRECTIVE_POOL_listen_group,
+                                        DIRECTIVE_POOL_listen_mode};
+
+    if (pool->listen.kind == CONF_ADDRESS_UNIX && pool->listen_allowed_clients.count > 0) {
+        conf_report_warning(report, ORIGIN(pool, listen_allowed_clients),
+                            "[%s] listen.allowed_clients has no effect on a unix socket; "
+                            "listen.owner, listen.group and listen.mode guard it",
+                            pool->name);
+    }
+    for (size_t i = 0; i < sizeof(unix_alone) / sizeof(unix_alone[0]); i++) {
+        const struct conf_origin *origin = &pool->origins[unix_alone[i]];
+        if (pool->listen.kind == CONF_ADDRESS_TCP && origin->file != NULL) {
+            conf_report_warning(report, origin,
+                                "[%s] %s has no effect on a TCP socket; listen.allowed_clients "
+                                "guards it",
+                                pool->name, directive_pool[unix_alone[i]].name);
+        }
+    }
+}
+
+void conf_check_pool(struct conf_pool *pool, bool allow_root, struct conf_report *report)
+{
+    check_required(pool, report);
+    if (geteuid() == 0) {
+        check_as_root(pool, allow_root, report);
+    } else {
+        check_as_user(pool, report);
+    }
+    check_program(pool, report);
+    check_listen(pool, report);
+    if (pool->post_response_max_children == DIRECTIVE_UNSET) {
+        pool->post_response_max_children = pool->pm_max_children;
+    }
+}
+
+void conf_check_all(const struct conf_global *global, const struct conf_pool *pools, size_t count,
+                    struct conf_report *report)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct conf_pool *pool = &pools[i];
+
+        if (value_address_clash(&pool->listen, &global->control_listen)) {
+            conf_report_error(report, ORIGIN(pool, listen),
+                              "[%s] listen = %s: this is the manager's control.listen", pool->name,
+                              pool->listen.text);
+        }
+        for (size_t j = 0; j < i; j++) {
+            if (value_address_clash(&pool->listen, &pools[j].listen)) {
+                const struct conf_origin *other = ORIGIN(&pools[j], listen);
+                conf_report_error(report, ORIGIN(pool, listen),
+                                  "[%s] listen = %s: [%s] listens there already, see %s:%u",
+                                  pool->name, pool->listen.text, pools[j].name, other->file,
+                                  other->line);
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+/* conf_report.c: the list of what is wrong. See conf_report.h. */
+#include "fpm/conf_report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void add(struct conf_report *report, struct conf_list *list,
+                const struct conf_origin *origin, const char *format, va_list arguments)
+    __attribute__((format(printf, 4, 0)));
+
+static void add(struct conf_report *report, struct conf_list *list,
+                const struct conf_origin *origin, const char *format, va_list arguments)
+{
+    char *what = NULL, *sentence = NULL;
+
+    if (list->count >= CONF_REPORT_MAX || vasprintf(&what, format, arguments) < 0) {
+        report->dropped++;
+        return;
+    }
+    int length;
+    if (origin == NULL || origin->file == NULL) {
+        length = asprintf(&sentence, "%s", what);
+    } else if (origin->line == 0) {
+        length = asprintf(&sentence, "%s: %s", origin->file, what);
+    } else {
+        length = asprintf(&sentence, "%s:%u: %s", origin->file, origin->line, what);
+    }
+    free(what);
+    if (length < 0) {
+        report->dropped++;
+        return;
+    }
+    if (value_list_add(list, sentence) != 0) {
+        report->dropped++;
+    }
+    free(sentence);
+}
+
+void conf_report_error(struct conf_report *report, const struct conf_origin *origin,
+                       const char *format, ...)
+{
+    va_list arguments;
+
+    report->failed++;
+    va_start(arguments, format);
+    add(report, &report->errors, origin, format, arguments);
+    va_end(arguments);
+}
+
+void conf_report_warning(struct conf_report *report, const struct conf_origin *origin,
+                         const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    add(report, &report->warnings, origin, format, arguments);
+    va_end(arguments);
+}
+
+void conf_report_free(struct conf_report *report)
+{
+    value_list_free(&report->errors);
+    value_list_free(&report->warnings);
+    *report = (struct conf_report){0};
+}
