@@ -22,7 +22,8 @@
 /* Set by the manager as decimal "VERSION SLOT"; the library unsets it before main(). */
 #define OT_TREATY_ENV "OVERTIME_TREATY"
 
-/* Descriptors of a worker at exec. All but the first three are closed by the library before main(). */
+/* Descriptors of a worker at exec. All but the first three are closed by the library before main().
+ */
 enum ot_treaty_fd {
     OT_FD_LISTEN = 0,     /* the pool's listening socket; 1 and 2 are output: captured or null */
     OT_FD_BOARD = 3,      /* the scoreboard, opened read-only */
@@ -109,21 +110,21 @@ struct ot_board {
  * start of the process. */
 struct ot_record {
     _Atomic uint32_t change;
-    uint32_t state;         /* enum ot_state */
-    uint32_t status;        /* enum ot_status_bits of the current or last request */
-    uint32_t kept;          /* idle kept connections held by the process; first record only */
-    uint64_t state_since;   /* entry into `state` */
-    uint64_t accepted_at;   /* first byte of the request's connection taken, or of a kept one read */
-    uint64_t running_at;    /* handed to the application */
-    uint64_t finished_at;   /* response complete: ot_finish_request, or the request's end */
-    uint64_t shutdown_at;   /* shutdown functions began */
-    uint64_t requests;      /* begun */
-    uint64_t finished;      /* responses ended by ot_finish_request */
-    uint64_t aborted;       /* requests whose client left before the response was complete */
-    uint64_t timed_out;     /* requests that reached their time limit */
-    uint64_t dropped;       /* dead on arrival, or refused before the application saw them */
-    uint64_t discarded;     /* bytes of output after the end of the response */
-    uint64_t shutdown_run;  /* shutdown functions that ran to their end */
+    uint32_t state;        /* enum ot_state */
+    uint32_t status;       /* enum ot_status_bits of the current or last request */
+    uint32_t kept;         /* idle kept connections held by the process; first record only */
+    uint64_t state_since;  /* entry into `state` */
+    uint64_t accepted_at;  /* first byte of the request's connection taken, or of a kept one read */
+    uint64_t running_at;   /* handed to the application */
+    uint64_t finished_at;  /* response complete: ot_finish_request, or the request's end */
+    uint64_t shutdown_at;  /* shutdown functions began */
+    uint64_t requests;     /* begun */
+    uint64_t finished;     /* responses ended by ot_finish_request */
+    uint64_t aborted;      /* requests whose client left before the response was complete */
+    uint64_t timed_out;    /* requests that reached their time limit */
+    uint64_t dropped;      /* dead on arrival, or refused before the application saw them */
+    uint64_t discarded;    /* bytes of output after the end of the response */
+    uint64_t shutdown_run; /* shutdown functions that ran to their end */
     uint64_t shutdown_late; /* shutdown functions begun and cut off by their time limit */
     uint64_t shutdown_lost; /* shutdown functions that never began */
     uint64_t content_length;
@@ -144,6 +145,7 @@ struct ot_slot {
 };
 
 _Static_assert(sizeof(struct ot_record) == 1024, "records keep their size within a treaty version");
-_Static_assert(sizeof(struct ot_slot) == 1024 + 1024 * OT_THREADS_MAX, "the slot's layout is fixed");
+_Static_assert(sizeof(struct ot_slot) == 1024 + 1024 * OT_THREADS_MAX,
+               "the slot's layout is fixed");
 
 #endif

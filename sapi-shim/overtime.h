@@ -28,11 +28,11 @@ extern "C" {
 #define OT_TIMEOUT 2u /* the time limit was reached */
 
 /* Sends what was written so far, ends the response and closes the connection; the client has its
- * whole answer while the caller goes on. Waits only for room in the socket's buffer, within the time
- * limit. Afterwards parameters and the input read so far stay valid until the request's end; output
- * is discarded and counted. Not a safe point: it returns to its caller.
- * Returns true if this call ended the response (also if the client had already left), false if there
- * is no request or it was finished before. */
+ * whole answer while the caller goes on. Waits only for room in the socket's buffer, within the
+ * time limit. Afterwards parameters and the input read so far stay valid until the request's end;
+ * output is discarded and counted. Not a safe point: it returns to its caller. Returns true if this
+ * call ended the response (also if the client had already left), false if there is no request or it
+ * was finished before. */
 bool ot_finish_request(void);
 
 /* True from the end of the response on; false with no request. */
@@ -58,18 +58,18 @@ int ot_ignore_user_abort(int setting);
 bool ot_set_time_limit(unsigned seconds);
 
 /* Has `function(argument)` called at the request's end, however it ends: return, bailout, exit(),
- * time-out, worker stop. In order of registration; those registered by a shutdown function run after
- * the others. Returns false with no request, with a null function, or out of memory. */
+ * time-out, worker stop. In order of registration; those registered by a shutdown function run
+ * after the others. Returns false with no request, with a null function, or out of memory. */
 bool ot_register_shutdown_function(void (*function)(void *argument), void *argument);
 
 /* A safe point: acts on an abort (unless ignored) or a time-out as the `bailout` policy says, which
- * may mean that it does not return. Output to and input from the client are safe points too. Returns
- * true if there is nothing to act on, false if the request should end and the policy leaves that to
- * the application; true with no request. */
+ * may mean that it does not return. Output to and input from the client are safe points too.
+ * Returns true if there is nothing to act on, false if the request should end and the policy leaves
+ * that to the application; true with no request. */
 bool ot_checkpoint(void);
 
-/* A descriptor that becomes readable when the client has left, for poll(); -1 with no request, or if
- * none can be had. It belongs to the library: do not read from it or close it. */
+/* A descriptor that becomes readable when the client has left, for poll(); -1 with no request, or
+ * if none can be had. It belongs to the library: do not read from it or close it. */
 int ot_abort_fd(void);
 
 /* A short text on what the request is doing ("mail 340 of 1000"), shown to the operator. Cut at 127

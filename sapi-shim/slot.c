@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-enum { SLOT_TRIES = 64 };
+enum {
+    SLOT_TRIES = 64
+};
 
 void slot_begin(struct ot_record *record)
 {
@@ -19,7 +21,8 @@ void slot_end(struct ot_record *record)
     atomic_store_explicit(&record->change, change + 1, memory_order_release);
 }
 
-/* A worker can write anything into its record, so the copy is made harmless before anybody looks. */
+/* A worker can write anything into its record, so the copy is made harmless before anybody looks.
+ */
 static void slot_clamp(struct ot_record *record)
 {
     if (record->state >= OT_STATE_COUNT)

@@ -1,8 +1,8 @@
 /* slot.h: one record of the scoreboard, written by one thread and copied by anybody.
  *
  * Decides nothing. Used by the worker's threads (slot_begin, slot_end) and by every reader
- * (slot_copy). The protocol is a sequence lock without a lock: `change` is odd while the writer is at
- * work, and a reader that saw it odd or changed tries again.
+ * (slot_copy). The protocol is a sequence lock without a lock: `change` is odd while the writer is
+ * at work, and a reader that saw it odd or changed tries again.
  */
 #ifndef OT_SLOT_H
 #define OT_SLOT_H

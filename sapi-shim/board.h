@@ -1,0 +1,37 @@
+/* board.h: the worker's side of the scoreboard.
+ *
+ * Attaches to what the manager handed over, before main(), and gives each thread its own record.
+ * With no manager every thread writes into a private record and the settings are the documented
+ * defaults, so that no caller needs to know the difference. Decides nothing. Used by request.c and
+ * wait.c.
+ */
+#ifndef OT_BOARD_H
+#define OT_BOARD_H
+
+#include "contract.h"
+
+/* The pool's policies; constant for the life of the process. */
+const struct ot_settings *board_settings(void);
+
+/* The pool's name, "-" with no manager. */
+const char *board_pool(void);
+
+/* The calling thread's record; never NULL. Change it between slot_begin and slot_end only. */
+struct ot_record *board_record(void);
+
+/* Rings the manager's doorbell if it asked to be told of changes of state. */
+void board_ring(void);
+
+/* Moves the calling thread's record to another state and rings. */
+void board_state(enum ot_state state);
+
+/* Publishes how many idle kept connections the process holds. */
+void board_kept(unsigned count);
+
+/* The calling thread ends: its record may be another's. */
+void board_thread_end(void);
+
+/* In a forked child: the record stays the parent's, so write to a private one from now on. */
+void board_after_fork(void);
+
+#endif

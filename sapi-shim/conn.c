@@ -1,0 +1,450 @@
+/* conn.c: see conn.h. */
+#include "sapi-shim/conn.h"
+#include "sapi-shim/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    CONN_FDS = 65536,           /* higher descriptors are refused */
+    CONN_FIRST_CAPACITY = 8192, /* holds the header of nearly every request */
+    CONN_MANAGEMENT_MAX = 4096, /* content of a management record we read */
+    CONN_DRAIN_READS = 64,      /* a turn of draining, so that one peer cannot hold the thread */
+};
+
+static _Atomic(struct conn *) conn_table[CONN_FDS];
+static _Atomic uint32_t conn_serial;
+static atomic_bool conn_children;
+static _Thread_local struct conn *conn_spare; /* the last one freed: no malloc per request */
+
+static struct conn *conn_new(void)
+{
+    struct conn *conn = conn_spare;
+    conn_spare = NULL;
+    if (conn == NULL) {
+        conn = malloc(sizeof *conn);
+        unsigned char *buffer = malloc(CONN_FIRST_CAPACITY);
+        if (conn == NULL || buffer == NULL) {
+            free(conn);
+            free(buffer);
+            return NULL;
+        }
+        *conn = (struct conn){.buffer = buffer, .capacity = CONN_FIRST_CAPACITY};
+    }
+    unsigned char *buffer = conn->buffer;
+    size_t capacity = conn->capacity;
+    *conn = (struct conn){.fd = -1, .buffer = buffer, .capacity = capacity};
+    return conn;
+}
+
+static void conn_delete(struct conn *conn)
+{
+    if (conn_spare == NULL && conn->capacity == CONN_FIRST_CAPACITY) {
+        conn_spare = conn;
+        return;
+    }
+    free(conn->buffer);
+    free(conn);
+}
+
+struct conn *conn_open(int fd, bool is_tcp)
+{
+    struct conn *conn = fd >= 0 && fd < CONN_FDS ? conn_new() : NULL;
+    if (conn == NULL) {
+        (void)close(fd);
+        return NULL;
+    }
+    conn->fd = fd;
+    conn->is_tcp = is_tcp;
+    conn->serial = atomic_fetch_add_explicit(&conn_serial, 1, memory_order_relaxed);
+    atomic_store_explicit(&conn_table[fd], conn, memory_order_release);
+    return conn;
+}
+
+struct conn *conn_find(int fd)
+{
+    if (fd < 0 || fd >= CONN_FDS)
+        return NULL;
+    return atomic_load_explicit(&conn_table[fd], memory_order_acquire);
+}
+
+/* Writes a small record of our own without waiting; a peer that leaves no room for it is broken. */
+static void conn_send_record(struct conn *conn, const unsigned char *record, size_t size)
+{
+    ssize_t n = send(conn->fd, record, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n != (ssize_t)size)
+        conn->broken = true;
+}
+
+/* Takes a record that is not for libfcgi out of the buffer, as far as it is there. */
+static void conn_cut(struct conn *conn, size_t size)
+{
+    memmove(conn->buffer + conn->ready, conn->buffer + conn->ready + size,
+            conn->end - conn->ready - size);
+    conn->end -= size;
+}
+
+/* Answers a management record; false while it has not arrived whole. */
+static bool conn_manage(struct conn *conn, const struct frame_record *record)
+{
+    unsigned char answer[FRAME_ANSWER_MAX];
+    size_t size = 0;
+    if (record->content > CONN_MANAGEMENT_MAX) {
+        conn->broken = true;
+        return false;
+    }
+    if (conn->end - conn->ready < record->size)
+        return false;
+    if (record->kind == FRAME_VALUES)
+        size =
+            frame_values_answer(conn->buffer + conn->ready + FRAME_HEADER, record->content, answer);
+    else
+        size = frame_unknown_answer(record->type, answer);
+    if (size == 0)
+        conn->broken = true;
+    else
+        conn_send_record(conn, answer, size);
+    return size != 0;
+}
+
+/* libfcgi takes the padding of a record that ends a stream for the next record's header. */
+static void conn_strip_padding(struct conn *conn, const struct frame_record *record)
+{
+    conn->buffer[conn->ready + 6] = 0;
+    conn->pass_left = FRAME_HEADER;
+    conn->cut_left = record->size - FRAME_HEADER;
+}
+
+/* Handles the record at `ready`. False when the walk cannot go on now. */
+static bool conn_walk_record(struct conn *conn)
+{
+    unsigned char answer[FRAME_ANSWER_MAX];
+    struct frame_record record =
+        frame_next(&conn->frame, conn->buffer + conn->ready, conn->end - conn->ready);
+    switch (record.kind) {
+    case FRAME_MORE:
+    case FRAME_HOLD:
+        return false;
+    case FRAME_BAD:
+        conn->broken = true;
+        return false;
+    case FRAME_VALUES:
+    case FRAME_UNKNOWN:
+        if (!conn_manage(conn, &record))
+            return false;
+        break;
+    case FRAME_SECOND:
+        conn_send_record(conn, answer, frame_end_request(record.id, FRAME_CANT_MPX_CONN, answer));
+        break;
+    case FRAME_ABORT:
+        conn->aborted = true;
+        break;
+    case FRAME_PASS:
+    case FRAME_DROP:
+        break;
+    }
+    conn->passing = record.kind == FRAME_PASS;
+    conn->pass_left = record.size;
+    if (conn->passing && record.content == 0)
+        conn_strip_padding(conn, &record);
+    return true;
+}
+
+static void conn_walk(struct conn *conn)
+{
+    while (!conn->broken) {
+        if (conn->pass_left == 0 && conn->cut_left > 0) {
+            conn->pass_left = conn->cut_left;
+            conn->cut_left = 0;
+            conn->passing = false;
+        }
+        if (conn->pass_left == 0) {
+            if (!conn_walk_record(conn))
+                return;
+            continue;
+        }
+        size_t there = conn->end - conn->ready;
+        size_t n = conn->pass_left < there ? conn->pass_left : there;
+        if (n == 0)
+            return;
+        if (conn->passing)
+            conn->ready += n;
+        else
+            conn_cut(conn, n);
+        conn->pass_left -= n;
+    }
+}
+
+/* Makes room to read into: gives back what libfcgi has had, and grows while the header is longer
+ * than the buffer. Records have headers and padding, so the bound is the limit and as much again.
+ */
+static bool conn_make_room(struct conn *conn, size_t limit)
+{
+    if (conn->start > 0) {
+        memmove(conn->buffer, conn->buffer + conn->start, conn->end - conn->start);
+        conn->ready -= conn->start;
+        conn->end -= conn->start;
+        conn->start = 0;
+    }
+    if (conn->end < conn->capacity)
+        return true;
+    size_t bound = 2 * limit + CONN_FIRST_CAPACITY;
+    if (conn->capacity >= bound) {
+        conn->too_large = true;
+        return false;
+    }
+    size_t capacity = 2 * conn->capacity < bound ? 2 * conn->capacity : bound;
+    unsigned char *buffer = realloc(conn->buffer, capacity);
+    if (buffer == NULL) {
+        conn->too_large = true;
+        return false;
+    }
+    conn->buffer = buffer;
+    conn->capacity = capacity;
+    return true;
+}
+
+/* One read into free room, without waiting. */
+static enum conn_result conn_receive(struct conn *conn)
+{
+    size_t room = conn->capacity - conn->end;
+    ssize_t n = 0;
+    do {
+        n = recv(conn->fd, conn->buffer + conn->end, room, MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    if (n > 0) {
+        conn->drained = (size_t)n < room;
+        conn->end += (size_t)n;
+        return CONN_OK;
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        conn->drained = true;
+        return CONN_AGAIN;
+    }
+    conn->eof = true;
+    conn->gone = conn->gone || n < 0;
+    return CONN_GONE;
+}
+
+bool conn_has_header(const struct conn *conn)
+{
+    return conn->frame.phase > FRAME_PARAMS;
+}
+
+bool conn_input_complete(const struct conn *conn)
+{
+    return conn->frame.phase == FRAME_COMPLETE;
+}
+
+enum conn_result conn_fill(struct conn *conn, size_t limit)
+{
+    enum conn_result result = CONN_AGAIN;
+    conn_walk(conn); /* bytes of the next request may have come with the last one */
+    while (!conn_has_header(conn) && !conn->broken && !conn->too_large) {
+        if (!conn_make_room(conn, limit))
+            break;
+        enum conn_result got = conn_receive(conn);
+        if (got != CONN_OK)
+            return got == CONN_GONE ? CONN_GONE : result;
+        result = CONN_OK;
+        conn_walk(conn);
+        if (conn->frame.params_bytes > limit)
+            conn->too_large = true;
+        if (conn->drained)
+            break;
+    }
+    return conn->broken ? CONN_GONE : CONN_OK;
+}
+
+/* Waits for room or input. CONN_AGAIN means that it was worth waiting: try again. */
+static enum conn_result conn_wait(const struct conn *conn, short events, uint64_t deadline)
+{
+    struct pollfd p = {.fd = conn->fd, .events = events};
+    int n = poll(&p, 1, clock_timeout(deadline, deadline == 0 ? 0 : clock_now()));
+    if (n < 0 && errno != EINTR)
+        return CONN_GONE;
+    return n == 0 ? CONN_LATE : CONN_AGAIN;
+}
+
+void conn_read_rest(struct conn *conn, void *into, size_t size, size_t *count)
+{
+    size_t there = conn->ready - conn->start;
+    *count = there < size ? there : size;
+    memcpy(into, conn->buffer + conn->start, *count);
+    conn->start += *count;
+}
+
+enum conn_result conn_read(struct conn *conn, void *into, size_t size, uint64_t deadline,
+                           size_t *count)
+{
+    for (;;) {
+        conn_read_rest(conn, into, size, count);
+        if (*count > 0 || conn_input_complete(conn))
+            return CONN_OK;
+        if (conn->broken || conn->eof || conn->aborted)
+            return CONN_GONE;
+        if (!conn_make_room(conn, 0)) {
+            conn->broken = true;
+            return CONN_GONE;
+        }
+        enum conn_result got = conn_receive(conn);
+        if (got == CONN_AGAIN)
+            got = conn_wait(conn, POLLIN, deadline);
+        if (got == CONN_LATE || got == CONN_GONE)
+            return got;
+        conn_walk(conn);
+    }
+}
+
+enum conn_result conn_write(struct conn *conn, const void *from, size_t size, uint64_t deadline)
+{
+    const unsigned char *p = from;
+    size_t left = size;
+    while (left > 0) {
+        if (conn->gone || conn->broken)
+            return CONN_GONE;
+        ssize_t n = send(conn->fd, p, left, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n >= 0) {
+            p += n;
+            left -= (size_t)n;
+            conn->sent_any = true;
+            continue;
+        }
+        if (errno == EINTR)
+            continue;
+        if (errno != EAGAIN && errno != EWOULDBLOCK) {
+            conn->gone = true;
+            return CONN_GONE;
+        }
+        if (conn_wait(conn, POLLOUT, deadline) == CONN_LATE) {
+            conn->broken = true; /* part of a record may be out: nothing sane can follow */
+            return CONN_LATE;
+        }
+    }
+    return CONN_OK;
+}
+
+void conn_look(struct conn *conn)
+{
+    if (conn->gone || conn->aborted || conn->fd < 0)
+        return;
+    struct pollfd p = {.fd = conn->fd, .events = POLLIN | POLLRDHUP};
+    if (poll(&p, 1, 0) <= 0)
+        return;
+    if (p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) {
+        conn->gone = true;
+        return;
+    }
+    /* Input after the end of the body is an abort, the next request, or a management record. Before
+     * that it is the body, which is the application's to read. */
+    if (conn_input_complete(conn) && conn->end < conn->capacity) {
+        if (conn_receive(conn) == CONN_GONE)
+            conn->gone = true;
+        conn_walk(conn);
+    }
+}
+
+bool conn_next_request(struct conn *conn)
+{
+    if (!conn_input_complete(conn) || conn->gone || conn->broken || conn->eof || conn->aborted ||
+        conn->pass_left > 0 || conn->cut_left > 0)
+        return false;
+    conn->start = conn->ready; /* input that the application left unread */
+    conn->sent_any = false;
+    frame_reset(&conn->frame);
+    return true;
+}
+
+void conn_refuse(struct conn *conn, const char *http_status, enum frame_status status)
+{
+    unsigned char out[256];
+    size_t at = 0;
+    if (http_status != NULL) {
+        char text[128];
+        int length =
+            snprintf(text, sizeof text, "Status: %s\r\nContent-Type: text/plain\r\n\r\n%s\n",
+                     http_status, http_status);
+        if (length < 0 || (size_t)length >= sizeof text)
+            return;
+        at = frame_stdout_header(conn->frame.id, (size_t)length, out);
+        memcpy(out + at, text, (size_t)length);
+        at += (size_t)length;
+        at += frame_stdout_header(conn->frame.id, 0, out + at);
+    }
+    at += frame_end_request(conn->frame.id, status, out + at);
+    conn_send_record(conn, out, at);
+}
+
+void conn_half_close(struct conn *conn)
+{
+    /* Fails only if the peer is gone, and then there is nobody to tell. */
+    (void)shutdown(conn->fd, SHUT_WR);
+}
+
+enum conn_result conn_drain(struct conn *conn)
+{
+    unsigned char nowhere[8192];
+    for (int i = 0; i < CONN_DRAIN_READS; i++) {
+        ssize_t n = recv(conn->fd, nowhere, sizeof nowhere, MSG_DONTWAIT);
+        if (n > 0 || (n < 0 && errno == EINTR))
+            continue;
+        return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? CONN_AGAIN : CONN_GONE;
+    }
+    return CONN_OK;
+}
+
+struct conn *conn_split(struct conn *conn)
+{
+    struct conn *fresh = conn_new();
+    if (fresh == NULL)
+        return NULL;
+    fresh->fd = conn->fd;
+    fresh->home = conn->home;
+    fresh->serial = conn->serial;
+    fresh->watched = conn->watched;
+    fresh->is_tcp = conn->is_tcp;
+    conn->fd = -1;
+    conn->watched = false;
+    atomic_store_explicit(&conn_table[fresh->fd], fresh, memory_order_release);
+    return fresh;
+}
+
+void conn_release(struct conn *conn)
+{
+    if (conn->fd < 0)
+        return;
+    if (atomic_load_explicit(&conn_children, memory_order_relaxed))
+        conn_half_close(conn);
+    atomic_store_explicit(&conn_table[conn->fd], NULL, memory_order_release);
+    (void)close(conn->fd);
+    conn->fd = -1;
+}
+
+void conn_free(struct conn **conn)
+{
+    if (*conn == NULL)
+        return;
+    conn_release(*conn);
+    conn_delete(*conn);
+    *conn = NULL;
+}
+
+void conn_thread_end(void)
+{
+    if (conn_spare == NULL)
+        return;
+    free(conn_spare->buffer);
+    free(conn_spare);
+    conn_spare = NULL;
+}
+
+void conn_expect_children(void)
+{
+    atomic_store_explicit(&conn_children, true, memory_order_relaxed);
+}

@@ -1,0 +1,131 @@
+/* conn.h: one connection from the web server: bytes in, bytes out, and its end.
+ *
+ * Reads ahead into a buffer and walks the records in it (frame.h), so that libfcgi is given the
+ * current request's bytes and no others. Answers management records on the spot. Decides nothing
+ * about requests: wait.c keeps connections that wait, request.c those that are served. A connection
+ * belongs to one thread at a time, except while it waits.
+ */
+#ifndef OT_CONN_H
+#define OT_CONN_H
+
+#include "frame.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Where wait.c has put it; CONN_BUSY while a thread serves it. */
+enum conn_place {
+    CONN_BUSY,
+    CONN_READY,   /* its request header is complete */
+    CONN_PENDING, /* accepted, or kept and begun: the request header is incomplete */
+    CONN_KEPT,    /* between two requests */
+    CONN_PARKED,  /* response sent, peer still sends: drained until it stops */
+    CONN_PLACES
+};
+
+struct conn {
+    int fd;
+    void *home;      /* wait.c's: the wait set it came from */
+    void *owner;     /* wire_fcgi.c's: the request that is served on it, or NULL */
+    uint32_t serial; /* tells this connection from earlier ones with the same descriptor */
+    enum conn_place place;
+    bool watched; /* in the wait set's epoll */
+    bool is_tcp;
+    bool eof;          /* the peer will send no more */
+    bool gone;         /* the peer has left, or nothing can be written to it */
+    bool broken;       /* it violated the protocol, or a record was cut off on our side */
+    bool aborted;      /* FCGI_ABORT_REQUEST for the current request */
+    bool drained;      /* the last read left nothing behind */
+    bool too_large;    /* its parameters exceed the limit */
+    bool sent_any;     /* response bytes of the current request are on their way */
+    uint64_t since;    /* entry into `place`; begin of the current request's arrival */
+    uint64_t deadline; /* of the stay in `place`; 0 = none */
+    struct conn *prev; /* neighbours in `place` */
+    struct conn *next;
+
+    struct frame frame;
+    size_t pass_left; /* rest of the record being walked */
+    size_t cut_left;  /* its padding, to be dropped after that */
+    bool passing;     /* that record is for libfcgi */
+    unsigned char *buffer;
+    size_t capacity;
+    size_t start; /* [start, ready) is for libfcgi */
+    size_t ready; /* [ready, end) is not yet told apart */
+    size_t end;
+};
+
+enum conn_result {
+    CONN_OK = 0,
+    CONN_AGAIN, /* nothing now */
+    CONN_LATE,  /* the deadline passed */
+    CONN_GONE,  /* end of stream, reset, or protocol violation */
+};
+
+/* Takes over an accepted descriptor. NULL without memory, or for a descriptor out of range; the
+ * descriptor is then closed. */
+struct conn *conn_open(int fd, bool is_tcp);
+
+/* The open connection with this descriptor, or NULL. */
+struct conn *conn_find(int fd);
+
+/* Reads what is there without waiting. `limit` bounds the bytes of parameters. CONN_OK if something
+ * was read, CONN_AGAIN if not, CONN_GONE at the end of the stream. */
+enum conn_result conn_fill(struct conn *conn, size_t limit);
+
+/* The request header is complete: libfcgi can read it without waiting. */
+bool conn_has_header(const struct conn *conn);
+
+/* The current request's input has arrived to its end. */
+bool conn_input_complete(const struct conn *conn);
+
+/* Gives libfcgi up to `size` bytes of the current request, waiting until `deadline` (0 = for ever);
+ * *count is 0 at its end. */
+enum conn_result conn_read(struct conn *conn, void *into, size_t size, uint64_t deadline,
+                           size_t *count);
+
+/* Writes all, waiting for room until `deadline` (0 = for ever). */
+enum conn_result conn_write(struct conn *conn, const void *from, size_t size, uint64_t deadline);
+
+/* Looks whether the peer has left, without waiting; reads an abort record if one has come. */
+void conn_look(struct conn *conn);
+
+/* Makes ready for the next request on the same connection. False if that is not safe: the input was
+ * not read to its end, or something went wrong. */
+bool conn_next_request(struct conn *conn);
+
+/* Answers a request that the application will not see: a plain-text response with this HTTP status
+ * ("431 Request Header Fields Too Large"), or with NULL an END_REQUEST with `status` alone. Never
+ * waits. */
+void conn_refuse(struct conn *conn, const char *http_status, enum frame_status status);
+
+/* Says that no more will be written. The peer sees the end even if a forked child still holds the
+ * descriptor. */
+void conn_half_close(struct conn *conn);
+
+/* Reads and drops what the peer still sends. CONN_GONE when it is done and the connection can be
+ * closed without harm to the response. */
+enum conn_result conn_drain(struct conn *conn);
+
+/* Moves the descriptor to a connection of its own, to be parked, and leaves what was read in the
+ * old one for the application. NULL without memory: nothing has changed then. */
+struct conn *conn_split(struct conn *conn);
+
+/* Closes the descriptor but keeps what was read for the application. */
+void conn_release(struct conn *conn);
+
+/* Gives what conn_release kept, never waits; *count is 0 when there is no more. */
+void conn_read_rest(struct conn *conn, void *into, size_t size, size_t *count);
+
+/* Closes what is open and frees. Forgets the pointer. */
+void conn_free(struct conn **conn);
+
+/* Gives back what the calling thread has put by. Before the thread ends. */
+void conn_thread_end(void);
+
+/* From now on a child may hold copies of our descriptors, so closing alone does not end a stream.
+ */
+void conn_expect_children(void);
+
+#endif

@@ -1,0 +1,40 @@
+/* drain.h: when and how a worker learns that it should take no more requests.
+ *
+ * SIGTERM, SIGQUIT and SIGUSR1 (the last as libfcgi has it) mean: finish what was accepted, then
+ * leave. The threads that accept keep these signals blocked except while they wait, so that no
+ * system call of the application is cut short by one. Decides nothing about connections: wait.c
+ * asks. SIGURG only ends a wait, for the manager that suspects a lost wake-up.
+ */
+#ifndef OT_DRAIN_H
+#define OT_DRAIN_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+/* Once per thread that accepts, before its first wait; installs the handlers once per process.
+ * Handlers that the application had installed before still run. */
+void drain_start(void);
+
+/* A reason to take no more requests has come up: a signal, or drain_begin. */
+bool drain_asked(void);
+
+/* The same, but by a signal: a wake-up meant for this worker may have been lost with it. */
+bool drain_by_signal(void);
+
+/* Begins to drain. Thread-safe and async-signal-safe. */
+void drain_begin(void);
+
+/* Takes signals that have come since the last wait: under full load no wait ever lasts, and the
+ * kernel hands out events before signals. */
+void drain_poll(void);
+
+/* An eventfd that is readable from the beginning of the drain on; -1 if there is none. */
+int drain_fd(void);
+
+/* The signal mask for the time of a wait. */
+const sigset_t *drain_wait_mask(void);
+
+/* In a forked child: gives back the signal mask that the thread had, and forgets the drain. */
+void drain_after_fork(void);
+
+#endif

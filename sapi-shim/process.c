@@ -1,0 +1,70 @@
+/* process.c: see process.h. */
+#include "sapi-shim/process.h"
+#include "sapi-shim/board.h"
+#include "sapi-shim/conn.h"
+#include "sapi-shim/drain.h"
+#include "sapi-shim/note.h"
+#include "sapi-shim/request.h"
+#include "sapi-shim/wait.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+static pthread_once_t process_once = PTHREAD_ONCE_INIT;
+static pthread_key_t process_key;
+static _Thread_local void (*process_last_word)(void); /* not NULL: the thread has started */
+
+/* exit() is an end like any other for the thread's own request. Registered when serving begins, so
+ * that the shutdown functions run before whatever the application registered while it started. */
+static void process_at_exit(void)
+{
+    struct request *request = request_current();
+    size_t others = request_open_elsewhere();
+    if (request != NULL)
+        request_end(request);
+    if (others > 0)
+        note("pool %s: exit() cut off %zu request%s of other threads", board_pool(), others,
+             others == 1 ? "" : "s");
+    board_state(OT_STATE_EXITING);
+}
+
+static void process_thread_end(void *unused)
+{
+    struct request *request = request_current();
+    (void)unused;
+    if (request != NULL)
+        request_end(request);
+    board_thread_end();
+    conn_thread_end();
+    process_last_word();
+}
+
+static void process_before_fork(void)
+{
+    conn_expect_children();
+}
+
+static void process_in_child(void)
+{
+    request_after_fork();
+    board_after_fork();
+    wait_after_fork();
+    drain_after_fork();
+}
+
+static void process_register(void)
+{
+    if (atexit(process_at_exit) != 0 ||
+        pthread_atfork(process_before_fork, NULL, process_in_child) != 0 ||
+        pthread_key_create(&process_key, process_thread_end) != 0)
+        note("out of memory while starting: shutdown functions may not run at exit()");
+}
+
+void process_start(void (*thread_end)(void))
+{
+    if (process_last_word != NULL)
+        return;
+    process_last_word = thread_end;
+    (void)pthread_once(&process_once, process_register);
+    (void)pthread_setspecific(process_key, (void *)&process_last_word);
+}

@@ -1,0 +1,531 @@
+/* request.c: see request.h. */
+#include "sapi-shim/request.h"
+#include "sapi-shim/board.h"
+#include "sapi-shim/clock.h"
+#include "sapi-shim/drain.h"
+#include "sapi-shim/note.h"
+#include "sapi-shim/policy.h"
+#include "sapi-shim/slot.h"
+#include "sapi-shim/wait.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define REQUEST_NO_LIMIT 999999999u /* seconds; more counts as no limit */
+
+static pthread_mutex_t request_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t request_gone = PTHREAD_COND_INITIALIZER;
+static struct request *request_open; /* all of the process */
+static _Atomic uint64_t request_count;
+static _Thread_local struct request *request_mine;
+
+/* ---- the open requests ---- */
+
+struct request *request_current(void)
+{
+    return request_mine;
+}
+
+static void request_link(struct request *request)
+{
+    (void)pthread_mutex_lock(&request_lock);
+    request->prev = NULL;
+    request->next = request_open;
+    if (request_open != NULL)
+        request_open->prev = request;
+    request_open = request;
+    (void)pthread_mutex_unlock(&request_lock);
+}
+
+static void request_unlink(struct request *request)
+{
+    (void)pthread_mutex_lock(&request_lock);
+    *(request->prev != NULL ? &request->prev->next : &request_open) = request->next;
+    if (request->next != NULL)
+        request->next->prev = request->prev;
+    (void)pthread_cond_broadcast(&request_gone);
+    (void)pthread_mutex_unlock(&request_lock);
+}
+
+struct request *request_search(bool (*match)(const struct request *, const void *),
+                               const void *context)
+{
+    (void)pthread_mutex_lock(&request_lock);
+    struct request *request = request_open;
+    while (request != NULL && !match(request, context))
+        request = request->next;
+    (void)pthread_mutex_unlock(&request_lock);
+    return request;
+}
+
+size_t request_open_elsewhere(void)
+{
+    size_t count = 0;
+    (void)pthread_mutex_lock(&request_lock);
+    for (const struct request *r = request_open; r != NULL; r = r->next)
+        count += r != request_mine;
+    (void)pthread_mutex_unlock(&request_lock);
+    return count;
+}
+
+void request_after_fork(void)
+{
+    (void)pthread_mutex_init(&request_lock, NULL);
+    request_open = NULL;
+    request_mine = NULL;
+}
+
+/* ---- the mover ---- */
+
+static const enum ot_state request_public_state[LIFE_STATES] = {
+    [LIFE_IDLE] = OT_STATE_IDLE,
+    [LIFE_READING] = OT_STATE_READING,
+    [LIFE_RUNNING] = OT_STATE_RUNNING,
+    [LIFE_POST] = OT_STATE_POST,
+    [LIFE_SHUTDOWN_OPEN] = OT_STATE_SHUTDOWN,
+    [LIFE_SHUTDOWN] = OT_STATE_SHUTDOWN,
+};
+
+static void request_respond(struct request *request, enum life_event event);
+
+/* Publishes the step from `from` to the request's present state. */
+static void request_publish(struct request *request, enum life_state from, unsigned actions)
+{
+    struct ot_record *record = request->record;
+    uint64_t now = clock_now();
+    slot_begin(record);
+    record->status = request->status;
+    if (actions & LIFE_RESPOND)
+        record->finished_at = now;
+    if (from == LIFE_RUNNING && request->state == LIFE_POST)
+        record->finished++;
+    if (request->in_shutdown && record->shutdown_at == 0)
+        record->shutdown_at = now;
+    if (request->state != from && request->state != LIFE_IDLE) {
+        record->state = request_public_state[request->state];
+        record->state_since = now;
+    }
+    slot_end(record);
+    if (request->state != from)
+        board_ring();
+}
+
+static void request_count_bit(struct request *request, unsigned bit)
+{
+    struct ot_record *record = request->record;
+    if (request->status & bit)
+        return;
+    request->status |= bit;
+    slot_begin(record);
+    *(bit == OT_BIT_ABORTED ? &record->aborted : &record->timed_out) += 1;
+    slot_end(record);
+}
+
+/* The only function that moves a request. The response is complete before the new state shows. */
+static const struct life_row *request_move(struct request *request, enum life_event event)
+{
+    enum life_state from = request->state;
+    const struct life_row *row = life_step(from, event);
+    if (row->actions & LIFE_IMPOSSIBLE) {
+        note("internal: event %d in state \"%s\": %s", (int)event, life_name(from), row->name);
+        return row;
+    }
+    if (row->actions & LIFE_SET_ABORTED)
+        request_count_bit(request, OT_BIT_ABORTED);
+    if (row->actions & LIFE_SET_TIMEOUT)
+        request_count_bit(request, OT_BIT_TIMEOUT);
+    if (row->actions & LIFE_RESPOND)
+        request_respond(request, event);
+    request->state = row->next;
+    if (event == LIFE_LEAVE && !request->in_shutdown)
+        request->in_shutdown = true;
+    request_publish(request, from, row->actions);
+    return row;
+}
+
+/* ---- begin ---- */
+
+static void request_set_limit(struct request *request, int64_t ms, const char *name)
+{
+    request->late = false;
+    request->limit = ms;
+    request->limit_name = name;
+    request->deadline = ms > 0 ? clock_now() + (uint64_t)ms * CLOCK_MS : 0;
+}
+
+/* Recycling by number of requests is a drain that begins in time for this one to be the last. */
+static void request_count_one(void)
+{
+    uint64_t max = board_settings()->max_requests;
+    uint64_t count = atomic_fetch_add(&request_count, 1) + 1;
+    if (max > 0 && count >= max)
+        drain_begin();
+}
+
+static void request_record_begin(struct request *request, const struct request_facts *facts)
+{
+    struct ot_record *record = request->record;
+    uint64_t now = clock_now();
+    slot_begin(record);
+    record->state = OT_STATE_RUNNING;
+    record->status = 0;
+    record->state_since = now;
+    record->accepted_at = request->conn->since;
+    record->running_at = now;
+    record->finished_at = 0;
+    record->shutdown_at = 0;
+    record->requests++;
+    record->content_length = facts->content_length;
+    slot_text(record->method, sizeof record->method, facts->method);
+    slot_text(record->uri, sizeof record->uri, facts->uri);
+    record->label[0] = '\0';
+    slot_end(record);
+    board_ring();
+}
+
+/* A request that is open while its thread takes another one has been handed to another thread,
+ * which is not the writer of this thread's record. */
+static void request_hand_over(struct request *request)
+{
+    static struct ot_record nowhere;
+    request->record = &nowhere;
+    request->unwind = NULL;
+}
+
+void request_begin(struct request *request, const struct request_codec *codec, struct conn *conn,
+                   const struct request_facts *facts)
+{
+    const struct ot_settings *settings = board_settings();
+    if (request_mine != NULL)
+        request_hand_over(request_mine);
+    *request = (struct request){
+        .codec = codec,
+        .conn = conn,
+        .record = board_record(),
+        .thread = pthread_self(),
+        .state = LIFE_RUNNING,
+        .ignore_abort = settings->ignore_user_abort != 0,
+        .keep_wanted = conn->frame.keep,
+        .looked = clock_tick(),
+    };
+    request_set_limit(request, settings->max_execution_time, "max_execution_time");
+    request_record_begin(request, facts);
+    request_link(request);
+    request_mine = request;
+    request_count_one();
+}
+
+/* ---- looking and acting ---- */
+
+static bool request_is_open(const struct request *request)
+{
+    return request->state == LIFE_RUNNING || request->state == LIFE_SHUTDOWN_OPEN;
+}
+
+void request_aborted(struct request *request)
+{
+    (void)request_move(request, LIFE_ABORT);
+    /* The application asked to go on: from here on its output succeeds and goes nowhere. */
+    if (request->ignore_abort)
+        request->codec->mute(request);
+}
+
+void request_late(struct request *request)
+{
+    if (request->deadline == 0)
+        return;
+    request->deadline = 0;
+    request->late = true;
+    note("pool %s: %s %s reached %s of %lld ms", board_pool(), request->record->method,
+         request->record->uri, request->limit_name, (long long)request->limit);
+    (void)request_move(request, LIFE_TIMEOUT);
+}
+
+static void request_look_at_client(struct request *request)
+{
+    struct conn *conn = request->conn;
+    if (!request_is_open(request) || (request->status & OT_BIT_ABORTED))
+        return;
+    if (board_settings()->abort_detection != OT_ABORT_WRITE)
+        conn_look(conn);
+    if (conn->gone || conn->aborted)
+        request_aborted(request);
+}
+
+static void request_look(struct request *request)
+{
+    uint64_t tick = clock_tick();
+    if (tick == request->looked)
+        return;
+    request->looked = tick;
+    request_look_at_client(request);
+    if (request->deadline != 0 && tick >= request->deadline)
+        request_late(request);
+}
+
+static enum policy_verdict request_verdict(const struct request *request)
+{
+    bool here = pthread_equal(request->thread, pthread_self()) != 0;
+    struct policy_facts facts = {
+        .aborted = (request->status & OT_BIT_ABORTED) != 0,
+        .timed_out = request->late,
+        .ignore_abort = request->ignore_abort,
+        .in_shutdown = request->in_shutdown,
+        .can_unwind = here && (request->jump != NULL || request->unwind != NULL),
+        .bailout = (enum ot_bailout)board_settings()->bailout,
+    };
+    return policy_decide(&facts);
+}
+
+static bool request_act(struct request *request, enum policy_verdict verdict)
+{
+    if (verdict == POLICY_EXIT) {
+        request->exit_after = true;
+        if (request->jump == NULL)
+            request_end(request); /* does not return */
+    }
+    if (verdict == POLICY_UNWIND || verdict == POLICY_EXIT)
+        siglongjmp(request->jump != NULL ? *request->jump : *request->unwind, 1);
+    return verdict == POLICY_GO_ON;
+}
+
+bool request_safe_point(struct request *request)
+{
+    request_look(request);
+    if (request->status == 0)
+        return true;
+    return request_act(request, request_verdict(request));
+}
+
+unsigned request_status(struct request *request)
+{
+    /* A short request never pays for a look at its client, unless it asks. */
+    if (!request->asked)
+        request_look_at_client(request);
+    request->asked = true;
+    request_look(request);
+    return request->status;
+}
+
+bool request_is_finished(const struct request *request)
+{
+    return !request_is_open(request);
+}
+
+bool request_is_mute(const struct request *request)
+{
+    return !request_is_open(request) ||
+           ((request->status & OT_BIT_ABORTED) != 0 && request->ignore_abort);
+}
+
+void request_discard(struct request *request, size_t bytes)
+{
+    if (bytes == 0)
+        return;
+    slot_begin(request->record);
+    request->record->discarded += bytes;
+    slot_end(request->record);
+}
+
+/* ---- the end of the response ---- */
+
+/* The connection leaves the request for good; what was read of it stays until the request's end. */
+static void request_disconnect(struct request *request)
+{
+    struct conn *conn = request->conn;
+    if (conn_input_complete(conn) || conn->gone || conn->eof) {
+        conn_half_close(conn);
+        conn_release(conn);
+        return;
+    }
+    struct conn *parked = conn_split(conn);
+    if (parked != NULL)
+        wait_park(&parked);
+    else
+        conn_release(conn);
+}
+
+static void request_respond(struct request *request, enum life_event event)
+{
+    if (!request->abandoned)
+        request->codec->complete(request);
+    if (request->conn->gone)
+        request_count_bit(request, OT_BIT_ABORTED);
+    else if (request->conn->broken && !request->abandoned)
+        note("pool %s: %s %s: response cut off: the client did not take it in time", board_pool(),
+             request->record->method, request->record->uri);
+    request->codec->mute(request);
+    if (event == LIFE_FINISH)
+        request_disconnect(request);
+}
+
+/* Nothing of the request is left on the connection, and the next one may come on it. */
+static bool request_keeps(const struct request *request, struct conn *conn)
+{
+    return request->keep_wanted && !request->abandoned && !drain_asked() && conn_next_request(conn);
+}
+
+/* What becomes of the connection at the request's end. */
+static void request_drop_conn(struct request *request)
+{
+    struct conn *conn = request->conn;
+    request->conn = NULL;
+    conn->owner = NULL;
+    if (conn->fd < 0)
+        conn_free(&conn);
+    else if (request_keeps(request, conn))
+        wait_keep(&conn);
+    else if (conn_input_complete(conn) || conn->gone || conn->eof)
+        wait_close(&conn);
+    else
+        wait_park(&conn);
+}
+
+bool request_finish(struct request *request)
+{
+    if (life_step(request->state, LIFE_FINISH)->actions != LIFE_RESPOND)
+        return false;
+    wait_close_quiet(request->conn);
+    (void)request_move(request, LIFE_FINISH);
+    int64_t limit = board_settings()->post_response_time_limit;
+    if (limit >= 0 && !request->in_shutdown)
+        request_set_limit(request, limit, "post_response.time_limit");
+    return true;
+}
+
+/* ---- settings of one request ---- */
+
+int request_ignore(struct request *request, int setting)
+{
+    int before = request->ignore_abort ? 1 : 0;
+    if (setting < 0)
+        return before;
+    request->ignore_abort = setting != 0;
+    if (request->ignore_abort && (request->status & OT_BIT_ABORTED))
+        request->codec->mute(request);
+    return before;
+}
+
+void request_limit(struct request *request, unsigned seconds)
+{
+    int64_t ms = seconds > REQUEST_NO_LIMIT ? 0 : (int64_t)seconds * 1000;
+    request_set_limit(request, ms, "ot_set_time_limit");
+}
+
+bool request_register(struct request *request, shutdown_function *function, void *argument)
+{
+    return shutdown_add(&request->functions, function, argument);
+}
+
+void request_label(struct request *request, const char *text)
+{
+    slot_begin(request->record);
+    slot_text(request->record->label, sizeof request->record->label, text);
+    slot_end(request->record);
+}
+
+/* ---- the end ---- */
+
+enum request_account {
+    REQUEST_RAN,
+    REQUEST_CUT_OFF,
+    REQUEST_LOST,
+};
+
+static void request_account(struct request *request, enum request_account account, size_t count)
+{
+    struct ot_record *record = request->record;
+    slot_begin(record);
+    switch (account) {
+    case REQUEST_RAN:
+        record->shutdown_run += count;
+        break;
+    case REQUEST_CUT_OFF:
+        record->shutdown_late += count;
+        break;
+    case REQUEST_LOST:
+        record->shutdown_lost += count;
+        break;
+    }
+    slot_end(record);
+}
+
+/* Runs one function; false if its time limit cut it off. */
+static bool request_call(struct request *request, shutdown_function *function, void *argument)
+{
+    sigjmp_buf here;
+    if (sigsetjmp(here, 0) != 0) {
+        request->jump = NULL;
+        request_account(request, REQUEST_CUT_OFF, 1);
+        return false;
+    }
+    request->jump = &here;
+    function(argument);
+    request->jump = NULL;
+    request_account(request, REQUEST_RAN, 1);
+    return true;
+}
+
+static void request_run_functions(struct request *request)
+{
+    shutdown_function *function = NULL;
+    void *argument = NULL;
+    while (!request->skip && shutdown_take(&request->functions, &function, &argument))
+        request->skip = !request_call(request, function, argument);
+}
+
+static void request_count_lost(struct request *request)
+{
+    size_t lost = shutdown_clear(&request->functions);
+    if (lost == 0)
+        return;
+    request_account(request, REQUEST_LOST, lost);
+    note("pool %s: %s %s: %zu shutdown function%s lost: %s", board_pool(), request->record->method,
+         request->record->uri, lost, lost == 1 ? "" : "s",
+         request->late ? "shutdown_functions.time_limit is too short"
+                       : "one of them called exit()");
+}
+
+/* exit() inside a shutdown function comes back here: the caller counts as run, the rest is skipped.
+ */
+static void request_leave(struct request *request)
+{
+    bool again = request->in_shutdown;
+    if (request->deadline != 0 && clock_tick() >= request->deadline)
+        request_late(request);
+    (void)request_move(request, LIFE_LEAVE);
+    if (again) {
+        request->jump = NULL;
+        request_account(request, REQUEST_RAN, 1);
+        return;
+    }
+    request_set_limit(request, board_settings()->shutdown_functions_time_limit,
+                      "shutdown_functions.time_limit");
+    request_run_functions(request);
+}
+
+void request_end(struct request *request)
+{
+    bool exits = false;
+    request_leave(request);
+    request_count_lost(request);
+    (void)request_move(request, LIFE_END);
+    exits = request->exit_after;
+    request_drop_conn(request);
+    request_unlink(request);
+    if (request_mine == request)
+        request_mine = NULL;
+    request->codec->let_go(request);
+    if (exits)
+        request_exit();
+}
+
+void request_exit(void)
+{
+    drain_begin();
+    (void)pthread_mutex_lock(&request_lock);
+    while (request_open != NULL)
+        (void)pthread_cond_wait(&request_gone, &request_lock);
+    (void)pthread_mutex_unlock(&request_lock);
+    exit(EXIT_SUCCESS);
+}

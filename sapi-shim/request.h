@@ -1,0 +1,123 @@
+/* request.h: one request's life, from its whole header to its true end.
+ *
+ * Applies lifecycle.h and policy.h: moves the request (request_move is the only mover), publishes
+ * each step on the scoreboard, watches the clock and the connection at safe points, runs the
+ * shutdown functions and brings the response to exactly one end. Speaks to the protocol codec
+ * through struct request_codec alone. A request belongs to the thread that took it. Called by
+ * wire_fcgi.c, run.c, process.c and overtime.c.
+ */
+#ifndef OT_REQUEST_H
+#define OT_REQUEST_H
+
+#include "conn.h"
+#include "contract.h"
+#include "lifecycle.h"
+#include "shutdown.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct request;
+
+/* What the codec does for a request. */
+struct request_codec {
+    void (*complete)(struct request *request); /* write the rest, end of output, END_REQUEST */
+    void (*mute)(struct request *request);     /* output succeeds and goes nowhere from now on */
+    void (*let_go)(struct request *request);   /* free the codec's part; the request is over */
+};
+
+/* What is known of a request when it begins; the strings need to live for the call only. */
+struct request_facts {
+    const char *method;
+    const char *uri;
+    uint64_t content_length;
+};
+
+struct request {
+    const struct request_codec *codec;
+    struct conn *conn; /* after the response: what was read of it, without its descriptor */
+    struct ot_record *record;
+    pthread_t thread;
+    enum life_state state;
+    unsigned status; /* enum ot_status_bits */
+    bool ignore_abort;
+    bool late;              /* a time limit was reached and no new one was set since */
+    bool in_shutdown;       /* shutdown functions run, or have run */
+    bool skip;              /* the shutdown functions left will not run */
+    bool exit_after;        /* the process ends with this request */
+    bool abandoned;         /* the application let go of it without an end: close, say nothing */
+    bool keep_wanted;       /* the web server asked to keep the connection */
+    bool asked;             /* ot_connection_status was called */
+    uint64_t deadline;      /* 0 = none */
+    int64_t limit;          /* ms that `deadline` stands for, for the log */
+    const char *limit_name; /* the directive or call that set it */
+    uint64_t looked;        /* clock_tick of the last look at connection and clock */
+    struct shutdown_list functions;
+    sigjmp_buf *unwind;   /* ot_run, for the handler; NULL elsewhere */
+    sigjmp_buf *jump;     /* out of the running shutdown function */
+    struct request *prev; /* open requests of the process */
+    struct request *next;
+};
+
+/* The calling thread's current request, or NULL. */
+struct request *request_current(void);
+
+/* Initialises, publishes and makes it the calling thread's current request. The connection becomes
+ * the request's. A request that this thread still has open is left to another thread's hands. */
+void request_begin(struct request *request, const struct request_codec *codec, struct conn *conn,
+                   const struct request_facts *facts);
+
+/* Any input, output, or call of the API: looks at clock and connection (at most once a clock tick)
+ * and does what the policy says, which may mean not to return. False: it should end, and the policy
+ * leaves that to the application. */
+bool request_safe_point(struct request *request);
+
+/* The status bits, after a look. Never acts on them. */
+unsigned request_status(struct request *request);
+
+/* Notes that the client has left, as a failed write or a broken upload tells. */
+void request_aborted(struct request *request);
+
+/* Notes that waiting for the client outlasted the time limit. */
+void request_late(struct request *request);
+
+/* Output is to succeed and go nowhere: the response has ended, or an ignored abort. With an abort
+ * that is not ignored output is to fail instead. */
+bool request_is_mute(const struct request *request);
+
+/* The response has ended. */
+bool request_is_finished(const struct request *request);
+
+/* Counts bytes of output that went nowhere. */
+void request_discard(struct request *request, size_t bytes);
+
+/* See ot_finish_request, ot_ignore_user_abort, ot_set_time_limit, ot_register_shutdown_function,
+ * ot_set_label. */
+bool request_finish(struct request *request);
+int request_ignore(struct request *request, int setting);
+void request_limit(struct request *request, unsigned seconds);
+bool request_register(struct request *request, shutdown_function *function, void *argument);
+void request_label(struct request *request, const char *text);
+
+/* The application's part is over: runs the shutdown functions, ends response and request, lets go
+ * of the connection. The request is no more. Ends the process too if the policy asked for it. */
+void request_end(struct request *request);
+
+/* Ends the process in good order: takes no more requests, waits for those that other threads have
+ * open, and calls exit(0). For `bailout = exit`. */
+void request_exit(void) __attribute__((noreturn));
+
+/* In a forked child: the parent's requests are not ours. */
+void request_after_fork(void);
+
+/* Requests that other threads have open; at exit() they are cut off. */
+size_t request_open_elsewhere(void);
+
+/* Finds an open request. `match` gets `context`. */
+struct request *request_search(bool (*match)(const struct request *, const void *),
+                               const void *context);
+
+#endif

@@ -1,0 +1,28 @@
+/* shutdown.h: the shutdown functions registered by a request: order, and each handed out once.
+ *
+ * Pure but for memory. Runs nothing: request.c takes one after the other, and a function registered
+ * while one runs comes after those already waiting. One request's list belongs to one thread.
+ */
+#ifndef OT_SHUTDOWN_H
+#define OT_SHUTDOWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef void shutdown_function(void *argument);
+
+struct shutdown_list {
+    struct shutdown_entry *first;
+    struct shutdown_entry *last;
+};
+
+/* Appends. False without memory. */
+bool shutdown_add(struct shutdown_list *list, shutdown_function *function, void *argument);
+
+/* Takes the first one off the list. False when it is empty. */
+bool shutdown_take(struct shutdown_list *list, shutdown_function **function, void **argument);
+
+/* Forgets those that are left; returns how many they were. */
+size_t shutdown_clear(struct shutdown_list *list);
+
+#endif

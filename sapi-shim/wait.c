@@ -1,0 +1,700 @@
+/* wait.c: see wait.h.
+ *
+ * Connections are watched edge-triggered and stay watched while they are served, so that a kept
+ * connection costs no epoll_ctl per request. Events name a connection by descriptor and serial
+ * number: one that has gone in the meantime is not found.
+ */
+#include "sapi-shim/wait.h"
+#include "sapi-shim/board.h"
+#include "sapi-shim/clock.h"
+#include "sapi-shim/drain.h"
+#include "sapi-shim/note.h"
+#include "sapi-shim/peers.h"
+#include "sapi-shim/slot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define WAIT_PARK_TIME   (2000 * CLOCK_MS) /* longest stay of a parked connection */
+#define WAIT_EAGER_TIME  (10 * CLOCK_MS) /* how long accept may go on without a look at the rest */
+#define WAIT_SIGNAL_TIME (20 * CLOCK_MS) /* how long signals may go unseen under full load */
+#define WAIT_SHORT_PAUSE 20              /* ms, when descriptors or memory have run out */
+
+enum {
+    WAIT_SETS = 8,          /* listening sockets per process */
+    WAIT_PARKED_MAX = 64,   /* more than that and the oldest is closed */
+    WAIT_LINGER_MAX = 1024, /* connections looked after while draining */
+};
+
+struct wait_list {
+    struct conn *first;
+    struct conn *last;
+    _Atomic unsigned count;
+};
+
+struct wait {
+    bool used;
+    bool inherited; /* not used, but `asked` and `listener` came with a fork */
+    int asked;      /* the descriptor as the application names it */
+    int listener;   /* our own copy of it; -1 once closed */
+    int epfd;
+    bool is_tcp;
+    bool starved; /* descriptors or memory ran out: said once */
+    struct peers peers;
+    pthread_mutex_t lock;
+    struct wait_list lists[CONN_PLACES];
+    _Atomic uint64_t looked;  /* clock_tick of the last epoll_pwait */
+    _Atomic uint64_t blocked; /* clock_tick of the last one that lasted, so that signals came in */
+    _Atomic unsigned threads;
+    bool draining;    /* the last accept is done */
+    pthread_t leader; /* the thread that brings the drain to its end */
+};
+
+enum {
+    WAIT_TAG_LISTENER = -1,
+    WAIT_TAG_DRAIN = -2
+};
+
+static struct wait wait_sets[WAIT_SETS];
+static pthread_mutex_t wait_sets_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Thread_local const struct wait *wait_joined;
+
+/* ---- lists ---- */
+
+static void wait_unlink(struct wait *w, struct conn *conn)
+{
+    struct wait_list *list = &w->lists[conn->place];
+    if (conn->place == CONN_BUSY)
+        return;
+    *(conn->prev != NULL ? &conn->prev->next : &list->first) = conn->next;
+    *(conn->next != NULL ? &conn->next->prev : &list->last) = conn->prev;
+    conn->prev = conn->next = NULL;
+    list->count--;
+    if (conn->place == CONN_KEPT)
+        board_kept(list->count);
+}
+
+/* The one function that moves a connection from place to place. Places have one length of stay
+ * each, so that a list is in the order of its deadlines. */
+static void wait_place(struct wait *w, struct conn *conn, enum conn_place place, uint64_t stay)
+{
+    wait_unlink(w, conn);
+    conn->place = place;
+    if (place == CONN_BUSY)
+        return;
+    conn->since = clock_now();
+    conn->deadline = stay == 0 ? 0 : conn->since + stay;
+    struct wait_list *list = &w->lists[place];
+    conn->prev = list->last;
+    *(list->last != NULL ? &list->last->next : &list->first) = conn;
+    list->last = conn;
+    list->count++;
+    if (place == CONN_KEPT)
+        board_kept(list->count);
+}
+
+static bool wait_watch(struct wait *w, struct conn *conn)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET};
+    event.data.u64 = (uint64_t)conn->serial << 32 | (uint32_t)conn->fd;
+    if (conn->watched)
+        return true;
+    conn->watched = epoll_ctl(w->epfd, EPOLL_CTL_ADD, conn->fd, &event) == 0;
+    return conn->watched;
+}
+
+static void wait_drop(struct wait *w, struct conn **conn)
+{
+    wait_unlink(w, *conn);
+    /* A child may hold a copy of the descriptor, and then closing does not end the watch. */
+    if ((*conn)->watched)
+        (void)epoll_ctl(w->epfd, EPOLL_CTL_DEL, (*conn)->fd, NULL);
+    (*conn)->watched = false;
+    (*conn)->place = CONN_BUSY;
+    conn_free(conn);
+}
+
+/* ---- requests that the application will not see ---- */
+
+static void wait_count_dropped(void)
+{
+    struct ot_record *record = board_record();
+    slot_begin(record);
+    record->dropped++;
+    slot_end(record);
+}
+
+static void wait_park_locked(struct wait *w, struct conn *conn)
+{
+    struct wait_list *parked = &w->lists[CONN_PARKED];
+    conn_half_close(conn);
+    if (conn_drain(conn) == CONN_GONE || !wait_watch(w, conn)) {
+        wait_drop(w, &conn);
+        return;
+    }
+    if (parked->count >= WAIT_PARKED_MAX) {
+        struct conn *oldest = parked->first;
+        wait_drop(w, &oldest);
+    }
+    wait_place(w, conn, CONN_PARKED, WAIT_PARK_TIME);
+}
+
+static void wait_refuse(struct wait *w, struct conn *conn, const char *why, const char *http_status,
+                        enum frame_status status)
+{
+    note("pool %s: request refused: %s", board_pool(), why);
+    wait_count_dropped();
+    conn_refuse(conn, http_status, status);
+    wait_park_locked(w, conn);
+}
+
+/* True if the request may go to the application; otherwise it is answered and gone. */
+static bool wait_acceptable(struct wait *w, struct conn *conn)
+{
+    if (conn->too_large) {
+        wait_refuse(w, conn, "parameters exceed limit_params_size",
+                    "431 Request Header Fields Too Large", FRAME_REQUEST_COMPLETE);
+        return false;
+    }
+    if (conn->frame.role < 1 || conn->frame.role > 3) {
+        wait_refuse(w, conn, "unknown FastCGI role", NULL, FRAME_UNKNOWN_ROLE);
+        return false;
+    }
+    if (conn->aborted) {
+        wait_refuse(w, conn, "aborted by the web server before it began", NULL,
+                    FRAME_REQUEST_COMPLETE);
+        return false;
+    }
+    return true;
+}
+
+/* ---- one connection's progress ---- */
+
+static uint64_t wait_setting(int64_t ms)
+{
+    return ms > 0 ? (uint64_t)ms * CLOCK_MS : 0;
+}
+
+/* Reads what has arrived. True if the connection is ready: it is then nobody's but the caller's. */
+static bool wait_progress(struct wait *w, struct conn *conn)
+{
+    const struct ot_settings *settings = board_settings();
+    enum conn_result result = conn_fill(conn, (size_t)settings->limit_params_size);
+    if (conn->too_large || conn_has_header(conn)) {
+        uint64_t since = conn->place == CONN_PENDING ? conn->since : clock_now();
+        wait_place(w, conn, CONN_BUSY, 0);
+        conn->since = since;
+        return wait_acceptable(w, conn);
+    }
+    if (result == CONN_GONE) {
+        if (conn->broken || conn->end > conn->start) {
+            note("pool %s: connection closed: %s", board_pool(),
+                 conn->broken ? "it does not speak FastCGI" : "it ended within a request header");
+            wait_count_dropped();
+        }
+        wait_drop(w, &conn);
+        return false;
+    }
+    bool begun = conn->end > conn->start || conn->frame.phase != FRAME_NONE;
+    if (conn->place == CONN_BUSY || (conn->place == CONN_KEPT && begun)) {
+        if (!wait_watch(w, conn)) {
+            wait_drop(w, &conn);
+            return false;
+        }
+        wait_place(w, conn, CONN_PENDING, wait_setting(settings->request_header_timeout));
+    }
+    return false;
+}
+
+/* ---- accepting ---- */
+
+static bool wait_out_of_resources(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+/* Takes one connection from the listen queue; NULL if there is none (errno EAGAIN), or on error. */
+static struct conn *wait_accept(struct wait *w)
+{
+    struct sockaddr_storage address;
+    for (;;) {
+        socklen_t length = sizeof address;
+        struct sockaddr *a = (struct sockaddr *)&address;
+        bool look = w->is_tcp && !w->peers.any;
+        int fd = accept4(w->listener, look ? a : NULL, look ? &length : NULL, SOCK_CLOEXEC);
+        if (fd < 0 && (errno == ECONNABORTED || errno == EINTR || errno == EPROTO))
+            continue;
+        if (fd < 0)
+            return NULL;
+        if (look && !peers_allow(&w->peers, a)) {
+            note("pool %s: connection refused: client not in listen.allowed_clients", board_pool());
+            wait_count_dropped();
+            (void)close(fd);
+            continue;
+        }
+        struct conn *conn = conn_open(fd, w->is_tcp);
+        if (conn != NULL) {
+            conn->home = w;
+            return conn;
+        }
+    }
+}
+
+/* Accepting failed for want of descriptors or memory: idle kept connections are the first to give
+ * way, then we pause, as the level-triggered listener would keep us spinning. */
+static void wait_relieve(struct wait *w)
+{
+    (void)pthread_mutex_lock(&w->lock);
+    if (!w->starved)
+        note("pool %s: cannot accept connections: %s; raise rlimit_files", board_pool(),
+             strerror(errno));
+    w->starved = true;
+    struct conn *oldest = w->lists[CONN_KEPT].first;
+    if (oldest != NULL)
+        wait_drop(w, &oldest);
+    (void)pthread_mutex_unlock(&w->lock);
+    (void)poll(NULL, 0, WAIT_SHORT_PAUSE);
+}
+
+/* WAIT_REQUEST if a connection came with a whole request header, WAIT_INTERRUPTED if there was
+ * nothing to take or it is not ready yet. */
+static enum wait_result wait_take(struct wait *w, struct conn **out)
+{
+    struct conn *conn = wait_accept(w);
+    if (conn == NULL) {
+        if (wait_out_of_resources(errno))
+            wait_relieve(w);
+        else if (errno != EAGAIN && errno != EWOULDBLOCK)
+            return WAIT_FAILED;
+        return WAIT_INTERRUPTED;
+    }
+    w->starved = false;
+    (void)pthread_mutex_lock(&w->lock);
+    bool ready = wait_progress(w, conn);
+    (void)pthread_mutex_unlock(&w->lock);
+    *out = conn;
+    return ready ? WAIT_REQUEST : WAIT_INTERRUPTED;
+}
+
+/* ---- time ---- */
+
+static void wait_expire_one(struct wait *w, struct conn *conn)
+{
+    if (conn->place == CONN_PENDING) {
+        note("pool %s: connection closed: no whole request header within request_header_timeout",
+             board_pool());
+        wait_count_dropped();
+    }
+    wait_drop(w, &conn);
+}
+
+/* Closes what has stayed too long; returns the time to the next deadline as poll() takes it. */
+static int wait_expire(struct wait *w)
+{
+    static const enum conn_place timed[] = {CONN_PENDING, CONN_KEPT, CONN_PARKED};
+    uint64_t next = 0;
+    uint64_t now = 0;
+    for (size_t i = 0; i < sizeof timed / sizeof timed[0]; i++) {
+        struct conn *conn = NULL;
+        while ((conn = w->lists[timed[i]].first) != NULL && conn->deadline != 0) {
+            if (now == 0)
+                now = clock_now();
+            if (conn->deadline > now) {
+                next = next == 0 || conn->deadline < next ? conn->deadline : next;
+                break;
+            }
+            wait_expire_one(w, conn);
+        }
+    }
+    return clock_timeout(next, now);
+}
+
+/* ---- events ---- */
+
+/* True if the event made a connection ready. */
+static bool wait_event(struct wait *w, uint64_t tag, struct conn **out)
+{
+    struct conn *conn = conn_find((int)(uint32_t)tag);
+    if (conn == NULL || conn->serial != (uint32_t)(tag >> 32) || conn->home != w)
+        return false;
+    if (conn->place == CONN_PARKED) {
+        enum conn_result result = conn_drain(conn);
+        if (result == CONN_GONE) {
+            wait_drop(w, &conn);
+        } else if (result == CONN_OK) {
+            struct epoll_event again = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET};
+            again.data.u64 = tag;
+            (void)epoll_ctl(w->epfd, EPOLL_CTL_MOD, conn->fd, &again);
+        }
+        return false;
+    }
+    if (conn->place != CONN_KEPT && conn->place != CONN_PENDING)
+        return false;
+    *out = conn;
+    return wait_progress(w, conn);
+}
+
+static bool wait_pop_ready(struct wait *w, struct conn **out)
+{
+    *out = w->lists[CONN_READY].first;
+    if (*out == NULL)
+        return false;
+    wait_place(w, *out, CONN_BUSY, 0);
+    return true;
+}
+
+/* ---- the end ---- */
+
+/* A kept connection with nothing on it can be closed; one on which a request has begun is served.
+ */
+static bool wait_sweep_kept(struct wait *w, struct conn **out)
+{
+    struct conn *conn = NULL;
+    while ((conn = w->lists[CONN_KEPT].first) != NULL) {
+        *out = conn;
+        if (wait_progress(w, conn))
+            return true;
+        if (w->lists[CONN_KEPT].first == conn)
+            wait_drop(w, &conn);
+    }
+    return false;
+}
+
+/* Waits for what was accepted but is not finished: incomplete headers, parked connections. */
+static void wait_linger(struct wait *w)
+{
+    struct pollfd fds[WAIT_LINGER_MAX];
+    uint32_t serials[WAIT_LINGER_MAX];
+    static const enum conn_place places[] = {CONN_PENDING, CONN_PARKED};
+    nfds_t count = 0;
+    (void)pthread_mutex_lock(&w->lock);
+    int timeout = wait_expire(w);
+    for (size_t i = 0; i < 2; i++)
+        for (struct conn *c = w->lists[places[i]].first; c != NULL && count < WAIT_LINGER_MAX;
+             c = c->next) {
+            serials[count] = c->serial;
+            fds[count++] = (struct pollfd){.fd = c->fd, .events = POLLIN | POLLRDHUP};
+        }
+    (void)pthread_mutex_unlock(&w->lock);
+    if (count == 0 || poll(fds, count, timeout) <= 0)
+        return;
+    (void)pthread_mutex_lock(&w->lock);
+    for (nfds_t i = 0; i < count; i++) {
+        struct conn *conn = fds[i].revents != 0 ? conn_find(fds[i].fd) : NULL;
+        if (conn == NULL || conn->serial != serials[i])
+            continue;
+        if (conn->place == CONN_PARKED && conn_drain(conn) == CONN_GONE)
+            wait_drop(w, &conn);
+        else if (conn->place == CONN_PENDING && wait_progress(w, conn))
+            wait_place(w, conn, CONN_READY, 0);
+    }
+    (void)pthread_mutex_unlock(&w->lock);
+}
+
+/* The listening socket is given up for good: the kernel wakes others for what comes next. But one
+ * connection may be waiting for the very wake-up that the signal took the place of. */
+static bool wait_last_accept(struct wait *w, struct conn **out)
+{
+    bool got = false;
+    (void)epoll_ctl(w->epfd, EPOLL_CTL_DEL, w->listener, NULL);
+    if (drain_by_signal() || atomic_load(&w->threads) > 1)
+        got = wait_take(w, out) == WAIT_REQUEST;
+    (void)close(w->listener);
+    w->listener = -1;
+    return got;
+}
+
+static enum wait_result wait_drain(struct wait *w, struct conn **out)
+{
+    (void)pthread_mutex_lock(&w->lock);
+    bool first = !w->draining;
+    if (first)
+        w->leader = pthread_self();
+    bool leads = pthread_equal(w->leader, pthread_self()) != 0;
+    w->draining = true;
+    (void)pthread_mutex_unlock(&w->lock);
+    if (!leads)
+        return WAIT_DRAINED;
+    if (first && wait_last_accept(w, out))
+        return WAIT_REQUEST;
+    for (;;) {
+        (void)pthread_mutex_lock(&w->lock);
+        bool ready = wait_pop_ready(w, out) || wait_sweep_kept(w, out);
+        bool done = w->lists[CONN_PENDING].first == NULL && w->lists[CONN_PARKED].first == NULL;
+        (void)pthread_mutex_unlock(&w->lock);
+        if (ready)
+            return WAIT_REQUEST;
+        if (done)
+            return WAIT_DRAINED;
+        wait_linger(w);
+    }
+}
+
+/* ---- waiting ---- */
+
+/* Under load the listen queue is never empty, and asking it directly saves the wait; but nothing
+ * else may be neglected for longer than WAIT_EAGER_TIME. */
+static bool wait_eager(struct wait *w)
+{
+    return w->lists[CONN_KEPT].count + w->lists[CONN_PENDING].count == 0 &&
+           clock_tick() < atomic_load_explicit(&w->looked, memory_order_relaxed) + WAIT_EAGER_TIME;
+}
+
+static void wait_note_time(struct wait *w, uint64_t before, int events)
+{
+    int saved = errno;
+    uint64_t now = clock_tick();
+    atomic_store_explicit(&w->looked, now, memory_order_relaxed);
+    if (now != before || events <= 0) {
+        atomic_store_explicit(&w->blocked, now, memory_order_relaxed);
+    } else if (now - atomic_load_explicit(&w->blocked, memory_order_relaxed) > WAIT_SIGNAL_TIME) {
+        drain_poll();
+        atomic_store_explicit(&w->blocked, now, memory_order_relaxed);
+    }
+    errno = saved;
+}
+
+static enum wait_result wait_turn(struct wait *w, bool tell_interrupts, struct conn **out)
+{
+    struct epoll_event event;
+    (void)pthread_mutex_lock(&w->lock);
+    bool ready = wait_pop_ready(w, out);
+    int timeout = ready ? 0 : wait_expire(w);
+    (void)pthread_mutex_unlock(&w->lock);
+    if (ready)
+        return WAIT_REQUEST;
+    board_state(OT_STATE_IDLE);
+    uint64_t before = clock_tick();
+    int n = epoll_pwait(w->epfd, &event, 1, timeout, drain_wait_mask());
+    wait_note_time(w, before, n);
+    if (n < 0 && errno == EINTR)
+        return tell_interrupts && !drain_asked() ? WAIT_FAILED : WAIT_INTERRUPTED;
+    if (n < 0)
+        return WAIT_FAILED;
+    if (n == 0 || (int32_t)event.data.u64 == WAIT_TAG_DRAIN)
+        return WAIT_INTERRUPTED;
+    if ((int32_t)event.data.u64 == WAIT_TAG_LISTENER)
+        return wait_take(w, out);
+    (void)pthread_mutex_lock(&w->lock);
+    ready = wait_event(w, event.data.u64, out);
+    (void)pthread_mutex_unlock(&w->lock);
+    return ready ? WAIT_REQUEST : WAIT_INTERRUPTED;
+}
+
+/* ---- setting up ---- */
+
+static bool wait_add(const struct wait *w, int fd, int32_t tag, uint32_t events)
+{
+    struct epoll_event event = {.events = events};
+    event.data.u64 = (uint32_t)tag;
+    return epoll_ctl(w->epfd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+/* Children of the application must not get the listening socket: ours is a close-on-exec copy, and
+ * the place of standard input goes to the null device. */
+static int wait_adopt(int listener)
+{
+    int one = 1;
+    int own = fcntl(listener, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (own < 0)
+        return -1;
+    int flags = fcntl(own, F_GETFL);
+    if (flags >= 0 && !(flags & O_NONBLOCK))
+        (void)fcntl(own, F_SETFL, flags | O_NONBLOCK);
+    /* Accepted sockets inherit it; on a unix socket it fails, and is not needed. */
+    (void)setsockopt(own, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (listener != STDIN_FILENO) {
+        (void)fcntl(listener, F_SETFD, FD_CLOEXEC);
+        return own;
+    }
+    int nowhere = open("/dev/null", O_RDONLY);
+    if (nowhere > STDIN_FILENO) {
+        (void)dup2(nowhere, STDIN_FILENO);
+        (void)close(nowhere);
+    }
+    return own;
+}
+
+static bool wait_is_tcp(int fd)
+{
+    int domain = 0;
+    socklen_t length = sizeof domain;
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain != AF_UNIX;
+}
+
+static bool wait_is_listening(int fd)
+{
+    int listening = 0;
+    socklen_t length = sizeof listening;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening != 0;
+}
+
+/* Opens the set for a listening socket that the application names, or for one that was taken over
+ * before a fork. */
+static bool wait_open(struct wait *w, int listener, const char *addresses)
+{
+    int own = w->inherited ? w->listener : -1;
+    memset(w, 0, sizeof *w);
+    if (!wait_is_listening(own >= 0 ? own : listener)) {
+        errno = ENOTSOCK;
+        return false;
+    }
+    (void)pthread_mutex_init(&w->lock, NULL);
+    w->asked = listener;
+    w->listener = own >= 0 ? own : wait_adopt(listener);
+    w->is_tcp = wait_is_tcp(w->listener);
+    peers_parse(&w->peers, addresses);
+    w->epfd = epoll_create1(EPOLL_CLOEXEC);
+    w->used = w->listener >= 0 && w->epfd >= 0 &&
+              wait_add(w, w->listener, WAIT_TAG_LISTENER, EPOLLIN | EPOLLEXCLUSIVE) &&
+              (drain_fd() < 0 || wait_add(w, drain_fd(), WAIT_TAG_DRAIN, EPOLLIN));
+    return w->used;
+}
+
+static struct wait *wait_find(int listener)
+{
+    for (size_t i = 0; i < WAIT_SETS; i++)
+        if ((wait_sets[i].used || wait_sets[i].inherited) && wait_sets[i].asked == listener)
+            return &wait_sets[i];
+    return NULL;
+}
+
+static struct wait *wait_free_set(void)
+{
+    for (size_t i = 0; i < WAIT_SETS; i++)
+        if (!wait_sets[i].used && !wait_sets[i].inherited)
+            return &wait_sets[i];
+    errno = EMFILE;
+    return NULL;
+}
+
+bool wait_has(int listener)
+{
+    (void)pthread_mutex_lock(&wait_sets_lock);
+    bool has = wait_find(listener) != NULL;
+    (void)pthread_mutex_unlock(&wait_sets_lock);
+    return has;
+}
+
+static struct wait *wait_join(int listener, const char *addresses)
+{
+    if (wait_joined != NULL && wait_joined->asked == listener)
+        return (struct wait *)(uintptr_t)wait_joined;
+    drain_start();
+    (void)pthread_mutex_lock(&wait_sets_lock);
+    struct wait *w = wait_find(listener);
+    if (w == NULL)
+        w = wait_free_set();
+    if (w != NULL && !w->used && !wait_open(w, listener, addresses))
+        w = NULL;
+    if (w != NULL)
+        atomic_fetch_add(&w->threads, 1);
+    (void)pthread_mutex_unlock(&wait_sets_lock);
+    wait_joined = w;
+    return w;
+}
+
+enum wait_result wait_next(int listener, const char *addresses, bool tell_interrupts,
+                           struct conn **conn)
+{
+    struct wait *w = wait_join(listener, addresses);
+    if (w == NULL)
+        return WAIT_FAILED;
+    for (;;) {
+        enum wait_result result = WAIT_INTERRUPTED;
+        if (drain_asked())
+            return wait_drain(w, conn);
+        if (wait_eager(w))
+            result = wait_take(w, conn);
+        if (result == WAIT_INTERRUPTED && !drain_asked())
+            result = wait_turn(w, tell_interrupts, conn);
+        if (result == WAIT_FAILED && errno == EINTR)
+            return WAIT_INTERRUPTED;
+        if (result != WAIT_INTERRUPTED)
+            return result;
+    }
+}
+
+void wait_keep(struct conn **conn)
+{
+    struct conn *c = *conn;
+    struct wait *w = c->home;
+    const struct ot_settings *settings = board_settings();
+    *conn = NULL;
+    (void)pthread_mutex_lock(&w->lock);
+    if (drain_asked() || w->lists[CONN_KEPT].count >= settings->keepalive_max ||
+        !wait_watch(w, c)) {
+        wait_drop(w, &c);
+    } else {
+        wait_place(w, c, CONN_KEPT, wait_setting(settings->keepalive_timeout));
+        /* The edge that announced more may have been another thread's, or come with the last read.
+         */
+        if ((c->end > c->ready || !c->drained || atomic_load(&w->threads) > 1) &&
+            wait_progress(w, c))
+            wait_place(w, c, CONN_READY, 0);
+    }
+    (void)pthread_mutex_unlock(&w->lock);
+}
+
+void wait_close(struct conn **conn)
+{
+    struct wait *w = (*conn)->home;
+    (void)pthread_mutex_lock(&w->lock);
+    wait_drop(w, conn);
+    (void)pthread_mutex_unlock(&w->lock);
+}
+
+void wait_park(struct conn **conn)
+{
+    struct wait *w = (*conn)->home;
+    (void)pthread_mutex_lock(&w->lock);
+    wait_park_locked(w, *conn);
+    (void)pthread_mutex_unlock(&w->lock);
+    *conn = NULL;
+}
+
+void wait_close_quiet(const struct conn *of)
+{
+    struct wait *w = of->home;
+    (void)pthread_mutex_lock(&w->lock);
+    struct conn *next = NULL;
+    for (struct conn *conn = w->lists[CONN_KEPT].first; conn != NULL; conn = next) {
+        next = conn->next;
+        if (wait_progress(w, conn))
+            wait_place(w, conn, CONN_READY, 0);
+    }
+    while ((next = w->lists[CONN_KEPT].first) != NULL)
+        wait_drop(w, &next);
+    (void)pthread_mutex_unlock(&w->lock);
+}
+
+static void wait_abandon(struct wait *w)
+{
+    for (int place = 0; place < CONN_PLACES; place++)
+        for (struct conn *conn = w->lists[place].first; conn != NULL; conn = conn->next)
+            (void)close(conn->fd);
+    (void)close(w->epfd);
+    int asked = w->asked;
+    int listener = w->listener;
+    memset(w, 0, sizeof *w);
+    w->inherited = listener >= 0;
+    w->asked = asked;
+    w->listener = listener;
+}
+
+void wait_after_fork(void)
+{
+    for (size_t i = 0; i < WAIT_SETS; i++)
+        if (wait_sets[i].used)
+            wait_abandon(&wait_sets[i]);
+    (void)pthread_mutex_init(&wait_sets_lock, NULL);
+    wait_joined = NULL;
+}

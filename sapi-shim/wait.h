@@ -1,0 +1,48 @@
+/* wait.h: the worker's wait set: everything a worker waits for between two requests.
+ *
+ * Holds the listening socket, connections whose request header is incomplete, idle kept ones, and
+ * parked ones that are drained; hands out connections whose request header is complete, so that
+ * nobody but a whole request ever holds a worker. Accepts, refuses, expires and, when the worker
+ * drains, brings to an end what was accepted. Knows no request: wire_fcgi.c asks for the next
+ * connection, request.c gives connections back. One set per listening socket, shared by all
+ * threads.
+ */
+#ifndef OT_WAIT_H
+#define OT_WAIT_H
+
+#include "conn.h"
+
+enum wait_result {
+    WAIT_REQUEST,     /* *conn has a whole request header and belongs to the caller */
+    WAIT_DRAINED,     /* told to stop, and nothing accepted is left */
+    WAIT_INTERRUPTED, /* a signal that is not ours; only where the caller asked to be told */
+    WAIT_FAILED,      /* not a listening socket, or out of resources; errno says */
+};
+
+/* Waits for the next request on this listening socket. `addresses` is the list of allowed TCP
+ * clients as FCGI_WEB_SERVER_ADDRS gives it, or NULL; read at the first call. */
+enum wait_result wait_next(int listener, const char *addresses, bool tell_interrupts,
+                           struct conn **conn);
+
+/* The descriptor is a listening socket that a wait set has taken over. */
+bool wait_has(int listener);
+
+/* Takes back a connection after its request, for the next one on it; closes it instead if the
+ * worker drains or holds enough of them. Forgets the pointer. */
+void wait_keep(struct conn **conn);
+
+/* Closes a connection whose input was read to its end. Forgets the pointer. */
+void wait_close(struct conn **conn);
+
+/* Takes a connection whose response is complete but whose peer may still send: drained while the
+ * worker waits, closed after two seconds at the latest. Forgets the pointer. */
+void wait_park(struct conn **conn);
+
+/* The worker will not wait for long: closes kept connections on which nothing has arrived, so that
+ * the web server does not send a request to a worker that cannot take it. */
+void wait_close_quiet(const struct conn *of);
+
+/* In a forked child: lets go of everything the parent waits for. */
+void wait_after_fork(void);
+
+#endif

@@ -1,0 +1,530 @@
+/* wire_fcgi.c: stands between libfcgi and the application.
+ *
+ * The only file that includes libfcgi and touches the fields it calls private. It exports the
+ * libfcgi functions that a request's beginning and end pass through, and the functions of libfcgi's
+ * OS layer that touch connections; libfcgi itself calls all of these through the PLT, so that they
+ * are seen here whoever calls. Protocol work is libfcgi's: the originals are called for it. Makes
+ * no decision about a request: request.c does.
+ */
+#include "sapi-shim/board.h"
+#include "sapi-shim/drain.h"
+#include "sapi-shim/note.h"
+#include "sapi-shim/process.h"
+#include "sapi-shim/request.h"
+#include "sapi-shim/slot.h"
+#include "sapi-shim/wait.h"
+#include "sapi-shim/wire.h"
+
+#include <fcgiapp.h>
+#include <fcgios.h>
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define WIRE_EXPORT __attribute__((visibility("default")))
+
+/* A writer of libfcgi's and the buffer it writes into. */
+struct wire_output {
+    FCGX_Stream *stream;
+    unsigned char *base; /* first byte of content */
+    unsigned char *end;
+    void (*empty)(FCGX_Stream *, int);
+};
+
+struct wire {
+    struct request request; /* first, so that one is the other */
+    FCGX_Request *fcgx;
+    FCGX_Stream *in;
+    void (*fill)(FCGX_Stream *);
+    struct wire_output out;
+    struct wire_output err;
+};
+
+static struct {
+    int (*accept_r)(FCGX_Request *);
+    void (*finish_r)(FCGX_Request *);
+    void (*free_request)(FCGX_Request *, int);
+    int (*os_accept)(int, int, const char *);
+    int (*os_read)(int, char *, size_t);
+    int (*os_write)(int, char *, size_t);
+    int (*os_ipc_close)(int, int);
+    int (*os_is_fcgi)(int);
+    void (*os_shutdown_pending)(void);
+} wire_real;
+
+static _Thread_local struct wire *wire_spare; /* the last one freed: no malloc per request */
+static _Thread_local unsigned wire_refusals; /* calls to accept since the worker was told to stop */
+
+static void *wire_symbol(const char *name)
+{
+    void *symbol = dlsym(RTLD_NEXT, name);
+    if (symbol == NULL) {
+        note("libfcgi's %s was not found; link with -lovertime before -lfcgi, the shared one",
+             name);
+        _exit(EXIT_FAILURE);
+    }
+    return symbol;
+}
+
+/* POSIX gives dlsym's result to functions this way; ISO C has no conversion for it. */
+#define WIRE_FIND(field, name)                                                                     \
+    do {                                                                                           \
+        void *symbol_ = wire_symbol(name);                                                         \
+        memcpy(&wire_real.field, &symbol_, sizeof symbol_);                                        \
+    } while (0)
+
+__attribute__((constructor)) static void wire_init(void)
+{
+    WIRE_FIND(accept_r, "FCGX_Accept_r");
+    WIRE_FIND(finish_r, "FCGX_Finish_r");
+    WIRE_FIND(free_request, "FCGX_Free");
+    WIRE_FIND(os_accept, "OS_Accept");
+    WIRE_FIND(os_read, "OS_Read");
+    WIRE_FIND(os_write, "OS_Write");
+    WIRE_FIND(os_ipc_close, "OS_IpcClose");
+    WIRE_FIND(os_is_fcgi, "OS_IsFcgi");
+    WIRE_FIND(os_shutdown_pending, "OS_ShutdownPending");
+}
+
+/* ---- from libfcgi's objects to ours ---- */
+
+static bool wire_has_fcgx(const struct request *request, const void *fcgx)
+{
+    return ((const struct wire *)request)->fcgx == fcgx;
+}
+
+static bool wire_has_stream(const struct request *request, const void *stream)
+{
+    const struct wire *wire = (const struct wire *)request;
+    return wire->in == stream || wire->out.stream == stream || wire->err.stream == stream;
+}
+
+static struct wire *wire_find(bool (*match)(const struct request *, const void *),
+                              const void *object)
+{
+    struct request *mine = request_current();
+    if (mine != NULL && match(mine, object))
+        return (struct wire *)mine;
+    return (struct wire *)request_search(match, object);
+}
+
+/* ---- output ---- */
+
+static struct wire_output *wire_output_of(struct wire *wire, const FCGX_Stream *stream)
+{
+    return stream == wire->out.stream ? &wire->out : &wire->err;
+}
+
+/* Drops what the application has put into the buffer. */
+static void wire_swallow(struct wire *wire, struct wire_output *output)
+{
+    FCGX_Stream *stream = output->stream;
+    if (stream->wrNext > output->base)
+        request_discard(&wire->request, (size_t)(stream->wrNext - output->base));
+    stream->wrNext = output->base;
+}
+
+/* Makes the stream fail from now on, as libfcgi does after an error of its own. */
+static void wire_fail(FCGX_Stream *stream)
+{
+    if (stream->FCGI_errno == 0)
+        stream->FCGI_errno = EPIPE;
+    stream->isClosed = 1;
+}
+
+static void wire_empty(FCGX_Stream *stream, int do_close)
+{
+    struct wire *wire = wire_find(wire_has_stream, stream);
+    if (wire == NULL)
+        return;
+    struct wire_output *output = wire_output_of(wire, stream);
+    struct request *request = &wire->request;
+    if (!do_close)
+        (void)request_safe_point(request);
+    if (request_is_mute(request)) {
+        wire_swallow(wire, output);
+        return;
+    }
+    if (request->status & OT_BIT_ABORTED) {
+        wire_swallow(wire, output);
+        wire_fail(stream);
+        return;
+    }
+    output->empty(stream, do_close);
+    if (stream->isClosed && !do_close)
+        (void)request_safe_point(request);
+}
+
+/* Opens a writer that libfcgi holds for closed: what is written goes into the buffer and, when that
+ * is full, nowhere. wasFCloseCalled stays, so that closing it again writes nothing. */
+static void wire_mute_output(struct wire *wire, struct wire_output *output)
+{
+    FCGX_Stream *stream = output->stream;
+    if (stream == NULL)
+        return;
+    wire_swallow(wire, output);
+    stream->isClosed = 0;
+    stream->FCGI_errno = 0;
+    stream->stop = output->end;
+    stream->rdNext = output->end;
+}
+
+static void wire_mute(struct request *request)
+{
+    struct wire *wire = (struct wire *)request;
+    wire_mute_output(wire, &wire->out);
+    wire_mute_output(wire, &wire->err);
+}
+
+/* At exit() the application's request object may lie in a stack frame that is gone. */
+static bool wire_intact(const struct wire *wire)
+{
+    const FCGX_Request *r = wire->fcgx;
+    return r->out == wire->out.stream && r->err == wire->err.stream && r->in == wire->in &&
+           r->ipcFd == wire->request.conn->fd &&
+           r->requestId == (int)wire->request.conn->frame.id && r->nWriters >= 0 &&
+           r->nWriters <= 2;
+}
+
+/* Never twice for a request: lifecycle.h sends it once. */
+static void wire_complete(struct request *request)
+{
+    struct wire *wire = (struct wire *)request;
+    struct conn *conn = request->conn;
+    if (!wire_intact(wire)) {
+        conn_refuse(conn, NULL, FRAME_REQUEST_COMPLETE);
+        return;
+    }
+    (void)FCGX_FClose(wire->err.stream);
+    (void)FCGX_FClose(wire->out.stream);
+    /* With an FCGI_ABORT_REQUEST the web server is still there and waits for the end. */
+    if (conn->aborted && !conn->gone && !conn->broken)
+        conn_refuse(conn, NULL, FRAME_REQUEST_COMPLETE);
+}
+
+static void wire_let_go(struct request *request)
+{
+    struct wire *wire = (struct wire *)request;
+    FCGX_Request *r = wire->fcgx;
+    if (r->in == wire->in && r->out == wire->out.stream && r->err == wire->err.stream) {
+        r->ipcFd = -1;
+        r->keepConnection = 1; /* nothing is left to close */
+        wire_real.finish_r(r);
+    }
+    if (wire_spare == NULL)
+        wire_spare = wire;
+    else
+        free(wire);
+}
+
+static const struct request_codec wire_codec = {
+    .complete = wire_complete,
+    .mute = wire_mute,
+    .let_go = wire_let_go,
+};
+
+/* ---- input ---- */
+
+static void wire_fill(FCGX_Stream *stream)
+{
+    struct wire *wire = wire_find(wire_has_stream, stream);
+    if (wire == NULL)
+        return;
+    (void)request_safe_point(&wire->request);
+    wire->fill(stream);
+    if (stream->FCGI_errno != 0)
+        (void)request_safe_point(&wire->request);
+}
+
+/* ---- begin ---- */
+
+static bool wire_name_is(const char *entry, const char *name, size_t length, const char **value)
+{
+    if (strncmp(entry, name, length) != 0)
+        return false;
+    *value = entry + length;
+    return true;
+}
+
+/* One pass over the parameters instead of one for each. */
+static struct request_facts wire_facts(char **envp)
+{
+    struct request_facts facts = {.method = "", .uri = ""};
+    const char *script = "";
+    const char *length = "";
+    for (; envp != NULL && *envp != NULL; envp++) {
+        if (**envp == 'R')
+            (void)(wire_name_is(*envp, "REQUEST_METHOD=", 15, &facts.method) ||
+                   wire_name_is(*envp, "REQUEST_URI=", 12, &facts.uri));
+        else if (**envp == 'S')
+            (void)wire_name_is(*envp, "SCRIPT_NAME=", 12, &script);
+        else if (**envp == 'C')
+            (void)wire_name_is(*envp, "CONTENT_LENGTH=", 15, &length);
+    }
+    if (*facts.uri == '\0')
+        facts.uri = script;
+    facts.content_length = strtoull(length, NULL, 10);
+    return facts;
+}
+
+static void wire_take_output(struct wire_output *output, FCGX_Stream *stream)
+{
+    output->stream = stream;
+    output->base = stream->wrNext;
+    output->end = stream->stop;
+    output->empty = stream->emptyBuffProc;
+    stream->emptyBuffProc = wire_empty;
+}
+
+static void wire_begin(struct wire *wire, FCGX_Request *r, struct conn *conn)
+{
+    struct request_facts facts = wire_facts(r->envp);
+    wire->fcgx = r;
+    wire->in = r->in;
+    wire->fill = r->in->fillBuffProc;
+    r->in->fillBuffProc = wire_fill;
+    wire_take_output(&wire->out, r->out);
+    wire_take_output(&wire->err, r->err);
+    conn->owner = wire;
+    request_begin(&wire->request, &wire_codec, conn, &facts);
+}
+
+static struct wire *wire_alloc(void)
+{
+    struct wire *wire = wire_spare;
+    wire_spare = NULL;
+    if (wire == NULL)
+        wire = malloc(sizeof *wire);
+    if (wire != NULL)
+        *wire = (struct wire){.fcgx = NULL};
+    return wire;
+}
+
+static void wire_discard(FCGX_Request *r, struct conn *conn)
+{
+    r->ipcFd = -1;
+    r->keepConnection = 1;
+    wire_real.finish_r(r);
+    wait_park(&conn);
+}
+
+/* A client that is gone before its request began; only where the pool asks for it. */
+static bool wire_dead_on_arrival(FCGX_Request *r, struct conn *conn)
+{
+    if (!board_settings()->drop_dead_on_arrival)
+        return false;
+    conn_look(conn);
+    if (!conn->gone)
+        return false;
+    struct request_facts facts = wire_facts(r->envp);
+    struct ot_record *record = board_record();
+    note("pool %s: %s %s dropped: client gone before the request began (499)", board_pool(),
+         facts.method, facts.uri);
+    slot_begin(record);
+    record->dropped++;
+    slot_end(record);
+    wire_discard(r, conn);
+    return true;
+}
+
+static void wire_thread_end(void)
+{
+    free(wire_spare);
+    wire_spare = NULL;
+}
+
+/* An accept loop that does not look at the result must not spin once the worker is told to stop. */
+static void wire_stopped(void)
+{
+    const struct timespec pause = {.tv_nsec = 100000000};
+    board_state(OT_STATE_EXITING);
+    if (wire_refusals++ == 0)
+        return;
+    if (request_open_elsewhere() == 0)
+        exit(EXIT_SUCCESS);
+    (void)nanosleep(&pause, NULL);
+}
+
+/* ---- libfcgi's API ---- */
+
+WIRE_EXPORT int FCGX_Accept_r(FCGX_Request *r)
+{
+    for (;;) {
+        struct wire *open = wire_find(wire_has_fcgx, r);
+        if (open != NULL)
+            request_end(&open->request);
+        process_start(wire_thread_end);
+        struct wire *wire = wire_alloc();
+        if (wire == NULL)
+            return -ENOMEM;
+        int result = wire_real.accept_r(r);
+        struct conn *conn = result < 0 ? NULL : conn_find(r->ipcFd);
+        if (conn == NULL || wire_dead_on_arrival(r, conn)) {
+            wire_spare = wire;
+            if (conn == NULL)
+                return result;
+            continue;
+        }
+        wire_begin(wire, r, conn);
+        return 0;
+    }
+}
+
+WIRE_EXPORT void FCGX_Finish_r(FCGX_Request *r)
+{
+    struct wire *wire = r == NULL ? NULL : wire_find(wire_has_fcgx, r);
+    if (wire == NULL) {
+        wire_real.finish_r(r);
+        return;
+    }
+    bool mine = &wire->request == request_current();
+    request_end(&wire->request);
+    /* The application goes on without a request: not idle before it accepts again. */
+    if (mine)
+        board_state(OT_STATE_POST);
+}
+
+WIRE_EXPORT void FCGX_Free(FCGX_Request *r, int close)
+{
+    struct wire *wire = r == NULL ? NULL : wire_find(wire_has_fcgx, r);
+    if (wire == NULL) {
+        wire_real.free_request(r, close);
+        return;
+    }
+    wire->request.abandoned = true;
+    request_end(&wire->request);
+}
+
+/* ---- libfcgi's OS layer ---- */
+
+WIRE_EXPORT int OS_Accept(int listen_sock, int fail_on_intr, const char *addresses)
+{
+    struct conn *conn = NULL;
+    switch (wait_next(listen_sock, addresses, fail_on_intr != 0, &conn)) {
+    case WAIT_REQUEST:
+        board_state(OT_STATE_READING);
+        return conn->fd;
+    case WAIT_DRAINED:
+        wire_stopped();
+        errno = ESHUTDOWN;
+        return -1;
+    case WAIT_INTERRUPTED:
+        errno = EINTR;
+        return -1;
+    case WAIT_FAILED:
+    default:
+        if (errno == ENOTSOCK)
+            return wire_real.os_accept(listen_sock, fail_on_intr, addresses);
+        return -1;
+    }
+}
+
+/* After ot_finish_request the request has no descriptor, but what was read stays readable. */
+static int wire_read_rest(char *into, size_t size)
+{
+    struct request *request = request_current();
+    size_t count = 0;
+    if (request != NULL && request->conn != NULL && request->conn->fd < 0)
+        conn_read_rest(request->conn, into, size, &count);
+    return (int)count;
+}
+
+WIRE_EXPORT int OS_Read(int fd, char *into, size_t size)
+{
+    struct conn *conn = conn_find(fd);
+    if (conn == NULL)
+        return fd < 0 ? wire_read_rest(into, size) : wire_real.os_read(fd, into, size);
+    size_t count = 0;
+    struct request *request = conn->owner;
+    enum conn_result result =
+        conn_read(conn, into, size, request != NULL ? request->deadline : 0, &count);
+    if (result == CONN_OK)
+        return (int)count;
+    if (request != NULL && result == CONN_GONE)
+        request_aborted(request);
+    if (request != NULL && result == CONN_LATE)
+        request_late(request);
+    errno = result == CONN_LATE ? ETIMEDOUT : ECONNRESET;
+    return -1;
+}
+
+WIRE_EXPORT int OS_Write(int fd, char *from, size_t size)
+{
+    struct conn *conn = conn_find(fd);
+    if (conn == NULL)
+        return fd < 0 ? (int)size : wire_real.os_write(fd, from, size);
+    struct request *request = conn->owner;
+    enum conn_result result = conn_write(conn, from, size, request != NULL ? request->deadline : 0);
+    if (result == CONN_OK)
+        return (int)size;
+    if (request != NULL && result == CONN_GONE)
+        request_aborted(request);
+    if (request != NULL && result == CONN_LATE)
+        request_late(request);
+    if (request != NULL && request_is_mute(request))
+        return (int)size; /* the application asked not to be bothered */
+    errno = result == CONN_LATE ? ETIMEDOUT : EPIPE;
+    return -1;
+}
+
+/* Only libfcgi closes a connection here, when it cannot read a request header that we found whole.
+ */
+WIRE_EXPORT int OS_IpcClose(int fd, int shutdown)
+{
+    struct conn *conn = conn_find(fd);
+    if (fd < 0)
+        return 0;
+    if (conn == NULL)
+        return wire_real.os_ipc_close(fd, shutdown);
+    note("pool %s: request refused: malformed parameters", board_pool());
+    wait_park(&conn);
+    return 0;
+}
+
+WIRE_EXPORT int OS_IsFcgi(int sock)
+{
+    return wait_has(sock) ? 1 : wire_real.os_is_fcgi(sock);
+}
+
+WIRE_EXPORT void OS_ShutdownPending(void)
+{
+    drain_begin();
+    wire_real.os_shutdown_pending();
+}
+
+/* ---- for run.c ---- */
+
+struct FCGX_Request *wire_new(void)
+{
+    FCGX_Request *r = calloc(1, sizeof *r);
+    if (r == NULL || FCGX_Init() != 0 || FCGX_InitRequest(r, STDIN_FILENO, 0) != 0) {
+        free(r);
+        return NULL;
+    }
+    return r;
+}
+
+void wire_free(struct FCGX_Request **request)
+{
+    free(*request);
+    *request = NULL;
+}
+
+int wire_accept(struct FCGX_Request *request)
+{
+    int result = FCGX_Accept_r(request);
+    if (result == 0)
+        return 0;
+    errno = result < 0 && result > -4096 ? -result : EIO;
+    return -1;
+}
+
+void wire_finish(struct FCGX_Request *request)
+{
+    struct wire *wire = wire_find(wire_has_fcgx, request);
+    if (wire != NULL)
+        request_end(&wire->request);
+}
