@@ -113,9 +113,8 @@ struct directive_choice {
 };
 
 struct directive {
-    const char
-        *name;     /* as written in the file; env[NAME] and access.suppress_path[] in this form */
-    size_t offset; /* of the field in its struct */
+    const char *name; /* as in the file; also env[NAME], access.suppress_path[] */
+    size_t offset;    /* of the field in its struct */
     enum directive_type type;
     enum directive_reload reload;
     bool not_yet;           /* known, but refused for now */
@@ -126,8 +125,10 @@ struct directive {
     const char *unit;       /* what is counted, plural, lower case */
     int64_t min, max;       /* numbers, sizes and times, in the units of the field */
     const struct directive_choice *choices;
-    const char *sample; /* what a first pool writes; the sample shows it set, not as a comment */
-    const char *help;   /* one to three sentences */
+    const char *example; /* for rows without a default: a value for the sample's comment */
+    const char *heading; /* of the group of rows that begins here */
+    const char *sample;  /* what a first pool writes; the sample shows it set, not as a comment */
+    const char *help;    /* one to three sentences */
 };
 
 /* Indexes into directive_global and directive_pool: DIRECTIVE_GLOBAL_pid, DIRECTIVE_POOL_pm, ... */

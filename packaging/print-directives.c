@@ -1,0 +1,293 @@
+/* print-directives.c: prints from the table of directives what people read.
+ *
+ *   print-directives man [TEMPLATE]   overtime.ini(5): TEMPLATE with the lines @GLOBAL@ and @POOL@
+ *                                     replaced; by default packaging/man/overtime.ini.5.in
+ *   print-directives global           conf/overtime.ini
+ *   print-directives pool             conf/pool.d/www.ini
+ *
+ * A program of the build; nothing of it is installed. Exit 0, 64 usage, 70 failure.
+ */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fpm/directive.h"
+
+#define TEMPLATE "packaging/man/overtime.ini.5.in"
+#define COLUMNS  92
+
+static const char *const placeholders[] = {
+    [DIRECTIVE_TEXT] = "text",         [DIRECTIVE_PATH] = "path",
+    [DIRECTIVE_FOLDER] = "folder",     [DIRECTIVE_URI] = "/path",
+    [DIRECTIVE_USER] = "user",         [DIRECTIVE_GROUP] = "group",
+    [DIRECTIVE_BOOL] = "yes|no",       [DIRECTIVE_NUMBER] = "number",
+    [DIRECTIVE_SIZE] = "size",         [DIRECTIVE_TIME] = "time",
+    [DIRECTIVE_MODE] = "mode",         [DIRECTIVE_LIMIT_COUNT] = "number",
+    [DIRECTIVE_LIMIT_SIZE] = "size",   [DIRECTIVE_LIST] = "text",
+    [DIRECTIVE_NETWORKS] = "networks", [DIRECTIVE_INCLUDE] = "pattern",
+    [DIRECTIVE_MAP] = "text",          [DIRECTIVE_WORDS] = "command line",
+    [DIRECTIVE_ADDRESS] = "address",   [DIRECTIVE_SOCKET_PATH] = "path",
+};
+
+/* ---- man ---- */
+
+/* Running text: *word* in bold, each sentence on its own line, roff's own characters made harmless.
+ */
+static void man_text(const char *text)
+{
+    bool bold = false;
+
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c == '*') {
+            bold = !bold;
+            (void)fputs(bold ? "\\fB" : "\\fR", stdout);
+        } else if (*c == '\\') {
+            (void)fputs("\\e", stdout);
+        } else if (*c == '-' && bold) {
+            (void)fputs("\\-", stdout);
+        } else if (*c == ' ' && c > text && c[-1] == '.') {
+            (void)putchar('\n');
+        } else {
+            (void)putchar(*c);
+        }
+    }
+    (void)putchar('\n');
+}
+
+/* One argument of a macro. */
+static void man_word(const char *text)
+{
+    (void)putchar('"');
+    for (; *text != '\0'; text++) {
+        if (*text == '"') {
+            (void)fputs("\"\"", stdout);
+        } else if (*text == '\\') {
+            (void)fputs("\\e", stdout);
+        } else {
+            (void)putchar(*text);
+        }
+    }
+    (void)putchar('"');
+}
+
+static size_t count_choices(const struct directive *row)
+{
+    size_t count = 0;
+
+    while (row->choices[count].word != NULL) {
+        count++;
+    }
+    return count;
+}
+
+/* Few enough to stand beside the directive's name? */
+static bool shows_choices(const struct directive *row)
+{
+    return row->type == DIRECTIVE_CHOICE && count_choices(row) < 8;
+}
+
+static void man_head(const struct directive *row)
+{
+    const bool choices = shows_choices(row);
+
+    (void)fputs(".It Ic ", stdout);
+    man_word(row->name);
+    (void)fputs(" No = ", stdout);
+    if (!choices) {
+        (void)fputs("Ar ", stdout);
+        man_word(row->type == DIRECTIVE_CHOICE ? "word" : placeholders[row->type]);
+    }
+    for (size_t i = 0; choices && i < count_choices(row); i++) {
+        (void)printf("%sCm %s", i == 0 ? "" : " | ", row->choices[i].word);
+    }
+    (void)putchar('\n');
+}
+
+static const char *effect(const struct directive *row)
+{
+    static const char *const phrases[] = {
+        [DIRECTIVE_LIVE] = "a reload applies it at once",
+        [DIRECTIVE_GENERATION] = "a reload applies it to workers started from then on",
+        [DIRECTIVE_RESTART] = "a change needs a restart",
+    };
+
+    return phrases[row->reload];
+}
+
+/* What the value may be, the default, when a change takes effect. */
+static void man_facts(const struct directive *row)
+{
+    char accepted[256] = "";
+
+    (void)fputs(".br\n", stdout);
+    if (!shows_choices(row)) {
+        directive_accepts(row, accepted, sizeof(accepted));
+        (void)printf("Value: %s.\n", accepted);
+    }
+    if (row->required) {
+        (void)fputs("Every pool needs it;\n", stdout);
+    } else if (row->by_default != NULL) {
+        (void)fputs("Default:\n.Ql ", stdout);
+        man_word(row->by_default);
+        (void)fputs(" ;\n", stdout);
+    } else {
+        (void)printf("Default: %s;\n", row->unset);
+    }
+    (void)printf("%s.\n", effect(row));
+    if (row->not_yet) {
+        (void)fputs(".Em Not implemented yet :\na file that sets it is refused.\n", stdout);
+    }
+    for (size_t i = 0; row->type == DIRECTIVE_CHOICE && i < count_choices(row); i++) {
+        if (row->choices[i].not_yet) {
+            (void)printf("The value\n.Cm %s\nis not implemented yet and refused.\n",
+                         row->choices[i].word);
+        }
+    }
+}
+
+static void man_rows(const struct directive *table, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (table[i].heading != NULL) {
+            (void)printf("%s.Ss %s\n.Bl -tag -width Ds\n", i == 0 ? "" : ".El\n", table[i].heading);
+        }
+        man_head(&table[i]);
+        man_text(table[i].help);
+        man_facts(&table[i]);
+    }
+    (void)fputs(".El\n", stdout);
+}
+
+static int print_man(const char *template)
+{
+    FILE *in = fopen(template, "r");
+    char line[1024];
+
+    if (in == NULL) {
+        perror(template);
+        return EXIT_FAILURE;
+    }
+    while (fgets(line, sizeof(line), in) != NULL) {
+        if (strcmp(line, "@GLOBAL@\n") == 0) {
+            man_rows(directive_global, DIRECTIVE_GLOBAL_COUNT);
+        } else if (strcmp(line, "@POOL@\n") == 0) {
+            man_rows(directive_pool, DIRECTIVE_POOL_COUNT);
+        } else {
+            (void)fputs(line, stdout);
+        }
+    }
+    const bool failed = ferror(in) != 0;
+    return fclose(in) == 0 && !failed ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* ---- samples ---- */
+
+/* Lines of a comment, broken between words; the stars of bold words are left out. */
+static void comment(const char *text)
+{
+    size_t column = 0;
+
+    while (*text != '\0') {
+        const size_t length = strcspn(text, " ");
+        size_t shown = 0;
+
+        for (size_t i = 0; i < length; i++) {
+            shown += text[i] != '*';
+        }
+        if (column > 0 && column + 1 + shown > COLUMNS) {
+            (void)putchar('\n');
+            column = 0;
+        }
+        column += (size_t)printf(column == 0 ? "; " : " ");
+        for (size_t i = 0; i < length; i++) {
+            if (text[i] != '*') {
+                (void)putchar(text[i]);
+            }
+        }
+        column += shown;
+        text += length;
+        text += strspn(text, " ");
+    }
+    (void)putchar('\n');
+}
+
+/* The row's value as the file's syntax wants it. */
+static void sample_value(const struct directive *row)
+{
+    const char *value = row->by_default != NULL ? row->by_default : row->example;
+    char *quoted = row->type == DIRECTIVE_WORDS || value == NULL ? NULL : value_quote_text(value);
+
+    (void)printf(";%s = %s\n", row->name, quoted != NULL ? quoted : value != NULL ? value : "");
+    free(quoted);
+}
+
+static void sample_row(const struct directive *row)
+{
+    char *text = NULL;
+    int length;
+
+    if (row->heading != NULL) {
+        (void)printf("\n\n; ---- %s ----\n", row->heading);
+    }
+    if (row->by_default == NULL && !row->required) {
+        length = asprintf(&text, "%s%s Unset: %s.", row->help,
+                          row->not_yet ? " Not implemented yet." : "", row->unset);
+    } else {
+        length = asprintf(&text, "%s%s", row->help, row->not_yet ? " Not implemented yet." : "");
+    }
+    (void)putchar('\n');
+    comment(length >= 0 ? text : row->help);
+    free(length >= 0 ? text : NULL);
+    for (size_t i = 0; row->type == DIRECTIVE_CHOICE && i < count_choices(row); i++) {
+        if (row->choices[i].not_yet) {
+            (void)printf("; Not implemented yet: %s.\n", row->choices[i].word);
+        }
+    }
+    if (row->sample != NULL) {
+        (void)printf("%s = %s\n", row->name, row->sample);
+    } else {
+        sample_value(row);
+    }
+}
+
+static int print_sample(const char *introduction, const char *section,
+                        const struct directive *table, size_t count)
+{
+    comment(introduction);
+    (void)fputs(";\n", stdout);
+    comment("A line with ; before a directive shows the default or, where nothing is set by "
+            "default, an example. Times take ms, s, m, h or d (plain numbers are seconds), sizes "
+            "K, M or G. The manual: overtime.ini(5). Check a changed file with: overtime -t");
+    (void)printf("\n[%s]", section);
+    for (size_t i = 0; i < count; i++) {
+        sample_row(&table[i]);
+    }
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    int result = 64;
+
+    if (strcmp(what, "man") == 0 && argc <= 3) {
+        result = print_man(argc == 3 ? argv[2] : TEMPLATE);
+    } else if (strcmp(what, "global") == 0 && argc == 2) {
+        result = print_sample("overtime.ini: configuration of the manager. The pools stand in "
+                              "files of their own, see include.",
+                              "global", directive_global, DIRECTIVE_GLOBAL_COUNT);
+    } else if (strcmp(what, "pool") == 0 && argc == 2) {
+        result = print_sample("A pool: one application and its workers. The section's name is the "
+                              "pool's; $pool stands for it in values. Copy this file for a second "
+                              "pool and give it another name and another listen.",
+                              "www", directive_pool, DIRECTIVE_POOL_COUNT);
+    } else {
+        (void)fputs("usage: print-directives man [TEMPLATE] | global | pool\n", stderr);
+    }
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        perror("print-directives");
+        return 70;
+    }
+    return result == EXIT_FAILURE ? 70 : result;
+}
