@@ -1,0 +1,24 @@
+/* text.h: makes text from workers and clients harmless before it is shown.
+ *
+ * Pure. Used wherever a string that the manager did not write itself reaches a log line, a terminal
+ * or a JSON document.
+ */
+#ifndef FPM_TEXT_H
+#define FPM_TEXT_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+/* Copies `length` bytes so that they fit one line: control characters, the backslash and bytes that
+ * are no UTF-8 become \xNN (\t, \\ for tab and backslash). The result is cut to whole characters so
+ * that it fits `size` bytes with its NUL. Returns the number of input bytes taken. */
+size_t text_printable(char *out, size_t size, const char *text, size_t length);
+
+/* The same for a NUL-terminated string. Returns `out`. */
+const char *text_show(char *out, size_t size, const char *text);
+
+/* Writes a NUL-terminated string as a JSON string, quotes included. Bytes that are no UTF-8 become
+ * U+FFFD. */
+void text_json(FILE *out, const char *text);
+
+#endif
