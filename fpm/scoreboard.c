@@ -1,0 +1,196 @@
+/* scoreboard.c: see scoreboard.h. */
+#include "fpm/scoreboard.h"
+
+#include "fpm/fd.h"
+#include "sapi-shim/slot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name;
+    bool busy;
+} scoreboard_states[OT_STATE_COUNT] = {
+    [OT_STATE_STARTING] = {"starting", false}, [OT_STATE_IDLE] = {"idle", false},
+    [OT_STATE_READING] = {"reading", true},    [OT_STATE_RUNNING] = {"running", true},
+    [OT_STATE_POST] = {"post-response", true}, [OT_STATE_SHUTDOWN] = {"shutdown", true},
+    [OT_STATE_EXITING] = {"exiting", false},
+};
+
+const char *scoreboard_state_name(unsigned state)
+{
+    return state < OT_STATE_COUNT ? scoreboard_states[state].name : "unknown";
+}
+
+bool scoreboard_state_busy(unsigned state)
+{
+    return state < OT_STATE_COUNT && scoreboard_states[state].busy;
+}
+
+static size_t scoreboard_round(size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (bytes + page - 1) / page * page;
+}
+
+static struct ot_slot *scoreboard_slot(const struct scoreboard *scoreboard, unsigned slot)
+{
+    const struct ot_board *board = scoreboard->board;
+    return (struct ot_slot *)((char *)scoreboard->board + board->slots_offset +
+                              (size_t)slot * board->slot_stride);
+}
+
+/* A worker gets a descriptor it can only read: opening the memory anew is what takes the right to
+ * write away. The seals keep it from cutting the memory off under the manager. */
+static int scoreboard_memory(struct scoreboard *scoreboard, const char *pool)
+{
+    char path[64];
+    scoreboard->fd = memfd_create(pool, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (scoreboard->fd < 0 || ftruncate(scoreboard->fd, (off_t)scoreboard->size) != 0 ||
+        fcntl(scoreboard->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+        return -1;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", scoreboard->fd);
+    scoreboard->read_fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (scoreboard->read_fd < 0)
+        return -1;
+    void *memory =
+        mmap(NULL, scoreboard->size, PROT_READ | PROT_WRITE, MAP_SHARED, scoreboard->fd, 0);
+    if (memory == MAP_FAILED)
+        return -1;
+    scoreboard->board = memory;
+    return 0;
+}
+
+int scoreboard_create(struct scoreboard *scoreboard, const char *pool, unsigned slots,
+                      const struct ot_settings *settings, char *error, size_t size)
+{
+    size_t offset = scoreboard_round(sizeof(struct ot_board));
+    size_t stride = scoreboard_round(sizeof(struct ot_slot));
+    *scoreboard = (struct scoreboard){
+        .fd = -1, .read_fd = -1, .count = slots, .size = offset + stride * slots};
+    scoreboard->free = calloc(slots, sizeof *scoreboard->free);
+    if (scoreboard->free == NULL || scoreboard_memory(scoreboard, pool) != 0) {
+        snprintf(error, size, "cannot make the scoreboard: %s", strerror(errno));
+        scoreboard_destroy(scoreboard);
+        return -1;
+    }
+    for (unsigned i = 0; i < slots; i++)
+        scoreboard->free[scoreboard->free_top++] = slots - 1 - i;
+    struct ot_board *board = scoreboard->board;
+    board->magic = OT_BOARD_MAGIC;
+    board->version = OT_TREATY_VERSION;
+    board->slot_count = slots;
+    board->slot_stride = (uint32_t)stride;
+    board->slots_offset = (uint32_t)offset;
+    board->settings_size = (uint32_t)sizeof *settings;
+    board->settings = *settings;
+    snprintf(board->pool, sizeof board->pool, "%s", pool);
+    return 0;
+}
+
+void scoreboard_destroy(struct scoreboard *scoreboard)
+{
+    if (scoreboard->board != NULL)
+        (void)munmap(scoreboard->board, scoreboard->size);
+    fd_close(&scoreboard->fd);
+    fd_close(&scoreboard->read_fd);
+    free(scoreboard->free);
+    *scoreboard = (struct scoreboard){.fd = -1, .read_fd = -1};
+}
+
+/* Giving the pages back empties the slot and costs nothing for pages never touched. */
+static void scoreboard_clear(const struct scoreboard *scoreboard, unsigned slot)
+{
+    struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
+    off_t offset = (off_t)((char *)memory - (char *)scoreboard->board);
+    off_t stride = scoreboard->board->slot_stride;
+    if (fallocate(scoreboard->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, stride) != 0)
+        memset((void *)memory, 0, sizeof *memory);
+}
+
+int scoreboard_assign(struct scoreboard *scoreboard)
+{
+    if (scoreboard->free_top == 0)
+        return -1;
+    unsigned slot = scoreboard->free[--scoreboard->free_top];
+    scoreboard_clear(scoreboard, slot);
+    return (int)slot;
+}
+
+void scoreboard_release(struct scoreboard *scoreboard, unsigned slot)
+{
+    if (slot < scoreboard->count && scoreboard->free_top < scoreboard->count)
+        scoreboard->free[scoreboard->free_top++] = slot;
+}
+
+/* Threads that use their records, 0 if nobody we understand writes here. */
+static unsigned scoreboard_attached(const struct ot_slot *slot, uint32_t *alien)
+{
+    *alien = 0;
+    if (atomic_load_explicit(&slot->magic, memory_order_acquire) != OT_SLOT_MAGIC)
+        return 0;
+    if (slot->version != OT_TREATY_VERSION) {
+        *alien = slot->version;
+        return 0;
+    }
+    unsigned threads = atomic_load_explicit(&slot->threads, memory_order_acquire);
+    return threads < 1 ? 1 : threads > OT_THREADS_MAX ? OT_THREADS_MAX : threads;
+}
+
+/* Is `a` the better answer to "what does this worker do"? */
+static bool scoreboard_leads(const struct ot_record *a, const struct ot_record *b)
+{
+    bool busy_a = scoreboard_state_busy(a->state), busy_b = scoreboard_state_busy(b->state);
+    if (busy_a != busy_b)
+        return busy_a;
+    return busy_a && a->accepted_at < b->accepted_at;
+}
+
+static void scoreboard_add(struct scoreboard_view *view, const struct ot_record *record)
+{
+    view->busy += scoreboard_state_busy(record->state);
+    view->requests += record->requests;
+    view->finished += record->finished;
+    view->aborted += record->aborted;
+    view->timed_out += record->timed_out;
+    view->dropped += record->dropped;
+    view->discarded += record->discarded;
+    view->shutdown_run += record->shutdown_run;
+    view->shutdown_late += record->shutdown_late;
+    view->shutdown_lost += record->shutdown_lost;
+}
+
+void scoreboard_look(const struct scoreboard *scoreboard, unsigned slot,
+                     struct scoreboard_view *view)
+{
+    memset(view, 0, sizeof *view);
+    const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
+    view->threads = scoreboard_attached(memory, &view->alien);
+    view->attached = view->threads > 0;
+    bool first = true;
+    for (unsigned i = 0; i < view->threads; i++) {
+        struct ot_record record;
+        if (!slot_copy(&memory->records[i], &record))
+            continue;
+        scoreboard_add(view, &record);
+        if (first || scoreboard_leads(&record, &view->lead))
+            view->lead = record;
+        first = false;
+    }
+}
+
+uint64_t scoreboard_requests(const struct scoreboard *scoreboard, unsigned slot)
+{
+    const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
+    uint32_t alien;
+    unsigned threads = scoreboard_attached(memory, &alien);
+    uint64_t requests = 0;
+    for (unsigned i = 0; i < threads; i++)
+        requests += *(const volatile uint64_t *)&memory->records[i].requests;
+    return requests;
+}
