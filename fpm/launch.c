@@ -1,0 +1,205 @@
+/* launch.c: see launch.h. Between fork and exec only async-signal-safe calls are made. */
+#include "fpm/launch.h"
+
+#include "fpm/fd.h"
+#include "sapi-shim/contract.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum launch_step {
+    LAUNCH_GROUP,
+    LAUNCH_FILES,
+    LAUNCH_CORE,
+    LAUNCH_ADDRESS_SPACE,
+    LAUNCH_CHDIR,
+    LAUNCH_GROUPS,
+    LAUNCH_GID,
+    LAUNCH_UID,
+    LAUNCH_PRIVS,
+    LAUNCH_DESCRIPTORS,
+    LAUNCH_EXEC,
+    LAUNCH_STEP_COUNT
+};
+
+static const struct {
+    const char *deed;
+    const char *directive; /* what the operator can turn */
+} launch_steps[LAUNCH_STEP_COUNT] = {
+    [LAUNCH_GROUP] = {"make a process group", NULL},
+    [LAUNCH_FILES] = {"set the limit of open files", "rlimit_files"},
+    [LAUNCH_CORE] = {"set the limit of core files", "rlimit_core"},
+    [LAUNCH_ADDRESS_SPACE] = {"set the limit of address space", "rlimit_as"},
+    [LAUNCH_CHDIR] = {"chdir", "chdir"},
+    [LAUNCH_GROUPS] = {"set the supplementary groups", "user"},
+    [LAUNCH_GID] = {"set the group", "group"},
+    [LAUNCH_UID] = {"set the user", "user"},
+    [LAUNCH_PRIVS] = {"set no_new_privs", "no_new_privs"},
+    [LAUNCH_DESCRIPTORS] = {"place the descriptors", "rlimit_files"},
+    [LAUNCH_EXEC] = {"exec", "command"},
+};
+
+/* While being moved, descriptors stay above this, clear of the treaty's numbers. */
+enum {
+    LAUNCH_PARKING = 10,
+    LAUNCH_MOVED = 6
+};
+
+/* Signals return to how a fresh process has them. The mask is lifted last, so that no handler of
+ * the manager's ever runs in the child. */
+static void launch_reset_signals(void)
+{
+    struct sigaction fresh = {.sa_handler = SIG_DFL};
+    sigset_t none;
+    sigemptyset(&fresh.sa_mask);
+    sigemptyset(&none);
+    for (int number = 1; number < NSIG; number++)
+        (void)sigaction(number, &fresh, NULL);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int launch_limit_set(int resource, const struct launch_limit *limit)
+{
+    struct rlimit both = {.rlim_cur = limit->value, .rlim_max = limit->value};
+    return limit->set ? setrlimit((__rlimit_resource_t)resource, &both) : 0;
+}
+
+/* First all out of the way, then each to its place. */
+static int launch_place_descriptors(const struct launch_spec *spec)
+{
+    const int from[LAUNCH_MOVED] = {spec->listen_fd, spec->output_fd, spec->error_fd,
+                                    spec->board_fd,  spec->slot_fd,   spec->doorbell_fd};
+    static const int to[LAUNCH_MOVED] = {OT_FD_LISTEN, STDOUT_FILENO, STDERR_FILENO,
+                                         OT_FD_BOARD,  OT_FD_SLOT,    OT_FD_DOORBELL};
+    int parked[LAUNCH_MOVED];
+    for (int i = 0; i < LAUNCH_MOVED; i++) {
+        parked[i] = fcntl(from[i], F_DUPFD_CLOEXEC, LAUNCH_PARKING);
+        if (parked[i] < 0)
+            return -1;
+    }
+    for (int i = 0; i < LAUNCH_MOVED; i++)
+        if (dup2(parked[i], to[i]) < 0)
+            return -1;
+    fd_cloexec_from(OT_FD_FIRST_FREE);
+    return 0;
+}
+
+/* Returns the step that failed, -1 if none. */
+static int launch_identity(const struct launch_spec *spec)
+{
+    if (!spec->change_identity)
+        return -1;
+    if (setgroups(spec->group_count, spec->groups) != 0)
+        return LAUNCH_GROUPS;
+    if (setgid(spec->gid) != 0)
+        return LAUNCH_GID;
+    if (setuid(spec->uid) != 0)
+        return LAUNCH_UID;
+    return -1;
+}
+
+/* Returns the step that failed, errno set. Limits come after the descriptors, which a low one would
+ * not let through, and before the identity, whose change takes away the right to raise them. */
+static int launch_become(const struct launch_spec *spec)
+{
+    launch_reset_signals();
+    if (setpgid(0, 0) != 0)
+        return LAUNCH_GROUP;
+    if (launch_place_descriptors(spec) != 0)
+        return LAUNCH_DESCRIPTORS;
+    if (spec->umask >= 0)
+        (void)umask((mode_t)spec->umask);
+    if (launch_limit_set(RLIMIT_NOFILE, &spec->files) != 0)
+        return LAUNCH_FILES;
+    if (launch_limit_set(RLIMIT_CORE, &spec->core) != 0)
+        return LAUNCH_CORE;
+    if (spec->chdir != NULL && chdir(spec->chdir) != 0)
+        return LAUNCH_CHDIR;
+    int step = launch_identity(spec);
+    if (step >= 0)
+        return step;
+    if (spec->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return LAUNCH_PRIVS;
+    if (launch_limit_set(RLIMIT_AS, &spec->address_space) != 0)
+        return LAUNCH_ADDRESS_SPACE;
+    (void)execve(spec->program, spec->argv, spec->envp);
+    return LAUNCH_EXEC;
+}
+
+/* The pipe to the manager may stand where the treaty puts a descriptor, so it is moved first. */
+static _Noreturn void launch_child(const struct launch_spec *spec, int report_fd)
+{
+    int safe = fcntl(report_fd, F_DUPFD_CLOEXEC, LAUNCH_PARKING);
+    if (safe < 0)
+        safe = report_fd;
+    int step = launch_become(spec);
+    struct launch_failure failure = {.step = step, .error = errno};
+    ssize_t told = write(safe, &failure, sizeof failure);
+    _exit(told == (ssize_t)sizeof failure ? 127 : 126);
+}
+
+pid_t launch(const struct launch_spec *spec, int *report_fd, char *error, size_t size)
+{
+    int report[2];
+    sigset_t all, before;
+    if (pipe2(report, O_CLOEXEC | O_NONBLOCK) != 0) {
+        snprintf(error, size, "pipe: %s", strerror(errno));
+        return -1;
+    }
+    sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, &before);
+    pid_t pid = fork();
+    if (pid == 0)
+        launch_child(spec, report[1]);
+    int saved = errno;
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    fd_close(&report[1]);
+    if (pid < 0) {
+        fd_close(&report[0]);
+        snprintf(error, size, "fork: %s", strerror(saved));
+        return -1;
+    }
+    /* The child does the same; whoever is first, a signal to the group finds it. */
+    (void)setpgid(pid, pid);
+    *report_fd = report[0];
+    return pid;
+}
+
+int launch_report(int report_fd, struct launch_failure *failure)
+{
+    struct launch_failure told;
+    ssize_t got = read(report_fd, &told, sizeof told);
+    if (got == 0)
+        return 1;
+    if (got == (ssize_t)sizeof told && told.step >= 0 && told.step < LAUNCH_STEP_COUNT) {
+        *failure = told;
+        return -1;
+    }
+    return 0;
+}
+
+static const char *launch_object(const struct launch_spec *spec, int step)
+{
+    return step == LAUNCH_CHDIR ? spec->chdir : step == LAUNCH_EXEC ? spec->program : NULL;
+}
+
+void launch_explain(const struct launch_spec *spec, const struct launch_failure *failure,
+                    char *text, size_t size)
+{
+    int step =
+        failure->step >= 0 && failure->step < LAUNCH_STEP_COUNT ? failure->step : LAUNCH_EXEC;
+    const char *object = launch_object(spec, step);
+    const char *directive = launch_steps[step].directive;
+    int used =
+        snprintf(text, size, "%s%s%s: %s", launch_steps[step].deed, object != NULL ? " " : "",
+                 object != NULL ? object : "", strerror(failure->error));
+    if (directive != NULL && used > 0 && (size_t)used < size)
+        snprintf(text + used, size - (size_t)used, "; check `%s`", directive);
+}

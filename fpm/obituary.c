@@ -1,0 +1,94 @@
+/* obituary.c: see obituary.h. */
+#include "fpm/obituary.h"
+
+#include "fpm/text.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+void obituary_duration(int64_t milliseconds, char *text, size_t size)
+{
+    int64_t ms = milliseconds < 0 ? 0 : milliseconds, seconds = ms / 1000;
+    if (ms < 1000)
+        snprintf(text, size, "%" PRId64 " ms", ms);
+    else if (seconds < 120)
+        snprintf(text, size, "%" PRId64 ".%" PRId64 " s", seconds, ms % 1000 / 100);
+    else if (seconds < 7200)
+        snprintf(text, size, "%" PRId64 " min %" PRId64 " s", seconds / 60, seconds % 60);
+    else
+        snprintf(text, size, "%" PRId64 " h %" PRId64 " min", seconds / 3600, seconds / 60 % 60);
+}
+
+/* Age of a stamp that a worker wrote; one from the future is no age at all. */
+static int64_t obituary_age(uint64_t stamp, int64_t now)
+{
+    return stamp == 0 || stamp > (uint64_t)now ? 0 : (now - (int64_t)stamp) / 1000000;
+}
+
+void obituary_doing(const struct scoreboard_view *view, int64_t now, char *text, size_t size)
+{
+    const struct ot_record *lead = &view->lead;
+    if (!view->attached) {
+        snprintf(text, size, "in unknown state (no library attached)");
+        return;
+    }
+    if (!scoreboard_state_busy(lead->state)) {
+        snprintf(text, size, "while %s", scoreboard_state_name(lead->state));
+        return;
+    }
+    char method[OT_METHOD_MAX * 4], uri[OT_URI_MAX * 4], label[OT_LABEL_MAX * 4], age[32];
+    text_show(method, sizeof method, lead->method);
+    text_show(uri, sizeof uri, lead->uri);
+    text_show(label, sizeof label, lead->label);
+    obituary_duration(obituary_age(lead->accepted_at, now), age, sizeof age);
+    const char *what = lead->state == OT_STATE_POST       ? "in post-response work of"
+                       : lead->state == OT_STATE_SHUTDOWN ? "in shutdown functions of"
+                                                          : scoreboard_state_name(lead->state);
+    int used = snprintf(text, size, "while %s %s %s, %s old", what, *method ? method : "?",
+                        *uri ? uri : "?", age);
+    if (*label != '\0' && used > 0 && (size_t)used < size)
+        used += snprintf(text + used, size - (size_t)used, ", \"%s\"", label);
+    if (view->busy > 1 && used > 0 && (size_t)used < size)
+        snprintf(text + used, size - (size_t)used, " (and %u more)", view->busy - 1);
+}
+
+static void obituary_cause(int status, char *text, size_t size)
+{
+    if (!WIFSIGNALED(status)) {
+        snprintf(text, size, "exited with status %d", WEXITSTATUS(status));
+        return;
+    }
+    const char *name = sigabbrev_np(WTERMSIG(status));
+    char number[16];
+    snprintf(number, sizeof number, "%d", WTERMSIG(status));
+    snprintf(text, size, "died of %s%s%s", name != NULL ? "SIG" : "signal ",
+             name != NULL ? name : number, WCOREDUMP(status) ? " (core dumped)" : "");
+}
+
+static enum log_level obituary_level(const struct obituary *obituary)
+{
+    bool clean = WIFEXITED(obituary->status) && WEXITSTATUS(obituary->status) == 0;
+    if (obituary->view->busy > 0)
+        return LOG_LEVEL_WARNING;
+    if (obituary->asked)
+        return LOG_LEVEL_DEBUG;
+    return clean ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING;
+}
+
+enum log_level obituary_compose(const struct obituary *obituary, int64_t now, char *text,
+                                size_t size)
+{
+    char cause[64], uptime[32], doing[OBITUARY_MAX], served[48] = "an unknown number of requests";
+    obituary_cause(obituary->status, cause, sizeof cause);
+    obituary_duration(obituary->uptime, uptime, sizeof uptime);
+    obituary_doing(obituary->view, now, doing, sizeof doing);
+    if (obituary->view->attached)
+        snprintf(served, sizeof served, "%" PRIu64 " request%s", obituary->view->requests,
+                 obituary->view->requests == 1 ? "" : "s");
+    snprintf(text, size, "pool %s: worker %d (slot %u) %s %s, after %s and %s", obituary->pool,
+             (int)obituary->pid, obituary->slot, cause, doing, uptime, served);
+    return obituary_level(obituary);
+}

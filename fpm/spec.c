@@ -1,0 +1,203 @@
+/* spec.c: see spec.h. */
+#include "fpm/spec.h"
+
+#include "sapi-shim/contract.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What a worker finds where its environment says nothing of PATH. */
+#define SPEC_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* libfcgi and the library read the clients' addresses from here. */
+#define SPEC_CLIENTS "FCGI_WEB_SERVER_ADDRS"
+
+enum {
+    SPEC_GROUPS_MAX = 65536
+};
+
+/* A growing, NULL-terminated list of NAME=VALUE in which a later value replaces an earlier one. */
+struct spec_variables {
+    char **items;
+    size_t count;
+    bool failed; /* out of memory */
+};
+
+static void spec_put(struct spec_variables *variables, const char *name, const char *value)
+{
+    size_t length = strlen(name);
+    char *text = NULL;
+    if (variables->failed || asprintf(&text, "%s=%s", name, value) < 0) {
+        variables->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < variables->count; i++) {
+        if (strncmp(variables->items[i], text, length + 1) == 0) {
+            free(variables->items[i]);
+            variables->items[i] = text;
+            return;
+        }
+    }
+    char **grown = reallocarray(variables->items, variables->count + 2, sizeof *grown);
+    if (grown == NULL) {
+        free(text);
+        variables->failed = true;
+        return;
+    }
+    variables->items = grown;
+    grown[variables->count++] = text;
+    grown[variables->count] = NULL;
+}
+
+static void spec_put_inherited(struct spec_variables *variables)
+{
+    static const char *const own[] = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC",
+                                      "LISTEN_PID",    "LISTEN_FDS",   "LISTEN_FDNAMES"};
+    for (char **item = environ; item != NULL && *item != NULL; item++) {
+        char *equals = strchr(*item, '=');
+        if (equals == NULL)
+            continue;
+        char *name = strndup(*item, (size_t)(equals - *item));
+        bool skip = name == NULL;
+        for (size_t i = 0; !skip && i < sizeof own / sizeof *own; i++)
+            skip = strcmp(name, own[i]) == 0;
+        if (!skip)
+            spec_put(variables, name, equals + 1);
+        free(name);
+    }
+}
+
+static void spec_put_clients(struct spec_variables *variables, const struct conf_list *clients)
+{
+    size_t length = 1;
+    for (size_t i = 0; i < clients->count; i++)
+        length += strlen(clients->items[i]) + 1;
+    char *text = calloc(1, length);
+    if (text == NULL) {
+        variables->failed = true;
+        return;
+    }
+    char *end = text;
+    for (size_t i = 0; i < clients->count; i++) {
+        if (i > 0)
+            *end++ = ',';
+        end = stpcpy(end, clients->items[i]);
+    }
+    spec_put(variables, SPEC_CLIENTS, text);
+    free(text);
+}
+
+/* The account's home and name, as programs expect to find their own. */
+static void spec_put_account(struct spec_variables *variables, const struct conf_identity *identity)
+{
+    if (!identity->change || identity->name == NULL)
+        return;
+    const struct passwd *account = getpwnam(identity->name);
+    if (account == NULL)
+        return;
+    spec_put(variables, "USER", account->pw_name);
+    spec_put(variables, "HOME", account->pw_dir);
+}
+
+/* The treaty's entry is a copy made by spec_slot; the placeholder keeps its place. */
+static int spec_environment(struct spec *spec, const struct conf_pool *pool)
+{
+    struct spec_variables variables = {0};
+    spec_put(&variables, OT_TREATY_ENV, "");
+    if (!pool->clear_env)
+        spec_put_inherited(&variables);
+    else
+        spec_put(&variables, "PATH", SPEC_PATH);
+    spec_put_account(&variables, &pool->identity);
+    if (pool->listen_allowed_clients.count > 0)
+        spec_put_clients(&variables, &pool->listen_allowed_clients);
+    for (size_t i = 0; i < pool->env.count; i++)
+        spec_put(&variables, pool->env.items[i].name, pool->env.items[i].value);
+    spec->environment = variables.items;
+    if (variables.failed)
+        return -1;
+    free(spec->environment[0]);
+    spec->environment[0] = spec->treaty;
+    return 0;
+}
+
+static int spec_groups(struct spec *spec, const struct conf_identity *identity)
+{
+    int count = 1;
+    if (identity->name != NULL) {
+        gid_t first;
+        (void)getgrouplist(identity->name, identity->gid, &first, &count);
+    }
+    if (count < 1 || count > SPEC_GROUPS_MAX)
+        count = SPEC_GROUPS_MAX;
+    spec->groups = calloc((size_t)count, sizeof *spec->groups);
+    if (spec->groups == NULL)
+        return -1;
+    spec->groups[0] = identity->gid;
+    if (identity->name != NULL &&
+        getgrouplist(identity->name, identity->gid, spec->groups, &count) < 0)
+        return -1;
+    spec->launch.groups = spec->groups;
+    spec->launch.group_count = (size_t)count;
+    return 0;
+}
+
+static struct launch_limit spec_limit(int64_t value)
+{
+    if (value < 0)
+        return (struct launch_limit){.set = false};
+    return (struct launch_limit){.set = true,
+                                 .value = value == INT64_MAX ? RLIM_INFINITY : (rlim_t)value};
+}
+
+int spec_build(struct spec *spec, const struct conf_pool *pool, char *error, size_t size)
+{
+    *spec = (struct spec){0};
+    spec->launch = (struct launch_spec){
+        .program = pool->program,
+        .argv = pool->command.argv,
+        .listen_fd = -1,
+        .board_fd = -1,
+        .slot_fd = -1,
+        .doorbell_fd = -1,
+        .output_fd = -1,
+        .error_fd = -1,
+        .chdir = pool->chdir,
+        .umask = pool->umask,
+        .files = spec_limit(pool->rlimit_files),
+        .core = spec_limit(pool->rlimit_core),
+        .address_space = spec_limit(pool->rlimit_as),
+        .change_identity = pool->identity.change,
+        .uid = pool->identity.uid,
+        .gid = pool->identity.gid,
+        .no_new_privs = pool->no_new_privs,
+    };
+    if (spec_environment(spec, pool) != 0 ||
+        (pool->identity.change && spec_groups(spec, &pool->identity) != 0)) {
+        snprintf(error, size, "cannot prepare the workers: out of memory, or too many groups");
+        spec_free(spec);
+        return -1;
+    }
+    spec->launch.envp = spec->environment;
+    return 0;
+}
+
+void spec_free(struct spec *spec)
+{
+    for (char **item = spec->environment; item != NULL && *item != NULL; item++)
+        if (*item != spec->treaty)
+            free(*item);
+    free(spec->environment);
+    free(spec->groups);
+    *spec = (struct spec){0};
+}
+
+void spec_slot(struct spec *spec, unsigned slot)
+{
+    snprintf(spec->treaty, sizeof spec->treaty, "%s=%u %u", OT_TREATY_ENV, OT_TREATY_VERSION, slot);
+}

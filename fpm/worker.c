@@ -1,0 +1,132 @@
+/* worker.c: see worker.h. */
+#include "fpm/worker.h"
+
+#include "fpm/clock.h"
+#include "fpm/fd.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+const char *worker_state_name(enum worker_state state)
+{
+    static const char *const names[WORKER_STATE_COUNT] = {
+        [WORKER_NONE] = "none",       [WORKER_STARTING] = "starting",
+        [WORKER_RUNNING] = "running", [WORKER_STOPPING] = "stopping",
+        [WORKER_KILLED] = "killed",
+    };
+    return state < WORKER_STATE_COUNT ? names[state] : "unknown";
+}
+
+static void worker_move(struct worker *worker, enum worker_state to)
+{
+    enum worker_state from = worker->state;
+    worker->state = to;
+    worker->events->moved(worker, from, to);
+}
+
+/* The report pipe has said all it can say, or its child is gone. */
+static void worker_read_report(struct worker *worker)
+{
+    if (worker->report_fd < 0)
+        return;
+    int told = launch_report(worker->report_fd, &worker->failure);
+    if (told == 0)
+        return;
+    ev_io_stop(worker->loop, &worker->report);
+    fd_close(&worker->report_fd);
+    if (told < 0)
+        worker->start_failed = true;
+    else if (worker->state == WORKER_STARTING)
+        worker_move(worker, WORKER_RUNNING);
+}
+
+static void worker_on_report(struct ev_loop *loop, ev_io *io, int events)
+{
+    (void)loop;
+    (void)events;
+    worker_read_report(io->data);
+}
+
+static void worker_on_overdue(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct worker *worker = timer->data;
+    worker->events->overdue(worker);
+}
+
+static void worker_on_end(struct ev_loop *loop, ev_child *child, int events)
+{
+    (void)events;
+    struct worker *worker = child->data;
+    worker->status = child->rstatus;
+    ev_child_stop(loop, &worker->child);
+    worker_read_report(worker);
+    ev_timer_stop(loop, &worker->patience);
+    ev_io_stop(loop, &worker->report);
+    fd_close(&worker->report_fd);
+    worker_move(worker, WORKER_NONE);
+    worker->events->ended(worker);
+}
+
+void worker_init(struct worker *worker, struct ev_loop *loop, const struct worker_events *events,
+                 void *owner)
+{
+    *worker = (struct worker){
+        .report_fd = -1, .loop = loop, .events = events, .owner = owner, .state = WORKER_NONE};
+}
+
+int worker_spawn(struct worker *worker, const struct launch_spec *spec, char *error, size_t size)
+{
+    int report_fd;
+    pid_t pid = launch(spec, &report_fd, error, size);
+    if (pid < 0)
+        return -1;
+    worker_init(worker, worker->loop, worker->events, worker->owner);
+    worker->pid = pid;
+    worker->started = clock_ms();
+    worker->report_fd = report_fd;
+    ev_io_init(&worker->report, worker_on_report, report_fd, EV_READ);
+    ev_child_init(&worker->child, worker_on_end, pid, 0);
+    ev_timer_init(&worker->patience, worker_on_overdue, 0., 0.);
+    worker->report.data = worker->child.data = worker->patience.data = worker;
+    ev_io_start(worker->loop, &worker->report);
+    ev_child_start(worker->loop, &worker->child);
+    worker_move(worker, WORKER_STARTING);
+    return 0;
+}
+
+void worker_stop(struct worker *worker, int signal, long patience_ms)
+{
+    if (worker->state == WORKER_NONE || worker->state == WORKER_KILLED)
+        return;
+    if (!worker->asked)
+        worker->asked_since = clock_ms();
+    worker->asked = true;
+    ev_timer_stop(worker->loop, &worker->patience);
+    ev_timer_set(&worker->patience, (double)patience_ms / 1000., 0.);
+    ev_timer_start(worker->loop, &worker->patience);
+    worker_signal(worker, signal);
+    if (worker->state != WORKER_STOPPING)
+        worker_move(worker, WORKER_STOPPING);
+}
+
+void worker_kill(struct worker *worker)
+{
+    if (worker->state == WORKER_NONE || worker->state == WORKER_KILLED)
+        return;
+    if (!worker->asked)
+        worker->asked_since = clock_ms();
+    worker->asked = true;
+    ev_timer_stop(worker->loop, &worker->patience);
+    (void)kill(-worker->pid, SIGKILL);
+    worker_signal(worker, SIGKILL);
+    worker_move(worker, WORKER_KILLED);
+}
+
+/* The process is reaped in the turn of the loop that calls worker_on_end: its number is its own. */
+void worker_signal(const struct worker *worker, int signal)
+{
+    if (worker->state != WORKER_NONE)
+        (void)kill(worker->pid, signal);
+}
