@@ -1,0 +1,354 @@
+/* control.c: see control.h. */
+#include "fpm/control.h"
+
+#include "fpm/control_proto.h"
+#include "fpm/fd.h"
+#include "fpm/log.h"
+#include "fpm/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Seconds a client has to send its line, to take its answer, and to hang up. */
+#define CONTROL_PATIENCE 5.
+/* Seconds without accepting after accept failed. */
+#define CONTROL_PAUSE    1.
+
+enum control_state {
+    CONTROL_READING,
+    CONTROL_WRITING,
+    CONTROL_LEAVING, /* answered; what the client still sends is thrown away */
+    CONTROL_HELD     /* answered; open until the client or the manager goes */
+};
+
+struct control_client {
+    struct control *control;
+    struct control_client *next, *previous;
+    enum control_state state;
+    int fd;
+    ev_io io;
+    ev_timer patience;
+    bool hold;
+    char line[CONTROL_LINE_MAX];
+    size_t line_used;
+    char *answer;
+    size_t answer_size, answer_sent;
+};
+
+static void control_accept_on(struct control *control)
+{
+    if (control->client_count < CONTROL_CLIENTS_MAX && control->listener.fd >= 0)
+        ev_io_start(control->loop, &control->accepting);
+}
+
+static void control_client_free(struct control_client *client)
+{
+    struct control *control = client->control;
+    ev_io_stop(control->loop, &client->io);
+    ev_timer_stop(control->loop, &client->patience);
+    if (client->previous != NULL)
+        client->previous->next = client->next;
+    else
+        control->clients = client->next;
+    if (client->next != NULL)
+        client->next->previous = client->previous;
+    fd_close(&client->fd);
+    free(client->answer);
+    free(client);
+    control->client_count--;
+    control_accept_on(control);
+}
+
+/* The one place where a client changes its state. */
+static void control_client_move(struct control_client *client, enum control_state state)
+{
+    struct ev_loop *loop = client->control->loop;
+    client->state = state;
+    ev_io_stop(loop, &client->io);
+    ev_io_set(&client->io, client->fd, state == CONTROL_WRITING ? EV_WRITE : EV_READ);
+    ev_io_start(loop, &client->io);
+    ev_timer_stop(loop, &client->patience);
+    if (state == CONTROL_HELD)
+        return;
+    ev_timer_set(&client->patience, CONTROL_PATIENCE, 0.);
+    ev_timer_start(loop, &client->patience);
+}
+
+/* ---- the answer ---- */
+
+static void control_write(struct control_client *client)
+{
+    while (client->answer_sent < client->answer_size) {
+        ssize_t sent = send(client->fd, client->answer + client->answer_sent,
+                            client->answer_size - client->answer_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && errno == EAGAIN) {
+            control_client_move(client, CONTROL_WRITING);
+            return;
+        }
+        if (sent < 0) {
+            control_client_free(client);
+            return;
+        }
+        client->answer_sent += (size_t)sent;
+    }
+    if (client->hold) {
+        control_client_move(client, CONTROL_HELD);
+        return;
+    }
+    /* A close with input unread would take the answer away again. */
+    (void)shutdown(client->fd, SHUT_WR);
+    control_client_move(client, CONTROL_LEAVING);
+}
+
+static void control_refuse(struct control_client *client, const char *reason)
+{
+    free(client->answer);
+    client->answer = NULL;
+    client->answer_size = 0;
+    int size = asprintf(&client->answer, "%s %s\n", CONTROL_ERROR, reason);
+    if (size < 0) {
+        client->answer = NULL;
+        control_client_free(client);
+        return;
+    }
+    client->answer_size = (size_t)size;
+    control_write(client);
+}
+
+static const struct control_command *control_find(const struct control *control, const char *verb)
+{
+    for (const struct control_command *row = control->commands; row->verb != NULL; row++)
+        if (strcmp(row->verb, verb) == 0)
+            return row;
+    return NULL;
+}
+
+static void control_run(struct control_client *client, const struct control_command *command,
+                        struct control_call *call)
+{
+    struct control *control = client->control;
+    call->body = open_memstream(&client->answer, &client->answer_size);
+    if (call->body == NULL) {
+        control_refuse(client, "out of memory");
+        return;
+    }
+    fputs(CONTROL_OK "\n", call->body);
+    int result = command->run(control->context, call);
+    bool whole = !ferror(call->body);
+    whole = fclose(call->body) == 0 && whole;
+    client->hold = call->hold;
+    if (result != 0)
+        control_refuse(client, call->error);
+    else if (!whole)
+        control_refuse(client, "out of memory");
+    else
+        control_write(client);
+}
+
+/* Takes the line apart in place. */
+static int control_parse(char *line, struct control_call *call)
+{
+    char *rest = line;
+    char *word = strsep(&rest, " ");
+    if (word == NULL || strcmp(word, CONTROL_HELLO) != 0 || rest == NULL)
+        return -1;
+    call->verb = strsep(&rest, " ");
+    while ((word = strsep(&rest, " ")) != NULL) {
+        if (strcmp(word, CONTROL_JSON) == 0)
+            call->json = true;
+        else if (*word == '\0' || call->argc == CONTROL_ARGUMENTS_MAX)
+            return -1;
+        else
+            call->argv[call->argc++] = word;
+    }
+    return 0;
+}
+
+static void control_dispatch(struct control_client *client)
+{
+    struct control_call call = {0};
+    char reason[512], shown[128];
+    if (memchr(client->line, '\0', client->line_used) != NULL ||
+        control_parse(client->line, &call) != 0) {
+        control_refuse(client,
+                       "this is no request: expected \"" CONTROL_HELLO " VERB [ARGUMENT]\"");
+        return;
+    }
+    const struct control_command *command = control_find(client->control, call.verb);
+    if (command == NULL) {
+        text_show(shown, sizeof shown, call.verb);
+        snprintf(reason, sizeof reason, "unknown command \"%s\"", shown);
+        control_refuse(client, reason);
+        return;
+    }
+    if (call.argc > command->arguments_max) {
+        snprintf(reason, sizeof reason, "too many arguments for \"%s\": %d is the most",
+                 command->verb, command->arguments_max);
+        control_refuse(client, reason);
+        return;
+    }
+    log_debug("control: %s", command->verb);
+    control_run(client, command, &call);
+}
+
+/* ---- the question ---- */
+
+static void control_read(struct control_client *client)
+{
+    size_t room = sizeof client->line - client->line_used;
+    ssize_t got = read(client->fd, client->line + client->line_used, room);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        control_client_free(client);
+        return;
+    }
+    char *newline = memchr(client->line + client->line_used, '\n', (size_t)got);
+    client->line_used += (size_t)got;
+    if (newline != NULL) {
+        *newline = '\0';
+        client->line_used = (size_t)(newline - client->line);
+        control_dispatch(client);
+    } else if (client->line_used == sizeof client->line) {
+        control_refuse(client, "the request is too long");
+    }
+}
+
+static void control_discard(struct control_client *client)
+{
+    char waste[4096];
+    ssize_t got = read(client->fd, waste, sizeof waste);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+        control_client_free(client);
+}
+
+static void control_on_io(struct ev_loop *loop, ev_io *io, int events)
+{
+    (void)loop;
+    (void)events;
+    struct control_client *client = io->data;
+    switch (client->state) {
+    case CONTROL_READING:
+        control_read(client);
+        break;
+    case CONTROL_WRITING:
+        control_write(client);
+        break;
+    case CONTROL_LEAVING:
+    case CONTROL_HELD:
+        control_discard(client);
+        break;
+    }
+}
+
+static void control_on_impatience(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct control_client *client = timer->data;
+    if (client->state == CONTROL_READING)
+        control_refuse(client, "no request came");
+    else
+        control_client_free(client);
+}
+
+/* ---- clients come ---- */
+
+static bool control_may(const struct control_client *client, char *reason, size_t size)
+{
+    struct ucred peer = {0};
+    socklen_t length = sizeof peer;
+    if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) {
+        snprintf(reason, size, "cannot tell who you are: %s", strerror(errno));
+        return false;
+    }
+    if (peer.uid == 0 || peer.uid == geteuid())
+        return true;
+    snprintf(reason, size, "user %u may not control this manager: only root and user %u may",
+             (unsigned)peer.uid, (unsigned)geteuid());
+    log_warning("control: refused user %u (process %d)", (unsigned)peer.uid, (int)peer.pid);
+    return false;
+}
+
+static void control_client_new(struct control *control, int fd)
+{
+    struct control_client *client = calloc(1, sizeof *client);
+    char reason[256];
+    if (client == NULL) {
+        fd_close(&fd);
+        return;
+    }
+    client->control = control;
+    client->fd = fd;
+    client->next = control->clients;
+    if (client->next != NULL)
+        client->next->previous = client;
+    control->clients = client;
+    control->client_count++;
+    ev_io_init(&client->io, control_on_io, fd, EV_READ);
+    ev_timer_init(&client->patience, control_on_impatience, CONTROL_PATIENCE, 0.);
+    client->io.data = client->patience.data = client;
+    control_client_move(client, CONTROL_READING);
+    if (!control_may(client, reason, sizeof reason))
+        control_refuse(client, reason);
+}
+
+static void control_on_accept(struct ev_loop *loop, ev_io *io, int events)
+{
+    (void)events;
+    struct control *control = io->data;
+    int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0)
+        control_client_new(control, fd);
+    if (control->client_count >= CONTROL_CLIENTS_MAX)
+        ev_io_stop(loop, io);
+    if (fd >= 0 || errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+        return;
+    log_error("control: cannot accept: %s; check `rlimit_files` in [global]", strerror(errno));
+    ev_io_stop(loop, io);
+    ev_timer_set(&control->pause, CONTROL_PAUSE, 0.);
+    ev_timer_start(loop, &control->pause);
+}
+
+static void control_on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    control_accept_on(timer->data);
+}
+
+int control_open(struct control *control, struct ev_loop *loop, const struct socket_spec *spec,
+                 const struct control_command *commands, void *context, char *error, size_t size)
+{
+    *control = (struct control){
+        .loop = loop, .listener = SOCKET_NONE, .commands = commands, .context = context};
+    ev_timer_init(&control->pause, control_on_pause_over, 0., 0.);
+    control->pause.data = control;
+    if (socket_listen(&control->listener, spec, error, size) != 0)
+        return -1;
+    (void)fcntl(control->listener.fd, F_SETFL, O_NONBLOCK);
+    ev_io_init(&control->accepting, control_on_accept, control->listener.fd, EV_READ);
+    control->accepting.data = control;
+    control_accept_on(control);
+    return 0;
+}
+
+void control_close(struct control *control)
+{
+    if (control->listener.fd < 0)
+        return;
+    ev_io_stop(control->loop, &control->accepting);
+    ev_timer_stop(control->loop, &control->pause);
+    socket_close(&control->listener);
+    while (control->clients != NULL) {
+        if (control->clients->state == CONTROL_HELD)
+            control->clients->fd = -1; /* left to the end of the process, which it is to tell */
+        control_client_free(control->clients);
+    }
+}

@@ -1,0 +1,56 @@
+/* control.h: the control socket: takes one line from a client, calls a command, sends the answer.
+ *
+ * Knows the commands only from the table it is given. Never waits for a client: many, slow, silent
+ * and babbling ones are bounded in number, bytes and time. Only root and the manager's own user are
+ * served. Called by master.
+ */
+#ifndef FPM_CONTROL_H
+#define FPM_CONTROL_H
+
+#include "fpm/socket.h"
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+enum {
+    CONTROL_ARGUMENTS_MAX = 16,
+    CONTROL_CLIENTS_MAX = 64
+};
+
+/* One request, and where its answer goes. */
+struct control_call {
+    const char *verb;
+    bool json;
+    int argc;
+    char *argv[CONTROL_ARGUMENTS_MAX]; /* after the verb, without options */
+    FILE *body;                        /* written in memory */
+    char error[512];                   /* the reason, when the command returns -1 */
+    bool hold;                         /* set: keep the connection until the manager is gone */
+};
+
+struct control_command {
+    const char *verb;
+    int arguments_max;
+    int (*run)(void *context, struct control_call *call); /* 0, or -1 with call->error */
+};
+
+struct control {
+    struct ev_loop *loop;
+    struct socket_listener listener;
+    const struct control_command *commands; /* ends with a NULL verb */
+    void *context;
+    struct control_client *clients;
+    unsigned client_count;
+    ev_io accepting;
+    ev_timer pause; /* after accept failed for lack of something */
+};
+
+/* Listens. Returns 0, or -1 with a sentence. */
+int control_open(struct control *control, struct ev_loop *loop, const struct socket_spec *spec,
+                 const struct control_command *commands, void *context, char *error, size_t size);
+
+/* Takes the socket away and lets the clients go, but for those held: they see the process end. */
+void control_close(struct control *control);
+
+#endif

@@ -1,0 +1,32 @@
+/* control_proto.h: the words spoken on the control socket, for the manager and for overtimectl.
+ *
+ * A client sends one line: CONTROL_HELLO, a verb, options, arguments; single spaces between them, a
+ * newline at the end, CONTROL_LINE_MAX bytes at the most with it. The manager answers with a line,
+ * "ok" or "error" and a sentence, then a body (may be empty), and closes. After "stop" and "quit"
+ * it keeps the connection open until it is gone itself: the end of file tells that it is.
+ */
+#ifndef FPM_CONTROL_PROTO_H
+#define FPM_CONTROL_PROTO_H
+
+#define CONTROL_HELLO    "overtime/1"
+#define CONTROL_OK       "ok"
+#define CONTROL_ERROR    "error"
+#define CONTROL_JSON     "--json"
+#define CONTROL_LINE_MAX 4096
+
+/* Where the socket is unless something else is said. */
+#define CONTROL_DEFAULT "/run/overtime/overtime.sock"
+
+#define CONTROL_PING        "ping"
+#define CONTROL_STATUS      "status"
+#define CONTROL_WORKERS     "workers"
+#define CONTROL_CONFIG      "config"
+#define CONTROL_STOP        "stop"
+#define CONTROL_QUIT        "quit"
+#define CONTROL_REOPEN_LOGS "reopen-logs"
+#define CONTROL_RELOAD      "reload"
+#define CONTROL_TRACE       "trace"
+#define CONTROL_TOP         "top"
+#define CONTROL_REQUEST     "request"
+
+#endif

@@ -1,0 +1,118 @@
+/* status.c: see status.h. */
+#include "fpm/status.h"
+
+#include "fpm/clock.h"
+
+#include <string.h>
+
+static const char *status_pm_name(int pm)
+{
+    return pm == CONF_PM_DYNAMIC ? "dynamic" : pm == CONF_PM_ONDEMAND ? "ondemand" : "static";
+}
+
+static void status_count(struct status_pool *out, const struct scoreboard_view *view)
+{
+    switch (view->attached ? (int)view->lead.state : -1) {
+    case OT_STATE_STARTING:
+        out->starting++;
+        break;
+    case OT_STATE_IDLE:
+        out->idle++;
+        break;
+    case OT_STATE_READING:
+    case OT_STATE_RUNNING:
+        out->serving++;
+        break;
+    case OT_STATE_POST:
+        out->post_response++;
+        break;
+    case OT_STATE_SHUTDOWN:
+        out->shutdown++;
+        break;
+    case OT_STATE_EXITING:
+        out->exiting++;
+        break;
+    default:
+        out->unknown++;
+    }
+    out->requests += view->requests;
+    out->finished += view->finished;
+    out->aborted += view->aborted;
+    out->timed_out += view->timed_out;
+    out->dropped += view->dropped;
+    out->discarded_bytes += view->discarded;
+    out->shutdown_run += view->shutdown_run;
+    out->shutdown_late += view->shutdown_late;
+    out->shutdown_lost += view->shutdown_lost;
+}
+
+void status_pool(const struct pool *pool, struct status_pool *out)
+{
+    const struct pool_totals *totals = &pool->totals;
+    int64_t now = clock_ms();
+    *out = (struct status_pool){
+        .name = pool->conf->name,
+        .pm = status_pm_name(pool->conf->pm),
+        .listen = pool->conf->listen.text,
+        .max_children = pool->size,
+        .workers = pool->live,
+        .requests = totals->requests,
+        .finished = totals->finished,
+        .aborted = totals->aborted,
+        .timed_out = totals->timed_out,
+        .dropped = totals->dropped,
+        .discarded_bytes = totals->discarded,
+        .shutdown_run = totals->shutdown_run,
+        .shutdown_late = totals->shutdown_late,
+        .shutdown_lost = totals->shutdown_lost,
+        .spawned = totals->spawned,
+        .died = totals->died,
+        .start_failures = totals->start_failures,
+        .backoff_ms = (uint64_t)backoff_wait(&pool->backoff, now),
+        .uptime_ms = (uint64_t)(now - pool->opened),
+    };
+    for (unsigned i = 0; i < pool->size; i++) {
+        struct scoreboard_view view;
+        if (pool->members[i].worker.state == WORKER_NONE)
+            continue;
+        scoreboard_look(&pool->scoreboard, i, &view);
+        status_count(out, &view);
+    }
+}
+
+/* Milliseconds since a stamp that a worker wrote: never negative, 0 for none. */
+static int64_t status_since(uint64_t stamp, int64_t now)
+{
+    return stamp == 0 || stamp > (uint64_t)now ? 0 : (now - (int64_t)stamp) / 1000000;
+}
+
+bool status_worker(const struct pool *pool, unsigned slot, struct status_worker *out)
+{
+    const struct worker *worker = &pool->members[slot].worker;
+    if (worker->state == WORKER_NONE)
+        return false;
+    struct scoreboard_view view;
+    int64_t now = clock_ns();
+    scoreboard_look(&pool->scoreboard, slot, &view);
+    *out = (struct status_worker){
+        .pid = worker->pid,
+        .slot = slot,
+        .known = view.attached,
+        .state = view.attached ? scoreboard_state_name(view.lead.state) : "unknown",
+        .process = worker_state_name(worker->state),
+        .uptime_ms = now / 1000000 - worker->started,
+        .threads = view.threads,
+        .busy = view.busy,
+        .requests = view.requests,
+    };
+    if (!view.attached)
+        return true;
+    out->state_ms = status_since(view.lead.state_since, now);
+    if (scoreboard_state_busy(view.lead.state)) {
+        out->request_ms = status_since(view.lead.accepted_at, now);
+        memcpy(out->method, view.lead.method, sizeof out->method);
+        memcpy(out->uri, view.lead.uri, sizeof out->uri);
+        memcpy(out->label, view.lead.label, sizeof out->label);
+    }
+    return true;
+}
