@@ -1,0 +1,25 @@
+/* detach.h: to the background, with the parent waiting for how the start went.
+ *
+ * Called by main, once, before there is a loop.
+ */
+#ifndef FPM_DETACH_H
+#define FPM_DETACH_H
+
+#include <stddef.h>
+
+struct detach {
+    int fd; /* to the waiting parent; -1 = nobody waits */
+};
+
+#define DETACH_NONE ((struct detach){.fd = -1})
+
+/* Returns 0 in a process with a session of its own, without a terminal, in the root folder. The
+ * process that was called exits when the start is decided, with the status told, or 70 if the new
+ * process ends without a word. Returns -1 with a sentence. */
+int detach(struct detach *detach, char *error, size_t size);
+
+/* Tells the parent the exit status of the start, and lets go of standard input, output and error.
+ */
+void detach_tell(struct detach *detach, int status);
+
+#endif

@@ -1,0 +1,236 @@
+/* main.c: the program `overtime`: command line, configuration, background, log, pid file; then
+ * master. */
+#include "fpm/conf.h"
+#include "fpm/detach.h"
+#include "fpm/fd.h"
+#include "fpm/log.h"
+#include "fpm/master.h"
+#include "fpm/pidfile.h"
+#include "fpm/version.h"
+#include "sapi-shim/contract.h"
+
+#include <ev.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define MAIN_CONFIGURATION "/etc/overtime/overtime.ini"
+
+enum {
+    MAIN_SENTENCE = PATH_MAX + 256
+};
+
+struct main_options {
+    const char *configuration;
+    char pidfile[PATH_MAX]; /* absolute, "" = as configured */
+    int test;               /* how many -t */
+    int background;         /* 1 -D, 0 -F, -1 as configured */
+    bool allow_root;
+};
+
+/* What the hooks work on. */
+struct main_life {
+    struct detach detach;
+    struct pidfile pidfile;
+    const char *pid_path; /* NULL: none */
+};
+
+static void main_usage(FILE *out)
+{
+    fputs("usage: overtime [-c FILE] [-t | -tt] [-F | -D] [-g PIDFILE] [-R] [-v] [-h]\n"
+          "  -c FILE     main configuration (default " MAIN_CONFIGURATION ")\n"
+          "  -t          check the configuration and exit\n"
+          "  -tt         check it, print every effective value with its origin, and exit\n"
+          "  -F          stay in the foreground\n"
+          "  -D          go to the background when ready\n"
+          "  -g PIDFILE  write the process number there\n"
+          "  -R          allow workers to run as root\n"
+          "  -v          print the version and exit\n"
+          "  -h          print this and exit\n",
+          out);
+}
+
+static int main_bad_usage(const char *complaint)
+{
+    fprintf(stderr, "overtime: %s\n", complaint);
+    main_usage(stderr);
+    return EX_USAGE;
+}
+
+/* The background's folder is another one, so the path is made absolute now. */
+static int main_absolute(const char *path, char *out, size_t size)
+{
+    char folder[PATH_MAX] = "";
+    if (path[0] != '/' && getcwd(folder, sizeof folder) == NULL)
+        return -1;
+    int length = snprintf(out, size, "%s%s%s", folder, *folder != '\0' ? "/" : "", path);
+    return length > 0 && (size_t)length < size ? 0 : -1;
+}
+
+static int main_version(void)
+{
+    printf("overtime %s (treaty %u, libev %d.%d)\n", OVERTIME_VERSION, OT_TREATY_VERSION,
+           ev_version_major(), ev_version_minor());
+    return EX_OK;
+}
+
+/* Returns -1 to go on, or an exit status. */
+static int main_parse(int argc, char **argv, struct main_options *options)
+{
+    int option;
+    *options = (struct main_options){.configuration = MAIN_CONFIGURATION, .background = -1};
+    opterr = 0;
+    while ((option = getopt(argc, argv, ":c:tFDg:Rvh")) != -1) {
+        switch (option) {
+        case 'c':
+            options->configuration = optarg;
+            break;
+        case 't':
+            options->test++;
+            break;
+        case 'F':
+        case 'D':
+            if (options->background == (option == 'F'))
+                return main_bad_usage("-F and -D exclude each other");
+            options->background = option == 'D';
+            break;
+        case 'g':
+            if (*optarg == '\0' ||
+                main_absolute(optarg, options->pidfile, sizeof options->pidfile) != 0)
+                return main_bad_usage("-g: not a usable path");
+            break;
+        case 'R':
+            options->allow_root = true;
+            break;
+        case 'v':
+            return main_version();
+        case 'h':
+            main_usage(stdout);
+            return EX_OK;
+        default: {
+            char complaint[64];
+            snprintf(complaint, sizeof complaint, "%s -%c",
+                     option == ':' ? "a value is missing after" : "unknown option", optopt);
+            return main_bad_usage(complaint);
+        }
+        }
+    }
+    return optind < argc ? main_bad_usage("there are no arguments, only options") : -1;
+}
+
+static void main_print(const struct conf_list *sentences)
+{
+    for (size_t i = 0; i < sentences->count; i++)
+        fprintf(stderr, "overtime: %s\n", sentences->items[i]);
+}
+
+static int main_test(const struct conf *conf, int level)
+{
+    if (level > 1)
+        return conf_dump(conf, stdout) == 0 && fflush(stdout) == 0 ? EX_OK : EX_SOFTWARE;
+    printf("%s: the configuration is fine, %zu pool%s\n", conf->file, conf->pool_count,
+           conf->pool_count == 1 ? "" : "s");
+    return EX_OK;
+}
+
+/* ---- the hooks ---- */
+
+static int main_up(void *context, char *error, size_t size)
+{
+    struct main_life *life = context;
+    if (life->pid_path != NULL && pidfile_write(&life->pidfile, life->pid_path, error, size) != 0)
+        return -1;
+    log_mirror(LOG_LEVEL_NONE);
+    detach_tell(&life->detach, EX_OK);
+    return 0;
+}
+
+static void main_down(void *context)
+{
+    struct main_life *life = context;
+    pidfile_remove(&life->pidfile);
+}
+
+/* ---- the start ---- */
+
+/* Whoever started us reads what goes wrong until the start is decided. */
+static int main_open_log(const struct conf *conf, char *error, size_t size)
+{
+    static const enum log_level levels[] = {
+        [CONF_LOG_DEBUG] = LOG_LEVEL_DEBUG,     [CONF_LOG_NOTICE] = LOG_LEVEL_NOTICE,
+        [CONF_LOG_WARNING] = LOG_LEVEL_WARNING, [CONF_LOG_ERROR] = LOG_LEVEL_ERROR,
+        [CONF_LOG_ALERT] = LOG_LEVEL_ALERT,
+    };
+    log_level_set(levels[conf->global.log_level]);
+    log_mirror(LOG_LEVEL_WARNING);
+    return log_open(conf->global.error_log, error, size);
+}
+
+static bool main_log_is_stderr(const struct conf *conf)
+{
+    const char *log = conf->global.error_log;
+    return log == NULL || strcmp(log, "stderr") == 0;
+}
+
+static int main_start(const struct conf *conf, const struct conf_report *report,
+                      const struct main_options *options)
+{
+    struct main_life life = {.detach = DETACH_NONE, .pidfile = PIDFILE_NONE};
+    struct master_hooks hooks = {main_up, main_down, &life};
+    char error[MAIN_SENTENCE];
+    bool background = options->background < 0 ? conf->global.daemonize : options->background;
+    life.pid_path = *options->pidfile != '\0' ? options->pidfile : conf->global.pid;
+    if (background && main_log_is_stderr(conf)) {
+        fputs("overtime: the background has no standard error: set `error_log` in [global] to a "
+              "file, or stay in the foreground with -F\n",
+              stderr);
+        return EX_CONFIG;
+    }
+    if (life.pid_path != NULL && pidfile_check(life.pid_path, error, sizeof error) != 0) {
+        fprintf(stderr, "overtime: %s\n", error);
+        return EX_SOFTWARE;
+    }
+    if (background && detach(&life.detach, error, sizeof error) != 0) {
+        fprintf(stderr, "overtime: %s\n", error);
+        return EX_SOFTWARE;
+    }
+    int status = EX_CONFIG;
+    if (main_open_log(conf, error, sizeof error) != 0) {
+        log_alert("%s", error);
+    } else {
+        for (size_t i = 0; i < report->warnings.count; i++)
+            log_warning("%s", report->warnings.items[i]);
+        status = master_run(conf, &hooks);
+    }
+    detach_tell(&life.detach, status);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct main_options options;
+    struct conf_report report = {0};
+    if (fd_fill_standard() != 0)
+        return EX_SOFTWARE;
+    fd_cloexec_from(STDERR_FILENO + 1);
+    int status = main_parse(argc, argv, &options);
+    if (status >= 0)
+        return status;
+    struct conf *conf =
+        conf_load(options.configuration, options.allow_root ? CONF_ALLOW_ROOT : 0, &report);
+    main_print(&report.errors);
+    if (options.test > 0)
+        main_print(&report.warnings);
+    if (conf == NULL)
+        status = EX_CONFIG;
+    else if (options.test > 0)
+        status = main_test(conf, options.test);
+    else
+        status = main_start(conf, &report, &options);
+    conf_free(&conf);
+    conf_report_free(&report);
+    return status;
+}

@@ -1,0 +1,477 @@
+/* master.c: see master.h. */
+#include "fpm/master.h"
+
+#include "fpm/account.h"
+#include "fpm/clock.h"
+#include "fpm/control.h"
+#include "fpm/control_proto.h"
+#include "fpm/log.h"
+#include "fpm/notify.h"
+#include "fpm/obituary.h"
+#include "fpm/pool.h"
+#include "fpm/render.h"
+#include "fpm/signals.h"
+#include "fpm/status.h"
+#include "fpm/text.h"
+#include "fpm/version.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum {
+    MASTER_SENTENCE = 1024
+};
+
+enum master_state {
+    MASTER_STARTING, /* not every first worker runs yet */
+    MASTER_RUNNING,
+    MASTER_STOPPING
+};
+
+struct master {
+    struct ev_loop *loop;
+    const struct conf *conf;
+    const struct master_hooks *hooks;
+    enum master_state state;
+    enum pool_stop stop;
+    bool announced; /* the `up` hook was called */
+    bool listening; /* the control socket is open */
+    int exit_status;
+    int64_t started; /* ms, clock.h */
+    struct pool *pools;
+    size_t pool_count; /* opened */
+    struct signals signals;
+    struct control control;
+};
+
+/* ---- life ---- */
+
+static unsigned master_live(const struct master *master)
+{
+    unsigned live = 0;
+    for (size_t i = 0; i < master->pool_count; i++)
+        live += master->pools[i].live;
+    return live;
+}
+
+static void master_stop(struct master *master, enum pool_stop how, const char *why)
+{
+    static const char *const manners[] = {
+        [POOL_STOP_GRACEFUL] = "stopping when the workers have done their work",
+        [POOL_STOP_NOW] = "stopping now",
+        [POOL_STOP_KILL] = "killing the workers",
+    };
+    if (how <= master->stop) {
+        log_notice("%s: stopping already", why);
+        return;
+    }
+    log_notice("%s: %s, %u left", why, manners[how], master_live(master));
+    if (master->state != MASTER_STOPPING)
+        notify("STOPPING=1");
+    master->state = MASTER_STOPPING;
+    master->stop = how;
+    for (size_t i = 0; i < master->pool_count; i++)
+        pool_stop(&master->pools[i], how);
+    if (master_live(master) == 0)
+        ev_break(master->loop, EVBREAK_ALL);
+}
+
+/* Calls main once, when the start is decided. */
+static void master_announce(struct master *master)
+{
+    char error[MASTER_SENTENCE];
+    if (master->announced)
+        return;
+    master->announced = true;
+    if (master->hooks->up(master->hooks->context, error, sizeof error) != 0) {
+        log_alert("%s", error);
+        master->exit_status = EX_SOFTWARE;
+        master_stop(master, POOL_STOP_NOW, "failed start");
+        return;
+    }
+    notify("READY=1");
+}
+
+static void master_ready(struct master *master)
+{
+    master->state = MASTER_RUNNING;
+    log_notice("ready: %zu pool%s, %u worker%s, version %s", master->pool_count,
+               master->pool_count == 1 ? "" : "s", master_live(master),
+               master_live(master) == 1 ? "" : "s", OVERTIME_VERSION);
+    master_announce(master);
+}
+
+/* Every first start is decided, and some failed: the others serve meanwhile. */
+static void master_settled(struct master *master)
+{
+    unsigned started = 0;
+    if (master->announced)
+        return;
+    for (size_t i = 0; i < master->pool_count; i++) {
+        started += master->pools[i].started;
+        if (!pool_ready(&master->pools[i]))
+            log_error("pool %s: not all workers could be started; still trying",
+                      master->pools[i].conf->name);
+    }
+    if (started > 0) {
+        log_warning("not ready: other pools serve meanwhile");
+        master_announce(master);
+        return;
+    }
+    log_alert("no pool could start a worker");
+    master->exit_status = EX_SOFTWARE;
+    master_stop(master, POOL_STOP_NOW, "failed start");
+}
+
+/* A worker started, failed or ended somewhere. */
+static void master_changed(struct pool *pool, void *context)
+{
+    (void)pool;
+    struct master *master = context;
+    bool ready = true, settled = true;
+    if (master->state == MASTER_STOPPING && master_live(master) == 0)
+        ev_break(master->loop, EVBREAK_ALL);
+    if (master->state != MASTER_STARTING)
+        return;
+    for (size_t i = 0; i < master->pool_count; i++) {
+        ready = ready && pool_ready(&master->pools[i]);
+        settled = settled && pool_settled(&master->pools[i]);
+    }
+    if (ready)
+        master_ready(master);
+    else if (settled)
+        master_settled(master);
+}
+
+static void master_reopen_logs(const char *why)
+{
+    char error[MASTER_SENTENCE];
+    if (log_reopen(error, sizeof error) != 0)
+        log_error("%s: %s; the log goes on where it was", why, error);
+    else
+        log_notice("%s: log reopened", why);
+}
+
+/* ---- signals ---- */
+
+static void master_on_stop_signal(void *context, int number)
+{
+    struct master *master = context;
+    char why[32];
+    snprintf(why, sizeof why, "SIG%s", sigabbrev_np(number));
+    master_stop(master, master->stop >= POOL_STOP_NOW ? POOL_STOP_KILL : POOL_STOP_NOW, why);
+}
+
+static void master_on_quit(void *context, int number)
+{
+    (void)number;
+    master_stop(context, POOL_STOP_GRACEFUL, "SIGQUIT");
+}
+
+static void master_on_reopen(void *context, int number)
+{
+    (void)context;
+    (void)number;
+    master_reopen_logs("SIGUSR1");
+}
+
+static void master_on_reload(void *context, int number)
+{
+    (void)context;
+    log_warning("SIG%s: reload is not implemented yet, nothing changes", sigabbrev_np(number));
+}
+
+static const struct signals_row master_signals[] = {
+    {SIGTERM, master_on_stop_signal},
+    {SIGINT, master_on_stop_signal},
+    {SIGQUIT, master_on_quit},
+    {SIGUSR1, master_on_reopen},
+    {SIGUSR2, master_on_reload},
+    {SIGHUP, master_on_reload},
+    {SIGPIPE, NULL},
+};
+
+/* ---- commands ---- */
+
+static const char *master_state_name(const struct master *master)
+{
+    static const char *const names[] = {
+        [MASTER_STARTING] = "starting",
+        [MASTER_RUNNING] = "running",
+        [MASTER_STOPPING] = "stopping",
+    };
+    return names[master->state];
+}
+
+static int master_ping(void *context, struct control_call *call)
+{
+    const struct master *master = context;
+    const char *state = master_state_name(master);
+    if (call->json)
+        fprintf(call->body, "{\"pid\": %d, \"state\": \"%s\", \"version\": \"%s\"}\n",
+                (int)getpid(), state, OVERTIME_VERSION);
+    else
+        fprintf(call->body, "process %d, %s, version %s\n", (int)getpid(), state, OVERTIME_VERSION);
+    return 0;
+}
+
+/* Is this pool asked for? A call without an argument asks for all. */
+static bool master_wanted(const struct control_call *call, const struct pool *pool)
+{
+    return call->argc == 0 || strcmp(call->argv[0], pool->conf->name) == 0;
+}
+
+/* The pool a call names exists, or it names none. */
+static bool master_known(const struct master *master, struct control_call *call)
+{
+    char shown[128];
+    for (size_t i = 0; i < master->pool_count; i++)
+        if (master_wanted(call, &master->pools[i]))
+            return true;
+    snprintf(call->error, sizeof call->error, "no pool \"%s\"",
+             call->argc == 0 ? "" : text_show(shown, sizeof shown, call->argv[0]));
+    return false;
+}
+
+static int master_status(void *context, struct control_call *call)
+{
+    const struct master *master = context;
+    if (!master_known(master, call))
+        return -1;
+    const char *between = "";
+    if (call->json)
+        fprintf(call->body, "{\"pid\": %d, \"state\": \"%s\", \"pools\": [", (int)getpid(),
+                master_state_name(master));
+    for (size_t i = 0; i < master->pool_count; i++) {
+        struct status_pool pool;
+        if (!master_wanted(call, &master->pools[i]))
+            continue;
+        status_pool(&master->pools[i], &pool);
+        fputs(between, call->body);
+        between = call->json ? ", " : "\n";
+        if (call->json)
+            render_pool_json(call->body, &pool);
+        else
+            render_pool_text(call->body, &pool);
+    }
+    if (call->json)
+        fputs("]}\n", call->body);
+    return 0;
+}
+
+static void master_workers_of(const struct pool *pool, struct control_call *call,
+                              const char **between)
+{
+    for (unsigned slot = 0; slot < pool->size; slot++) {
+        struct status_worker worker;
+        if (!status_worker(pool, slot, &worker))
+            continue;
+        if (!call->json) {
+            render_worker_text(call->body, pool->conf->name, &worker);
+            continue;
+        }
+        fputs(*between, call->body);
+        *between = ", ";
+        render_worker_json(call->body, pool->conf->name, &worker);
+    }
+}
+
+static int master_workers(void *context, struct control_call *call)
+{
+    const struct master *master = context;
+    const char *between = "";
+    if (!master_known(master, call))
+        return -1;
+    if (call->json)
+        fputs("{\"workers\": [", call->body);
+    else
+        render_worker_heading(call->body);
+    for (size_t i = 0; i < master->pool_count; i++)
+        if (master_wanted(call, &master->pools[i]))
+            master_workers_of(&master->pools[i], call, &between);
+    if (call->json)
+        fputs("]}\n", call->body);
+    return 0;
+}
+
+static int master_config(void *context, struct control_call *call)
+{
+    const struct master *master = context;
+    if (call->json) {
+        snprintf(call->error, sizeof call->error, "\"config\" has no JSON form yet");
+        return -1;
+    }
+    if (conf_dump(master->conf, call->body) == 0)
+        return 0;
+    snprintf(call->error, sizeof call->error, "cannot write: %s", strerror(errno));
+    return -1;
+}
+
+static int master_command_stop(void *context, struct control_call *call)
+{
+    call->hold = true;
+    master_stop(context, POOL_STOP_NOW, "control: stop");
+    return 0;
+}
+
+static int master_command_quit(void *context, struct control_call *call)
+{
+    call->hold = true;
+    master_stop(context, POOL_STOP_GRACEFUL, "control: quit");
+    return 0;
+}
+
+static int master_command_reopen(void *context, struct control_call *call)
+{
+    (void)context;
+    (void)call;
+    master_reopen_logs("control: reopen-logs");
+    return 0;
+}
+
+static int master_not_yet(void *context, struct control_call *call)
+{
+    (void)context;
+    snprintf(call->error, sizeof call->error, "\"%s\" is not implemented yet", call->verb);
+    return -1;
+}
+
+static const struct control_command master_commands[] = {
+    {CONTROL_PING, 0, master_ping},
+    {CONTROL_STATUS, 1, master_status},
+    {CONTROL_WORKERS, 1, master_workers},
+    {CONTROL_CONFIG, 0, master_config},
+    {CONTROL_STOP, 0, master_command_stop},
+    {CONTROL_QUIT, 0, master_command_quit},
+    {CONTROL_REOPEN_LOGS, 0, master_command_reopen},
+    {CONTROL_RELOAD, CONTROL_ARGUMENTS_MAX, master_not_yet},
+    {CONTROL_TRACE, CONTROL_ARGUMENTS_MAX, master_not_yet},
+    {CONTROL_TOP, CONTROL_ARGUMENTS_MAX, master_not_yet},
+    {CONTROL_REQUEST, CONTROL_ARGUMENTS_MAX, master_not_yet},
+    {NULL, 0, NULL},
+};
+
+/* ---- birth and end ---- */
+
+static void master_limit(int resource, int64_t value, const char *directive)
+{
+    if (value < 0)
+        return;
+    rlim_t number = value == INT64_MAX ? RLIM_INFINITY : (rlim_t)value;
+    struct rlimit both = {.rlim_cur = number, .rlim_max = number};
+    if (setrlimit((__rlimit_resource_t)resource, &both) != 0)
+        log_warning("cannot set `%s` in [global]: %s", directive, strerror(errno));
+}
+
+static int master_open_control(struct master *master)
+{
+    const struct conf_global *global = &master->conf->global;
+    const struct conf_origin *origin = &global->origins[DIRECTIVE_GLOBAL_control_listen];
+    struct account owner = {.uid = (uid_t)-1};
+    gid_t group = (gid_t)-1;
+    char error[MASTER_SENTENCE];
+    if (global->control_listen.kind != CONF_ADDRESS_UNIX)
+        return 0;
+    if ((global->control_owner != NULL &&
+         account_user(global->control_owner, &owner, error, sizeof error) != 0) ||
+        (global->control_group != NULL &&
+         account_group(global->control_group, &group, error, sizeof error) != 0)) {
+        log_alert("control socket: owner or group %s", error);
+        return -1;
+    }
+    struct socket_spec spec = {
+        .path = global->control_listen.path,
+        .backlog = CONTROL_CLIENTS_MAX,
+        .mode = global->control_mode,
+        .uid = owner.uid,
+        .gid = group,
+    };
+    if (control_open(&master->control, master->loop, &spec, master_commands, master, error,
+                     sizeof error) == 0) {
+        master->listening = true;
+        return 0;
+    }
+    log_alert("%s:%u: `control.listen`: %s (is another manager running?)",
+              origin->file != NULL ? origin->file : "default", origin->line, error);
+    return -1;
+}
+
+static int master_open_pools(struct master *master)
+{
+    const struct conf *conf = master->conf;
+    char error[MASTER_SENTENCE];
+    master->pools = calloc(conf->pool_count, sizeof *master->pools);
+    if (master->pools == NULL) {
+        log_alert("out of memory");
+        return -1;
+    }
+    for (size_t i = 0; i < conf->pool_count; i++) {
+        const struct conf_pool *wanted = &conf->pools[i];
+        const struct conf_origin *origin = &wanted->origins[DIRECTIVE_POOL_listen];
+        struct pool *pool = &master->pools[i];
+        if (pool_open(pool, master->loop, &conf->global, wanted, error, sizeof error) != 0) {
+            log_alert("%s:%u: pool %s: `listen = %s`: %s", origin->file, origin->line, wanted->name,
+                      wanted->listen.text, error);
+            return -1;
+        }
+        pool->changed = master_changed;
+        pool->context = master;
+        master->pool_count++;
+    }
+    return 0;
+}
+
+static int master_open(struct master *master)
+{
+    const struct conf_global *global = &master->conf->global;
+    master->loop = ev_default_loop(EVFLAG_NOENV);
+    if (master->loop == NULL) {
+        log_alert("cannot make an event loop");
+        return EX_SOFTWARE;
+    }
+    signals_start(&master->signals, master->loop, master_signals,
+                  sizeof master_signals / sizeof *master_signals, master);
+    master_limit(RLIMIT_NOFILE, global->rlimit_files, "rlimit_files");
+    master_limit(RLIMIT_CORE, global->rlimit_core, "rlimit_core");
+    if (master_open_control(master) != 0)
+        return EX_CONFIG;
+    return master_open_pools(master) == 0 ? 0 : EX_CONFIG;
+}
+
+static void master_close(struct master *master)
+{
+    for (size_t i = master->pool_count; i-- > 0;)
+        pool_close(&master->pools[i]);
+    free(master->pools);
+    master->hooks->down(master->hooks->context);
+    if (master->listening)
+        control_close(&master->control);
+    if (master->loop == NULL)
+        return;
+    signals_stop(&master->signals);
+    ev_loop_destroy(master->loop);
+}
+
+int master_run(const struct conf *conf, const struct master_hooks *hooks)
+{
+    struct master master = {.conf = conf, .hooks = hooks, .started = clock_ms()};
+    char lived[32];
+    log_debug("starting with %s, version %s", conf->file, OVERTIME_VERSION);
+    master.exit_status = master_open(&master);
+    if (master.exit_status == 0) {
+        for (size_t i = 0; i < master.pool_count; i++)
+            pool_start(&master.pools[i]);
+        master_changed(NULL, &master);
+        ev_run(master.loop, 0);
+    }
+    master_close(&master);
+    obituary_duration(clock_ms() - master.started, lived, sizeof lived);
+    log_notice("%s after %s", master.exit_status == 0 ? "stopped" : "start failed", lived);
+    return master.exit_status;
+}

@@ -1,0 +1,24 @@
+/* master.h: the composition: pools, signals, control socket and the loop they share.
+ *
+ * Holds the manager's state (starting, running, stopping) and hands each part its table. Called by
+ * main.
+ */
+#ifndef FPM_MASTER_H
+#define FPM_MASTER_H
+
+#include "fpm/conf.h"
+
+/* What main wants to do at the turns of the manager's life. */
+struct master_hooks {
+    /* Every worker runs, or at least it is known which could not be started. Returns 0, or -1 with
+     * a sentence to give the start up. */
+    int (*up)(void *context, char *error, size_t size);
+    /* All workers are gone, sockets too. */
+    void (*down)(void *context);
+    void *context;
+};
+
+/* Runs until stopped. Returns an exit status: 0, 70 or 78; what went wrong is in the log. */
+int master_run(const struct conf *conf, const struct master_hooks *hooks);
+
+#endif
