@@ -1,0 +1,304 @@
+/* test_conn.c: a connection gives libfcgi its own request's bytes and no others. */
+#include "sapi-shim/conn.h"
+#include "sapi-shim/clock.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    LIMIT = 4096
+};
+
+static int peer;
+static struct conn *conn;
+
+static void open_pair(void)
+{
+    int pair[2];
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    peer = pair[0];
+    conn = conn_open(pair[1], false);
+    cr_assert_not_null(conn);
+    cr_assert_eq(conn_find(pair[1]), conn);
+}
+
+static void close_pair(void)
+{
+    conn_free(&conn);
+    close(peer);
+    conn_thread_end();
+}
+
+TestSuite(conn, .init = open_pair, .fini = close_pair);
+
+static size_t record(unsigned char *out, int type, int id, const char *content, int length, int pad)
+{
+    unsigned char header[8] = {1,
+                               (unsigned char)type,
+                               0,
+                               (unsigned char)id,
+                               (unsigned char)(length >> 8),
+                               (unsigned char)length,
+                               (unsigned char)pad};
+    memcpy(out, header, 8);
+    if (content != NULL)
+        memcpy(out + 8, content, (size_t)length);
+    else
+        memset(out + 8, 'p', (size_t)length);
+    memset(out + 8 + length, 0, (size_t)pad);
+    return 8 + (size_t)length + (size_t)pad;
+}
+
+static size_t begin_request(unsigned char *out, int id, int keep)
+{
+    const char body[8] = {0, 1, (char)keep};
+    return record(out, 1, id, body, 8, 0);
+}
+
+/* A whole request with a body of this length. */
+static size_t whole_request(unsigned char *out, int id, int body)
+{
+    size_t at = begin_request(out, id, 1);
+    at += record(out + at, 4, id,
+                 "\x01\x01"
+                 "ab",
+                 4, 4);
+    at += record(out + at, 4, id, NULL, 0, 0);
+    if (body > 0)
+        at += record(out + at, 5, id, NULL, body, 3);
+    return at + record(out + at, 5, id, NULL, 0, 0);
+}
+
+static void say(const void *bytes, size_t count)
+{
+    cr_assert_eq(write(peer, bytes, count), (ssize_t)count);
+}
+
+static size_t read_all(unsigned char *into, size_t size)
+{
+    size_t at = 0;
+    size_t count = 0;
+    do {
+        cr_assert_eq(conn_read(conn, into + at, size - at, clock_now() + 5000 * CLOCK_MS, &count),
+                     CONN_OK);
+        at += count;
+    } while (count > 0);
+    return at;
+}
+
+Test(conn, header_is_complete_at_its_last_byte_and_not_before)
+{
+    unsigned char bytes[512];
+    size_t size = whole_request(bytes, 1, 0);
+    size_t header = size - 8; /* all but the end of the body */
+    for (size_t i = 0; i < header; i++) {
+        cr_assert_not(conn_has_header(conn), "after %zu of %zu bytes", i, header);
+        say(bytes + i, 1);
+        cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+    }
+    cr_assert(conn_has_header(conn));
+    cr_assert_not(conn_input_complete(conn));
+}
+
+Test(conn, libfcgi_gets_the_request_and_nothing_after_it)
+{
+    unsigned char bytes[2048];
+    unsigned char got[2048];
+    size_t one = whole_request(bytes, 1, 100);
+    size_t two = whole_request(bytes + one, 1, 50);
+    say(bytes, one + two);
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+    cr_assert(conn_input_complete(conn));
+    cr_assert_eq(read_all(got, sizeof got), one);
+    cr_assert_arr_eq(got, bytes, one);
+    cr_assert(conn_next_request(conn));
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+    cr_assert(conn_has_header(conn));
+    cr_assert_eq(read_all(got, sizeof got), two);
+    cr_assert_arr_eq(got, bytes + one, two);
+}
+
+/* What the smuggling attack needs: the connection reused in the middle of a body. */
+Test(conn, unread_body_forbids_the_next_request)
+{
+    unsigned char bytes[512];
+    size_t size = begin_request(bytes, 1, 1);
+    size += record(bytes + size, 4, 1, NULL, 0, 0);
+    size += record(bytes + size, 5, 1, NULL, 60, 0);
+    say(bytes, size);
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+    cr_assert(conn_has_header(conn));
+    cr_assert_not(conn_next_request(conn));
+}
+
+Test(conn, unread_body_that_has_arrived_whole_is_skipped)
+{
+    unsigned char bytes[2048];
+    unsigned char got[2048];
+    size_t one = whole_request(bytes, 1, 200);
+    size_t two = whole_request(bytes + one, 1, 0);
+    say(bytes, one + two);
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+    cr_assert(conn_next_request(conn), "the walk has seen its end");
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+    cr_assert_eq(read_all(got, sizeof got), two);
+    cr_assert_arr_eq(got, bytes + one, two);
+}
+
+Test(conn, management_is_answered_inside_a_request_and_not_passed_on)
+{
+    unsigned char bytes[512];
+    unsigned char got[512];
+    unsigned char answer[64];
+    size_t size = begin_request(bytes, 1, 0);
+    size_t at = size;
+    at += record(bytes + at, 9, 0,
+                 "\x0e\x00"
+                 "FCGI_MAX_CONNS",
+                 16, 0);
+    at += record(bytes + at, 42, 0, "xyz", 3, 5);
+    at += record(bytes + at, 4, 1, NULL, 0, 0);
+    say(bytes, at);
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+    cr_assert_eq(read(peer, answer, sizeof answer), 8 + 17 + 16);
+    cr_assert_eq(answer[1], 10);
+    cr_assert_eq(answer[8 + 17 + 1], 11);
+    cr_assert_eq(answer[8 + 17 + 8], 42);
+    size_t count = 0;
+    conn_read_rest(conn, got, sizeof got, &count);
+    cr_assert_eq(count, size + 8);
+    cr_assert_eq(got[size + 1], 4);
+}
+
+Test(conn, second_request_is_refused_and_its_records_dropped)
+{
+    unsigned char bytes[512];
+    unsigned char answer[64];
+    unsigned char got[512];
+    size_t at = begin_request(bytes, 1, 0);
+    at += record(bytes + at, 4, 1, NULL, 0, 0);
+    size_t first = at;
+    at += begin_request(bytes + at, 2, 0);
+    at += record(bytes + at, 4, 2, NULL, 40, 0);
+    at += record(bytes + at, 5, 1, NULL, 0, 0);
+    say(bytes, at);
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+    cr_assert_eq(read_all(got, sizeof got), first + 8);
+    cr_assert_eq(read(peer, answer, sizeof answer), 16);
+    cr_assert_eq(answer[1], 3);
+    cr_assert_eq(answer[3], 2);
+    cr_assert_eq(answer[12], FRAME_CANT_MPX_CONN);
+}
+
+Test(conn, padding_of_stream_ends_is_kept_from_libfcgi)
+{
+    unsigned char bytes[512];
+    unsigned char got[512];
+    size_t at = begin_request(bytes, 1, 0);
+    at += record(bytes + at, 4, 1, NULL, 0, 7);
+    at += record(bytes + at, 5, 1, NULL, 0, 9);
+    say(bytes, at);
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+    cr_assert_eq(read_all(got, sizeof got), 16 + 8 + 8);
+    cr_assert_eq(got[16 + 6], 0);
+    cr_assert_eq(got[24 + 6], 0);
+}
+
+Test(conn, abort_record_is_seen)
+{
+    unsigned char bytes[512];
+    size_t at = whole_request(bytes, 1, 0);
+    say(bytes, at);
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+    conn_look(conn);
+    cr_assert_not(conn->aborted);
+    at = record(bytes, 2, 1, NULL, 0, 0);
+    say(bytes, at);
+    conn_look(conn);
+    cr_assert(conn->aborted);
+    cr_assert_not(conn->gone);
+}
+
+Test(conn, peer_that_leaves_is_seen)
+{
+    unsigned char bytes[512];
+    say(bytes, whole_request(bytes, 1, 0));
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+    conn_look(conn);
+    cr_assert_not(conn->gone);
+    cr_assert_eq(shutdown(peer, SHUT_WR), 0);
+    conn_look(conn);
+    cr_assert(conn->gone);
+}
+
+Test(conn, parameters_have_a_limit)
+{
+    static unsigned char bytes[3 * 65536];
+    size_t at = begin_request(bytes, 1, 0);
+    at += record(bytes + at, 4, 1, NULL, LIMIT + 1, 0);
+    say(bytes, at);
+    (void)conn_fill(conn, LIMIT);
+    cr_assert(conn->too_large);
+    cr_assert_leq(conn->capacity, 2 * LIMIT + 8192);
+}
+
+Test(conn, garbage_is_gone)
+{
+    say("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27);
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_GONE);
+    cr_assert(conn->broken);
+}
+
+Test(conn, a_body_cut_short_is_not_a_whole_one)
+{
+    unsigned char bytes[512];
+    unsigned char got[512];
+    size_t count = 0;
+    size_t at = begin_request(bytes, 1, 0);
+    at += record(bytes + at, 4, 1, NULL, 0, 0);
+    at += record(bytes + at, 5, 1, NULL, 100, 0);
+    say(bytes, at - 40);
+    cr_assert_eq(shutdown(peer, SHUT_WR), 0);
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+    cr_assert_eq(conn_read(conn, got, sizeof got, 0, &count), CONN_OK);
+    cr_assert_eq(count, at - 40);
+    cr_assert_eq(conn_read(conn, got, sizeof got, 0, &count), CONN_GONE);
+}
+
+Test(conn, waiting_for_input_ends_at_the_deadline)
+{
+    unsigned char bytes[512];
+    unsigned char got[512];
+    size_t count = 0;
+    size_t at = begin_request(bytes, 1, 0);
+    at += record(bytes + at, 4, 1, NULL, 0, 0);
+    say(bytes, at);
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+    conn_read_rest(conn, got, sizeof got, &count);
+    cr_assert_eq(conn_read(conn, got, sizeof got, clock_now() + CLOCK_MS, &count), CONN_LATE);
+}
+
+Test(conn, a_split_leaves_what_was_read)
+{
+    unsigned char bytes[512];
+    unsigned char got[512];
+    size_t count = 0;
+    size_t at = begin_request(bytes, 1, 0);
+    at += record(bytes + at, 4, 1, NULL, 0, 0);
+    at += record(bytes + at, 5, 1, "hello", 5, 0);
+    say(bytes, at);
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+    int fd = conn->fd;
+    struct conn *parked = conn_split(conn);
+    cr_assert_not_null(parked);
+    cr_assert_eq(conn->fd, -1);
+    cr_assert_eq(conn_find(fd), parked);
+    conn_read_rest(conn, got, sizeof got, &count);
+    cr_assert_eq(count, at);
+    conn_free(&parked);
+    cr_assert_null(conn_find(fd));
+    cr_assert_eq(read(peer, got, sizeof got), 0);
+}

@@ -1,0 +1,52 @@
+/* test_policy.c: what a safe point does, case by case. */
+#include "sapi-shim/policy.h"
+
+#include <criterion/criterion.h>
+
+struct policy_case {
+    const char *name;
+    struct policy_facts facts;
+    enum policy_verdict expected;
+};
+
+#define AUTO   .bailout = OT_BAILOUT_AUTO
+#define UNWIND .bailout = OT_BAILOUT_UNWIND
+#define EXIT   .bailout = OT_BAILOUT_EXIT
+#define NONE   .bailout = OT_BAILOUT_NONE
+
+static const struct policy_case cases[] = {
+    {"nothing happened", {AUTO}, POLICY_GO_ON},
+    {"nothing happened, exit", {EXIT}, POLICY_GO_ON},
+    {"abort, loop", {.aborted = true, AUTO}, POLICY_REPORT},
+    {"abort, ot_run", {.aborted = true, .can_unwind = true, AUTO}, POLICY_UNWIND},
+    {"abort, exit", {.aborted = true, .can_unwind = true, EXIT}, POLICY_EXIT},
+    {"abort, none", {.aborted = true, .can_unwind = true, NONE}, POLICY_REPORT},
+    {"abort, unwind but nowhere to", {.aborted = true, UNWIND}, POLICY_REPORT},
+    {"abort ignored", {.aborted = true, .ignore_abort = true, EXIT}, POLICY_GO_ON},
+    {"abort ignored, ot_run",
+     {.aborted = true, .ignore_abort = true, .can_unwind = true, AUTO},
+     POLICY_GO_ON},
+    {"abort in a shutdown function", {.aborted = true, .in_shutdown = true, EXIT}, POLICY_GO_ON},
+    {"time-out, loop", {.timed_out = true, AUTO}, POLICY_EXIT},
+    {"time-out, ot_run", {.timed_out = true, .can_unwind = true, AUTO}, POLICY_UNWIND},
+    {"time-out, none", {.timed_out = true, .can_unwind = true, NONE}, POLICY_REPORT},
+    {"time-out, exit", {.timed_out = true, .can_unwind = true, EXIT}, POLICY_EXIT},
+    {"time-out, unwind but nowhere to", {.timed_out = true, UNWIND}, POLICY_EXIT},
+    {"time-out although aborts are ignored",
+     {.timed_out = true, .ignore_abort = true, AUTO},
+     POLICY_EXIT},
+    {"time-out in a shutdown function",
+     {.timed_out = true, .in_shutdown = true, .can_unwind = true, AUTO},
+     POLICY_UNWIND},
+    {"time-out in a shutdown function, exit",
+     {.timed_out = true, .in_shutdown = true, .can_unwind = true, EXIT},
+     POLICY_EXIT},
+    {"both, loop", {.aborted = true, .timed_out = true, AUTO}, POLICY_EXIT},
+};
+
+Test(policy, verdicts)
+{
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        cr_expect_eq(policy_decide(&cases[i].facts), cases[i].expected, "%s: got %d", cases[i].name,
+                     (int)policy_decide(&cases[i].facts));
+}

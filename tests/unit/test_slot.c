@@ -1,0 +1,76 @@
+/* test_slot.c: a record is copied whole or not at all, and what a worker wrote does no harm. */
+#include "sapi-shim/slot.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* One process writes records whose fields agree, the other never sees two that do not. */
+Test(slot, a_copy_is_of_one_moment)
+{
+    struct ot_record *record =
+        mmap(NULL, sizeof *record, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq(record, MAP_FAILED);
+    pid_t writer = fork();
+    cr_assert_geq(writer, 0);
+    if (writer == 0) {
+        for (uint64_t i = 1; i <= 300000; i++) {
+            slot_begin(record);
+            record->requests = i;
+            memset(record->uri, 'a' + (int)(i % 26), sizeof record->uri - 1);
+            record->discarded = i;
+            slot_end(record);
+        }
+        _exit(0);
+    }
+    struct ot_record copy;
+    uint64_t last = 0;
+    while (last < 300000) {
+        if (!slot_copy(record, &copy) || copy.requests == 0)
+            continue;
+        cr_assert_eq(copy.requests, copy.discarded);
+        cr_assert_eq(copy.uri[0], 'a' + (int)(copy.requests % 26));
+        cr_assert_eq(copy.uri[sizeof copy.uri - 2], copy.uri[0]);
+        cr_assert_geq(copy.requests, last);
+        last = copy.requests;
+    }
+    cr_assert_eq(waitpid(writer, NULL, 0), writer);
+    munmap(record, sizeof *record);
+}
+
+Test(slot, a_writer_that_died_inside_a_change_is_not_waited_for)
+{
+    struct ot_record record = {.requests = 1};
+    struct ot_record copy;
+    slot_begin(&record);
+    cr_assert_not(slot_copy(&record, &copy));
+    slot_end(&record);
+    cr_assert(slot_copy(&record, &copy));
+}
+
+Test(slot, garbage_is_clamped)
+{
+    struct ot_record record;
+    struct ot_record copy;
+    memset(&record, 0xfe, sizeof record);
+    cr_assert(slot_copy(&record, &copy));
+    cr_assert_lt(copy.state, OT_STATE_COUNT);
+    cr_assert_eq(copy.status & ~(uint32_t)(OT_BIT_ABORTED | OT_BIT_TIMEOUT), 0);
+    cr_assert_lt(strlen(copy.uri), sizeof copy.uri);
+    cr_assert_lt(strlen(copy.method), sizeof copy.method);
+    cr_assert_lt(strlen(copy.label), sizeof copy.label);
+}
+
+Test(slot, text_is_cut_and_cleaned)
+{
+    char field[8];
+    slot_text(field, sizeof field,
+              "a\nb\x7f"
+              "cdefgh");
+    cr_assert_str_eq(field, "a b cde");
+    slot_text(field, sizeof field, NULL);
+    cr_assert_str_eq(field, "");
+}
