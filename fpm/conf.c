@@ -502,6 +502,7 @@ struct conf *conf_load(const char *path, unsigned flags, struct conf_report *rep
     } else {
         load_all(&loader, flags);
     }
+    conf_report_close(report);
     if (report->failed != before) {
         conf_free(&conf);
     }

@@ -58,6 +58,18 @@ void conf_report_warning(struct conf_report *report, const struct conf_origin *o
     va_end(arguments);
 }
 
+void conf_report_close(struct conf_report *report)
+{
+    char sentence[64];
+
+    if (report->dropped > 0) {
+        (void)snprintf(sentence, sizeof(sentence), "... and %zu more", report->dropped);
+        if (value_list_add(&report->errors, sentence) == 0) {
+            report->dropped = 0;
+        }
+    }
+}
+
 void conf_report_free(struct conf_report *report)
 {
     value_list_free(&report->errors);

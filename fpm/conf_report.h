@@ -17,7 +17,7 @@
 struct conf_report {
     struct conf_list errors;
     struct conf_list warnings;
-    size_t dropped; /* errors and warnings that were not kept, for their number or without memory */
+    size_t dropped; /* errors and warnings not kept, for their number or without memory */
     size_t failed;  /* errors, kept or not: 0 = the configuration can be used */
 };
 
@@ -26,6 +26,8 @@ void conf_report_error(struct conf_report *report, const struct conf_origin *ori
                        const char *format, ...) __attribute__((format(printf, 3, 4)));
 void conf_report_warning(struct conf_report *report, const struct conf_origin *origin,
                          const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Says how many were not kept, as a last sentence. */
+void conf_report_close(struct conf_report *report);
 void conf_report_free(struct conf_report *report);
 
 #endif

@@ -62,14 +62,18 @@ int value_number(const char *text, int64_t *out)
 
 static int with_unit(const char *text, const struct unit *units, size_t count, int64_t *out)
 {
-    int64_t number;
+    int64_t number, product;
 
     if (digits(&text, &number) != 0) {
         return -1;
     }
     for (size_t i = 0; i < count; i++) {
         if (strcasecmp(text, units[i].suffix) == 0) {
-            return __builtin_mul_overflow(number, units[i].factor, out) ? -1 : 0;
+            if (__builtin_mul_overflow(number, units[i].factor, &product)) {
+                return -1;
+            }
+            *out = product;
+            return 0;
         }
     }
     return -1;
