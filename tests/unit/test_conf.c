@@ -1,0 +1,701 @@
+/* Whole configurations: what is read, every kind of error with its line, and the dump's way back.
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fpm/conf.h"
+#include "fpm/field.h"
+#include "fpm/inifile.h"
+#include "sapi-shim/contract.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static char folder[] = "/tmp/ot-conf-XXXXXX";
+
+/* A user that is not root, where one must be named. */
+static const char *user(void)
+{
+    return geteuid() == 0 ? "user = nobody\n" : "";
+}
+
+static void in_folder(char *out, size_t size, const char *name)
+{
+    cr_assert(snprintf(out, size, "%s/%s", folder, name) < (int)size);
+}
+
+static void write_bytes(const char *name, const char *bytes, size_t length)
+{
+    char path[256];
+
+    in_folder(path, sizeof(path), name);
+    FILE *file = fopen(path, "w");
+    cr_assert_not_null(file);
+    cr_assert_eq(fwrite(bytes, 1, length, file), length);
+    cr_assert_eq(fclose(file), 0);
+}
+
+static void write_file(const char *name, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void write_file(const char *name, const char *format, ...)
+{
+    va_list arguments;
+    char *text;
+
+    va_start(arguments, format);
+    cr_assert(vasprintf(&text, format, arguments) >= 0);
+    va_end(arguments);
+    write_bytes(name, text, strlen(text));
+    free(text);
+}
+
+static void remove_folder(void)
+{
+    char command[64];
+
+    cr_assert(snprintf(command, sizeof(command), "rm -rf %s", folder) > 0);
+    cr_assert_eq(system(command), 0);
+}
+
+static void make_folder(void)
+{
+    cr_assert_not_null(mkdtemp(folder));
+    cr_assert_eq(chmod(folder, 0755), 0);
+    cr_assert_eq(unsetenv("OT_TEST_NONE"), 0);
+    cr_assert_eq(setenv("OT_TEST_SOME", "some", 1), 0);
+    cr_assert_eq(setenv("PATH", "/usr/bin:/bin", 1), 0);
+}
+
+static struct conf *load(const char *name, struct conf_report *report)
+{
+    char path[256];
+
+    in_folder(path, sizeof(path), name);
+    return conf_load(path, 0, report);
+}
+
+static void show(const struct conf_report *report)
+{
+    for (size_t i = 0; i < report->errors.count; i++) {
+        (void)fprintf(stderr, "  %s\n", report->errors.items[i]);
+    }
+}
+
+static struct conf *load_well(const char *name)
+{
+    struct conf_report report = {0};
+    struct conf *conf = load(name, &report);
+
+    show(&report);
+    cr_assert_not_null(conf);
+    cr_assert_eq(report.errors.count, 0);
+    conf_report_free(&report);
+    return conf;
+}
+
+/* Is there an error "FOLDER/where...what..."? */
+static bool holds(const struct conf_list *sentences, const char *where, const char *what)
+{
+    char start[256];
+
+    in_folder(start, sizeof(start), where);
+    for (size_t i = 0; i < sentences->count; i++) {
+        if (strncmp(sentences->items[i], start, strlen(start)) == 0 &&
+            strstr(sentences->items[i], what) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The file is refused with exactly this one error. */
+static void refused(const char *name, const char *where, const char *what)
+{
+    struct conf_report report = {0};
+    struct conf *conf = load(name, &report);
+
+    cr_expect_null(conf, "%s %s", where, what);
+    if (report.errors.count != 1 || !holds(&report.errors, where, what)) {
+        show(&report);
+        cr_expect_fail("not as expected: %s %s", where, what);
+    }
+    conf_free(&conf);
+    conf_report_free(&report);
+}
+
+static void write_pool(const char *line)
+{
+    write_file("main.ini",
+               "[www]\ncommand = /bin/true\nlisten = /tmp/www.sock\npm.max_children = 1\n%s%s\n",
+               geteuid() == 0 ? "user = nobody\n" : "; no user\n", line);
+}
+
+TestSuite(conf, .init = make_folder, .fini = remove_folder);
+
+Test(conf, reads_every_type)
+{
+    write_file("main.ini",
+               "; a comment\n# another\n"
+               "[global]\n"
+               "log_level = debug ; behind a value\n"
+               "process_control_timeout=1500ms\n"
+               "control.listen = %s/control\n"
+               "rlimit_core = unlimited\n"
+               "  daemonize   =   on  \n"
+               "\n"
+               "[www]\n"
+               "%s"
+               "command = sh -c \"echo ; ${OT_TEST_SOME}\" '$pool'\n"
+               "listen = [::1]:9000\n"
+               "listen.allowed_clients = 10.0.0.0/8, ::1\n"
+               "pm.max_children = 7\n"
+               "umask = 027\n"
+               "env[A] = \"x ; y\"\n"
+               "env[B] = $pool\n"
+               "limit_params_size = 64K\n"
+               "bailout = exit\n"
+               "abort_detection = write\n"
+               "post_response.time_limit = 0\n",
+               folder, user());
+    struct conf *conf = load_well("main.ini");
+    const struct conf_global *global = &conf->global;
+    const struct conf_pool *pool = &conf->pools[0];
+
+    cr_assert_eq(conf->pool_count, 1);
+    cr_expect_eq(global->log_level, CONF_LOG_DEBUG);
+    cr_expect_eq(global->process_control_timeout, 1500);
+    cr_expect_eq(global->control_listen.kind, CONF_ADDRESS_UNIX);
+    cr_expect_eq(global->control_mode, 0600);
+    cr_expect_eq(global->rlimit_core, INT64_MAX);
+    cr_expect_eq(global->rlimit_files, -1);
+    cr_expect(global->daemonize);
+    cr_expect_null(global->pid);
+    cr_expect_str_eq(global->error_log, "stderr");
+    cr_expect_str_eq(pool->name, "www");
+    cr_expect_eq(pool->command.argc, 4);
+    cr_expect_str_eq(pool->command.argv[2], "echo ; some");
+    cr_expect_str_eq(pool->command.argv[3], "$pool");
+    cr_expect_str_eq(pool->program, "/usr/bin/sh");
+    cr_expect_str_eq(pool->listen.host, "::1");
+    cr_expect_str_eq(pool->listen.port, "9000");
+    cr_expect_eq(pool->listen_backlog, 511);
+    cr_expect_eq(pool->listen_allowed_clients.count, 2);
+    cr_expect_eq(pool->pm, CONF_PM_STATIC);
+    cr_expect_eq(pool->pm_max_children, 7);
+    cr_expect_eq(pool->post_response_max_children, 7);
+    cr_expect_eq(pool->umask, 027);
+    cr_expect_eq(pool->env.count, 2);
+    cr_expect_str_eq(pool->env.items[0].value, "x ; y");
+    cr_expect_str_eq(pool->env.items[1].value, "www");
+    cr_expect_eq(pool->limit_params_size, 65536);
+    cr_expect_eq(pool->bailout, OT_BAILOUT_EXIT);
+    cr_expect_eq(pool->abort_detection, OT_ABORT_WRITE);
+    cr_expect_eq(pool->max_execution_time, 30000);
+    cr_expect_eq(pool->post_response_time_limit, 0);
+    cr_expect_eq(pool->identity.change, geteuid() == 0);
+    cr_expect_eq(pool->origins[DIRECTIVE_POOL_listen].line, geteuid() == 0 ? 13 : 12);
+    cr_expect_null(pool->origins[DIRECTIVE_POOL_pm].file);
+    conf_free(&conf);
+    cr_assert_null(conf);
+}
+
+/* One line too much in a good pool; the line is the sixth. */
+Test(conf, refuses_every_kind_of_value)
+{
+    static const struct {
+        const char *line, *what;
+    } cases[] = {
+        {"frobnicate = 1", "[www] frobnicate is no directive; overtime.ini(5)"},
+        {"pm.max_childern = 5", "did you mean pm.max_children?"},
+        {"pm.max_children = 5", "pm.max_children is already given at"},
+        {"log_level = debug", "[www] log_level belongs into [global]"},
+        {"include = x.ini", "[www] include belongs into [global]"},
+        {"listen.backlog = 0", "listen.backlog = 0: must be a whole number from 1 to 65535"},
+        {"listen.backlog = 65536", "from 1 to 65535"},
+        {"listen.backlog = -1", "from 1 to 65535"},
+        {"listen.backlog = 5x", "from 1 to 65535"},
+        {"listen.backlog = 99999999999999999999", "from 1 to 65535"},
+        {"listen.backlog =", "has no value"},
+        {"listen.backlog = ; nothing", "has no value"},
+        {"max_execution_time = 5 s", "a number of seconds"},
+        {"max_execution_time = 366d", "from 0 to 365d"},
+        {"limit_params_size = 1", "from 4K to 1G"},
+        {"limit_params_size = 64MB", "from 4K to 1G"},
+        {"clear_env = maybe", "clear_env = maybe: must be yes or no"},
+        {"umask = 08", "octal"},
+        {"umask = 1777", "octal"},
+        {"bailout = jump", "bailout = jump: must be auto, unwind, exit, none"},
+        {"bailout = AUTO", "must be auto"},
+        {"pm = dynamic", "pm = dynamic: not implemented yet; use static"},
+        {"pm = ondemand", "pm = ondemand: not implemented yet"},
+        {"abort_detection = instant", "not implemented yet; use checkpoint, write"},
+        {"chdir = /nonexistent", "chdir = /nonexistent: cannot be used: No such file"},
+        {"chdir = /bin/true", "is not a folder"},
+        {"chdir = relative", "the absolute path of a folder"},
+        {"listen.owner = nosuchuser_", "no such user"},
+        {"listen.group = nosuchgroup_", "no such group"},
+        {"rlimit_files = 1", "from 16 to"},
+        {"rlimit_core = lots", "or unlimited"},
+        {"listen.allowed_clients = 10.0.0.1, www.example.com", "www.example.com is neither"},
+        {"listen.allowed_clients = 10.0.0.1,,10.0.0.2", "comma with nothing"},
+        {"env[1A] = x", "a variable's name"},
+        {"env[A B] = x", "a variable's name"},
+        {"env[A] =", "env[A] =: has no value"},
+        {"env[A] = ${OT_TEST_NONE}", "${OT_TEST_NONE} from the environment"},
+        {"env[A] = ${OT_TEST_NONE", "has a ${ without its }"},
+        {"env[A] = \"x", "quote that is never closed"},
+        {"env[A] = \"x\" y", "goes on behind its closing quote"},
+        {"env[A] = x\nenv[A] = y", "env[A] = y: is already given at"},
+        {"just words", "write NAME = VALUE"},
+        {"name : value", "write NAME = VALUE"},
+        {"= value", "write NAME = VALUE"},
+        {"=", "write NAME = VALUE"},
+        {"[open", "no closing bracket"},
+        {"[]", "has no name"},
+        {"[a] b", "something stands behind"},
+        {"[global]\npid = run/pid", "[global] pid = run/pid: must be an absolute path"},
+        {"[global]\ncontrol.listen = 80", "the absolute path of a unix socket"},
+        {"[global]\ncontrol.listen = /run/", "must name a socket, not a folder"},
+        {"[global]\nlog_limit = 1", "from 512 to 64K"},
+        {"[global]\nlisten = 80", "[global] listen belongs into a pool's section"},
+        {"[global]\nlogs = x", "[global] logs is no directive"},
+        {"[global]\npid = $pool.pid", "$pool"},
+        {"[global]\n[global]", "[global] stands twice, first at"},
+        {"[global]\n[www]", "[www] stands twice, first at"},
+    };
+    char where[32];
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const unsigned line = strchr(cases[i].line, '\n') != NULL ? 7 : 6;
+        write_pool(cases[i].line);
+        cr_assert(snprintf(where, sizeof(where), "main.ini:%u: ", line) > 0);
+        refused("main.ini", where, cases[i].what);
+    }
+}
+
+Test(conf, refuses_bad_commands_and_addresses)
+{
+    static const struct {
+        const char *command, *listen, *what;
+    } cases[] = {
+        {"nosuchprogram_ -x", "9000", "no program of that name in PATH (/usr/bin:/bin)"},
+        {"/nonexistent/app", "9000", "/nonexistent/app cannot be run: No such file"},
+        {"/tmp", "9000", "/tmp cannot be run: Is a directory"},
+        {"/etc/passwd", "9000", "/etc/passwd cannot be run: Permission denied"},
+        {"./app", "9000", "must begin with an absolute path"},
+        {"'app", "9000", "quote that is never closed"},
+        {"\"\"", "9000", "names no program"},
+        {"true \\", "9000", "backslash"},
+        {"true", "0", "port from 1 to 65535"},
+        {"true", "65536", "port from 1 to 65535"},
+        {"true", "localhost:80", "names are not looked up"},
+        {"true", "::1:80", "brackets"},
+        {"true", "run/www.sock", "must be /path, port"},
+        {"true", "/run/overtime/overtime.sock", "this is the manager's control.listen"},
+        {"true",
+         "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+         "aaaaaaaaaaaaaaaaaaaa",
+         "is too long for a unix socket: 108 bytes"},
+    };
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const bool command = strcmp(cases[i].command, "true") != 0;
+        write_file("main.ini", "[www]\ncommand = %s\nlisten = %s\npm.max_children = 1\n%s",
+                   cases[i].command, cases[i].listen, user());
+        refused("main.ini",
+                command ? "main.ini:2: [www] command = " : "main.ini:3: [www] listen = ",
+                cases[i].what);
+    }
+}
+
+/* Each directive that is not there yet says so, whatever it is set to. */
+Test(conf, refuses_what_is_not_implemented)
+{
+    struct conf_report report = {0};
+    char *text = NULL;
+    size_t length, expected = 0;
+    FILE *out = open_memstream(&text, &length);
+
+    cr_assert_not_null(out);
+    (void)fprintf(out, "[global]\n");
+    for (size_t i = 0; i < DIRECTIVE_GLOBAL_COUNT; i++) {
+        if (directive_global[i].not_yet) {
+            (void)fprintf(out, "%s = 1\n", directive_global[i].name);
+            expected++;
+        }
+    }
+    (void)fprintf(out, "[www]\ncommand = true\nlisten = 9000\npm.max_children = 1\n%s", user());
+    for (size_t i = 0; i < DIRECTIVE_POOL_COUNT; i++) {
+        if (directive_pool[i].not_yet) {
+            (void)fprintf(out, "%s = 1\n", directive_pool[i].name);
+            expected++;
+        }
+    }
+    cr_assert_eq(fclose(out), 0);
+    write_bytes("main.ini", text, length);
+    free(text);
+
+    struct conf *conf = load("main.ini", &report);
+    cr_expect_eq(conf == NULL, expected > 0);
+    cr_expect_eq(report.errors.count, expected);
+    for (size_t i = 0; i < report.errors.count; i++) {
+        cr_expect(strstr(report.errors.items[i], " = 1: not implemented yet; remove the line"),
+                  "%s", report.errors.items[i]);
+    }
+    conf_free(&conf);
+    conf_report_free(&report);
+}
+
+Test(conf, reports_all_errors_at_once)
+{
+    static const struct {
+        const char *where, *what;
+    } expected[] = {
+        {"main.ini:1: ", "foo stands before the first section"},
+        {"main.ini:3: ", "[global] loglevel is no directive; did you mean log_level?"},
+        {"main.ini:4: ", "cannot be read: No such file"},
+        {"pool.d/a.ini:2: ", "no closing bracket"},
+        {"pool.d/b.ini:2: ", "[b] pm.max_children = 0: must be"},
+        {"pool.d/b.ini:3: ", "[b] command = nosuchprogram_: no program"},
+        {"pool.d/b.ini:1: ", "[b] listen is missing"},
+        {"main.ini:6: ", "[c] command is missing"},
+        {"main.ini:6: ", "[c] pm.max_children is missing"},
+        {"main.ini:11: ", "[d] listen = 127.0.0.1:9000: [c] listens there already"},
+        {"main.ini:13: ", "write NAME = VALUE"},
+        {"main.ini:14: ", "[c] stands twice"},
+    };
+    struct conf_report report = {0};
+    char path[256];
+
+    in_folder(path, sizeof(path), "pool.d");
+    cr_assert_eq(mkdir(path, 0755), 0);
+    write_file("pool.d/a.ini", "; nothing\n[open\nlisten = 1\nlisten = 2\n");
+    write_file("pool.d/b.ini", "[b]\npm.max_children = 0\ncommand = nosuchprogram_\n%s", user());
+    write_file("main.ini",
+               "foo = 1\n[global]\nloglevel = x\ninclude = none.ini\ninclude = pool.d/*.ini\n"
+               "[c]\nlisten = 9000\n%s[d]\ncommand = true\nlisten = 127.0.0.1:9000\n"
+               "pm.max_children = 3\nwords\n[c]\nlisten = 5\n%s",
+               geteuid() == 0 ? "user = nobody\n" : "\n", "");
+    struct conf *conf = load("main.ini", &report);
+
+    cr_assert_null(conf);
+    for (size_t i = 0; i < COUNT(expected); i++) {
+        cr_expect(holds(&report.errors, expected[i].where, expected[i].what), "missing: %s%s",
+                  expected[i].where, expected[i].what);
+    }
+    /* As root, [d] lacks a user as well. */
+    cr_expect_eq(report.errors.count, COUNT(expected) + (geteuid() == 0 ? 1 : 0));
+    show(&report);
+    conf_report_free(&report);
+}
+
+Test(conf, includes_in_order_from_the_files_folder)
+{
+    char path[256];
+
+    in_folder(path, sizeof(path), "pool.d");
+    cr_assert_eq(mkdir(path, 0755), 0);
+    in_folder(path, sizeof(path), "pool.d/more");
+    cr_assert_eq(mkdir(path, 0755), 0);
+    for (int i = 0; i < 3; i++) {
+        const char name[] = {'p', 'o', 'o', 'l', '.', 'd', '/', (char)('c' - i), 0};
+        write_file(name, "%s[%s]\ncommand = true\nlisten = 900%d\npm.max_children = 1\n%s",
+                   i == 0 ? "include = more/x\n" : "", name + 7, i, user());
+    }
+    write_file("pool.d/more/x", "[x]\ncommand = true\nlisten = 9009\npm.max_children = 1\n%s",
+               user());
+    write_file("main.ini",
+               "[global]\ninclude = pool.d/?\ninclude = none.d/*.ini\nlog_level = error\n");
+    struct conf *conf = load_well("main.ini");
+
+    cr_assert_eq(conf->pool_count, 4);
+    cr_expect_str_eq(conf->pools[0].name, "a");
+    cr_expect_str_eq(conf->pools[1].name, "b");
+    cr_expect_str_eq(conf->pools[2].name, "x");
+    cr_expect_str_eq(conf->pools[3].name, "c");
+    cr_expect_eq(conf->global.log_level, CONF_LOG_ERROR);
+    cr_expect_eq(conf->files.count, 5);
+    conf_free(&conf);
+}
+
+Test(conf, refuses_loops_and_depths_of_includes)
+{
+    char name[16], next[16];
+
+    write_file("main.ini", "include = main.ini\n");
+    refused("main.ini", "main.ini:1: ", "would include itself");
+    write_file("main.ini", "[global]\ninclude = a.ini\n");
+    write_file("a.ini", "\ninclude = ./main.ini\n");
+    refused("main.ini", "a.ini:2: ", "would include itself");
+
+    for (int i = 0; i < 12; i++) {
+        cr_assert(snprintf(name, sizeof(name), "%d.ini", i) > 0);
+        cr_assert(snprintf(next, sizeof(next), "%d.ini", i + 1) > 0);
+        write_file(name, "include = %s\n", next);
+    }
+    refused("0.ini", "7.ini:1: ", "would be the 9th file");
+    write_file("main.ini", "[global]\ninclude = .\n");
+    refused("main.ini", "main.ini:2: ", "it is a folder");
+    write_file("main.ini", "[global]\ninclude =\n");
+    refused("main.ini", "main.ini:2: ", "has no value");
+}
+
+Test(conf, refuses_files_that_cannot_be_read)
+{
+    struct conf_report report = {0};
+    char path[256];
+
+    refused("none.ini", "none.ini", "cannot be read: No such file");
+    in_folder(path, sizeof(path), "folder.ini");
+    cr_assert_eq(mkdir(path, 0755), 0);
+    refused("folder.ini", "folder.ini", "it is a folder");
+    in_folder(path, sizeof(path), "fifo.ini");
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    refused("fifo.ini", "fifo.ini", "it is no regular file");
+    if (geteuid() != 0) {
+        write_file("secret.ini", "[www]\n");
+        in_folder(path, sizeof(path), "secret.ini");
+        cr_assert_eq(chmod(path, 0), 0);
+        refused("secret.ini", "secret.ini", "Permission denied");
+    }
+    write_file("empty.ini", "%s", "");
+    refused("empty.ini", "empty.ini: ", "no pool");
+    write_file("global.ini", "[global]\ninclude = *.none\n");
+    refused("global.ini", "global.ini: ", "no pool");
+
+    cr_assert_null(conf_load("", 0, &report));
+    conf_report_free(&report);
+}
+
+/* What inih would take apart, cut or overlook. */
+Test(conf, takes_lines_as_they_are)
+{
+    static const char bom_and_cr[] = "\xEF\xBB\xBF; bom\r\n[ www ]\r\ncommand = /bin/true -x\r\n"
+                                     "  listen = 9000\r\n\tpm.max_children\t=\t1\r\n%s";
+    char line[INIFILE_LINE_MAX + 64];
+    struct conf *conf;
+
+    write_file("main.ini", bom_and_cr, user());
+    conf = load_well("main.ini");
+    cr_expect_str_eq(conf->pools[0].name, "www");
+    cr_expect_str_eq(conf->pools[0].command.argv[1], "-x");
+    cr_expect_eq(conf->pools[0].pm_max_children, 1);
+    conf_free(&conf);
+
+    write_pool("env[A] = x\r\ny");
+    refused("main.ini", "main.ini:7: ", "write NAME = VALUE");
+    write_pool("env[A] = x\ry");
+    refused("main.ini", "main.ini:6: ", "control character");
+    write_pool("env[A] = \x1b[1m");
+    refused("main.ini", "main.ini:6: ", "control character");
+
+    /* The longest line, whole; and one byte more. */
+    memset(line, 'x', sizeof(line));
+    memcpy(line, "env[A] = ", 9);
+    line[INIFILE_LINE_MAX] = '\0';
+    write_pool(line);
+    conf = load_well("main.ini");
+    cr_expect_eq(strlen(conf->pools[0].env.items[0].value), INIFILE_LINE_MAX - 9);
+    conf_free(&conf);
+    line[INIFILE_LINE_MAX] = 'x';
+    line[INIFILE_LINE_MAX + 1] = '\0';
+    write_pool(line);
+    refused("main.ini", "main.ini:6: ", "longer than 8192 bytes");
+
+    write_bytes("main.ini", "[global]\npid = /a\0b\n[www", 23);
+    struct conf_report report = {0};
+    cr_expect_null(load("main.ini", &report));
+    cr_expect(holds(&report.errors, "main.ini:2: ", "NUL byte"));
+    cr_expect(holds(&report.errors, "main.ini:3: ", "no closing bracket"));
+    conf_report_free(&report);
+}
+
+Test(conf, names_of_pools)
+{
+    static const struct {
+        const char *name, *what; /* NULL: fine */
+    } cases[] = {
+        {"a", NULL},
+        {"_a-1.b", NULL},
+        {"A23456789A23456789A23456789A23456789A23456789A2345678", "longer than 49 bytes"},
+        {"A23456789A23456789A23456789A23456789A23456789A234", NULL},
+        {"two words", "cannot be a pool's name"},
+        {"a/b", "cannot be a pool's name"},
+        {".a", "cannot be a pool's name"},
+        {"-a", "cannot be a pool's name"},
+        {"caf\xC3\xA9", "cannot be a pool's name"},
+    };
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        write_file("main.ini", "[%s]\ncommand = true\nlisten = 9000\npm.max_children = 1\n%s",
+                   cases[i].name, user());
+        if (cases[i].what != NULL) {
+            refused("main.ini", "main.ini:1: ", cases[i].what);
+            continue;
+        }
+        struct conf *conf = load_well("main.ini");
+        cr_expect_str_eq(conf->pools[0].name, cases[i].name);
+        conf_free(&conf);
+    }
+}
+
+/* The same file of values again and again: the report stays small. */
+Test(conf, reports_are_bounded)
+{
+    struct conf_report report = {0};
+    char *text = NULL;
+    size_t length;
+    FILE *out = open_memstream(&text, &length);
+
+    cr_assert_not_null(out);
+    (void)fprintf(out, "[global]\n");
+    for (int i = 0; i < 1000; i++) {
+        (void)fprintf(out, "x%d = 1\n", i);
+    }
+    cr_assert_eq(fclose(out), 0);
+    write_bytes("main.ini", text, length);
+    free(text);
+    cr_expect_null(load("main.ini", &report));
+    cr_expect_eq(report.errors.count, CONF_REPORT_MAX + 1);
+    cr_expect_eq(report.failed, 1000);
+    cr_expect_str_eq(report.errors.items[CONF_REPORT_MAX], "... and 800 more");
+    conf_report_free(&report);
+}
+
+Test(conf, users_of_workers)
+{
+    struct conf_report report = {0};
+    struct conf *conf;
+
+    write_file("main.ini", "[www]\ncommand = true\nlisten = 9000\npm.max_children = 1\n%s",
+               geteuid() == 0 ? "" : "user = root\n");
+    if (geteuid() != 0) {
+        conf = load("main.ini", &report);
+        cr_assert_not_null(conf);
+        cr_expect(holds(&report.warnings, "main.ini:5: ", "[www] user = root: ignored"));
+        cr_expect_null(conf->pools[0].user);
+        cr_expect_not(conf->pools[0].identity.change);
+        conf_free(&conf);
+        conf_report_free(&report);
+        return;
+    }
+    refused("main.ini", "main.ini:1: ", "[www] user is missing");
+    write_pool("group = root");
+    refused("main.ini", "main.ini:6: ", "workers in the group root are refused");
+    write_file("main.ini", "[www]\ncommand = true\nlisten = 9000\npm.max_children = 1\n"
+                           "user = 0\n");
+    refused("main.ini", "main.ini:5: ", "workers as root are refused");
+    char path[256];
+    in_folder(path, sizeof(path), "main.ini");
+    conf = conf_load(path, CONF_ALLOW_ROOT, &report);
+    cr_assert_not_null(conf);
+    cr_expect(conf->pools[0].identity.change && conf->pools[0].identity.uid == 0);
+    conf_free(&conf);
+    write_file("main.ini", "[www]\ncommand = true\nlisten = 9000\npm.max_children = 1\n"
+                           "user = 54321\n");
+    refused("main.ini", "main.ini:5: ", "name a group as well");
+    write_file("main.ini", "[www]\ncommand = true\nlisten = 9000\npm.max_children = 1\n"
+                           "user = 54321\ngroup = 54322\n");
+    conf = load_well("main.ini");
+    cr_expect(conf->pools[0].identity.uid == 54321 && conf->pools[0].identity.gid == 54322);
+    cr_expect_null(conf->pools[0].identity.name);
+    conf_free(&conf);
+}
+
+Test(conf, warns_of_what_has_no_effect)
+{
+    struct conf_report report = {0};
+    struct conf *conf;
+
+    write_pool("listen.allowed_clients = 10.0.0.1");
+    conf = load("main.ini", &report);
+    cr_expect_not_null(conf);
+    cr_expect(holds(&report.warnings, "main.ini:6: ", "no effect on a unix socket"));
+    conf_free(&conf);
+    conf_report_free(&report);
+    write_file("main.ini",
+               "[www]\ncommand = true\nlisten = 9000\npm.max_children = 1\n"
+               "listen.mode = 0600\n%s",
+               user());
+    conf = load("main.ini", &report);
+    cr_expect_not_null(conf);
+    cr_expect(holds(&report.warnings, "main.ini:5: ", "listen.mode has no effect"));
+    conf_free(&conf);
+    conf_report_free(&report);
+}
+
+static void expect_equal(const struct directive *table, size_t count, const void *a, const void *b)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (table[i].type != DIRECTIVE_INCLUDE) {
+            cr_expect(field_equal(&table[i], a, b), "%s", table[i].name);
+        }
+    }
+}
+
+Test(conf, dump_reads_back_the_same)
+{
+    char path[256];
+
+    write_file("pool",
+               "[www]\n%scommand = sh -c \"a ; b\" '$x' it\\'s '' \"${OT_TEST_SOME}\"\n"
+               "listen = /tmp/$pool.sock\npm.max_children = 3\nchdir = /tmp\n"
+               "env[A] = \" x ; \\\"y\\\" \\$pool\"\nenv[B] = ''\nenv[C] = 'a\\b'\n"
+               "max_execution_time = 90\nrlimit_as = unlimited\nrlimit_files = 64\n"
+               "clear_env = off\numask = 022\n"
+               "[api]\n%scommand = true\nlisten = 127.0.0.1:9000\npm.max_children = 1\n"
+               "listen.allowed_clients = 10.0.0.0/8 ::1,192.0.2.1\n",
+               user(), user());
+    write_file("main.ini", "[global]\ninclude = poo*\nlog_limit = 2048\npid = \"/tmp/a ; b\"\n");
+    struct conf *first = load_well("main.ini");
+
+    in_folder(path, sizeof(path), "dump.ini");
+    FILE *out = fopen(path, "w");
+    cr_assert_not_null(out);
+    cr_assert_eq(conf_dump(first, out), 0);
+    cr_assert_eq(fclose(out), 0);
+    struct conf *second = load_well("dump.ini");
+
+    expect_equal(directive_global, DIRECTIVE_GLOBAL_COUNT, &first->global, &second->global);
+    cr_assert_eq(first->pool_count, second->pool_count);
+    for (size_t i = 0; i < first->pool_count; i++) {
+        cr_expect_str_eq(first->pools[i].name, second->pools[i].name);
+        expect_equal(directive_pool, DIRECTIVE_POOL_COUNT, &first->pools[i], &second->pools[i]);
+    }
+    conf_free(&first);
+    conf_free(&second);
+}
+
+Test(conf, dump_says_when_it_cannot_write)
+{
+    write_pool("");
+    struct conf *conf = load_well("main.ini");
+    FILE *full = fopen("/dev/full", "w");
+
+    cr_assert_not_null(full);
+    cr_expect_eq(conf_dump(conf, full), -1);
+    (void)fclose(full);
+    conf_free(&conf);
+}
+
+/* From whichever folder it was started: the origins stay valid. */
+Test(conf, finds_a_relative_file)
+{
+    struct conf_report report = {0};
+
+    write_pool("");
+    cr_assert_eq(chdir(folder), 0);
+    struct conf *conf = conf_load("main.ini", 0, &report);
+    cr_assert_eq(chdir("/"), 0);
+    cr_assert_not_null(conf);
+    cr_expect_eq(conf->file[0], '/');
+    cr_expect_eq(strncmp(conf->file, folder, strlen(folder)), 0);
+    conf_free(&conf);
+    conf_report_free(&report);
+}
