@@ -1,0 +1,161 @@
+/* How long a pool waits after a death: every kind of death, the doubling, its end, its forgetting.
+ */
+#include <criterion/criterion.h>
+#include <signal.h>
+
+#include "fpm/backoff.h"
+
+static struct backoff_death crash(int64_t now, int64_t started)
+{
+    return (struct backoff_death){
+        .now = now, .started = started, .attached = true, .exit_status = -1, .signal = SIGSEGV};
+}
+
+/* A worker that dies this long after the back-off let it start; returns the wait that follows. */
+static int64_t crash_again(struct backoff *backoff, int64_t *now, int64_t lives)
+{
+    int64_t started = *now + backoff_wait(backoff, *now) + 1;
+    *now = started + lives;
+    struct backoff_death death = crash(*now, started);
+    return backoff_note(backoff, &death, NULL);
+}
+
+Test(backoff, judges_every_kind_of_death)
+{
+    static const struct {
+        const char *what;
+        struct backoff_death death;
+        enum backoff_verdict verdict;
+    } cases[] = {
+        {"exec failed", {.now = 1, .exec_failed = true, .exit_status = 127}, BACKOFF_FAILED},
+        {"exec failed though asked", {.exec_failed = true, .asked = true}, BACKOFF_FAILED},
+        {"asked to go", {.now = 5, .asked = true, .signal = SIGKILL}, BACKOFF_RECYCLED},
+        {"served, then left", {.now = 5, .attached = true, .served = 1}, BACKOFF_RECYCLED},
+        {"served, then crashed",
+         {.now = 5, .attached = true, .served = 1, .signal = SIGSEGV, .exit_status = -1},
+         BACKOFF_RECYCLED},
+        {"left at once", {.now = 5, .attached = true}, BACKOFF_FAILED},
+        {"left from its accept loop",
+         {.now = 5, .attached = true, .accepting = true},
+         BACKOFF_FAILED},
+        {"crashed at once",
+         {.now = 5, .attached = true, .signal = SIGSEGV, .exit_status = -1},
+         BACKOFF_FAILED},
+        {"killed from outside while idle",
+         {.now = 5, .attached = true, .accepting = true, .signal = SIGKILL, .exit_status = -1},
+         BACKOFF_KILLED},
+        {"killed from outside before it was there",
+         {.now = 5, .attached = true, .signal = SIGKILL, .exit_status = -1},
+         BACKOFF_FAILED},
+        {"crashed when grown up",
+         {.now = BACKOFF_GROWN_MS, .attached = true, .signal = SIGSEGV, .exit_status = -1},
+         BACKOFF_RECYCLED},
+        {"black box left early", {.now = BACKOFF_SETTLED_MS - 1}, BACKOFF_FAILED},
+        {"black box left later", {.now = BACKOFF_SETTLED_MS}, BACKOFF_RECYCLED},
+        {"black box failed later", {.now = BACKOFF_SETTLED_MS, .exit_status = 1}, BACKOFF_FAILED},
+        {"black box killed early",
+         {.now = 5, .signal = SIGKILL, .exit_status = -1},
+         BACKOFF_FAILED},
+        {"black box killed later",
+         {.now = BACKOFF_SETTLED_MS, .signal = SIGKILL, .exit_status = -1},
+         BACKOFF_KILLED},
+        {"a black box's count is not believed", {.now = 5, .served = 9}, BACKOFF_FAILED},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        cr_expect(backoff_judge(&cases[i].death) == cases[i].verdict, "%s", cases[i].what);
+}
+
+Test(backoff, doubles_up_to_its_limit)
+{
+    cr_expect(backoff_delay(0) == 0);
+    cr_expect(backoff_delay(1) == 100);
+    cr_expect(backoff_delay(2) == 200);
+    cr_expect(backoff_delay(10) == 51200);
+    cr_expect(backoff_delay(11) == 60000);
+    cr_expect(backoff_delay(4000000000u) == 60000);
+}
+
+Test(backoff, waits_longer_after_each_failure)
+{
+    struct backoff backoff = {0};
+    int64_t now = 1000000;
+    cr_expect(crash_again(&backoff, &now, 3) == 100);
+    cr_expect(crash_again(&backoff, &now, 3) == 200);
+    cr_expect(crash_again(&backoff, &now, 3) == 400);
+    for (int i = 0; i < 20; i++)
+        (void)crash_again(&backoff, &now, 3);
+    cr_expect(crash_again(&backoff, &now, 3) == BACKOFF_LONGEST_MS);
+}
+
+Test(backoff, takes_workers_started_together_as_one_failure)
+{
+    struct backoff backoff = {0};
+    struct backoff_death death = crash(1010, 1000);
+    bool news;
+    cr_expect(backoff_note(&backoff, &death, &news) == 100);
+    cr_expect(news);
+    death.now = 1050;
+    cr_expect(backoff_note(&backoff, &death, &news) == 60);
+    cr_expect(!news);
+    death.now = 1200;
+    cr_expect(backoff_note(&backoff, &death, &news) == 0);
+    cr_expect(backoff.failures == 1);
+}
+
+Test(backoff, forgets_when_a_worker_served)
+{
+    struct backoff backoff = {0};
+    int64_t now = 1000;
+    (void)crash_again(&backoff, &now, 3);
+    (void)crash_again(&backoff, &now, 3);
+    struct backoff_death death = crash(now + 500, now + 300);
+    death.served = 1;
+    cr_expect(backoff_note(&backoff, &death, NULL) == 0);
+    now += 500;
+    cr_expect(crash_again(&backoff, &now, 3) == 100);
+}
+
+Test(backoff, begins_anew_when_siblings_served)
+{
+    struct backoff backoff = {0};
+    int64_t now = 1000;
+    for (int i = 0; i < 6; i++)
+        (void)crash_again(&backoff, &now, 3);
+    struct backoff_death death = crash(now + 5000, now + 4900);
+    death.pool_served = true;
+    cr_expect(backoff_note(&backoff, &death, NULL) == 100);
+}
+
+Test(backoff, begins_anew_after_a_quiet_time)
+{
+    struct backoff backoff = {0};
+    int64_t now = 1000;
+    for (int i = 0; i < 6; i++)
+        (void)crash_again(&backoff, &now, 3);
+    struct backoff_death death = crash(now, 0);
+    death.now = backoff.until + BACKOFF_GROWN_MS;
+    death.started = death.now - 5;
+    cr_expect(backoff_note(&backoff, &death, NULL) == 100);
+}
+
+Test(backoff, a_foreign_kill_neither_counts_nor_ends_a_wait)
+{
+    struct backoff backoff = {0};
+    int64_t now = 1000;
+    (void)crash_again(&backoff, &now, 3);
+    struct backoff_death death = crash(now + 10, now - 1);
+    death.accepting = true;
+    death.signal = SIGKILL;
+    cr_expect(backoff_note(&backoff, &death, NULL) == 90);
+    cr_expect(backoff.failures == 1);
+}
+
+Test(backoff, wait_runs_out)
+{
+    struct backoff backoff = {0};
+    int64_t now = 1000;
+    cr_expect(backoff_wait(&backoff, now) == 0);
+    (void)crash_again(&backoff, &now, 3);
+    cr_expect(backoff_wait(&backoff, now + 99) == 1);
+    cr_expect(backoff_wait(&backoff, now + 100) == 0);
+}

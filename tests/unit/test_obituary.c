@@ -1,0 +1,101 @@
+/* The line about a dead worker: how it ended, what it did, how loud that is to be said. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fpm/obituary.h"
+
+#define SECOND INT64_C(1000000000)
+
+enum {
+    EXITED_3 = 3 << 8,
+    SEGV_CORE = 11 | 0x80,
+    KILLED = 9
+};
+
+static struct scoreboard_view view_of(unsigned state)
+{
+    struct scoreboard_view view = {.attached = true, .threads = 1, .requests = 17};
+    view.lead.state = state;
+    view.lead.accepted_at = (uint64_t)(100 * SECOND);
+    view.busy = scoreboard_state_busy(state);
+    snprintf(view.lead.method, sizeof view.lead.method, "POST");
+    snprintf(view.lead.uri, sizeof view.lead.uri, "/send?n=%d", 3);
+    return view;
+}
+
+static enum log_level compose(const struct scoreboard_view *view, int status, bool asked,
+                              char *line)
+{
+    struct obituary obituary = {.pool = "www",
+                                .pid = 123,
+                                .slot = 4,
+                                .status = status,
+                                .uptime = 65000,
+                                .asked = asked,
+                                .view = view};
+    return obituary_compose(&obituary, 102 * SECOND, line, OBITUARY_MAX);
+}
+
+Test(obituary, tells_who_how_and_what)
+{
+    char line[OBITUARY_MAX];
+    struct scoreboard_view view = view_of(OT_STATE_POST);
+    snprintf(view.lead.label, sizeof view.lead.label, "mail 3 of 10");
+    cr_expect(compose(&view, SEGV_CORE, false, line) == LOG_LEVEL_WARNING);
+    cr_expect_str_eq(line,
+                     "pool www: worker 123 (slot 4) died of SIGSEGV (core dumped) while in "
+                     "post-response work of POST /send?n=3, 2.0 s old, \"mail 3 of 10\", after "
+                     "65.0 s and 17 requests");
+}
+
+Test(obituary, levels)
+{
+    char line[OBITUARY_MAX];
+    struct scoreboard_view idle = view_of(OT_STATE_IDLE), busy = view_of(OT_STATE_RUNNING);
+    cr_expect(compose(&idle, 0, false, line) == LOG_LEVEL_NOTICE);
+    cr_expect(compose(&idle, 0, true, line) == LOG_LEVEL_DEBUG);
+    cr_expect(compose(&idle, KILLED, true, line) == LOG_LEVEL_DEBUG);
+    cr_expect(compose(&idle, EXITED_3, false, line) == LOG_LEVEL_WARNING);
+    cr_expect(compose(&idle, KILLED, false, line) == LOG_LEVEL_WARNING);
+    cr_expect(compose(&busy, 0, false, line) == LOG_LEVEL_WARNING);
+    cr_expect(compose(&busy, KILLED, true, line) == LOG_LEVEL_WARNING);
+}
+
+Test(obituary, says_unknown_rather_than_guess)
+{
+    char line[OBITUARY_MAX];
+    struct scoreboard_view view = {.attached = false};
+    (void)compose(&view, EXITED_3, false, line);
+    cr_expect(strstr(line, "exited with status 3 in unknown state") != NULL, "%s", line);
+    cr_expect(strstr(line, "an unknown number of requests") != NULL, "%s", line);
+}
+
+Test(obituary, hostile_text_stays_on_one_line)
+{
+    char line[OBITUARY_MAX];
+    struct scoreboard_view view = view_of(OT_STATE_RUNNING);
+    memset(view.lead.uri, '\n', sizeof view.lead.uri - 1);
+    memset(view.lead.label, 0x1b, sizeof view.lead.label - 1);
+    view.lead.accepted_at = UINT64_MAX;
+    (void)compose(&view, KILLED, false, line);
+    cr_expect(strpbrk(line, "\n\x1b") == NULL, "%s", line);
+    cr_expect(strstr(line, "0 ms old") != NULL, "%s", line);
+}
+
+Test(obituary, durations)
+{
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } cases[] = {
+        {-5, "0 ms"},           {999, "999 ms"},       {1000, "1.0 s"},
+        {119999, "119.9 s"},    {120000, "2 min 0 s"}, {7199000, "119 min 59 s"},
+        {7200000, "2 h 0 min"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[32];
+        obituary_duration(cases[i].ms, text, sizeof text);
+        cr_expect_str_eq(text, cases[i].text);
+    }
+}
