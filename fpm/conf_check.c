@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fpm/account.h"
+#include "fpm/field.h"
 
 /* Where the manager has no PATH of its own. */
 #define PATH_BY_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -197,6 +198,17 @@ static void check_program(struct conf_pool *pool, struct conf_report *report)
 
 /* ---- sockets ---- */
 
+/* Is the directive given, and not as its default? A dump gives every default. */
+static bool is_chosen(const struct conf_pool *pool, size_t index)
+{
+    const struct directive *row = &directive_pool[index];
+    char *text = field_text(row, pool);
+    const bool same = text != NULL && row->by_default != NULL && strcmp(text, row->by_default) == 0;
+
+    free(text);
+    return pool->origins[index].file != NULL && !same;
+}
+
 /* Directives that have no effect on the kind of socket the pool listens on. */
 static void check_listen(const struct conf_pool *pool, struct conf_report *report)
 {
@@ -210,9 +222,8 @@ static void check_listen(const struct conf_pool *pool, struct conf_report *repor
                             pool->name);
     }
     for (size_t i = 0; i < sizeof(unix_alone) / sizeof(unix_alone[0]); i++) {
-        const struct conf_origin *origin = &pool->origins[unix_alone[i]];
-        if (pool->listen.kind == CONF_ADDRESS_TCP && origin->file != NULL) {
-            conf_report_warning(report, origin,
+        if (pool->listen.kind == CONF_ADDRESS_TCP && is_chosen(pool, unix_alone[i])) {
+            conf_report_warning(report, &pool->origins[unix_alone[i]],
                                 "[%s] %s has no effect on a TCP socket; listen.allowed_clients "
                                 "guards it",
                                 pool->name, directive_pool[unix_alone[i]].name);
