@@ -54,7 +54,7 @@ COMPILE  = $(CC) $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) -MMD -MP
 RUN      = OVERTIME_BUILD=$(BUILD) OVERTIME_SAN=$(SAN) CC=$(CC) tests/run $(T)
 
 all: $(BUILD)/overtime $(BUILD)/overtimectl $(LIBS) $(APPS) $(MAN)  ## build everything into build/ (default)
-	$(if $(LEFT_OUT),@echo "left out, not installed here: $(LEFT_OUT)")
+	$(if $(LEFT_OUT),@echo "left out (not installed here): $(LEFT_OUT)")
 
 # Without these nothing compiles; say so before the compiler does.
 $(BUILD)/requirements:

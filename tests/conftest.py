@@ -48,7 +48,7 @@ def tmp_path(request):
         problems.append(f"process left behind: {pid} {process.command_line(pid)}")
         process.kill_and_reap(pid)
     for path in sorted(directory.rglob("*")):
-        if path.is_socket():
+        if path.is_socket() and not _failed(request):
             problems.append(f"socket left behind: {path}")
         elif path.name.startswith("sanitizer."):
             problems.append(f"sanitizer report:\n{path.read_text(errors='replace')}")
@@ -134,6 +134,26 @@ def listen(request, tmp_path):
 def keep(request):
     """Connections between web server and application: closed after each request, then kept."""
     return request.param
+
+
+@pytest.fixture(params=["managed", "plain"])
+def serve(request, listen, app, tmp_path):
+    """serve("-m", "run", count=2) -> the application `worker` on `listen`, two processes of it.
+
+    Once by `overtime`, once by a plain spawner: the application's behaviour is the same. The answer
+    has workers(), send_signal() and stop().
+    """
+    start = request.getfixturevalue("manager" if request.param == "managed" else "spawner")
+
+    def run(*arguments, count=1, program="worker", **directives):
+        words = [app(program), *arguments, tmp_path]
+        if request.param == "plain":
+            return start(words, listen, count=count)
+        pool = {"command": " ".join(map(str, words)), "listen": listen, "pm.max_children": count}
+        return start({**pool, **directives})
+
+    run.managed = request.param == "managed"
+    return run
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("OVERTIME_BUILD", ROOT / "build")).resolve()
@@ -28,3 +29,14 @@ def sanitizer_environment(directory):
         "ASAN_OPTIONS": f"{report}:detect_leaks=1:abort_on_error=0:exitcode=99",
         "UBSAN_OPTIONS": f"{report}:print_stacktrace=1:halt_on_error=1",
     }
+
+
+def preload():
+    """What LD_PRELOAD must be. A sanitized library needs its runtime before it."""
+    if not SANITIZED:
+        return str(PRELOAD)
+    compiler = os.environ.get("CC", "cc")
+    runtime = subprocess.run(
+        [compiler, "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    return f"{runtime}:{PRELOAD}"

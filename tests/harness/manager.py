@@ -60,7 +60,6 @@ class Manager:
         for name, given in pools.items():
             base = {
                 "listen": Address.make("unix", self.directory, name),
-                "listen.mode": "0666",
                 "pm": "static",
                 "pm.max_children": 1,
                 "catch_workers_output": "yes",
@@ -69,8 +68,10 @@ class Manager:
                 base["user"] = "root"
             for key, value in build.sanitizer_environment(self.directory).items():
                 base[f"env[{key}]"] = f'"{value}"'
+            self.addresses[name] = as_address(given.get("listen", base["listen"]))
+            if self.addresses[name].is_unix:
+                base["listen.mode"] = "0666"
             directives = {**base, **given}
-            self.addresses[name] = as_address(directives["listen"])
             lines.append(f"[{name}]")
             lines += [f"{key} = {value}" for key, value in directives.items() if value is not None]
         return "\n".join(lines) + "\n"

@@ -19,10 +19,10 @@ class Spawner:
         self._log = open(self.log_path, "ab")
         environment = dict(os.environ, **build.sanitizer_environment(directory), **(env or {}))
         if preload:
-            environment["LD_PRELOAD"] = str(build.PRELOAD)
+            environment["LD_PRELOAD"] = build.preload()
         self._command = [str(word) for word in command]
         self._environment = environment
-        self.workers = [self.spawn() for _ in range(count)]
+        self.processes = [self.spawn() for _ in range(count)]
 
     def spawn(self):
         """One more worker, as a Popen."""
@@ -35,24 +35,24 @@ class Spawner:
             close_fds=True,
         )
 
-    @property
-    def pids(self):
-        return [worker.pid for worker in self.workers]
+    def workers(self):
+        """Pids of the live workers."""
+        return [worker.pid for worker in self.processes if worker.poll() is None]
 
     def log(self):
         return self.log_path.read_text(errors="replace")
 
     def send_signal(self, number):
-        for worker in self.workers:
+        for worker in self.processes:
             worker.send_signal(number)
 
     def stop(self, number=signal.SIGTERM):
         """Ends the workers and unlinks the socket; asserts that each ended as expected."""
         try:
-            for worker in self.workers:
+            for worker in self.processes:
                 if worker.poll() is None:
                     worker.send_signal(number)
-            statuses = [process.end(worker, number) for worker in self.workers]
+            statuses = [process.end(worker, number) for worker in self.processes]
         finally:
             self.close()
         for status in statuses:
@@ -60,7 +60,7 @@ class Spawner:
 
     def kill(self):
         """Ends what is left, without a word."""
-        for worker in self.workers:
+        for worker in self.processes:
             if worker.poll() is None:
                 worker.kill()
                 worker.wait()

@@ -35,4 +35,4 @@ def test_steps_wait_for_the_test(spawner, app, listen, tmp_path, journal):
         journal.signal("go")
         assert connection.read_response().complete
     wait_until(lambda: journal.events("a", "end"), "the end of the request")
-    assert len(worker.pids) == 1
+    assert len(worker.workers()) == 1

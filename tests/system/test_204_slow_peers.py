@@ -1,0 +1,88 @@
+"""Peers that never close, or that trickle, hold no worker in finish."""
+
+import threading
+
+import pytest
+
+from harness import fastcgi
+from harness.journal import pattern
+
+BODY = 100000
+
+
+def open_unread(address, query, keep=False, size=BODY):
+    """A request with a body of which only a piece was sent so far."""
+    connection = fastcgi.Connection(address)
+    connection.send(fastcgi.begin(keep))
+    params = fastcgi.cgi_params(query, "POST")
+    params["CONTENT_LENGTH"] = str(size)
+    connection.send_params(params)
+    connection.send_stdin(b"s" * 1000, end=False)
+    return connection
+
+
+@pytest.mark.parametrize("end", ["finish", "note=return"], ids=["finish", "return"])
+def test_peers_that_never_close(serve, listen, keep, end, journal):
+    """The one worker serves others while they stay; each of them has its whole answer and the end."""
+    serve("-m", "run")
+    silent = [open_unread(listen, f"id=s{number}&text=hello&{end}", keep) for number in range(8)]
+    try:
+        for number in range(8):
+            journal.wait("end", f"s{number}")
+            assert fastcgi.request(listen, query="id=other&write=5000").body == pattern(5000)
+        for connection in silent:
+            response = connection.read_response(wait_eof=True)
+            assert response.text == "hello" and response.end_request == b"\0" * 8 and not response.after_end
+    finally:
+        for connection in silent:
+            connection.close()
+
+
+def test_more_of_them_than_are_parked(serve, listen, journal):
+    """Beyond what a worker keeps parked the oldest go; the worker is still there."""
+    serve("-m", "loop")
+    silent = []
+    try:
+        for number in range(150):
+            silent.append(open_unread(listen, f"id=s{number}&text=hello&finish"))
+            journal.wait("end", f"s{number}")
+        assert fastcgi.request(listen, query="id=other&text=fine").text == "fine"
+    finally:
+        for connection in silent:
+            connection.close()
+
+
+def test_peer_that_does_not_read(serve, listen, journal):
+    """Its answer fits the socket's buffer: finish does not ask whether anybody takes it from there."""
+    serve("-m", "run")
+    with fastcgi.Connection(listen) as deaf:
+        deaf.send_request(fastcgi.cgi_params("id=deaf&write=5000&finish"))
+        journal.wait("end", "deaf")
+        assert fastcgi.request(listen, query="id=other&text=fine").text == "fine"
+        assert deaf.read_response(wait_eof=True).body == pattern(5000)
+
+
+def test_peer_that_trickles(serve, listen, keep, journal):
+    serve("-m", "run")
+    served, halt = [], threading.Event()
+    with open_unread(listen, "id=slow&text=hello&finish", keep) as slow:
+        def trickle():
+            record = fastcgi.record(fastcgi.STDIN, b"t")
+            try:
+                while not halt.wait(0.002):
+                    slow.send(record)
+            except OSError:
+                pass  # the worker has dropped it, as it may after its answer
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        try:
+            journal.wait("end", "slow")
+            for _ in range(50):
+                served.append(fastcgi.request(listen, query="id=other&text=fine").text)
+            response = slow.read_response(wait_eof=True)
+        finally:
+            halt.set()
+            thread.join()
+    assert served == ["fine"] * 50
+    assert response.text == "hello" and response.end_request == b"\0" * 8 and not response.after_end

@@ -1,0 +1,67 @@
+"""A kept connection with an unread body is never reused: what is smuggled in a body is not executed."""
+
+import pytest
+
+from harness import fastcgi
+
+# A reader that goes on in the middle of a body finds this at any multiple of eight bytes: a management
+# record without content, over and over, and then whole requests.
+PAUSE = fastcgi.record(fastcgi.GET_VALUES, b"", request_id=0)
+
+
+def smuggler(shift, size):
+    """A body full of requests, shifted by 0 to 7 bytes."""
+    params = fastcgi.pairs({"REQUEST_METHOD": "GET", "QUERY_STRING": "id=smuggled&text=gotcha"})
+    params += b"\0\0" * (-len(params) // 2 % 4)  # pairs of empty names keep the records aligned
+    params = params[: len(params) // 8 * 8] if len(params) % 8 else params
+    request = (
+        fastcgi.begin(keep=True)
+        + fastcgi.record(fastcgi.PARAMS, params)
+        + fastcgi.record(fastcgi.PARAMS)
+        + fastcgi.record(fastcgi.STDIN)
+    )
+    block = PAUSE * 256 + request
+    return (b"x" * shift + block * (size // len(block) + 1))[:size]
+
+
+@pytest.mark.parametrize("end", ["finish", "note=return"], ids=["finish", "return"])
+@pytest.mark.parametrize("read", ["", "read=100&", "read=9000&"], ids=["unread", "read-100", "read-9000"])
+def test_through_nginx(serve, nginx, listen, read, end, journal):
+    serve("-m", "run")
+    server = nginx(listen, keep=True)
+    sent = 0
+    for shift in range(8):
+        for size in (9000, 40000, 200000):
+            answer = server.request(f"/?id=good&{read}text=fine&{end}", body=smuggler(shift, size))
+            assert (answer.complete, answer.text) == (True, "fine")
+            answer = server.request("/?id=good&text=next")
+            assert (answer.complete, answer.text) == (True, "next")
+            sent += 2
+    journal.wait("end", "good", count=sent)
+    assert {event.id for event in journal.events(name="begin")} == {"good"}
+    assert len(journal.events(name="begin")) == sent
+
+
+def test_raw_connection_is_closed(serve, listen, journal):
+    """The worker ends the connection itself, also without ot_finish_request."""
+    serve("-m", "loop")
+    body = smuggler(0, 50000)
+    with fastcgi.Connection(listen) as connection:
+        connection.send_request(fastcgi.cgi_params("id=good&text=fine", "POST", body), body, keep=True)
+        response = connection.read_response(wait_eof=True)
+    assert response.text == "fine" and response.after_end == b""
+    fastcgi.request(listen, query="id=good&text=next")
+    assert {event.id for event in journal.events(name="begin")} == {"good"}
+
+
+def test_a_body_read_to_its_end_keeps_the_connection(serve, listen, journal):
+    """The counterpart: nothing is wrong with such a connection, so it is used again."""
+    serve("-m", "run")
+    with fastcgi.Connection(listen) as connection:
+        for number in range(5):
+            body = b"b" * 30000
+            query = f"id=r{number}&read=all&text=fine"
+            connection.send_request(fastcgi.cgi_params(query, "POST", body), body, keep=True)
+            response = connection.read_response()
+            assert response.text == "fine" and response.complete
+            assert not connection.at_eof

@@ -1,0 +1,142 @@
+"""TERM and QUIT at every moment of a request: what was accepted is served, and nobody spins."""
+
+import fcntl
+import signal
+import struct
+import termios
+
+import pytest
+
+from harness import fastcgi, process
+from harness.wait import stays, wait_until
+
+BODY = bytes(range(256)) * 200  # 51,200 bytes
+QUERY = "id=a&read=all&wait=run&shutdown=one&text=hello&finish&wait=go&note=worked"
+LIFE = [
+    "begin POST",
+    f"read {len(BODY)} {sum(BODY)} 0",
+    "wait run",
+    "finish 1 finished=1",
+    "wait go",
+    "note worked",
+    "end",
+    "shutdown one finished=1",
+]
+SPIN_TICKS = 15  # of CPU time, 10 ms each, in SPIN_SECONDS: a worker that spins uses about 50
+SPIN_SECONDS = 0.5
+
+
+def sockets(pid):
+    return sum(target.startswith("socket:") for target in process.descriptors(pid).values())
+
+
+class Slow:
+    """A request that goes forward step by step, up to and from the moment of the signal."""
+
+    def __init__(self, address, application, journal):
+        self.address, self.application, self.journal = address, application, journal
+        self.connection = None
+        params = fastcgi.pairs(fastcgi.cgi_params(QUERY, "POST", BODY))
+        head = fastcgi.begin() + fastcgi.stream(fastcgi.PARAMS, params)
+        stdin = fastcgi.stream(fastcgi.STDIN, BODY)
+        self.head = [head[: len(head) // 2], head[len(head) // 2 :]]
+        self.stdin = [stdin[: len(stdin) // 2], stdin[len(stdin) // 2 :]]
+        (self.pid,) = application.workers()
+        self.before = sockets(self.pid)
+
+    def accepted(self):
+        """Connected, and taken by the worker; not a byte sent."""
+        self.connection = fastcgi.Connection(self.address)
+        wait_until(lambda: sockets(self.pid) > self.before, "the worker to accept")
+
+    def _send(self, data):
+        self.connection.send(data)
+        if self.address.is_unix:  # a TCP socket does not tell what its peer has read
+            def unread():
+                return struct.unpack("i", fcntl.ioctl(self.connection.sock, termios.TIOCOUTQ, b"\0" * 4))[0]
+            wait_until(lambda: unread() == 0 or self.journal.events("a", "begin"), "the worker to read")
+
+    def half_header(self):
+        self._send(self.head[0])
+
+    def header(self):
+        self.connection.send(self.head[1])
+        self.journal.wait("begin", "a")
+
+    def half_body(self):
+        self.connection.send(self.stdin[0])
+
+    def running(self):
+        self.connection.send(self.stdin[1])
+        self.journal.wait("wait", "a")
+
+    def post(self):
+        self.journal.signal("run")
+        self.response = self.connection.read_response(wait_eof=True)
+        self.journal.wait("wait", "a", count=2)
+
+    def end(self):
+        self.journal.signal("go")
+        self.journal.wait("shutdown", "a")
+
+    STEPS = ("accepted", "half_header", "header", "half_body", "running", "post", "end")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT], ids=["term", "quit"])
+@pytest.mark.parametrize("moment", range(1, 7), ids=Slow.STEPS[:6])
+@pytest.mark.parametrize("mode", ["loop", "run"])
+def test_at_every_moment(serve, listen, mode, moment, number, journal):
+    """The signal comes after `moment` steps of the request; the others follow it."""
+    application = serve("-m", mode, **{"process_control_timeout": None})
+    slow = Slow(listen, application, journal)
+    for step in Slow.STEPS[:moment]:
+        getattr(slow, step)()
+    application.send_signal(number)
+    spent = process.cpu_ticks(slow.pid)
+    stays(lambda: process.cpu_ticks(slow.pid) - spent < SPIN_TICKS, SPIN_SECONDS, "the worker quiet")
+    assert process.alive(slow.pid), "the worker left a request behind"
+    for step in Slow.STEPS[moment:]:
+        getattr(slow, step)()
+    slow.connection.close()
+    assert slow.response.text == "hello" and slow.response.end_request == b"\0" * 8
+    assert not slow.response.after_end and not slow.response.reset
+    assert journal.names("a") == LIFE
+    wait_until(lambda: not process.alive(slow.pid), "the worker's end")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT], ids=["term", "quit"])
+@pytest.mark.parametrize("mode", ["loop", "finish", "accept", "run"])
+def test_waiting_worker_ends(serve, listen, mode, number, journal):
+    """At once, its main() running to its end."""
+    application = serve("-m", mode)
+    assert fastcgi.request(listen, query="id=a&text=x").text == "x"
+    (pid,) = application.workers()
+    application.send_signal(number)
+    wait_until(lambda: not process.alive(pid), "the worker's end")
+    assert journal.events(name="bye")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT], ids=["term", "quit"])
+def test_idle_kept_connection_does_not_hold_it(serve, listen, number, journal):
+    application = serve("-m", "run")
+    with fastcgi.Connection(listen) as connection:
+        connection.send_request(fastcgi.cgi_params("id=a&text=x"), keep=True)
+        assert connection.read_response().text == "x"
+        (pid,) = application.workers()
+        application.send_signal(number)
+        wait_until(lambda: not process.alive(pid), "the worker's end")
+        assert connection.at_eof
+
+
+def test_broken_upload_is_not_taken_for_a_whole_one(serve, listen, journal):
+    """The client leaves in the middle of the body: the application is told that it is not whole."""
+    serve("-m", "run")
+    with fastcgi.Connection(listen) as connection:
+        connection.send_begin()
+        connection.send_params(fastcgi.cgi_params("id=a&ignore=1&read=all&note=after", "POST", BODY))
+        connection.send(fastcgi.stream(fastcgi.STDIN, BODY)[: len(BODY) // 2])
+        journal.wait("begin", "a")
+    event = journal.wait("read", "a")
+    count, _, error = event.detail.split()
+    assert int(count) < len(BODY) and int(error) != 0
+    journal.wait("end", "a")
