@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* An entry larger than this is refused rather than let grow. */
-#define ENTRY_MAX (1024 * 1024)
+#define ENTRY_MAX ((size_t)1024 * 1024)
 
 /* A user or group number; (uid_t)-1 means "no change" to the kernel and is none. */
 static bool number(const char *text, uint32_t *out)

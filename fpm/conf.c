@@ -1,4 +1,4 @@
-/* conf.c: files to struct conf, and struct conf to a file. See conf.h. */
+/* conf.c: from files to struct conf. See conf.h; the way back is in conf_dump.c. */
 #include "fpm/conf.h"
 
 #include <ctype.h>
@@ -387,15 +387,19 @@ static void take(void *context, const struct inifile_item *item)
 static FILE *open_regular(const char *path, struct stat *status, char *error, size_t size)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    const char *reason = NULL;
     FILE *file = NULL;
 
-    if (fd < 0 || fstat(fd, status) != 0) {
-        (void)snprintf(error, size, "cannot be read: %s", strerror(errno));
-    } else if (!S_ISREG(status->st_mode)) {
+    if (fd >= 0 && fstat(fd, status) == 0) {
+        if (S_ISREG(status->st_mode)) {
+            file = fdopen(fd, "r");
+        } else {
+            reason = S_ISDIR(status->st_mode) ? "it is a folder" : "it is no regular file";
+        }
+    }
+    if (file == NULL) {
         (void)snprintf(error, size, "cannot be read: %s",
-                       S_ISDIR(status->st_mode) ? "it is a folder" : "it is no regular file");
-    } else if ((file = fdopen(fd, "r")) == NULL) {
-        (void)snprintf(error, size, "cannot be read: %s", strerror(errno));
+                       reason != NULL ? reason : strerror(errno));
     }
     if (file == NULL && fd >= 0) {
         (void)close(fd);
@@ -507,90 +511,4 @@ struct conf *conf_load(const char *path, unsigned flags, struct conf_report *rep
         conf_free(&conf);
     }
     return conf;
-}
-
-/* ---- dump ---- */
-
-#define DUMP_COLUMN 48
-
-static void dump_line(FILE *out, const char *name, const char *value,
-                      const struct conf_origin *origin)
-{
-    const int length = fprintf(out, "%s = %s", name, value);
-    const int pad = length > 0 && length < DUMP_COLUMN ? DUMP_COLUMN - length : 1;
-
-    if (origin->file == NULL) {
-        (void)fprintf(out, "%*s; default\n", pad, "");
-    } else {
-        (void)fprintf(out, "%*s; %s:%u\n", pad, "", origin->file, origin->line);
-    }
-}
-
-static void dump_repeated(FILE *out, const struct directive *row, const void *field,
-                          const struct conf_origin *origin)
-{
-    if (row->type == DIRECTIVE_INCLUDE) {
-        const struct conf_list *list = field;
-        for (size_t i = 0; i < list->count; i++) {
-            (void)fprintf(out, "; include = %s, done below\n", list->items[i]);
-        }
-        return;
-    }
-    if (row->type == DIRECTIVE_LIST) {
-        const struct conf_list *list = field;
-        for (size_t i = 0; i < list->count; i++) {
-            char *text = value_quote_text(list->items[i]);
-            dump_line(out, row->name, text != NULL ? text : "", origin);
-            free(text);
-        }
-        return;
-    }
-    const struct conf_map *map = field;
-    const int stem = (int)strcspn(row->name, "[");
-    for (size_t i = 0; i < map->count; i++) {
-        const struct conf_pair *pair = &map->items[i];
-        char *text = value_quote_text(pair->value), *name = NULL;
-        if (asprintf(&name, "%.*s[%s]", stem, row->name, pair->name) >= 0) {
-            dump_line(out, name, text != NULL ? text : "", &pair->origin);
-            free(name);
-        }
-        free(text);
-    }
-}
-
-static void dump_all(FILE *out, const struct directive *table, size_t count, const void *owner,
-                     const struct conf_origin *origins)
-{
-    for (size_t i = 0; i < count; i++) {
-        const struct directive *row = &table[i];
-        char *text = field_text(row, owner);
-
-        if (row->not_yet) {
-            (void)fprintf(out, "; %s: not implemented yet\n", row->name);
-        } else if (!field_is_set(row, owner)) {
-            (void)fprintf(out, "; %s: %s (default)\n", row->name,
-                          row->unset != NULL ? row->unset : "unset");
-        } else if (directive_repeats(row)) {
-            dump_repeated(out, row, (const char *)owner + row->offset, &origins[i]);
-        } else if (text != NULL) {
-            dump_line(out, row->name, text, &origins[i]);
-        }
-        free(text);
-    }
-}
-
-int conf_dump(const struct conf *conf, FILE *out)
-{
-    (void)fprintf(out, "[global]\n");
-    dump_all(out, directive_global, DIRECTIVE_GLOBAL_COUNT, &conf->global, conf->global.origins);
-    for (size_t i = 0; i < conf->pool_count; i++) {
-        const struct conf_pool *pool = &conf->pools[i];
-        (void)fprintf(out, "\n[%s]%*s; %s:%u\n", pool->name,
-                      DUMP_COLUMN > 2 + (int)strlen(pool->name)
-                          ? DUMP_COLUMN - 2 - (int)strlen(pool->name)
-                          : 1,
-                      "", pool->origin.file, pool->origin.line);
-        dump_all(out, directive_pool, DIRECTIVE_POOL_COUNT, pool, pool->origins);
-    }
-    return fflush(out) == 0 && !ferror(out) ? 0 : -1;
 }

@@ -166,10 +166,10 @@ const char *directive_nearest(const struct directive *table, size_t count, const
     return nearest;
 }
 
-bool directive_repeats(const struct directive *directive)
+bool directive_repeats(const struct directive *row)
 {
-    return directive->type == DIRECTIVE_LIST || directive->type == DIRECTIVE_MAP ||
-           directive->type == DIRECTIVE_INCLUDE;
+    return row->type == DIRECTIVE_LIST || row->type == DIRECTIVE_MAP ||
+           row->type == DIRECTIVE_INCLUDE;
 }
 
 static void accepts_number(const struct directive *row, char *out, size_t size)

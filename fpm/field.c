@@ -273,8 +273,11 @@ static int add_pair(struct conf_map *map, const char *name, char *value,
         return -1;
     }
     map->items = grown;
-    grown[map->count] = (struct conf_pair){.name = strdup(name), .value = value, .origin = *origin};
-    if (grown[map->count].name == NULL) {
+    struct conf_pair *pair = &grown[map->count];
+    pair->name = strdup(name);
+    pair->value = value;
+    pair->origin = *origin;
+    if (pair->name == NULL) {
         return -1;
     }
     map->count++;

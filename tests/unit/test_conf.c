@@ -136,6 +136,7 @@ static void write_pool(const char *line)
                geteuid() == 0 ? "user = nobody\n" : "; no user\n", line);
 }
 
+/* cppcheck-suppress unknownMacro */
 TestSuite(conf, .init = make_folder, .fini = remove_folder);
 
 Test(conf, reads_every_type)

@@ -1,0 +1,96 @@
+/* conf_dump.c: a configuration as a file again, each value with its origin.
+ *
+ * It decides the layout of what `overtime -tt` prints: a file that conf_load reads to the same
+ * values. Declared in conf.h.
+ */
+#include "fpm/conf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "fpm/field.h"
+
+/* Where the origins stand, unless a value is longer. */
+#define DUMP_COLUMN 48
+
+static void dump_line(FILE *out, const char *name, const char *value,
+                      const struct conf_origin *origin)
+{
+    const int length = fprintf(out, "%s = %s", name, value);
+    const int pad = length > 0 && length < DUMP_COLUMN ? DUMP_COLUMN - length : 1;
+
+    if (origin->file == NULL) {
+        (void)fprintf(out, "%*s; default\n", pad, "");
+    } else {
+        (void)fprintf(out, "%*s; %s:%u\n", pad, "", origin->file, origin->line);
+    }
+}
+
+static void dump_repeated(FILE *out, const struct directive *row, const void *field,
+                          const struct conf_origin *origin)
+{
+    if (row->type == DIRECTIVE_INCLUDE) {
+        const struct conf_list *list = field;
+        for (size_t i = 0; i < list->count; i++) {
+            (void)fprintf(out, "; include = %s, done below\n", list->items[i]);
+        }
+        return;
+    }
+    if (row->type == DIRECTIVE_LIST) {
+        const struct conf_list *list = field;
+        for (size_t i = 0; i < list->count; i++) {
+            char *text = value_quote_text(list->items[i]);
+            dump_line(out, row->name, text != NULL ? text : "", origin);
+            free(text);
+        }
+        return;
+    }
+    const struct conf_map *map = field;
+    const int stem = (int)strcspn(row->name, "[");
+    for (size_t i = 0; i < map->count; i++) {
+        const struct conf_pair *pair = &map->items[i];
+        char *text = value_quote_text(pair->value), *name = NULL;
+        if (asprintf(&name, "%.*s[%s]", stem, row->name, pair->name) >= 0) {
+            dump_line(out, name, text != NULL ? text : "", &pair->origin);
+            free(name);
+        }
+        free(text);
+    }
+}
+
+static void dump_all(FILE *out, const struct directive *table, size_t count, const void *owner,
+                     const struct conf_origin *origins)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct directive *row = &table[i];
+        char *text = field_text(row, owner);
+
+        if (row->not_yet) {
+            (void)fprintf(out, "; %s: not implemented yet\n", row->name);
+        } else if (!field_is_set(row, owner)) {
+            (void)fprintf(out, "; %s: %s (default)\n", row->name,
+                          row->unset != NULL ? row->unset : "unset");
+        } else if (directive_repeats(row)) {
+            dump_repeated(out, row, (const char *)owner + row->offset, &origins[i]);
+        } else if (text != NULL) {
+            dump_line(out, row->name, text, &origins[i]);
+        }
+        free(text);
+    }
+}
+
+int conf_dump(const struct conf *conf, FILE *out)
+{
+    (void)fprintf(out, "[global]\n");
+    dump_all(out, directive_global, DIRECTIVE_GLOBAL_COUNT, &conf->global, conf->global.origins);
+    for (size_t i = 0; i < conf->pool_count; i++) {
+        const struct conf_pool *pool = &conf->pools[i];
+        (void)fprintf(out, "\n[%s]%*s; %s:%u\n", pool->name,
+                      DUMP_COLUMN > 2 + (int)strlen(pool->name)
+                          ? DUMP_COLUMN - 2 - (int)strlen(pool->name)
+                          : 1,
+                      "", pool->origin.file, pool->origin.line);
+        dump_all(out, directive_pool, DIRECTIVE_POOL_COUNT, pool, pool->origins);
+    }
+    return fflush(out) == 0 && !ferror(out) ? 0 : -1;
+}
