@@ -302,7 +302,8 @@ enum conn_result conn_read(struct conn *conn, void *into, size_t size, uint64_t 
     }
 }
 
-enum conn_result conn_write(struct conn *conn, const void *from, size_t size, uint64_t deadline)
+static enum conn_result conn_write_all(struct conn *conn, const void *from, size_t size,
+                                       uint64_t deadline)
 {
     const unsigned char *p = from;
     size_t left = size;
@@ -313,7 +314,6 @@ enum conn_result conn_write(struct conn *conn, const void *from, size_t size, ui
         if (n >= 0) {
             p += n;
             left -= (size_t)n;
-            conn->sent_any = true;
             continue;
         }
         if (errno == EINTR)
@@ -328,6 +328,14 @@ enum conn_result conn_write(struct conn *conn, const void *from, size_t size, ui
         }
     }
     return CONN_OK;
+}
+
+enum conn_result conn_write(struct conn *conn, const void *from, size_t size, uint64_t deadline)
+{
+    conn->writing = true;
+    enum conn_result result = conn_write_all(conn, from, size, deadline);
+    conn->writing = false;
+    return result;
 }
 
 void conn_look(struct conn *conn)

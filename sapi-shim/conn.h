@@ -33,16 +33,17 @@ struct conn {
     enum conn_place place;
     bool watched; /* in the wait set's epoll */
     bool is_tcp;
-    bool eof;          /* the peer will send no more */
-    bool gone;         /* the peer has left, or nothing can be written to it */
-    bool broken;       /* it violated the protocol, or a record was cut off on our side */
-    bool aborted;      /* FCGI_ABORT_REQUEST for the current request */
-    bool drained;      /* the last read left nothing behind */
-    bool too_large;    /* its parameters exceed the limit */
-    bool sent_any;     /* response bytes of the current request are on their way */
-    uint64_t since;    /* entry into `place`; begin of the current request's arrival */
-    uint64_t deadline; /* of the stay in `place`; 0 = none */
-    struct conn *prev; /* neighbours in `place` */
+    bool eof;              /* the peer will send no more */
+    bool gone;             /* the peer has left, or nothing can be written to it */
+    bool broken;           /* it violated the protocol, or a record was cut off on our side */
+    bool aborted;          /* FCGI_ABORT_REQUEST for the current request */
+    bool drained;          /* the last read left nothing behind */
+    bool too_large;        /* its parameters exceed the limit */
+    bool sent_any;         /* a STDOUT record of the current request is on its way */
+    volatile bool writing; /* a record may be half out; read by a signal handler */
+    uint64_t since;        /* entry into `place`; begin of the current request's arrival */
+    uint64_t deadline;     /* of the stay in `place`; 0 = none */
+    struct conn *prev;     /* neighbours in `place` */
     struct conn *next;
 
     struct frame frame;

@@ -19,6 +19,7 @@ static pthread_once_t drain_once = PTHREAD_ONCE_INIT;
 static atomic_bool drain_flag;
 static atomic_bool drain_signalled;
 static int drain_event = -1;
+static int drain_not_this; /* a signal that must not end a wait */
 static _Thread_local bool drain_started;
 static _Thread_local sigset_t drain_old_mask;  /* what the application runs with, but for ours */
 static _Thread_local sigset_t drain_open_mask; /* for the wait */
@@ -69,6 +70,11 @@ static void drain_install(void)
         (void)sigaction(drain_signals[i], &action, &drain_before[i]);
 }
 
+void drain_spare(int signal)
+{
+    drain_not_this = signal;
+}
+
 void drain_start(void)
 {
     sigset_t ours;
@@ -82,6 +88,8 @@ void drain_start(void)
     drain_open_mask = drain_old_mask;
     for (int i = 0; i < DRAIN_SIGNALS; i++)
         (void)sigdelset(&drain_open_mask, drain_signals[i]);
+    if (drain_not_this > 0)
+        (void)sigaddset(&drain_open_mask, drain_not_this);
     drain_started = true;
 }
 

@@ -15,6 +15,9 @@
  * Handlers that the application had installed before still run. */
 void drain_start(void);
 
+/* A signal that must not end a wait; before the first drain_start. 0 = none. */
+void drain_spare(int signal);
+
 /* A reason to take no more requests has come up: a signal, or drain_begin. */
 bool drain_asked(void);
 

@@ -18,6 +18,11 @@ enum {
     FRAME_BEGIN_BODY = 8
 };
 
+/* Record types that others need to know; frame.c knows the rest. */
+enum {
+    FRAME_TYPE_STDOUT = 6
+};
+
 enum frame_phase {
     FRAME_NONE,     /* between requests */
     FRAME_PARAMS,   /* BEGIN_REQUEST seen, parameters incomplete */

@@ -45,15 +45,19 @@ OVERTIME_EXPORT int ot_ignore_user_abort(int setting)
     struct request *request = request_current();
     if (request == NULL)
         return board_settings()->ignore_user_abort != 0;
-    return request_ignore(request, setting);
+    int saved = errno;
+    int before = request_ignore(request, setting);
+    errno = saved;
+    return before;
 }
 
 OVERTIME_EXPORT bool ot_set_time_limit(unsigned seconds)
 {
     struct request *request = request_current();
-    if (request != NULL)
-        request_limit(request, seconds);
-    return request != NULL;
+    int saved = errno;
+    bool done = request != NULL && request_limit(request, seconds);
+    errno = saved;
+    return done;
 }
 
 OVERTIME_EXPORT bool ot_register_shutdown_function(void (*function)(void *), void *argument)
@@ -77,7 +81,11 @@ OVERTIME_EXPORT bool ot_checkpoint(void)
 
 OVERTIME_EXPORT int ot_abort_fd(void)
 {
-    return -1;
+    struct request *request = request_current();
+    int saved = errno;
+    int fd = request != NULL ? request_abort_fd(request) : -1;
+    errno = saved;
+    return fd;
 }
 
 OVERTIME_EXPORT void ot_set_label(const char *text)

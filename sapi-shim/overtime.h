@@ -48,13 +48,14 @@ bool ot_connection_aborted(void);
 
 /* Says whether an abort ends the request at its next safe point (0) or is only noted (1); -1 asks.
  * Returns the setting before the call, 0 or 1; with no request the pool's `ignore_user_abort`, and
- * nothing changes. Each request begins with the pool's setting. */
+ * nothing changes. Each request begins with the pool's setting, or with what the web server set for
+ * it (OVERTIME_VALUE); what OVERTIME_ADMIN_VALUE set cannot be changed. */
 int ot_ignore_user_abort(int setting);
 
 /* Restarts the request's clock from zero, with this many seconds of wall-clock time to the next
  * time-out; 0 = no limit. After ot_finish_request it bounds the work after the response, in a
  * shutdown function the shutdown functions that are left. Values above 999,999,999 count as no
- * limit. Returns false with no request. */
+ * limit. Returns false with no request, or where OVERTIME_ADMIN_VALUE fixes the limit. */
 bool ot_set_time_limit(unsigned seconds);
 
 /* Has `function(argument)` called at the request's end, however it ends: return, bailout, exit(),

@@ -5,7 +5,9 @@
 #include "sapi-shim/drain.h"
 #include "sapi-shim/note.h"
 #include "sapi-shim/request.h"
+#include "sapi-shim/timer.h"
 #include "sapi-shim/wait.h"
+#include "sapi-shim/watch.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -34,6 +36,8 @@ static void process_thread_end(void *unused)
     (void)unused;
     if (request != NULL)
         request_end(request);
+    timer_thread_end();
+    watch_thread_end();
     board_thread_end();
     conn_thread_end();
     process_last_word();
@@ -47,6 +51,8 @@ static void process_before_fork(void)
 static void process_in_child(void)
 {
     request_after_fork();
+    timer_after_fork();
+    watch_thread_end();
     board_after_fork();
     wait_after_fork();
     drain_after_fork();
@@ -54,6 +60,8 @@ static void process_in_child(void)
 
 static void process_register(void)
 {
+    timer_init(request_tick);
+    drain_spare(timer_signal());
     if (atexit(process_at_exit) != 0 ||
         pthread_atfork(process_before_fork, NULL, process_in_child) != 0 ||
         pthread_key_create(&process_key, process_thread_end) != 0)

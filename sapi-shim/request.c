@@ -3,19 +3,24 @@
 #include "sapi-shim/board.h"
 #include "sapi-shim/clock.h"
 #include "sapi-shim/drain.h"
+#include "sapi-shim/emergency.h"
 #include "sapi-shim/note.h"
 #include "sapi-shim/policy.h"
 #include "sapi-shim/slot.h"
+#include "sapi-shim/timer.h"
 #include "sapi-shim/wait.h"
+#include "sapi-shim/watch.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define REQUEST_NO_LIMIT 999999999u /* seconds; more counts as no limit */
+#define REQUEST_NO_LIMIT 999999999u       /* seconds; more counts as no limit */
+#define REQUEST_WATCH    (100 * CLOCK_MS) /* abort_detection = instant: age of the first look */
 
 static pthread_mutex_t request_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t request_gone = PTHREAD_COND_INITIALIZER;
 static struct request *request_open; /* all of the process */
+static _Atomic size_t request_open_count;
 static _Atomic uint64_t request_count;
 static _Thread_local struct request *request_mine;
 
@@ -34,6 +39,7 @@ static void request_link(struct request *request)
     if (request_open != NULL)
         request_open->prev = request;
     request_open = request;
+    atomic_fetch_add(&request_open_count, 1);
     (void)pthread_mutex_unlock(&request_lock);
 }
 
@@ -43,6 +49,7 @@ static void request_unlink(struct request *request)
     *(request->prev != NULL ? &request->prev->next : &request_open) = request->next;
     if (request->next != NULL)
         request->next->prev = request->prev;
+    atomic_fetch_sub(&request_open_count, 1);
     (void)pthread_cond_broadcast(&request_gone);
     (void)pthread_mutex_unlock(&request_lock);
 }
@@ -60,12 +67,7 @@ struct request *request_search(bool (*match)(const struct request *, const void 
 
 size_t request_open_elsewhere(void)
 {
-    size_t count = 0;
-    (void)pthread_mutex_lock(&request_lock);
-    for (const struct request *r = request_open; r != NULL; r = r->next)
-        count += r != request_mine;
-    (void)pthread_mutex_unlock(&request_lock);
-    return count;
+    return atomic_load(&request_open_count) - (request_mine != NULL);
 }
 
 void request_after_fork(void)
@@ -73,6 +75,7 @@ void request_after_fork(void)
     (void)pthread_mutex_init(&request_lock, NULL);
     request_open = NULL;
     request_mine = NULL;
+    atomic_store(&request_open_count, 0);
 }
 
 /* ---- the mover ---- */
@@ -148,9 +151,17 @@ static const struct life_row *request_move(struct request *request, enum life_ev
 static void request_set_limit(struct request *request, int64_t ms, const char *name)
 {
     request->late = false;
-    request->limit = ms;
-    request->limit_name = name;
-    request->deadline = ms > 0 ? clock_now() + (uint64_t)ms * CLOCK_MS : 0;
+    limit_set(&request->limit, ms, name, clock_now());
+    if (request->limit.hard_at != 0)
+        timer_need(request->limit.hard_at);
+}
+
+static void request_set_cpu_limit(struct request *request, int64_t ms)
+{
+    if (ms <= 0)
+        return;
+    limit_set_cpu(&request->limit, ms, clock_read(CLOCK_THREAD_CPUTIME_ID));
+    timer_need(clock_now() + (uint64_t)ms * CLOCK_MS);
 }
 
 /* Recycling by number of requests is a drain that begins in time for this one to be the last. */
@@ -190,6 +201,21 @@ static void request_hand_over(struct request *request)
     static struct ot_record nowhere;
     request->record = &nowhere;
     request->unwind = NULL;
+    request->limit.hard_ms = 0;
+    request->limit.hard_at = 0;
+}
+
+/* Takes over what the web server set for this request; returns its time limit in ms. */
+static int64_t request_apply(struct request *request, const struct values *values)
+{
+    if (values->set & VALUES_IGNORE_USER_ABORT)
+        request->ignore_abort = values->ignore_user_abort;
+    if (values->set & VALUES_BAILOUT)
+        request->bailout = values->bailout;
+    if (values->set & VALUES_POST_RESPONSE_TIME_LIMIT)
+        request->post_limit = values->post_response_time_limit;
+    return values->set & VALUES_MAX_EXECUTION_TIME ? values->max_execution_time
+                                                   : board_settings()->max_execution_time;
 }
 
 void request_begin(struct request *request, const struct request_codec *codec, struct conn *conn,
@@ -205,13 +231,22 @@ void request_begin(struct request *request, const struct request_codec *codec, s
         .thread = pthread_self(),
         .state = LIFE_RUNNING,
         .ignore_abort = settings->ignore_user_abort != 0,
+        .bailout = (enum ot_bailout)settings->bailout,
+        .post_limit = settings->post_response_time_limit,
+        .locked = facts->locked,
+        .limit.hard_ms = settings->hard_timeout,
         .keep_wanted = conn->frame.keep,
+        .began = clock_now(),
         .looked = clock_tick(),
     };
-    request_set_limit(request, settings->max_execution_time, "max_execution_time");
     request_record_begin(request, facts);
     request_link(request);
+    atomic_signal_fence(memory_order_seq_cst); /* the timer's handler looks at it */
     request_mine = request;
+    request_set_limit(request, request_apply(request, &facts->values), "max_execution_time");
+    request_set_cpu_limit(request, settings->max_execution_cpu_time);
+    if (settings->abort_detection == OT_ABORT_INSTANT)
+        timer_need(request->began + REQUEST_WATCH);
     request_count_one();
 }
 
@@ -228,16 +263,18 @@ void request_aborted(struct request *request)
     /* The application asked to go on: from here on its output succeeds and goes nowhere. */
     if (request->ignore_abort)
         request->codec->mute(request);
+    if (request->conn->aborted)
+        watch_raise();
 }
 
 void request_late(struct request *request)
 {
-    if (request->deadline == 0)
+    if (request->limit.deadline == 0)
         return;
-    request->deadline = 0;
+    limit_notice(&request->limit);
     request->late = true;
     note("pool %s: %s %s reached %s of %lld ms", board_pool(), request->record->method,
-         request->record->uri, request->limit_name, (long long)request->limit);
+         request->record->uri, request->limit.name, (long long)request->limit.ms);
     (void)request_move(request, LIFE_TIMEOUT);
 }
 
@@ -252,15 +289,100 @@ static void request_look_at_client(struct request *request)
         request_aborted(request);
 }
 
+/* What the timer's handler saw counts at once, and not at the next tick. */
+static void request_look_at_signal(struct request *request)
+{
+    if (atomic_load_explicit(&request->left, memory_order_relaxed) && request_is_open(request) &&
+        !(request->status & OT_BIT_ABORTED)) {
+        request->conn->gone = true;
+        request_aborted(request);
+    }
+}
+
+static void request_look_at_clocks(struct request *request, uint64_t now)
+{
+    if (request->limit.cpu_deadline != 0)
+        limit_cpu(&request->limit, clock_read(CLOCK_THREAD_CPUTIME_ID), now);
+    if (limit_is_reached(&request->limit, now))
+        request_late(request);
+}
+
 static void request_look(struct request *request)
 {
     uint64_t tick = clock_tick();
+    request_look_at_signal(request);
     if (tick == request->looked)
         return;
     request->looked = tick;
     request_look_at_client(request);
-    if (request->deadline != 0 && tick >= request->deadline)
-        request_late(request);
+    request_look_at_clocks(request, tick);
+}
+
+/* ---- looking from the signal handler ---- */
+
+static void request_emergency(struct request *request)
+{
+    struct ot_record *record = request->record;
+    const struct conn *conn = request->conn;
+    size_t lost = request->functions.count;
+    const struct emergency e = {
+        .fd = conn != NULL ? conn->fd : -1,
+        .id = conn != NULL ? conn->frame.id : 0,
+        .responded = conn != NULL && conn->sent_any,
+        .mid_record = conn != NULL && (conn->writing || conn->broken),
+        .pool = board_pool(),
+        .method = record->method,
+        .uri = record->uri,
+        .phase = life_name(request->state),
+        .limit_name = request->limit.name,
+        .limit = request->limit.ms,
+        .grace = request->limit.hard_ms,
+        .lost = lost,
+        .others = atomic_load(&request_open_count) - 1,
+    };
+    /* The interrupted code may have a change of the record open; it will not close it any more. */
+    if (!(atomic_load(&record->change) & 1))
+        slot_begin(record);
+    record->status |= OT_BIT_TIMEOUT;
+    record->timed_out += !(request->status & OT_BIT_TIMEOUT);
+    record->shutdown_lost += lost;
+    slot_end(record);
+    emergency_exit(&e);
+}
+
+/* abort_detection = instant: a short request is never looked at; a longer one once, and from then
+ * on the kernel says when something happens, if the body is in and only the client's leaving can.
+ */
+static uint64_t request_watch(struct request *request, uint64_t now)
+{
+    const struct conn *conn = request->conn;
+    if (board_settings()->abort_detection != OT_ABORT_INSTANT || !request_is_open(request) ||
+        conn == NULL || conn->fd < 0 || atomic_load(&request->left))
+        return 0;
+    if (now < request->began + REQUEST_WATCH)
+        return request->began + REQUEST_WATCH;
+    if (!request->watched && conn_input_complete(conn))
+        request->watched = watch_arm(conn->fd, timer_signal());
+    if (watch_gone(conn->fd)) {
+        atomic_store(&request->left, true);
+        return 0;
+    }
+    return request->watched ? 0 : now + REQUEST_WATCH;
+}
+
+uint64_t request_tick(uint64_t now)
+{
+    struct request *request = request_mine;
+    uint64_t cpu = 0;
+    if (request == NULL)
+        return 0;
+    if (request->limit.cpu_deadline != 0) {
+        cpu = clock_read(CLOCK_THREAD_CPUTIME_ID);
+        limit_cpu(&request->limit, cpu, now);
+    }
+    if (limit_is_hard(&request->limit, now))
+        request_emergency(request);
+    return limit_earlier(limit_next(&request->limit, cpu, now), request_watch(request, now));
 }
 
 static enum policy_verdict request_verdict(const struct request *request)
@@ -272,7 +394,7 @@ static enum policy_verdict request_verdict(const struct request *request)
         .ignore_abort = request->ignore_abort,
         .in_shutdown = request->in_shutdown,
         .can_unwind = here && (request->jump != NULL || request->unwind != NULL),
-        .bailout = (enum ot_bailout)board_settings()->bailout,
+        .bailout = request->bailout,
     };
     return policy_decide(&facts);
 }
@@ -329,12 +451,20 @@ void request_discard(struct request *request, size_t bytes)
 
 /* ---- the end of the response ---- */
 
+static void request_unwatch(struct request *request)
+{
+    watch_stop(request->conn->fd);
+    if (request->watched && request->conn->fd >= 0)
+        watch_disarm(request->conn->fd);
+    request->watched = false;
+}
+
 /* The connection leaves the request for good; what was read of it stays until the request's end. */
 static void request_disconnect(struct request *request)
 {
     struct conn *conn = request->conn;
+    request_unwatch(request);
     if (conn_input_complete(conn) || conn->gone || conn->eof) {
-        conn_half_close(conn);
         conn_release(conn);
         return;
     }
@@ -349,6 +479,9 @@ static void request_respond(struct request *request, enum life_event event)
 {
     if (!request->abandoned)
         request->codec->complete(request);
+    /* Right behind the END_REQUEST, before a web server can send its next request on this one. */
+    if (event == LIFE_FINISH)
+        conn_half_close(request->conn);
     if (request->conn->gone)
         request_count_bit(request, OT_BIT_ABORTED);
     else if (request->conn->broken && !request->abandoned)
@@ -369,6 +502,7 @@ static bool request_keeps(const struct request *request, struct conn *conn)
 static void request_drop_conn(struct request *request)
 {
     struct conn *conn = request->conn;
+    request_unwatch(request);
     request->conn = NULL;
     conn->owner = NULL;
     if (conn->fd < 0)
@@ -387,9 +521,8 @@ bool request_finish(struct request *request)
         return false;
     wait_close_quiet(request->conn);
     (void)request_move(request, LIFE_FINISH);
-    int64_t limit = board_settings()->post_response_time_limit;
-    if (limit >= 0 && !request->in_shutdown)
-        request_set_limit(request, limit, "post_response.time_limit");
+    if (request->post_limit >= 0 && !request->in_shutdown)
+        request_set_limit(request, request->post_limit, "post_response.time_limit");
     return true;
 }
 
@@ -398,7 +531,7 @@ bool request_finish(struct request *request)
 int request_ignore(struct request *request, int setting)
 {
     int before = request->ignore_abort ? 1 : 0;
-    if (setting < 0)
+    if (setting < 0 || (request->locked & VALUES_IGNORE_USER_ABORT))
         return before;
     request->ignore_abort = setting != 0;
     if (request->ignore_abort && (request->status & OT_BIT_ABORTED))
@@ -406,10 +539,36 @@ int request_ignore(struct request *request, int setting)
     return before;
 }
 
-void request_limit(struct request *request, unsigned seconds)
+/* An administrator's limit holds in the part of the request that it is for. */
+static bool request_limit_is_locked(const struct request *request)
+{
+    unsigned name = request->state == LIFE_POST && request->post_limit >= 0
+                        ? VALUES_POST_RESPONSE_TIME_LIMIT
+                        : VALUES_MAX_EXECUTION_TIME;
+    return !request->in_shutdown && (request->locked & name) != 0;
+}
+
+bool request_limit(struct request *request, unsigned seconds)
 {
     int64_t ms = seconds > REQUEST_NO_LIMIT ? 0 : (int64_t)seconds * 1000;
+    if (request_limit_is_locked(request))
+        return false;
     request_set_limit(request, ms, "ot_set_time_limit");
+    return true;
+}
+
+uint64_t request_deadline(const struct request *request)
+{
+    return request->limit.deadline;
+}
+
+int request_abort_fd(struct request *request)
+{
+    bool open = request_is_open(request);
+    int fd = watch_descriptor(open ? request->conn->fd : -1);
+    if (open && request->conn->aborted)
+        watch_raise();
+    return fd;
 }
 
 bool request_register(struct request *request, shutdown_function *function, void *argument)
@@ -491,8 +650,7 @@ static void request_count_lost(struct request *request)
 static void request_leave(struct request *request)
 {
     bool again = request->in_shutdown;
-    if (request->deadline != 0 && clock_tick() >= request->deadline)
-        request_late(request);
+    request_look_at_clocks(request, clock_tick());
     (void)request_move(request, LIFE_LEAVE);
     if (again) {
         request->jump = NULL;
@@ -509,12 +667,16 @@ void request_end(struct request *request)
     bool exits = false;
     request_leave(request);
     request_count_lost(request);
+    if (request_is_finished(request))
+        request->codec->mute(request); /* counts what is left in the buffers */
     (void)request_move(request, LIFE_END);
+    request_label(request, NULL);
     exits = request->exit_after;
-    request_drop_conn(request);
-    request_unlink(request);
     if (request_mine == request)
         request_mine = NULL;
+    atomic_signal_fence(memory_order_seq_cst); /* nothing is there for the timer's handler now */
+    request_drop_conn(request);
+    request_unlink(request);
     request->codec->let_go(request);
     if (exits)
         request_exit();

@@ -12,10 +12,13 @@
 #include "conn.h"
 #include "contract.h"
 #include "lifecycle.h"
+#include "limit.h"
 #include "shutdown.h"
+#include "values.h"
 
 #include <pthread.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,6 +37,8 @@ struct request_facts {
     const char *method;
     const char *uri;
     uint64_t content_length;
+    struct values values; /* set by the web server for this request */
+    unsigned locked;      /* enum values_name: these the application cannot change */
 };
 
 struct request {
@@ -44,17 +49,21 @@ struct request {
     enum life_state state;
     unsigned status; /* enum ot_status_bits */
     bool ignore_abort;
-    bool late;              /* a time limit was reached and no new one was set since */
-    bool in_shutdown;       /* shutdown functions run, or have run */
-    bool skip;              /* the shutdown functions left will not run */
-    bool exit_after;        /* the process ends with this request */
-    bool abandoned;         /* the application let go of it without an end: close, say nothing */
-    bool keep_wanted;       /* the web server asked to keep the connection */
-    bool asked;             /* ot_connection_status was called */
-    uint64_t deadline;      /* 0 = none */
-    int64_t limit;          /* ms that `deadline` stands for, for the log */
-    const char *limit_name; /* the directive or call that set it */
-    uint64_t looked;        /* clock_tick of the last look at connection and clock */
+    bool late;        /* a time limit was reached and no new one was set since */
+    bool in_shutdown; /* shutdown functions run, or have run */
+    bool skip;        /* the shutdown functions left will not run */
+    bool exit_after;  /* the process ends with this request */
+    bool abandoned;   /* the application let go of it without an end: close, say nothing */
+    bool keep_wanted; /* the web server asked to keep the connection */
+    bool asked;       /* ot_connection_status was called */
+    bool watched;     /* the kernel signals news on the connection */
+    enum ot_bailout bailout;
+    unsigned locked; /* enum values_name */
+    struct limit limit;
+    int64_t post_limit; /* ms after the response, -1: the clock goes on */
+    uint64_t began;     /* handed to the application */
+    uint64_t looked;    /* clock_tick of the last look at connection and clock */
+    atomic_bool left;   /* a signal handler saw that the client has gone */
     struct shutdown_list functions;
     sigjmp_buf *unwind;   /* ot_run, for the handler; NULL elsewhere */
     sigjmp_buf *jump;     /* out of the running shutdown function */
@@ -94,11 +103,15 @@ bool request_is_finished(const struct request *request);
 /* Counts bytes of output that went nowhere. */
 void request_discard(struct request *request, size_t bytes);
 
+/* When waiting for the client has to end; 0 = never. */
+uint64_t request_deadline(const struct request *request);
+
 /* See ot_finish_request, ot_ignore_user_abort, ot_set_time_limit, ot_register_shutdown_function,
- * ot_set_label. */
+ * ot_set_label, ot_abort_fd. */
 bool request_finish(struct request *request);
 int request_ignore(struct request *request, int setting);
-void request_limit(struct request *request, unsigned seconds);
+bool request_limit(struct request *request, unsigned seconds);
+int request_abort_fd(struct request *request);
 bool request_register(struct request *request, shutdown_function *function, void *argument);
 void request_label(struct request *request, const char *text);
 
@@ -109,6 +122,10 @@ void request_end(struct request *request);
 /* Ends the process in good order: takes no more requests, waits for those that other threads have
  * open, and calls exit(0). For `bailout = exit`. */
 void request_exit(void) __attribute__((noreturn));
+
+/* What the thread's timer calls (timer.h): looks at the limits and the client of a request that is
+ * silent. Async-signal-safe. */
+uint64_t request_tick(uint64_t now);
 
 /* In a forked child: the parent's requests are not ours. */
 void request_after_fork(void);

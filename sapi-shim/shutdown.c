@@ -17,6 +17,7 @@ bool shutdown_add(struct shutdown_list *list, shutdown_function *function, void 
     *entry = (struct shutdown_entry){.function = function, .argument = argument};
     *(list->last != NULL ? &list->last->next : &list->first) = entry;
     list->last = entry;
+    list->count++;
     return true;
 }
 
@@ -26,6 +27,7 @@ bool shutdown_take(struct shutdown_list *list, shutdown_function **function, voi
     if (entry == NULL)
         return false;
     list->first = entry->next;
+    list->count--;
     if (list->first == NULL)
         list->last = NULL;
     *function = entry->function;

@@ -14,6 +14,7 @@ typedef void shutdown_function(void *argument);
 struct shutdown_list {
     struct shutdown_entry *first;
     struct shutdown_entry *last;
+    size_t count;
 };
 
 /* Appends. False without memory. */

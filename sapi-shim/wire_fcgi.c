@@ -249,12 +249,23 @@ static bool wire_name_is(const char *entry, const char *name, size_t length, con
     return true;
 }
 
+/* What the web server sets for this one request. A client cannot: its headers come as HTTP_.... */
+static void wire_values(struct request_facts *facts, const char *name, const char *text)
+{
+    char error[200];
+    if (*text != '\0' && !values_parse(text, &facts->values, error, sizeof error))
+        note("pool %s: %s %s: %s ignored: %s", board_pool(), facts->method, facts->uri, name,
+             error);
+}
+
 /* One pass over the parameters instead of one for each. */
 static struct request_facts wire_facts(char **envp)
 {
     struct request_facts facts = {.method = "", .uri = ""};
     const char *script = "";
     const char *length = "";
+    const char *value = "";
+    const char *admin = "";
     for (; envp != NULL && *envp != NULL; envp++) {
         if (**envp == 'R')
             (void)(wire_name_is(*envp, "REQUEST_METHOD=", 15, &facts.method) ||
@@ -263,10 +274,19 @@ static struct request_facts wire_facts(char **envp)
             (void)wire_name_is(*envp, "SCRIPT_NAME=", 12, &script);
         else if (**envp == 'C')
             (void)wire_name_is(*envp, "CONTENT_LENGTH=", 15, &length);
+        else if (**envp == 'O')
+            (void)(wire_name_is(*envp, "OVERTIME_VALUE=", 15, &value) ||
+                   wire_name_is(*envp, "OVERTIME_ADMIN_VALUE=", 21, &admin));
     }
     if (*facts.uri == '\0')
         facts.uri = script;
     facts.content_length = strtoull(length, NULL, 10);
+    wire_values(&facts, "OVERTIME_VALUE", value);
+    unsigned before = facts.values.set;
+    facts.values.set = 0;
+    wire_values(&facts, "OVERTIME_ADMIN_VALUE", admin);
+    facts.locked = facts.values.set;
+    facts.values.set |= before;
     return facts;
 }
 
@@ -440,7 +460,7 @@ WIRE_EXPORT int OS_Read(int fd, char *into, size_t size)
     size_t count = 0;
     struct request *request = conn->owner;
     enum conn_result result =
-        conn_read(conn, into, size, request != NULL ? request->deadline : 0, &count);
+        conn_read(conn, into, size, request != NULL ? request_deadline(request) : 0, &count);
     if (result == CONN_OK)
         return (int)count;
     if (request != NULL && result == CONN_GONE)
@@ -457,9 +477,12 @@ WIRE_EXPORT int OS_Write(int fd, char *from, size_t size)
     if (conn == NULL)
         return fd < 0 ? (int)size : wire_real.os_write(fd, from, size);
     struct request *request = conn->owner;
-    enum conn_result result = conn_write(conn, from, size, request != NULL ? request->deadline : 0);
-    if (result == CONN_OK)
+    enum conn_result result =
+        conn_write(conn, from, size, request != NULL ? request_deadline(request) : 0);
+    if (result == CONN_OK) {
+        conn->sent_any = conn->sent_any || (size > 1 && from[1] == FRAME_TYPE_STDOUT);
         return (int)size;
+    }
     if (request != NULL && result == CONN_GONE)
         request_aborted(request);
     if (request != NULL && result == CONN_LATE)

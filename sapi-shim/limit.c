@@ -1,0 +1,55 @@
+/* limit.c: see limit.h. */
+#include "sapi-shim/limit.h"
+#include "sapi-shim/clock.h"
+
+void limit_set(struct limit *limit, int64_t ms, const char *name, uint64_t now)
+{
+    limit->hard_at = 0; /* first: the old limit must not fire while the new one is set */
+    limit->deadline = ms > 0 ? now + (uint64_t)ms * CLOCK_MS : 0;
+    limit->ms = ms;
+    limit->name = name;
+    if (ms > 0 && limit->hard_ms > 0)
+        limit->hard_at = limit->deadline + (uint64_t)limit->hard_ms * CLOCK_MS;
+}
+
+void limit_set_cpu(struct limit *limit, int64_t ms, uint64_t cpu_now)
+{
+    limit->cpu_deadline = ms > 0 ? cpu_now + (uint64_t)ms * CLOCK_MS : 0;
+}
+
+void limit_notice(struct limit *limit)
+{
+    limit->hard_at = 0;
+    limit->deadline = 0;
+}
+
+void limit_cpu(struct limit *limit, uint64_t cpu_now, uint64_t now)
+{
+    if (limit->cpu_deadline == 0 || cpu_now < limit->cpu_deadline)
+        return;
+    limit->cpu_deadline = 0;
+    limit->name = "max_execution_cpu_time";
+    limit->deadline = now;
+    if (limit->hard_ms > 0)
+        limit->hard_at = now + (uint64_t)limit->hard_ms * CLOCK_MS;
+}
+
+bool limit_is_reached(const struct limit *limit, uint64_t now)
+{
+    return limit->deadline != 0 && now >= limit->deadline;
+}
+
+bool limit_is_hard(const struct limit *limit, uint64_t now)
+{
+    return limit->hard_at != 0 && now >= limit->hard_at;
+}
+
+uint64_t limit_next(const struct limit *limit, uint64_t cpu_now, uint64_t now)
+{
+    uint64_t next = limit->hard_at;
+    if (limit->cpu_deadline == 0)
+        return next;
+    /* CPU time passes no faster than time. */
+    uint64_t left = limit->cpu_deadline > cpu_now ? limit->cpu_deadline - cpu_now : 1;
+    return limit_earlier(next, now + left);
+}

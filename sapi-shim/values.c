@@ -1,0 +1,98 @@
+/* values.c: see values.h. */
+#include "sapi-shim/values.h"
+#include "sapi-shim/scalar.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    VALUES_LINE_MAX = 128
+};
+
+static bool values_bailout(const char *text, enum ot_bailout *out)
+{
+    static const char *const names[] = {
+        [OT_BAILOUT_AUTO] = "auto",
+        [OT_BAILOUT_UNWIND] = "unwind",
+        [OT_BAILOUT_EXIT] = "exit",
+        [OT_BAILOUT_NONE] = "none",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i], text) == 0) {
+            *out = (enum ot_bailout)i;
+            return true;
+        }
+    return false;
+}
+
+/* Sets one value; 0 for an unknown name, -1 for a bad value, else its bit. */
+static int values_set(struct values *values, const char *name, const char *value)
+{
+    if (strcmp(name, "ignore_user_abort") == 0)
+        return scalar_bool(value, &values->ignore_user_abort) ? VALUES_IGNORE_USER_ABORT : -1;
+    if (strcmp(name, "max_execution_time") == 0)
+        return scalar_time(value, &values->max_execution_time) ? VALUES_MAX_EXECUTION_TIME : -1;
+    if (strcmp(name, "post_response.time_limit") == 0)
+        return scalar_time(value, &values->post_response_time_limit)
+                   ? VALUES_POST_RESPONSE_TIME_LIMIT
+                   : -1;
+    if (strcmp(name, "bailout") == 0)
+        return values_bailout(value, &values->bailout) ? VALUES_BAILOUT : -1;
+    return 0;
+}
+
+static char *values_trim(char *text)
+{
+    static const char blanks[] = " \t\r";
+    text += strspn(text, blanks);
+    size_t length = strlen(text);
+    while (length > 0 && strchr(blanks, text[length - 1]) != NULL)
+        text[--length] = '\0';
+    return text;
+}
+
+static bool values_line(struct values *values, char *line, char *error, size_t size)
+{
+    char *name = values_trim(line);
+    char *equals = strchr(name, '=');
+    if (*name == '\0')
+        return true;
+    if (equals == NULL) {
+        (void)snprintf(error, size, "\"%s\" is not name=value", name);
+        return false;
+    }
+    *equals = '\0';
+    name = values_trim(name);
+    char *value = values_trim(equals + 1);
+    int bit = values_set(values, name, value);
+    if (bit > 0)
+        values->set |= (unsigned)bit;
+    else if (bit < 0)
+        (void)snprintf(error, size, "%s cannot be \"%s\"", name, value);
+    else
+        (void)snprintf(error, size,
+                       "\"%s\" cannot be set per request; ignore_user_abort, max_execution_time, "
+                       "post_response.time_limit and bailout can",
+                       name);
+    return bit > 0;
+}
+
+bool values_parse(const char *text, struct values *values, char *error, size_t size)
+{
+    struct values all = *values;
+    while (*text != '\0') {
+        char line[VALUES_LINE_MAX];
+        size_t length = strcspn(text, ";\n");
+        if (length >= sizeof line) {
+            (void)snprintf(error, size, "a line is longer than %d bytes", VALUES_LINE_MAX - 1);
+            return false;
+        }
+        memcpy(line, text, length);
+        line[length] = '\0';
+        if (!values_line(&all, line, error, size))
+            return false;
+        text += length + (text[length] != '\0');
+    }
+    *values = all;
+    return true;
+}
