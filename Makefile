@@ -92,11 +92,11 @@ $(BUILD)/apps/%: %.c $(BUILD)/libovertime.so
 	$(COMPILE) -pthread $(LDFLAGS) $< -L$(BUILD) -Wl,-rpath,'$$ORIGIN/../../..' -lovertime -lfcgi -o $@
 $(BUILD)/unit/%: tests/unit/%.c $(PART_OBJ) $(SHIM_OBJ)
 	@mkdir -p $(@D)
-	$(COMPILE) -pthread $(LDFLAGS) $^ -lcriterion -lev -linih -lfcgi -ldl $(OPTIONAL_LIBS) -o $@
+	$(COMPILE) -pthread $(LDFLAGS) $(filter %.c %.o,$^) -lcriterion -lev -linih -lfcgi -ldl $(OPTIONAL_LIBS) -o $@
 
 # The manual of the configuration is printed from the table of directives.
 $(BUILD)/print-directives: packaging/print-directives.c $(PART_OBJ) $(BUILD)/obj/sapi-shim/slot.o
-	$(COMPILE) $(LDFLAGS) $^ -lev -linih $(OPTIONAL_LIBS) -o $@
+	$(COMPILE) $(LDFLAGS) $(filter %.c %.o,$^) -lev -linih $(OPTIONAL_LIBS) -o $@
 $(BUILD)/man/overtime.ini.5: $(BUILD)/print-directives
 	@mkdir -p $(@D)
 	$< man >$@.new && mv $@.new $@

@@ -22,8 +22,8 @@ LIFE = [
     "end",
     "shutdown one finished=1",
 ]
-SPIN_TICKS = 15  # of CPU time, 10 ms each, in SPIN_SECONDS: a worker that spins uses about 50
-SPIN_SECONDS = 0.5
+SPIN_TICKS = 12  # of CPU time, 10 ms each, in SPIN_SECONDS: a worker that spins uses about 30
+SPIN_SECONDS = 0.3
 
 
 def sockets(pid):
@@ -87,7 +87,7 @@ class Slow:
 @pytest.mark.parametrize("mode", ["loop", "run"])
 def test_at_every_moment(serve, listen, mode, moment, number, journal):
     """The signal comes after `moment` steps of the request; the others follow it."""
-    application = serve("-m", mode, **{"process_control_timeout": None})
+    application = serve("-m", mode)
     slow = Slow(listen, application, journal)
     for step in Slow.STEPS[:moment]:
         getattr(slow, step)()
