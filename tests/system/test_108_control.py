@@ -1,0 +1,212 @@
+"""The control socket and overtimectl: every verb, honest exit codes, and clients that mean no good."""
+
+import json
+import os
+import socket
+import subprocess
+
+import pytest
+
+from fpm_script import is_root, script, sleeper
+from harness import build, fastcgi, process
+from harness.wait import wait_until
+
+
+def raw(daemon, data, end=True):
+    """Sends bytes and returns the whole answer."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(30)
+        client.connect(str(daemon.control_path))
+        try:
+            client.sendall(data)
+            if end:
+                client.shutdown(socket.SHUT_WR)
+        except BrokenPipeError:
+            pass
+        answer = b""
+        while chunk := client.recv(65536):
+            answer += chunk
+        return answer
+
+
+def test_ping(manager, tmp_path):
+    daemon = manager({"command": sleeper(tmp_path)})
+    answer = daemon.control("ping")
+    assert answer.returncode == 0 and f"process {daemon.pid}, running" in answer.stdout
+    assert json.loads(daemon.control("--json", "ping").stdout)["pid"] == daemon.pid
+
+
+def test_status(manager, app, tmp_path, journal):
+    daemon = manager(pools={
+        "www": {"command": f"{app('worker')} {tmp_path}", "pm.max_children": 3},
+        "box": {"command": sleeper(tmp_path), "pm.max_children": 2},
+    })
+    assert fastcgi.request(daemon.addresses["www"], query="id=a&text=x").text == "x"
+    with fastcgi.Connection(daemon.addresses["www"]) as connection:
+        connection.send_request(fastcgi.cgi_params("id=b&text=x&label=mail%203&finish&wait=go"))
+        journal.wait("wait", "b")
+
+        def counts():
+            pools = json.loads(daemon.control("--json", "status").stdout)["pools"]
+            return {pool["pool"]: pool for pool in pools}
+
+        wait_until(lambda: counts()["www"]["idle"] == 2, lambda: f"two idle workers in {counts()}")
+        www, box = counts()["www"], counts()["box"]
+        assert (www["workers"], www["post_response"], www["requests"], www["finished"]) == (3, 1, 2, 1)
+        assert (box["workers"], box["unknown"], box["requests"]) == (2, 2, 0)
+        rows = json.loads(daemon.control("workers", "www", "--json").stdout)["workers"]
+        (busy,) = [row for row in rows if row["state"] == "post-response"]
+        assert busy["pid"] == journal.events("b", "wait")[0].pid
+        assert busy["method"] == "GET" and busy["uri"].startswith("/?id=b")
+        assert busy["label"].startswith("mail") and busy["request_ms"] >= busy["state_ms"] >= 0
+        text = daemon.control("workers").stdout
+        assert "post-response" in text and "GET /?id=b" in text and "unknown" in text
+        journal.signal("go")
+    text = daemon.control("status", "box").stdout
+    assert "box" in text and "www" not in text
+    unknown = json.loads(daemon.control("--json", "workers", "box").stdout)["workers"][0]
+    assert unknown["state"] == "unknown" and unknown["requests"] is None
+
+
+def test_counters_outlive_workers(manager, app, tmp_path):
+    daemon = manager({"command": f"{app('worker')} {tmp_path}", "pm.max_requests": 2})
+    for number in range(7):
+        assert fastcgi.request(daemon.address, query=f"id=r{number}&text=x").text == "x"
+
+    def pool():
+        return json.loads(daemon.control("--json", "status").stdout)["pools"][0]
+
+    wait_until(lambda: pool()["requests"] == 7 and pool()["died"] == 3, lambda: f"seven requests in {pool()}")
+    assert pool()["spawned"] == 4
+
+
+def test_config(manager, tmp_path):
+    daemon = manager({"command": sleeper(tmp_path)})
+    answer = daemon.control("config")
+    assert answer.returncode == 0
+    dump = subprocess.run(
+        [str(build.OVERTIME), "-tt", "-R", "-c", str(daemon.ini_path)], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout == dump.stdout
+
+
+@pytest.mark.parametrize("verb", ["stop", "quit"])
+@pytest.mark.parametrize("wait", [True, False])
+def test_stop_and_quit(manager, tmp_path, verb, wait):
+    daemon = manager({"command": sleeper(tmp_path), "pm.max_children": 3}, settings={"pid": tmp_path / "pid"})
+    workers = daemon.workers()
+    answer = daemon.control(verb, *(["--wait"] if wait else []))
+    assert (answer.returncode, answer.stderr) == (0, "")
+    if wait:
+        assert not (tmp_path / "pid").exists() and not os.path.exists(daemon.address.path)
+        assert not any(process.alive(pid) for pid in workers)
+    wait_until(lambda: daemon.popen.poll() is not None, "the manager's end")
+    assert daemon.popen.returncode == 0
+
+
+def test_status_while_stopping(manager, tmp_path):
+    body = "trap '' TERM QUIT\necho deaf\nwhile :; do sleep 0.1; done"
+    daemon = manager({"command": script(tmp_path, body)}, settings={"process_control_timeout": "1h"})
+    daemon.wait_log("deaf")
+    assert daemon.control("quit").returncode == 0
+    assert json.loads(daemon.control("--json", "ping").stdout)["state"] == "stopping"
+    assert "(stopping)" in daemon.control("workers").stdout
+    daemon.control("stop")
+    daemon.send_signal(15)
+    wait_until(lambda: daemon.popen.poll() is not None, "the manager's end")
+
+
+def test_what_is_not_there_yet(manager, tmp_path):
+    daemon = manager({"command": sleeper(tmp_path)})
+    for words in (["reload"], ["reload", "--wait"], ["top"], ["trace", "1"], ["request", "www", "/"]):
+        answer = daemon.control(*words)
+        assert answer.returncode == 1 and "not implemented yet" in answer.stderr
+
+
+def test_refusals(manager, tmp_path):
+    daemon = manager({"command": sleeper(tmp_path)})
+    answer = daemon.control("status", "nope")
+    assert answer.returncode == 1 and 'no pool "nope"' in answer.stderr
+    for words in ([], ["dance"], ["status", "a", "b"], ["ping", "--wait"], ["-x", "ping"], ["status", "a b"]):
+        assert daemon.control(*words).returncode == 64, words
+    assert daemon.control("-h").returncode == 0 and daemon.control("-v").returncode == 0
+
+
+def test_no_manager(tmp_path):
+    for path in (tmp_path / "nowhere", tmp_path):
+        answer = subprocess.run(
+            [str(build.OVERTIMECTL), "-s", str(path), "ping"], capture_output=True, text=True, check=False
+        )
+        assert answer.returncode == 69 and str(path) in answer.stderr
+
+
+@pytest.mark.parametrize("data", [
+    b"\n", b"ping\n", b"overtime/1\n", b"overtime/2 ping\n", b"overtime/1  ping\n", b"overtime/1 ping  x\n",
+    b"overtime/1 dance\n", b"overtime/1 \x1b[31mred\n", b"overtime/1 ping\0\n", b"overtime/1 ping x\n",
+    b"overtime/1 status" + b" x" * 40 + b"\n", b"\xff" * 5000, b"A" * 100000, b"GET / HTTP/1.0\r\n\r\n",
+])
+def test_garbage_is_answered_with_an_error(manager, tmp_path, data):
+    daemon = manager({"command": sleeper(tmp_path)})
+    answer = raw(daemon, data)
+    assert answer.startswith(b"error ") and answer.endswith(b"\n") and answer.count(b"\n") == 1
+    assert b"\x1b" not in answer
+    assert daemon.control("ping").returncode == 0
+
+
+def test_a_line_in_pieces_and_more_than_a_line(manager, tmp_path):
+    daemon = manager({"command": sleeper(tmp_path)})
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(30)
+        client.connect(str(daemon.control_path))
+        for byte in b"overtime/1 ping\n":
+            client.send(bytes([byte]))
+        assert client.recv(100).startswith(b"ok\n")
+    assert raw(daemon, b"overtime/1 ping\novertime/1 stop\n", end=False).startswith(b"ok\n")
+    assert daemon.control("ping").returncode == 0, "one request a connection"
+    assert raw(daemon, b"") == b""
+
+
+def test_many_silent_clients(manager, tmp_path):
+    """More than may be there at once: they are sent away one by one, and others get their turn."""
+    daemon = manager({"command": sleeper(tmp_path)})
+    before = daemon.descriptor_count()
+    clients = []
+    try:
+        for _ in range(100):
+            clients.append(socket.socket(socket.AF_UNIX))
+            clients[-1].connect(str(daemon.control_path))
+        assert daemon.control("ping").returncode == 0
+    finally:
+        for client in clients:
+            client.close()
+    wait_until(lambda: daemon.descriptor_count() == before, "all descriptors back")
+
+
+def test_clients_that_take_nothing(manager, tmp_path):
+    daemon = manager({"command": sleeper(tmp_path), "pm.max_children": 50})
+    clients = []
+    for _ in range(10):
+        client = socket.socket(socket.AF_UNIX)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        client.connect(str(daemon.control_path))
+        client.sendall(b"overtime/1 config\n")
+        clients.append(client)
+    assert daemon.control("ping").returncode == 0
+    for client in clients:
+        client.close()
+    assert daemon.control("status").returncode == 0
+
+
+@pytest.mark.skipif(not is_root(), reason="only root can pose as somebody else")
+def test_other_users_are_refused(manager, tmp_path):
+    daemon = manager({"command": sleeper(tmp_path)}, settings={"control.mode": "0666"})
+    tool = tmp_path / "ctl"
+    tool.write_bytes(build.OVERTIMECTL.read_bytes())
+    tool.chmod(0o755)
+    answer = subprocess.run(
+        [str(tool), "-s", str(daemon.control_path), "stop"], user="nobody", group="nogroup", extra_groups=[],
+        capture_output=True, text=True, check=False,
+    )
+    assert answer.returncode == 1 and "may not control this manager" in answer.stderr
+    daemon.wait_log("control: refused user")
+    assert daemon.control("ping").returncode == 0
