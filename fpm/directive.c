@@ -60,7 +60,7 @@ static const struct directive_choice stop_signals[] = {{.word = "auto", .value =
 
 static const struct directive_choice abort_detections[] = {
     {.word = "checkpoint", .value = OT_ABORT_CHECKPOINT},
-    {.word = "instant", .value = OT_ABORT_INSTANT, .not_yet = true},
+    {.word = "instant", .value = OT_ABORT_INSTANT},
     {.word = "write", .value = OT_ABORT_WRITE},
     {0}};
 
