@@ -97,9 +97,9 @@ $(BUILD)/unit/%: tests/unit/%.c $(PART_OBJ) $(SHIM_OBJ)
 # The manual of the configuration is printed from the table of directives.
 $(BUILD)/print-directives: packaging/print-directives.c $(PART_OBJ) $(BUILD)/obj/sapi-shim/slot.o
 	$(COMPILE) $(LDFLAGS) $(filter %.c %.o,$^) -lev -linih $(OPTIONAL_LIBS) -o $@
-$(BUILD)/man/overtime.ini.5: $(BUILD)/print-directives
+$(BUILD)/man/overtime.ini.5: $(BUILD)/print-directives packaging/man/overtime.ini.5.in
 	@mkdir -p $(@D)
-	$< man >$@.new && mv $@.new $@
+	$< man packaging/man/overtime.ini.5.in >$@
 
 unit: $(UNIT)
 
