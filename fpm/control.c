@@ -299,15 +299,31 @@ static void control_client_new(struct control *control, int fd)
         control_refuse(client, reason);
 }
 
+/* Makes room where all places are taken: of those who have said nothing, the first to come goes. */
+static void control_make_room(struct control *control)
+{
+    struct control_client *oldest = NULL;
+    if (control->client_count < CONTROL_CLIENTS_MAX)
+        return;
+    for (struct control_client *client = control->clients; client != NULL; client = client->next)
+        if (client->state == CONTROL_READING || client->state == CONTROL_LEAVING)
+            oldest = client;
+    if (oldest != NULL)
+        control_client_free(oldest);
+}
+
 static void control_on_accept(struct ev_loop *loop, ev_io *io, int events)
 {
     (void)events;
     struct control *control = io->data;
+    control_make_room(control);
+    if (control->client_count >= CONTROL_CLIENTS_MAX) {
+        ev_io_stop(loop, io);
+        return;
+    }
     int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd >= 0)
         control_client_new(control, fd);
-    if (control->client_count >= CONTROL_CLIENTS_MAX)
-        ev_io_stop(loop, io);
     if (fd >= 0 || errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
         return;
     log_error("control: cannot accept: %s; check `rlimit_files` in [global]", strerror(errno));

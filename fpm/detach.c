@@ -14,7 +14,7 @@
 
 static _Noreturn void detach_wait(int fd)
 {
-    unsigned char status;
+    unsigned char status, more;
     ssize_t got;
     while (waitpid(-1, NULL, 0) < 0 && errno == EINTR)
         continue;
@@ -25,6 +25,9 @@ static _Noreturn void detach_wait(int fd)
         fputs("overtime: the manager ended before it was ready; see its log\n", stderr);
         status = EX_SOFTWARE;
     }
+    /* After a failure: until the other process is gone, with its sockets. */
+    while (read(fd, &more, 1) < 0 && errno == EINTR)
+        continue;
     _exit(status);
 }
 
@@ -65,6 +68,8 @@ void detach_tell(struct detach *detach, int status)
         return;
     while (write(detach->fd, &byte, 1) < 0 && errno == EINTR)
         continue;
+    if (status != EX_OK)
+        return;
     fd_close(&detach->fd);
     (void)fd_null_standard();
 }

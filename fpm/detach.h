@@ -18,8 +18,8 @@ struct detach {
  * process ends without a word. Returns -1 with a sentence. */
 int detach(struct detach *detach, char *error, size_t size);
 
-/* Tells the parent the exit status of the start, and lets go of standard input, output and error.
- */
+/* Tells the parent the exit status of the start. With 0 the parent ends, and standard input, output
+ * and error are let go; with another it waits for this process to end. */
 void detach_tell(struct detach *detach, int status);
 
 #endif
