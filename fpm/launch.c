@@ -49,7 +49,7 @@ static const struct {
 /* While being moved, descriptors stay above this, clear of the treaty's numbers. */
 enum {
     LAUNCH_PARKING = 10,
-    LAUNCH_MOVED = 6
+    LAUNCH_MOVED = 8
 };
 
 /* Signals return to how a fresh process has them. The mask is lifted last, so that no handler of
@@ -74,10 +74,12 @@ static int launch_limit_set(int resource, const struct launch_limit *limit)
 /* First all out of the way, then each to its place. */
 static int launch_place_descriptors(const struct launch_spec *spec)
 {
-    const int from[LAUNCH_MOVED] = {spec->listen_fd, spec->output_fd, spec->error_fd,
-                                    spec->board_fd,  spec->slot_fd,   spec->doorbell_fd};
-    static const int to[LAUNCH_MOVED] = {OT_FD_LISTEN, STDOUT_FILENO, STDERR_FILENO,
-                                         OT_FD_BOARD,  OT_FD_SLOT,    OT_FD_DOORBELL};
+    const int from[LAUNCH_MOVED] = {spec->listen_fd,  spec->output_fd,  spec->error_fd,
+                                    spec->board_fd,   spec->slot_fd,    spec->doorbell_fd,
+                                    spec->handoff_in, spec->handoff_out};
+    static const int to[LAUNCH_MOVED] = {OT_FD_LISTEN,     STDOUT_FILENO,    STDERR_FILENO,
+                                         OT_FD_BOARD,      OT_FD_SLOT,       OT_FD_DOORBELL,
+                                         OT_FD_HANDOFF_IN, OT_FD_HANDOFF_OUT};
     int parked[LAUNCH_MOVED];
     for (int i = 0; i < LAUNCH_MOVED; i++) {
         parked[i] = fcntl(from[i], F_DUPFD_CLOEXEC, LAUNCH_PARKING);
@@ -150,7 +152,7 @@ pid_t launch(const struct launch_spec *spec, int *report_fd, char *error, size_t
     int report[2];
     sigset_t all, before;
     if (pipe2(report, O_CLOEXEC | O_NONBLOCK) != 0) {
-        snprintf(error, size, "pipe: %s", strerror(errno));
+        snprintf(error, size, "pipe: %s; check `rlimit_files` in [global]", strerror(errno));
         return -1;
     }
     sigfillset(&all);

@@ -23,10 +23,10 @@ struct launch_spec {
     const char *program; /* path; no search takes place */
     char *const *argv;
     char *const *envp;
-    int listen_fd, board_fd, slot_fd, doorbell_fd; /* become what the treaty says */
-    int output_fd, error_fd;                       /* become 1 and 2 */
-    const char *chdir;                             /* NULL: stay */
-    int umask;                                     /* -1: keep */
+    int listen_fd, board_fd, slot_fd, doorbell_fd, handoff_in, handoff_out; /* as the treaty says */
+    int output_fd, error_fd;                                                /* become 1 and 2 */
+    const char *chdir;                                                      /* NULL: stay */
+    int umask;                                                              /* -1: keep */
     struct launch_limit files, core, address_space;
     bool change_identity;
     uid_t uid;

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -110,7 +111,7 @@ static void pool_note_death(struct pool *pool, struct backoff_death *death, cons
     if (!news || pool->stop != POOL_STAY)
         return;
     char delay[32];
-    obituary_duration(wait, delay, sizeof delay);
+    text_duration(wait, delay, sizeof delay);
     log_at(death->exec_failed ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
            "pool %s: %s; next start in %s", pool->conf->name, cause, delay);
 }
@@ -202,7 +203,7 @@ static void pool_worker_overdue(struct worker *worker)
     char doing[OBITUARY_MAX], waited[32];
     scoreboard_look(&pool->scoreboard, member->slot, &view);
     obituary_doing(&view, clock_ns(), doing, sizeof doing);
-    obituary_duration(clock_ms() - worker->asked_since, waited, sizeof waited);
+    text_duration(clock_ms() - worker->asked_since, waited, sizeof waited);
     log_warning(
         "pool %s: worker %d (slot %u) is killed %s: it did not end within %s of being asked "
         "to; see `process_control_timeout`",
@@ -396,7 +397,8 @@ static int pool_make_members(struct pool *pool, char *error, size_t size)
     pool->doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pool->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     pool->members = calloc(pool->size, sizeof *pool->members);
-    if (pool->doorbell_fd < 0 || pool->null_fd < 0 || pool->members == NULL) {
+    if (pool->doorbell_fd < 0 || pool->null_fd < 0 || pool->members == NULL ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pool->handoff) != 0) {
         snprintf(error, size, "cannot prepare the pool: %s", strerror(errno));
         return -1;
     }
@@ -419,6 +421,8 @@ static void pool_prepare_launch(struct pool *pool)
     launch->board_fd = pool->scoreboard.read_fd;
     launch->slot_fd = pool->scoreboard.fd;
     launch->doorbell_fd = pool->doorbell_fd;
+    launch->handoff_in = pool->handoff[0];
+    launch->handoff_out = pool->handoff[1];
 }
 
 int pool_open(struct pool *pool, struct ev_loop *loop, const struct conf_global *global,
@@ -431,6 +435,7 @@ int pool_open(struct pool *pool, struct ev_loop *loop, const struct conf_global 
         .listener = SOCKET_NONE,
         .scoreboard = {.fd = -1, .read_fd = -1},
         .doorbell_fd = -1,
+        .handoff = {-1, -1},
         .null_fd = -1,
         .size = (unsigned)conf->pm_max_children,
         .opened = clock_ms(),
@@ -458,6 +463,8 @@ void pool_close(struct pool *pool)
     spec_free(&pool->spec);
     fd_close(&pool->null_fd);
     fd_close(&pool->doorbell_fd);
+    fd_close(&pool->handoff[0]);
+    fd_close(&pool->handoff[1]);
     scoreboard_destroy(&pool->scoreboard);
     socket_close(&pool->listener);
 }

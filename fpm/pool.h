@@ -66,6 +66,7 @@ struct pool {
     struct scoreboard scoreboard;
     struct spec spec;
     int doorbell_fd, null_fd;
+    int handoff[2];              /* in and out: connections that workers give each other */
     struct pool_member *members; /* one a slot */
     unsigned size;               /* members */
     unsigned live; /* members with a process; the sum of counts[] beyond WORKER_NONE */

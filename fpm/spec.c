@@ -165,6 +165,8 @@ int spec_build(struct spec *spec, const struct conf_pool *pool, char *error, siz
         .board_fd = -1,
         .slot_fd = -1,
         .doorbell_fd = -1,
+        .handoff_in = -1,
+        .handoff_out = -1,
         .output_fd = -1,
         .error_fd = -1,
         .chdir = pool->chdir,

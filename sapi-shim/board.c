@@ -1,6 +1,7 @@
 /* board.c: see board.h. */
 #include "sapi-shim/board.h"
 #include "sapi-shim/clock.h"
+#include "sapi-shim/handoff.h"
 #include "sapi-shim/note.h"
 #include "sapi-shim/slot.h"
 
@@ -237,4 +238,5 @@ __attribute__((constructor)) static void board_init(void)
     (void)close(OT_FD_BOARD);
     (void)close(OT_FD_SLOT);
     (void)close(OT_FD_DOORBELL);
+    handoff_attach();
 }

@@ -369,6 +369,13 @@ bool conn_next_request(struct conn *conn)
     return true;
 }
 
+bool conn_has_bytes(struct conn *conn)
+{
+    if (conn->end == conn->start && conn_make_room(conn, 0))
+        (void)conn_receive(conn);
+    return conn->end > conn->start;
+}
+
 void conn_refuse(struct conn *conn, const char *http_status, enum frame_status status)
 {
     unsigned char out[256];
@@ -407,6 +414,12 @@ enum conn_result conn_drain(struct conn *conn)
     return CONN_OK;
 }
 
+void conn_preload(struct conn *conn, const unsigned char *bytes, size_t count)
+{
+    memcpy(conn->buffer, bytes, count < conn->capacity ? count : conn->capacity);
+    conn->end = count < conn->capacity ? count : conn->capacity;
+}
+
 struct conn *conn_split(struct conn *conn)
 {
     struct conn *fresh = conn_new();
@@ -417,10 +430,45 @@ struct conn *conn_split(struct conn *conn)
     fresh->serial = conn->serial;
     fresh->watched = conn->watched;
     fresh->is_tcp = conn->is_tcp;
+    if (conn->frame.phase == FRAME_COMPLETE) {
+        conn_preload(fresh, conn->buffer + conn->ready, conn->end - conn->ready);
+        conn->end = conn->ready;
+    }
     conn->fd = -1;
     conn->watched = false;
     atomic_store_explicit(&conn_table[fresh->fd], fresh, memory_order_release);
     return fresh;
+}
+
+bool conn_has_successor(struct conn *conn)
+{
+    if (!conn_input_complete(conn) || conn->gone || conn->broken || conn->eof || conn->aborted)
+        return false;
+    if (conn->end == conn->ready && conn->pass_left + conn->cut_left == 0 &&
+        conn_make_room(conn, 0)) {
+        (void)conn_receive(conn);
+        conn_walk(conn);
+    }
+    return conn->end > conn->ready && !conn->broken && conn->pass_left + conn->cut_left == 0 &&
+           conn->end - conn->ready <= CONN_FIRST_CAPACITY;
+}
+
+void conn_skip_body(struct conn *conn)
+{
+    for (int i = 0; i < CONN_DRAIN_READS && !conn_input_complete(conn); i++) {
+        conn->start = conn->ready;
+        if (conn->broken || !conn_make_room(conn, 0) || conn_receive(conn) != CONN_OK)
+            return;
+        conn_walk(conn);
+    }
+}
+
+void conn_forget(struct conn **conn)
+{
+    atomic_store_explicit(&conn_table[(*conn)->fd], NULL, memory_order_release);
+    (void)close((*conn)->fd);
+    (*conn)->fd = -1;
+    conn_free(conn);
 }
 
 void conn_release(struct conn *conn)

@@ -96,6 +96,9 @@ void conn_look(struct conn *conn);
  * not read to its end, or something went wrong. */
 bool conn_next_request(struct conn *conn);
 
+/* Between two requests: something has come, perhaps just now. Never waits. */
+bool conn_has_bytes(struct conn *conn);
+
 /* Answers a request that the application will not see: a plain-text response with this HTTP status
  * ("431 Request Header Fields Too Large"), or with NULL an END_REQUEST with `status` alone. Never
  * waits. */
@@ -121,6 +124,20 @@ void conn_read_rest(struct conn *conn, void *into, size_t size, size_t *count);
 
 /* Closes what is open and frees. Forgets the pointer. */
 void conn_free(struct conn **conn);
+
+/* Closes our copy of the descriptor, which lives on elsewhere, and frees. Forgets the pointer. */
+void conn_forget(struct conn **conn);
+
+/* A fresh connection of which these bytes were read before; they fit the first buffer. */
+void conn_preload(struct conn *conn, const unsigned char *bytes, size_t count);
+
+/* After the response: takes in what has come without waiting. True if that is the beginning of the
+ * next request, sent before the peer could know that this connection ends. */
+bool conn_has_successor(struct conn *conn);
+
+/* Reads and drops the rest of the current request's body, as far as it comes without waiting, so
+ * that the connection need not be closed for it. */
+void conn_skip_body(struct conn *conn);
 
 /* Gives back what the calling thread has put by. Before the thread ends. */
 void conn_thread_end(void);

@@ -25,11 +25,14 @@
 /* Descriptors of a worker at exec. All but the first three are closed by the library before main().
  */
 enum ot_treaty_fd {
-    OT_FD_LISTEN = 0,     /* the pool's listening socket; 1 and 2 are output: captured or null */
-    OT_FD_BOARD = 3,      /* the scoreboard, opened read-only */
-    OT_FD_SLOT = 4,       /* the scoreboard, opened for writing: map the own slot, then close */
-    OT_FD_DOORBELL = 5,   /* eventfd, non-blocking; kept by the library, close-on-exec */
-    OT_FD_FIRST_FREE = 6, /* nothing from here on is inherited */
+    OT_FD_LISTEN = 0,   /* the pool's listening socket; 1 and 2 are output: captured or null */
+    OT_FD_BOARD = 3,    /* the scoreboard, opened read-only */
+    OT_FD_SLOT = 4,     /* the scoreboard, opened for writing: map the own slot, then close */
+    OT_FD_DOORBELL = 5, /* eventfd, non-blocking; kept by the library, close-on-exec */
+    OT_FD_HANDOFF_IN =
+        6, /* the ends of one SOCK_SEQPACKET pair per pool, through which workers give */
+    OT_FD_HANDOFF_OUT = 7, /* each other connections; kept by the library, close-on-exec */
+    OT_FD_FIRST_FREE = 8,  /* nothing from here on is inherited */
 };
 
 /* Where a thread of a worker is in the life of its request. Numbers are part of the treaty. */

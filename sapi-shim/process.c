@@ -3,6 +3,7 @@
 #include "sapi-shim/board.h"
 #include "sapi-shim/conn.h"
 #include "sapi-shim/drain.h"
+#include "sapi-shim/handoff.h"
 #include "sapi-shim/note.h"
 #include "sapi-shim/request.h"
 #include "sapi-shim/timer.h"
@@ -54,6 +55,7 @@ static void process_in_child(void)
     timer_after_fork();
     watch_thread_end();
     board_after_fork();
+    handoff_after_fork();
     wait_after_fork();
     drain_after_fork();
 }

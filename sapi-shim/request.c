@@ -459,29 +459,43 @@ static void request_unwatch(struct request *request)
     request->watched = false;
 }
 
+/* On a kept connection the web server may have sent its next request as soon as it saw the
+ * END_REQUEST: such a request is not to be lost. Otherwise the end follows at once, before one can.
+ */
+static void request_half_close(struct request *request)
+{
+    request->succeeded =
+        request->keep_wanted && !request->abandoned && conn_has_successor(request->conn);
+    if (!request->succeeded)
+        conn_half_close(request->conn);
+}
+
 /* The connection leaves the request for good; what was read of it stays until the request's end. */
 static void request_disconnect(struct request *request)
 {
     struct conn *conn = request->conn;
     request_unwatch(request);
-    if (conn_input_complete(conn) || conn->gone || conn->eof) {
+    if (!request->succeeded && (conn_input_complete(conn) || conn->gone || conn->eof)) {
         conn_release(conn);
         return;
     }
-    struct conn *parked = conn_split(conn);
-    if (parked != NULL)
-        wait_park(&parked);
-    else
+    struct conn *rest = conn_split(conn);
+    if (rest == NULL)
         conn_release(conn);
+    else if (request->succeeded)
+        wait_hand_over(&rest);
+    else
+        wait_park(&rest);
 }
 
 static void request_respond(struct request *request, enum life_event event)
 {
+    if (event == LIFE_END && request->keep_wanted)
+        conn_skip_body(request->conn);
     if (!request->abandoned)
         request->codec->complete(request);
-    /* Right behind the END_REQUEST, before a web server can send its next request on this one. */
     if (event == LIFE_FINISH)
-        conn_half_close(request->conn);
+        request_half_close(request);
     if (request->conn->gone)
         request_count_bit(request, OT_BIT_ABORTED);
     else if (request->conn->broken && !request->abandoned)

@@ -8,19 +8,16 @@
 #include "sapi-shim/board.h"
 #include "sapi-shim/clock.h"
 #include "sapi-shim/drain.h"
+#include "sapi-shim/handoff.h"
+#include "sapi-shim/listener.h"
 #include "sapi-shim/note.h"
-#include "sapi-shim/peers.h"
 #include "sapi-shim/slot.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define WAIT_PARK_TIME   (2000 * CLOCK_MS) /* longest stay of a parked connection */
@@ -42,25 +39,24 @@ struct wait_list {
 
 struct wait {
     bool used;
-    bool inherited; /* not used, but `asked` and `listener` came with a fork */
+    bool inherited; /* not used, but `asked` and the listener's descriptor came with a fork */
     int asked;      /* the descriptor as the application names it */
-    int listener;   /* our own copy of it; -1 once closed */
+    struct listener listener;
     int epfd;
-    bool is_tcp;
     bool starved; /* descriptors or memory ran out: said once */
-    struct peers peers;
     pthread_mutex_t lock;
     struct wait_list lists[CONN_PLACES];
     _Atomic uint64_t looked;  /* clock_tick of the last epoll_pwait */
     _Atomic uint64_t blocked; /* clock_tick of the last one that lasted, so that signals came in */
     _Atomic unsigned threads;
-    bool draining;    /* the last accept is done */
-    pthread_t leader; /* the thread that brings the drain to its end */
+    bool draining;  /* the last accept is done */
+    bool lingering; /* a thread waits for what was accepted and is not finished */
 };
 
 enum {
     WAIT_TAG_LISTENER = -1,
-    WAIT_TAG_DRAIN = -2
+    WAIT_TAG_DRAIN = -2,
+    WAIT_TAG_HANDOFF = -3
 };
 
 static struct wait wait_sets[WAIT_SETS];
@@ -120,6 +116,18 @@ static void wait_drop(struct wait *w, struct conn **conn)
     (*conn)->watched = false;
     (*conn)->place = CONN_BUSY;
     conn_free(conn);
+}
+
+/* Gives a connection between two requests to another worker. Forgets the pointer if one takes it.
+ */
+static bool wait_give(struct wait *w, struct conn **conn)
+{
+    struct conn *c = *conn;
+    wait_place(w, c, CONN_BUSY, 0);
+    if (c->watched)
+        (void)epoll_ctl(w->epfd, EPOLL_CTL_DEL, c->fd, NULL);
+    c->watched = false;
+    return handoff_send(conn);
 }
 
 /* ---- requests that the application will not see ---- */
@@ -216,40 +224,8 @@ static bool wait_progress(struct wait *w, struct conn *conn)
 
 /* ---- accepting ---- */
 
-static bool wait_out_of_resources(int error)
-{
-    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-}
-
-/* Takes one connection from the listen queue; NULL if there is none (errno EAGAIN), or on error. */
-static struct conn *wait_accept(struct wait *w)
-{
-    struct sockaddr_storage address;
-    for (;;) {
-        socklen_t length = sizeof address;
-        struct sockaddr *a = (struct sockaddr *)&address;
-        bool look = w->is_tcp && !w->peers.any;
-        int fd = accept4(w->listener, look ? a : NULL, look ? &length : NULL, SOCK_CLOEXEC);
-        if (fd < 0 && (errno == ECONNABORTED || errno == EINTR || errno == EPROTO))
-            continue;
-        if (fd < 0)
-            return NULL;
-        if (look && !peers_allow(&w->peers, a)) {
-            note("pool %s: connection refused: client not in listen.allowed_clients", board_pool());
-            wait_count_dropped();
-            (void)close(fd);
-            continue;
-        }
-        struct conn *conn = conn_open(fd, w->is_tcp);
-        if (conn != NULL) {
-            conn->home = w;
-            return conn;
-        }
-    }
-}
-
-/* Accepting failed for want of descriptors or memory: idle kept connections are the first to give
- * way, then we pause, as the level-triggered listener would keep us spinning. */
+/* Idle kept connections are the first to give way; then we pause, as the level-triggered listener
+ * would keep us spinning. */
 static void wait_relieve(struct wait *w)
 {
     (void)pthread_mutex_lock(&w->lock);
@@ -264,24 +240,45 @@ static void wait_relieve(struct wait *w)
     (void)poll(NULL, 0, WAIT_SHORT_PAUSE);
 }
 
-/* WAIT_REQUEST if a connection came with a whole request header, WAIT_INTERRUPTED if there was
- * nothing to take or it is not ready yet. */
-static enum wait_result wait_take(struct wait *w, struct conn **out)
+/* A connection that nobody serves yet. True if it came with a whole request header. */
+static bool wait_admit(struct wait *w, struct conn *conn, struct conn **out)
 {
-    struct conn *conn = wait_accept(w);
-    if (conn == NULL) {
-        if (wait_out_of_resources(errno))
-            wait_relieve(w);
-        else if (errno != EAGAIN && errno != EWOULDBLOCK)
-            return WAIT_FAILED;
-        return WAIT_INTERRUPTED;
-    }
-    w->starved = false;
+    conn->home = w;
     (void)pthread_mutex_lock(&w->lock);
     bool ready = wait_progress(w, conn);
     (void)pthread_mutex_unlock(&w->lock);
     *out = conn;
-    return ready ? WAIT_REQUEST : WAIT_INTERRUPTED;
+    return ready;
+}
+
+/* WAIT_REQUEST if a connection came with a whole request header, WAIT_INTERRUPTED if there was
+ * nothing to take or it is not ready yet. */
+static enum wait_result wait_take(struct wait *w, struct conn **out)
+{
+    struct conn *conn = NULL;
+    switch (listener_accept(&w->listener, &conn)) {
+    case LISTENER_CONN:
+        w->starved = false;
+        return wait_admit(w, conn, out) ? WAIT_REQUEST : WAIT_INTERRUPTED;
+    case LISTENER_REFUSED:
+        note("pool %s: connection refused: client not in listen.allowed_clients", board_pool());
+        wait_count_dropped();
+        return WAIT_INTERRUPTED;
+    case LISTENER_STARVED:
+        wait_relieve(w);
+        return WAIT_INTERRUPTED;
+    case LISTENER_NONE:
+        return WAIT_INTERRUPTED;
+    case LISTENER_FAILED:
+    default:
+        return WAIT_FAILED;
+    }
+}
+
+static enum wait_result wait_take_handed(struct wait *w, struct conn **out)
+{
+    struct conn *conn = handoff_take();
+    return conn != NULL && wait_admit(w, conn, out) ? WAIT_REQUEST : WAIT_INTERRUPTED;
 }
 
 /* ---- time ---- */
@@ -353,19 +350,21 @@ static bool wait_pop_ready(struct wait *w, struct conn **out)
 
 /* ---- the end ---- */
 
-/* A kept connection with nothing on it can be closed; one on which a request has begun is served.
- */
-static bool wait_sweep_kept(struct wait *w, struct conn **out)
+/* Empties the list of kept connections: one with nothing on it is closed, one on which a request
+ * has begun goes to another worker, or waits its turn here. */
+static void wait_sweep_kept(struct wait *w, bool give)
 {
     struct conn *conn = NULL;
     while ((conn = w->lists[CONN_KEPT].first) != NULL) {
-        *out = conn;
-        if (wait_progress(w, conn))
-            return true;
-        if (w->lists[CONN_KEPT].first == conn)
+        if (!conn_has_bytes(conn))
             wait_drop(w, &conn);
+        else if (!give || !wait_give(w, &conn)) {
+            if (!wait_watch(w, conn))
+                wait_drop(w, &conn);
+            else if (wait_progress(w, conn))
+                wait_place(w, conn, CONN_READY, 0);
+        }
     }
-    return false;
 }
 
 /* Waits for what was accepted but is not finished: incomplete headers, parked connections. */
@@ -404,37 +403,50 @@ static void wait_linger(struct wait *w)
 static bool wait_last_accept(struct wait *w, struct conn **out)
 {
     bool got = false;
-    (void)epoll_ctl(w->epfd, EPOLL_CTL_DEL, w->listener, NULL);
+    (void)epoll_ctl(w->epfd, EPOLL_CTL_DEL, w->listener.fd, NULL);
     if (drain_by_signal() || atomic_load(&w->threads) > 1)
         got = wait_take(w, out) == WAIT_REQUEST;
-    (void)close(w->listener);
-    w->listener = -1;
+    listener_close(&w->listener);
     return got;
 }
 
+/* What this worker gave away last may find no sibling that is not draining too. */
+static void wait_take_back(struct wait *w)
+{
+    struct conn *conn = NULL;
+    while (handoff_fd() >= 0 && (conn = handoff_take()) != NULL) {
+        conn->home = w;
+        if (wait_progress(w, conn))
+            wait_place(w, conn, CONN_READY, 0);
+    }
+}
+
+/* Any thread may take what is ready; one of them stays for what is not. */
 static enum wait_result wait_drain(struct wait *w, struct conn **out)
 {
     (void)pthread_mutex_lock(&w->lock);
     bool first = !w->draining;
-    if (first)
-        w->leader = pthread_self();
-    bool leads = pthread_equal(w->leader, pthread_self()) != 0;
     w->draining = true;
     (void)pthread_mutex_unlock(&w->lock);
-    if (!leads)
-        return WAIT_DRAINED;
     if (first && wait_last_accept(w, out))
         return WAIT_REQUEST;
     for (;;) {
         (void)pthread_mutex_lock(&w->lock);
-        bool ready = wait_pop_ready(w, out) || wait_sweep_kept(w, out);
-        bool done = w->lists[CONN_PENDING].first == NULL && w->lists[CONN_PARKED].first == NULL;
+        wait_sweep_kept(w, false);
+        wait_take_back(w);
+        bool ready = wait_pop_ready(w, out);
+        bool done = w->lingering ||
+                    (w->lists[CONN_PENDING].first == NULL && w->lists[CONN_PARKED].first == NULL);
+        w->lingering = w->lingering || !(ready || done);
         (void)pthread_mutex_unlock(&w->lock);
         if (ready)
             return WAIT_REQUEST;
         if (done)
             return WAIT_DRAINED;
         wait_linger(w);
+        (void)pthread_mutex_lock(&w->lock);
+        w->lingering = false;
+        (void)pthread_mutex_unlock(&w->lock);
     }
 }
 
@@ -483,6 +495,8 @@ static enum wait_result wait_turn(struct wait *w, bool tell_interrupts, struct c
         return WAIT_INTERRUPTED;
     if ((int32_t)event.data.u64 == WAIT_TAG_LISTENER)
         return wait_take(w, out);
+    if ((int32_t)event.data.u64 == WAIT_TAG_HANDOFF)
+        return wait_take_handed(w, out);
     (void)pthread_mutex_lock(&w->lock);
     ready = wait_event(w, event.data.u64, out);
     (void)pthread_mutex_unlock(&w->lock);
@@ -498,64 +512,21 @@ static bool wait_add(const struct wait *w, int fd, int32_t tag, uint32_t events)
     return epoll_ctl(w->epfd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-/* Children of the application must not get the listening socket: ours is a close-on-exec copy, and
- * the place of standard input goes to the null device. */
-static int wait_adopt(int listener)
-{
-    int one = 1;
-    int own = fcntl(listener, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    if (own < 0)
-        return -1;
-    int flags = fcntl(own, F_GETFL);
-    if (flags >= 0 && !(flags & O_NONBLOCK))
-        (void)fcntl(own, F_SETFL, flags | O_NONBLOCK);
-    /* Accepted sockets inherit it; on a unix socket it fails, and is not needed. */
-    (void)setsockopt(own, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (listener != STDIN_FILENO) {
-        (void)fcntl(listener, F_SETFD, FD_CLOEXEC);
-        return own;
-    }
-    int nowhere = open("/dev/null", O_RDONLY);
-    if (nowhere > STDIN_FILENO) {
-        (void)dup2(nowhere, STDIN_FILENO);
-        (void)close(nowhere);
-    }
-    return own;
-}
-
-static bool wait_is_tcp(int fd)
-{
-    int domain = 0;
-    socklen_t length = sizeof domain;
-    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain != AF_UNIX;
-}
-
-static bool wait_is_listening(int fd)
-{
-    int listening = 0;
-    socklen_t length = sizeof listening;
-    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening != 0;
-}
-
 /* Opens the set for a listening socket that the application names, or for one that was taken over
  * before a fork. */
-static bool wait_open(struct wait *w, int listener, const char *addresses)
+static bool wait_open(struct wait *w, int asked, const char *addresses)
 {
-    int own = w->inherited ? w->listener : -1;
+    int own = w->inherited ? w->listener.fd : -1;
     memset(w, 0, sizeof *w);
-    if (!wait_is_listening(own >= 0 ? own : listener)) {
-        errno = ENOTSOCK;
+    if (!listener_open(&w->listener, asked, own, addresses))
         return false;
-    }
     (void)pthread_mutex_init(&w->lock, NULL);
-    w->asked = listener;
-    w->listener = own >= 0 ? own : wait_adopt(listener);
-    w->is_tcp = wait_is_tcp(w->listener);
-    peers_parse(&w->peers, addresses);
+    w->asked = asked;
     w->epfd = epoll_create1(EPOLL_CLOEXEC);
-    w->used = w->listener >= 0 && w->epfd >= 0 &&
-              wait_add(w, w->listener, WAIT_TAG_LISTENER, EPOLLIN | EPOLLEXCLUSIVE) &&
-              (drain_fd() < 0 || wait_add(w, drain_fd(), WAIT_TAG_DRAIN, EPOLLIN));
+    w->used =
+        w->epfd >= 0 && wait_add(w, w->listener.fd, WAIT_TAG_LISTENER, EPOLLIN | EPOLLEXCLUSIVE) &&
+        (drain_fd() < 0 || wait_add(w, drain_fd(), WAIT_TAG_DRAIN, EPOLLIN)) &&
+        (handoff_fd() < 0 || wait_add(w, handoff_fd(), WAIT_TAG_HANDOFF, EPOLLIN | EPOLLEXCLUSIVE));
     return w->used;
 }
 
@@ -623,24 +594,40 @@ enum wait_result wait_next(int listener, const char *addresses, bool tell_interr
     }
 }
 
+/* A connection between two requests, with what has come of the next one. */
+static void wait_rest(struct wait *w, struct conn *conn)
+{
+    wait_place(w, conn, CONN_KEPT, wait_setting(board_settings()->keepalive_timeout));
+    /* The edge that announced more may have been another thread's, or come with the last read. */
+    if ((conn->end > conn->ready || !conn->drained || atomic_load(&w->threads) > 1) &&
+        wait_progress(w, conn))
+        wait_place(w, conn, CONN_READY, 0);
+}
+
 void wait_keep(struct conn **conn)
 {
     struct conn *c = *conn;
     struct wait *w = c->home;
-    const struct ot_settings *settings = board_settings();
     *conn = NULL;
     (void)pthread_mutex_lock(&w->lock);
-    if (drain_asked() || w->lists[CONN_KEPT].count >= settings->keepalive_max ||
-        !wait_watch(w, c)) {
+    bool full = w->lists[CONN_KEPT].count >= board_settings()->keepalive_max;
+    if ((full && !conn_has_bytes(c)) || !wait_watch(w, c))
         wait_drop(w, &c);
-    } else {
-        wait_place(w, c, CONN_KEPT, wait_setting(settings->keepalive_timeout));
-        /* The edge that announced more may have been another thread's, or come with the last read.
-         */
-        if ((c->end > c->ready || !c->drained || atomic_load(&w->threads) > 1) &&
-            wait_progress(w, c))
-            wait_place(w, c, CONN_READY, 0);
-    }
+    else
+        wait_rest(w, c);
+    (void)pthread_mutex_unlock(&w->lock);
+}
+
+void wait_hand_over(struct conn **conn)
+{
+    struct conn *c = *conn;
+    struct wait *w = c->home;
+    *conn = NULL;
+    (void)pthread_mutex_lock(&w->lock);
+    if (!wait_give(w, &c) && wait_watch(w, c))
+        wait_rest(w, c);
+    else if (c != NULL)
+        wait_drop(w, &c);
     (void)pthread_mutex_unlock(&w->lock);
 }
 
@@ -665,14 +652,7 @@ void wait_close_quiet(const struct conn *of)
 {
     struct wait *w = of->home;
     (void)pthread_mutex_lock(&w->lock);
-    struct conn *next = NULL;
-    for (struct conn *conn = w->lists[CONN_KEPT].first; conn != NULL; conn = next) {
-        next = conn->next;
-        if (wait_progress(w, conn))
-            wait_place(w, conn, CONN_READY, 0);
-    }
-    while ((next = w->lists[CONN_KEPT].first) != NULL)
-        wait_drop(w, &next);
+    wait_sweep_kept(w, true);
     (void)pthread_mutex_unlock(&w->lock);
 }
 
@@ -683,11 +663,11 @@ static void wait_abandon(struct wait *w)
             (void)close(conn->fd);
     (void)close(w->epfd);
     int asked = w->asked;
-    int listener = w->listener;
+    int listener = w->listener.fd;
     memset(w, 0, sizeof *w);
     w->inherited = listener >= 0;
     w->asked = asked;
-    w->listener = listener;
+    w->listener.fd = listener;
 }
 
 void wait_after_fork(void)

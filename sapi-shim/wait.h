@@ -31,6 +31,10 @@ bool wait_has(int listener);
  * worker drains or holds enough of them. Forgets the pointer. */
 void wait_keep(struct conn **conn);
 
+/* Takes a connection on which the next request has begun and which this worker will not serve soon:
+ * another worker gets it if there is one, else it waits its turn here. Forgets the pointer. */
+void wait_hand_over(struct conn **conn);
+
 /* Closes a connection whose input was read to its end. Forgets the pointer. */
 void wait_close(struct conn **conn);
 

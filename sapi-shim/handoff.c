@@ -1,0 +1,114 @@
+/* handoff.c: see handoff.h. */
+#include "sapi-shim/handoff.h"
+#include "sapi-shim/contract.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum {
+    HANDOFF_BYTES_MAX = 8192 /* of a request that has begun; more and it stays where it is */
+};
+
+static int handoff_in = -1;
+static int handoff_out = -1;
+
+static int handoff_adopt(int fd)
+{
+    int type = 0;
+    socklen_t length = sizeof type;
+    int own = -1;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET)
+        own = fcntl(fd, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE);
+    (void)close(fd);
+    return own;
+}
+
+void handoff_attach(void)
+{
+    handoff_in = handoff_adopt(OT_FD_HANDOFF_IN);
+    handoff_out = handoff_adopt(OT_FD_HANDOFF_OUT);
+}
+
+int handoff_fd(void)
+{
+    return handoff_in;
+}
+
+bool handoff_send(struct conn **conn)
+{
+    struct conn *c = *conn;
+    size_t count = c->end - c->start;
+    char is_tcp = c->is_tcp ? 1 : 0;
+    struct iovec parts[] = {
+        {.iov_base = &is_tcp, .iov_len = 1},
+        {.iov_base = c->buffer + c->start, .iov_len = count},
+    };
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    if (handoff_out < 0 || c->frame.phase != FRAME_NONE || count > HANDOFF_BYTES_MAX)
+        return false;
+    memset(&control, 0, sizeof control);
+    message.msg_control = &control;
+    message.msg_controllen = sizeof control;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &c->fd, sizeof(int));
+    if (sendmsg(handoff_out, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        return false;
+    conn_forget(conn);
+    return true;
+}
+
+static int handoff_received(struct msghdr *message)
+{
+    int fd = -1;
+    const struct cmsghdr *header = CMSG_FIRSTHDR(message);
+    if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(&fd, CMSG_DATA(header), sizeof fd);
+    return fd;
+}
+
+struct conn *handoff_take(void)
+{
+    unsigned char bytes[HANDOFF_BYTES_MAX];
+    char is_tcp = 0;
+    struct iovec parts[] = {
+        {.iov_base = &is_tcp, .iov_len = 1},
+        {.iov_base = bytes, .iov_len = sizeof bytes},
+    };
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr message = {.msg_iov = parts,
+                             .msg_iovlen = 2,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    ssize_t n = recvmsg(handoff_in, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    int fd = n > 0 ? handoff_received(&message) : -1;
+    if (fd < 0)
+        return NULL;
+    struct conn *conn = conn_open(fd, is_tcp != 0);
+    if (conn != NULL)
+        conn_preload(conn, bytes, (size_t)n - 1);
+    return conn;
+}
+
+void handoff_after_fork(void)
+{
+    if (handoff_in >= 0)
+        (void)close(handoff_in);
+    if (handoff_out >= 0)
+        (void)close(handoff_out);
+    handoff_in = handoff_out = -1;
+}

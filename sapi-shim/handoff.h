@@ -1,0 +1,31 @@
+/* handoff.h: a connection that another worker of the pool should serve.
+ *
+ * A kept connection belongs to one worker, and when that worker cannot take the request that has
+ * just come on it (post-response work lies ahead), the connection goes to a sibling with the bytes
+ * read so far, through a socket that all workers of the pool share. With no manager there is no
+ * such socket. Decides nothing; called by wait.c.
+ */
+#ifndef OT_HANDOFF_H
+#define OT_HANDOFF_H
+
+#include "conn.h"
+
+#include <stdbool.h>
+
+/* Takes over the treaty's descriptors, if the manager handed them over. Before main(). */
+void handoff_attach(void);
+
+/* Readable when a connection waits to be taken; -1 = there is no such socket. */
+int handoff_fd(void);
+
+/* Gives the connection away, with the bytes of the request that has begun. On success it is freed
+ * and the pointer forgotten; false if nobody can take it, and nothing has changed. Never waits. */
+bool handoff_send(struct conn **conn);
+
+/* Takes one; NULL if there is none. Never waits. */
+struct conn *handoff_take(void);
+
+/* In a forked child: the parent's siblings are not ours. */
+void handoff_after_fork(void);
+
+#endif
