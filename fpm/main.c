@@ -143,9 +143,14 @@ static int main_up(void *context, char *error, size_t size)
     struct main_life *life = context;
     if (life->pid_path != NULL && pidfile_write(&life->pidfile, life->pid_path, error, size) != 0)
         return -1;
+    return 0;
+}
+
+static void main_told(void *context)
+{
+    struct main_life *life = context;
     log_mirror(LOG_LEVEL_NONE);
     detach_tell(&life->detach, EX_OK);
-    return 0;
 }
 
 static void main_down(void *context)
@@ -179,7 +184,7 @@ static int main_start(const struct conf *conf, const struct conf_report *report,
                       const struct main_options *options)
 {
     struct main_life life = {.detach = DETACH_NONE, .pidfile = PIDFILE_NONE};
-    struct master_hooks hooks = {main_up, main_down, &life};
+    struct master_hooks hooks = {main_up, main_told, main_down, &life};
     char error[MAIN_SENTENCE];
     bool background = options->background < 0 ? conf->global.daemonize : options->background;
     life.pid_path = *options->pidfile != '\0' ? options->pidfile : conf->global.pid;

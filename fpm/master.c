@@ -4,15 +4,12 @@
 #include "fpm/account.h"
 #include "fpm/clock.h"
 #include "fpm/control.h"
-#include "fpm/control_proto.h"
 #include "fpm/log.h"
 #include "fpm/notify.h"
-#include "fpm/obituary.h"
 #include "fpm/pool.h"
-#include "fpm/render.h"
 #include "fpm/signals.h"
-#include "fpm/status.h"
 #include "fpm/text.h"
+#include "fpm/verbs.h"
 #include "fpm/version.h"
 
 #include <errno.h>
@@ -40,7 +37,7 @@ struct master {
     const struct master_hooks *hooks;
     enum master_state state;
     enum pool_stop stop;
-    bool announced; /* the `up` hook was called */
+    bool announced; /* `up` and `told` of the hooks were called */
     bool listening; /* the control socket is open */
     int exit_status;
     int64_t started; /* ms, clock.h */
@@ -48,6 +45,7 @@ struct master {
     size_t pool_count; /* opened */
     struct signals signals;
     struct control control;
+    struct verbs verbs;
 };
 
 /* ---- life ---- */
@@ -60,8 +58,9 @@ static unsigned master_live(const struct master *master)
     return live;
 }
 
-static void master_stop(struct master *master, enum pool_stop how, const char *why)
+static void master_stop(void *owner, enum pool_stop how, const char *why)
 {
+    struct master *master = owner;
     static const char *const manners[] = {
         [POOL_STOP_GRACEFUL] = "stopping when the workers have done their work",
         [POOL_STOP_NOW] = "stopping now",
@@ -82,24 +81,32 @@ static void master_stop(struct master *master, enum pool_stop how, const char *w
         ev_break(master->loop, EVBREAK_ALL);
 }
 
-/* Calls main once, when the start is decided. */
-static void master_announce(struct master *master)
+/* The start is decided; main may still have a reason to give it up. */
+static bool master_may_go_up(struct master *master)
 {
     char error[MASTER_SENTENCE];
+    if (master->announced || master->hooks->up(master->hooks->context, error, sizeof error) == 0)
+        return true;
+    log_alert("%s", error);
+    master->exit_status = EX_SOFTWARE;
+    master_stop(master, POOL_STOP_NOW, "failed start");
+    return false;
+}
+
+/* Tells the world, once, after the log was told. */
+static void master_announce(struct master *master)
+{
     if (master->announced)
         return;
     master->announced = true;
-    if (master->hooks->up(master->hooks->context, error, sizeof error) != 0) {
-        log_alert("%s", error);
-        master->exit_status = EX_SOFTWARE;
-        master_stop(master, POOL_STOP_NOW, "failed start");
-        return;
-    }
     notify("READY=1");
+    master->hooks->told(master->hooks->context);
 }
 
 static void master_ready(struct master *master)
 {
+    if (!master_may_go_up(master))
+        return;
     master->state = MASTER_RUNNING;
     log_notice("ready: %zu pool%s, %u worker%s, version %s", master->pool_count,
                master->pool_count == 1 ? "" : "s", master_live(master),
@@ -120,6 +127,8 @@ static void master_settled(struct master *master)
                       master->pools[i].conf->name);
     }
     if (started > 0) {
+        if (!master_may_go_up(master))
+            return;
         log_warning("not ready: other pools serve meanwhile");
         master_announce(master);
         return;
@@ -149,13 +158,25 @@ static void master_changed(struct pool *pool, void *context)
         master_settled(master);
 }
 
-static void master_reopen_logs(const char *why)
+static void master_reopen_logs(void *owner, const char *why)
 {
+    (void)owner;
     char error[MASTER_SENTENCE];
     if (log_reopen(error, sizeof error) != 0)
         log_error("%s: %s; the log goes on where it was", why, error);
     else
         log_notice("%s: log reopened", why);
+}
+
+static const char *master_state_name(void *owner)
+{
+    const struct master *master = owner;
+    static const char *const names[] = {
+        [MASTER_STARTING] = "starting",
+        [MASTER_RUNNING] = "running",
+        [MASTER_STOPPING] = "stopping",
+    };
+    return names[master->state];
 }
 
 /* ---- signals ---- */
@@ -176,9 +197,8 @@ static void master_on_quit(void *context, int number)
 
 static void master_on_reopen(void *context, int number)
 {
-    (void)context;
     (void)number;
-    master_reopen_logs("SIGUSR1");
+    master_reopen_logs(context, "SIGUSR1");
 }
 
 static void master_on_reload(void *context, int number)
@@ -195,166 +215,6 @@ static const struct signals_row master_signals[] = {
     {SIGUSR2, master_on_reload},
     {SIGHUP, master_on_reload},
     {SIGPIPE, NULL},
-};
-
-/* ---- commands ---- */
-
-static const char *master_state_name(const struct master *master)
-{
-    static const char *const names[] = {
-        [MASTER_STARTING] = "starting",
-        [MASTER_RUNNING] = "running",
-        [MASTER_STOPPING] = "stopping",
-    };
-    return names[master->state];
-}
-
-static int master_ping(void *context, struct control_call *call)
-{
-    const struct master *master = context;
-    const char *state = master_state_name(master);
-    if (call->json)
-        fprintf(call->body, "{\"pid\": %d, \"state\": \"%s\", \"version\": \"%s\"}\n",
-                (int)getpid(), state, OVERTIME_VERSION);
-    else
-        fprintf(call->body, "process %d, %s, version %s\n", (int)getpid(), state, OVERTIME_VERSION);
-    return 0;
-}
-
-/* Is this pool asked for? A call without an argument asks for all. */
-static bool master_wanted(const struct control_call *call, const struct pool *pool)
-{
-    return call->argc == 0 || strcmp(call->argv[0], pool->conf->name) == 0;
-}
-
-/* The pool a call names exists, or it names none. */
-static bool master_known(const struct master *master, struct control_call *call)
-{
-    char shown[128];
-    for (size_t i = 0; i < master->pool_count; i++)
-        if (master_wanted(call, &master->pools[i]))
-            return true;
-    snprintf(call->error, sizeof call->error, "no pool \"%s\"",
-             call->argc == 0 ? "" : text_show(shown, sizeof shown, call->argv[0]));
-    return false;
-}
-
-static int master_status(void *context, struct control_call *call)
-{
-    const struct master *master = context;
-    if (!master_known(master, call))
-        return -1;
-    const char *between = "";
-    if (call->json)
-        fprintf(call->body, "{\"pid\": %d, \"state\": \"%s\", \"pools\": [", (int)getpid(),
-                master_state_name(master));
-    for (size_t i = 0; i < master->pool_count; i++) {
-        struct status_pool pool;
-        if (!master_wanted(call, &master->pools[i]))
-            continue;
-        status_pool(&master->pools[i], &pool);
-        fputs(between, call->body);
-        between = call->json ? ", " : "\n";
-        if (call->json)
-            render_pool_json(call->body, &pool);
-        else
-            render_pool_text(call->body, &pool);
-    }
-    if (call->json)
-        fputs("]}\n", call->body);
-    return 0;
-}
-
-static void master_workers_of(const struct pool *pool, struct control_call *call,
-                              const char **between)
-{
-    for (unsigned slot = 0; slot < pool->size; slot++) {
-        struct status_worker worker;
-        if (!status_worker(pool, slot, &worker))
-            continue;
-        if (!call->json) {
-            render_worker_text(call->body, pool->conf->name, &worker);
-            continue;
-        }
-        fputs(*between, call->body);
-        *between = ", ";
-        render_worker_json(call->body, pool->conf->name, &worker);
-    }
-}
-
-static int master_workers(void *context, struct control_call *call)
-{
-    const struct master *master = context;
-    const char *between = "";
-    if (!master_known(master, call))
-        return -1;
-    if (call->json)
-        fputs("{\"workers\": [", call->body);
-    else
-        render_worker_heading(call->body);
-    for (size_t i = 0; i < master->pool_count; i++)
-        if (master_wanted(call, &master->pools[i]))
-            master_workers_of(&master->pools[i], call, &between);
-    if (call->json)
-        fputs("]}\n", call->body);
-    return 0;
-}
-
-static int master_config(void *context, struct control_call *call)
-{
-    const struct master *master = context;
-    if (call->json) {
-        snprintf(call->error, sizeof call->error, "\"config\" has no JSON form yet");
-        return -1;
-    }
-    if (conf_dump(master->conf, call->body) == 0)
-        return 0;
-    snprintf(call->error, sizeof call->error, "cannot write: %s", strerror(errno));
-    return -1;
-}
-
-static int master_command_stop(void *context, struct control_call *call)
-{
-    call->hold = true;
-    master_stop(context, POOL_STOP_NOW, "control: stop");
-    return 0;
-}
-
-static int master_command_quit(void *context, struct control_call *call)
-{
-    call->hold = true;
-    master_stop(context, POOL_STOP_GRACEFUL, "control: quit");
-    return 0;
-}
-
-static int master_command_reopen(void *context, struct control_call *call)
-{
-    (void)context;
-    (void)call;
-    master_reopen_logs("control: reopen-logs");
-    return 0;
-}
-
-static int master_not_yet(void *context, struct control_call *call)
-{
-    (void)context;
-    snprintf(call->error, sizeof call->error, "\"%s\" is not implemented yet", call->verb);
-    return -1;
-}
-
-static const struct control_command master_commands[] = {
-    {CONTROL_PING, 0, master_ping},
-    {CONTROL_STATUS, 1, master_status},
-    {CONTROL_WORKERS, 1, master_workers},
-    {CONTROL_CONFIG, 0, master_config},
-    {CONTROL_STOP, 0, master_command_stop},
-    {CONTROL_QUIT, 0, master_command_quit},
-    {CONTROL_REOPEN_LOGS, 0, master_command_reopen},
-    {CONTROL_RELOAD, CONTROL_ARGUMENTS_MAX, master_not_yet},
-    {CONTROL_TRACE, CONTROL_ARGUMENTS_MAX, master_not_yet},
-    {CONTROL_TOP, CONTROL_ARGUMENTS_MAX, master_not_yet},
-    {CONTROL_REQUEST, CONTROL_ARGUMENTS_MAX, master_not_yet},
-    {NULL, 0, NULL},
 };
 
 /* ---- birth and end ---- */
@@ -392,7 +252,7 @@ static int master_open_control(struct master *master)
         .uid = owner.uid,
         .gid = group,
     };
-    if (control_open(&master->control, master->loop, &spec, master_commands, master, error,
+    if (control_open(&master->control, master->loop, &spec, verbs_table, &master->verbs, error,
                      sizeof error) == 0) {
         master->listening = true;
         return 0;
@@ -411,6 +271,7 @@ static int master_open_pools(struct master *master)
         log_alert("out of memory");
         return -1;
     }
+    master->verbs.pools = master->pools;
     for (size_t i = 0; i < conf->pool_count; i++) {
         const struct conf_pool *wanted = &conf->pools[i];
         const struct conf_origin *origin = &wanted->origins[DIRECTIVE_POOL_listen];
@@ -422,7 +283,7 @@ static int master_open_pools(struct master *master)
         }
         pool->changed = master_changed;
         pool->context = master;
-        master->pool_count++;
+        master->verbs.pool_count = ++master->pool_count;
     }
     return 0;
 }
@@ -461,6 +322,11 @@ static void master_close(struct master *master)
 int master_run(const struct conf *conf, const struct master_hooks *hooks)
 {
     struct master master = {.conf = conf, .hooks = hooks, .started = clock_ms()};
+    master.verbs = (struct verbs){.conf = conf,
+                                  .state = master_state_name,
+                                  .stop = master_stop,
+                                  .reopen_logs = master_reopen_logs,
+                                  .owner = &master};
     char lived[32];
     log_debug("starting with %s, version %s", conf->file, OVERTIME_VERSION);
     master.exit_status = master_open(&master);
@@ -471,7 +337,7 @@ int master_run(const struct conf *conf, const struct master_hooks *hooks)
         ev_run(master.loop, 0);
     }
     master_close(&master);
-    obituary_duration(clock_ms() - master.started, lived, sizeof lived);
+    text_duration(clock_ms() - master.started, lived, sizeof lived);
     log_notice("%s after %s", master.exit_status == 0 ? "stopped" : "start failed", lived);
     return master.exit_status;
 }

@@ -10,9 +10,11 @@
 
 /* What main wants to do at the turns of the manager's life. */
 struct master_hooks {
-    /* Every worker runs, or at least it is known which could not be started. Returns 0, or -1 with
-     * a sentence to give the start up. */
+    /* Every first worker runs, or at least it is known which could not be started. Returns 0, or -1
+     * with a sentence to give the start up. */
     int (*up)(void *context, char *error, size_t size);
+    /* The log says how the start went. */
+    void (*told)(void *context);
     /* All workers are gone, sockets too. */
     void (*down)(void *context);
     void *context;

@@ -9,19 +9,6 @@
 #include <string.h>
 #include <sys/wait.h>
 
-void obituary_duration(int64_t milliseconds, char *text, size_t size)
-{
-    int64_t ms = milliseconds < 0 ? 0 : milliseconds, seconds = ms / 1000;
-    if (ms < 1000)
-        snprintf(text, size, "%" PRId64 " ms", ms);
-    else if (seconds < 120)
-        snprintf(text, size, "%" PRId64 ".%" PRId64 " s", seconds, ms % 1000 / 100);
-    else if (seconds < 7200)
-        snprintf(text, size, "%" PRId64 " min %" PRId64 " s", seconds / 60, seconds % 60);
-    else
-        snprintf(text, size, "%" PRId64 " h %" PRId64 " min", seconds / 3600, seconds / 60 % 60);
-}
-
 /* Age of a stamp that a worker wrote; one from the future is no age at all. */
 static int64_t obituary_age(uint64_t stamp, int64_t now)
 {
@@ -43,7 +30,7 @@ void obituary_doing(const struct scoreboard_view *view, int64_t now, char *text,
     text_show(method, sizeof method, lead->method);
     text_show(uri, sizeof uri, lead->uri);
     text_show(label, sizeof label, lead->label);
-    obituary_duration(obituary_age(lead->accepted_at, now), age, sizeof age);
+    text_duration(obituary_age(lead->accepted_at, now), age, sizeof age);
     const char *what = lead->state == OT_STATE_POST       ? "in post-response work of"
                        : lead->state == OT_STATE_SHUTDOWN ? "in shutdown functions of"
                                                           : scoreboard_state_name(lead->state);
@@ -83,7 +70,7 @@ enum log_level obituary_compose(const struct obituary *obituary, int64_t now, ch
 {
     char cause[64], uptime[32], doing[OBITUARY_MAX], served[48] = "an unknown number of requests";
     obituary_cause(obituary->status, cause, sizeof cause);
-    obituary_duration(obituary->uptime, uptime, sizeof uptime);
+    text_duration(obituary->uptime, uptime, sizeof uptime);
     obituary_doing(obituary->view, now, doing, sizeof doing);
     if (obituary->view->attached)
         snprintf(served, sizeof served, "%" PRIu64 " request%s", obituary->view->requests,

@@ -25,9 +25,6 @@ struct obituary {
     const struct scoreboard_view *view;
 };
 
-/* "2.5 s", "310 ms", "1 h 5 min". */
-void obituary_duration(int64_t milliseconds, char *text, size_t size);
-
 /* "while running GET /report, 2.5 s old, "page 3"", or "in unknown state". `now`: ns, clock.h. */
 void obituary_doing(const struct scoreboard_view *view, int64_t now, char *text, size_t size);
 

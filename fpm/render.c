@@ -1,7 +1,6 @@
 /* render.c: see render.h. */
 #include "fpm/render.h"
 
-#include "fpm/obituary.h"
 #include "fpm/text.h"
 
 #include <inttypes.h>
@@ -42,9 +41,9 @@ void render_worker_text(FILE *out, const char *pool, const struct status_worker 
 {
     char in_state[32] = "-", up[32], requests[24] = "-";
     char method[OT_METHOD_MAX * 4], uri[OT_URI_MAX * 4], label[OT_LABEL_MAX * 4];
-    obituary_duration(worker->uptime_ms, up, sizeof up);
+    text_duration(worker->uptime_ms, up, sizeof up);
     if (worker->known) {
-        obituary_duration(worker->state_ms, in_state, sizeof in_state);
+        text_duration(worker->state_ms, in_state, sizeof in_state);
         snprintf(requests, sizeof requests, "%" PRIu64, worker->requests);
     }
     text_show(method, sizeof method, worker->method);

@@ -1,7 +1,7 @@
 /* text.c: see text.h. */
 #include "fpm/text.h"
 
-#include <stdint.h>
+#include <inttypes.h>
 #include <string.h>
 
 /* Length in bytes of the UTF-8 character at `text`, 0 if there is none (a stray or overlong byte, a
@@ -92,4 +92,17 @@ void text_json(FILE *out, const char *text)
         i += bytes;
     }
     fputc('"', out);
+}
+
+void text_duration(int64_t milliseconds, char *out, size_t size)
+{
+    int64_t ms = milliseconds < 0 ? 0 : milliseconds, seconds = ms / 1000;
+    if (ms < 1000)
+        snprintf(out, size, "%" PRId64 " ms", ms);
+    else if (seconds < 120)
+        snprintf(out, size, "%" PRId64 ".%" PRId64 " s", seconds, ms % 1000 / 100);
+    else if (seconds < 7200)
+        snprintf(out, size, "%" PRId64 " min %" PRId64 " s", seconds / 60, seconds % 60);
+    else
+        snprintf(out, size, "%" PRId64 " h %" PRId64 " min", seconds / 3600, seconds / 60 % 60);
 }

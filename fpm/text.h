@@ -1,4 +1,4 @@
-/* text.h: makes text from workers and clients harmless before it is shown.
+/* text.h: makes text from workers and clients harmless before it is shown, and durations readable.
  *
  * Pure. Used wherever a string that the manager did not write itself reaches a log line, a terminal
  * or a JSON document.
@@ -7,6 +7,7 @@
 #define FPM_TEXT_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 /* Copies `length` bytes so that they fit one line: control characters, the backslash and bytes that
@@ -20,5 +21,8 @@ const char *text_show(char *out, size_t size, const char *text);
 /* Writes a NUL-terminated string as a JSON string, quotes included. Bytes that are no UTF-8 become
  * U+FFFD. */
 void text_json(FILE *out, const char *text);
+
+/* "310 ms", "2.5 s", "5 min 3 s", "7 h 0 min"; 0 for anything negative. */
+void text_duration(int64_t milliseconds, char *out, size_t size);
 
 #endif

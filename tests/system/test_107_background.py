@@ -20,12 +20,16 @@ class Background:
         self.manager = Manager(directory, pool, settings={"pid": self.pid_file, **(settings or {})})
 
     def start(self):
-        """Whoever waits for the output's end shall not wait for the daemon's."""
+        """Whoever waits for the output's end does not wait for the daemon's, unless the start fails."""
         command = [str(build.OVERTIME), "-D", "-c", str(self.manager.ini_path)]
-        return subprocess.run(
+        before = process.children(os.getpid())
+        answer = subprocess.run(
             command + (["-R"] if is_root() else []), capture_output=True, text=True, timeout=60,
             env=self.manager.environment, check=False,
         )
+        if answer.returncode != 0:
+            wait_until(lambda: not process.strays(before), "the end of what could not start")
+        return answer
 
     @property
     def pid(self):
@@ -82,6 +86,21 @@ def test_workers_that_cannot_start_are_told(tmp_path):
     answer = daemon.start()
     assert answer.returncode == 70
     assert "cannot start worker: exec" in answer.stderr
+
+
+def test_a_start_in_part_is_told(tmp_path):
+    """The manager is there and one pool serves; what the other lacks is on standard error."""
+    broken = script(tmp_path, "", "broken", shell=tmp_path / "nowhere")
+    daemon = Background(tmp_path, {"command": sleeper(tmp_path)})
+    text = daemon.manager.ini_path.read_text() + f"[bad]\ncommand = {broken}\nlisten = {tmp_path}/bad.sock\n"
+    daemon.manager.write(text + "pm.max_children = 1\n" + ("user = root\n" if is_root() else ""))
+    answer = daemon.start()
+    try:
+        assert answer.returncode == 0
+        assert "pool bad: cannot start worker: exec" in answer.stderr and "not ready" in answer.stderr
+        assert daemon.manager.control("ping", "--json").stdout.find('"starting"') > 0
+    finally:
+        daemon.stop()
 
 
 def test_a_second_one_is_refused(tmp_path):

@@ -1,0 +1,27 @@
+/* verbs.h: what the commands of the control socket do.
+ *
+ * Reads pools and configuration, and asks its owner, by the functions handed over, for what only
+ * the owner can do. Called by control through the table.
+ */
+#ifndef FPM_VERBS_H
+#define FPM_VERBS_H
+
+#include "fpm/conf.h"
+#include "fpm/control.h"
+#include "fpm/pool.h"
+
+/* The context of every command. */
+struct verbs {
+    const struct conf *conf;
+    const struct pool *pools;
+    size_t pool_count;
+    const char *(*state)(void *owner); /* "starting", "running", "stopping" */
+    void (*stop)(void *owner, enum pool_stop how, const char *why);
+    void (*reopen_logs)(void *owner, const char *why);
+    void *owner;
+};
+
+/* Ends with a NULL verb. */
+extern const struct control_command verbs_table[];
+
+#endif
