@@ -65,3 +65,17 @@ def test_a_body_read_to_its_end_keeps_the_connection(serve, listen, journal):
             response = connection.read_response()
             assert response.text == "fine" and response.complete
             assert not connection.at_eof
+
+
+def test_end_of_no_input_may_come_late(serve, listen, journal):
+    """A request without a body, its empty STDIN record sent after the answer, as Apache may do."""
+    serve("-m", "run")
+    with fastcgi.Connection(listen) as connection:
+        for number in range(5):
+            connection.send_begin(keep=True)
+            connection.send_params(fastcgi.cgi_params(f"id=r{number}&text=fine"))
+            response = connection.read_response()
+            assert response.text == "fine" and response.complete
+            journal.wait("end", f"r{number}")
+            connection.send_stdin()
+        assert not connection.at_eof
