@@ -9,7 +9,7 @@ BUILD      ?= build
 CC         ?= cc
 SAN        ?= 0
 T          ?=
-VERSION    := 0.1.0
+VERSION    := $(shell sed -n 's/^.define OVERTIME_VERSION "\(.*\)"/\1/p' fpm/version.h)
 SOVERSION  := 0
 
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
@@ -161,13 +161,18 @@ uninstall:  ## remove what `make install` put there, but for the configuration
 	rm -f $(foreach page,$(MAN),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 	-rmdir $(DESTDIR)$(PREFIX)/include/overtime
 
+map:  ## every file's job, from its first line
+	@for file in sapi-shim/*.h fpm/*.h; do \
+	    sed -n "1s|^/\* [a-z_]*\.h: \(.*\)|$$file  \1|p" $$file; done | sed 's| \*/$$||' | \
+	    awk -F '  ' '{ printf "%-26s %s\n", $$1, $$2 }'
+
 clean:  ## remove build/
 	rm -rf build
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all unit test check lint format demo install uninstall clean help
+.PHONY: all unit test check lint format demo install uninstall map clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,6 +1,7 @@
 """`make install` gives a newcomer all that the README speaks of, and `make uninstall` takes it back."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -8,23 +9,12 @@ import pytest
 
 from harness import build, fastcgi
 
-APPLICATION = r"""
-#include <fcgiapp.h>
-#include <overtime.h>
-#include <stddef.h>
+README = (build.ROOT / "README.md").read_text()
 
-static int handle(FCGX_Request *request, void *argument)
-{
-    (void)argument;
-    FCGX_FPrintF(request->out, "Content-Type: text/plain\r\n\r\n%s", "accepted");
-    return ot_finish_request() ? 0 : 1;
-}
 
-int main(void)
-{
-    return ot_run(handle, NULL);
-}
-"""
+def block(language):
+    """The README's first block of that language."""
+    return re.search(rf"```{language}\n(.*?)```", README, re.DOTALL)[1]
 
 
 @pytest.fixture
@@ -83,8 +73,8 @@ def test_manual_pages_are_well_formed(destination):
 
 
 def test_application_builds_and_runs(destination, spawner, listen, tmp_path):
-    """As the README says: one header, pkg-config, and a plain spawner is enough."""
-    (tmp_path / "application.c").write_text(APPLICATION)
+    """The README's: one header, pkg-config, and a plain spawner is enough."""
+    (tmp_path / "application.c").write_text(block("c"))
     prefix = destination / "usr/local"
     flags = subprocess.run(
         ["pkg-config", "--cflags", "--libs", "overtime"], capture_output=True, text=True, check=True,
@@ -96,7 +86,19 @@ def test_application_builds_and_runs(destination, spawner, listen, tmp_path):
     )
     spawner([tmp_path / "application"], listen, env={"LD_LIBRARY_PATH": str(prefix / "lib")})
     response = fastcgi.request(listen)
-    assert response.text == "accepted" and response.eof
+    assert response.text == "accepted\n" and response.eof
+
+
+def test_configuration_is_right(destination, tmp_path):
+    """The README's, with the paths of this place."""
+    text = block("ini").replace("/usr/local/bin/application", "/bin/true")
+    text = text.replace("/var/log", str(tmp_path)).replace("/run/overtime", str(tmp_path))
+    (tmp_path / "overtime.ini").write_text(text)
+    done = subprocess.run(
+        [destination / "usr/local/sbin/overtime", "-c", tmp_path / "overtime.ini", "-t"],
+        capture_output=True, text=True, timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_uninstall_leaves_the_configuration(destination):
