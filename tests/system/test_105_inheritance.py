@@ -33,7 +33,7 @@ def environment(pid):
 
 
 def test_descriptors(manager, tmp_path):
-    """The six of the treaty; and none that the manager itself inherited."""
+    """Those of the treaty; and none that the manager itself inherited."""
     with open(tmp_path / "leak", "w", encoding="ascii") as leak:
         os.set_inheritable(leak.fileno(), True)
         daemon = manager(pools={
@@ -43,12 +43,13 @@ def test_descriptors(manager, tmp_path):
     for worker in daemon.workers():
         wait_until(lambda pid=worker: process.command_line(pid).startswith("sleep"), "the program")
         found = wait_until(
-            lambda pid=worker: sorted(look := process.descriptors(pid)) == [0, 1, 2, 3, 4, 5] and look,
-            lambda pid=worker: f"six descriptors (its loader has closed its own) in {process.descriptors(pid)}",
+            lambda pid=worker: sorted(look := process.descriptors(pid)) == list(range(8)) and look,
+            lambda pid=worker: f"eight descriptors (its loader has closed its own) in {process.descriptors(pid)}",
         )
         assert found[0].startswith("socket:") and found[1].startswith("pipe:") and found[2].startswith("pipe:")
         assert found[1] != found[2]
         assert "/memfd:" in found[3] and found[3] == found[4] and "eventfd" in found[5]
+        assert found[6].startswith("socket:") and found[7].startswith("socket:")
         modes = []
         for number in (3, 4):
             with open(f"/proc/{worker}/fdinfo/{number}", encoding="ascii") as file:
