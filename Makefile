@@ -50,6 +50,10 @@ UNIT     = $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 LIBS     = $(BUILD)/libovertime.so $(BUILD)/libovertime.a $(BUILD)/libovertime-preload.so
 MAN      = $(wildcard packaging/man/*.[1-8]) $(patsubst packaging/print-directives.c,\
              $(BUILD)/man/overtime.ini.5,$(wildcard packaging/print-directives.c))
+PARTS    = $(BUILD)/parts.a
+# What is done is said in short; V=1 shows the commands.
+Q        = $(if $(V),,@)
+SAY      = $(if $(V),@:,@echo)
 COMPILE  = $(CC) $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) -MMD -MP
 RUN      = OVERTIME_BUILD=$(BUILD) OVERTIME_SAN=$(SAN) CC=$(CC) tests/run $(T)
 
@@ -66,40 +70,55 @@ $(BUILD)/requirements:
 # The shim is position independent and shows only what overtime.h and libfcgi's own names declare.
 $(BUILD)/obj/sapi-shim/%.o: sapi-shim/%.c | $(BUILD)/requirements
 	@mkdir -p $(@D)
-	$(COMPILE) -fPIC -fvisibility=hidden -pthread -c $< -o $@
+	$(SAY) '  CC    $<'
+	$(Q)$(COMPILE) -fPIC -fvisibility=hidden -pthread -c $< -o $@
 $(BUILD)/obj/%.o: %.c | $(BUILD)/requirements
 	@mkdir -p $(@D)
-	$(COMPILE) -c $< -o $@
+	$(SAY) '  CC    $<'
+	$(Q)$(COMPILE) -c $< -o $@
 
 $(BUILD)/overtime: $(FPM_OBJ) $(BUILD)/obj/sapi-shim/slot.o
-	$(CC) $(LDFLAGS) $^ -lev -linih $(OPTIONAL_LIBS) -o $@
+	$(SAY) '  LINK  $@'
+	$(Q)$(CC) $(LDFLAGS) $^ -lev -linih $(OPTIONAL_LIBS) -o $@
 $(BUILD)/overtimectl: $(CTL_OBJ)
-	$(CC) $(LDFLAGS) $^ $(OPTIONAL_LIBS) -o $@
+	$(SAY) '  LINK  $@'
+	$(Q)$(CC) $(LDFLAGS) $^ $(OPTIONAL_LIBS) -o $@
 $(BUILD)/libovertime.so: $(SHIM_OBJ)
-	$(CC) $(LDFLAGS) -shared -Wl,-soname,libovertime.so.$(SOVERSION) -pthread $^ -Wl,--no-as-needed -lfcgi -ldl -o $@
-	ln -sf libovertime.so $(BUILD)/libovertime.so.$(SOVERSION)
+	$(SAY) '  LINK  $@'
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libovertime.so.$(SOVERSION) -pthread $^ -Wl,--no-as-needed -lfcgi -ldl -o $@
+	@ln -sf libovertime.so $(BUILD)/libovertime.so.$(SOVERSION)
 $(BUILD)/libovertime-preload.so: $(SHIM_OBJ)
-	$(CC) $(LDFLAGS) -shared -pthread $^ -Wl,--no-as-needed -lfcgi -ldl -o $@
+	$(SAY) '  LINK  $@'
+	$(Q)$(CC) $(LDFLAGS) -shared -pthread $^ -Wl,--no-as-needed -lfcgi -ldl -o $@
 $(BUILD)/libovertime.a: $(SHIM_OBJ)
-	rm -f $@
-	ar rcs $@ $^
+	$(SAY) '  AR    $@'
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+# What unit tests and tools pick from: all but main().
+$(PARTS): $(PART_OBJ) $(SHIM_OBJ)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
 # Programs that stand for those of strangers: nothing of ours is linked in.
 $(BUILD)/apps/%_plain: %_plain.c | $(BUILD)/requirements
 	@mkdir -p $(@D)
-	$(COMPILE) -pthread $(LDFLAGS) $< -lfcgi -o $@
+	$(SAY) '  CC    $<'
+	$(Q)$(COMPILE) -pthread $(LDFLAGS) $< -lfcgi -o $@
 $(BUILD)/apps/%: %.c $(BUILD)/libovertime.so
 	@mkdir -p $(@D)
-	$(COMPILE) -pthread $(LDFLAGS) $< -L$(BUILD) -Wl,-rpath,'$$ORIGIN/../../..' -lovertime -lfcgi -o $@
-$(BUILD)/unit/%: tests/unit/%.c $(PART_OBJ) $(SHIM_OBJ)
+	$(SAY) '  CC    $<'
+	$(Q)$(COMPILE) -pthread $(LDFLAGS) $< -L$(BUILD) -Wl,-rpath,'$$ORIGIN/../../..' -lovertime -lfcgi -o $@
+$(BUILD)/unit/%: tests/unit/%.c $(PARTS)
 	@mkdir -p $(@D)
-	$(COMPILE) -pthread $(LDFLAGS) $(filter %.c %.o,$^) -lcriterion -lev -linih -lfcgi -ldl $(OPTIONAL_LIBS) -o $@
+	$(SAY) '  CC    $<'
+	$(Q)$(COMPILE) -pthread $(LDFLAGS) $< $(PARTS) -lcriterion -lev -linih -lfcgi -ldl $(OPTIONAL_LIBS) -o $@
 
 # The manual of the configuration is printed from the table of directives.
-$(BUILD)/print-directives: packaging/print-directives.c $(PART_OBJ) $(BUILD)/obj/sapi-shim/slot.o
-	$(COMPILE) $(LDFLAGS) $(filter %.c %.o,$^) -lev -linih $(OPTIONAL_LIBS) -o $@
+$(BUILD)/print-directives: packaging/print-directives.c $(PARTS)
+	$(SAY) '  CC    $<'
+	$(Q)$(COMPILE) $(LDFLAGS) $< $(PARTS) -lev -linih $(OPTIONAL_LIBS) -o $@
 $(BUILD)/man/overtime.ini.5: $(BUILD)/print-directives packaging/man/overtime.ini.5.in
 	@mkdir -p $(@D)
-	$< man packaging/man/overtime.ini.5.in >$@
+	$(Q)$< man packaging/man/overtime.ini.5.in >$@
 
 unit: $(UNIT)
 
