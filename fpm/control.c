@@ -362,9 +362,11 @@ void control_close(struct control *control)
     ev_io_stop(control->loop, &control->accepting);
     ev_timer_stop(control->loop, &control->pause);
     socket_close(&control->listener);
-    while (control->clients != NULL) {
-        if (control->clients->state == CONTROL_HELD)
-            control->clients->fd = -1; /* left to the end of the process, which it is to tell */
-        control_client_free(control->clients);
+    struct control_client *next;
+    for (struct control_client *client = control->clients; client != NULL; client = next) {
+        next = client->next;
+        if (client->state == CONTROL_HELD)
+            client->fd = -1; /* left to the end of the process, which it is to tell */
+        control_client_free(client);
     }
 }

@@ -207,7 +207,8 @@ static void log_write(enum log_level level, const char *format, va_list argument
     size_t room = sizeof line - used - 2;
     if ((size_t)wanted > room) {
         used += room;
-        memcpy(line + used - 3, "...", 3);
+        for (size_t dot = used - 3; dot < used; dot++)
+            line[dot] = '.';
     } else {
         used += (size_t)wanted;
     }

@@ -51,7 +51,7 @@ void log_alert(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_at(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A line as it is, without time and level, if `level` is written at all. */
-void log_raw(enum log_level level, const char *line);
+void log_raw(enum log_level level, const char *text);
 
 bool log_episode_begin(struct log_episode *episode);
 bool log_episode_end(struct log_episode *episode);

@@ -162,7 +162,7 @@ static void pool_died(struct pool_member *member, const struct scoreboard_view *
  * it and makes a waiting library look again. */
 static void pool_pass_wakeup_on(struct pool *pool)
 {
-    if (!socket_pending(&pool->listener))
+    if (!socket_pending(pool->listener.fd) && !socket_pending(pool->handoff[0]))
         return;
     for (unsigned i = 0; i < pool->size; i++) {
         struct scoreboard_view view;

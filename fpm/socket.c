@@ -205,8 +205,8 @@ void socket_close(struct socket_listener *listener)
     *listener = SOCKET_NONE;
 }
 
-bool socket_pending(const struct socket_listener *listener)
+bool socket_pending(int fd)
 {
-    struct pollfd look = {.fd = listener->fd, .events = POLLIN};
-    return listener->fd >= 0 && poll(&look, 1, 0) == 1 && (look.revents & POLLIN) != 0;
+    struct pollfd look = {.fd = fd, .events = POLLIN};
+    return poll(&look, 1, 0) == 1 && (look.revents & POLLIN) != 0;
 }

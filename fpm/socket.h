@@ -39,8 +39,8 @@ int socket_listen(struct socket_listener *listener, const struct socket_spec *sp
 /* Closes it and removes its file if that is still the one made here. */
 void socket_close(struct socket_listener *listener);
 
-/* Is a connection waiting to be accepted? */
-bool socket_pending(const struct socket_listener *listener);
+/* Is something waiting there to be accepted or received? */
+bool socket_pending(int fd);
 
 /* Connects to a unix socket without waiting: 1 somebody listens, 0 nobody does, -1 with errno. */
 int socket_answered(const char *path);
