@@ -40,9 +40,8 @@ static size_t scoreboard_round(size_t bytes)
 
 static struct ot_slot *scoreboard_slot(const struct scoreboard *scoreboard, unsigned slot)
 {
-    const struct ot_board *board = scoreboard->board;
-    return (struct ot_slot *)((char *)scoreboard->board + board->slots_offset +
-                              (size_t)slot * board->slot_stride);
+    char *first = (char *)scoreboard->board + scoreboard->offset;
+    return (struct ot_slot *)(first + scoreboard->stride * slot);
 }
 
 /* A worker gets a descriptor it can only read: opening the memory anew is what takes the right to
@@ -71,8 +70,12 @@ int scoreboard_create(struct scoreboard *scoreboard, const char *pool, unsigned 
 {
     size_t offset = scoreboard_round(sizeof(struct ot_board));
     size_t stride = scoreboard_round(sizeof(struct ot_slot));
-    *scoreboard = (struct scoreboard){
-        .fd = -1, .read_fd = -1, .count = slots, .size = offset + stride * slots};
+    *scoreboard = (struct scoreboard){.fd = -1,
+                                      .read_fd = -1,
+                                      .count = slots,
+                                      .size = offset + stride * slots,
+                                      .offset = offset,
+                                      .stride = stride};
     scoreboard->free = calloc(slots, sizeof *scoreboard->free);
     if (scoreboard->free == NULL || scoreboard_memory(scoreboard, pool) != 0) {
         snprintf(error, size, "cannot make the scoreboard: %s", strerror(errno));
@@ -108,8 +111,8 @@ static void scoreboard_clear(const struct scoreboard *scoreboard, unsigned slot)
 {
     struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
     off_t offset = (off_t)((char *)memory - (char *)scoreboard->board);
-    off_t stride = scoreboard->board->slot_stride;
-    if (fallocate(scoreboard->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, stride) != 0)
+    if (fallocate(scoreboard->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
+                  (off_t)scoreboard->stride) != 0)
         memset((void *)memory, 0, sizeof *memory);
 }
 

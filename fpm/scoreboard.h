@@ -17,6 +17,8 @@ struct scoreboard {
     int read_fd; /* read-only: OT_FD_BOARD */
     struct ot_board *board;
     size_t size;       /* bytes mapped */
+    size_t offset;     /* of slot 0; the copies on the board are for the workers, */
+    size_t stride;     /* from slot to slot; and one that means harm may write there */
     unsigned count;    /* slots */
     unsigned *free;    /* stack of free slots */
     unsigned free_top; /* how many are free, <= count */

@@ -143,6 +143,39 @@ def test_a_lost_wakeup_is_passed_on(manager, app, listen, tmp_path):
         assert connection.read_response(wait_eof=True).text == "served"
 
 
+def test_a_worker_that_scribbles_over_the_scoreboard(manager, app, tmp_path):
+    """Whatever it writes, and wherever: nothing happens to the manager or to the pool next door."""
+    body = (
+        "import mmap, os, time\n"
+        "size = os.fstat(4).st_size\n"
+        "board = mmap.mmap(4, size)\n"
+        "for size in (1, 0):\n"
+        "    try:\n        os.ftruncate(4, size)\n        raise SystemExit('cut')\n"
+        "    except PermissionError:\n        pass\n"
+        "pattern = [b'\\xff', b'LSTO\\x01\\0\\0\\0']\n"
+        "turn = 0\n"
+        "while True:\n"
+        "    turn += 1\n"
+        "    fill = pattern[turn % 2]\n"
+        "    board[:] = fill * (len(board) // len(fill))\n"
+        f"    open('{tmp_path}/turns', 'a').write('x')\n"
+    )
+    daemon = manager(pools={
+        "bad": {"command": script(tmp_path, body, "bad", shell="/usr/bin/python3"), "pm.max_children": 2},
+        "good": {"command": f"{app('worker')} {tmp_path}"},
+    })
+    wait_until(lambda: (tmp_path / "turns").exists() and (tmp_path / "turns").stat().st_size > 10, "scribbling")
+    for _ in range(20):
+        for words in (["status"], ["workers"], ["--json", "workers"]):
+            assert daemon.control(*words).returncode == 0
+    victims = [pid for pid in daemon.workers() if "bad" in process.command_line(pid)]
+    for victim in victims:
+        os.kill(victim, signal.SIGKILL)
+        daemon.wait_log(rf"worker {victim} .*died of SIGKILL")
+    assert fastcgi.request(daemon.addresses["good"], query="id=a&text=fine").text == "fine"
+    assert "cut" not in daemon.log()
+
+
 def test_nothing_is_left_of_the_dead(manager, app, tmp_path):
     """No zombie, and the manager has as many descriptors as before."""
     daemon = manager({"command": f"{app('worker')} {tmp_path}", "pm.max_children": 4})

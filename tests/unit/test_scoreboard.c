@@ -131,6 +131,17 @@ Test(scoreboard, garbage_is_clamped)
     scoreboard_destroy(&board);
 }
 
+Test(scoreboard, a_board_that_was_overwritten_misleads_nobody)
+{
+    struct scoreboard board = make(2);
+    struct scoreboard_view view;
+    memset((void *)board.board, 0xff, sizeof *board.board);
+    scoreboard_look(&board, 1, &view);
+    cr_expect(!view.attached);
+    cr_expect(scoreboard_assign(&board) == 0);
+    scoreboard_destroy(&board);
+}
+
 Test(scoreboard, another_treaty_is_no_treaty)
 {
     struct scoreboard board = make(1);
