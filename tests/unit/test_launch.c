@@ -1,0 +1,126 @@
+/* Fork to exec: what comes back when a step fails, and what the child is given. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fpm/launch.h"
+
+static int null_fd = -1;
+
+/* As main() gets them: texts that may be changed. */
+static char shell[] = "sh", option[] = "-c", leave[] = "exit 7", given[] = "GIVEN=yes";
+static char *arguments[] = {shell, option, leave, NULL};
+static char *environment[] = {given, NULL};
+
+static struct launch_spec make(const char *program)
+{
+    if (null_fd < 0)
+        null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    cr_assert(null_fd >= 0);
+    return (struct launch_spec){.program = program,
+                                .argv = arguments,
+                                .envp = environment,
+                                .listen_fd = null_fd,
+                                .board_fd = null_fd,
+                                .slot_fd = null_fd,
+                                .doorbell_fd = null_fd,
+                                .handoff_in = null_fd,
+                                .handoff_out = null_fd,
+                                .output_fd = null_fd,
+                                .error_fd = null_fd,
+                                .umask = -1};
+}
+
+/* Launches, waits for the report and the end. Returns what launch_report says. */
+static int run(const struct launch_spec *spec, struct launch_failure *failure, int *status)
+{
+    char error[256] = "";
+    int report_fd = -1;
+    pid_t pid = launch(spec, &report_fd, error, sizeof error);
+    cr_assert(pid > 0, "%s", error);
+    struct pollfd wait_for = {.fd = report_fd, .events = POLLIN};
+    cr_assert(poll(&wait_for, 1, 30000) == 1);
+    int told = launch_report(report_fd, failure);
+    cr_assert(close(report_fd) == 0);
+    cr_assert(waitpid(pid, status, 0) == pid);
+    return told;
+}
+
+Test(launch, a_program_runs)
+{
+    struct launch_spec spec = make("/bin/sh");
+    struct launch_failure failure;
+    int status;
+    cr_expect(run(&spec, &failure, &status) == 1);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+}
+
+Test(launch, the_child_has_what_was_given)
+{
+    static char look[] = "[ \"$GIVEN\" = yes ] && [ -z \"$HOME\" ] && [ \"$(pwd)\" = / ] && "
+                         "[ \"$(umask)\" = 0031 ] && [ \"$(ulimit -n)\" = 99 ]";
+    static char *script[] = {shell, option, look, NULL};
+    struct launch_spec spec = make("/bin/sh");
+    struct launch_failure failure;
+    int status;
+    spec.argv = script;
+    spec.chdir = "/";
+    spec.umask = 031;
+    spec.files = (struct launch_limit){.set = true, .value = 99};
+    cr_expect(run(&spec, &failure, &status) == 1);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+Test(launch, a_missing_program_is_reported)
+{
+    struct launch_spec spec = make("/nowhere/program");
+    struct launch_failure failure = {0};
+    char text[256];
+    int status;
+    cr_expect(run(&spec, &failure, &status) == -1);
+    cr_expect(failure.error == ENOENT);
+    launch_explain(&spec, &failure, text, sizeof text);
+    cr_expect_str_eq(text, "exec /nowhere/program: No such file or directory; check `command`");
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 127);
+}
+
+Test(launch, a_missing_folder_is_reported)
+{
+    struct launch_spec spec = make("/bin/sh");
+    struct launch_failure failure = {0};
+    char text[256];
+    int status;
+    spec.chdir = "/nowhere";
+    cr_expect(run(&spec, &failure, &status) == -1);
+    launch_explain(&spec, &failure, text, sizeof text);
+    cr_expect_str_eq(text, "chdir /nowhere: No such file or directory; check `chdir`");
+}
+
+Test(launch, a_bad_descriptor_is_reported)
+{
+    struct launch_spec spec = make("/bin/sh");
+    struct launch_failure failure = {0};
+    int status;
+    spec.slot_fd = 1000000;
+    cr_expect(run(&spec, &failure, &status) == -1);
+    cr_expect(failure.error == EBADF);
+}
+
+Test(launch, garbage_in_the_report_is_no_report)
+{
+    struct launch_failure failure = {.step = 99, .error = ENOENT}, told = {0};
+    int ends[2];
+    cr_assert(pipe2(ends, O_NONBLOCK) == 0);
+    cr_expect(launch_report(ends[0], &told) == 0, "nothing yet");
+    cr_assert(write(ends[1], &failure, sizeof failure) == (ssize_t)sizeof failure);
+    cr_expect(launch_report(ends[0], &told) == 0, "no such step");
+    cr_assert(close(ends[1]) == 0);
+    cr_expect(launch_report(ends[0], &told) == 1);
+    cr_assert(close(ends[0]) == 0);
+}
