@@ -358,10 +358,12 @@ void conn_look(struct conn *conn)
     }
 }
 
-bool conn_next_request(struct conn *conn)
+bool conn_next_request(struct conn *conn, uint64_t announced)
 {
-    if (!conn_input_complete(conn) || conn->gone || conn->broken || conn->eof || conn->aborted ||
-        conn->pass_left > 0 || conn->cut_left > 0)
+    bool all = conn_input_complete(conn) ||
+               (conn->frame.phase == FRAME_STDIN && conn->frame.body_bytes == announced);
+    if (!all || conn->gone || conn->broken || conn->eof || conn->aborted || conn->pass_left > 0 ||
+        conn->cut_left > 0)
         return false;
     conn->start = conn->ready; /* input that the application left unread */
     conn->sent_any = false;

@@ -93,8 +93,10 @@ enum conn_result conn_write(struct conn *conn, const void *from, size_t size, ui
 void conn_look(struct conn *conn);
 
 /* Makes ready for the next request on the same connection. False if that is not safe: the input was
- * not read to its end, or something went wrong. */
-bool conn_next_request(struct conn *conn);
+ * not read to its end, or something went wrong. `announced` is CONTENT_LENGTH: when so many bytes
+ * have come, the record that ends the body may be late, as Apache sends it behind a quick answer.
+ */
+bool conn_next_request(struct conn *conn, uint64_t announced);
 
 /* Between two requests: something has come, perhaps just now. Never waits. */
 bool conn_has_bytes(struct conn *conn);

@@ -41,6 +41,7 @@ static enum frame_kind frame_begin(struct frame *frame, const struct frame_recor
     frame->role = (uint16_t)(bytes[8] << 8 | bytes[9]);
     frame->keep = (bytes[10] & FRAME_KEEP_CONN) != 0;
     frame->params_bytes = 0;
+    frame->body_bytes = 0;
     return FRAME_PASS;
 }
 
@@ -64,6 +65,7 @@ static enum frame_kind frame_stream(struct frame *frame, const struct frame_reco
     case FRAME_STDIN:
         if (record->type != FRAME_TYPE_STDIN)
             return FRAME_BAD;
+        frame->body_bytes += record->content;
         if (last)
             frame->phase = frame->role == FRAME_ROLE_FILTER ? FRAME_DATA : FRAME_COMPLETE;
         return FRAME_PASS;

@@ -49,6 +49,7 @@ struct frame {
     uint16_t role;
     bool keep;           /* the web server asked to keep the connection */
     size_t params_bytes; /* content of FCGI_PARAMS records so far */
+    uint64_t body_bytes; /* content of FCGI_STDIN records so far */
 };
 
 struct frame_record {

@@ -23,7 +23,8 @@ static void process_at_exit(void)
 {
     struct request *request = request_current();
     size_t others = request_open_elsewhere();
-    if (request != NULL)
+    /* exit() inside a shutdown function never comes back here: the request ends in another call. */
+    if (request != NULL && atexit(process_at_exit) == 0)
         request_end(request);
     if (others > 0)
         note("pool %s: exit() cut off %zu request%s of other threads", board_pool(), others,

@@ -490,8 +490,6 @@ static void request_disconnect(struct request *request)
 
 static void request_respond(struct request *request, enum life_event event)
 {
-    if (event == LIFE_END && request->keep_wanted)
-        conn_skip_body(request->conn);
     if (!request->abandoned)
         request->codec->complete(request);
     if (event == LIFE_FINISH)
@@ -506,10 +504,17 @@ static void request_respond(struct request *request, enum life_event event)
         request_disconnect(request);
 }
 
-/* Nothing of the request is left on the connection, and the next one may come on it. */
+/* Nothing of the request is left on the connection, and the next one may come on it. With a body
+ * that has not arrived to its end it is not used again, but for a request that has come already. */
 static bool request_keeps(const struct request *request, struct conn *conn)
 {
-    return request->keep_wanted && !request->abandoned && !drain_asked() && conn_next_request(conn);
+    uint64_t announced = request->record->content_length;
+    if (!request->keep_wanted || request->abandoned)
+        return false;
+    if (conn_next_request(conn, announced))
+        return true;
+    conn_skip_body(conn);
+    return conn_has_successor(conn) && conn_next_request(conn, announced);
 }
 
 /* What becomes of the connection at the request's end. */

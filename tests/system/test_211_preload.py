@@ -66,15 +66,18 @@ def test_stops_without_loss(preloaded, listen, number, journal):
     """libfcgi alone spins or drops the request here."""
     application = preloaded()
     (pid,) = application.workers()
+    assert fastcgi.request(listen, query="id=first&text=up").text == "up"
+
+    def sockets():
+        return sum(target.startswith("socket:") for target in process.descriptors(pid).values())
+
+    waiting = wait_until(sockets, "the worker's sockets")
     with fastcgi.Connection(listen) as connection:
         request = fastcgi.begin() + fastcgi.stream(
             fastcgi.PARAMS, fastcgi.pairs(fastcgi.cgi_params("id=a&text=fine"))
         )
         connection.send(request[:20])
-        wait_until(
-            lambda: sum(t.startswith("socket:") for t in process.descriptors(pid).values()) > 1,
-            "the worker to accept",
-        )
+        wait_until(lambda: sockets() > waiting, "the worker to accept")
         application.send_signal(number)
         connection.send(request[20:] + fastcgi.record(fastcgi.STDIN))
         assert connection.read_response(wait_eof=True).text == "fine"

@@ -5,13 +5,14 @@
 #include <string.h>
 
 static struct shutdown_list list;
+static char a[] = "a", b[] = "b", x[] = "x", y[] = "y", z[] = "z";
 static char order[16];
 
 static void note_one(void *argument)
 {
     strncat(order, argument, sizeof order - strlen(order) - 1);
     if (strcmp(argument, "a") == 0)
-        (void)shutdown_add(&list, note_one, "z");
+        (void)shutdown_add(&list, note_one, z);
 }
 
 static void run_all(void)
@@ -24,9 +25,9 @@ static void run_all(void)
 
 Test(shutdown, in_order_with_late_ones_last)
 {
-    cr_assert(shutdown_add(&list, note_one, "a"));
-    cr_assert(shutdown_add(&list, note_one, "b"));
-    cr_assert(shutdown_add(&list, note_one, "b"));
+    cr_assert(shutdown_add(&list, note_one, a));
+    cr_assert(shutdown_add(&list, note_one, b));
+    cr_assert(shutdown_add(&list, note_one, b));
     run_all();
     cr_assert_str_eq(order, "abbz");
     run_all();
@@ -36,10 +37,10 @@ Test(shutdown, in_order_with_late_ones_last)
 Test(shutdown, clearing_counts_what_is_lost)
 {
     for (int i = 0; i < 5; i++)
-        cr_assert(shutdown_add(&list, note_one, "x"));
+        cr_assert(shutdown_add(&list, note_one, x));
     cr_assert_eq(shutdown_clear(&list), 5);
     cr_assert_eq(shutdown_clear(&list), 0);
-    cr_assert(shutdown_add(&list, note_one, "y"));
+    cr_assert(shutdown_add(&list, note_one, y));
     run_all();
     cr_assert_str_eq(order, "y");
 }
