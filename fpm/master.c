@@ -288,6 +288,24 @@ static int master_open_pools(struct master *master)
     return 0;
 }
 
+static void master_on_nothing(struct ev_loop *loop, ev_periodic *periodic, int events)
+{
+    (void)loop;
+    (void)periodic;
+    (void)events;
+}
+
+/* libev looks once a minute whether the clock was set, unless the kernel tells it; it begins to
+ * listen to the kernel with the first watcher that follows the calendar. An idle manager then
+ * sleeps on. */
+static void master_sleep_deeply(struct ev_loop *loop)
+{
+    ev_periodic calendar;
+    ev_periodic_init(&calendar, master_on_nothing, 0., 0., NULL);
+    ev_periodic_start(loop, &calendar);
+    ev_periodic_stop(loop, &calendar);
+}
+
 static int master_open(struct master *master)
 {
     const struct conf_global *global = &master->conf->global;
@@ -296,6 +314,7 @@ static int master_open(struct master *master)
         log_alert("cannot make an event loop");
         return EX_SOFTWARE;
     }
+    master_sleep_deeply(master->loop);
     signals_start(&master->signals, master->loop, master_signals,
                   sizeof master_signals / sizeof *master_signals, master);
     master_limit(RLIMIT_NOFILE, global->rlimit_files, "rlimit_files");
