@@ -77,13 +77,24 @@ int ot_abort_fd(void);
  * bytes, control characters become spaces; NULL clears it. Forgotten at the request's end. */
 void ot_set_label(const char *text);
 
+/* Leaving a handler as ot_run does skips C++ destructors, so a C++ program that calls it does not
+ * compile. Call FCGX_Accept_r in a loop and ask ot_checkpoint() instead, or say that nothing in the
+ * handler needs its destructor by defining OVERTIME_CXX_MAY_SKIP_DESTRUCTORS before the include. */
+#if defined(__cplusplus) && !defined(OVERTIME_CXX_MAY_SKIP_DESTRUCTORS)
+#define OT_RUN_REFUSED                                                                             \
+    __attribute__((error("ot_run may leave a handler without running C++ destructors; "            \
+                         "see overtime(3), C++")))
+#else
+#define OT_RUN_REFUSED
+#endif
+
 /* The accept loop: calls `handler` for each request until the worker is told to stop, or `handler`
  * returns a value other than 0. In here the bailout policy can leave a handler at a safe point, as
- * siglongjmp does: functions in between do not return and C++ destructors do not run, so what the
- * handler acquires is released by shutdown functions. May run in several threads at once, each with
- * its own call, after FCGX_Init().
- * Returns what `handler` returned, 0 when told to stop, -1 if accepting failed. */
-int ot_run(int (*handler)(struct FCGX_Request *request, void *argument), void *argument);
+ * siglongjmp does: functions in between do not return, so what the handler acquires is released by
+ * shutdown functions. May run in several threads at once, each with its own call.
+ * Returns what `handler` returned, 0 when told to stop, -1 if accepting failed (errno says why). */
+OT_RUN_REFUSED int ot_run(int (*handler)(struct FCGX_Request *request, void *argument),
+                          void *argument);
 
 #ifdef OVERTIME_SHORT_NAMES
 #define finish_request             ot_finish_request
