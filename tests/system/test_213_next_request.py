@@ -1,0 +1,27 @@
+"""The web server's next request, sent the moment it has the answer, is not lost.
+
+A kept connection that is closed after its answer is a trap: the web server may have put it back and
+sent its next request into it before it sees the end. Apache answers 503 then, nginx 502 to a POST.
+"""
+
+import pytest
+
+SERVERS, PAIRS = 4, 8  # a fresh web server is slow at first, which is when it happens most
+
+
+@pytest.mark.parametrize(
+    "first", ["text=x&finish", "text=x", "read=10&text=x&finish&write=100000"],
+    ids=["finish", "unread", "half-read"],
+)
+def test_at_once(serve, web, listen, first):
+    """Nothing waits between the two, on purpose."""
+    serve("-m", "run", count=2)
+    wrong = []
+    for fresh in range(SERVERS):
+        server = web(listen, keep=True)
+        for number in range(PAIRS):
+            for name, query in (("first", first), ("next", "text=y")):
+                answer = server.request(f"/?id={name}&{query}", body=b"b" * 20)
+                if answer.status != 200 or not answer.complete:
+                    wrong.append((fresh, number, name, answer.status))
+    assert not wrong, f"{len(wrong)} of {2 * SERVERS * PAIRS} requests failed: {wrong[:10]}"
