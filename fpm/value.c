@@ -1,5 +1,6 @@
 /* value.c: the meaning of values' texts. See value.h. */
 #include "fpm/value.h"
+#include "sapi-shim/scalar.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -11,16 +12,9 @@
 
 static const char no_memory[] = "cannot be kept: out of memory";
 
-struct unit {
-    const char *suffix;
-    int64_t factor;
-};
-
 /* From large to small, so that the first that divides a value writes it shortest. */
-static const struct unit sizes[] = {
+static const struct scalar_unit sizes[] = {
     {"G", INT64_C(1) << 30}, {"M", INT64_C(1) << 20}, {"K", INT64_C(1) << 10}, {"", 1}};
-static const struct unit times[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000},
-                                    {"s", 1000},     {"ms", 1},      {"", 1000}};
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static int fail(char *error, size_t size, const char *text)
@@ -29,57 +23,20 @@ static int fail(char *error, size_t size, const char *text)
     return -1;
 }
 
-/* Reads digits and leaves *text behind them. */
-static int digits(const char **text, int64_t *out)
-{
-    char *end;
-
-    if (!isdigit((unsigned char)**text)) {
-        return -1;
-    }
-    errno = 0;
-    intmax_t number = strtoimax(*text, &end, 10);
-    if (errno != 0 || number > INT64_MAX) {
-        return -1;
-    }
-    *text = end;
-    *out = number;
-    return 0;
-}
-
 int value_number(const char *text, int64_t *out)
 {
     bool negative = *text == '-';
     int64_t number;
 
     text += negative;
-    if (digits(&text, &number) != 0 || *text != '\0') {
+    if (!scalar_digits(&text, &number) || *text != '\0') {
         return -1;
     }
     *out = negative ? -number : number;
     return 0;
 }
 
-static int with_unit(const char *text, const struct unit *units, size_t count, int64_t *out)
-{
-    int64_t number, product;
-
-    if (digits(&text, &number) != 0) {
-        return -1;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (strcasecmp(text, units[i].suffix) == 0) {
-            if (__builtin_mul_overflow(number, units[i].factor, &product)) {
-                return -1;
-            }
-            *out = product;
-            return 0;
-        }
-    }
-    return -1;
-}
-
-static void unit_text(int64_t number, const struct unit *units, size_t count, char *out)
+static void unit_text(int64_t number, const struct scalar_unit *units, size_t count, char *out)
 {
     size_t i = 0;
 
@@ -92,12 +49,12 @@ static void unit_text(int64_t number, const struct unit *units, size_t count, ch
 
 int value_size(const char *text, int64_t *out)
 {
-    return with_unit(text, sizes, COUNT(sizes), out);
+    return scalar_with_unit(text, sizes, COUNT(sizes), out) ? 0 : -1;
 }
 
 int value_time(const char *text, int64_t *out)
 {
-    return with_unit(text, times, COUNT(times), out);
+    return scalar_time(text, out) ? 0 : -1;
 }
 
 void value_size_text(int64_t bytes, char *out)
@@ -107,21 +64,12 @@ void value_size_text(int64_t bytes, char *out)
 
 void value_time_text(int64_t milliseconds, char *out)
 {
-    unit_text(milliseconds, times, COUNT(times), out);
+    unit_text(milliseconds, scalar_times, SCALAR_TIMES, out);
 }
 
 int value_bool(const char *text, bool *out)
 {
-    static const char *const yes[] = {"yes", "on", "true", "1"};
-    static const char *const no[] = {"no", "off", "false", "0"};
-
-    for (size_t i = 0; i < COUNT(yes); i++) {
-        if (strcasecmp(text, yes[i]) == 0 || strcasecmp(text, no[i]) == 0) {
-            *out = strcasecmp(text, yes[i]) == 0;
-            return 0;
-        }
-    }
-    return -1;
+    return scalar_bool(text, out) ? 0 : -1;
 }
 
 int value_mode(const char *text, int *out)

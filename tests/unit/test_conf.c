@@ -235,7 +235,7 @@ Test(conf, refuses_every_kind_of_value)
         {"bailout = AUTO", "must be auto"},
         {"pm = dynamic", "pm = dynamic: not implemented yet; use static"},
         {"pm = ondemand", "pm = ondemand: not implemented yet"},
-        {"abort_detection = instant", "not implemented yet; use checkpoint, write"},
+        {"abort_detection = sometimes", "must be checkpoint, instant, write"},
         {"chdir = /nonexistent", "chdir = /nonexistent: cannot be used: No such file"},
         {"chdir = /bin/true", "is not a folder"},
         {"chdir = relative", "the absolute path of a folder"},
