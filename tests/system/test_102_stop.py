@@ -13,7 +13,7 @@ from harness.wait import wait_until
 
 
 def stubborn(directory):
-    return script(directory, "trap '' TERM INT QUIT\necho deaf\nwhile :; do sleep 0.1; done", "stubborn")
+    return script(directory, "trap '' TERM INT QUIT\necho deaf\nexec sleep 100000", "stubborn")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
@@ -47,7 +47,7 @@ def test_no_patience_at_all(manager, tmp_path):
 
 def test_a_killed_worker_takes_its_children_along(manager, tmp_path):
     """They hold the pool's socket; nobody would ever end them."""
-    body = f"trap '' TERM\nsleep 100000 & echo $! >{tmp_path}/child\necho deaf\nwhile :; do sleep 0.1; done"
+    body = f"trap '' TERM\nsleep 100000 & echo $! >{tmp_path}/child\necho deaf\nwait"
     daemon = manager({"command": script(tmp_path, body)}, settings={"process_control_timeout": "100ms"})
     daemon.wait_log("deaf")
     child = int((tmp_path / "child").read_text())

@@ -95,13 +95,15 @@ def test_slots_are_used_again(manager, tmp_path):
     daemon = manager({"command": sleeper(tmp_path), "pm.max_children": 3})
 
     def slots():
-        return sorted(environment(pid)["OVERTIME_TREATY"] for pid in daemon.workers())
+        """{treaty: pid}; a worker that is not yet exec-ed has none."""
+        return {environment(pid).get("OVERTIME_TREATY"): pid for pid in daemon.workers()}
 
-    wait_until(lambda: slots() == ["1 0", "1 1", "1 2"], "three slots")
-    victim = [pid for pid in daemon.workers() if environment(pid)["OVERTIME_TREATY"] == "1 1"][0]
+    three = {"1 0", "1 1", "1 2"}
+    wait_until(lambda: set(slots()) == three, "three slots")
+    victim = slots()["1 1"]
     os.kill(victim, signal.SIGKILL)
     daemon.wait_workers(3, without=[victim])
-    wait_until(lambda: slots() == ["1 0", "1 1", "1 2"], "three slots again")
+    wait_until(lambda: set(slots()) == three, "three slots again")
 
 
 def test_signals_are_as_in_a_fresh_process(manager, tmp_path):

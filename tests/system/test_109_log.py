@@ -33,7 +33,7 @@ def test_reopen(manager, tmp_path, how):
         assert daemon.control("reopen-logs").returncode == 0
     wait_until(lambda: daemon.log_path.exists() and "log reopened" in daemon.log_path.read_text(), "a new log")
     assert daemon.workers() == before, "no worker was touched"
-    assert daemon.descriptor_count() == count
+    wait_until(lambda: daemon.descriptor_count() == count, "the old log closed")
     daemon.stop()
     assert "stopped after" in daemon.log_path.read_text()
     assert "stopped after" not in (tmp_path / "rotated").read_text()
