@@ -45,7 +45,7 @@ class Manager:
             os.environ, **build.sanitizer_environment(directory), **(env or {})
         )
         self.popen = None
-        self._name = name
+        self._told = False  # to end, by send_signal()
         if text is None:
             text = self._compose(pools or {"www": pool or {}}, settings or {})
         else:
@@ -87,6 +87,7 @@ class Manager:
         command = [str(build.OVERTIME), "-c", str(self.ini_path), "-F"]
         if os.geteuid() == 0:
             command.append("-R")
+        self._told = False
         with open(self.output_path, "ab") as output:
             self.popen = subprocess.Popen(
                 command + self.arguments,
@@ -114,7 +115,7 @@ class Manager:
         if self.popen is None:
             return
         workers = self.workers()
-        ended = process.end(self.popen, number)
+        ended = process.end(self.popen, None if self._told else number)
         assert ended == status, f"the manager ended with {ended}; its log:\n{self.log()}"
         left = [pid for pid in workers if process.alive(pid)]
         assert not left, f"workers outlived the manager: {left}; its log:\n{self.log()}"
@@ -137,6 +138,7 @@ class Manager:
         self.popen = None
 
     def send_signal(self, number):
+        self._told |= number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
         self.popen.send_signal(number)
 
     # Looks

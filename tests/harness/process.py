@@ -108,8 +108,11 @@ def kill_and_reap(pid):
 
 
 def end(popen, number=signal.SIGTERM, limit=None):
-    """Signals a Popen and waits for it; KILL and an error when it does not end in time."""
-    if popen.poll() is None:
+    """Signals a Popen and waits for it; KILL and an error when it does not end in time.
+
+    Without a number it was told to end before, and is only waited for.
+    """
+    if number is not None and popen.poll() is None:
         popen.send_signal(number)
     try:
         wait_until(lambda: popen.poll() is not None, f"the end of {popen.args}", limit)
