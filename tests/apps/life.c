@@ -28,21 +28,28 @@ enum {
 static _Thread_local char current_id[64];
 static _Thread_local FCGX_Stream *current_out;
 static _Thread_local struct timespec mark;
+static _Thread_local struct timespec cpu_mark;
 static _Thread_local char names[NAMES_MAX][NAME_SIZE];
 static _Thread_local size_t names_used;
 
 static const struct timespec one_ms = {.tv_nsec = 1000000};
 
-static double since_mark(void)
+static double since(clockid_t clock, const struct timespec *then)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - mark.tv_sec) * 1e3 + (double)(now.tv_nsec - mark.tv_nsec) / 1e6;
+    clock_gettime(clock, &now);
+    return (double)(now.tv_sec - then->tv_sec) * 1e3 + (double)(now.tv_nsec - then->tv_nsec) / 1e6;
+}
+
+static double since_mark(void)
+{
+    return since(CLOCK_MONOTONIC, &mark);
 }
 
 static void set_mark(void)
 {
     clock_gettime(CLOCK_MONOTONIC, &mark);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu_mark);
 }
 
 /* ---- the library's calls, one step each ---- */
@@ -122,6 +129,17 @@ static void step_flow(struct visit *visit, const char *value)
         go_on = ot_checkpoint() && go_on;
     }
     journal(visit->id, "saw %u", status);
+}
+
+/* until=BITS: no safe point, but asks for the status until it has these bits. */
+static void step_until(struct visit *visit, const char *value)
+{
+    unsigned bits = (unsigned)strtoul(value, NULL, 10);
+    unsigned status = ot_connection_status();
+
+    for (; (status & bits) != bits; status = ot_connection_status())
+        nanosleep(&one_ms, NULL);
+    journal(visit->id, "until %u", status);
 }
 
 /* spin=MS: safe points, a millisecond apart, up to that age of the mark. */
@@ -217,12 +235,12 @@ static void on_shutdown(void *argument)
             ot_request_finished(), ot_connection_status());
 }
 
-/* How long after the mark it came to this. */
+/* How long after the mark it came to this, and what processor time it took. */
 static void on_shutdown_clock(void *argument)
 {
     double age = since_mark();
-    journal(current_id, "clock %s %.3f status=%u", (const char *)argument, age,
-            ot_connection_status());
+    journal(current_id, "clock %s %.3f %.3f status=%u", (const char *)argument, age,
+            since(CLOCK_THREAD_CPUTIME_ID, &cpu_mark), ot_connection_status());
 }
 
 static void on_shutdown_late(void *argument)
@@ -337,15 +355,25 @@ static void step_later(struct visit *visit, const char *value)
 }
 
 static const struct step steps_own[] = {
-    {"finish", step_finish}, {"status", step_status},
-    {"ignore", step_ignore}, {"limit", step_limit},
-    {"label", step_label},   {"checkpoint", step_checkpoint},
-    {"error", step_error},   {"look", step_look},
-    {"flow", step_flow},     {"spin", step_spin},
-    {"busy", step_busy},     {"abort-fd", step_abort_fd},
-    {"malloc", step_malloc}, {"endless", step_endless},
-    {"block", step_block},   {"pthread-exit", step_pthread_exit},
-    {"later", step_later},   {NULL, NULL},
+    {"finish", step_finish},
+    {"status", step_status},
+    {"ignore", step_ignore},
+    {"limit", step_limit},
+    {"label", step_label},
+    {"checkpoint", step_checkpoint},
+    {"error", step_error},
+    {"look", step_look},
+    {"until", step_until},
+    {"flow", step_flow},
+    {"spin", step_spin},
+    {"busy", step_busy},
+    {"abort-fd", step_abort_fd},
+    {"malloc", step_malloc},
+    {"endless", step_endless},
+    {"block", step_block},
+    {"pthread-exit", step_pthread_exit},
+    {"later", step_later},
+    {NULL, NULL},
 };
 
 /* ---- serving ---- */
