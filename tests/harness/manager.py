@@ -110,12 +110,17 @@ class Manager:
             f"\nits configuration:\n{self.ini_path.read_text()}"
         )
 
-    def stop(self, number=signal.SIGTERM, status=0):
-        """Ends the daemon; asserts its exit status and that nothing is left of it."""
+    def stop(self, number=None, status=0):
+        """Ends the daemon; asserts its exit status and that nothing is left of it.
+
+        By default with TERM, unless it was told to end before: then it is only waited for.
+        """
         if self.popen is None:
             return
         workers = self.workers()
-        ended = process.end(self.popen, None if self._told else number)
+        if number is None and not self._told:
+            number = signal.SIGTERM
+        ended = process.end(self.popen, number)
         assert ended == status, f"the manager ended with {ended}; its log:\n{self.log()}"
         left = [pid for pid in workers if process.alive(pid)]
         assert not left, f"workers outlived the manager: {left}; its log:\n{self.log()}"

@@ -113,8 +113,10 @@ def test_signals_are_as_in_a_fresh_process(manager, tmp_path):
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     worker = running(daemon)
+    # glibc keeps 32 and 33 to itself: posix_spawn(), which make uses, hands them on ignored.
+    own = ~(1 << 31 | 1 << 32)
     for name in ("SigBlk", "SigIgn", "SigCgt"):
-        assert int(status_field(worker, name), 16) == 0, name
+        assert int(status_field(worker, name), 16) & own == 0, name
     assert os.getpgid(worker) == worker, "a group of its own: Ctrl-C reaches the manager alone"
 
 
