@@ -176,7 +176,7 @@ static void board_attach(unsigned slot)
     own->pid = (int32_t)getpid();
     board_slot = own;
     board_doorbell = fcntl(OT_FD_DOORBELL, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE);
-    (void)board_record();
+    atomic_store(&own->threads, 1); /* the first record is there, whichever thread takes it */
     atomic_store(&own->magic, OT_SLOT_MAGIC);
 }
 

@@ -358,17 +358,30 @@ void conn_look(struct conn *conn)
     }
 }
 
-bool conn_next_request(struct conn *conn, uint64_t announced)
+bool conn_end_request(struct conn *conn, uint64_t announced)
 {
-    bool all = conn_input_complete(conn) ||
+    /* After an abort record the web server sends no more of the body. */
+    bool all = conn_input_complete(conn) || conn->aborted ||
                (conn->frame.phase == FRAME_STDIN && conn->frame.body_bytes == announced);
-    if (!all || conn->gone || conn->broken || conn->eof || conn->aborted || conn->pass_left > 0 ||
-        conn->cut_left > 0)
-        return false;
+    bool clean =
+        !conn->gone && !conn->broken && !conn->eof && conn->pass_left == 0 && conn->cut_left == 0;
+    conn->aborted = false;
     conn->start = conn->ready; /* input that the application left unread */
+    conn->passing = false;
     conn->sent_any = false;
     frame_reset(&conn->frame);
-    return true;
+    return all && clean;
+}
+
+bool conn_has_begun(struct conn *conn)
+{
+    conn_walk(conn);
+    for (int i = 0; i < CONN_DRAIN_READS && conn->frame.phase == FRAME_NONE; i++) {
+        if (conn->broken || !conn_make_room(conn, 0) || conn_receive(conn) != CONN_OK)
+            break;
+        conn_walk(conn);
+    }
+    return !conn->broken && (conn->frame.phase != FRAME_NONE || conn->end > conn->start);
 }
 
 bool conn_has_bytes(struct conn *conn)
@@ -432,37 +445,20 @@ struct conn *conn_split(struct conn *conn)
     fresh->serial = conn->serial;
     fresh->watched = conn->watched;
     fresh->is_tcp = conn->is_tcp;
-    if (conn->frame.phase == FRAME_COMPLETE) {
-        conn_preload(fresh, conn->buffer + conn->ready, conn->end - conn->ready);
-        conn->end = conn->ready;
-    }
+    fresh->frame.id = conn->frame.id;
+    fresh->pass_left = conn->pass_left;
+    fresh->cut_left = conn->cut_left;
+    fresh->eof = conn->eof;
+    fresh->gone = conn->gone;
+    fresh->broken = conn->broken;
+    conn_preload(fresh, conn->buffer + conn->ready, conn->end - conn->ready);
+    conn->end = conn->ready;
+    conn->pass_left = 0;
+    conn->cut_left = 0;
     conn->fd = -1;
     conn->watched = false;
     atomic_store_explicit(&conn_table[fresh->fd], fresh, memory_order_release);
     return fresh;
-}
-
-bool conn_has_successor(struct conn *conn)
-{
-    if (!conn_input_complete(conn) || conn->gone || conn->broken || conn->eof || conn->aborted)
-        return false;
-    if (conn->end == conn->ready && conn->pass_left + conn->cut_left == 0 &&
-        conn_make_room(conn, 0)) {
-        (void)conn_receive(conn);
-        conn_walk(conn);
-    }
-    return conn->end > conn->ready && !conn->broken && conn->pass_left + conn->cut_left == 0 &&
-           conn->end - conn->ready <= CONN_FIRST_CAPACITY;
-}
-
-void conn_skip_body(struct conn *conn)
-{
-    for (int i = 0; i < CONN_DRAIN_READS && !conn_input_complete(conn); i++) {
-        conn->start = conn->ready;
-        if (conn->broken || !conn_make_room(conn, 0) || conn_receive(conn) != CONN_OK)
-            return;
-        conn_walk(conn);
-    }
 }
 
 void conn_forget(struct conn **conn)

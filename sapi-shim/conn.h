@@ -92,11 +92,16 @@ enum conn_result conn_write(struct conn *conn, const void *from, size_t size, ui
 /* Looks whether the peer has left, without waiting; reads an abort record if one has come. */
 void conn_look(struct conn *conn);
 
-/* Makes ready for the next request on the same connection. False if that is not safe: the input was
- * not read to its end, or something went wrong. `announced` is CONTENT_LENGTH: when so many bytes
- * have come, the record that ends the body may be late, as Apache sends it behind a quick answer.
- */
-bool conn_next_request(struct conn *conn, uint64_t announced);
+/* The current request is over: what is left of its input is nobody's from here on. True if the next
+ * one may come on the same connection: the input was read to its end and nothing went wrong.
+ * `announced` is CONTENT_LENGTH: when so many bytes have come, the record that ends the body may be
+ * late, as Apache sends it behind a quick answer. */
+bool conn_end_request(struct conn *conn, uint64_t announced);
+
+/* Between two requests: takes in what has come without waiting, drops what is left of the last one,
+ * and tells whether the next one has begun, sent before the peer could know that this connection
+ * ends. */
+bool conn_has_begun(struct conn *conn);
 
 /* Between two requests: something has come, perhaps just now. Never waits. */
 bool conn_has_bytes(struct conn *conn);
@@ -132,14 +137,6 @@ void conn_forget(struct conn **conn);
 
 /* A fresh connection of which these bytes were read before; they fit the first buffer. */
 void conn_preload(struct conn *conn, const unsigned char *bytes, size_t count);
-
-/* After the response: takes in what has come without waiting. True if that is the beginning of the
- * next request, sent before the peer could know that this connection ends. */
-bool conn_has_successor(struct conn *conn);
-
-/* Reads and drops the rest of the current request's body, as far as it comes without waiting, so
- * that the connection need not be closed for it. */
-void conn_skip_body(struct conn *conn);
 
 /* Gives back what the calling thread has put by. Before the thread ends. */
 void conn_thread_end(void);

@@ -13,6 +13,12 @@ enum {
     HANDOFF_BYTES_MAX = 8192 /* of a request that has begun; more and it stays where it is */
 };
 
+/* Before the bytes of a message. Both ends are this library, of one treaty version. */
+struct handoff_head {
+    uint64_t since; /* conn.h: the time it waits for a whole header goes on */
+    bool is_tcp;
+};
+
 static int handoff_in = -1;
 static int handoff_out = -1;
 
@@ -42,9 +48,9 @@ bool handoff_send(struct conn **conn)
 {
     struct conn *c = *conn;
     size_t count = c->end - c->start;
-    char is_tcp = c->is_tcp ? 1 : 0;
+    struct handoff_head head = {.since = c->since, .is_tcp = c->is_tcp};
     struct iovec parts[] = {
-        {.iov_base = &is_tcp, .iov_len = 1},
+        {.iov_base = &head, .iov_len = sizeof head},
         {.iov_base = c->buffer + c->start, .iov_len = count},
     };
     union {
@@ -52,7 +58,8 @@ bool handoff_send(struct conn **conn)
         char bytes[CMSG_SPACE(sizeof(int))];
     } control;
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    if (handoff_out < 0 || c->frame.phase != FRAME_NONE || count > HANDOFF_BYTES_MAX)
+    bool at_begin = c->cut_left == 0 && (c->pass_left == 0 || c->passing);
+    if (handoff_out < 0 || !at_begin || count > HANDOFF_BYTES_MAX)
         return false;
     memset(&control, 0, sizeof control);
     message.msg_control = &control;
@@ -81,9 +88,9 @@ static int handoff_received(struct msghdr *message)
 struct conn *handoff_take(void)
 {
     unsigned char bytes[HANDOFF_BYTES_MAX];
-    char is_tcp = 0;
+    struct handoff_head head;
     struct iovec parts[] = {
-        {.iov_base = &is_tcp, .iov_len = 1},
+        {.iov_base = &head, .iov_len = sizeof head},
         {.iov_base = bytes, .iov_len = sizeof bytes},
     };
     union {
@@ -95,12 +102,14 @@ struct conn *handoff_take(void)
                              .msg_control = &control,
                              .msg_controllen = sizeof control};
     ssize_t n = recvmsg(handoff_in, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    int fd = n > 0 ? handoff_received(&message) : -1;
+    int fd = n >= (ssize_t)sizeof head ? handoff_received(&message) : -1;
     if (fd < 0)
         return NULL;
-    struct conn *conn = conn_open(fd, is_tcp != 0);
-    if (conn != NULL)
-        conn_preload(conn, bytes, (size_t)n - 1);
+    struct conn *conn = conn_open(fd, head.is_tcp);
+    if (conn != NULL) {
+        conn->since = head.since;
+        conn_preload(conn, bytes, (size_t)n - sizeof head);
+    }
     return conn;
 }
 

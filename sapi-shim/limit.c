@@ -14,6 +14,7 @@ void limit_set(struct limit *limit, int64_t ms, const char *name, uint64_t now)
 
 void limit_set_cpu(struct limit *limit, int64_t ms, uint64_t cpu_now)
 {
+    limit->cpu_ms = ms;
     limit->cpu_deadline = ms > 0 ? cpu_now + (uint64_t)ms * CLOCK_MS : 0;
 }
 
@@ -29,6 +30,7 @@ void limit_cpu(struct limit *limit, uint64_t cpu_now, uint64_t now)
         return;
     limit->cpu_deadline = 0;
     limit->name = "max_execution_cpu_time";
+    limit->ms = limit->cpu_ms;
     limit->deadline = now;
     if (limit->hard_ms > 0)
         limit->hard_at = now + (uint64_t)limit->hard_ms * CLOCK_MS;

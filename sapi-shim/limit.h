@@ -17,6 +17,7 @@ struct limit {
     const char *volatile name;      /* what set it, and how many ms it is; for the log */
     volatile int64_t ms;
     int64_t hard_ms; /* from deadline to hard_at; 0 = never */
+    int64_t cpu_ms;  /* what `cpu_deadline` stands for */
 };
 
 /* Starts the clock: `ms` from now, 0 = no limit. */

@@ -29,7 +29,9 @@ static void process_at_exit(void)
     if (others > 0)
         note("pool %s: exit() cut off %zu request%s of other threads", board_pool(), others,
              others == 1 ? "" : "s");
-    board_state(OT_STATE_EXITING);
+    wait_leave();
+    if (process_last_word != NULL)
+        board_state(OT_STATE_EXITING);
 }
 
 static void process_thread_end(void *unused)

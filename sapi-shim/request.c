@@ -346,6 +346,7 @@ static void request_emergency(struct request *request)
     record->status |= OT_BIT_TIMEOUT;
     record->timed_out += !(request->status & OT_BIT_TIMEOUT);
     record->shutdown_lost += lost;
+    record->shutdown_late += request->jump != NULL; /* the one that runs */
     slot_end(record);
     emergency_exit(&e);
 }
@@ -459,41 +460,33 @@ static void request_unwatch(struct request *request)
     request->watched = false;
 }
 
-/* On a kept connection the web server may have sent its next request as soon as it saw the
- * END_REQUEST: such a request is not to be lost. Otherwise the end follows at once, before one can.
- */
-static void request_half_close(struct request *request)
-{
-    request->succeeded =
-        request->keep_wanted && !request->abandoned && conn_has_successor(request->conn);
-    if (!request->succeeded)
-        conn_half_close(request->conn);
-}
-
-/* The connection leaves the request for good; what was read of it stays until the request's end. */
+/* After the response of ot_finish_request the connection leaves the request for good; what was read
+ * of it stays until the request's end. On a kept connection the web server may have sent its next
+ * request as soon as it saw the END_REQUEST: such a request is not to be lost. Otherwise the end
+ * follows at once, before one can come. */
 static void request_disconnect(struct request *request)
 {
     struct conn *conn = request->conn;
+    bool complete = conn_input_complete(conn) || conn->gone || conn->eof;
     request_unwatch(request);
-    if (!request->succeeded && (conn_input_complete(conn) || conn->gone || conn->eof)) {
-        conn_release(conn);
-        return;
-    }
     struct conn *rest = conn_split(conn);
-    if (rest == NULL)
+    if (rest == NULL) {
+        conn_half_close(conn);
         conn_release(conn);
-    else if (request->succeeded)
+    } else if (request->keep_wanted && conn_has_begun(rest)) {
         wait_hand_over(&rest);
-    else
+    } else if (complete) {
+        conn_half_close(rest);
+        wait_close(&rest);
+    } else {
         wait_park(&rest);
+    }
 }
 
 static void request_respond(struct request *request, enum life_event event)
 {
     if (!request->abandoned)
         request->codec->complete(request);
-    if (event == LIFE_FINISH)
-        request_half_close(request);
     if (request->conn->gone)
         request_count_bit(request, OT_BIT_ABORTED);
     else if (request->conn->broken && !request->abandoned)
@@ -504,31 +497,24 @@ static void request_respond(struct request *request, enum life_event event)
         request_disconnect(request);
 }
 
-/* Nothing of the request is left on the connection, and the next one may come on it. With a body
- * that has not arrived to its end it is not used again, but for a request that has come already. */
-static bool request_keeps(const struct request *request, struct conn *conn)
-{
-    uint64_t announced = request->record->content_length;
-    if (!request->keep_wanted || request->abandoned)
-        return false;
-    if (conn_next_request(conn, announced))
-        return true;
-    conn_skip_body(conn);
-    return conn_has_successor(conn) && conn_next_request(conn, announced);
-}
-
-/* What becomes of the connection at the request's end. */
+/* What becomes of the connection at the request's end. With a body that was not read to its end it
+ * is not used again, but for a request that has come already. */
 static void request_drop_conn(struct request *request)
 {
     struct conn *conn = request->conn;
     request_unwatch(request);
     request->conn = NULL;
     conn->owner = NULL;
-    if (conn->fd < 0)
+    if (conn->fd < 0) {
         conn_free(&conn);
-    else if (request_keeps(request, conn))
+        return;
+    }
+    bool complete = conn_input_complete(conn) || conn->gone || conn->eof;
+    bool clean = conn_end_request(conn, request->record->content_length);
+    bool keeps = request->keep_wanted && !request->abandoned;
+    if (keeps && (clean || conn_has_begun(conn)))
         wait_keep(&conn);
-    else if (conn_input_complete(conn) || conn->gone || conn->eof)
+    else if (complete)
         wait_close(&conn);
     else
         wait_park(&conn);

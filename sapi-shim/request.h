@@ -56,7 +56,6 @@ struct request {
     bool abandoned;   /* the application let go of it without an end: close, say nothing */
     bool keep_wanted; /* the web server asked to keep the connection */
     bool asked;       /* ot_connection_status was called */
-    bool succeeded;   /* the next request has come on the finished connection */
     bool watched;     /* the kernel signals news on the connection */
     enum ot_bailout bailout;
     unsigned locked; /* enum values_name */

@@ -78,23 +78,40 @@ static void wait_unlink(struct wait *w, struct conn *conn)
         board_kept(list->count);
 }
 
-/* The one function that moves a connection from place to place. Places have one length of stay
- * each, so that a list is in the order of its deadlines. */
-static void wait_place(struct wait *w, struct conn *conn, enum conn_place place, uint64_t stay)
+/* Into the list in the order of deadlines. Nearly always that is at the end, as a place has one
+ * length of stay; a connection that was handed over may have waited elsewhere before. */
+static void wait_link(struct wait_list *list, struct conn *conn)
+{
+    struct conn *before = list->last;
+    while (before != NULL && before->deadline > conn->deadline)
+        before = before->prev;
+    conn->prev = before;
+    conn->next = before != NULL ? before->next : list->first;
+    *(conn->next != NULL ? &conn->next->prev : &list->last) = conn;
+    *(before != NULL ? &before->next : &list->first) = conn;
+    list->count++;
+}
+
+/* The one function that moves a connection from place to place, where it stays so long from `since`
+ * on (0 = from now). */
+static void wait_place_since(struct wait *w, struct conn *conn, enum conn_place place,
+                             uint64_t stay, uint64_t since)
 {
     wait_unlink(w, conn);
     conn->place = place;
     if (place == CONN_BUSY)
         return;
-    conn->since = clock_now();
+    conn->since = since != 0 ? since : clock_now();
     conn->deadline = stay == 0 ? 0 : conn->since + stay;
     struct wait_list *list = &w->lists[place];
-    conn->prev = list->last;
-    *(list->last != NULL ? &list->last->next : &list->first) = conn;
-    list->last = conn;
-    list->count++;
+    wait_link(list, conn);
     if (place == CONN_KEPT)
         board_kept(list->count);
+}
+
+static void wait_place(struct wait *w, struct conn *conn, enum conn_place place, uint64_t stay)
+{
+    wait_place_since(w, conn, place, stay, 0);
 }
 
 static bool wait_watch(struct wait *w, struct conn *conn)
@@ -128,6 +145,25 @@ static bool wait_give(struct wait *w, struct conn **conn)
         (void)epoll_ctl(w->epfd, EPOLL_CTL_DEL, c->fd, NULL);
     c->watched = false;
     return handoff_send(conn);
+}
+
+/* Those that this worker will not come back to for a while, and that another one can have. */
+static void wait_give_list(struct wait *w, enum conn_place place)
+{
+    struct conn *next = NULL;
+    for (struct conn *conn = w->lists[place].first; conn != NULL && handoff_fd() >= 0;
+         conn = next) {
+        struct conn *given = conn;
+        uint64_t since = conn->since;
+        next = conn->next;
+        if (wait_give(w, &given))
+            continue;
+        if (wait_watch(w, conn))
+            wait_place_since(w, conn, place, conn->deadline != 0 ? conn->deadline - since : 0,
+                             since);
+        else
+            wait_drop(w, &conn);
+    }
 }
 
 /* ---- requests that the application will not see ---- */
@@ -197,9 +233,9 @@ static bool wait_progress(struct wait *w, struct conn *conn)
     const struct ot_settings *settings = board_settings();
     enum conn_result result = conn_fill(conn, (size_t)settings->limit_params_size);
     if (conn->too_large || conn_has_header(conn)) {
-        uint64_t since = conn->place == CONN_PENDING ? conn->since : clock_now();
+        if (conn->place == CONN_KEPT || conn->since == 0)
+            conn->since = clock_now();
         wait_place(w, conn, CONN_BUSY, 0);
-        conn->since = since;
         return wait_acceptable(w, conn);
     }
     if (result == CONN_GONE) {
@@ -217,7 +253,8 @@ static bool wait_progress(struct wait *w, struct conn *conn)
             wait_drop(w, &conn);
             return false;
         }
-        wait_place(w, conn, CONN_PENDING, wait_setting(settings->request_header_timeout));
+        wait_place_since(w, conn, CONN_PENDING, wait_setting(settings->request_header_timeout),
+                         conn->place == CONN_BUSY ? conn->since : 0);
     }
     return false;
 }
@@ -573,12 +610,8 @@ static struct wait *wait_join(int listener, const char *addresses)
     return w;
 }
 
-enum wait_result wait_next(int listener, const char *addresses, bool tell_interrupts,
-                           struct conn **conn)
+static enum wait_result wait_any(struct wait *w, bool tell_interrupts, struct conn **conn)
 {
-    struct wait *w = wait_join(listener, addresses);
-    if (w == NULL)
-        return WAIT_FAILED;
     for (;;) {
         enum wait_result result = WAIT_INTERRUPTED;
         if (drain_asked())
@@ -594,12 +627,28 @@ enum wait_result wait_next(int listener, const char *addresses, bool tell_interr
     }
 }
 
+enum wait_result wait_next(int listener, const char *addresses, bool tell_interrupts,
+                           struct conn **conn)
+{
+    struct wait *w = wait_join(listener, addresses);
+    enum wait_result result = w != NULL ? wait_any(w, tell_interrupts, conn) : WAIT_FAILED;
+    /* The others that were accepted must not wait for this request if another worker is free. */
+    if (result == WAIT_REQUEST && w->lists[CONN_PENDING].count + w->lists[CONN_READY].count > 0 &&
+        !drain_asked() && atomic_load(&w->threads) == 1) {
+        (void)pthread_mutex_lock(&w->lock);
+        wait_give_list(w, CONN_READY);
+        wait_give_list(w, CONN_PENDING);
+        (void)pthread_mutex_unlock(&w->lock);
+    }
+    return result;
+}
+
 /* A connection between two requests, with what has come of the next one. */
 static void wait_rest(struct wait *w, struct conn *conn)
 {
     wait_place(w, conn, CONN_KEPT, wait_setting(board_settings()->keepalive_timeout));
     /* The edge that announced more may have been another thread's, or come with the last read. */
-    if ((conn->end > conn->ready || !conn->drained || atomic_load(&w->threads) > 1) &&
+    if ((conn->end > conn->start || !conn->drained || atomic_load(&w->threads) > 1) &&
         wait_progress(w, conn))
         wait_place(w, conn, CONN_READY, 0);
 }
@@ -646,6 +695,20 @@ void wait_park(struct conn **conn)
     wait_park_locked(w, *conn);
     (void)pthread_mutex_unlock(&w->lock);
     *conn = NULL;
+}
+
+void wait_leave(void)
+{
+    for (size_t i = 0; i < WAIT_SETS; i++) {
+        struct wait *w = &wait_sets[i];
+        if (!w->used)
+            continue;
+        (void)pthread_mutex_lock(&w->lock);
+        wait_sweep_kept(w, true);
+        wait_give_list(w, CONN_READY);
+        wait_give_list(w, CONN_PENDING);
+        (void)pthread_mutex_unlock(&w->lock);
+    }
 }
 
 void wait_close_quiet(const struct conn *of)

@@ -46,6 +46,9 @@ void wait_park(struct conn **conn);
  * the web server does not send a request to a worker that cannot take it. */
 void wait_close_quiet(const struct conn *of);
 
+/* The process ends without having served all that it accepted: other workers get what has come. */
+void wait_leave(void);
+
 /* In a forked child: lets go of everything the parent waits for. */
 void wait_after_fork(void);
 

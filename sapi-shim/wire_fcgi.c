@@ -41,6 +41,7 @@ struct wire {
     void (*fill)(FCGX_Stream *);
     struct wire_output out;
     struct wire_output err;
+    bool ended; /* libfcgi wrote the END_REQUEST */
 };
 
 static struct {
@@ -153,6 +154,7 @@ static void wire_empty(FCGX_Stream *stream, int do_close)
         wire_fail(stream);
         return;
     }
+    wire->ended = wire->ended || (do_close && output == &wire->out);
     output->empty(stream, do_close);
     if (stream->isClosed && !do_close)
         (void)request_safe_point(request);
@@ -201,7 +203,7 @@ static void wire_complete(struct request *request)
     (void)FCGX_FClose(wire->err.stream);
     (void)FCGX_FClose(wire->out.stream);
     /* With an FCGI_ABORT_REQUEST the web server is still there and waits for the end. */
-    if (conn->aborted && !conn->gone && !conn->broken)
+    if (!wire->ended && conn->aborted && !conn->gone && !conn->broken)
         conn_refuse(conn, NULL, FRAME_REQUEST_COMPLETE);
 }
 

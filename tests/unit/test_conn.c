@@ -114,7 +114,7 @@ Test(conn, libfcgi_gets_the_request_and_nothing_after_it)
     cr_assert(conn_input_complete(conn));
     cr_assert_eq(read_all(got, sizeof got), one);
     cr_assert_arr_eq(got, bytes, one);
-    cr_assert(conn_next_request(conn, 0));
+    cr_assert(conn_end_request(conn, 0));
     cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
     cr_assert(conn_has_header(conn));
     cr_assert_eq(read_all(got, sizeof got), two);
@@ -132,7 +132,7 @@ Test(conn, the_end_of_a_body_may_be_late)
     say(bytes, at);
     cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
     conn_read_rest(conn, got, sizeof got, &count);
-    cr_assert(conn_next_request(conn, 0));
+    cr_assert(conn_end_request(conn, 0));
     at = record(bytes, 5, 1, NULL, 0, 0);
     at += whole_request(bytes + at, 1, 0);
     say(bytes, at);
@@ -152,7 +152,7 @@ Test(conn, unread_body_forbids_the_next_request)
     say(bytes, size);
     cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
     cr_assert(conn_has_header(conn));
-    cr_assert_not(conn_next_request(conn, 0));
+    cr_assert_not(conn_end_request(conn, 0));
 }
 
 Test(conn, unread_body_that_has_arrived_whole_is_skipped)
@@ -163,7 +163,7 @@ Test(conn, unread_body_that_has_arrived_whole_is_skipped)
     size_t two = whole_request(bytes + one, 1, 0);
     say(bytes, one + two);
     cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
-    cr_assert(conn_next_request(conn, 0), "the walk has seen its end");
+    cr_assert(conn_end_request(conn, 0), "the walk has seen its end");
     cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
     cr_assert_eq(read_all(got, sizeof got), two);
     cr_assert_arr_eq(got, bytes + one, two);
