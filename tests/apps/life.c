@@ -169,14 +169,17 @@ static void step_busy(struct visit *visit, const char *value)
             ot_connection_status());
 }
 
-/* abort-fd=MS: waits for the client's departure in poll(), as an application's own loop would. */
+/* abort-fd=MS: waits for the client's departure in poll(), as an application's own loop would;
+ * notes the time, on the clock that the test has too. */
 static void step_abort_fd(struct visit *visit, const char *value)
 {
+    const struct timespec zero = {0};
     struct pollfd wait = {.fd = ot_abort_fd(), .events = POLLIN};
 
     journal(visit->id, "polls %d", wait.fd >= 0);
     int got = poll(&wait, 1, (int)strtol(value, NULL, 10));
-    journal(visit->id, "polled %d %.3f status=%u", got, since_mark(), ot_connection_status());
+    double now = since(CLOCK_MONOTONIC, &zero);
+    journal(visit->id, "polled %d %.3f status=%u", got, now, ot_connection_status());
 }
 
 /* ---- code that does not come back, and calls no library ---- */
