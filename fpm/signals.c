@@ -41,6 +41,12 @@ void signals_start(struct signals *signals, struct ev_loop *loop, const struct s
 
 void signals_stop(struct signals *signals)
 {
+    sigset_t ours;
+    sigemptyset(&ours);
+    for (size_t i = 0; i < signals->count; i++)
+        sigaddset(&ours, signals->rows[i].watcher.signum);
+    /* A second TERM on the way out must not find the default action. */
+    (void)sigprocmask(SIG_BLOCK, &ours, NULL);
     for (size_t i = 0; i < signals->count; i++) {
         ev_ref(signals->loop);
         ev_signal_stop(signals->loop, &signals->rows[i].watcher);

@@ -31,6 +31,7 @@ struct signals {
  * action. */
 void signals_start(struct signals *signals, struct ev_loop *loop, const struct signals_row *table,
                    size_t count, void *context);
+/* Stops watching; the signals stay blocked, for the process is about to end. */
 void signals_stop(struct signals *signals);
 
 #endif
