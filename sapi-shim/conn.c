@@ -358,6 +358,14 @@ void conn_look(struct conn *conn)
     }
 }
 
+bool conn_sees_abort(const struct conn *conn)
+{
+    unsigned char header[FRAME_HEADER];
+    return conn_input_complete(conn) && conn->end == conn->ready &&
+           recv(conn->fd, header, sizeof header, MSG_PEEK | MSG_DONTWAIT) == FRAME_HEADER &&
+           frame_is_abort(header, conn->frame.id);
+}
+
 bool conn_end_request(struct conn *conn, uint64_t announced)
 {
     /* After an abort record the web server sends no more of the body. */

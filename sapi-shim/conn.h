@@ -92,6 +92,9 @@ enum conn_result conn_write(struct conn *conn, const void *from, size_t size, ui
 /* Looks whether the peer has left, without waiting; reads an abort record if one has come. */
 void conn_look(struct conn *conn);
 
+/* An abort record of the current request waits to be read. Reads nothing; async-signal-safe. */
+bool conn_sees_abort(const struct conn *conn);
+
 /* The current request is over: what is left of its input is nobody's from here on. True if the next
  * one may come on the same connection: the input was read to its end and nothing went wrong.
  * `announced` is CONTENT_LENGTH: when so many bytes have come, the record that ends the body may be

@@ -111,6 +111,12 @@ struct frame_record frame_next(struct frame *frame, const unsigned char *bytes, 
     return record;
 }
 
+bool frame_is_abort(const unsigned char *header, uint16_t id)
+{
+    return header[0] == FRAME_VERSION && header[1] == FRAME_TYPE_ABORT_REQUEST &&
+           (uint16_t)(header[2] << 8 | header[3]) == id;
+}
+
 void frame_reset(struct frame *frame)
 {
     frame->phase = FRAME_NONE;

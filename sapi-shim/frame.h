@@ -65,6 +65,9 @@ struct frame_record {
  * record.size bytes, as they come. */
 struct frame_record frame_next(struct frame *frame, const unsigned char *bytes, size_t count);
 
+/* The header of an FCGI_ABORT_REQUEST for this request. */
+bool frame_is_abort(const unsigned char *header, uint16_t id);
+
 /* The current request is over: the next record may begin another one. */
 void frame_reset(struct frame *frame);
 

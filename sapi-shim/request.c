@@ -293,10 +293,8 @@ static void request_look_at_client(struct request *request)
 static void request_look_at_signal(struct request *request)
 {
     if (atomic_load_explicit(&request->left, memory_order_relaxed) && request_is_open(request) &&
-        !(request->status & OT_BIT_ABORTED)) {
-        request->conn->gone = true;
-        request_aborted(request);
-    }
+        !(request->status & OT_BIT_ABORTED))
+        request_look_at_client(request);
 }
 
 static void request_look_at_clocks(struct request *request, uint64_t now)
@@ -351,6 +349,19 @@ static void request_emergency(struct request *request)
     emergency_exit(&e);
 }
 
+/* The operator sees it at once; it is counted at the safe point. The interrupted code may have a
+ * change of the record open: then a moment later. */
+static uint64_t request_show_left(struct request *request, uint64_t now)
+{
+    struct ot_record *record = request->record;
+    if (atomic_load(&record->change) & 1)
+        return now + CLOCK_MS;
+    slot_begin(record);
+    record->status |= OT_BIT_ABORTED;
+    slot_end(record);
+    return 0;
+}
+
 /* abort_detection = instant: a short request is never looked at; a longer one once, and from then
  * on the kernel says when something happens, if the body is in and only the client's leaving can.
  */
@@ -358,15 +369,17 @@ static uint64_t request_watch(struct request *request, uint64_t now)
 {
     const struct conn *conn = request->conn;
     if (board_settings()->abort_detection != OT_ABORT_INSTANT || !request_is_open(request) ||
-        conn == NULL || conn->fd < 0 || atomic_load(&request->left))
+        conn == NULL || conn->fd < 0 || (request->record->status & OT_BIT_ABORTED))
         return 0;
+    if (atomic_load(&request->left))
+        return request_show_left(request, now);
     if (now < request->began + REQUEST_WATCH)
         return request->began + REQUEST_WATCH;
     if (!request->watched && conn_input_complete(conn))
         request->watched = watch_arm(conn->fd, timer_signal());
-    if (watch_gone(conn->fd)) {
+    if (watch_gone(conn->fd) || conn_sees_abort(conn)) {
         atomic_store(&request->left, true);
-        return 0;
+        return request_show_left(request, now);
     }
     return request->watched ? 0 : now + REQUEST_WATCH;
 }
@@ -570,7 +583,8 @@ uint64_t request_deadline(const struct request *request)
 int request_abort_fd(struct request *request)
 {
     bool open = request_is_open(request);
-    int fd = watch_descriptor(open ? request->conn->fd : -1);
+    int fd =
+        watch_descriptor(open ? request->conn->fd : -1, open && conn_input_complete(request->conn));
     if (open && request->conn->aborted)
         watch_raise();
     return fd;

@@ -9,16 +9,15 @@ enum {
 
 void slot_begin(struct ot_record *record)
 {
-    uint32_t change = atomic_load_explicit(&record->change, memory_order_relaxed);
-    atomic_store_explicit(&record->change, change + 1, memory_order_relaxed);
+    /* In one instruction: a signal handler of the same thread may make a change in between. */
+    (void)atomic_fetch_add_explicit(&record->change, 1, memory_order_relaxed);
     /* No store of the change may be seen before the odd number is. */
     atomic_thread_fence(memory_order_release);
 }
 
 void slot_end(struct ot_record *record)
 {
-    uint32_t change = atomic_load_explicit(&record->change, memory_order_relaxed);
-    atomic_store_explicit(&record->change, change + 1, memory_order_release);
+    (void)atomic_fetch_add_explicit(&record->change, 1, memory_order_release);
 }
 
 /* A worker can write anything into its record, so the copy is made harmless before anybody looks.

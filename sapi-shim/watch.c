@@ -15,9 +15,9 @@ static _Thread_local int watch_epoll = -1;
 static _Thread_local int watch_fd = -1;     /* the connection in it */
 static _Thread_local int watch_raised = -1; /* an eventfd in it, readable from the start */
 
-int watch_descriptor(int fd)
+int watch_descriptor(int fd, bool input_complete)
 {
-    struct epoll_event event = {.events = EPOLLRDHUP};
+    struct epoll_event event = {.events = EPOLLRDHUP | (input_complete ? EPOLLIN : 0u)};
     if (watch_epoll < 0)
         watch_epoll = epoll_create1(EPOLL_CLOEXEC);
     if (watch_epoll >= 0 && fd >= 0 && watch_fd != fd &&

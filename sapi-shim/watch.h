@@ -9,8 +9,9 @@
 #include <stdbool.h>
 
 /* A descriptor that is readable once the peer of `fd` has left; -1 if none can be had. The same for
- * the whole request. */
-int watch_descriptor(int fd);
+ * the whole request. With the input complete, whatever still comes makes it readable too: it is an
+ * abort record, or read away at the next look. */
+int watch_descriptor(int fd, bool input_complete);
 
 /* Makes the descriptor readable for another reason than the peer's leaving. */
 void watch_raise(void);
