@@ -37,7 +37,7 @@ static void run_end(struct FCGX_Request *fcgx)
 
 __attribute__((visibility("default"))) int ot_run(run_handler *handler, void *argument)
 {
-    struct FCGX_Request *fcgx = wire_new();
+    struct FCGX_Request *fcgx = wire_thread_request();
     int result = 0;
     if (fcgx == NULL)
         return -1;
@@ -49,8 +49,5 @@ __attribute__((visibility("default"))) int ot_run(run_handler *handler, void *ar
         result = run_one(handler, fcgx, argument);
         run_end(fcgx);
     }
-    int saved = errno;
-    wire_free(&fcgx);
-    errno = saved;
     return result;
 }

@@ -7,10 +7,10 @@
 
 struct FCGX_Request;
 
-/* A request object on the listening socket that the worker inherited (descriptor 0). NULL without
- * memory, or if libfcgi cannot be initialised. */
-struct FCGX_Request *wire_new(void);
-void wire_free(struct FCGX_Request **request);
+/* The calling thread's own request object, on the listening socket that the worker inherited
+ * (descriptor 0). NULL if it is in use (errno EBUSY: ot_run inside a handler of ot_run) or libfcgi
+ * cannot be initialised. */
+struct FCGX_Request *wire_thread_request(void);
 
 /* Takes the next request: 0, or -1 when told to stop (errno ESHUTDOWN) or on failure. */
 int wire_accept(struct FCGX_Request *request);

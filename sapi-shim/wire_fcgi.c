@@ -522,20 +522,20 @@ WIRE_EXPORT void OS_ShutdownPending(void)
 
 /* ---- for run.c ---- */
 
-struct FCGX_Request *wire_new(void)
+/* The thread's own, so that nothing of it is left behind when a handler calls pthread_exit. */
+static _Thread_local FCGX_Request wire_own;
+
+struct FCGX_Request *wire_thread_request(void)
 {
-    FCGX_Request *r = calloc(1, sizeof *r);
-    if (r == NULL || FCGX_Init() != 0 || FCGX_InitRequest(r, STDIN_FILENO, 0) != 0) {
-        free(r);
+    if (wire_find(wire_has_fcgx, &wire_own) != NULL) {
+        errno = EBUSY;
         return NULL;
     }
-    return r;
-}
-
-void wire_free(struct FCGX_Request **request)
-{
-    free(*request);
-    *request = NULL;
+    if (FCGX_Init() != 0 || FCGX_InitRequest(&wire_own, STDIN_FILENO, 0) != 0) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return &wire_own;
 }
 
 int wire_accept(struct FCGX_Request *request)
