@@ -6,6 +6,7 @@
 #include "sapi-shim/handoff.h"
 #include "sapi-shim/note.h"
 #include "sapi-shim/request.h"
+#include "sapi-shim/tick.h"
 #include "sapi-shim/timer.h"
 #include "sapi-shim/wait.h"
 #include "sapi-shim/watch.h"
@@ -65,7 +66,7 @@ static void process_in_child(void)
 
 static void process_register(void)
 {
-    timer_init(request_tick);
+    timer_init(tick_request);
     drain_spare(timer_signal());
     if (atexit(process_at_exit) != 0 ||
         pthread_atfork(process_before_fork, NULL, process_in_child) != 0 ||

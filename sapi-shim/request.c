@@ -3,7 +3,6 @@
 #include "sapi-shim/board.h"
 #include "sapi-shim/clock.h"
 #include "sapi-shim/drain.h"
-#include "sapi-shim/emergency.h"
 #include "sapi-shim/note.h"
 #include "sapi-shim/policy.h"
 #include "sapi-shim/slot.h"
@@ -14,8 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REQUEST_NO_LIMIT 999999999u       /* seconds; more counts as no limit */
-#define REQUEST_WATCH    (100 * CLOCK_MS) /* abort_detection = instant: age of the first look */
+#define REQUEST_NO_LIMIT 999999999u /* seconds; more counts as no limit */
 
 static pthread_mutex_t request_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t request_gone = PTHREAD_COND_INITIALIZER;
@@ -246,7 +244,7 @@ void request_begin(struct request *request, const struct request_codec *codec, s
     request_set_limit(request, request_apply(request, &facts->values), "max_execution_time");
     request_set_cpu_limit(request, settings->max_execution_cpu_time);
     if (settings->abort_detection == OT_ABORT_INSTANT)
-        timer_need(request->began + REQUEST_WATCH);
+        timer_need(request->began + REQUEST_WATCH_AGE);
     request_count_one();
 }
 
@@ -314,89 +312,6 @@ static void request_look(struct request *request)
     request->looked = tick;
     request_look_at_client(request);
     request_look_at_clocks(request, tick);
-}
-
-/* ---- looking from the signal handler ---- */
-
-static void request_emergency(struct request *request)
-{
-    struct ot_record *record = request->record;
-    const struct conn *conn = request->conn;
-    size_t lost = request->functions.count;
-    const struct emergency e = {
-        .fd = conn != NULL ? conn->fd : -1,
-        .id = conn != NULL ? conn->frame.id : 0,
-        .responded = conn != NULL && conn->sent_any,
-        .mid_record = conn != NULL && (conn->writing || conn->broken),
-        .pool = board_pool(),
-        .method = record->method,
-        .uri = record->uri,
-        .phase = life_name(request->state),
-        .limit_name = request->limit.name,
-        .limit = request->limit.ms,
-        .grace = request->limit.hard_ms,
-        .lost = lost,
-        .others = atomic_load(&request_open_count) - 1,
-    };
-    /* The interrupted code may have a change of the record open; it will not close it any more. */
-    if (!(atomic_load(&record->change) & 1))
-        slot_begin(record);
-    record->status |= OT_BIT_TIMEOUT;
-    record->timed_out += !(request->status & OT_BIT_TIMEOUT);
-    record->shutdown_lost += lost;
-    record->shutdown_late += request->jump != NULL; /* the one that runs */
-    slot_end(record);
-    emergency_exit(&e);
-}
-
-/* The operator sees it at once; it is counted at the safe point. The interrupted code may have a
- * change of the record open: then a moment later. */
-static uint64_t request_show_left(struct request *request, uint64_t now)
-{
-    struct ot_record *record = request->record;
-    if (atomic_load(&record->change) & 1)
-        return now + CLOCK_MS;
-    slot_begin(record);
-    record->status |= OT_BIT_ABORTED;
-    slot_end(record);
-    return 0;
-}
-
-/* abort_detection = instant: a short request is never looked at; a longer one once, and from then
- * on the kernel says when something happens, if the body is in and only the client's leaving can.
- */
-static uint64_t request_watch(struct request *request, uint64_t now)
-{
-    const struct conn *conn = request->conn;
-    if (board_settings()->abort_detection != OT_ABORT_INSTANT || !request_is_open(request) ||
-        conn == NULL || conn->fd < 0 || (request->record->status & OT_BIT_ABORTED))
-        return 0;
-    if (atomic_load(&request->left))
-        return request_show_left(request, now);
-    if (now < request->began + REQUEST_WATCH)
-        return request->began + REQUEST_WATCH;
-    if (!request->watched && conn_input_complete(conn))
-        request->watched = watch_arm(conn->fd, timer_signal());
-    if (watch_gone(conn->fd) || conn_sees_abort(conn)) {
-        atomic_store(&request->left, true);
-        return request_show_left(request, now);
-    }
-    return request->watched ? 0 : now + REQUEST_WATCH;
-}
-
-uint64_t request_tick(uint64_t now)
-{
-    struct request *request = request_mine;
-    uint64_t cpu = 0;
-    if (request == NULL)
-        return 0;
-    if (request->limit.cpu_deadline != 0) {
-        cpu = clock_read(CLOCK_THREAD_CPUTIME_ID);
-        limit_cpu(&request->limit, cpu, now);
-    }
-    if (limit_is_hard(&request->limit, now))
-        request_emergency(request);
-    return limit_earlier(limit_next(&request->limit, cpu, now), request_watch(request, now));
 }
 
 static enum policy_verdict request_verdict(const struct request *request)

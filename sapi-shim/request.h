@@ -23,6 +23,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* abort_detection = instant: no request is looked at before it is so old (ns). */
+#define REQUEST_WATCH_AGE 100000000ull
+
 struct request;
 
 /* What the codec does for a request. */
@@ -122,10 +125,6 @@ void request_end(struct request *request);
 /* Ends the process in good order: takes no more requests, waits for those that other threads have
  * open, and calls exit(0). For `bailout = exit`. */
 void request_exit(void) __attribute__((noreturn));
-
-/* What the thread's timer calls (timer.h): looks at the limits and the client of a request that is
- * silent. Async-signal-safe. */
-uint64_t request_tick(uint64_t now);
 
 /* In a forked child: the parent's requests are not ours. */
 void request_after_fork(void);

@@ -1,8 +1,7 @@
 /* wait.c: see wait.h.
  *
- * Connections are watched edge-triggered and stay watched while they are served, so that a kept
- * connection costs no epoll_ctl per request. Events name a connection by descriptor and serial
- * number: one that has gone in the meantime is not found.
+ * Connections stay watched while they are served, so that a kept connection costs no epoll_ctl per
+ * request; edge-triggered, or a body that arrives would wake threads that wait.
  */
 #include "sapi-shim/wait.h"
 #include "sapi-shim/board.h"
@@ -11,6 +10,7 @@
 #include "sapi-shim/handoff.h"
 #include "sapi-shim/listener.h"
 #include "sapi-shim/note.h"
+#include "sapi-shim/places.h"
 #include "sapi-shim/slot.h"
 
 #include <errno.h>
@@ -31,21 +31,14 @@ enum {
     WAIT_LINGER_MAX = 1024, /* connections looked after while draining */
 };
 
-struct wait_list {
-    struct conn *first;
-    struct conn *last;
-    _Atomic unsigned count;
-};
-
 struct wait {
     bool used;
     bool inherited; /* not used, but `asked` and the listener's descriptor came with a fork */
     int asked;      /* the descriptor as the application names it */
     struct listener listener;
-    int epfd;
+    struct places places;
     bool starved; /* descriptors or memory ran out: said once */
     pthread_mutex_t lock;
-    struct wait_list lists[CONN_PLACES];
     _Atomic uint64_t looked;  /* clock_tick of the last epoll_pwait */
     _Atomic uint64_t blocked; /* clock_tick of the last one that lasted, so that signals came in */
     _Atomic unsigned threads;
@@ -63,109 +56,6 @@ static struct wait wait_sets[WAIT_SETS];
 static pthread_mutex_t wait_sets_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local const struct wait *wait_joined;
 
-/* ---- lists ---- */
-
-static void wait_unlink(struct wait *w, struct conn *conn)
-{
-    struct wait_list *list = &w->lists[conn->place];
-    if (conn->place == CONN_BUSY)
-        return;
-    *(conn->prev != NULL ? &conn->prev->next : &list->first) = conn->next;
-    *(conn->next != NULL ? &conn->next->prev : &list->last) = conn->prev;
-    conn->prev = conn->next = NULL;
-    list->count--;
-    if (conn->place == CONN_KEPT)
-        board_kept(list->count);
-}
-
-/* Into the list in the order of deadlines. Nearly always that is at the end, as a place has one
- * length of stay; a connection that was handed over may have waited elsewhere before. */
-static void wait_link(struct wait_list *list, struct conn *conn)
-{
-    struct conn *before = list->last;
-    while (before != NULL && before->deadline > conn->deadline)
-        before = before->prev;
-    conn->prev = before;
-    conn->next = before != NULL ? before->next : list->first;
-    *(conn->next != NULL ? &conn->next->prev : &list->last) = conn;
-    *(before != NULL ? &before->next : &list->first) = conn;
-    list->count++;
-}
-
-/* The one function that moves a connection from place to place, where it stays so long from `since`
- * on (0 = from now). */
-static void wait_place_since(struct wait *w, struct conn *conn, enum conn_place place,
-                             uint64_t stay, uint64_t since)
-{
-    wait_unlink(w, conn);
-    conn->place = place;
-    if (place == CONN_BUSY)
-        return;
-    conn->since = since != 0 ? since : clock_now();
-    conn->deadline = stay == 0 ? 0 : conn->since + stay;
-    struct wait_list *list = &w->lists[place];
-    wait_link(list, conn);
-    if (place == CONN_KEPT)
-        board_kept(list->count);
-}
-
-static void wait_place(struct wait *w, struct conn *conn, enum conn_place place, uint64_t stay)
-{
-    wait_place_since(w, conn, place, stay, 0);
-}
-
-static bool wait_watch(struct wait *w, struct conn *conn)
-{
-    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET};
-    event.data.u64 = (uint64_t)conn->serial << 32 | (uint32_t)conn->fd;
-    if (conn->watched)
-        return true;
-    conn->watched = epoll_ctl(w->epfd, EPOLL_CTL_ADD, conn->fd, &event) == 0;
-    return conn->watched;
-}
-
-static void wait_drop(struct wait *w, struct conn **conn)
-{
-    wait_unlink(w, *conn);
-    /* A child may hold a copy of the descriptor, and then closing does not end the watch. */
-    if ((*conn)->watched)
-        (void)epoll_ctl(w->epfd, EPOLL_CTL_DEL, (*conn)->fd, NULL);
-    (*conn)->watched = false;
-    (*conn)->place = CONN_BUSY;
-    conn_free(conn);
-}
-
-/* Gives a connection between two requests to another worker. Forgets the pointer if one takes it.
- */
-static bool wait_give(struct wait *w, struct conn **conn)
-{
-    struct conn *c = *conn;
-    wait_place(w, c, CONN_BUSY, 0);
-    if (c->watched)
-        (void)epoll_ctl(w->epfd, EPOLL_CTL_DEL, c->fd, NULL);
-    c->watched = false;
-    return handoff_send(conn);
-}
-
-/* Those that this worker will not come back to for a while, and that another one can have. */
-static void wait_give_list(struct wait *w, enum conn_place place)
-{
-    struct conn *next = NULL;
-    for (struct conn *conn = w->lists[place].first; conn != NULL && handoff_fd() >= 0;
-         conn = next) {
-        struct conn *given = conn;
-        uint64_t since = conn->since;
-        next = conn->next;
-        if (wait_give(w, &given))
-            continue;
-        if (wait_watch(w, conn))
-            wait_place_since(w, conn, place, conn->deadline != 0 ? conn->deadline - since : 0,
-                             since);
-        else
-            wait_drop(w, &conn);
-    }
-}
-
 /* ---- requests that the application will not see ---- */
 
 static void wait_count_dropped(void)
@@ -178,17 +68,17 @@ static void wait_count_dropped(void)
 
 static void wait_park_locked(struct wait *w, struct conn *conn)
 {
-    struct wait_list *parked = &w->lists[CONN_PARKED];
+    struct places_list *parked = &w->places.lists[CONN_PARKED];
     conn_half_close(conn);
-    if (conn_drain(conn) == CONN_GONE || !wait_watch(w, conn)) {
-        wait_drop(w, &conn);
+    if (conn_drain(conn) == CONN_GONE || !places_rewatch(&w->places, conn)) {
+        places_drop(&w->places, &conn);
         return;
     }
     if (parked->count >= WAIT_PARKED_MAX) {
         struct conn *oldest = parked->first;
-        wait_drop(w, &oldest);
+        places_drop(&w->places, &oldest);
     }
-    wait_place(w, conn, CONN_PARKED, WAIT_PARK_TIME);
+    places_move(&w->places, conn, CONN_PARKED, WAIT_PARK_TIME);
 }
 
 static void wait_refuse(struct wait *w, struct conn *conn, const char *why, const char *http_status,
@@ -235,7 +125,7 @@ static bool wait_progress(struct wait *w, struct conn *conn)
     if (conn->too_large || conn_has_header(conn)) {
         if (conn->place == CONN_KEPT || conn->since == 0)
             conn->since = clock_now();
-        wait_place(w, conn, CONN_BUSY, 0);
+        places_move(&w->places, conn, CONN_BUSY, 0);
         return wait_acceptable(w, conn);
     }
     if (result == CONN_GONE) {
@@ -244,17 +134,18 @@ static bool wait_progress(struct wait *w, struct conn *conn)
                  conn->broken ? "it does not speak FastCGI" : "it ended within a request header");
             wait_count_dropped();
         }
-        wait_drop(w, &conn);
+        places_drop(&w->places, &conn);
         return false;
     }
     bool begun = conn->end > conn->start || conn->frame.phase != FRAME_NONE;
     if (conn->place == CONN_BUSY || (conn->place == CONN_KEPT && begun)) {
-        if (!wait_watch(w, conn)) {
-            wait_drop(w, &conn);
+        if (!places_watch(&w->places, conn)) {
+            places_drop(&w->places, &conn);
             return false;
         }
-        wait_place_since(w, conn, CONN_PENDING, wait_setting(settings->request_header_timeout),
-                         conn->place == CONN_BUSY ? conn->since : 0);
+        places_move_since(&w->places, conn, CONN_PENDING,
+                          wait_setting(settings->request_header_timeout),
+                          conn->place == CONN_BUSY ? conn->since : 0);
     }
     return false;
 }
@@ -270,9 +161,9 @@ static void wait_relieve(struct wait *w)
         note("pool %s: cannot accept connections: %s; raise rlimit_files", board_pool(),
              strerror(errno));
     w->starved = true;
-    struct conn *oldest = w->lists[CONN_KEPT].first;
+    struct conn *oldest = w->places.lists[CONN_KEPT].first;
     if (oldest != NULL)
-        wait_drop(w, &oldest);
+        places_drop(&w->places, &oldest);
     (void)pthread_mutex_unlock(&w->lock);
     (void)poll(NULL, 0, WAIT_SHORT_PAUSE);
 }
@@ -327,7 +218,7 @@ static void wait_expire_one(struct wait *w, struct conn *conn)
              board_pool());
         wait_count_dropped();
     }
-    wait_drop(w, &conn);
+    places_drop(&w->places, &conn);
 }
 
 /* Closes what has stayed too long; returns the time to the next deadline as poll() takes it. */
@@ -338,7 +229,7 @@ static int wait_expire(struct wait *w)
     uint64_t now = 0;
     for (size_t i = 0; i < sizeof timed / sizeof timed[0]; i++) {
         struct conn *conn = NULL;
-        while ((conn = w->lists[timed[i]].first) != NULL && conn->deadline != 0) {
+        while ((conn = w->places.lists[timed[i]].first) != NULL && conn->deadline != 0) {
             if (now == 0)
                 now = clock_now();
             if (conn->deadline > now) {
@@ -356,17 +247,15 @@ static int wait_expire(struct wait *w)
 /* True if the event made a connection ready. */
 static bool wait_event(struct wait *w, uint64_t tag, struct conn **out)
 {
-    struct conn *conn = conn_find((int)(uint32_t)tag);
-    if (conn == NULL || conn->serial != (uint32_t)(tag >> 32) || conn->home != w)
+    struct conn *conn = places_find(tag);
+    if (conn == NULL || conn->home != w)
         return false;
     if (conn->place == CONN_PARKED) {
         enum conn_result result = conn_drain(conn);
         if (result == CONN_GONE) {
-            wait_drop(w, &conn);
-        } else if (result == CONN_OK) {
-            struct epoll_event again = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET};
-            again.data.u64 = tag;
-            (void)epoll_ctl(w->epfd, EPOLL_CTL_MOD, conn->fd, &again);
+            places_drop(&w->places, &conn);
+        } else if (result == CONN_OK && !places_rewatch(&w->places, conn)) {
+            places_drop(&w->places, &conn);
         }
         return false;
     }
@@ -378,10 +267,10 @@ static bool wait_event(struct wait *w, uint64_t tag, struct conn **out)
 
 static bool wait_pop_ready(struct wait *w, struct conn **out)
 {
-    *out = w->lists[CONN_READY].first;
+    *out = w->places.lists[CONN_READY].first;
     if (*out == NULL)
         return false;
-    wait_place(w, *out, CONN_BUSY, 0);
+    places_move(&w->places, *out, CONN_BUSY, 0);
     return true;
 }
 
@@ -392,14 +281,14 @@ static bool wait_pop_ready(struct wait *w, struct conn **out)
 static void wait_sweep_kept(struct wait *w, bool give)
 {
     struct conn *conn = NULL;
-    while ((conn = w->lists[CONN_KEPT].first) != NULL) {
+    while ((conn = w->places.lists[CONN_KEPT].first) != NULL) {
         if (!conn_has_bytes(conn))
-            wait_drop(w, &conn);
-        else if (!give || !wait_give(w, &conn)) {
-            if (!wait_watch(w, conn))
-                wait_drop(w, &conn);
+            places_drop(&w->places, &conn);
+        else if (!give || !places_give(&w->places, &conn)) {
+            if (!places_watch(&w->places, conn))
+                places_drop(&w->places, &conn);
             else if (wait_progress(w, conn))
-                wait_place(w, conn, CONN_READY, 0);
+                places_move(&w->places, conn, CONN_READY, 0);
         }
     }
 }
@@ -414,8 +303,8 @@ static void wait_linger(struct wait *w)
     (void)pthread_mutex_lock(&w->lock);
     int timeout = wait_expire(w);
     for (size_t i = 0; i < 2; i++)
-        for (struct conn *c = w->lists[places[i]].first; c != NULL && count < WAIT_LINGER_MAX;
-             c = c->next) {
+        for (struct conn *c = w->places.lists[places[i]].first;
+             c != NULL && count < WAIT_LINGER_MAX; c = c->next) {
             serials[count] = c->serial;
             fds[count++] = (struct pollfd){.fd = c->fd, .events = POLLIN | POLLRDHUP};
         }
@@ -428,9 +317,9 @@ static void wait_linger(struct wait *w)
         if (conn == NULL || conn->serial != serials[i])
             continue;
         if (conn->place == CONN_PARKED && conn_drain(conn) == CONN_GONE)
-            wait_drop(w, &conn);
+            places_drop(&w->places, &conn);
         else if (conn->place == CONN_PENDING && wait_progress(w, conn))
-            wait_place(w, conn, CONN_READY, 0);
+            places_move(&w->places, conn, CONN_READY, 0);
     }
     (void)pthread_mutex_unlock(&w->lock);
 }
@@ -440,7 +329,7 @@ static void wait_linger(struct wait *w)
 static bool wait_last_accept(struct wait *w, struct conn **out)
 {
     bool got = false;
-    (void)epoll_ctl(w->epfd, EPOLL_CTL_DEL, w->listener.fd, NULL);
+    (void)epoll_ctl(w->places.epfd, EPOLL_CTL_DEL, w->listener.fd, NULL);
     if (drain_by_signal() || atomic_load(&w->threads) > 1)
         got = wait_take(w, out) == WAIT_REQUEST;
     listener_close(&w->listener);
@@ -454,7 +343,7 @@ static void wait_take_back(struct wait *w)
     while (handoff_fd() >= 0 && (conn = handoff_take()) != NULL) {
         conn->home = w;
         if (wait_progress(w, conn))
-            wait_place(w, conn, CONN_READY, 0);
+            places_move(&w->places, conn, CONN_READY, 0);
     }
 }
 
@@ -472,8 +361,8 @@ static enum wait_result wait_drain(struct wait *w, struct conn **out)
         wait_sweep_kept(w, false);
         wait_take_back(w);
         bool ready = wait_pop_ready(w, out);
-        bool done = w->lingering ||
-                    (w->lists[CONN_PENDING].first == NULL && w->lists[CONN_PARKED].first == NULL);
+        bool done = w->lingering || (w->places.lists[CONN_PENDING].first == NULL &&
+                                     w->places.lists[CONN_PARKED].first == NULL);
         w->lingering = w->lingering || !(ready || done);
         (void)pthread_mutex_unlock(&w->lock);
         if (ready)
@@ -493,7 +382,7 @@ static enum wait_result wait_drain(struct wait *w, struct conn **out)
  * else may be neglected for longer than WAIT_EAGER_TIME. */
 static bool wait_eager(struct wait *w)
 {
-    return w->lists[CONN_KEPT].count + w->lists[CONN_PENDING].count == 0 &&
+    return w->places.lists[CONN_KEPT].count + w->places.lists[CONN_PENDING].count == 0 &&
            clock_tick() < atomic_load_explicit(&w->looked, memory_order_relaxed) + WAIT_EAGER_TIME;
 }
 
@@ -522,7 +411,7 @@ static enum wait_result wait_turn(struct wait *w, bool tell_interrupts, struct c
         return WAIT_REQUEST;
     board_state(OT_STATE_IDLE);
     uint64_t before = clock_tick();
-    int n = epoll_pwait(w->epfd, &event, 1, timeout, drain_wait_mask());
+    int n = epoll_pwait(w->places.epfd, &event, 1, timeout, drain_wait_mask());
     wait_note_time(w, before, n);
     if (n < 0 && errno == EINTR)
         return tell_interrupts && !drain_asked() ? WAIT_FAILED : WAIT_INTERRUPTED;
@@ -546,7 +435,7 @@ static bool wait_add(const struct wait *w, int fd, int32_t tag, uint32_t events)
 {
     struct epoll_event event = {.events = events};
     event.data.u64 = (uint32_t)tag;
-    return epoll_ctl(w->epfd, EPOLL_CTL_ADD, fd, &event) == 0;
+    return epoll_ctl(w->places.epfd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 /* Opens the set for a listening socket that the application names, or for one that was taken over
@@ -559,9 +448,10 @@ static bool wait_open(struct wait *w, int asked, const char *addresses)
         return false;
     (void)pthread_mutex_init(&w->lock, NULL);
     w->asked = asked;
-    w->epfd = epoll_create1(EPOLL_CLOEXEC);
+    w->places.epfd = epoll_create1(EPOLL_CLOEXEC);
     w->used =
-        w->epfd >= 0 && wait_add(w, w->listener.fd, WAIT_TAG_LISTENER, EPOLLIN | EPOLLEXCLUSIVE) &&
+        w->places.epfd >= 0 &&
+        wait_add(w, w->listener.fd, WAIT_TAG_LISTENER, EPOLLIN | EPOLLEXCLUSIVE) &&
         (drain_fd() < 0 || wait_add(w, drain_fd(), WAIT_TAG_DRAIN, EPOLLIN)) &&
         (handoff_fd() < 0 || wait_add(w, handoff_fd(), WAIT_TAG_HANDOFF, EPOLLIN | EPOLLEXCLUSIVE));
     return w->used;
@@ -633,11 +523,12 @@ enum wait_result wait_next(int listener, const char *addresses, bool tell_interr
     struct wait *w = wait_join(listener, addresses);
     enum wait_result result = w != NULL ? wait_any(w, tell_interrupts, conn) : WAIT_FAILED;
     /* The others that were accepted must not wait for this request if another worker is free. */
-    if (result == WAIT_REQUEST && w->lists[CONN_PENDING].count + w->lists[CONN_READY].count > 0 &&
+    if (result == WAIT_REQUEST &&
+        w->places.lists[CONN_PENDING].count + w->places.lists[CONN_READY].count > 0 &&
         !drain_asked() && atomic_load(&w->threads) == 1) {
         (void)pthread_mutex_lock(&w->lock);
-        wait_give_list(w, CONN_READY);
-        wait_give_list(w, CONN_PENDING);
+        places_give_all(&w->places, CONN_READY);
+        places_give_all(&w->places, CONN_PENDING);
         (void)pthread_mutex_unlock(&w->lock);
     }
     return result;
@@ -646,11 +537,11 @@ enum wait_result wait_next(int listener, const char *addresses, bool tell_interr
 /* A connection between two requests, with what has come of the next one. */
 static void wait_rest(struct wait *w, struct conn *conn)
 {
-    wait_place(w, conn, CONN_KEPT, wait_setting(board_settings()->keepalive_timeout));
+    places_move(&w->places, conn, CONN_KEPT, wait_setting(board_settings()->keepalive_timeout));
     /* The edge that announced more may have been another thread's, or come with the last read. */
     if ((conn->end > conn->start || !conn->drained || atomic_load(&w->threads) > 1) &&
         wait_progress(w, conn))
-        wait_place(w, conn, CONN_READY, 0);
+        places_move(&w->places, conn, CONN_READY, 0);
 }
 
 void wait_keep(struct conn **conn)
@@ -659,9 +550,9 @@ void wait_keep(struct conn **conn)
     struct wait *w = c->home;
     *conn = NULL;
     (void)pthread_mutex_lock(&w->lock);
-    bool full = w->lists[CONN_KEPT].count >= board_settings()->keepalive_max;
-    if ((full && !conn_has_bytes(c)) || !wait_watch(w, c))
-        wait_drop(w, &c);
+    bool full = w->places.lists[CONN_KEPT].count >= board_settings()->keepalive_max;
+    if ((full && !conn_has_bytes(c)) || !places_watch(&w->places, c))
+        places_drop(&w->places, &c);
     else
         wait_rest(w, c);
     (void)pthread_mutex_unlock(&w->lock);
@@ -673,10 +564,10 @@ void wait_hand_over(struct conn **conn)
     struct wait *w = c->home;
     *conn = NULL;
     (void)pthread_mutex_lock(&w->lock);
-    if (!wait_give(w, &c) && wait_watch(w, c))
+    if (!places_give(&w->places, &c) && places_watch(&w->places, c))
         wait_rest(w, c);
     else if (c != NULL)
-        wait_drop(w, &c);
+        places_drop(&w->places, &c);
     (void)pthread_mutex_unlock(&w->lock);
 }
 
@@ -684,7 +575,7 @@ void wait_close(struct conn **conn)
 {
     struct wait *w = (*conn)->home;
     (void)pthread_mutex_lock(&w->lock);
-    wait_drop(w, conn);
+    places_drop(&w->places, conn);
     (void)pthread_mutex_unlock(&w->lock);
 }
 
@@ -705,8 +596,8 @@ void wait_leave(void)
             continue;
         (void)pthread_mutex_lock(&w->lock);
         wait_sweep_kept(w, true);
-        wait_give_list(w, CONN_READY);
-        wait_give_list(w, CONN_PENDING);
+        places_give_all(&w->places, CONN_READY);
+        places_give_all(&w->places, CONN_PENDING);
         (void)pthread_mutex_unlock(&w->lock);
     }
 }
@@ -722,9 +613,9 @@ void wait_close_quiet(const struct conn *of)
 static void wait_abandon(struct wait *w)
 {
     for (int place = 0; place < CONN_PLACES; place++)
-        for (struct conn *conn = w->lists[place].first; conn != NULL; conn = conn->next)
+        for (struct conn *conn = w->places.lists[place].first; conn != NULL; conn = conn->next)
             (void)close(conn->fd);
-    (void)close(w->epfd);
+    (void)close(w->places.epfd);
     int asked = w->asked;
     int listener = w->listener.fd;
     memset(w, 0, sizeof *w);
