@@ -91,6 +91,8 @@ void places_drop(struct places *places, struct conn **conn)
 
 bool places_give(struct places *places, struct conn **conn)
 {
+    if ((*conn)->place == CONN_KEPT)
+        (*conn)->since = clock_now(); /* the time for its header begins here */
     places_move(places, *conn, CONN_BUSY, 0);
     places_unwatch(places, *conn);
     return handoff_send(conn);

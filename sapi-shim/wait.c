@@ -276,21 +276,25 @@ static bool wait_pop_ready(struct wait *w, struct conn **out)
 
 /* ---- the end ---- */
 
-/* Empties the list of kept connections: one with nothing on it is closed, one on which a request
- * has begun goes to another worker, or waits its turn here. */
+/* Takes the longest idle kept connection off the list: one with nothing on it is closed, one on
+ * which a request has begun goes to another worker (`give`), or waits its turn here. */
+static void wait_sweep_oldest(struct wait *w, bool give)
+{
+    struct conn *conn = w->places.lists[CONN_KEPT].first;
+    if (!conn_has_bytes(conn))
+        places_drop(&w->places, &conn);
+    else if (!give || !places_give(&w->places, &conn)) {
+        if (!places_watch(&w->places, conn))
+            places_drop(&w->places, &conn);
+        else if (wait_progress(w, conn))
+            places_move(&w->places, conn, CONN_READY, 0);
+    }
+}
+
 static void wait_sweep_kept(struct wait *w, bool give)
 {
-    struct conn *conn = NULL;
-    while ((conn = w->places.lists[CONN_KEPT].first) != NULL) {
-        if (!conn_has_bytes(conn))
-            places_drop(&w->places, &conn);
-        else if (!give || !places_give(&w->places, &conn)) {
-            if (!places_watch(&w->places, conn))
-                places_drop(&w->places, &conn);
-            else if (wait_progress(w, conn))
-                places_move(&w->places, conn, CONN_READY, 0);
-        }
-    }
+    while (w->places.lists[CONN_KEPT].first != NULL)
+        wait_sweep_oldest(w, give);
 }
 
 /* Waits for what was accepted but is not finished: incomplete headers, parked connections. */
@@ -550,8 +554,10 @@ void wait_keep(struct conn **conn)
     struct wait *w = c->home;
     *conn = NULL;
     (void)pthread_mutex_lock(&w->lock);
-    bool full = w->places.lists[CONN_KEPT].count >= board_settings()->keepalive_max;
-    if ((full && !conn_has_bytes(c)) || !places_watch(&w->places, c))
+    uint64_t max = board_settings()->keepalive_max;
+    while (max > 0 && w->places.lists[CONN_KEPT].count >= max)
+        wait_sweep_oldest(w, true);
+    if ((max == 0 && !conn_has_bytes(c)) || !places_watch(&w->places, c))
         places_drop(&w->places, &c);
     else
         wait_rest(w, c);

@@ -27,8 +27,8 @@ enum wait_result wait_next(int listener, const char *addresses, bool tell_interr
 /* The descriptor is a listening socket that a wait set has taken over. */
 bool wait_has(int listener);
 
-/* Takes back a connection after its request, for the next one on it; closes it instead if the
- * worker drains or holds enough of them. Forgets the pointer. */
+/* Takes back a connection after its request, for the next one on it. Of more than keepalive_max the
+ * longest idle one is closed. Forgets the pointer. */
 void wait_keep(struct conn **conn);
 
 /* Takes a connection on which the next request has begun and which this worker will not serve soon:
