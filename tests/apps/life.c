@@ -91,11 +91,6 @@ static void step_checkpoint(struct visit *visit, const char *value)
     journal(visit->id, "checkpoint %d", ot_checkpoint());
 }
 
-static void step_error(struct visit *visit, const char *value)
-{
-    FCGX_FPrintF(visit->request->err, "%s", value);
-}
-
 /* ---- looking ---- */
 
 /* look=N: up to N safe points, a millisecond apart, until there is something to see. */
@@ -358,25 +353,15 @@ static void step_later(struct visit *visit, const char *value)
 }
 
 static const struct step steps_own[] = {
-    {"finish", step_finish},
-    {"status", step_status},
-    {"ignore", step_ignore},
-    {"limit", step_limit},
-    {"label", step_label},
-    {"checkpoint", step_checkpoint},
-    {"error", step_error},
-    {"look", step_look},
-    {"until", step_until},
-    {"flow", step_flow},
-    {"spin", step_spin},
-    {"busy", step_busy},
-    {"abort-fd", step_abort_fd},
-    {"malloc", step_malloc},
-    {"endless", step_endless},
-    {"block", step_block},
-    {"pthread-exit", step_pthread_exit},
-    {"later", step_later},
-    {NULL, NULL},
+    {"finish", step_finish}, {"status", step_status},
+    {"ignore", step_ignore}, {"limit", step_limit},
+    {"label", step_label},   {"checkpoint", step_checkpoint},
+    {"look", step_look},     {"until", step_until},
+    {"flow", step_flow},     {"spin", step_spin},
+    {"busy", step_busy},     {"abort-fd", step_abort_fd},
+    {"malloc", step_malloc}, {"endless", step_endless},
+    {"block", step_block},   {"pthread-exit", step_pthread_exit},
+    {"later", step_later},   {NULL, NULL},
 };
 
 /* ---- serving ---- */

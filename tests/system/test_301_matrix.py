@@ -181,7 +181,8 @@ class WebClient:
     def left(self):
         """Of the four nginx alone tells, and writes down when it has."""
         if isinstance(self.server, Nginx):
-            wait_until(lambda: self._notices() > self.notices, lambda: f"nginx to notice:\n{self.server.log()}")
+            noticed = lambda: self._notices() > self.notices
+            wait_until(noticed, lambda: f"nginx to notice:\n{self.server.log()}")
 
 
 def _queued(port):

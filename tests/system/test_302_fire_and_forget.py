@@ -13,6 +13,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import urllib.parse
 import urllib.request
 
 import pytest
@@ -80,7 +81,8 @@ def test_write_and_close(front, reset, journal):
         with socket.create_connection(("127.0.0.1", front.server.port), LIMIT) as sock:
             if reset:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            sock.sendall(f"GET /?{query(name)} HTTP/1.1\r\nHost: localhost\r\nConnection: Close\r\n\r\n".encode())
+            head = "Host: localhost\r\nConnection: Close\r\n\r\n"
+            sock.sendall(f"GET /?{query(name)} HTTP/1.1\r\n{head}".encode())
     check(journal, names)
 
 
@@ -92,8 +94,9 @@ def test_curl_with_a_timeout_of_1_ms(front, journal):
     names = [f"c{number}" for number in range(COUNT)]
 
     def trigger(name):
+        url = f"http://127.0.0.1:{front.server.port}/?{query(name, 'sleep=10&')}"
         return subprocess.run(
-            [curl, "-s", "-o", "/dev/null", "-m", "0.001", f"http://127.0.0.1:{front.server.port}/?{query(name, 'sleep=10&')}"],
+            [curl, "-s", "-o", "/dev/null", "-m", "0.001", url],
             stdin=subprocess.DEVNULL, check=False, timeout=60,
         ).returncode
 
@@ -117,8 +120,9 @@ class Browser:
             self.popen = subprocess.Popen(
                 [
                     program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-                    "--no-first-run", "--disable-extensions", "--disable-background-networking", "--no-proxy-server",
-                    f"--remote-debugging-port={self.port}", f"--user-data-dir={directory}/browser", "about:blank",
+                    "--no-first-run", "--disable-extensions", "--disable-background-networking",
+                    "--no-proxy-server", f"--remote-debugging-port={self.port}",
+                    f"--user-data-dir={directory}/browser", "about:blank",
                 ],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 env={"HOME": str(directory), "PATH": "/usr/bin:/bin", "TMPDIR": str(directory)},
@@ -127,7 +131,8 @@ class Browser:
 
     def _call(self, path, method="GET"):
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=LIMIT) as answer:
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(request, timeout=LIMIT) as answer:
             return answer.read()
 
     def _answers(self):
@@ -176,8 +181,9 @@ def test_tab_is_closed(front, browser, journal):
         group = names[at : at + WORKERS]
         tabs = []
         for name in group:
-            url = f"http://127.0.0.1:{front.server.port}/?id={name}&wait=go-{at}&later=:end&look=10&write=20000&note=worked"
-            tabs.append(browser.open(url.replace("&", "%26").replace("?", "%3F").replace("=", "%3D")))
+            steps = f"id={name}&wait=go-{at}&later=:end&look=10&write=20000&note=worked"
+            url = f"http://127.0.0.1:{front.server.port}/?{steps}"
+            tabs.append(browser.open(urllib.parse.quote(url, safe="")))
         for name in group:
             journal.wait("wait", name)
         for tab in tabs:

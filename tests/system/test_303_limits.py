@@ -66,7 +66,10 @@ def measure(daemon, journal, query):
         ({"max_execution_time": "0"}, "limit=1&later=clock:x&spin=60000"),
         ({"max_execution_time": "60s"}, "limit=1&later=clock:x&spin=60000"),
         ({"max_execution_time": "1s"}, "later=clock:x&busy=60000"),
-        ({"max_execution_time": "0", "post_response.time_limit": "1s"}, "later=clock:x&text=x&finish&spin=60000"),
+        (
+            {"max_execution_time": "0", "post_response.time_limit": "1s"},
+            "later=clock:x&text=x&finish&spin=60000",
+        ),
         ({"max_execution_time": "1s"}, "later=clock:x&text=x&finish&spin=60000"),
     ],
     ids=["directive", "call", "shorter", "busy", "post-response", "clock goes on"],
@@ -112,7 +115,10 @@ def test_processor_time(pool, journal):
         ({"max_execution_time": "300ms", "post_response.time_limit": "60s"}, "text=x&finish&spin=700"),
         ({"max_execution_time": "300ms"}, "text=x&finish&limit=60&spin=700"),
     ],
-    ids=["no limit", "set to none", "begins anew", "none after the response", "its own", "set after the response"],
+    ids=[
+        "no limit", "set to none", "begins anew", "none after the response", "its own",
+        "set after the response",
+    ],
 )
 def test_no_time_out(pool, directives, query, journal):
     daemon = pool(hard_timeout="300ms", **directives)

@@ -68,7 +68,8 @@ def test_policies(life, mode, cause, bailout, outcome, threads, journal):
         journal.wait("wait", f"b{number}")
     with fastcgi.Connection(address) as connection:
         if cause == "abort":
-            connection.send_request(fastcgi.cgi_params("id=a&later=:end&note=started&wait=look&look=9999&note=rest"))
+            query = "id=a&later=:end&note=started&wait=look&look=9999&note=rest"
+            connection.send_request(fastcgi.cgi_params(query))
             journal.wait("wait", "a")
         else:
             connection.send_request(fastcgi.cgi_params("id=a&later=:end&note=started&spin=60000&note=rest"))
@@ -147,6 +148,7 @@ FUNCTIONS = {
     "nested": ("late:a&later=:b&later=late:c&later=:d", ["a", "b", "c", "d", "a", "c"], (6, 0, 0)),
     "exit": (":a&later=exit:0&later=:b&later=:c", ["a", "exit 0"], (2, 0, 2)),
     "exit in a nested one": ("late:a&later=exit:0", ["a", "exit 0"], (2, 0, 1)),
+    "pthread_exit": (":a&later=pthread-exit:x&later=:b", ["a", "pthread-exit x"], (2, 0, 1)),
     "time limit": (":a&later=spin:60000&later=:b&later=:c", ["a", "spin 60000"], (1, 1, 2)),
     "time limit of their own": (
         ":a&later=limit:60&later=spin:300&later=:b", ["a", "limit 60 set=1", "spin 300", "b"], (4, 0, 0),

@@ -40,7 +40,8 @@ def test_ignore_user_abort(pool, parameter, before, journal):
     send(daemon, "ignore=-1", **{parameter: f"ignore_user_abort={'off' if before == 'on' else 'on'}"})
     assert journal.events("a", "ignore")[0].detail == ("0" if before == "on" else "1")
     fastcgi.request(daemon.address, query="id=b&ignore=-1")
-    assert journal.events("b", "ignore")[0].detail == ("1" if before == "on" else "0"), "it outlived its request"
+    usual = "1" if before == "on" else "0"
+    assert journal.events("b", "ignore")[0].detail == usual, "it outlived its request"
 
 
 @pytest.mark.parametrize("parameter", ["value", "admin"])
@@ -61,7 +62,8 @@ def test_max_execution_time_may_be_longer(pool, journal):
 @pytest.mark.parametrize("parameter", ["value", "admin"])
 def test_post_response_time_limit(pool, parameter, journal):
     daemon = pool()
-    assert send(daemon, "text=x&finish&spin=60000&note=rest", **{parameter: "post_response.time_limit=200ms"}).text == "x"
+    limit = {parameter: "post_response.time_limit=200ms"}
+    assert send(daemon, "text=x&finish&spin=60000&note=rest", **limit).text == "x"
     assert ended(journal) == ([], 2)
     daemon.wait_log(r"post_response\.time_limit of 200 ms")
 
@@ -80,7 +82,8 @@ def test_bailout(pool, parameter, bailout, rest, journal):
 def test_several_lines(pool, journal):
     """Separated by newlines or semicolons; the last of a name counts; empty ones are nothing."""
     daemon = pool()
-    text = "ignore_user_abort=off\nbailout=none;;max_execution_time=60s\n\nmax_execution_time=200ms;ignore_user_abort=on\n"
+    text = "ignore_user_abort=off\nbailout=none;;max_execution_time=60s\n\n"
+    text += "max_execution_time=200ms;ignore_user_abort=on\n"
     send(daemon, "ignore=-1&spin=60000&note=rest", text)
     assert ended(journal) == (["rest"], 2)
     assert journal.events("a", "ignore")[0].detail == "1"
@@ -105,7 +108,8 @@ def test_application_cannot_override_after_the_response(pool, journal):
 
 def test_application_overrides_the_plain_value(pool, journal):
     daemon = pool()
-    send(daemon, "ignore=1&ignore=-1&limit=60&spin=600&note=rest", "ignore_user_abort=off;max_execution_time=200ms")
+    query = "ignore=1&ignore=-1&limit=60&spin=600&note=rest"
+    send(daemon, query, "ignore_user_abort=off;max_execution_time=200ms")
     assert ended(journal) == (["rest"], 0)
     assert [event.detail for event in journal.events("a", "ignore")] == ["0", "1"]
 
@@ -153,7 +157,8 @@ def test_malformed(pool, parameter, text, journal):
 def test_nothing_is_no_error(pool, journal):
     daemon = pool()
     for number, text in enumerate(["", ";", "\n;\n", "  "]):
-        assert fastcgi.request(daemon.address, fastcgi.cgi_params(f"id=n{number}&text=x", OVERTIME_VALUE=text)).text == "x"
+        params = fastcgi.cgi_params(f"id=n{number}&text=x", OVERTIME_VALUE=text)
+        assert fastcgi.request(daemon.address, params).text == "x"
     assert "ignored" not in daemon.log()
 
 
@@ -164,7 +169,9 @@ WAYS = {
     "nginx": (Nginx, {"location": 'fastcgi_param {name} "{text}";'}),
     "apache-setenv": (Apache, {"server": 'SetEnv {name} "{text}"'}),
     "apache-setenvif": (Apache, {"server": 'ProxyFCGISetEnvIf "true" {name} "{text}"'}),
-    "apache-location": (Apache, {"server": '<Location "/">\nProxyFCGISetEnvIf "true" {name} "{text}"\n</Location>'}),
+    "apache-location": (
+        Apache, {"server": '<Location "/">\nProxyFCGISetEnvIf "true" {name} "{text}"\n</Location>'},
+    ),
 }
 
 
@@ -172,8 +179,11 @@ def start(request, way, directory, listen, name=None):
     kind, options = WAYS[way]
     if kind.path() is None:
         pytest.skip(f"{kind.program} is not installed (packaging/install-deps test)")
-    options = {key: text.replace("{name}", name).replace("{text}", VALUE) for key, text in options.items()} if name else {}
-    server = kind(directory, listen, **options).start()
+    lines = {}
+    if name:
+        ((key, text),) = options.items()
+        lines[key] = text.replace("{name}", name).replace("{text}", VALUE)
+    server = kind(directory, listen, **lines).start()
     request.addfinalizer(server.stop)
     return server
 
@@ -192,14 +202,17 @@ def test_from_a_web_server(request, pool, way, name, tmp_path, journal):
     assert journal.events("a", "limit")[0].detail == ("0" if admin else "1")
 
 
-@pytest.mark.parametrize("header", ["OVERTIME_VALUE", "Overtime-Value", "OVERTIME_ADMIN_VALUE", "Overtime-Admin-Value"])
+@pytest.mark.parametrize(
+    "header", ["OVERTIME_VALUE", "Overtime-Value", "OVERTIME_ADMIN_VALUE", "Overtime-Admin-Value"]
+)
 @pytest.mark.parametrize("way", ["nginx", "apache-setenv"])
 def test_never_from_a_client(request, pool, way, header, tmp_path, journal):
     """Not by a header, whatever its name, nor by the query."""
     daemon = pool()
     server = start(request, way, tmp_path, daemon.address)
     headers = {header: VALUE, f"HTTP-{header}": VALUE}
-    target = f"/?id=a&later=:end&ignore=-1&spin=300&note=rest&text=x&OVERTIME_VALUE={VALUE.replace(';', '%3B')}"
+    target = "/?id=a&later=:end&ignore=-1&spin=300&note=rest&text=x"
+    target += f"&OVERTIME_VALUE={VALUE.replace(';', '%3B')}"
     assert server.request(target, headers=headers).text == "x"
     assert ended(journal) == (["rest"], 0)
     assert journal.events("a", "ignore")[0].detail == "0"

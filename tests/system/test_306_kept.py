@@ -110,8 +110,9 @@ def test_unknown_management_record(connection, kind):
 def test_second_begin_is_refused(connection, at, journal):
     """The connection cannot multiplex; the first request does not notice."""
     second = whole("id=second&text=second", b"s" * 500, request_id=2)
-    first = whole("id=a&read=all&wait=go&look=20&text=first", BODY)
-    cut = {"params": 16, "body": len(head("id=a&read=all&wait=go&look=20&text=first", BODY)), "running": len(first)}[at]
+    query = "id=a&read=all&wait=go&look=20&text=first"
+    first = whole(query, BODY)
+    cut = {"params": 16, "body": len(head(query, BODY)), "running": len(first)}[at]
     connection.send(first[:cut])
     if at == "running":
         journal.wait("wait", "a")
@@ -309,7 +310,8 @@ def test_abort_in_params(connection, journal):
 def test_abort_of_a_request(pool, listen, mode, at, ignored, journal):
     """An abort like any other, but the web server is there: it gets one END_REQUEST and nothing more."""
     pool(mode)
-    query = f"id=a&ignore={ignored:d}&later=:end&" + ("read=all" if at == "body" else "wait=go") + "&look=9999&note=rest"
+    moment = "read=all" if at == "body" else "wait=go"
+    query = f"id=a&ignore={ignored:d}&later=:end&{moment}&look=9999&note=rest"
     with fastcgi.Connection(listen) as connection:
         if at == "body":
             connection.send(head(query, BODY) + fastcgi.stream(fastcgi.STDIN, BODY[:100], end=False))

@@ -39,8 +39,8 @@ def test_each_has_its_own_request(pool, listen, mode, journal):
             steps = "wait=look&look=20"  # stays within its limit
         else:
             steps = "limit=1&wait=look&spin=60000"  # reaches it
-        query = f"id=t{number}&ignore={number % 3 == 0:d}&label=l{number}&later=:end&{steps}&write={1000 + number}"
-        connections.append(send(listen, query))
+        settings = f"ignore={number % 3 == 0:d}&label=l{number}&later=:end"
+        connections.append(send(listen, f"id=t{number}&{settings}&{steps}&write={1000 + number}"))
     for number in range(THREADS):
         journal.wait("wait", f"t{number}")
     found = scoreboard.records(daemon)

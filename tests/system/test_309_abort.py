@@ -126,8 +126,8 @@ def test_short_and_long_requests_that_stay(pool, listen, body, journal):
     """Nothing is noticed where nobody leaves, whatever arrives."""
     daemon = pool()
     for number, work in enumerate(["note=short", "sleep=250", "spin=250"]):
-        response = fastcgi.request(listen, query=f"id=a{number}&later=:end&read=all&{work}&text=fine", body=b"b" * body)
-        assert response.text == "fine"
+        query = f"id=a{number}&later=:end&read=all&{work}&text=fine"
+        assert fastcgi.request(listen, query=query, body=b"b" * body).text == "fine"
         assert journal.wait("shutdown", f"a{number}").detail.endswith("status=0")
     assert totals(daemon)["aborted"] == 0
 
@@ -180,7 +180,8 @@ def test_write_only(pool, listen, mode, ignored, journal):
 @pytest.mark.parametrize("drop", [False, True], ids=["served", "dropped"])
 def test_dead_on_arrival(pool, listen, drop, keep, journal):
     """Dropped, counted and logged where the pool says so; otherwise it reaches the application."""
-    daemon = pool(abort_detection="checkpoint", ignore_user_abort="on", drop_dead_on_arrival="yes" if drop else "no")
+    how = {"drop_dead_on_arrival": "yes" if drop else "no", "ignore_user_abort": "on"}
+    daemon = pool(abort_detection="checkpoint", **how)
     gone = fastcgi.Connection(listen)
     if keep:
         gone.send_request(fastcgi.cgi_params("id=warm&text=warm"), keep=True)
