@@ -37,49 +37,88 @@ void render_worker_heading(FILE *out)
             "UP", "REQUESTS", "DOING");
 }
 
+/* What is being done: the end of a line. */
+static void render_doing(FILE *out, const struct status_worker *worker)
+{
+    char method[OT_METHOD_MAX * 4], uri[OT_URI_MAX * 4], label[OT_LABEL_MAX * 4];
+    text_show(method, sizeof method, worker->method);
+    text_show(uri, sizeof uri, worker->uri);
+    text_show(label, sizeof label, worker->label);
+    if (*method != '\0' || *uri != '\0')
+        fprintf(out, "  %s%s%s", method, *method ? " " : "", uri);
+    if (*label != '\0')
+        fprintf(out, " \"%s\"", label);
+}
+
 void render_worker_text(FILE *out, const char *pool, const struct status_worker *worker)
 {
     char in_state[32] = "-", up[32], requests[24] = "-";
-    char method[OT_METHOD_MAX * 4], uri[OT_URI_MAX * 4], label[OT_LABEL_MAX * 4];
     text_duration(worker->uptime_ms, up, sizeof up);
     if (worker->known) {
         text_duration(worker->state_ms, in_state, sizeof in_state);
         snprintf(requests, sizeof requests, "%" PRIu64, worker->requests);
     }
-    text_show(method, sizeof method, worker->method);
-    text_show(uri, sizeof uri, worker->uri);
-    text_show(label, sizeof label, worker->label);
-    fprintf(out, "%-16s %7d %4u %-13s %12s %12s %10s  %s%s%s", pool, (int)worker->pid, worker->slot,
-            worker->state, in_state, up, requests, method, *method ? " " : "", uri);
-    if (*label != '\0')
-        fprintf(out, " \"%s\"", label);
+    fprintf(out, "%-16s %7d %4u %-13s %12s %12s %10s", pool, (int)worker->pid, worker->slot,
+            worker->state, in_state, up, requests);
+    render_doing(out, worker);
+    if (worker->threads > 1)
+        fprintf(out, "  (%u of %u threads busy)", worker->busy, worker->threads);
     if (strcmp(worker->process, "running") != 0)
         fprintf(out, " (%s)", worker->process);
     fputc('\n', out);
 }
 
-void render_worker_json(FILE *out, const char *pool, const struct status_worker *worker)
+void render_thread_text(FILE *out, unsigned number, const struct status_worker *thread)
 {
-    fputs("{\"pool\": ", out);
-    text_json(out, pool);
-    fprintf(out, ", \"pid\": %d, \"slot\": %u, \"process\": \"%s\", \"state\": \"%s\"",
-            (int)worker->pid, worker->slot, worker->process, worker->state);
-    fprintf(out, ", \"uptime_ms\": %" PRId64, worker->uptime_ms);
-    if (!worker->known) {
-        fputs(", \"state_ms\": null, \"request_ms\": null, \"threads\": null, \"busy\": null, "
-              "\"requests\": null, \"method\": null, \"uri\": null, \"label\": null}",
-              out);
-        return;
-    }
+    char in_state[32];
+    text_duration(thread->state_ms, in_state, sizeof in_state);
+    fprintf(out, "%-16s %7s %4s %-13s %12s %12s %10" PRIu64 "  thread %u", "", "", "",
+            thread->state, in_state, "", thread->requests, number);
+    render_doing(out, thread);
+    fputc('\n', out);
+}
+
+/* State, ages, requests and what is being done. */
+static void render_activity_json(FILE *out, const struct status_worker *worker)
+{
     fprintf(out,
-            ", \"state_ms\": %" PRId64 ", \"request_ms\": %" PRId64
-            ", \"threads\": %u, \"busy\": %u, \"requests\": %" PRIu64,
-            worker->state_ms, worker->request_ms, worker->threads, worker->busy, worker->requests);
+            "\"state\": \"%s\", \"state_ms\": %" PRId64 ", \"request_ms\": %" PRId64
+            ", \"requests\": %" PRIu64,
+            worker->state, worker->state_ms, worker->request_ms, worker->requests);
     fputs(", \"method\": ", out);
     text_json(out, worker->method);
     fputs(", \"uri\": ", out);
     text_json(out, worker->uri);
     fputs(", \"label\": ", out);
     text_json(out, worker->label);
+}
+
+void render_worker_json(FILE *out, const char *pool, const struct status_worker *worker)
+{
+    fputs("{\"pool\": ", out);
+    text_json(out, pool);
+    fprintf(out, ", \"pid\": %d, \"slot\": %u, \"process\": \"%s\"", (int)worker->pid, worker->slot,
+            worker->process);
+    fprintf(out, ", \"uptime_ms\": %" PRId64 ", ", worker->uptime_ms);
+    if (!worker->known) {
+        fputs("\"state\": \"unknown\", \"state_ms\": null, \"request_ms\": null, "
+              "\"requests\": null, \"method\": null, \"uri\": null, \"label\": null, "
+              "\"threads\": null, \"busy\": null, \"each\": [",
+              out);
+        return;
+    }
+    render_activity_json(out, worker);
+    fprintf(out, ", \"threads\": %u, \"busy\": %u, \"each\": [", worker->threads, worker->busy);
+}
+
+void render_thread_json(FILE *out, unsigned number, const struct status_worker *thread)
+{
+    fprintf(out, "%s{\"thread\": %u, ", number > 0 ? ", " : "", number);
+    render_activity_json(out, thread);
     fputc('}', out);
+}
+
+void render_worker_json_end(FILE *out)
+{
+    fputs("]}", out);
 }

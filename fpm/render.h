@@ -17,5 +17,8 @@ void render_pool_json(FILE *out, const struct status_pool *pool);
 void render_worker_heading(FILE *out);
 void render_worker_text(FILE *out, const char *pool, const struct status_worker *worker);
 void render_worker_json(FILE *out, const char *pool, const struct status_worker *worker);
+void render_worker_json_end(FILE *out); /* between the two, a worker's threads in order */
+void render_thread_text(FILE *out, unsigned number, const struct status_worker *thread);
+void render_thread_json(FILE *out, unsigned number, const struct status_worker *thread);
 
 #endif

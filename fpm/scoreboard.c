@@ -187,6 +187,14 @@ void scoreboard_look(const struct scoreboard *scoreboard, unsigned slot,
     }
 }
 
+bool scoreboard_thread(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
+                       struct ot_record *out)
+{
+    uint32_t alien = 0;
+    const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
+    return thread < scoreboard_attached(memory, &alien) && slot_copy(&memory->records[thread], out);
+}
+
 uint64_t scoreboard_requests(const struct scoreboard *scoreboard, unsigned slot)
 {
     const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);

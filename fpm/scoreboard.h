@@ -56,6 +56,11 @@ void scoreboard_release(struct scoreboard *scoreboard, unsigned slot);
 void scoreboard_look(const struct scoreboard *scoreboard, unsigned slot,
                      struct scoreboard_view *view);
 
+/* What one of the worker's threads does, by number from 0 on. False if there is no such thread, or
+ * it keeps changing. */
+bool scoreboard_thread(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
+                       struct ot_record *out);
+
 /* Requests begun by the worker in this slot; cheap. */
 uint64_t scoreboard_requests(const struct scoreboard *scoreboard, unsigned slot);
 

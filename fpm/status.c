@@ -86,6 +86,31 @@ static int64_t status_since(uint64_t stamp, int64_t now)
     return stamp == 0 || stamp > (uint64_t)now ? 0 : (now - (int64_t)stamp) / 1000000;
 }
 
+static void status_activity(struct status_worker *out, const struct ot_record *record, int64_t now)
+{
+    out->state = scoreboard_state_name(record->state);
+    out->state_ms = status_since(record->state_since, now);
+    out->request_ms = 0;
+    out->method[0] = out->uri[0] = out->label[0] = '\0';
+    if (!scoreboard_state_busy(record->state))
+        return;
+    out->request_ms = status_since(record->accepted_at, now);
+    memcpy(out->method, record->method, sizeof out->method);
+    memcpy(out->uri, record->uri, sizeof out->uri);
+    memcpy(out->label, record->label, sizeof out->label);
+}
+
+bool status_thread(const struct pool *pool, unsigned slot, unsigned thread,
+                   struct status_worker *out)
+{
+    struct ot_record record;
+    if (!scoreboard_thread(&pool->scoreboard, slot, thread, &record))
+        return false;
+    out->requests = record.requests;
+    status_activity(out, &record, clock_ns());
+    return true;
+}
+
 bool status_worker(const struct pool *pool, unsigned slot, struct status_worker *out)
 {
     const struct worker *worker = &pool->members[slot].worker;
@@ -98,7 +123,7 @@ bool status_worker(const struct pool *pool, unsigned slot, struct status_worker 
         .pid = worker->pid,
         .slot = slot,
         .known = view.attached,
-        .state = view.attached ? scoreboard_state_name(view.lead.state) : "unknown",
+        .state = "unknown",
         .process = worker_state_name(worker->state),
         .uptime_ms = now / 1000000 - worker->started,
         .threads = view.threads,
@@ -107,12 +132,6 @@ bool status_worker(const struct pool *pool, unsigned slot, struct status_worker 
     };
     if (!view.attached)
         return true;
-    out->state_ms = status_since(view.lead.state_since, now);
-    if (scoreboard_state_busy(view.lead.state)) {
-        out->request_ms = status_since(view.lead.accepted_at, now);
-        memcpy(out->method, view.lead.method, sizeof out->method);
-        memcpy(out->uri, view.lead.uri, sizeof out->uri);
-        memcpy(out->label, view.lead.label, sizeof out->label);
-    }
+    status_activity(out, &view.lead, now);
     return true;
 }

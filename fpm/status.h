@@ -66,4 +66,8 @@ void status_pool(const struct pool *pool, struct status_pool *out);
 /* Fills *out if there is a process in this slot, else returns false. */
 bool status_worker(const struct pool *pool, unsigned slot, struct status_worker *out);
 
+/* The same of one thread of a worker that status_worker has filled, by number from 0 on. */
+bool status_thread(const struct pool *pool, unsigned slot, unsigned thread,
+                   struct status_worker *out);
+
 #endif

@@ -67,6 +67,21 @@ static int verbs_status(void *context, struct control_call *call)
     return 0;
 }
 
+/* A worker with one thread is that thread. */
+static void verbs_threads_of(const struct pool *pool, const struct status_worker *worker,
+                             struct control_call *call)
+{
+    for (unsigned i = 0; worker->known && i < worker->threads; i++) {
+        struct status_worker thread = *worker;
+        if (!status_thread(pool, worker->slot, i, &thread))
+            thread.state = "changing";
+        if (call->json)
+            render_thread_json(call->body, i, &thread);
+        else if (worker->threads > 1)
+            render_thread_text(call->body, i, &thread);
+    }
+}
+
 static void verbs_workers_of(const struct pool *pool, struct control_call *call,
                              const char **between)
 {
@@ -76,11 +91,14 @@ static void verbs_workers_of(const struct pool *pool, struct control_call *call,
             continue;
         if (!call->json) {
             render_worker_text(call->body, pool->conf->name, &worker);
+            verbs_threads_of(pool, &worker, call);
             continue;
         }
         fputs(*between, call->body);
         *between = ", ";
         render_worker_json(call->body, pool->conf->name, &worker);
+        verbs_threads_of(pool, &worker, call);
+        render_worker_json_end(call->body);
     }
 }
 
