@@ -3,6 +3,7 @@
 import os
 import pathlib
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -15,6 +16,8 @@ from harness.spawner import Spawner
 from harness.web import Apache, Nginx
 
 process.become_subreaper()
+# Whoever started us in the background had SIGINT ignored, and a shell cannot trap it then.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):

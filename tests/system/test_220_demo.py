@@ -80,11 +80,12 @@ def test_until_it_is_told_to_end(web, number, environment):
             assert f"http://127.0.0.1:{port}/" in line, line + demo.stdout.read().decode()
             use(f"http://127.0.0.1:{port}")
             demo.send_signal(number)
-            output = demo.stdout.read().decode()
-            assert demo.wait(60) == 128 + number, output
+            output = demo.communicate(timeout=60)[0].decode()
+            assert demo.returncode == 128 + number, output
         finally:
             if demo.poll() is None:
-                demo.kill()
+                demo.terminate()  # not killed: it has its own to end
+                demo.wait(60)
     assert not strays(environment["TMPDIR"])
 
 
