@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,17 +60,19 @@ static struct ot_record *board_claim(void)
     if (board_slot == NULL)
         return &board_private;
     uint64_t taken = atomic_load(&board_taken);
+    int lowest = 0;
     do {
         if (taken == UINT64_MAX)
             return &board_private;
-        board_index = __builtin_ctzll(~taken);
-    } while (!atomic_compare_exchange_weak(&board_taken, &taken, taken | 1ull << board_index));
+        lowest = __builtin_ctzll(~taken);
+    } while (!atomic_compare_exchange_weak(&board_taken, &taken, taken | 1ull << lowest));
+    uint32_t count = (uint32_t)lowest + 1;
     uint32_t threads = atomic_load(&board_slot->threads);
-    while (
-        threads < (uint32_t)board_index + 1 &&
-        !atomic_compare_exchange_weak(&board_slot->threads, &threads, (uint32_t)board_index + 1)) {
+    while (threads < count &&
+           !atomic_compare_exchange_weak(&board_slot->threads, &threads, count)) {
     }
-    return &board_slot->records[board_index];
+    board_index = lowest;
+    return &board_slot->records[lowest];
 }
 
 struct ot_record *board_record(void)
@@ -118,12 +121,17 @@ void board_thread_end(void)
     board_mine = NULL;
 }
 
-void board_after_fork(void)
+/* In a forked child: the slot stays the parent's, so write to a private record from now on; and the
+ * parent's siblings are not ours. */
+static void board_after_fork(void)
 {
     board_slot = NULL;
     board_index = -1;
     board_mine = NULL;
+    if (board_doorbell >= 0)
+        (void)close(board_doorbell);
     board_doorbell = -1;
+    handoff_after_fork();
 }
 
 /* Reads "VERSION SLOT". */
@@ -234,6 +242,9 @@ __attribute__((constructor)) static void board_init(void)
              treaty, OT_TREATY_VERSION);
     else
         board_attach(slot);
+    /* Now, as an application may fork before it accepts, and the slot has one writer. */
+    if (board_slot != NULL && pthread_atfork(NULL, NULL, board_after_fork) != 0)
+        note("out of memory while starting: a forked child may write into the slot");
     (void)unsetenv(OT_TREATY_ENV);
     (void)close(OT_FD_BOARD);
     (void)close(OT_FD_SLOT);

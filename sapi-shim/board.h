@@ -31,7 +31,4 @@ void board_kept(unsigned count);
 /* The calling thread ends: its record may be another's. */
 void board_thread_end(void);
 
-/* In a forked child: the record stays the parent's, so write to a private one from now on. */
-void board_after_fork(void);
-
 #endif

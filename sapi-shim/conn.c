@@ -377,6 +377,7 @@ bool conn_end_request(struct conn *conn, uint64_t announced)
     conn->start = conn->ready; /* input that the application left unread */
     conn->passing = false;
     conn->sent_any = false;
+    conn->ended = false;
     frame_reset(&conn->frame);
     return all && clean;
 }
@@ -504,6 +505,22 @@ void conn_thread_end(void)
     free(conn_spare->buffer);
     free(conn_spare);
     conn_spare = NULL;
+}
+
+void conn_after_fork(void)
+{
+    for (size_t i = 0; i < CONN_FDS; i++) {
+        struct conn *conn = atomic_load_explicit(&conn_table[i], memory_order_relaxed);
+        if (conn == NULL)
+            continue;
+        conn->parents = true;
+        conn->owner = NULL;
+    }
+}
+
+bool conn_is_parents(const struct conn *conn)
+{
+    return conn->parents;
 }
 
 void conn_expect_children(void)

@@ -41,6 +41,8 @@ struct conn {
     bool too_large;        /* its parameters exceed the limit */
     bool sent_any;         /* a STDOUT record of the current request is on its way */
     volatile bool writing; /* a record may be half out; read by a signal handler */
+    volatile bool ended;   /* the current request's END_REQUEST is, or is about to be, on its way */
+    bool parents;          /* in a forked child: the parent serves it */
     uint64_t since;        /* entry into `place`; begin of the current request's arrival */
     uint64_t deadline;     /* of the stay in `place`; 0 = none */
     struct conn *prev;     /* neighbours in `place` */
@@ -143,6 +145,10 @@ void conn_preload(struct conn *conn, const unsigned char *bytes, size_t count);
 
 /* Gives back what the calling thread has put by. Before the thread ends. */
 void conn_thread_end(void);
+
+/* In a forked child: no connection is ours any more, whatever libfcgi still does with it. */
+void conn_after_fork(void);
+bool conn_is_parents(const struct conn *conn);
 
 /* From now on a child may hold copies of our descriptors, so closing alone does not end a stream.
  */

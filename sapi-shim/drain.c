@@ -128,15 +128,25 @@ const sigset_t *drain_wait_mask(void)
     return &drain_open_mask;
 }
 
+/* A child that becomes no worker must end on SIGTERM like any other process. */
+static void drain_uninstall(void)
+{
+    static const pthread_once_t again = PTHREAD_ONCE_INIT;
+    if (drain_event < 0)
+        return;
+    for (int i = 0; i < DRAIN_SIGNALS; i++)
+        (void)sigaction(drain_signals[i], &drain_before[i], NULL);
+    (void)close(drain_event);
+    drain_event = -1;
+    memcpy(&drain_once, &again, sizeof drain_once);
+}
+
 void drain_after_fork(void)
 {
-    if (!drain_started)
-        return;
-    if (drain_event >= 0)
-        (void)close(drain_event);
-    drain_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    drain_uninstall();
     atomic_store(&drain_flag, false);
     atomic_store(&drain_signalled, false);
+    if (drain_started)
+        (void)pthread_sigmask(SIG_SETMASK, &drain_old_mask, NULL);
     drain_started = false;
-    (void)pthread_sigmask(SIG_SETMASK, &drain_old_mask, NULL);
 }

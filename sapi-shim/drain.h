@@ -37,7 +37,8 @@ int drain_fd(void);
 /* The signal mask for the time of a wait. */
 const sigset_t *drain_wait_mask(void);
 
-/* In a forked child: gives back the signal mask that the thread had, and forgets the drain. */
+/* In a forked child: gives back the handlers and the signal mask that were there before, and
+ * forgets the drain. */
 void drain_after_fork(void);
 
 #endif

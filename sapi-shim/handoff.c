@@ -1,6 +1,7 @@
 /* handoff.c: see handoff.h. */
 #include "sapi-shim/handoff.h"
 #include "sapi-shim/contract.h"
+#include "sapi-shim/note.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -102,10 +103,13 @@ struct conn *handoff_take(void)
                              .msg_control = &control,
                              .msg_controllen = sizeof control};
     ssize_t n = recvmsg(handoff_in, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    int fd = n >= (ssize_t)sizeof head ? handoff_received(&message) : -1;
-    if (fd < 0)
+    if (n < 0)
         return NULL;
-    struct conn *conn = conn_open(fd, head.is_tcp);
+    int fd = n >= (ssize_t)sizeof head ? handoff_received(&message) : -1;
+    struct conn *conn = fd >= 0 ? conn_open(fd, head.is_tcp) : NULL;
+    if (conn == NULL)
+        note("a connection from another worker was lost: out of descriptors or memory; raise "
+             "rlimit_files");
     if (conn != NULL) {
         conn->since = head.since;
         conn_preload(conn, bytes, (size_t)n - sizeof head);

@@ -40,14 +40,14 @@ static int listener_adopt(int asked)
     return own;
 }
 
-bool listener_open(struct listener *listener, int asked, int own, const char *addresses)
+bool listener_open(struct listener *listener, int asked, const char *addresses)
 {
     *listener = (struct listener){.fd = -1};
-    if (listener_option(own >= 0 ? own : asked, SO_ACCEPTCONN) == 0) {
+    if (listener_option(asked, SO_ACCEPTCONN) == 0) {
         errno = ENOTSOCK;
         return false;
     }
-    listener->fd = own >= 0 ? own : listener_adopt(asked);
+    listener->fd = listener_adopt(asked);
     listener->is_tcp = listener_option(listener->fd, SO_DOMAIN) != AF_UNIX;
     peers_parse(&listener->peers, addresses);
     return listener->fd >= 0;
@@ -63,15 +63,17 @@ void listener_close(struct listener *listener)
 static enum listener_result listener_error(int error)
 {
     switch (error) {
-    case EAGAIN:
-        return LISTENER_NONE;
     case EMFILE:
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
         return LISTENER_STARVED;
-    default:
+    case EBADF:
+    case EINVAL:
+    case ENOTSOCK:
         return LISTENER_FAILED;
+    default: /* EAGAIN, or an error of the connection that was to be taken */
+        return LISTENER_NONE;
     }
 }
 

@@ -17,10 +17,9 @@ struct listener {
     struct peers peers;
 };
 
-/* Takes over the descriptor that the application names, or, with `own` >= 0, one that was taken
- * over before a fork. `addresses` as peers_parse takes it. False with errno ENOTSOCK if it does not
- * listen. */
-bool listener_open(struct listener *listener, int asked, int own, const char *addresses);
+/* Takes over the descriptor that the application names. `addresses` as peers_parse takes it. False
+ * with errno ENOTSOCK if it does not listen. */
+bool listener_open(struct listener *listener, int asked, const char *addresses);
 void listener_close(struct listener *listener);
 
 enum listener_result {

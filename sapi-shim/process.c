@@ -3,7 +3,6 @@
 #include "sapi-shim/board.h"
 #include "sapi-shim/conn.h"
 #include "sapi-shim/drain.h"
-#include "sapi-shim/handoff.h"
 #include "sapi-shim/note.h"
 #include "sapi-shim/request.h"
 #include "sapi-shim/tick.h"
@@ -24,6 +23,7 @@ static void process_at_exit(void)
 {
     struct request *request = request_current();
     size_t others = request_open_elsewhere();
+    request_exiting();
     /* exit() inside a shutdown function never comes back here: the request ends in another call. */
     if (request != NULL && atexit(process_at_exit) == 0)
         request_end(request);
@@ -58,8 +58,7 @@ static void process_in_child(void)
     request_after_fork();
     timer_after_fork();
     watch_thread_end();
-    board_after_fork();
-    handoff_after_fork();
+    conn_after_fork();
     wait_after_fork();
     drain_after_fork();
 }

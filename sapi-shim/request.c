@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define REQUEST_NO_LIMIT 999999999u /* seconds; more counts as no limit */
 
@@ -20,7 +21,9 @@ static pthread_cond_t request_gone = PTHREAD_COND_INITIALIZER;
 static struct request *request_open; /* all of the process */
 static _Atomic size_t request_open_count;
 static _Atomic uint64_t request_count;
-static _Thread_local struct request *request_mine;
+static atomic_bool request_exit_called; /* exit() runs */
+static atomic_bool request_exit_begun;  /* a thread is about to call it */
+static _Thread_local _Atomic(struct request *) request_mine;
 
 /* ---- the open requests ---- */
 
@@ -192,15 +195,19 @@ static void request_record_begin(struct request *request, const struct request_f
     board_ring();
 }
 
-/* A request that is open while its thread takes another one has been handed to another thread,
- * which is not the writer of this thread's record. */
-static void request_hand_over(struct request *request)
+/* The record is its thread's alone, and so are the timer and the place to jump to. */
+void request_let_pass(void)
 {
     static struct ot_record nowhere;
+    struct request *request = request_mine;
+    if (request == NULL)
+        return;
+    request_mine = NULL;
+    atomic_signal_fence(memory_order_seq_cst); /* the timer's handler does not see it any more */
+    request->taker = NULL;
+    request->handed = true;
     request->record = &nowhere;
     request->unwind = NULL;
-    request->limit.hard_ms = 0;
-    request->limit.hard_at = 0;
 }
 
 /* Takes over what the web server set for this request; returns its time limit in ms. */
@@ -220,13 +227,12 @@ void request_begin(struct request *request, const struct request_codec *codec, s
                    const struct request_facts *facts)
 {
     const struct ot_settings *settings = board_settings();
-    if (request_mine != NULL)
-        request_hand_over(request_mine);
     *request = (struct request){
         .codec = codec,
         .conn = conn,
         .record = board_record(),
         .thread = pthread_self(),
+        .taker = &request_mine,
         .state = LIFE_RUNNING,
         .ignore_abort = settings->ignore_user_abort != 0,
         .bailout = (enum ot_bailout)settings->bailout,
@@ -234,6 +240,7 @@ void request_begin(struct request *request, const struct request_codec *codec, s
         .locked = facts->locked,
         .limit.hard_ms = settings->hard_timeout,
         .keep_wanted = conn->frame.keep,
+        .announced = facts->content_length,
         .began = clock_now(),
         .looked = clock_tick(),
     };
@@ -328,16 +335,25 @@ static enum policy_verdict request_verdict(const struct request *request)
     return policy_decide(&facts);
 }
 
+/* A thread that only helps with a request cannot end it under the feet of the one that serves it.
+ */
+static bool request_is_ours(const struct request *request)
+{
+    return request->handed || pthread_equal(request->thread, pthread_self()) != 0;
+}
+
 static bool request_act(struct request *request, enum policy_verdict verdict)
 {
+    if (verdict == POLICY_GO_ON)
+        return true;
+    if (verdict == POLICY_REPORT || !request_is_ours(request))
+        return false;
     if (verdict == POLICY_EXIT) {
         request->exit_after = true;
         if (request->jump == NULL)
             request_end(request); /* does not return */
     }
-    if (verdict == POLICY_UNWIND || verdict == POLICY_EXIT)
-        siglongjmp(request->jump != NULL ? *request->jump : *request->unwind, 1);
-    return verdict == POLICY_GO_ON;
+    siglongjmp(request->jump != NULL ? *request->jump : *request->unwind, 1);
 }
 
 bool request_safe_point(struct request *request)
@@ -397,6 +413,7 @@ static void request_disconnect(struct request *request)
     struct conn *conn = request->conn;
     bool complete = conn_input_complete(conn) || conn->gone || conn->eof;
     request_unwatch(request);
+    request->codec->disconnect(request);
     struct conn *rest = conn_split(conn);
     if (rest == NULL) {
         conn_half_close(conn);
@@ -438,7 +455,7 @@ static void request_drop_conn(struct request *request)
         return;
     }
     bool complete = conn_input_complete(conn) || conn->gone || conn->eof;
-    bool clean = conn_end_request(conn, request->record->content_length);
+    bool clean = conn_end_request(conn, request->announced);
     bool keeps = request->keep_wanted && !request->abandoned;
     if (keeps && (clean || conn_has_begun(conn)))
         wait_keep(&conn);
@@ -598,22 +615,29 @@ static void request_leave(struct request *request)
 
 void request_end(struct request *request)
 {
-    bool exits = false;
+    request->unwind = NULL;
+    request->thread = pthread_self(); /* whoever took it, it is ours now */
     request_leave(request);
     request_count_lost(request);
     if (request_is_finished(request))
         request->codec->mute(request); /* counts what is left in the buffers */
     (void)request_move(request, LIFE_END);
     request_label(request, NULL);
-    exits = request->exit_after;
-    if (request_mine == request)
-        request_mine = NULL;
+    bool exits = request->exit_after && !atomic_load(&request_exit_called);
+    /* It may be the current one of another thread, which took it and let this one serve it. */
+    if (request->taker != NULL)
+        *request->taker = NULL;
     atomic_signal_fence(memory_order_seq_cst); /* nothing is there for the timer's handler now */
     request_drop_conn(request);
     request_unlink(request);
     request->codec->let_go(request);
     if (exits)
         request_exit();
+}
+
+void request_exiting(void)
+{
+    atomic_store(&request_exit_called, true);
 }
 
 void request_exit(void)
@@ -623,5 +647,9 @@ void request_exit(void)
     while (request_open != NULL)
         (void)pthread_cond_wait(&request_gone, &request_lock);
     (void)pthread_mutex_unlock(&request_lock);
-    exit(EXIT_SUCCESS);
+    /* exit() is for one thread. */
+    if (!atomic_exchange(&request_exit_begun, true))
+        exit(EXIT_SUCCESS);
+    for (;;)
+        (void)pause();
 }

@@ -30,9 +30,10 @@ struct request;
 
 /* What the codec does for a request. */
 struct request_codec {
-    void (*complete)(struct request *request); /* write the rest, end of output, END_REQUEST */
-    void (*mute)(struct request *request);     /* output succeeds and goes nowhere from now on */
-    void (*let_go)(struct request *request);   /* free the codec's part; the request is over */
+    void (*complete)(struct request *request);   /* write the rest, end of output, END_REQUEST */
+    void (*mute)(struct request *request);       /* output succeeds and goes nowhere from now on */
+    void (*disconnect)(struct request *request); /* forget the connection's descriptor */
+    void (*let_go)(struct request *request);     /* free the codec's part; the request is over */
 };
 
 /* What is known of a request when it begins; the strings need to live for the call only. */
@@ -49,6 +50,7 @@ struct request {
     struct conn *conn; /* after the response: what was read of it, without its descriptor */
     struct ot_record *record;
     pthread_t thread;
+    _Atomic(struct request *) *taker; /* where it is the current one; NULL = nowhere */
     enum life_state state;
     unsigned status; /* enum ot_status_bits */
     bool ignore_abort;
@@ -56,6 +58,7 @@ struct request {
     bool in_shutdown; /* shutdown functions run, or have run */
     bool skip;        /* the shutdown functions left will not run */
     bool exit_after;  /* the process ends with this request */
+    bool handed;      /* its thread has taken another one: any thread may be serving it */
     bool abandoned;   /* the application let go of it without an end: close, say nothing */
     bool keep_wanted; /* the web server asked to keep the connection */
     bool asked;       /* ot_connection_status was called */
@@ -64,6 +67,7 @@ struct request {
     unsigned locked; /* enum values_name */
     struct limit limit;
     int64_t post_limit; /* ms after the response, -1: the clock goes on */
+    uint64_t announced; /* CONTENT_LENGTH */
     uint64_t began;     /* handed to the application */
     uint64_t looked;    /* clock_tick of the last look at connection and clock */
     atomic_bool left;   /* a signal handler saw that the client has gone */
@@ -77,8 +81,12 @@ struct request {
 /* The calling thread's current request, or NULL. */
 struct request *request_current(void);
 
+/* The calling thread is about to take a request: one that it still has open has been handed to
+ * another thread, and is no longer this one's. */
+void request_let_pass(void);
+
 /* Initialises, publishes and makes it the calling thread's current request. The connection becomes
- * the request's. A request that this thread still has open is left to another thread's hands. */
+ * the request's. */
 void request_begin(struct request *request, const struct request_codec *codec, struct conn *conn,
                    const struct request_facts *facts);
 
@@ -125,6 +133,9 @@ void request_end(struct request *request);
 /* Ends the process in good order: takes no more requests, waits for those that other threads have
  * open, and calls exit(0). For `bailout = exit`. */
 void request_exit(void) __attribute__((noreturn));
+
+/* exit() has been called: from here on no request ends the process in another way. */
+void request_exiting(void);
 
 /* In a forked child: the parent's requests are not ours. */
 void request_after_fork(void);

@@ -17,7 +17,7 @@ static void tick_emergency(struct request *request)
         .fd = conn != NULL ? conn->fd : -1,
         .id = conn != NULL ? conn->frame.id : 0,
         .responded = conn != NULL && conn->sent_any,
-        .mid_record = conn != NULL && (conn->writing || conn->broken),
+        .mid_record = conn != NULL && (conn->writing || conn->broken || conn->ended),
         .pool = board_pool(),
         .method = record->method,
         .uri = record->uri,

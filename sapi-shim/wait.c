@@ -14,13 +14,16 @@
 #include "sapi-shim/slot.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #define WAIT_PARK_TIME   (2000 * CLOCK_MS) /* longest stay of a parked connection */
+#define WAIT_LEAVE_TIME  (500 * CLOCK_MS)  /* for those that are parked when the process ends */
 #define WAIT_EAGER_TIME  (10 * CLOCK_MS) /* how long accept may go on without a look at the rest */
 #define WAIT_SIGNAL_TIME (20 * CLOCK_MS) /* how long signals may go unseen under full load */
 #define WAIT_SHORT_PAUSE 20              /* ms, when descriptors or memory have run out */
@@ -33,10 +36,10 @@ enum {
 
 struct wait {
     bool used;
-    bool inherited; /* not used, but `asked` and the listener's descriptor came with a fork */
-    int asked;      /* the descriptor as the application names it */
+    int asked; /* the descriptor as the application names it */
     struct listener listener;
     struct places places;
+    int nudge;    /* eventfd: a request became ready while its thread has other work */
     bool starved; /* descriptors or memory ran out: said once */
     pthread_mutex_t lock;
     _Atomic uint64_t looked;  /* clock_tick of the last epoll_pwait */
@@ -49,7 +52,8 @@ struct wait {
 enum {
     WAIT_TAG_LISTENER = -1,
     WAIT_TAG_DRAIN = -2,
-    WAIT_TAG_HANDOFF = -3
+    WAIT_TAG_HANDOFF = -3,
+    WAIT_TAG_NUDGE = -4
 };
 
 static struct wait wait_sets[WAIT_SETS];
@@ -112,6 +116,17 @@ static bool wait_acceptable(struct wait *w, struct conn *conn)
 
 /* ---- one connection's progress ---- */
 
+/* A request is there for whichever thread waits next, or waits now. */
+static void wait_ready(struct wait *w, struct conn *conn)
+{
+    uint64_t one = 1;
+    places_move(&w->places, conn, CONN_READY, 0);
+    if (atomic_load(&w->threads) > 1) {
+        ssize_t n = write(w->nudge, &one, sizeof one);
+        (void)n; /* full means that it wakes anyway */
+    }
+}
+
 static uint64_t wait_setting(int64_t ms)
 {
     return ms > 0 ? (uint64_t)ms * CLOCK_MS : 0;
@@ -150,6 +165,21 @@ static bool wait_progress(struct wait *w, struct conn *conn)
     return false;
 }
 
+/* Takes the longest idle kept connection off the list: one with nothing on it is closed, one on
+ * which a request has begun goes to another worker (`give`), or waits its turn here. */
+static void wait_sweep_oldest(struct wait *w, bool give)
+{
+    struct conn *conn = w->places.lists[CONN_KEPT].first;
+    if (!conn_has_bytes(conn))
+        places_drop(&w->places, &conn);
+    else if (!give || !places_give(&w->places, &conn)) {
+        if (!places_watch(&w->places, conn))
+            places_drop(&w->places, &conn);
+        else if (wait_progress(w, conn))
+            wait_ready(w, conn);
+    }
+}
+
 /* ---- accepting ---- */
 
 /* Idle kept connections are the first to give way; then we pause, as the level-triggered listener
@@ -161,9 +191,8 @@ static void wait_relieve(struct wait *w)
         note("pool %s: cannot accept connections: %s; raise rlimit_files", board_pool(),
              strerror(errno));
     w->starved = true;
-    struct conn *oldest = w->places.lists[CONN_KEPT].first;
-    if (oldest != NULL)
-        places_drop(&w->places, &oldest);
+    if (w->places.lists[CONN_KEPT].first != NULL)
+        wait_sweep_oldest(w, true);
     (void)pthread_mutex_unlock(&w->lock);
     (void)poll(NULL, 0, WAIT_SHORT_PAUSE);
 }
@@ -211,9 +240,19 @@ static enum wait_result wait_take_handed(struct wait *w, struct conn **out)
 
 /* ---- time ---- */
 
+/* The worker may have been away for long: what has come in the meantime counts. */
 static void wait_expire_one(struct wait *w, struct conn *conn)
 {
-    if (conn->place == CONN_PENDING) {
+    enum conn_place place = conn->place;
+    if (place == CONN_PENDING || (place == CONN_KEPT && conn_has_bytes(conn))) {
+        if (wait_progress(w, conn)) {
+            wait_ready(w, conn);
+            return;
+        }
+        if (w->places.lists[place].first != conn)
+            return; /* gone, or a header has begun */
+    }
+    if (place == CONN_PENDING) {
         note("pool %s: connection closed: no whole request header within request_header_timeout",
              board_pool());
         wait_count_dropped();
@@ -276,29 +315,15 @@ static bool wait_pop_ready(struct wait *w, struct conn **out)
 
 /* ---- the end ---- */
 
-/* Takes the longest idle kept connection off the list: one with nothing on it is closed, one on
- * which a request has begun goes to another worker (`give`), or waits its turn here. */
-static void wait_sweep_oldest(struct wait *w, bool give)
-{
-    struct conn *conn = w->places.lists[CONN_KEPT].first;
-    if (!conn_has_bytes(conn))
-        places_drop(&w->places, &conn);
-    else if (!give || !places_give(&w->places, &conn)) {
-        if (!places_watch(&w->places, conn))
-            places_drop(&w->places, &conn);
-        else if (wait_progress(w, conn))
-            places_move(&w->places, conn, CONN_READY, 0);
-    }
-}
-
 static void wait_sweep_kept(struct wait *w, bool give)
 {
     while (w->places.lists[CONN_KEPT].first != NULL)
         wait_sweep_oldest(w, give);
 }
 
-/* Waits for what was accepted but is not finished: incomplete headers, parked connections. */
-static void wait_linger(struct wait *w)
+/* Waits for what was accepted but is not finished: incomplete headers, parked connections. For so
+ * many milliseconds at the most. */
+static void wait_linger(struct wait *w, int limit)
 {
     struct pollfd fds[WAIT_LINGER_MAX];
     uint32_t serials[WAIT_LINGER_MAX];
@@ -313,6 +338,8 @@ static void wait_linger(struct wait *w)
             fds[count++] = (struct pollfd){.fd = c->fd, .events = POLLIN | POLLRDHUP};
         }
     (void)pthread_mutex_unlock(&w->lock);
+    if (timeout < 0 || timeout > limit)
+        timeout = limit;
     if (count == 0 || poll(fds, count, timeout) <= 0)
         return;
     (void)pthread_mutex_lock(&w->lock);
@@ -323,7 +350,7 @@ static void wait_linger(struct wait *w)
         if (conn->place == CONN_PARKED && conn_drain(conn) == CONN_GONE)
             places_drop(&w->places, &conn);
         else if (conn->place == CONN_PENDING && wait_progress(w, conn))
-            places_move(&w->places, conn, CONN_READY, 0);
+            wait_ready(w, conn);
     }
     (void)pthread_mutex_unlock(&w->lock);
 }
@@ -347,7 +374,7 @@ static void wait_take_back(struct wait *w)
     while (handoff_fd() >= 0 && (conn = handoff_take()) != NULL) {
         conn->home = w;
         if (wait_progress(w, conn))
-            places_move(&w->places, conn, CONN_READY, 0);
+            wait_ready(w, conn);
     }
 }
 
@@ -373,7 +400,7 @@ static enum wait_result wait_drain(struct wait *w, struct conn **out)
             return WAIT_REQUEST;
         if (done)
             return WAIT_DRAINED;
-        wait_linger(w);
+        wait_linger(w, INT_MAX);
         (void)pthread_mutex_lock(&w->lock);
         w->lingering = false;
         (void)pthread_mutex_unlock(&w->lock);
@@ -408,8 +435,8 @@ static enum wait_result wait_turn(struct wait *w, bool tell_interrupts, struct c
 {
     struct epoll_event event;
     (void)pthread_mutex_lock(&w->lock);
+    int timeout = wait_expire(w);
     bool ready = wait_pop_ready(w, out);
-    int timeout = ready ? 0 : wait_expire(w);
     (void)pthread_mutex_unlock(&w->lock);
     if (ready)
         return WAIT_REQUEST;
@@ -421,7 +448,8 @@ static enum wait_result wait_turn(struct wait *w, bool tell_interrupts, struct c
         return tell_interrupts && !drain_asked() ? WAIT_FAILED : WAIT_INTERRUPTED;
     if (n < 0)
         return WAIT_FAILED;
-    if (n == 0 || (int32_t)event.data.u64 == WAIT_TAG_DRAIN)
+    if (n == 0 || (int32_t)event.data.u64 == WAIT_TAG_DRAIN ||
+        (int32_t)event.data.u64 == WAIT_TAG_NUDGE)
         return WAIT_INTERRUPTED;
     if ((int32_t)event.data.u64 == WAIT_TAG_LISTENER)
         return wait_take(w, out);
@@ -442,20 +470,19 @@ static bool wait_add(const struct wait *w, int fd, int32_t tag, uint32_t events)
     return epoll_ctl(w->places.epfd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-/* Opens the set for a listening socket that the application names, or for one that was taken over
- * before a fork. */
 static bool wait_open(struct wait *w, int asked, const char *addresses)
 {
-    int own = w->inherited ? w->listener.fd : -1;
     memset(w, 0, sizeof *w);
-    if (!listener_open(&w->listener, asked, own, addresses))
+    if (!listener_open(&w->listener, asked, addresses))
         return false;
     (void)pthread_mutex_init(&w->lock, NULL);
     w->asked = asked;
     w->places.epfd = epoll_create1(EPOLL_CLOEXEC);
+    w->nudge = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     w->used =
         w->places.epfd >= 0 &&
-        wait_add(w, w->listener.fd, WAIT_TAG_LISTENER, EPOLLIN | EPOLLEXCLUSIVE) &&
+        wait_add(w, w->listener.fd, WAIT_TAG_LISTENER, EPOLLIN | EPOLLEXCLUSIVE) && w->nudge >= 0 &&
+        wait_add(w, w->nudge, WAIT_TAG_NUDGE, EPOLLIN | EPOLLET) &&
         (drain_fd() < 0 || wait_add(w, drain_fd(), WAIT_TAG_DRAIN, EPOLLIN)) &&
         (handoff_fd() < 0 || wait_add(w, handoff_fd(), WAIT_TAG_HANDOFF, EPOLLIN | EPOLLEXCLUSIVE));
     return w->used;
@@ -464,7 +491,7 @@ static bool wait_open(struct wait *w, int asked, const char *addresses)
 static struct wait *wait_find(int listener)
 {
     for (size_t i = 0; i < WAIT_SETS; i++)
-        if ((wait_sets[i].used || wait_sets[i].inherited) && wait_sets[i].asked == listener)
+        if (wait_sets[i].used && wait_sets[i].asked == listener)
             return &wait_sets[i];
     return NULL;
 }
@@ -472,7 +499,7 @@ static struct wait *wait_find(int listener)
 static struct wait *wait_free_set(void)
 {
     for (size_t i = 0; i < WAIT_SETS; i++)
-        if (!wait_sets[i].used && !wait_sets[i].inherited)
+        if (!wait_sets[i].used)
             return &wait_sets[i];
     errno = EMFILE;
     return NULL;
@@ -514,6 +541,8 @@ static enum wait_result wait_any(struct wait *w, bool tell_interrupts, struct co
             result = wait_take(w, conn);
         if (result == WAIT_INTERRUPTED && !drain_asked())
             result = wait_turn(w, tell_interrupts, conn);
+        if (result == WAIT_FAILED && drain_asked())
+            continue; /* another thread has closed the listening socket */
         if (result == WAIT_FAILED && errno == EINTR)
             return WAIT_INTERRUPTED;
         if (result != WAIT_INTERRUPTED)
@@ -545,7 +574,7 @@ static void wait_rest(struct wait *w, struct conn *conn)
     /* The edge that announced more may have been another thread's, or come with the last read. */
     if ((conn->end > conn->start || !conn->drained || atomic_load(&w->threads) > 1) &&
         wait_progress(w, conn))
-        places_move(&w->places, conn, CONN_READY, 0);
+        wait_ready(w, conn);
 }
 
 void wait_keep(struct conn **conn)
@@ -594,6 +623,14 @@ void wait_park(struct conn **conn)
     *conn = NULL;
 }
 
+/* Closing them with unread input would take the end of their responses away from their clients. */
+static void wait_leave_parked(struct wait *w)
+{
+    uint64_t deadline = clock_now() + WAIT_LEAVE_TIME;
+    while (w->places.lists[CONN_PARKED].count > 0 && clock_now() < deadline)
+        wait_linger(w, WAIT_SHORT_PAUSE);
+}
+
 void wait_leave(void)
 {
     for (size_t i = 0; i < WAIT_SETS; i++) {
@@ -605,6 +642,7 @@ void wait_leave(void)
         places_give_all(&w->places, CONN_READY);
         places_give_all(&w->places, CONN_PENDING);
         (void)pthread_mutex_unlock(&w->lock);
+        wait_leave_parked(w);
     }
 }
 
@@ -622,12 +660,9 @@ static void wait_abandon(struct wait *w)
         for (struct conn *conn = w->places.lists[place].first; conn != NULL; conn = conn->next)
             (void)close(conn->fd);
     (void)close(w->places.epfd);
-    int asked = w->asked;
-    int listener = w->listener.fd;
+    (void)close(w->nudge);
+    listener_close(&w->listener);
     memset(w, 0, sizeof *w);
-    w->inherited = listener >= 0;
-    w->asked = asked;
-    w->listener.fd = listener;
 }
 
 void wait_after_fork(void)

@@ -41,7 +41,8 @@ struct wire {
     void (*fill)(FCGX_Stream *);
     struct wire_output out;
     struct wire_output err;
-    bool ended; /* libfcgi wrote the END_REQUEST */
+    bool closing; /* the response is being completed: no safe point, no change of course */
+    bool real;    /* ... by libfcgi, as nothing stands against it */
 };
 
 static struct {
@@ -55,6 +56,10 @@ static struct {
     int (*os_is_fcgi)(int);
     void (*os_shutdown_pending)(void);
 } wire_real;
+
+/* libfcgi's own, as every stream of its making has them. */
+static void (*wire_libfcgi_empty)(FCGX_Stream *, int);
+static void (*wire_libfcgi_fill)(FCGX_Stream *);
 
 static _Thread_local struct wire *wire_spare; /* the last one freed: no malloc per request */
 static _Thread_local unsigned wire_refusals; /* calls to accept since the worker was told to stop */
@@ -136,15 +141,29 @@ static void wire_fail(FCGX_Stream *stream)
     stream->isClosed = 1;
 }
 
+/* The last of the response: libfcgi may come back here for the records that end it. */
+static void wire_empty_last(struct wire *wire, struct wire_output *output, int do_close)
+{
+    if (wire->real)
+        output->empty(output->stream, do_close);
+    else
+        wire_swallow(wire, output);
+}
+
 static void wire_empty(FCGX_Stream *stream, int do_close)
 {
     struct wire *wire = wire_find(wire_has_stream, stream);
-    if (wire == NULL)
+    if (wire == NULL) {
+        wire_libfcgi_empty(stream, do_close); /* a forked child: libfcgi's way */
         return;
+    }
     struct wire_output *output = wire_output_of(wire, stream);
     struct request *request = &wire->request;
-    if (!do_close)
-        (void)request_safe_point(request);
+    if (wire->closing) {
+        wire_empty_last(wire, output, do_close);
+        return;
+    }
+    (void)request_safe_point(request);
     if (request_is_mute(request)) {
         wire_swallow(wire, output);
         return;
@@ -154,9 +173,8 @@ static void wire_empty(FCGX_Stream *stream, int do_close)
         wire_fail(stream);
         return;
     }
-    wire->ended = wire->ended || (do_close && output == &wire->out);
     output->empty(stream, do_close);
-    if (stream->isClosed && !do_close)
+    if (stream->isClosed)
         (void)request_safe_point(request);
 }
 
@@ -200,11 +218,23 @@ static void wire_complete(struct request *request)
         conn_refuse(conn, NULL, FRAME_REQUEST_COMPLETE);
         return;
     }
+    wire->real = !request_is_mute(request) && !(request->status & OT_BIT_ABORTED);
+    wire->closing = true;
+    conn->ended = wire->real; /* before it is: the emergency answer must not end it twice */
     (void)FCGX_FClose(wire->err.stream);
     (void)FCGX_FClose(wire->out.stream);
+    wire->closing = false;
     /* With an FCGI_ABORT_REQUEST the web server is still there and waits for the end. */
-    if (!wire->ended && conn->aborted && !conn->gone && !conn->broken)
+    if (!wire->real && conn->aborted && !conn->gone && !conn->broken)
         conn_refuse(conn, NULL, FRAME_REQUEST_COMPLETE);
+}
+
+/* The number may be another file's from here on. */
+static void wire_disconnect(struct request *request)
+{
+    struct wire *wire = (struct wire *)request;
+    if (wire_intact(wire))
+        wire->fcgx->ipcFd = -1;
 }
 
 static void wire_let_go(struct request *request)
@@ -225,6 +255,7 @@ static void wire_let_go(struct request *request)
 static const struct request_codec wire_codec = {
     .complete = wire_complete,
     .mute = wire_mute,
+    .disconnect = wire_disconnect,
     .let_go = wire_let_go,
 };
 
@@ -233,8 +264,10 @@ static const struct request_codec wire_codec = {
 static void wire_fill(FCGX_Stream *stream)
 {
     struct wire *wire = wire_find(wire_has_stream, stream);
-    if (wire == NULL)
+    if (wire == NULL) {
+        wire_libfcgi_fill(stream); /* a forked child: libfcgi's way */
         return;
+    }
     (void)request_safe_point(&wire->request);
     wire->fill(stream);
     if (stream->FCGI_errno != 0)
@@ -298,6 +331,7 @@ static void wire_take_output(struct wire_output *output, FCGX_Stream *stream)
     output->base = stream->wrNext;
     output->end = stream->stop;
     output->empty = stream->emptyBuffProc;
+    wire_libfcgi_empty = output->empty;
     stream->emptyBuffProc = wire_empty;
 }
 
@@ -307,6 +341,7 @@ static void wire_begin(struct wire *wire, FCGX_Request *r, struct conn *conn)
     wire->fcgx = r;
     wire->in = r->in;
     wire->fill = r->in->fillBuffProc;
+    wire_libfcgi_fill = wire->fill;
     r->in->fillBuffProc = wire_fill;
     wire_take_output(&wire->out, r->out);
     wire_take_output(&wire->err, r->err);
@@ -333,6 +368,14 @@ static void wire_discard(FCGX_Request *r, struct conn *conn)
     wait_park(&conn);
 }
 
+static void wire_count_dropped(void)
+{
+    struct ot_record *record = board_record();
+    slot_begin(record);
+    record->dropped++;
+    slot_end(record);
+}
+
 /* A client that is gone before its request began; only where the pool asks for it. */
 static bool wire_dead_on_arrival(FCGX_Request *r, struct conn *conn)
 {
@@ -342,12 +385,13 @@ static bool wire_dead_on_arrival(FCGX_Request *r, struct conn *conn)
     if (!conn->gone)
         return false;
     struct request_facts facts = wire_facts(r->envp);
-    struct ot_record *record = board_record();
-    note("pool %s: %s %s dropped: client gone before the request began (499)", board_pool(),
-         facts.method, facts.uri);
-    slot_begin(record);
-    record->dropped++;
-    slot_end(record);
+    char method[OT_METHOD_MAX];
+    char uri[OT_URI_MAX];
+    slot_text(method, sizeof method, facts.method);
+    slot_text(uri, sizeof uri, facts.uri);
+    note("pool %s: %s %s dropped: client gone before the request began (499)", board_pool(), method,
+         uri);
+    wire_count_dropped();
     wire_discard(r, conn);
     return true;
 }
@@ -366,7 +410,7 @@ static void wire_stopped(void)
     if (wire_refusals++ == 0)
         return;
     if (request_open_elsewhere() == 0)
-        exit(EXIT_SUCCESS);
+        request_exit();
     (void)nanosleep(&pause, NULL);
 }
 
@@ -378,6 +422,7 @@ WIRE_EXPORT int FCGX_Accept_r(FCGX_Request *r)
         struct wire *open = wire_find(wire_has_fcgx, r);
         if (open != NULL)
             request_end(&open->request);
+        request_let_pass();
         process_start(wire_thread_end);
         struct wire *wire = wire_alloc();
         if (wire == NULL)
@@ -479,12 +524,12 @@ WIRE_EXPORT int OS_Write(int fd, char *from, size_t size)
     if (conn == NULL)
         return fd < 0 ? (int)size : wire_real.os_write(fd, from, size);
     struct request *request = conn->owner;
+    /* Before it is sent: the emergency answer must not come behind output. */
+    conn->sent_any = conn->sent_any || (size > 1 && from[1] == FRAME_TYPE_STDOUT);
     enum conn_result result =
         conn_write(conn, from, size, request != NULL ? request_deadline(request) : 0);
-    if (result == CONN_OK) {
-        conn->sent_any = conn->sent_any || (size > 1 && from[1] == FRAME_TYPE_STDOUT);
+    if (result == CONN_OK)
         return (int)size;
-    }
     if (request != NULL && result == CONN_GONE)
         request_aborted(request);
     if (request != NULL && result == CONN_LATE)
@@ -504,7 +549,13 @@ WIRE_EXPORT int OS_IpcClose(int fd, int shutdown)
         return 0;
     if (conn == NULL)
         return wire_real.os_ipc_close(fd, shutdown);
+    if (conn_is_parents(conn)) {
+        conn_forget(&conn);
+        return 0;
+    }
     note("pool %s: request refused: malformed parameters", board_pool());
+    wire_count_dropped();
+    conn_refuse(conn, "400 Bad Request", FRAME_REQUEST_COMPLETE);
     wait_park(&conn);
     return 0;
 }
