@@ -57,7 +57,7 @@ PARTS    = $(BUILD)/parts.a
 Q        = $(if $(V),,@)
 SAY      = $(if $(V),@:,@echo)
 COMPILE  = $(CC) $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) -MMD -MP
-RUN      = OVERTIME_BUILD=$(BUILD) OVERTIME_SAN=$(SAN) CC=$(CC) tests/run $(T)
+RUN      = OVERTIME_BUILD=$(BUILD) OVERTIME_SAN=$(SAN) CC='$(CC)' tests/run $(T)
 
 all: $(BUILD)/overtime $(BUILD)/overtimectl $(LIBS) $(APPS) $(MAN)  ## build everything into build/ (default)
 	$(if $(LEFT_OUT),@echo "left out (not installed here): $(LEFT_OUT)")
@@ -79,30 +79,37 @@ $(BUILD)/obj/%.o: %.c | $(BUILD)/requirements
 	$(SAY) '  CC    $<'
 	$(Q)$(COMPILE) -c $< -o $@
 
-$(BUILD)/overtime: $(FPM_OBJ) $(SHARED_OBJ)
+# What is linked of what: a file that went or was renamed has the programs linked anew.
+OBJECTS = $(sort $(SHIM_OBJ) $(FPM_OBJ) $(CTL_OBJ))
+$(BUILD)/objects: FORCE
+	@mkdir -p $(@D)
+	@echo '$(OBJECTS)' | cmp -s - $@ || echo '$(OBJECTS)' >$@
+FORCE:
+
+$(BUILD)/overtime: $(FPM_OBJ) $(SHARED_OBJ) $(BUILD)/objects
 	$(SAY) '  LINK  $@'
-	$(Q)$(CC) $(LDFLAGS) $^ -lev -linih $(OPTIONAL_LIBS) -o $@
-$(BUILD)/overtimectl: $(CTL_OBJ)
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) -lev -linih $(OPTIONAL_LIBS) -o $@
+$(BUILD)/overtimectl: $(CTL_OBJ) $(BUILD)/objects
 	$(SAY) '  LINK  $@'
-	$(Q)$(CC) $(LDFLAGS) $^ $(OPTIONAL_LIBS) -o $@
-$(BUILD)/libovertime.so: $(SHIM_OBJ)
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(OPTIONAL_LIBS) -o $@
+$(BUILD)/libovertime.so: $(SHIM_OBJ) $(BUILD)/objects
 	$(SAY) '  LINK  $@'
-	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libovertime.so.$(SOVERSION) -pthread $^ -Wl,--no-as-needed -lfcgi -ldl -o $@
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libovertime.so.$(SOVERSION) -pthread $(filter %.o,$^) -Wl,--no-as-needed -lfcgi -ldl -o $@
 	@ln -sf libovertime.so $(BUILD)/libovertime.so.$(SOVERSION)
-$(BUILD)/libovertime-preload.so: $(SHIM_OBJ)
+$(BUILD)/libovertime-preload.so: $(SHIM_OBJ) $(BUILD)/objects
 	$(SAY) '  LINK  $@'
-	$(Q)$(CC) $(LDFLAGS) -shared -pthread $^ -Wl,--no-as-needed -lfcgi -ldl -o $@
+	$(Q)$(CC) $(LDFLAGS) -shared -pthread $(filter %.o,$^) -Wl,--no-as-needed -lfcgi -ldl -o $@
 # One object whose inner names are local, so that none of them meets one of the application's.
-$(BUILD)/libovertime.a: $(SHIM_OBJ)
+$(BUILD)/libovertime.a: $(SHIM_OBJ) $(BUILD)/objects
 	$(SAY) '  AR    $@'
 	@rm -f $@ $(BUILD)/libovertime.o
-	$(Q)ld -r -o $(BUILD)/libovertime.o $^
+	$(Q)ld -r -o $(BUILD)/libovertime.o $(filter %.o,$^)
 	$(Q)objcopy --localize-hidden $(BUILD)/libovertime.o
 	$(Q)ar rcs $@ $(BUILD)/libovertime.o
 # What unit tests and tools pick from: all but main().
-$(PARTS): $(PART_OBJ) $(SHIM_OBJ)
+$(PARTS): $(PART_OBJ) $(SHIM_OBJ) $(BUILD)/objects
 	@rm -f $@
-	$(Q)ar rcs $@ $^
+	$(Q)ar rcs $@ $(filter %.o,$^)
 # Programs that stand for those of strangers: nothing of ours is linked in.
 $(BUILD)/apps/%_plain: %_plain.c | $(BUILD)/requirements
 	@mkdir -p $(@D)
@@ -154,7 +161,10 @@ PORT ?=
 demo:  ## the newsletter application behind nginx: WEB=apache PORT=8080; ONCE=1 N=500: one request, checked
 	@packaging/install-deps build demo $(filter apache,$(WEB))
 	@$(MAKE) --no-print-directory --silent all
-	@packaging/demo $(BUILD) $(WEB) "$(PORT)" "$(N)" "$(ONCE)"
+	@packaging/demo $(BUILD) $(WEB) "$(PORT)" "$(N)" "$(filter-out 0,$(ONCE))"
+
+# The loader finds a library in its cache; only root can write that, and a DESTDIR is not run from.
+LDCONFIG = @[ -n "$(DESTDIR)" ] || [ "$$(id -u)" -ne 0 ] || PATH="$$PATH:/usr/sbin:/sbin" ldconfig
 
 install: all  ## into DESTDIR and PREFIX (/usr/local): programs, library, header, manual, sample configuration
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig \
@@ -175,6 +185,7 @@ install: all  ## into DESTDIR and PREFIX (/usr/local): programs, library, header
 	for file in overtime.ini pool.d/www.ini; do \
 	    [ -e $(DESTDIR)$(SYSCONFDIR)/overtime/$$file ] || \
 	    install -m 644 conf/$$file $(DESTDIR)$(SYSCONFDIR)/overtime/$$file || exit 1; done
+	$(LDCONFIG)
 
 uninstall:  ## remove what `make install` put there, but for the configuration
 	rm -f $(DESTDIR)$(PREFIX)/sbin/overtime $(DESTDIR)$(PREFIX)/bin/overtimectl \
@@ -184,6 +195,7 @@ uninstall:  ## remove what `make install` put there, but for the configuration
 	    $(DESTDIR)$(PREFIX)/include/overtime.h $(DESTDIR)$(PREFIX)/include/overtime/contract.h
 	rm -f $(foreach page,$(MAN),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 	-rmdir $(DESTDIR)$(PREFIX)/include/overtime
+	$(LDCONFIG)
 
 map:  ## every file's job, from its first line
 	@for file in sapi-shim/*.h fpm/*.h; do \
@@ -196,7 +208,7 @@ clean:  ## remove build/
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all unit test check lint format demo install uninstall map clean help
+.PHONY: FORCE all unit test check lint format demo install uninstall map clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shlex
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -31,12 +32,16 @@ def sanitizer_environment(directory):
     }
 
 
+def compiler():
+    """The C compiler as the words of a command; it may be more than one, as "ccache cc"."""
+    return shlex.split(os.environ.get("CC", "cc"))
+
+
 def preload():
     """What LD_PRELOAD must be. A sanitized library needs its runtime before it."""
     if not SANITIZED:
         return str(PRELOAD)
-    compiler = os.environ.get("CC", "cc")
     runtime = subprocess.run(
-        [compiler, "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
+        [*compiler(), "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
     ).stdout.strip()
     return f"{runtime}:{PRELOAD}"

@@ -27,13 +27,72 @@ def destination(tmp_path):
     return folder
 
 
-def make(target, folder):
+def unmade():
+    """The environment without what a make around the tests left in it."""
+    return {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS")}
+
+
+def make(target, folder, *words, prefix="/usr/local", into=build.BUILD, **environment):
     done = subprocess.run(
-        ["make", target, f"BUILD={build.BUILD}", f"DESTDIR={folder}", "PREFIX=/usr/local"],
+        ["make", target, f"BUILD={into}", f"DESTDIR={folder}", f"PREFIX={prefix}", *words],
         cwd=build.ROOT, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
-        env={key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS")},
+        env={**unmade(), **environment},
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("target", ["install", "uninstall"])
+def test_the_loader_is_told(target, tmp_path):
+    """By root, and where the files are at their place: otherwise the cache is another's business."""
+    if build.SANITIZED:
+        pytest.skip("the sanitizer build is not for installing")
+    programs, told = tmp_path / "bin", tmp_path / "told"
+    programs.mkdir()
+    (programs / "ldconfig").write_text(f"#!/bin/sh\necho told >>{told}\n")
+    (programs / "ldconfig").chmod(0o755)
+    path = f"{programs}:{os.environ['PATH']}"
+    make(target, tmp_path / "root", PATH=path)
+    assert not told.exists()
+    make(target, "", prefix=tmp_path / "prefix", PATH=path)
+    assert told.exists() == (os.geteuid() == 0)
+
+
+def test_it_is_said_how():
+    assert README.index("sudo make install") < README.index("pkg-config")
+
+
+def dry(*words):
+    """What make would do."""
+    done = subprocess.run(
+        ["make", "-n", f"BUILD={build.BUILD}", *words], cwd=build.ROOT, capture_output=True, text=True,
+        timeout=60, env=unmade(),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_compiler_of_two_words():
+    assert " CC='env cc' tests/run" in dry("check", "CC=env cc")
+
+
+@pytest.mark.parametrize("once, told", [("", ""), ("0", ""), ("1", "1")])
+def test_the_demo_is_told_once(once, told):
+    assert f' nginx "" "7" "{told}"\n' in dry("demo", f"ONCE={once}", "N=7", "WEB=nginx", "PORT=")
+
+
+@pytest.mark.parametrize("name", ["overtime", "overtimectl", "libovertime.so", "libovertime-preload.so", "parts.a"])
+def test_a_file_that_went_is_no_longer_linked(name, tmp_path):
+    """The list of objects is written when it changes, and then what is made of them is made anew."""
+    listed = tmp_path / "objects"
+    make(listed, "", into=tmp_path)
+    before = listed.stat().st_mtime_ns
+    make(listed, "", into=tmp_path)
+    assert listed.stat().st_mtime_ns == before
+    make(listed, "", "SHIM_SRC=sapi-shim/slot.c", into=tmp_path)
+    assert "sapi-shim/slot.o" in listed.read_text() and "sapi-shim/board.o" not in listed.read_text()
+    assert f"-o {build.BUILD}/{name}" in (out := dry("-W", f"{build.BUILD}/objects", f"{build.BUILD}/{name}")) or (
+        f"ar rcs {build.BUILD}/{name}" in out
+    )
 
 
 def files(folder):
@@ -81,7 +140,7 @@ def test_application_builds_and_runs(destination, spawner, listen, tmp_path):
         env=dict(os.environ, PKG_CONFIG_PATH=str(prefix / "lib/pkgconfig")),
     ).stdout.replace("/usr/local", str(prefix)).split()
     subprocess.run(
-        [os.environ.get("CC", "cc"), "-Wall", "-Wextra", "-Werror", "application.c", *flags, "-o", "application"],
+        [*build.compiler(), "-Wall", "-Wextra", "-Werror", "application.c", *flags, "-o", "application"],
         cwd=tmp_path, check=True, timeout=120,
     )
     spawner([tmp_path / "application"], listen, env={"LD_LIBRARY_PATH": str(prefix / "lib")})
