@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 enum {
-    CAPTURE_READ = 16384,
-    CAPTURE_LAST_READS = 64 /* at the end: what a pipe can hold, and then some */
+    CAPTURE_LAST_READ = 16384,
+    CAPTURE_LAST_READS = 64, /* at the end: what a pipe can hold, and then some */
+    CAPTURE_LINES_MANY = 32, /* of one read */
+    CAPTURE_LINES_FEW = 8
 };
 
 int capture_init(struct capture *capture, size_t limit, capture_line_fn *line, void *context)
@@ -20,6 +22,7 @@ int capture_init(struct capture *capture, size_t limit, capture_line_fn *line, v
     capture->limit = limit;
     capture->line = line;
     capture->context = context;
+    capture->appetite = CAPTURE_APPETITE_FIRST;
     capture->buffer = malloc(limit);
     return capture->buffer == NULL ? -1 : 0;
 }
@@ -28,6 +31,7 @@ static void capture_emit(struct capture *capture, bool ends)
 {
     capture->line(capture->context, capture->buffer, capture->used, !capture->inside, ends);
     capture->inside = !ends;
+    capture->lines++;
     capture->used = 0;
 }
 
@@ -62,11 +66,20 @@ void capture_flush(struct capture *capture)
     capture->inside = false;
 }
 
-/* Returns true while more may be there. */
-static bool capture_read(struct capture *capture)
+size_t capture_appetite(size_t asked, size_t lines)
 {
-    char data[CAPTURE_READ];
-    ssize_t got = read(capture->fd, data, sizeof data);
+    if (lines > CAPTURE_LINES_MANY)
+        return asked / 4 > CAPTURE_APPETITE_LEAST ? asked / 4 : CAPTURE_APPETITE_LEAST;
+    if (lines < CAPTURE_LINES_FEW)
+        return asked * 2 < CAPTURE_APPETITE_MOST ? asked * 2 : CAPTURE_APPETITE_MOST;
+    return asked;
+}
+
+/* At most `size` bytes, CAPTURE_LAST_READ or less. Returns true while more may be there. */
+static bool capture_read(struct capture *capture, size_t size)
+{
+    char data[CAPTURE_LAST_READ];
+    ssize_t got = read(capture->fd, data, size);
     if (got > 0) {
         capture_feed(capture, data, (size_t)got);
         return true;
@@ -82,7 +95,10 @@ static void capture_on_readable(struct ev_loop *loop, ev_io *io, int events)
 {
     (void)loop;
     (void)events;
-    capture_read(io->data);
+    struct capture *capture = io->data;
+    capture->lines = 0;
+    if (capture_read(capture, capture->appetite))
+        capture->appetite = capture_appetite(capture->appetite, capture->lines);
 }
 
 int capture_open(struct capture *capture, struct ev_loop *loop)
@@ -100,6 +116,8 @@ int capture_open(struct capture *capture, struct ev_loop *loop)
     capture->loop = loop;
     ev_io_init(&capture->io, capture_on_readable, capture->fd, EV_READ);
     capture->io.data = capture;
+    /* Signals, deaths, timers and control come first. */
+    ev_set_priority(&capture->io, EV_MINPRI);
     ev_io_start(loop, &capture->io);
     return ends[1];
 }
@@ -107,7 +125,7 @@ int capture_open(struct capture *capture, struct ev_loop *loop)
 void capture_close(struct capture *capture)
 {
     if (capture->fd >= 0) {
-        for (int i = 0; i < CAPTURE_LAST_READS && capture_read(capture); i++)
+        for (int i = 0; i < CAPTURE_LAST_READS && capture_read(capture, CAPTURE_LAST_READ); i++)
             continue;
         ev_io_stop(capture->loop, &capture->io);
         fd_close(&capture->fd);

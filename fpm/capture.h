@@ -1,8 +1,9 @@
 /* capture.h: what a worker writes to its standard output or error, turned into lines.
  *
- * Never blocks: one bounded read a turn of the loop. Decides where a line ends and where a long one
- * is cut; what is done with a line is the owner's. capture_feed and capture_flush are pure and can
- * be called without a loop or a descriptor.
+ * Never blocks: one bounded read a turn of the loop, the smaller the shorter the lines are, after
+ * all other events of the turn; a flood waits in its pipe, and its writer with it. Decides where a
+ * line ends and where a long one is cut; what is done with a line is the owner's. capture_feed,
+ * capture_flush and capture_appetite are pure and can be called without a loop or a descriptor.
  */
 #ifndef FPM_CAPTURE_H
 #define FPM_CAPTURE_H
@@ -11,15 +12,24 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Bytes of one read. */
+enum {
+    CAPTURE_APPETITE_LEAST = 64,
+    CAPTURE_APPETITE_FIRST = 256,
+    CAPTURE_APPETITE_MOST = 4096
+};
+
 /* A line or a piece of one, without its end. `begins`: it opens a line; `ends`: it closes it. */
 typedef void capture_line_fn(void *context, const char *text, size_t length, bool begins,
                              bool ends);
 
 struct capture {
-    char *buffer; /* the line so far */
-    size_t limit; /* longest piece, bytes */
-    size_t used;  /* <= limit */
-    bool inside;  /* a piece of the current line was handed out already */
+    char *buffer;    /* the line so far */
+    size_t limit;    /* longest piece, bytes */
+    size_t used;     /* <= limit */
+    bool inside;     /* a piece of the current line was handed out already */
+    size_t appetite; /* bytes that the next read asks for, CAPTURE_APPETITE_... */
+    size_t lines;    /* handed out since the last turn of the loop began with it */
     capture_line_fn *line;
     void *context;
     int fd; /* read end, -1 = none */
@@ -37,6 +47,10 @@ void capture_feed(struct capture *capture, const char *data, size_t size);
 
 /* Hands out a line that was begun and never ended. */
 void capture_flush(struct capture *capture);
+
+/* How many bytes the next read asks for, after one of `asked` bytes that made so many lines: what a
+ * turn costs is the lines, not the bytes. */
+size_t capture_appetite(size_t asked, size_t lines);
 
 /* Opens a pipe, watches one end and returns the other, close-on-exec, for the child; -1 with errno.
  * After capture_init. */
