@@ -95,6 +95,35 @@ def test_until_it_is_told_to_end(web, number, environment):
     assert not strays(environment["TMPDIR"])
 
 
+def test_a_manager_that_is_killed(environment):
+    """The demo ends too, and takes the workers along that nobody manages any more."""
+    if Nginx.path() is None:
+        pytest.skip("nginx is not installed")
+    with subprocess.Popen(
+        [DEMO, build.BUILD, "nginx", str(free_port())],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+    ) as demo:
+        try:
+            line = demo.stdout.readline().decode()
+            assert "http://127.0.0.1:" in line, line
+            (manager,) = (
+                pid for pid in process.children(demo.pid) if "overtime.ini" in process.command_line(pid)
+            )
+            workers = process.children(manager)
+            assert workers
+            os.kill(manager, signal.SIGKILL)
+            output = demo.communicate(timeout=60)[0].decode()
+            assert demo.returncode == 1 and "ended by itself" in output, output
+        finally:
+            if demo.poll() is None:
+                demo.terminate()
+                demo.wait(60)
+    left = strays(environment["TMPDIR"])
+    for pid in left:
+        process.kill_and_reap(pid)
+    assert not left
+
+
 def use(site):
     status, page = fetch(f"{site}/")
     assert status == 200 and "<form" in page
