@@ -42,6 +42,8 @@ class Slow:
         self.head = [head[: len(head) // 2], head[len(head) // 2 :]]
         self.stdin = [stdin[: len(stdin) // 2], stdin[len(stdin) // 2 :]]
         (self.pid,) = application.workers()
+        # Until it waits for its first connection, it shuffles what it inherited.
+        wait_until(lambda: process.descriptors(self.pid).get(0) == "/dev/null", "the worker to wait")
         self.before = sockets(self.pid)
 
     def accepted(self):
