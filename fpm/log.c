@@ -42,7 +42,7 @@ static const char *const log_names[] = {
     [LOG_LEVEL_ERROR] = "ERROR", [LOG_LEVEL_ALERT] = "ALERT",
 };
 
-static bool log_is_stderr(const char *path)
+bool log_is_stderr(const char *path)
 {
     return path == NULL || *path == '\0' || strcmp(path, "stderr") == 0 ||
            strcmp(path, "/dev/stderr") == 0;

@@ -29,9 +29,11 @@ struct log_episode {
     bool on;
 };
 
-/* Writes to `path` from now on; NULL, "stderr" and "/dev/stderr" are standard error. Before the
- * first call messages go to standard error. Returns 0, or -1 with a sentence and the log as it was.
- */
+/* Does this `error_log` mean standard error? NULL, "", "stderr" and "/dev/stderr" do. */
+bool log_is_stderr(const char *path);
+
+/* Writes to `path` from now on, which may mean standard error. Before the first call messages go
+ * there. Returns 0, or -1 with a sentence and the log as it was. */
 int log_open(const char *path, char *error, size_t size);
 
 /* Opens the same path anew, after somebody moved the old file away. As log_open. */

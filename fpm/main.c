@@ -11,6 +11,7 @@
 
 #include <ev.h>
 #include <errno.h>
+#include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,8 +49,8 @@ static void main_usage(FILE *out)
           "  -D          go to the background when ready\n"
           "  -g PIDFILE  write the process number there\n"
           "  -R          allow workers to run as root\n"
-          "  -v          print the version and exit\n"
-          "  -h          print this and exit\n",
+          "  -v, --version  print the version and exit\n"
+          "  -h, --help     print this and exit\n",
           out);
 }
 
@@ -80,10 +81,12 @@ static int main_version(void)
 /* Returns -1 to go on, or an exit status. */
 static int main_parse(int argc, char **argv, struct main_options *options)
 {
+    static const struct option words[] = {
+        {"version", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'}, {0}};
     int option;
     *options = (struct main_options){.configuration = MAIN_CONFIGURATION, .background = -1};
     opterr = 0;
-    while ((option = getopt(argc, argv, ":c:tFDg:Rvh")) != -1) {
+    while ((option = getopt_long(argc, argv, ":c:tFDg:Rvh", words, NULL)) != -1) {
         switch (option) {
         case 'c':
             options->configuration = optarg;
@@ -111,9 +114,15 @@ static int main_parse(int argc, char **argv, struct main_options *options)
             main_usage(stdout);
             return EX_OK;
         default: {
-            char complaint[64];
-            snprintf(complaint, sizeof complaint, "%s -%c",
-                     option == ':' ? "a value is missing after" : "unknown option", optopt);
+            char complaint[128], letter[] = {'-', (char)optopt, '\0'};
+            /* A word that getopt_long does not know has no letter; one with a value too many has.
+             */
+            bool word = strncmp(argv[optind - 1], "--", 2) == 0;
+            snprintf(complaint, sizeof complaint, "%s %.80s",
+                     option == ':'         ? "a value is missing after"
+                     : word && optopt != 0 ? "no value is taken by"
+                                           : "unknown option",
+                     word ? argv[optind - 1] : letter);
             return main_bad_usage(complaint);
         }
         }
@@ -174,12 +183,6 @@ static int main_open_log(const struct conf *conf, char *error, size_t size)
     return log_open(conf->global.error_log, error, size);
 }
 
-static bool main_log_is_stderr(const struct conf *conf)
-{
-    const char *log = conf->global.error_log;
-    return log == NULL || strcmp(log, "stderr") == 0;
-}
-
 static int main_start(const struct conf *conf, const struct conf_report *report,
                       const struct main_options *options)
 {
@@ -188,7 +191,7 @@ static int main_start(const struct conf *conf, const struct conf_report *report,
     char error[MAIN_SENTENCE];
     bool background = options->background < 0 ? conf->global.daemonize : options->background;
     life.pid_path = *options->pidfile != '\0' ? options->pidfile : conf->global.pid;
-    if (background && main_log_is_stderr(conf)) {
+    if (background && log_is_stderr(conf->global.error_log)) {
         fputs("overtime: the background has no standard error: set `error_log` in [global] to a "
               "file, or stay in the foreground with -F\n",
               stderr);

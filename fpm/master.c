@@ -257,11 +257,14 @@ static int master_open_control(struct master *master)
         master->listening = true;
         return 0;
     }
-    log_alert("%s:%u: `control.listen`: %s (is another manager running?)",
-              origin->file != NULL ? origin->file : "default", origin->line, error);
+    if (origin->file != NULL)
+        log_alert("%s:%u: `control.listen`: %s", origin->file, origin->line, error);
+    else
+        log_alert("`control.listen` (by default): %s", error);
     return -1;
 }
 
+/* Returns 0 or an exit status. */
 static int master_open_pools(struct master *master)
 {
     const struct conf *conf = master->conf;
@@ -269,17 +272,18 @@ static int master_open_pools(struct master *master)
     master->pools = calloc(conf->pool_count, sizeof *master->pools);
     if (master->pools == NULL) {
         log_alert("out of memory");
-        return -1;
+        return EX_SOFTWARE;
     }
     master->verbs.pools = master->pools;
     for (size_t i = 0; i < conf->pool_count; i++) {
         const struct conf_pool *wanted = &conf->pools[i];
-        const struct conf_origin *origin = &wanted->origins[DIRECTIVE_POOL_listen];
         struct pool *pool = &master->pools[i];
-        if (pool_open(pool, master->loop, &conf->global, wanted, error, sizeof error) != 0) {
-            log_alert("%s:%u: pool %s: `listen = %s`: %s", origin->file, origin->line, wanted->name,
-                      wanted->listen.text, error);
-            return -1;
+        int status = pool_open(pool, master->loop, &conf->global, wanted, error, sizeof error);
+        if (status != 0) {
+            const struct conf_origin *origin =
+                status == EX_CONFIG ? &wanted->origins[DIRECTIVE_POOL_listen] : &wanted->origin;
+            log_alert("%s:%u: pool %s: %s", origin->file, origin->line, wanted->name, error);
+            return status;
         }
         pool->changed = master_changed;
         pool->context = master;
@@ -321,7 +325,7 @@ static int master_open(struct master *master)
     master_limit(RLIMIT_CORE, global->rlimit_core, "rlimit_core");
     if (master_open_control(master) != 0)
         return EX_CONFIG;
-    return master_open_pools(master) == 0 ? 0 : EX_CONFIG;
+    return master_open_pools(master);
 }
 
 static void master_close(struct master *master)

@@ -17,6 +17,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 enum {
@@ -349,6 +350,7 @@ void pool_stop(struct pool *pool, enum pool_stop how)
 
 /* ---- opening and closing ---- */
 
+/* Returns 0 or an exit status, as pool_open. */
 static int pool_listen(struct pool *pool, char *error, size_t size)
 {
     const struct conf_pool *conf = pool->conf;
@@ -358,7 +360,7 @@ static int pool_listen(struct pool *pool, char *error, size_t size)
     if ((conf->listen_owner != NULL &&
          account_user(conf->listen_owner, &owner, error, size) != 0) ||
         (conf->listen_group != NULL && account_group(conf->listen_group, &group, error, size) != 0))
-        return -1;
+        return EX_SOFTWARE;
     struct socket_spec spec = {
         .path = conf->listen.kind == CONF_ADDRESS_UNIX ? conf->listen.path : NULL,
         .host = conf->listen.host,
@@ -368,7 +370,15 @@ static int pool_listen(struct pool *pool, char *error, size_t size)
         .uid = owner.uid,
         .gid = group,
     };
-    return socket_listen(&pool->listener, &spec, error, size);
+    char why[POOL_SENTENCE];
+    if (socket_listen(&pool->listener, &spec, why, sizeof why) == 0)
+        return 0;
+    if (errno == EMFILE) {
+        snprintf(error, size, "%s", why);
+        return EX_SOFTWARE;
+    }
+    snprintf(error, size, "`listen = %s`: %s", conf->listen.text, why);
+    return EX_CONFIG;
 }
 
 /* The settings a worker reads from its board, each from the directive of the same name. */
@@ -444,12 +454,19 @@ int pool_open(struct pool *pool, struct ev_loop *loop, const struct conf_global 
     struct ot_settings settings = pool_settings(conf);
     ev_timer_init(&pool->respawn, pool_on_respawn, 0., 0.);
     pool->respawn.data = pool;
-    if (pool_listen(pool, error, size) != 0 ||
-        scoreboard_create(&pool->scoreboard, conf->name, pool->size, &settings, error, size) != 0 ||
-        spec_build(&pool->spec, conf, error, size) != 0 ||
-        pool_make_members(pool, error, size) != 0) {
+    errno = 0;
+    int status = pool_listen(pool, error, size);
+    if (status == 0 && (scoreboard_create(&pool->scoreboard, conf->name, pool->size, &settings,
+                                          error, size) != 0 ||
+                        spec_build(&pool->spec, conf, error, size) != 0 ||
+                        pool_make_members(pool, error, size) != 0))
+        status = EX_SOFTWARE;
+    if (status != 0) {
+        size_t used = strlen(error);
+        if (errno == EMFILE)
+            snprintf(error + used, size - used, "; check `rlimit_files` in [global]");
         pool_close(pool);
-        return -1;
+        return status;
     }
     pool_prepare_launch(pool);
     return 0;

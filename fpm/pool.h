@@ -72,7 +72,7 @@ struct pool {
     unsigned live; /* members with a process; the sum of counts[] beyond WORKER_NONE */
     unsigned counts[WORKER_STATE_COUNT];
     unsigned started; /* programs that ran, up to size; as many as size: the pool is ready */
-    unsigned failed;  /* starts that failed since the pool was opened, up to size */
+    unsigned failed;  /* starts that failed or were put off since the pool was opened, up to size */
     enum pool_stop stop;
     struct backoff backoff;
     uint64_t served_at_failure; /* requests of the pool when the last failure was noted */
@@ -84,7 +84,8 @@ struct pool {
 };
 
 /* Makes socket, scoreboard and the rest; starts nobody. `conf` and `global` are borrowed. Returns
- * 0, or -1 with a sentence. */
+ * 0, or an exit status (sysexits.h) with a sentence: EX_CONFIG where `listen` is what failed, which
+ * the sentence then names, EX_SOFTWARE for all else. */
 int pool_open(struct pool *pool, struct ev_loop *loop, const struct conf_global *global,
               const struct conf_pool *conf, char *error, size_t size);
 

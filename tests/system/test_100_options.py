@@ -35,6 +35,15 @@ def test_version_and_help():
         assert f"  {option}" in usage.stdout
 
 
+def test_long_names():
+    assert overtime("--version").stdout == overtime("-v").stdout
+    assert overtime("--help").stdout == overtime("-h").stdout
+    unknown = overtime("--dance")
+    assert unknown.returncode == 64 and "unknown option --dance\n" in unknown.stderr
+    assert "no value is taken by --help=me" in overtime("--help=me").stderr
+    assert "unknown option -x\n" in overtime("-x").stderr
+
+
 @pytest.mark.parametrize("words", [["-x"], ["-c"], ["stray"], ["-F", "-D"], ["-D", "-F"], ["-g", ""]])
 def test_bad_usage(words):
     answer = overtime(*words)

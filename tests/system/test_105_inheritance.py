@@ -73,9 +73,11 @@ def test_a_clean_environment(manager, tmp_path):
 def test_an_inherited_environment(manager, tmp_path):
     daemon = manager(
         {"command": sleeper(tmp_path), "clear_env": "no", "env[OVERRULED]": "new"},
-        env={"HANDED_DOWN": "yes", "OVERRULED": "old", "OVERTIME_TREATY": "99 99"},
+        env={"HANDED_DOWN": "yes", "OVERRULED": "old", "OVERTIME_TREATY": "99 99",
+             "FCGI_WEB_SERVER_ADDRS": "192.0.2.1"},
     )
     found = environment(running(daemon))
+    assert "FCGI_WEB_SERVER_ADDRS" not in found, "listen.allowed_clients decides who may connect"
     assert found["HANDED_DOWN"] == "yes" and found["OVERRULED"] == "new"
     assert found["OVERTIME_TREATY"] == "1 0"
 

@@ -25,6 +25,15 @@ def refused(directory, **pool):
     return text
 
 
+def start_fails(directory, settings=None, **pool):
+    """A start that ends with 78; returns what was said."""
+    daemon = Manager(directory, {"command": sleeper(directory), **pool}, settings=settings)
+    daemon.start(wait=False)
+    wait_until(lambda: daemon.popen.poll() is not None, "the manager giving up")
+    assert daemon.popen.returncode == 78
+    return daemon.log()
+
+
 @pytest.mark.parametrize("mode", ["0600", "0660", "0666", "0"])
 def test_mode(manager, tmp_path, mode):
     daemon = manager({"command": sleeper(tmp_path), "listen.mode": mode})
@@ -90,7 +99,59 @@ def test_a_file_that_is_no_socket_is_left_alone(tmp_path):
 
 
 def test_a_missing_folder(tmp_path):
-    assert "No such file or directory" in refused(tmp_path, listen=tmp_path / "nowhere" / "sock")
+    path = tmp_path / "nowhere" / "sock"
+    assert f"[www] listen = {path}: the folder {path.parent} does not exist" in start_fails(tmp_path, listen=path)
+
+
+@pytest.mark.parametrize("strange", [False, True])
+def test_the_control_sockets_folder_is_made(manager, tmp_path, strange):
+    """It is there for all that shall stand in it, and goes at the end unless somebody uses it."""
+    folder = tmp_path / "run"
+    daemon = manager(
+        {"command": sleeper(tmp_path), "listen": folder / "www.sock"},
+        settings={"control.listen": folder / "ctl", "pid": folder / "pid"},
+    )
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert {entry.name for entry in folder.iterdir()} == {"www.sock", "ctl", "pid"}
+    if strange:
+        (folder / "strange").write_text("precious")
+    daemon.stop()
+    assert folder.exists() == strange
+    assert not strange or [entry.name for entry in folder.iterdir()] == ["strange"]
+
+
+def test_a_folder_that_was_there_stays(manager, tmp_path):
+    (tmp_path / "run").mkdir()
+    daemon = manager({"command": sleeper(tmp_path)}, settings={"control.listen": tmp_path / "run" / "ctl"})
+    daemon.stop()
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_start_that_fails_takes_its_folder_away(tmp_path):
+    (tmp_path / "www.sock").write_text("precious")
+    daemon = Manager(tmp_path, {"command": sleeper(tmp_path)}, settings={"control.listen": tmp_path / "run" / "ctl"})
+    daemon.start(wait=False)
+    wait_until(lambda: daemon.popen.poll() is not None, "the manager giving up")
+    assert daemon.popen.returncode == 78 and not (tmp_path / "run").exists()
+
+
+def test_a_taken_control_socket(manager, tmp_path):
+    first = manager({"command": sleeper(tmp_path)}, name="first")
+    text = start_fails(tmp_path, settings={"control.listen": first.control_path})
+    assert "`control.listen`: cannot listen on" in text and "another process listens there" in text
+    assert "is another manager" not in text
+    assert first.control("ping").returncode == 0
+
+
+def test_too_few_descriptors_are_no_fault_of_the_socket(tmp_path):
+    """The directive that is to be turned is named, and the status is not that of a bad configuration."""
+    pools = {f"p{number}": {"command": sleeper(tmp_path)} for number in range(16)}
+    daemon = Manager(tmp_path, pools=pools, settings={"rlimit_files": 64})
+    daemon.start(wait=False)
+    wait_until(lambda: daemon.popen.poll() is not None, "the manager giving up")
+    alert = next(line for line in daemon.log().splitlines() if "ALERT" in line)
+    assert "Too many open files; check `rlimit_files`" in alert and "`listen" not in alert
+    assert daemon.popen.returncode == 70
 
 
 def test_a_taken_port(tmp_path):

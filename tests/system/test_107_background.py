@@ -103,6 +103,20 @@ def test_a_start_in_part_is_told(tmp_path):
         daemon.stop()
 
 
+@pytest.mark.parametrize("files, sentence", [(24, "no pool could start a worker"), (40, "not ready: other")])
+def test_a_start_that_runs_short_is_decided_at_once(manager, tmp_path, files, sentence):
+    """What the first worker without a pipe lacked is not waited for by each of the others in turn."""
+    pool = {"command": sleeper(tmp_path), "pm.max_children": 20, "catch_workers_output": "yes"}
+    daemon = manager(pool, settings={"rlimit_files": files}, start=False)
+    daemon.start(wait=False)
+    try:
+        daemon.wait_log(sentence)
+        assert "`rlimit_files`" in daemon.log()
+        assert len(daemon.workers()) < 20
+    finally:
+        daemon.stop(status=70 if files == 24 else 0)
+
+
 def test_a_second_one_is_refused(tmp_path):
     daemon = Background(tmp_path, {"command": sleeper(tmp_path)})
     assert daemon.start().returncode == 0
@@ -114,8 +128,9 @@ def test_a_second_one_is_refused(tmp_path):
         daemon.stop()
 
 
-def test_the_background_needs_a_log(tmp_path):
-    daemon = Background(tmp_path, {"command": sleeper(tmp_path)}, {"error_log": "stderr"})
+@pytest.mark.parametrize("name", ["stderr", "/dev/stderr"])
+def test_the_background_needs_a_log(tmp_path, name):
+    daemon = Background(tmp_path, {"command": sleeper(tmp_path)}, {"error_log": name})
     answer = daemon.start()
     assert answer.returncode == 78 and "`error_log`" in answer.stderr
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import socket
 import subprocess
 
@@ -198,15 +199,26 @@ def test_clients_that_take_nothing(manager, tmp_path):
 
 
 @pytest.mark.skipif(not is_root(), reason="only root can pose as somebody else")
-def test_other_users_are_refused(manager, tmp_path):
-    daemon = manager({"command": sleeper(tmp_path)}, settings={"control.mode": "0666"})
+@pytest.mark.parametrize("settings, served", [
+    ({}, False),
+    ({"control.mode": "0666"}, True),
+    ({"control.owner": "nobody"}, True),
+    ({"control.mode": "0660", "control.group": "nogroup"}, True),
+    ({"control.mode": "0660", "control.group": "www-data"}, False),
+])
+def test_the_socket_file_decides_who_is_served(manager, tmp_path, settings, served):
+    daemon = manager({"command": sleeper(tmp_path)}, settings=settings)
     tool = tmp_path / "ctl"
     tool.write_bytes(build.OVERTIMECTL.read_bytes())
     tool.chmod(0o755)
     answer = subprocess.run(
-        [str(tool), "-s", str(daemon.control_path), "stop"], user="nobody", group="nogroup", extra_groups=[],
-        capture_output=True, text=True, check=False,
+        [str(tool), "-s", str(daemon.control_path), "quit", "--wait"], user="nobody", group="nogroup",
+        extra_groups=[], capture_output=True, text=True, check=False,
     )
-    assert answer.returncode == 1 and "may not control this manager" in answer.stderr
-    daemon.wait_log("control: refused user")
-    assert daemon.control("ping").returncode == 0
+    if served:
+        assert (answer.returncode, answer.stderr) == (0, "")
+        wait_until(lambda: daemon.popen.poll() is not None, "the manager's end")
+        assert f"control: quit, asked by uid {pwd.getpwnam('nobody').pw_uid}: stopping" in daemon.log()
+    else:
+        assert answer.returncode == 69 and "Permission denied" in answer.stderr
+        assert daemon.control("ping").returncode == 0

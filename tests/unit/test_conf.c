@@ -298,6 +298,8 @@ Test(conf, refuses_bad_commands_and_addresses)
         {"true", "localhost:80", "names are not looked up"},
         {"true", "::1:80", "brackets"},
         {"true", "run/www.sock", "must be /path, port"},
+        {"true", "unix:/tmp/www.sock", "must be the path alone: /tmp/www.sock"},
+        {"true", "/nonexistent/www.sock", "the folder /nonexistent does not exist"},
         {"true", "/run/overtime/overtime.sock", "this is the manager's control.listen"},
         {"true",
          "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -313,6 +315,36 @@ Test(conf, refuses_bad_commands_and_addresses)
                 command ? "main.ini:2: [www] command = " : "main.ini:3: [www] listen = ",
                 cases[i].what);
     }
+}
+
+Test(conf, refuses_variables_that_the_manager_sets)
+{
+    write_pool("env[FCGI_WEB_SERVER_ADDRS] = 127.0.0.1");
+    refused("main.ini", "main.ini:6: ", "is set by the manager; use listen.allowed_clients");
+    write_pool("env[" OT_TREATY_ENV "] = 99 7");
+    refused("main.ini", "main.ini:6: ", "is set by the manager; remove the line");
+}
+
+Test(conf, misses_every_folder_at_once)
+{
+    struct conf_report report = {0};
+
+    write_file("main.ini",
+               "[global]\nerror_log = %s/made/log\npid = %s/no/pid\ncontrol.listen = "
+               "%s/made/ctl\n[www]\ncommand = true\nlisten = %s/made/www\n"
+               "pm.max_children = 1\n%s",
+               folder, folder, folder, folder, user());
+    cr_expect_null(load("main.ini", &report));
+    cr_expect_eq(report.errors.count, 2);
+    cr_expect(holds(&report.errors, "main.ini:2: ", "made does not exist"), "opened too early");
+    cr_expect(holds(&report.errors, "main.ini:3: ", "no does not exist"));
+    conf_report_free(&report);
+
+    write_file("main.ini",
+               "[global]\ncontrol.listen = %s/not/made/ctl\n[www]\ncommand = true\n"
+               "listen = 9000\npm.max_children = 1\n%s",
+               folder, user());
+    refused("main.ini", "main.ini:2: ", "not/made does not exist");
 }
 
 /* Each directive that is not there yet says so, whatever it is set to. */
@@ -515,7 +547,7 @@ Test(conf, takes_lines_as_they_are)
     struct conf_report report = {0};
     cr_expect_null(load("main.ini", &report));
     cr_expect(holds(&report.errors, "main.ini:2: ", "NUL byte"));
-    cr_expect(holds(&report.errors, "main.ini:3: ", "no closing bracket"));
+    cr_expect_eq(report.errors.count, 1, "the rest is not read");
     conf_report_free(&report);
 }
 
