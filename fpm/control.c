@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Seconds a client has to send its line, to take its answer, and to hang up. */
@@ -170,9 +171,19 @@ static int control_parse(char *line, struct control_call *call)
     return 0;
 }
 
+/* Who is on the other end; (uid_t)-1 if the kernel does not say. */
+static uid_t control_asker(const struct control_client *client)
+{
+    struct ucred peer = {.uid = (uid_t)-1};
+    socklen_t length = sizeof peer;
+    if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
+        return (uid_t)-1;
+    return peer.uid;
+}
+
 static void control_dispatch(struct control_client *client)
 {
-    struct control_call call = {0};
+    struct control_call call = {.uid = control_asker(client)};
     char reason[512], shown[128];
     if (memchr(client->line, '\0', client->line_used) != NULL ||
         control_parse(client->line, &call) != 0) {
@@ -260,26 +271,9 @@ static void control_on_impatience(struct ev_loop *loop, ev_timer *timer, int eve
 
 /* ---- clients come ---- */
 
-static bool control_may(const struct control_client *client, char *reason, size_t size)
-{
-    struct ucred peer = {0};
-    socklen_t length = sizeof peer;
-    if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) {
-        snprintf(reason, size, "cannot tell who you are: %s", strerror(errno));
-        return false;
-    }
-    if (peer.uid == 0 || peer.uid == geteuid())
-        return true;
-    snprintf(reason, size, "user %u may not control this manager: only root and user %u may",
-             (unsigned)peer.uid, (unsigned)geteuid());
-    log_warning("control: refused user %u (process %d)", (unsigned)peer.uid, (int)peer.pid);
-    return false;
-}
-
 static void control_client_new(struct control *control, int fd)
 {
     struct control_client *client = calloc(1, sizeof *client);
-    char reason[256];
     if (client == NULL) {
         fd_close(&fd);
         return;
@@ -295,8 +289,6 @@ static void control_client_new(struct control *control, int fd)
     ev_timer_init(&client->patience, control_on_impatience, CONTROL_PATIENCE, 0.);
     client->io.data = client->patience.data = client;
     control_client_move(client, CONTROL_READING);
-    if (!control_may(client, reason, sizeof reason))
-        control_refuse(client, reason);
 }
 
 /* Makes room where all places are taken: of those who have said nothing, the first to come goes. */
@@ -339,6 +331,50 @@ static void control_on_pause_over(struct ev_loop *loop, ev_timer *timer, int eve
     control_accept_on(timer->data);
 }
 
+/* ---- birth and end ---- */
+
+/* /run is empty after each boot, so a folder of our own in it is made by us. */
+static int control_make_folder(struct control *control, const char *path, char *error, size_t size)
+{
+    struct stat status;
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL || slash == path)
+        return 0;
+    char *folder = strndup(path, (size_t)(slash - path));
+    if (folder == NULL) {
+        snprintf(error, size, "out of memory");
+        return -1;
+    }
+    if (stat(folder, &status) == 0 || errno != ENOENT) {
+        free(folder);
+        return 0;
+    }
+    mode_t old = umask(022);
+    int made = mkdir(folder, 0755);
+    umask(old);
+    if (made != 0 && errno != EEXIST) {
+        snprintf(error, size,
+                 "cannot make its folder %s: %s; make it, or set `control.listen` in [global]",
+                 folder, strerror(errno));
+        free(folder);
+        return -1;
+    }
+    if (made == 0)
+        control->folder = folder;
+    else
+        free(folder);
+    return 0;
+}
+
+/* Somebody else's files keep it. */
+static void control_remove_folder(struct control *control)
+{
+    if (control->folder != NULL)
+        (void)rmdir(control->folder);
+    free(control->folder);
+    control->folder = NULL;
+}
+
 int control_open(struct control *control, struct ev_loop *loop, const struct socket_spec *spec,
                  const struct control_command *commands, void *context, char *error, size_t size)
 {
@@ -346,8 +382,12 @@ int control_open(struct control *control, struct ev_loop *loop, const struct soc
         .loop = loop, .listener = SOCKET_NONE, .commands = commands, .context = context};
     ev_timer_init(&control->pause, control_on_pause_over, 0., 0.);
     control->pause.data = control;
-    if (socket_listen(&control->listener, spec, error, size) != 0)
+    if (control_make_folder(control, spec->path, error, size) != 0)
         return -1;
+    if (socket_listen(&control->listener, spec, error, size) != 0) {
+        control_remove_folder(control);
+        return -1;
+    }
     (void)fcntl(control->listener.fd, F_SETFL, O_NONBLOCK);
     ev_io_init(&control->accepting, control_on_accept, control->listener.fd, EV_READ);
     control->accepting.data = control;
@@ -362,6 +402,7 @@ void control_close(struct control *control)
     ev_io_stop(control->loop, &control->accepting);
     ev_timer_stop(control->loop, &control->pause);
     socket_close(&control->listener);
+    control_remove_folder(control);
     struct control_client *next;
     for (struct control_client *client = control->clients; client != NULL; client = next) {
         next = client->next;

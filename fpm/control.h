@@ -1,8 +1,8 @@
 /* control.h: the control socket: takes one line from a client, calls a command, sends the answer.
  *
  * Knows the commands only from the table it is given. Never waits for a client: many, slow, silent
- * and babbling ones are bounded in number, bytes and time. Only root and the manager's own user are
- * served. Called by master.
+ * and babbling ones are bounded in number, bytes and time. Who
+ * may connect is decided by the socket's owner and mode alone. Called by master.
  */
 #ifndef FPM_CONTROL_H
 #define FPM_CONTROL_H
@@ -21,6 +21,7 @@ enum {
 /* One request, and where its answer goes. */
 struct control_call {
     const char *verb;
+    uid_t uid; /* who asks; (uid_t)-1: unknown */
     bool json;
     int argc;
     char *argv[CONTROL_ARGUMENTS_MAX]; /* after the verb, without options */
@@ -38,6 +39,7 @@ struct control_command {
 struct control {
     struct ev_loop *loop;
     struct socket_listener listener;
+    char *folder;                           /* of the socket, if it was made here */
     const struct control_command *commands; /* ends with a NULL verb */
     void *context;
     struct control_client *clients;
@@ -46,11 +48,13 @@ struct control {
     ev_timer pause; /* after accept failed for lack of something */
 };
 
-/* Listens. Returns 0, or -1 with a sentence. */
+/* Listens; makes the socket's folder (mode 0755) if that alone is missing. Returns 0, or -1 with a
+ * sentence. */
 int control_open(struct control *control, struct ev_loop *loop, const struct socket_spec *spec,
                  const struct control_command *commands, void *context, char *error, size_t size);
 
-/* Takes the socket away and lets the clients go, but for those held: they see the process end. */
+/* Takes the socket away, and its folder if it was made here and is empty,
+ * and lets the clients go, but for those held: they see the process end. */
 void control_close(struct control *control);
 
 #endif

@@ -133,19 +133,31 @@ static int verbs_config(void *context, struct control_call *call)
     return -1;
 }
 
+/* For the log: which command, and who gave it. */
+static const char *verbs_why(char *why, size_t size, const struct control_call *call)
+{
+    if (call->uid == (uid_t)-1)
+        snprintf(why, size, "control: %s", call->verb);
+    else
+        snprintf(why, size, "control: %s, asked by uid %u", call->verb, (unsigned)call->uid);
+    return why;
+}
+
 static int verbs_stop(void *context, struct control_call *call)
 {
     const struct verbs *verbs = context;
+    char why[64];
     call->hold = true;
-    verbs->stop(verbs->owner, POOL_STOP_NOW, "control: stop");
+    verbs->stop(verbs->owner, POOL_STOP_NOW, verbs_why(why, sizeof why, call));
     return 0;
 }
 
 static int verbs_quit(void *context, struct control_call *call)
 {
     const struct verbs *verbs = context;
+    char why[64];
     call->hold = true;
-    verbs->stop(verbs->owner, POOL_STOP_GRACEFUL, "control: quit");
+    verbs->stop(verbs->owner, POOL_STOP_GRACEFUL, verbs_why(why, sizeof why, call));
     return 0;
 }
 
