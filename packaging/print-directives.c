@@ -278,10 +278,12 @@ int main(int argc, char **argv)
                               "files of their own, see include.",
                               "global", directive_global, DIRECTIVE_GLOBAL_COUNT);
     } else if (strcmp(what, "pool") == 0 && argc == 2) {
-        result = print_sample("A pool: one application and its workers. The section's name is the "
-                              "pool's; $pool stands for it in values. Copy this file for a second "
-                              "pool and give it another name and another listen.",
-                              "www", directive_pool, DIRECTIVE_POOL_COUNT);
+        result = print_sample(
+            "Change command first: the one below stands for your application. A pool: one "
+            "application and its workers. The section's name is the pool's; $pool stands for it "
+            "in values. Copy this file for a second pool and give it another name and another "
+            "listen.",
+            "www", directive_pool, DIRECTIVE_POOL_COUNT);
     } else {
         (void)fputs("usage: print-directives man [TEMPLATE] | global | pool\n", stderr);
     }
