@@ -247,6 +247,16 @@ static const struct worker_events pool_worker_events = {
 
 /* ---- starting ---- */
 
+/* What one worker lacked, the next would lack too: the start is decided when those that are on
+ * their way have told, not after as many waits as workers are missing. */
+static void pool_start_gave_up(struct pool *pool)
+{
+    unsigned others = pool->started + pool->counts[WORKER_STARTING];
+    unsigned missing = pool->size > others ? pool->size - others : 0;
+    if (pool->failed < missing)
+        pool->failed = missing;
+}
+
 /* The slot is taken; whatever fails is told to the back-off, which then has the pool wait. */
 static void pool_spawn(struct pool *pool, unsigned slot)
 {
@@ -272,6 +282,7 @@ static void pool_spawn(struct pool *pool, unsigned slot)
     capture_close(&member->error.capture);
     scoreboard_release(&pool->scoreboard, slot);
     pool_start_failed(pool, error, clock_ms());
+    pool_start_gave_up(pool);
 }
 
 /* As many workers as shall be, unless the back-off says wait. */

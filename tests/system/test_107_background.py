@@ -104,17 +104,17 @@ def test_a_start_in_part_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("files, sentence", [(24, "no pool could start a worker"), (40, "not ready: other")])
-def test_a_start_that_runs_short_is_decided_at_once(manager, tmp_path, files, sentence):
+def test_a_start_that_runs_short_is_decided_at_once(tmp_path, files, sentence):
     """What the first worker without a pipe lacked is not waited for by each of the others in turn."""
     pool = {"command": sleeper(tmp_path), "pm.max_children": 20, "catch_workers_output": "yes"}
-    daemon = manager(pool, settings={"rlimit_files": files}, start=False)
+    daemon = Manager(tmp_path, pool, settings={"rlimit_files": files})
     daemon.start(wait=False)
     try:
         daemon.wait_log(sentence)
-        assert "`rlimit_files`" in daemon.log()
-        assert len(daemon.workers()) < 20
+        assert "`rlimit_files`" in daemon.log() and len(daemon.workers()) < 20
+        daemon.stop(None if files == 40 else 0, status=0 if files == 40 else 70)
     finally:
-        daemon.stop(status=70 if files == 24 else 0)
+        daemon.kill()
 
 
 def test_a_second_one_is_refused(tmp_path):
