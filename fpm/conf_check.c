@@ -102,31 +102,77 @@ static void check_as_root(struct conf_pool *pool, bool allow_root, struct conf_r
 }
 
 /* Forgets a user or group that only root could change to. */
-static void ignore(const struct conf_pool *pool, struct conf_origin *origin, const char *what,
-                   char **field, struct conf_report *report)
+static void ignore(const char *section, struct conf_origin *origin, const char *what, char **field,
+                   const char *instead, struct conf_report *report)
 {
     conf_report_warning(report, origin,
-                        "[%s] %s = %s: ignored, because only root can change to it; the workers "
-                        "run as the manager does",
-                        pool->name, what, *field);
+                        "[%s] %s = %s: ignored, because only root can change to it; %s", section,
+                        what, *field, instead);
     free(*field);
     *field = NULL;
     *origin = (struct conf_origin){0};
 }
 
-static void check_as_user(struct conf_pool *pool, struct conf_report *report)
+/* The manager's own user. */
+static bool is_own_user(const char *name)
 {
     struct account account;
+    char error[256];
+
+    return account_user(name, &account, error, sizeof(error)) == 0 && account.uid == geteuid();
+}
+
+/* A group the manager is in, to which it may give its files. */
+static bool is_own_group(const char *name)
+{
     gid_t gid;
     char error[256];
 
-    if (pool->user != NULL && (account_user(pool->user, &account, error, sizeof(error)) != 0 ||
-                               account.uid != geteuid())) {
-        ignore(pool, ORIGIN(pool, user), "user", &pool->user, report);
+    return account_group(name, &gid, error, sizeof(error)) == 0 &&
+           (gid == getegid() || group_member(gid));
+}
+
+static bool is_main_group(const char *name)
+{
+    gid_t gid;
+    char error[256];
+
+    return account_group(name, &gid, error, sizeof(error)) == 0 && gid == getegid();
+}
+
+static void check_as_user(struct conf_pool *pool, struct conf_report *report)
+{
+    static const char workers[] = "the workers run as the manager does";
+    static const char socket[] = "the socket belongs to the manager";
+
+    if (pool->user != NULL && !is_own_user(pool->user)) {
+        ignore(pool->name, ORIGIN(pool, user), "user", &pool->user, workers, report);
     }
-    if (pool->group != NULL &&
-        (account_group(pool->group, &gid, error, sizeof(error)) != 0 || gid != getegid())) {
-        ignore(pool, ORIGIN(pool, group), "group", &pool->group, report);
+    if (pool->group != NULL && !is_main_group(pool->group)) {
+        ignore(pool->name, ORIGIN(pool, group), "group", &pool->group, workers, report);
+    }
+    if (pool->listen_owner != NULL && !is_own_user(pool->listen_owner)) {
+        ignore(pool->name, ORIGIN(pool, listen_owner), "listen.owner", &pool->listen_owner, socket,
+               report);
+    }
+    if (pool->listen_group != NULL && !is_own_group(pool->listen_group)) {
+        ignore(pool->name, ORIGIN(pool, listen_group), "listen.group", &pool->listen_group, socket,
+               report);
+    }
+}
+
+static void check_global_as_user(struct conf_global *global, struct conf_report *report)
+{
+    static const char socket[] = "the control socket belongs to the manager";
+    struct conf_origin *origins = global->origins;
+
+    if (global->control_owner != NULL && !is_own_user(global->control_owner)) {
+        ignore("global", &origins[DIRECTIVE_GLOBAL_control_owner], "control.owner",
+               &global->control_owner, socket, report);
+    }
+    if (global->control_group != NULL && !is_own_group(global->control_group)) {
+        ignore("global", &origins[DIRECTIVE_GLOBAL_control_group], "control.group",
+               &global->control_group, socket, report);
     }
 }
 
@@ -231,6 +277,74 @@ static void check_listen(const struct conf_pool *pool, struct conf_report *repor
     }
 }
 
+/* ---- folders ---- */
+
+/* Is there a folder at the first `length` bytes of `path`? */
+static bool is_folder(const char *path, size_t length)
+{
+    struct stat status;
+    char *folder = length == 0 ? strdup("/") : strndup(path, length);
+    const bool result = folder != NULL && stat(folder, &status) == 0 && S_ISDIR(status.st_mode);
+
+    free(folder);
+    return result;
+}
+
+/* The bytes of an absolute path before its last slash. */
+static size_t folder_length(const char *path, size_t length)
+{
+    while (length > 0 && path[length - 1] != '/') {
+        length--;
+    }
+    while (length > 0 && path[length - 1] == '/') {
+        length--;
+    }
+    return length;
+}
+
+/* Will there be a folder for the file at `path`? The manager makes the one of control.listen, if
+ * that alone is missing; what may be written is for the start to find out. */
+static bool has_folder(const struct conf_global *global, const char *path)
+{
+    const char *control = global->control_listen.path;
+    const size_t length = folder_length(path, strlen(path));
+
+    if (is_folder(path, length)) {
+        return true;
+    }
+    return control != NULL && folder_length(control, strlen(control)) == length &&
+           strncmp(path, control, length) == 0 && is_folder(path, folder_length(path, length));
+}
+
+static void check_folder(const struct conf_global *global, const char *section, const char *name,
+                         const char *path, const struct conf_origin *origin,
+                         struct conf_report *report)
+{
+    if (path != NULL && *path == '/' && !has_folder(global, path)) {
+        conf_report_error(report, origin, "[%s] %s = %s%s: the folder %.*s does not exist", section,
+                          name, path, origin->file == NULL ? " (by default)" : "",
+                          (int)folder_length(path, strlen(path)), path);
+    }
+}
+
+/* The log is opened before there is a folder that the manager makes. */
+static void check_folders(const struct conf_global *global, const struct conf_pool *pools,
+                          size_t count, struct conf_report *report)
+{
+    static const struct conf_global none = {0};
+    const struct conf_origin *origins = global->origins;
+
+    check_folder(&none, "global", "error_log", global->error_log,
+                 &origins[DIRECTIVE_GLOBAL_error_log], report);
+    check_folder(global, "global", "pid", global->pid, &origins[DIRECTIVE_GLOBAL_pid], report);
+    check_folder(global, "global", "control.listen", global->control_listen.path,
+                 &origins[DIRECTIVE_GLOBAL_control_listen], report);
+    for (size_t i = 0; i < count; i++) {
+        check_folder(global, pools[i].name, "listen", pools[i].listen.path,
+                     ORIGIN(&pools[i], listen), report);
+    }
+}
+
 void conf_check_pool(struct conf_pool *pool, bool allow_root, struct conf_report *report)
 {
     check_required(pool, report);
@@ -246,9 +360,13 @@ void conf_check_pool(struct conf_pool *pool, bool allow_root, struct conf_report
     }
 }
 
-void conf_check_all(const struct conf_global *global, const struct conf_pool *pools, size_t count,
+void conf_check_all(struct conf_global *global, const struct conf_pool *pools, size_t count,
                     struct conf_report *report)
 {
+    if (geteuid() != 0) {
+        check_global_as_user(global, report);
+    }
+    check_folders(global, pools, count, report);
     for (size_t i = 0; i < count; i++) {
         const struct conf_pool *pool = &pools[i];
 

@@ -16,8 +16,9 @@
 /* One pool by itself. */
 void conf_check_pool(struct conf_pool *pool, bool allow_root, struct conf_report *report);
 
-/* Pools against one another and against [global]. */
-void conf_check_all(const struct conf_global *global, const struct conf_pool *pools, size_t count,
+/* [global], pools against one another and against [global], and the folders that all of them need.
+ */
+void conf_check_all(struct conf_global *global, const struct conf_pool *pools, size_t count,
                     struct conf_report *report);
 
 #endif
