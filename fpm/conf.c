@@ -297,6 +297,13 @@ static int set_pair(const struct directive *row, const struct target *target,
         (void)snprintf(error, size, "out of memory");
         return -1;
     }
+    const bool clients = strcmp(name, CONF_ENV_CLIENTS) == 0;
+    if (clients || strcmp(name, CONF_ENV_TREATY) == 0) {
+        (void)snprintf(error, size, "is set by the manager; %s",
+                       clients ? "use listen.allowed_clients" : "remove the line");
+        free(name);
+        return -1;
+    }
     const int result = field_set_pair(row, target->owner, name, item->value, origin,
                                       &target->variables, error, size);
     free(name);

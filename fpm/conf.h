@@ -14,9 +14,16 @@
 
 #include "fpm/conf_report.h"
 #include "fpm/directive.h"
+#include "sapi-shim/contract.h"
 
 /* Files that may stand open in one another by include. */
 #define CONF_INCLUDE_DEPTH_MAX 8
+
+/* Variables of the workers that the manager alone sets: the clients let in, and the library's slot.
+ */
+#define CONF_ENV_CLIENTS "FCGI_WEB_SERVER_ADDRS"
+#define CONF_ENV_TREATY  OT_TREATY_ENV
+
 enum conf_flag {
     CONF_ALLOW_ROOT = 1 /* pools may run as root */
 };

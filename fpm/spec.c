@@ -14,9 +14,6 @@
 /* What a worker finds where its environment says nothing of PATH. */
 #define SPEC_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* libfcgi and the library read the clients' addresses from here. */
-#define SPEC_CLIENTS "FCGI_WEB_SERVER_ADDRS"
-
 enum {
     SPEC_GROUPS_MAX = 65536
 };
@@ -54,10 +51,12 @@ static void spec_put(struct spec_variables *variables, const char *name, const c
     grown[variables->count] = NULL;
 }
 
+/* All that the manager has, but for what is meant for itself and what it sets itself. */
 static void spec_put_inherited(struct spec_variables *variables)
 {
-    static const char *const own[] = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC",
-                                      "LISTEN_PID",    "LISTEN_FDS",   "LISTEN_FDNAMES"};
+    static const char *const own[] = {"NOTIFY_SOCKET",  "WATCHDOG_PID", "WATCHDOG_USEC",
+                                      "LISTEN_PID",     "LISTEN_FDS",   "LISTEN_FDNAMES",
+                                      CONF_ENV_CLIENTS, CONF_ENV_TREATY};
     for (char **item = environ; item != NULL && *item != NULL; item++) {
         char *equals = strchr(*item, '=');
         if (equals == NULL)
@@ -88,7 +87,7 @@ static void spec_put_clients(struct spec_variables *variables, const struct conf
             *end++ = ',';
         end = stpcpy(end, clients->items[i]);
     }
-    spec_put(variables, SPEC_CLIENTS, text);
+    spec_put(variables, CONF_ENV_CLIENTS, text);
     free(text);
 }
 
@@ -114,10 +113,10 @@ static int spec_environment(struct spec *spec, const struct conf_pool *pool)
     else
         spec_put(&variables, "PATH", SPEC_PATH);
     spec_put_account(&variables, &pool->identity);
-    if (pool->listen_allowed_clients.count > 0)
-        spec_put_clients(&variables, &pool->listen_allowed_clients);
     for (size_t i = 0; i < pool->env.count; i++)
         spec_put(&variables, pool->env.items[i].name, pool->env.items[i].value);
+    if (pool->listen_allowed_clients.count > 0)
+        spec_put_clients(&variables, &pool->listen_allowed_clients);
     spec->environment = variables.items;
     if (variables.failed)
         return -1;
