@@ -16,6 +16,7 @@ struct reader {
     unsigned line;
     bool announce; /* the line handed out last was a section's */
     bool skipping; /* behind a broken section line */
+    bool binary;   /* a NUL byte was found: nothing more is read */
     int failure;   /* errno of the file */
     char text[INIFILE_LINE_MAX + 1];
 };
@@ -35,6 +36,9 @@ static bool next_line(struct reader *reader)
     bool nul = false, control = false, too_long = false;
     int c;
 
+    if (reader->binary) {
+        return false;
+    }
     while ((c = getc(reader->file)) != EOF && c != '\n') {
         nul = nul || c == '\0';
         control = control || (iscntrl(c) && c != '\t' && c != '\r' && c != '\0');
@@ -56,7 +60,8 @@ static bool next_line(struct reader *reader)
     control = control || (cr != NULL && cr[1] != '\0');
     if (nul || control || too_long) {
         reader->text[0] = '\0';
-        problem(reader, nul       ? "a NUL byte: this is no text file"
+        reader->binary = nul;
+        problem(reader, nul       ? "a NUL byte: this is no text file; the rest is not read"
                         : control ? "a control character: remove it"
                                   : "the line is longer than 8192 bytes");
     }

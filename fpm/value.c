@@ -391,6 +391,10 @@ static int set_host(char *host, struct conf_address *out, char *error, size_t si
     char *colon = strrchr(host, ':');
     int family = AF_INET;
 
+    if (strncmp(host, "unix:", 5) == 0) {
+        (void)snprintf(error, size, "must be the path alone: %.200s", host + 5);
+        return -1;
+    }
     if (colon == NULL || (*host == '[' && (colon == host || colon[-1] != ']'))) {
         return fail(error, size, "must be /path, port, ip:port or [ip6]:port");
     }
