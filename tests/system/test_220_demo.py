@@ -57,11 +57,6 @@ def test_once(web, environment):
     assert not strays(environment["TMPDIR"])
 
 
-def as_in_a_terminal():
-    """Whoever runs the tests in the background has them ignore Ctrl-C; no shell can undo that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def fetch(url, data=None):
     """(status, body)"""
     try:
@@ -79,7 +74,6 @@ def test_until_it_is_told_to_end(web, number, environment):
     with subprocess.Popen(
         [DEMO, build.BUILD, web, str(port)],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-        preexec_fn=as_in_a_terminal,
     ) as demo:
         try:
             line = demo.stdout.readline().decode()
