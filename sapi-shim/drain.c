@@ -128,7 +128,7 @@ const sigset_t *drain_wait_mask(void)
     return &drain_open_mask;
 }
 
-/* A child that becomes no worker must end on SIGTERM like any other process. */
+/* A child that becomes no worker reacts to signals as the application had it before. */
 static void drain_uninstall(void)
 {
     static const pthread_once_t again = PTHREAD_ONCE_INIT;

@@ -1,0 +1,78 @@
+"""What applications do at the edges: requests handed to another thread, input read after the response,
+a last buffer without room for the end, forked children that go on with the request."""
+
+import re
+
+import pytest
+
+from harness import fastcgi
+from harness.wait import wait_until
+
+
+@pytest.fixture
+def edge(spawner, app, listen):
+    return lambda mode="loop": spawner([app("edge"), mode], listen)
+
+
+def test_served_by_another_thread(edge, listen):
+    """The thread that took them forgets them: nothing of them fires or ends with it."""
+    application = edge("hand")
+    for _ in range(50):
+        assert fastcgi.request(listen, query="x").text == "handed"
+    assert len(application.workers()) == 1
+    application.stop()  # asserts exit status 0: the accepting thread ends nothing twice
+
+
+def test_read_after_finish(edge, listen):
+    """What has arrived is read; whatever else is open under the number is not."""
+    application = edge()
+    body = b"b" * 12000
+    with fastcgi.Connection(listen) as connection:
+        connection.send_begin()
+        connection.send_params(fastcgi.cgi_params("read", "POST", body))
+        connection.send(fastcgi.record(fastcgi.STDIN, body[:6000]))  # and no end: a silent peer
+        assert connection.read_response(wait_eof=True).text == "ok"
+        found = wait_until(
+            lambda: re.search(r"read (\d+), file at (\d+)", application.log()), "the read to end"
+        )
+        assert found[2] == "0" and int(found[1]) <= 6000
+    assert fastcgi.request(listen, query="x").text == "hello"
+
+
+@pytest.mark.parametrize("size", [8150, 8160, 8165, 8175, 8180, 8184, 8190])
+def test_last_buffer_without_room(manager, app, listen, size):
+    """The end of the response is written although a shutdown function was cut off before."""
+    manager({"command": f"{app('edge')} loop", "listen": listen, "shutdown_functions.time_limit": "20ms"})
+    response = fastcgi.request(listen, query=f"full={size}")
+    assert response.end_request == b"\0" * 8 and not response.after_end
+    assert len(response.stdout) == size
+
+
+def test_child_writes_the_answer(edge, listen):
+    edge()
+    response = fastcgi.request(listen, query="child-writes")
+    assert response.body == b"0123456789abcdef" * 1000 and response.complete
+
+
+def test_child_lets_go(edge, listen):
+    """The parent's response goes on."""
+    edge()
+    response = fastcgi.request(listen, query="child-frees")
+    assert response.text == "the parent's" and response.end_request == b"\0" * 8
+
+
+def test_a_request_that_came_while_the_worker_was_away(manager, app, listen, tmp_path, journal):
+    """Its header was late because nobody read it: it is served, not expired."""
+    manager({
+        "command": f"{app('worker')} {tmp_path}", "listen": listen, "request_header_timeout": "200ms",
+        "keepalive_timeout": "200ms",
+    })
+    with fastcgi.Connection(listen) as kept, fastcgi.Connection(listen) as other:
+        kept.send_request(fastcgi.cgi_params("id=first&text=x"), keep=True)
+        assert kept.read_response().text == "x"
+        other.send_request(fastcgi.cgi_params("id=long&wait=go&sleep=600&text=y"))
+        journal.wait("wait", "long")
+        kept.send_request(fastcgi.cgi_params("id=late&text=z"), keep=True)
+        journal.signal("go")
+        assert other.read_response().text == "y"
+        assert kept.read_response().text == "z"
