@@ -263,7 +263,8 @@ static void wait_expire_one(struct wait *w, struct conn *conn)
 /* Closes what has stayed too long; returns the time to the next deadline as poll() takes it. */
 static int wait_expire(struct wait *w)
 {
-    static const enum conn_place timed[] = {CONN_PENDING, CONN_KEPT, CONN_PARKED};
+    /* Kept ones first: on some of them a header has begun, and then it has its time. */
+    static const enum conn_place timed[] = {CONN_KEPT, CONN_PENDING, CONN_PARKED};
     uint64_t next = 0;
     uint64_t now = 0;
     for (size_t i = 0; i < sizeof timed / sizeof timed[0]; i++) {
