@@ -8,6 +8,7 @@ import os
 import struct
 
 from . import process
+from .wait import wait_until
 
 MAGIC_BOARD, MAGIC_SLOT, VERSION = 0x4F54424F, 0x4F54534C, 1
 STATES = ("starting", "idle", "reading", "running", "post", "shutdown", "exiting")
@@ -76,7 +77,7 @@ def records(manager, pool="www"):
 
 
 def record(manager, pool="www"):
-    """The one record of a pool of one worker with one thread."""
-    found = records(manager, pool)
+    """The one record of a pool of one worker with one thread, once that worker has attached."""
+    found = wait_until(lambda: records(manager, pool), "a worker with the library")
     assert len(found) == 1, f"{len(found)} records where one was expected: {found}"
     return found[0]
