@@ -89,7 +89,7 @@ static int handoff_received(struct msghdr *message)
 struct conn *handoff_take(void)
 {
     unsigned char bytes[HANDOFF_BYTES_MAX];
-    struct handoff_head head;
+    struct handoff_head head = {.since = 0};
     struct iovec parts[] = {
         {.iov_base = &head, .iov_len = sizeof head},
         {.iov_base = bytes, .iov_len = sizeof bytes},

@@ -292,11 +292,8 @@ static bool wait_event(struct wait *w, uint64_t tag, struct conn **out)
         return false;
     if (conn->place == CONN_PARKED) {
         enum conn_result result = conn_drain(conn);
-        if (result == CONN_GONE) {
+        if (result == CONN_GONE || (result == CONN_OK && !places_rewatch(&w->places, conn)))
             places_drop(&w->places, &conn);
-        } else if (result == CONN_OK && !places_rewatch(&w->places, conn)) {
-            places_drop(&w->places, &conn);
-        }
         return false;
     }
     if (conn->place != CONN_KEPT && conn->place != CONN_PENDING)

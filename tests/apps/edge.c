@@ -50,9 +50,9 @@ static int hand(void)
         return 1;
     for (;;) {
         FCGX_Request *request = calloc(1, sizeof *request);
-        if (request == NULL || FCGX_InitRequest(request, 0, 0) != 0)
+        if (request == NULL)
             return 1;
-        if (FCGX_Accept_r(request) < 0) {
+        if (FCGX_InitRequest(request, 0, 0) != 0 || FCGX_Accept_r(request) < 0) {
             free(request);
             break;
         }
