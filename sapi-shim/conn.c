@@ -3,6 +3,8 @@
 #include "sapi-shim/clock.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -307,10 +309,11 @@ static enum conn_result conn_write_all(struct conn *conn, const void *from, size
 {
     const unsigned char *p = from;
     size_t left = size;
+    int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (conn->last ? MSG_MORE : 0);
     while (left > 0) {
         if (conn->gone || conn->broken)
             return CONN_GONE;
-        ssize_t n = send(conn->fd, p, left, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t n = send(conn->fd, p, left, flags);
         if (n >= 0) {
             p += n;
             left -= (size_t)n;
@@ -418,6 +421,13 @@ void conn_refuse(struct conn *conn, const char *http_status, enum frame_status s
     }
     at += frame_end_request(conn->frame.id, status, out + at);
     conn_send_record(conn, out, at);
+}
+
+void conn_push(struct conn *conn)
+{
+    int one = 1;
+    if (conn->is_tcp)
+        (void)setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
 
 void conn_half_close(struct conn *conn)

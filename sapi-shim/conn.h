@@ -41,6 +41,7 @@ struct conn {
     bool too_large;        /* its parameters exceed the limit */
     bool sent_any;         /* a STDOUT record of the current request is on its way */
     volatile bool writing; /* a record may be half out; read by a signal handler */
+    bool last;             /* what is written now is the last: TCP sends its end along with it */
     volatile bool ended;   /* the current request's END_REQUEST is, or is about to be, on its way */
     bool parents;          /* in a forked child: the parent serves it */
     uint64_t since;        /* entry into `place`; begin of the current request's arrival */
@@ -115,6 +116,9 @@ bool conn_has_bytes(struct conn *conn);
  * ("431 Request Header Fields Too Large"), or with NULL an END_REQUEST with `status` alone. Never
  * waits. */
 void conn_refuse(struct conn *conn, const char *http_status, enum frame_status status);
+
+/* Sends what TCP holds back after `last`. */
+void conn_push(struct conn *conn);
 
 /* Says that no more will be written. The peer sees the end even if a forked child still holds the
  * descriptor. */

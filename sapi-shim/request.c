@@ -419,6 +419,7 @@ static void request_disconnect(struct request *request)
         conn_half_close(conn);
         conn_release(conn);
     } else if (request->keep_wanted && conn_has_begun(rest)) {
+        conn_push(rest);
         wait_hand_over(&rest);
     } else if (complete) {
         conn_half_close(rest);
@@ -430,6 +431,8 @@ static void request_disconnect(struct request *request)
 
 static void request_respond(struct request *request, enum life_event event)
 {
+    /* The peer is not to see the END_REQUEST before the connection's end. */
+    request->conn->last = event == LIFE_FINISH && request->conn->is_tcp;
     if (!request->abandoned)
         request->codec->complete(request);
     if (request->conn->gone)

@@ -448,6 +448,7 @@ WIRE_EXPORT void FCGX_Finish_r(FCGX_Request *r)
         return;
     }
     bool mine = &wire->request == request_current();
+    process_start(wire_thread_end); /* this thread may be one that serves and never accepts */
     request_end(&wire->request);
     /* The application goes on without a request: not idle before it accepts again. */
     if (mine)

@@ -83,6 +83,8 @@ def test_the_demo_is_told_once(once, told):
 @pytest.mark.parametrize("name", ["overtime", "overtimectl", "libovertime.so", "libovertime-preload.so", "parts.a"])
 def test_a_file_that_went_is_no_longer_linked(name, tmp_path):
     """The list of objects is written when it changes, and then what is made of them is made anew."""
+    if build.SANITIZED:
+        pytest.skip("the Makefile's own rules are the same for every build")
     listed = tmp_path / "objects"
     make(listed, "", into=tmp_path)
     before = listed.stat().st_mtime_ns
