@@ -82,11 +82,11 @@ struct ot_record *board_record(void)
     return board_mine;
 }
 
-void board_ring(void)
+void board_ring(uint32_t occasion)
 {
     if (board == NULL || board_doorbell < 0)
         return;
-    if (atomic_load_explicit(&board->want, memory_order_relaxed) == 0)
+    if ((atomic_load_explicit(&board->want, memory_order_relaxed) & occasion) == 0)
         return;
     uint64_t one = 1;
     ssize_t n = write(board_doorbell, &one, sizeof one);
@@ -96,13 +96,14 @@ void board_ring(void)
 void board_state(enum ot_state state)
 {
     struct ot_record *record = board_record();
-    if (record->state == (uint32_t)state)
+    uint32_t before = record->state;
+    if (before == (uint32_t)state)
         return;
     slot_begin(record);
     record->state = state;
     record->state_since = clock_now();
     slot_end(record);
-    board_ring();
+    board_ring(OT_WANT_LEAVE(before) | OT_WANT_ENTER(state));
 }
 
 void board_kept(unsigned count)

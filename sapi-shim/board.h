@@ -19,8 +19,8 @@ const char *board_pool(void);
 /* The calling thread's record; never NULL. Change it between slot_begin and slot_end only. */
 struct ot_record *board_record(void);
 
-/* Rings the manager's doorbell if it asked to be told of changes of state. */
-void board_ring(void);
+/* Rings the manager's doorbell if it asked to be told of any of these changes (OT_WANT_ bits). */
+void board_ring(uint32_t occasion);
 
 /* Moves the calling thread's record to another state and rings. */
 void board_state(enum ot_state state);

@@ -66,6 +66,21 @@ enum ot_bailout {
     OT_BAILOUT_NONE = 3,
 };
 
+/* Why a worker left by itself; what the manager cannot see from its wait status. */
+enum ot_exit_reason {
+    OT_EXIT_UNSAID = 0,       /* none given: the application's own exit, a signal, a crash */
+    OT_EXIT_ASKED = 1,        /* drained because the manager asked it to go */
+    OT_EXIT_MAX_REQUESTS = 2, /* served pm.max_requests and its share of the jitter */
+    OT_EXIT_MAX_MEMORY = 3,   /* was above pm.max_memory after a request */
+    OT_EXIT_BAILOUT = 4,      /* left its request by exit() at a safe point (`bailout`) */
+    OT_EXIT_HARD_TIMEOUT = 5, /* reached no safe point within hard_timeout */
+    OT_EXIT_COUNT
+};
+
+/* Bits of ot_board.want: ring the doorbell when a thread enters this state, or leaves it. */
+#define OT_WANT_ENTER(state) (1u << (unsigned)(state))
+#define OT_WANT_LEAVE(state) (0x10000u << (unsigned)(state))
+
 #define OT_BOARD_MAGIC   0x4f54424fu /* "OTBO" */
 #define OT_SLOT_MAGIC    0x4f54534cu /* "OTSL" */
 #define OT_THREADS_MAX   64
@@ -88,9 +103,11 @@ struct ot_settings {
     int64_t shutdown_functions_time_limit;
     int64_t request_header_timeout;
     int64_t keepalive_timeout;
-    uint64_t keepalive_max;     /* idle kept connections a worker holds at the most */
-    uint64_t limit_params_size; /* bytes */
-    uint64_t max_requests;      /* 0 = no limit */
+    uint64_t keepalive_max;       /* idle kept connections a worker holds at the most */
+    uint64_t limit_params_size;   /* bytes */
+    uint64_t max_requests;        /* 0 = no limit */
+    uint64_t max_requests_jitter; /* a worker adds a random number up to this, once */
+    uint64_t max_memory;          /* bytes of private memory after a request, 0 = no limit */
 };
 
 /* First bytes of the scoreboard. Written by the manager before the first worker starts, constant
@@ -104,7 +121,7 @@ struct ot_board {
     uint32_t settings_size;
     char pool[OT_POOL_NAME_MAX]; /* NUL-terminated */
     struct ot_settings settings;
-    _Atomic uint32_t want; /* not 0: the manager wants the doorbell rung at each change of state */
+    _Atomic uint32_t want; /* OT_WANT_ bits: the changes of state that ring the doorbell */
 };
 
 /* What one thread of a worker does now and has done so far. One writer: that thread. `change` is
@@ -143,7 +160,8 @@ struct ot_slot {
     uint32_t version;         /* OT_TREATY_VERSION of the library */
     int32_t pid;              /* as the worker sees itself */
     _Atomic uint32_t threads; /* records in use, 1 to OT_THREADS_MAX */
-    unsigned char reserved[1008];
+    uint32_t exit_reason;     /* enum ot_exit_reason; set before the process begins to leave */
+    unsigned char reserved[1004];
     struct ot_record records[OT_THREADS_MAX];
 };
 

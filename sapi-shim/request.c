@@ -111,7 +111,8 @@ static void request_publish(struct request *request, enum life_state from, unsig
     }
     slot_end(record);
     if (request->state != from)
-        board_ring();
+        board_ring(OT_WANT_LEAVE(request_public_state[from]) |
+                   OT_WANT_ENTER(request_public_state[request->state]));
 }
 
 static void request_count_bit(struct request *request, unsigned bit)
@@ -192,7 +193,7 @@ static void request_record_begin(struct request *request, const struct request_f
     slot_text(record->uri, sizeof record->uri, facts->uri);
     record->label[0] = '\0';
     slot_end(record);
-    board_ring();
+    board_ring(OT_WANT_ENTER(OT_STATE_RUNNING));
 }
 
 /* The record is its thread's alone, and so are the timer and the place to jump to. */
