@@ -1,0 +1,163 @@
+/* queue.c: see queue.h. */
+#include "fpm/queue.h"
+
+#include "fpm/fd.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    QUEUE_REPLY_MAX = 2048, /* bytes; an answer has less than 400 */
+    QUEUE_STRAY_MAX = 16    /* messages that are not the answer, before we go without */
+};
+
+/* ---- unix ---- */
+
+static enum queue_reply queue_read_attributes(const struct unix_diag_msg *told, size_t size,
+                                              struct queue_state *state)
+{
+    const struct rtattr *attribute = (const struct rtattr *)(const void *)(told + 1);
+    while (RTA_OK(attribute, size)) {
+        struct unix_diag_rqlen lengths;
+        if (attribute->rta_type == UNIX_DIAG_RQLEN && RTA_PAYLOAD(attribute) >= sizeof lengths) {
+            memcpy(&lengths, RTA_DATA(attribute), sizeof lengths);
+            *state = (struct queue_state){
+                .waiting = lengths.udiag_rqueue, .backlog = lengths.udiag_wqueue, .exact = true};
+            return QUEUE_REPLY_TOLD;
+        }
+        attribute = RTA_NEXT(attribute, size);
+    }
+    return QUEUE_REPLY_REFUSED;
+}
+
+enum queue_reply queue_read_reply(const void *message, size_t size, uint32_t sequence,
+                                  uint32_t inode, struct queue_state *state)
+{
+    const struct nlmsghdr *header = message;
+    if (size < sizeof *header || header->nlmsg_len < sizeof *header || header->nlmsg_len > size ||
+        header->nlmsg_seq != sequence)
+        return QUEUE_REPLY_FOREIGN;
+    const struct unix_diag_msg *told = NLMSG_DATA(header);
+    if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+        header->nlmsg_len < NLMSG_LENGTH(sizeof *told) || told->udiag_family != AF_UNIX ||
+        told->udiag_ino != inode || told->udiag_state != TCP_LISTEN)
+        return QUEUE_REPLY_REFUSED;
+    return queue_read_attributes(told, header->nlmsg_len - NLMSG_LENGTH(sizeof *told), state);
+}
+
+static bool queue_open(struct queue *queue)
+{
+    if (queue->fd >= 0)
+        return true;
+    if (queue->refused)
+        return false;
+    queue->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+    queue->refused =
+        queue->fd < 0 && errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
+    return queue->fd >= 0;
+}
+
+static bool queue_ask(struct queue *queue, uint32_t inode)
+{
+    struct {
+        struct nlmsghdr header;
+        struct unix_diag_req body;
+    } question = {
+        .header = {.nlmsg_len = sizeof question,
+                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                   .nlmsg_flags = NLM_F_REQUEST,
+                   .nlmsg_seq = ++queue->sequence},
+        .body = {.sdiag_family = AF_UNIX,
+                 .udiag_states = 1u << TCP_LISTEN,
+                 .udiag_ino = inode,
+                 .udiag_show = UDIAG_SHOW_RQLEN,
+                 .udiag_cookie = {UINT32_MAX, UINT32_MAX}}, /* whichever has this number */
+    };
+    const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    return sendto(queue->fd, &question, sizeof question, MSG_DONTWAIT,
+                  (const struct sockaddr *)&kernel, sizeof kernel) == sizeof question;
+}
+
+/* The kernel answers within the call that asks: what is not there now does not come. */
+static bool queue_hear(const struct queue *queue, uint32_t inode, struct queue_state *state)
+{
+    for (int i = 0; i < QUEUE_STRAY_MAX; i++) {
+        _Alignas(struct nlmsghdr) unsigned char reply[QUEUE_REPLY_MAX];
+        struct sockaddr_nl from = {.nl_family = AF_UNSPEC};
+        socklen_t length = sizeof from;
+        ssize_t n = recvfrom(queue->fd, reply, sizeof reply, MSG_DONTWAIT, (struct sockaddr *)&from,
+                             &length);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return false;
+        if (length != sizeof from || from.nl_family != AF_NETLINK || from.nl_pid != 0)
+            continue;
+        enum queue_reply verdict =
+            queue_read_reply(reply, (size_t)n, queue->sequence, inode, state);
+        if (verdict != QUEUE_REPLY_FOREIGN)
+            return verdict == QUEUE_REPLY_TOLD;
+    }
+    return false;
+}
+
+static bool queue_look_unix(struct queue *queue, int listen_fd, struct queue_state *state)
+{
+    struct stat facts;
+    if (fstat(listen_fd, &facts) != 0 || !queue_open(queue))
+        return false;
+    uint32_t inode = (uint32_t)facts.st_ino;
+    return queue_ask(queue, inode) && queue_hear(queue, inode, state);
+}
+
+/* ---- the others ---- */
+
+/* Of a listening socket these two fields tell the queue. */
+static bool queue_look_tcp(int listen_fd, struct queue_state *state)
+{
+    struct tcp_info info;
+    socklen_t length = sizeof info;
+    memset(&info, 0, sizeof info);
+    if (getsockopt(listen_fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 ||
+        length < offsetof(struct tcp_info, tcpi_lost) || info.tcpi_state != TCP_LISTEN)
+        return false;
+    *state = (struct queue_state){
+        .waiting = info.tcpi_unacked, .backlog = info.tcpi_sacked, .exact = true};
+    return true;
+}
+
+static void queue_look_whether(int listen_fd, struct queue_state *state)
+{
+    struct pollfd p = {.fd = listen_fd, .events = POLLIN};
+    bool any = poll(&p, 1, 0) == 1 && (p.revents & POLLIN) != 0;
+    *state = (struct queue_state){.waiting = any};
+}
+
+int queue_look(struct queue *queue, int listen_fd, struct queue_state *state)
+{
+    int domain = AF_UNSPEC;
+    socklen_t length = sizeof domain;
+    *state = (struct queue_state){.waiting = 0};
+    if (getsockopt(listen_fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0)
+        return -1;
+    bool told = domain == AF_UNIX ? queue_look_unix(queue, listen_fd, state)
+                                  : queue_look_tcp(listen_fd, state);
+    if (!told)
+        queue_look_whether(listen_fd, state);
+    return 0;
+}
+
+void queue_close(struct queue *queue)
+{
+    fd_close(&queue->fd);
+}
