@@ -32,7 +32,9 @@ enum ot_treaty_fd {
     OT_FD_HANDOFF_IN =
         6, /* the ends of one SOCK_SEQPACKET pair per pool, through which workers give */
     OT_FD_HANDOFF_OUT = 7, /* each other connections; kept by the library, close-on-exec */
-    OT_FD_FIRST_FREE = 8,  /* nothing from here on is inherited */
+    OT_FD_ACCESS = 8,      /* pipe to the writer of the access log, read-write and non-blocking so
+                            * that it never raises SIGPIPE; only where the pool has `access.log` */
+    OT_FD_FIRST_FREE = 9,  /* nothing from here on is inherited */
 };
 
 /* Where a thread of a worker is in the life of its request. Numbers are part of the treaty. */
@@ -88,6 +90,25 @@ enum ot_exit_reason {
 #define OT_METHOD_MAX    16
 #define OT_URI_MAX       384
 #define OT_LABEL_MAX     128
+#define OT_REMOTE_MAX    48
+#define OT_USER_MAX      64
+
+/* `access.format` and `access.suppress_path[]` as they lie on the board: the format, then each
+ * path, all with their NUL. */
+#define OT_ACCESS_SIZE 8192
+
+/* A line of the access log on its way through the pipe, one write() of at most
+ * OT_ACCESS_MESSAGE_MAX bytes, which is what a pipe takes whole or not at all:
+ *     0x01 SLOT '.' THREAD '.' PID '.' REQUEST '.' LOST ' ' LINE '\n'
+ * numbers in decimal; the slot, the record's number in it, the process, `requests` of the record
+ * when the line's request began (0 = a request that is not counted there), and the lines that
+ * found no room since the process's last message. LINE has no control character. With 0x02 in
+ * front the line comes from the manager, for a dead worker, and is dropped if one for the same
+ * slot, thread, process and request came before. */
+#define OT_ACCESS_MESSAGE_MAX 4096
+#define OT_ACCESS_LINE_MAX    4000
+#define OT_ACCESS_FROM_WORKER 0x01
+#define OT_ACCESS_OF_THE_DEAD 0x02
 
 /* The pool's policies, as the directives of the same names give them. Times in milliseconds, 0 = no
  * limit; a plain spawner's worker runs with the defaults of overtime.ini(5). */
@@ -108,6 +129,7 @@ struct ot_settings {
     uint64_t max_requests;        /* 0 = no limit */
     uint64_t max_requests_jitter; /* a worker adds a random number up to this, once */
     uint64_t max_memory;          /* bytes of private memory after a request, 0 = no limit */
+    int64_t dumpable;             /* 0: closed to core dumps and to debuggers of its user */
 };
 
 /* First bytes of the scoreboard. Written by the manager before the first worker starts, constant
@@ -122,6 +144,8 @@ struct ot_board {
     char pool[OT_POOL_NAME_MAX]; /* NUL-terminated */
     struct ot_settings settings;
     _Atomic uint32_t want; /* OT_WANT_ bits: the changes of state that ring the doorbell */
+    uint32_t access_size;  /* bytes used of `access`; 0: the pool has no access log */
+    char access[OT_ACCESS_SIZE];
 };
 
 /* What one thread of a worker does now and has done so far. One writer: that thread. `change` is
@@ -151,7 +175,15 @@ struct ot_record {
     char method[OT_METHOD_MAX]; /* these three: NUL-terminated, cut where too long */
     char uri[OT_URI_MAX];
     char label[OT_LABEL_MAX];
-    unsigned char reserved[360]; /* to 1,024 bytes; zero */
+    uint64_t ended_at;       /* the present request's true end */
+    uint64_t logged;         /* `requests` when the last line of the access log was sent */
+    uint64_t unlogged;       /* requests whose line found no room */
+    uint64_t response_bytes; /* of the present request: sent; these five with an access log only */
+    uint64_t request_discarded;  /* of the present request: output after its response */
+    uint32_t http_status;        /* of the response's head; 0 = none sent yet */
+    char remote[OT_REMOTE_MAX];  /* REMOTE_ADDR, cut where too long */
+    char user[OT_USER_MAX];      /* REMOTE_USER, the same */
+    unsigned char reserved[204]; /* to 1,024 bytes; zero */
 };
 
 /* A worker process. `magic` is written last, when the library has attached. */
