@@ -2,15 +2,16 @@
 #include "fpm/conf_check.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "fpm/account.h"
 #include "fpm/field.h"
+#include "fpm/jail.h"
 
 /* Where the manager has no PATH of its own. */
 #define PATH_BY_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -176,24 +177,36 @@ static void check_global_as_user(struct conf_global *global, struct conf_report 
     }
 }
 
-/* ---- the program ---- */
+/* ---- what only root may give ---- */
 
-/* 0 if it can be run, else an errno. */
-static int runnable(const char *path)
+/* A worker that is not in its jail must not run, so this is no warning. */
+static void check_powers(const struct conf_pool *pool, struct conf_report *report)
 {
-    struct stat status;
+    struct rlimit nice;
+    const int64_t wanted = pool->process_priority;
 
-    if (stat(path, &status) != 0) {
-        return errno;
+    if (geteuid() == 0) {
+        return;
     }
-    if (S_ISDIR(status.st_mode)) {
-        return EISDIR;
+    if (pool->chroot != NULL) {
+        conf_report_error(report, ORIGIN(pool, chroot),
+                          "[%s] chroot = %s: only root can change the root folder; start the "
+                          "manager as root, or remove the line",
+                          pool->name, pool->chroot);
     }
-    return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0 ? 0 : errno;
+    if (wanted != DIRECTIVE_UNSET && wanted < getpriority(PRIO_PROCESS, 0) &&
+        getrlimit(RLIMIT_NICE, &nice) == 0 && nice.rlim_cur < (rlim_t)(20 - wanted)) {
+        conf_report_error(report, ORIGIN(pool, process_priority),
+                          "[%s] process.priority = %d: only root can raise the priority above the "
+                          "manager's, which is %d",
+                          pool->name, (int)wanted, getpriority(PRIO_PROCESS, 0));
+    }
 }
 
-/* The first entry of `search` that holds a runnable `name`; NULL if none does. */
-static char *search_path(const char *search, const char *name)
+/* ---- the program ---- */
+
+/* The first entry of `search` that holds a runnable `name` inside `root`; NULL if none does. */
+static char *search_path(const char *root, const char *search, const char *name)
 {
     while (*search != '\0') {
         const size_t length = strcspn(search, ":");
@@ -201,7 +214,7 @@ static char *search_path(const char *search, const char *name)
 
         /* Entries that depend on the current folder would find another program after chdir. */
         if (*search == '/' && asprintf(&candidate, "%.*s/%s", (int)length, search, name) >= 0) {
-            if (runnable(candidate) == 0) {
+            if (jail_runnable(root, candidate) == 0) {
                 return candidate;
             }
             free(candidate);
@@ -215,6 +228,8 @@ static void check_program(struct conf_pool *pool, struct conf_report *report)
 {
     const char *name = pool->command.argc > 0 ? pool->command.argv[0] : NULL;
     const char *search = getenv("PATH");
+    const char *inside = pool->chroot != NULL ? " inside " : "";
+    const char *root = pool->chroot != NULL ? pool->chroot : "";
     int result;
 
     if (name == NULL) {
@@ -222,21 +237,21 @@ static void check_program(struct conf_pool *pool, struct conf_report *report)
     }
     if (strchr(name, '/') == NULL) {
         search = search != NULL && *search != '\0' ? search : PATH_BY_DEFAULT;
-        pool->program = search_path(search, name);
+        pool->program = search_path(pool->chroot, search, name);
         if (pool->program == NULL) {
             conf_report_error(report, ORIGIN(pool, command),
-                              "[%s] command = %.200s: no program of that name in PATH (%.500s)",
-                              pool->name, pool->command.text, search);
+                              "[%s] command = %.200s: no program of that name in PATH (%.500s)%s%s",
+                              pool->name, pool->command.text, search, inside, root);
         }
     } else if (*name != '/') {
         conf_report_error(report, ORIGIN(pool, command),
                           "[%s] command = %.200s: must begin with an absolute path, or a name "
                           "without a slash that is found in PATH",
                           pool->name, pool->command.text);
-    } else if ((result = runnable(name)) != 0) {
+    } else if ((result = jail_runnable(pool->chroot, name)) != 0) {
         conf_report_error(report, ORIGIN(pool, command),
-                          "[%s] command = %.200s: %.200s cannot be run: %s", pool->name,
-                          pool->command.text, name, strerror(result));
+                          "[%s] command = %.200s: %.200s cannot be run%s%s: %s", pool->name,
+                          pool->command.text, name, inside, root, strerror(result));
     } else if ((pool->program = strdup(name)) == NULL) {
         conf_report_error(report, NULL, "out of memory");
     }
@@ -345,6 +360,37 @@ static void check_folders(const struct conf_global *global, const struct conf_po
     }
 }
 
+/* `path` is what the pool's `name` says, and is looked for inside `root`. */
+static void check_inside(const struct conf_pool *pool, const char *root, const char *name,
+                         const char *path, const struct conf_origin *origin,
+                         struct conf_report *report)
+{
+    const int result = path != NULL ? jail_folder(root, path) : 0;
+    const char *inside = root != NULL ? " inside " : "";
+
+    root = root != NULL ? root : "";
+    if (result == ENOTDIR) {
+        conf_report_error(report, origin, "[%s] %s = %s: is not a folder%s%s", pool->name, name,
+                          path, inside, root);
+    } else if (result != 0) {
+        conf_report_error(report, origin, "[%s] %s = %s: cannot be used%s%s: %s", pool->name, name,
+                          path, inside, root, strerror(result));
+    }
+}
+
+/* What is inside of a jail that is missing is not worth a second complaint. */
+static void check_jail(struct conf_pool *pool, struct conf_report *report)
+{
+    const char *root = pool->chroot;
+
+    check_inside(pool, NULL, "chroot", root, ORIGIN(pool, chroot), report);
+    if (root != NULL && jail_folder(NULL, root) != 0) {
+        return;
+    }
+    check_inside(pool, root, "chdir", pool->chdir, ORIGIN(pool, chdir), report);
+    check_program(pool, report);
+}
+
 void conf_check_pool(struct conf_pool *pool, bool allow_root, struct conf_report *report)
 {
     check_required(pool, report);
@@ -353,7 +399,8 @@ void conf_check_pool(struct conf_pool *pool, bool allow_root, struct conf_report
     } else {
         check_as_user(pool, report);
     }
-    check_program(pool, report);
+    check_powers(pool, report);
+    check_jail(pool, report);
     check_listen(pool, report);
     if (pool->post_response_max_children == DIRECTIVE_UNSET) {
         pool->post_response_max_children = pool->pm_max_children;

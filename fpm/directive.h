@@ -78,7 +78,7 @@ typedef struct conf_address directive_address;
 enum directive_type {
     DIRECTIVE_TEXT,        /* any text */
     DIRECTIVE_PATH,        /* absolute path, or the row's `word` */
-    DIRECTIVE_FOLDER,      /* absolute path of a folder that exists */
+    DIRECTIVE_FOLDER,      /* absolute path of a folder that exists; conf_check looks */
     DIRECTIVE_URI,         /* begins with a slash */
     DIRECTIVE_USER,        /* a known user: name or number */
     DIRECTIVE_GROUP,       /* a known group: name or number */

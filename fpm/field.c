@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 
 #include "fpm/account.h"
 
@@ -55,23 +54,11 @@ static int set_text(char **field, const char *text, char *error, size_t size)
 static int set_path(const struct directive *row, char **field, const char *text, char *error,
                     size_t size)
 {
-    struct stat status;
-
     if (row->word != NULL && strcmp(text, row->word) == 0) {
         return set_text(field, text, error, size);
     }
     if (*text != '/') {
         return refuse(row, error, size);
-    }
-    if (row->type == DIRECTIVE_FOLDER) {
-        if (stat(text, &status) != 0) {
-            (void)snprintf(error, size, "cannot be used: %s", strerror(errno));
-            return -1;
-        }
-        if (!S_ISDIR(status.st_mode)) {
-            (void)snprintf(error, size, "is not a folder");
-            return -1;
-        }
     }
     return set_text(field, text, error, size);
 }

@@ -19,7 +19,10 @@ enum launch_step {
     LAUNCH_FILES,
     LAUNCH_CORE,
     LAUNCH_ADDRESS_SPACE,
+    LAUNCH_OOM,
+    LAUNCH_CHROOT,
     LAUNCH_CHDIR,
+    LAUNCH_PRIORITY,
     LAUNCH_GROUPS,
     LAUNCH_GID,
     LAUNCH_UID,
@@ -37,7 +40,10 @@ static const struct {
     [LAUNCH_FILES] = {"set the limit of open files", "rlimit_files"},
     [LAUNCH_CORE] = {"set the limit of core files", "rlimit_core"},
     [LAUNCH_ADDRESS_SPACE] = {"set the limit of address space", "rlimit_as"},
+    [LAUNCH_OOM] = {"set the OOM score", "oom_score_adj"},
+    [LAUNCH_CHROOT] = {"chroot", "chroot"},
     [LAUNCH_CHDIR] = {"chdir", "chdir"},
+    [LAUNCH_PRIORITY] = {"set the priority", "process.priority"},
     [LAUNCH_GROUPS] = {"set the supplementary groups", "user"},
     [LAUNCH_GID] = {"set the group", "group"},
     [LAUNCH_UID] = {"set the user", "user"},
@@ -67,8 +73,7 @@ static void launch_reset_signals(void)
 
 static int launch_limit_set(int resource, const struct launch_limit *limit)
 {
-    struct rlimit both = {.rlim_cur = limit->value, .rlim_max = limit->value};
-    return limit->set ? setrlimit((__rlimit_resource_t)resource, &both) : 0;
+    return limit->set ? setrlimit((__rlimit_resource_t)resource, &limit->value) : 0;
 }
 
 /* First all out of the way, then each to its place. */
@@ -93,6 +98,43 @@ static int launch_place_descriptors(const struct launch_spec *spec)
     return 0;
 }
 
+/* The manager cannot be traced, and neither can its child; what is in /proc of such a process
+ * belongs to root. The moment it takes to open the file is given up for that. */
+static int launch_open_oom(void)
+{
+    static const char path[] = "/proc/self/oom_score_adj";
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd >= 0 || errno != EACCES)
+        return fd;
+    (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    return fd;
+}
+
+static int launch_oom(const char *score)
+{
+    if (score == NULL)
+        return 0;
+    int fd = launch_open_oom();
+    if (fd < 0)
+        return -1;
+    ssize_t done = write(fd, score, strlen(score));
+    fd_close(&fd);
+    return done == (ssize_t)strlen(score) ? 0 : -1;
+}
+
+/* Where the worker stands. Returns the step that failed, -1 if none. */
+static int launch_place(const struct launch_spec *spec)
+{
+    const char *folder = spec->chdir != NULL ? spec->chdir : spec->chroot != NULL ? "/" : NULL;
+    if (spec->chroot != NULL && chroot(spec->chroot) != 0)
+        return LAUNCH_CHROOT;
+    if (folder != NULL && chdir(folder) != 0)
+        return LAUNCH_CHDIR;
+    return -1;
+}
+
 /* Returns the step that failed, -1 if none. */
 static int launch_identity(const struct launch_spec *spec)
 {
@@ -107,8 +149,26 @@ static int launch_identity(const struct launch_spec *spec)
     return -1;
 }
 
-/* Returns the step that failed, errno set. Limits come after the descriptors, which a low one would
- * not let through, and before the identity, whose change takes away the right to raise them. */
+/* What only the manager may do: each of these may need a right, or a file, that the next take away.
+ * Limits come after the descriptors, which a low one would not let through. Returns the step that
+ * failed, -1 if none. */
+static int launch_prepare(const struct launch_spec *spec)
+{
+    if (launch_limit_set(RLIMIT_NOFILE, &spec->files) != 0)
+        return LAUNCH_FILES;
+    if (launch_limit_set(RLIMIT_CORE, &spec->core) != 0)
+        return LAUNCH_CORE;
+    if (launch_oom(spec->oom_score_adj) != 0)
+        return LAUNCH_OOM;
+    int step = launch_place(spec);
+    if (step >= 0)
+        return step;
+    if (spec->priority.set && setpriority(PRIO_PROCESS, 0, spec->priority.value) != 0)
+        return LAUNCH_PRIORITY;
+    return launch_identity(spec);
+}
+
+/* Returns the step that failed, errno set. */
 static int launch_become(const struct launch_spec *spec)
 {
     launch_reset_signals();
@@ -118,13 +178,7 @@ static int launch_become(const struct launch_spec *spec)
         return LAUNCH_DESCRIPTORS;
     if (spec->umask >= 0)
         (void)umask((mode_t)spec->umask);
-    if (launch_limit_set(RLIMIT_NOFILE, &spec->files) != 0)
-        return LAUNCH_FILES;
-    if (launch_limit_set(RLIMIT_CORE, &spec->core) != 0)
-        return LAUNCH_CORE;
-    if (spec->chdir != NULL && chdir(spec->chdir) != 0)
-        return LAUNCH_CHDIR;
-    int step = launch_identity(spec);
+    int step = launch_prepare(spec);
     if (step >= 0)
         return step;
     if (spec->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
@@ -187,9 +241,27 @@ int launch_report(int report_fd, struct launch_failure *failure)
     return 0;
 }
 
+/* What the step was done to. */
 static const char *launch_object(const struct launch_spec *spec, int step)
 {
-    return step == LAUNCH_CHDIR ? spec->chdir : step == LAUNCH_EXEC ? spec->program : NULL;
+    switch (step) {
+    case LAUNCH_CHROOT:
+        return spec->chroot;
+    case LAUNCH_CHDIR:
+        return spec->chdir != NULL ? spec->chdir : "/";
+    case LAUNCH_OOM:
+        return spec->oom_score_adj;
+    case LAUNCH_EXEC:
+        return spec->program;
+    default:
+        return NULL;
+    }
+}
+
+/* What is looked for inside a jail is told so. */
+static bool launch_is_inside(const struct launch_spec *spec, int step)
+{
+    return spec->chroot != NULL && (step == LAUNCH_CHDIR || step == LAUNCH_EXEC);
 }
 
 void launch_explain(const struct launch_spec *spec, const struct launch_failure *failure,
@@ -199,9 +271,11 @@ void launch_explain(const struct launch_spec *spec, const struct launch_failure 
         failure->step >= 0 && failure->step < LAUNCH_STEP_COUNT ? failure->step : LAUNCH_EXEC;
     const char *object = launch_object(spec, step);
     const char *directive = launch_steps[step].directive;
+    bool inside = launch_is_inside(spec, step);
     int used =
-        snprintf(text, size, "%s%s%s: %s", launch_steps[step].deed, object != NULL ? " " : "",
-                 object != NULL ? object : "", strerror(failure->error));
+        snprintf(text, size, "%s%s%s%s%s: %s", launch_steps[step].deed, object != NULL ? " " : "",
+                 object != NULL ? object : "", inside ? " inside " : "", inside ? spec->chroot : "",
+                 strerror(failure->error));
     if (directive != NULL && used > 0 && (size_t)used < size)
         snprintf(text + used, size - (size_t)used, "; check `%s`", directive);
 }

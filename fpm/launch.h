@@ -15,7 +15,13 @@
 /* A resource limit to set, or not. */
 struct launch_limit {
     bool set;
-    rlim_t value; /* soft and hard */
+    struct rlimit value;
+};
+
+/* A number to set, or not. */
+struct launch_number {
+    bool set;
+    int value;
 };
 
 /* All a worker is made of. Nothing here is changed or kept. */
@@ -25,9 +31,12 @@ struct launch_spec {
     char *const *envp;
     int listen_fd, board_fd, slot_fd, doorbell_fd, handoff_in, handoff_out; /* as the treaty says */
     int output_fd, error_fd;                                                /* become 1 and 2 */
-    const char *chdir;                                                      /* NULL: stay */
-    int umask;                                                              /* -1: keep */
+    const char *chroot; /* NULL: none; `program` and `chdir` are then seen from inside */
+    const char *chdir;  /* NULL: stay, with chroot: at its top */
+    int umask;          /* -1: keep */
     struct launch_limit files, core, address_space;
+    struct launch_number priority; /* nice value */
+    const char *oom_score_adj;     /* decimal; NULL: keep */
     bool change_identity;
     uid_t uid;
     gid_t gid;

@@ -6,6 +6,7 @@
 #include "fpm/log.h"
 #include "fpm/master.h"
 #include "fpm/pidfile.h"
+#include "fpm/self.h"
 #include "fpm/version.h"
 #include "sapi-shim/contract.h"
 
@@ -211,6 +212,7 @@ static int main_start(const struct conf *conf, const struct conf_report *report,
     } else {
         for (size_t i = 0; i < report->warnings.count; i++)
             log_warning("%s", report->warnings.items[i]);
+        self_prepare(&conf->global);
         status = master_run(conf, &hooks);
     }
     detach_tell(&life.detach, status);

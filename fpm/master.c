@@ -17,7 +17,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -219,16 +218,6 @@ static const struct signals_row master_signals[] = {
 
 /* ---- birth and end ---- */
 
-static void master_limit(int resource, int64_t value, const char *directive)
-{
-    if (value < 0)
-        return;
-    rlim_t number = value == INT64_MAX ? RLIM_INFINITY : (rlim_t)value;
-    struct rlimit both = {.rlim_cur = number, .rlim_max = number};
-    if (setrlimit((__rlimit_resource_t)resource, &both) != 0)
-        log_warning("cannot set `%s` in [global]: %s", directive, strerror(errno));
-}
-
 static int master_open_control(struct master *master)
 {
     const struct conf_global *global = &master->conf->global;
@@ -312,7 +301,6 @@ static void master_sleep_deeply(struct ev_loop *loop)
 
 static int master_open(struct master *master)
 {
-    const struct conf_global *global = &master->conf->global;
     master->loop = ev_default_loop(EVFLAG_NOENV);
     if (master->loop == NULL) {
         log_alert("cannot make an event loop");
@@ -321,8 +309,6 @@ static int master_open(struct master *master)
     master_sleep_deeply(master->loop);
     signals_start(&master->signals, master->loop, master_signals,
                   sizeof master_signals / sizeof *master_signals, master);
-    master_limit(RLIMIT_NOFILE, global->rlimit_files, "rlimit_files");
-    master_limit(RLIMIT_CORE, global->rlimit_core, "rlimit_core");
     if (master_open_control(master) != 0)
         return EX_CONFIG;
     return master_open_pools(master);

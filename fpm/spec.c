@@ -1,6 +1,7 @@
 /* spec.c: see spec.h. */
 #include "fpm/spec.h"
 
+#include "fpm/self.h"
 #include "sapi-shim/contract.h"
 
 #include <errno.h>
@@ -150,8 +151,30 @@ static struct launch_limit spec_limit(int64_t value)
 {
     if (value < 0)
         return (struct launch_limit){.set = false};
-    return (struct launch_limit){.set = true,
-                                 .value = value == INT64_MAX ? RLIM_INFINITY : (rlim_t)value};
+    rlim_t number = value == INT64_MAX ? RLIM_INFINITY : (rlim_t)value;
+    return (struct launch_limit){.set = true, .value = {.rlim_cur = number, .rlim_max = number}};
+}
+
+/* The manager may have raised its own limit, which is nothing for programs that count on a low one.
+ */
+static struct launch_limit spec_files(const struct conf_pool *pool)
+{
+    if (pool->rlimit_files >= 0)
+        return spec_limit(pool->rlimit_files);
+    return (struct launch_limit){.set = true, .value = self_worker_files()};
+}
+
+static struct launch_number spec_number(int64_t value)
+{
+    return (struct launch_number){.set = value != DIRECTIVE_UNSET, .value = (int)value};
+}
+
+static const char *spec_oom(struct spec *spec, const struct conf_pool *pool)
+{
+    if (pool->oom_score_adj == DIRECTIVE_UNSET)
+        return NULL;
+    snprintf(spec->oom, sizeof spec->oom, "%d", (int)pool->oom_score_adj);
+    return spec->oom;
 }
 
 int spec_build(struct spec *spec, const struct conf_pool *pool, char *error, size_t size)
@@ -168,11 +191,14 @@ int spec_build(struct spec *spec, const struct conf_pool *pool, char *error, siz
         .handoff_out = -1,
         .output_fd = -1,
         .error_fd = -1,
+        .chroot = pool->chroot,
         .chdir = pool->chdir,
         .umask = pool->umask,
-        .files = spec_limit(pool->rlimit_files),
+        .files = spec_files(pool),
         .core = spec_limit(pool->rlimit_core),
         .address_space = spec_limit(pool->rlimit_as),
+        .priority = spec_number(pool->process_priority),
+        .oom_score_adj = spec_oom(spec, pool),
         .change_identity = pool->identity.change,
         .uid = pool->identity.uid,
         .gid = pool->identity.gid,

@@ -9,12 +9,14 @@
 #include "fpm/conf.h"
 #include "fpm/launch.h"
 
-/* A specification and the memory it points to; strings of the configuration are borrowed. */
+/* A specification and the memory it points to, its own included: it must not be moved. Strings of
+ * the configuration are borrowed. */
 struct spec {
     struct launch_spec launch; /* descriptors are the caller's to fill in */
     char **environment;        /* NULL-terminated; the treaty's variable comes first */
     gid_t *groups;
     char treaty[64];
+    char oom[16]; /* `oom_score_adj` in digits */
 };
 
 /* Returns 0, or -1 with a sentence. */

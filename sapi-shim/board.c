@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,6 +34,7 @@ static const struct ot_settings board_defaults = {
     .keepalive_max = 64,
     .limit_params_size = 1024 * 1024,
     .max_requests = 0,
+    .dumpable = 1,
 };
 
 static const struct ot_board *board; /* read-only; NULL with no manager */
@@ -181,6 +183,8 @@ static void board_attach(unsigned slot)
         return;
     }
     board_own_settings = board->settings;
+    if (board_own_settings.dumpable == 0)
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     own->version = OT_TREATY_VERSION;
     own->pid = (int32_t)getpid();
     board_slot = own;

@@ -55,6 +55,8 @@ class Manager:
     def _compose(self, pools, settings):
         """The ini file's text; notes where the pools listen."""
         base = {"error_log": self.log_path, "control.listen": self.control_path}
+        if os.geteuid() != 0:
+            base["rlimit_core"] = 1  # too small for a core file; lets us look into /proc/PID/fd
         lines = ["[global]"]
         lines += [f"{key} = {value}" for key, value in {**base, **settings}.items()]
         for name, given in pools.items():

@@ -325,6 +325,36 @@ Test(conf, refuses_variables_that_the_manager_sets)
     refused("main.ini", "main.ini:6: ", "is set by the manager; remove the line");
 }
 
+/* What stands inside a jail is looked for there. */
+Test(conf, looks_inside_a_jail)
+{
+    struct conf_report report = {0};
+    char path[128];
+
+    in_folder(path, sizeof(path), "jail");
+    cr_assert_eq(mkdir(path, 0755), 0);
+    if (geteuid() != 0) {
+        write_pool("chroot = /tmp");
+        refused("main.ini", "main.ini:6: ", "only root can change the root folder");
+        return;
+    }
+    write_pool("chroot = /nonexistent\nchdir = /nonexistent");
+    refused("main.ini", "main.ini:6: ", "chroot = /nonexistent: cannot be used: No such file");
+    write_file("main.ini",
+               "[www]\ncommand = /bin/true\nlisten = 9000\npm.max_children = 1\nchroot = %s\n"
+               "chdir = /tmp\n%s",
+               path, user());
+    cr_expect_null(load("main.ini", &report));
+    cr_expect_eq(report.errors.count, 2);
+    cr_expect(holds(&report.errors, "main.ini:2: ", "/bin/true cannot be run inside"));
+    cr_expect(holds(&report.errors, "main.ini:6: ", "chdir = /tmp: cannot be used inside"));
+    conf_report_free(&report);
+    write_file("main.ini",
+               "[www]\ncommand = true\nlisten = 9000\npm.max_children = 1\nchroot = %s\n%s", path,
+               user());
+    refused("main.ini", "main.ini:2: ", "no program of that name in PATH (/usr/bin:/bin) inside ");
+}
+
 Test(conf, misses_every_folder_at_once)
 {
     struct conf_report report = {0};

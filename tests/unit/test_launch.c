@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -72,7 +73,7 @@ Test(launch, the_child_has_what_was_given)
     spec.argv = script;
     spec.chdir = "/";
     spec.umask = 031;
-    spec.files = (struct launch_limit){.set = true, .value = 99};
+    spec.files = (struct launch_limit){.set = true, .value = {99, 99}};
     cr_expect(run(&spec, &failure, &status) == 1);
     cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
@@ -100,6 +101,84 @@ Test(launch, a_missing_folder_is_reported)
     cr_expect(run(&spec, &failure, &status) == -1);
     launch_explain(&spec, &failure, text, sizeof text);
     cr_expect_str_eq(text, "chdir /nowhere: No such file or directory; check `chdir`");
+}
+
+/* Every step that can fail without root says what failed and which directive to turn. */
+Test(launch, every_failed_step_names_its_directive)
+{
+    static const struct {
+        struct launch_spec change;
+        const char *text;
+    } cases[] = {
+        {{.chroot = "/nowhere"}, "chroot /nowhere: No such file or directory; check `chroot`"},
+        {{.oom_score_adj = "1001"},
+         "set the OOM score 1001: Invalid argument; check "
+         "`oom_score_adj`"},
+        {{.files = {.set = true, .value = {20, 10}}},
+         "set the limit of open files: Invalid argument; check `rlimit_files`"},
+        {{.core = {.set = true, .value = {20, 10}}},
+         "set the limit of core files: Invalid argument; check `rlimit_core`"},
+        {{.address_space = {.set = true, .value = {20, 10}}},
+         "set the limit of address space: Invalid argument; check `rlimit_as`"},
+        {{.change_identity = true, .group_count = 100000},
+         "set the supplementary groups: Invalid argument; check `user`"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct launch_spec spec = make("/bin/sh");
+        struct launch_failure failure = {0};
+        char text[256];
+        int status;
+        if (geteuid() != 0 && (cases[i].change.chroot != NULL || cases[i].change.change_identity))
+            continue;
+        spec.chroot = cases[i].change.chroot;
+        spec.oom_score_adj = cases[i].change.oom_score_adj;
+        spec.files = cases[i].change.files;
+        spec.core = cases[i].change.core;
+        spec.address_space = cases[i].change.address_space;
+        spec.change_identity = cases[i].change.change_identity;
+        spec.group_count = cases[i].change.group_count;
+        cr_expect(run(&spec, &failure, &status) == -1, "%s", cases[i].text);
+        launch_explain(&spec, &failure, text, sizeof text);
+        cr_expect_str_eq(text, cases[i].text);
+    }
+}
+
+Test(launch, inside_a_jail_all_is_seen_from_there)
+{
+    struct launch_spec spec = make("/bin/sh");
+    struct launch_failure failure = {0};
+    char text[256];
+    int status;
+    if (geteuid() != 0)
+        cr_skip_test("only root can change the root folder");
+    spec.chroot = "/proc/self";
+    cr_expect(run(&spec, &failure, &status) == -1);
+    launch_explain(&spec, &failure, text, sizeof text);
+    cr_expect_str_eq(text, "exec /bin/sh inside /proc/self: No such file or directory; check "
+                           "`command`");
+    spec.chdir = "/tmp";
+    cr_expect(run(&spec, &failure, &status) == -1);
+    launch_explain(&spec, &failure, text, sizeof text);
+    cr_expect_str_eq(text,
+                     "chdir /tmp inside /proc/self: No such file or directory; check `chdir`");
+    spec.chroot = "/";
+    spec.chdir = "/tmp";
+    cr_expect(run(&spec, &failure, &status) == 1);
+}
+
+Test(launch, a_child_that_cannot_be_traced_gets_its_oom_score)
+{
+    static char look[] = "[ \"$(cat /proc/self/oom_score_adj)\" = 777 ] && [ \"$(nice)\" = 19 ]";
+    static char *script[] = {shell, option, look, NULL};
+    struct launch_spec spec = make("/bin/sh");
+    struct launch_failure failure;
+    int status;
+    spec.argv = script;
+    spec.oom_score_adj = "777";
+    spec.priority = (struct launch_number){.set = true, .value = 19};
+    cr_assert(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0);
+    cr_expect(run(&spec, &failure, &status) == 1);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 Test(launch, a_bad_descriptor_is_reported)

@@ -1,0 +1,14 @@
+/* jail.h: paths as they are seen from inside a folder that becomes somebody's root.
+ *
+ * Links are followed as they will be then: one that points to /usr stays inside. It looks and
+ * changes nothing. Anybody may call it.
+ */
+#ifndef JAIL_H
+#define JAIL_H
+
+/* Both look at the absolute `path` inside `root` (NULL: the root of this process). They return 0,
+ * or an errno: jail_folder if no folder is there, jail_runnable if the manager could not run it. */
+int jail_folder(const char *root, const char *path);
+int jail_runnable(const char *root, const char *path);
+
+#endif

@@ -1,0 +1,70 @@
+/* self.c: see self.h. */
+#include "fpm/self.h"
+
+#include "fpm/log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+static struct rlimit self_files; /* what self_worker_files answers */
+static bool self_files_known;
+
+static void self_complain(const char *directive)
+{
+    log_warning("cannot set `%s` in [global]: %s", directive, strerror(errno));
+}
+
+static void self_limit(int resource, int64_t value, const char *directive)
+{
+    if (value < 0)
+        return;
+    rlim_t number = value == INT64_MAX ? RLIM_INFINITY : (rlim_t)value;
+    struct rlimit both = {.rlim_cur = number, .rlim_max = number};
+    if (setrlimit((__rlimit_resource_t)resource, &both) != 0)
+        self_complain(directive);
+}
+
+static void self_raise_files(void)
+{
+    struct rlimit raised = self_files;
+    raised.rlim_cur = raised.rlim_max;
+    if (raised.rlim_cur != self_files.rlim_cur && setrlimit(RLIMIT_NOFILE, &raised) != 0)
+        log_warning("cannot raise the limit of open files from %ju to %ju: %s; set `rlimit_files` "
+                    "in [global]",
+                    (uintmax_t)self_files.rlim_cur, (uintmax_t)raised.rlim_cur, strerror(errno));
+}
+
+static void self_set_files(int64_t wanted)
+{
+    self_limit(RLIMIT_NOFILE, wanted, "rlimit_files");
+    self_files_known = getrlimit(RLIMIT_NOFILE, &self_files) == 0;
+    if (wanted < 0 && self_files_known)
+        self_raise_files();
+}
+
+void self_prepare(const struct conf_global *global)
+{
+    self_set_files(global->rlimit_files);
+    self_limit(RLIMIT_CORE, global->rlimit_core, "rlimit_core");
+    if (global->process_priority != DIRECTIVE_UNSET &&
+        setpriority(PRIO_PROCESS, 0, (int)global->process_priority) != 0)
+        self_complain("process.priority");
+    if (global->rlimit_core <= 0)
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+struct rlimit self_worker_files(void)
+{
+    struct rlimit now = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+    if (self_files_known)
+        return self_files;
+    (void)getrlimit(RLIMIT_NOFILE, &now);
+    return now;
+}
+
+void self_restore(void)
+{
+    if (self_files_known)
+        (void)setrlimit(RLIMIT_NOFILE, &self_files);
+}

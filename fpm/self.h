@@ -1,0 +1,27 @@
+/* self.h: what the manager does to its own process when it starts: limits, priority, privacy.
+ *
+ * Decides nothing about workers but which limit of open files they begin with. Called by main, and
+ * by spec for that limit.
+ */
+#ifndef FPM_SELF_H
+#define FPM_SELF_H
+
+#include "fpm/directive.h"
+
+#include <sys/resource.h>
+
+/* Sets `rlimit_files`, `rlimit_core` and `process.priority` of [global]. Without `rlimit_files` the
+ * soft limit rises to the hard one, since every worker costs the manager descriptors. Unless
+ * `rlimit_core` asks for core files, no other process of the manager's user may trace it or read
+ * its memory from then on. What cannot be had is logged as a warning. */
+void self_prepare(const struct conf_global *global);
+
+/* The limit of open files of workers whose pool sets none: as the manager was started, or
+ * `rlimit_files` of [global]. */
+struct rlimit self_worker_files(void);
+
+/* Takes the raised limit of open files back, for a program that takes the manager's place by exec
+ * and is to find what the manager found. */
+void self_restore(void);
+
+#endif
