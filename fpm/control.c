@@ -171,20 +171,37 @@ static int control_parse(char *line, struct control_call *call)
     return 0;
 }
 
-/* Who is on the other end; (uid_t)-1 if the kernel does not say. */
-static uid_t control_asker(const struct control_client *client)
+/* A stranger who tries again and again is logged once. */
+static bool control_may(struct control_client *client, const struct peer *peer, char *reason,
+                        size_t size)
 {
-    struct ucred peer = {.uid = (uid_t)-1};
-    socklen_t length = sizeof peer;
-    if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
-        return (uid_t)-1;
-    return peer.uid;
+    struct control *control = client->control;
+    const char *who = peer->known ? "" : "somebody unknown";
+    char number[32] = "";
+    if (peer_may(peer, &control->door, geteuid())) {
+        (void)log_episode_end(&control->refusing);
+        return true;
+    }
+    if (peer->known)
+        snprintf(number, sizeof number, "user %u", (unsigned)peer->uid);
+    snprintf(reason, size,
+             "%s%s may not command this manager: see `control.owner`, `control.group` and "
+             "`control.mode` in [global]",
+             number, who);
+    if (log_episode_begin(&control->refusing))
+        log_warning("control: refused: %s", reason);
+    return false;
 }
 
 static void control_dispatch(struct control_client *client)
 {
-    struct control_call call = {.uid = control_asker(client)};
+    struct peer peer = peer_look(client->fd);
+    struct control_call call = {.uid = peer.known ? peer.uid : (uid_t)-1};
     char reason[512], shown[128];
+    if (!control_may(client, &peer, reason, sizeof reason)) {
+        control_refuse(client, reason);
+        return;
+    }
     if (memchr(client->line, '\0', client->line_used) != NULL ||
         control_parse(client->line, &call) != 0) {
         control_refuse(client,
@@ -380,6 +397,11 @@ int control_open(struct control *control, struct ev_loop *loop, const struct soc
 {
     *control = (struct control){
         .loop = loop, .listener = SOCKET_NONE, .commands = commands, .context = context};
+    control->door = (struct peer_door){
+        .mode = spec->mode,
+        .uid = spec->uid != (uid_t)-1 ? spec->uid : geteuid(),
+        .gid = spec->gid != (gid_t)-1 ? spec->gid : getegid(),
+    };
     ev_timer_init(&control->pause, control_on_pause_over, 0., 0.);
     control->pause.data = control;
     if (control_make_folder(control, spec->path, error, size) != 0)

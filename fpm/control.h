@@ -1,12 +1,15 @@
 /* control.h: the control socket: takes one line from a client, calls a command, sends the answer.
  *
  * Knows the commands only from the table it is given. Never waits for a client: many, slow, silent
- * and babbling ones are bounded in number, bytes and time. Who
- * may connect is decided by the socket's owner and mode alone. Called by master.
+ * and babbling ones are bounded in number, bytes and time. Who may connect is decided by the
+ * socket's file; who is served, once more, by the same owner, group and mode as configured, so that
+ * a file that somebody opened wider lets nobody command. Called by master.
  */
 #ifndef FPM_CONTROL_H
 #define FPM_CONTROL_H
 
+#include "fpm/log.h"
+#include "fpm/peer.h"
 #include "fpm/socket.h"
 
 #include <ev.h>
@@ -39,6 +42,8 @@ struct control_command {
 struct control {
     struct ev_loop *loop;
     struct socket_listener listener;
+    struct peer_door door;
+    struct log_episode refusing;            /* strangers, since somebody was served last */
     char *folder;                           /* of the socket, if it was made here */
     const struct control_command *commands; /* ends with a NULL verb */
     void *context;
