@@ -71,7 +71,7 @@ static void master_stop(void *owner, enum pool_stop how, const char *why)
     }
     log_notice("%s: %s, %u left", why, manners[how], master_live(master));
     if (master->state != MASTER_STOPPING)
-        notify("STOPPING=1");
+        (void)notify_stopping();
     master->state = MASTER_STOPPING;
     master->stop = how;
     for (size_t i = 0; i < master->pool_count; i++)
@@ -98,7 +98,7 @@ static void master_announce(struct master *master)
     if (master->announced)
         return;
     master->announced = true;
-    notify("READY=1");
+    (void)notify_ready();
     master->hooks->told(master->hooks->context);
 }
 

@@ -112,7 +112,7 @@ def test_notifies_its_supervisor(manager, tmp_path):
             {"command": script(tmp_path, body), "clear_env": "no"},
             env={"NOTIFY_SOCKET": str(tmp_path / "notify")},
         )
-        assert supervisor.recv(4096) == b"READY=1"
+        assert supervisor.recv(4096) == f"READY=1\nMAINPID={daemon.pid}".encode()
         assert wait_file(tmp_path / "seen") == "none\n", "workers shall not speak for the manager"
         daemon.stop()
         assert supervisor.recv(4096) == b"STOPPING=1"
