@@ -39,7 +39,7 @@ CTL_SRC  = fpm/overtimectl.c
 APP_SRC  = $(wildcard tests/apps/*.c) $(wildcard conf/demo/*.c)
 UNIT_SRC = $(wildcard tests/unit/test_*.c)
 C_FILES  = $(wildcard fpm/*.[ch] sapi-shim/*.[ch] tests/apps/*.[ch] tests/unit/*.[ch] conf/demo/*.[ch] \
-             packaging/*.c)
+             packaging/*.c tests/bench/*.[ch])
 
 # What both halves use.
 SHARED_OBJ = $(BUILD)/obj/sapi-shim/slot.o $(BUILD)/obj/sapi-shim/scalar.o
@@ -47,6 +47,7 @@ SHIM_OBJ = $(SHIM_SRC:%.c=$(BUILD)/obj/%.o)
 FPM_OBJ  = $(FPM_SRC:%.c=$(BUILD)/obj/%.o)
 PART_OBJ = $(filter-out %/main.o,$(FPM_OBJ))
 CTL_OBJ  = $(CTL_SRC:%.c=$(BUILD)/obj/%.o)
+LOAD_OBJ = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/load*.c))
 APPS     = $(APP_SRC:%.c=$(BUILD)/apps/%)
 UNIT     = $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 LIBS     = $(BUILD)/libovertime.so $(BUILD)/libovertime.a $(BUILD)/libovertime-preload.so
@@ -59,7 +60,7 @@ SAY      = $(if $(V),@:,@echo)
 COMPILE  = $(CC) $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) -MMD -MP
 RUN      = OVERTIME_BUILD=$(BUILD) OVERTIME_SAN=$(SAN) CC='$(CC)' tests/run $(T)
 
-all: $(BUILD)/overtime $(BUILD)/overtimectl $(LIBS) $(APPS) $(MAN)  ## build everything into build/ (default)
+all: $(BUILD)/overtime $(BUILD)/overtimectl $(LIBS) $(APPS) $(BUILD)/load $(MAN)  ## build everything into build/ (default)
 	$(if $(LEFT_OUT),@echo "left out (not installed here): $(LEFT_OUT)")
 
 # Without these nothing compiles; say so before the compiler does.
@@ -80,7 +81,7 @@ $(BUILD)/obj/%.o: %.c | $(BUILD)/requirements
 	$(Q)$(COMPILE) -c $< -o $@
 
 # What is linked of what: a file that went or was renamed has the programs linked anew.
-OBJECTS = $(sort $(SHIM_OBJ) $(FPM_OBJ) $(CTL_OBJ))
+OBJECTS = $(sort $(SHIM_OBJ) $(FPM_OBJ) $(CTL_OBJ) $(LOAD_OBJ))
 $(BUILD)/objects: FORCE
 	@mkdir -p $(@D)
 	@echo '$(OBJECTS)' | cmp -s - $@ || echo '$(OBJECTS)' >$@
@@ -119,6 +120,10 @@ $(BUILD)/apps/%: %.c $(BUILD)/libovertime.so
 	@mkdir -p $(@D)
 	$(SAY) '  CC    $<'
 	$(Q)$(COMPILE) -pthread $(LDFLAGS) $< -L$(BUILD) -Wl,-rpath,'$$ORIGIN/../../..' -lovertime -lfcgi -o $@
+# The load generator: nothing of ours is linked in here either.
+$(BUILD)/load: $(LOAD_OBJ) $(BUILD)/objects
+	$(SAY) '  LINK  $@'
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) -lm -o $@
 $(BUILD)/unit/%: tests/unit/%.c $(PARTS)
 	@mkdir -p $(@D)
 	$(SAY) '  CC    $<'
