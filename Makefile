@@ -42,7 +42,7 @@ C_FILES  = $(wildcard fpm/*.[ch] sapi-shim/*.[ch] tests/apps/*.[ch] tests/unit/*
              packaging/*.c tests/bench/*.[ch])
 
 # What both halves use.
-SHARED_OBJ = $(BUILD)/obj/sapi-shim/slot.o $(BUILD)/obj/sapi-shim/scalar.o
+SHARED_OBJ = $(patsubst %,$(BUILD)/obj/sapi-shim/%.o,slot scalar utf8 line format)
 SHIM_OBJ = $(SHIM_SRC:%.c=$(BUILD)/obj/%.o)
 FPM_OBJ  = $(FPM_SRC:%.c=$(BUILD)/obj/%.o)
 PART_OBJ = $(filter-out %/main.o,$(FPM_OBJ))

@@ -1,47 +1,21 @@
 /* text.c: see text.h. */
 #include "fpm/text.h"
 
+#include "sapi-shim/utf8.h"
+
 #include <inttypes.h>
 #include <string.h>
-
-/* Length in bytes of the UTF-8 character at `text`, 0 if there is none (a stray or overlong byte, a
- * surrogate, a cut character). */
-static size_t text_character(const char *text, size_t length)
-{
-    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    unsigned char lead = (unsigned char)text[0];
-    if (lead < 0x80)
-        return 1;
-    size_t bytes = lead >= 0xf0 && lead < 0xf8 ? 4 : lead >= 0xe0 ? 3 : 2;
-    if (lead < 0xc2 || lead > 0xf4 || bytes > length)
-        return 0;
-    uint32_t code = lead & (0xffu >> (bytes + 1));
-    for (size_t i = 1; i < bytes; i++) {
-        if (((unsigned char)text[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | ((unsigned char)text[i] & 0x3f);
-    }
-    if (code < smallest[bytes] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
-        return 0;
-    return bytes;
-}
-
-/* C1 control characters steer some terminals. */
-static int text_is_c1(const char *text, size_t bytes)
-{
-    return bytes == 2 && (unsigned char)text[0] == 0xc2 && (unsigned char)text[1] < 0xa0;
-}
 
 /* Writes what stands for the character at `text`; returns the bytes of input it covers. */
 static size_t text_escape(char piece[8], const char *text, size_t length)
 {
     unsigned char c = (unsigned char)*text;
-    size_t bytes = text_character(text, length);
+    size_t bytes = utf8_character(text, length);
     if (c == '\t' || c == '\\') {
         snprintf(piece, 8, "\\%c", c == '\t' ? 't' : '\\');
         return 1;
     }
-    if (bytes == 0 || c < 0x20 || c == 0x7f || text_is_c1(text, bytes)) {
+    if (bytes == 0 || c < 0x20 || c == 0x7f || utf8_is_c1(text, bytes)) {
         snprintf(piece, 8, "\\x%02x", c);
         return 1;
     }
@@ -79,11 +53,11 @@ void text_json(FILE *out, const char *text)
     fputc('"', out);
     for (size_t i = 0; i < length;) {
         unsigned char c = (unsigned char)text[i];
-        size_t bytes = text_character(text + i, length - i);
+        size_t bytes = utf8_character(text + i, length - i);
         if (bytes == 0) {
             fputs("\\ufffd", out);
             bytes = 1;
-        } else if (c < 0x20 || c == 0x7f || c == '"' || c == '\\' || text_is_c1(text + i, bytes)) {
+        } else if (c < 0x20 || c == 0x7f || c == '"' || c == '\\' || utf8_is_c1(text + i, bytes)) {
             unsigned code = bytes == 2 ? (unsigned char)text[i + 1] : c;
             fprintf(out, "\\u%04x", code);
         } else {

@@ -1,0 +1,82 @@
+/* test_access_head.c: the status and the fields of a response, however its bytes come. */
+#include "sapi-shim/head.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static const struct {
+    const char *bytes;
+    unsigned status;
+} cases[] = {
+    {"Content-Type: text/plain\r\n\r\nhello", 200},
+    {"Status: 404 Not Found\r\nContent-Type: text/plain\r\n\r\nStatus: 500", 404},
+    {"Content-Type: text/plain\r\nstatus:503\r\n\r\n", 503},
+    {"Content-Type: text/plain\nSTATUS:   201\n\nhello", 201},
+    {"Location: /elsewhere\r\n\r\n", 302},
+    {"Location: /elsewhere\r\nStatus: 303\r\n\r\n", 303},
+    {"HTTP/1.1 418 I am a teapot\r\nContent-Type: text/plain\r\n\r\n", 418},
+    {"X-Status: 500\r\n\r\n", 200},
+    {"Status: none\r\n\r\n", 200},
+    {"Status: 99\r\n\r\n", 200},
+    {"Status: 042\r\n\r\n", 200},
+    {"\r\nStatus: 500\r\n\r\n", 200},
+    {"no head at all", 200},
+    {"Status: 400", 400},
+    {"Status:", 200},
+    {"HTTP/1.", 200},
+};
+
+Test(access_head, the_status_is_found_whole_or_in_pieces)
+{
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t length = strlen(cases[i].bytes);
+        for (size_t piece = 1; piece <= length; piece++) {
+            struct head head = {.done = false};
+            for (size_t at = 0; at < length; at += piece)
+                head_feed(&head, cases[i].bytes + at, length - at < piece ? length - at : piece,
+                          false);
+            head_end(&head);
+            cr_expect_eq(head.status, cases[i].status, "case %zu by %zu: %u", i, piece,
+                         head.status);
+            head_free(&head);
+        }
+    }
+}
+
+Test(access_head, fields_are_kept_if_asked_for)
+{
+    static const char bytes[] =
+        "Content-Type:  text/html; charset=utf-8 \r\nX-Empty:\r\nX-Last: 7\r\n\r\nX-Body: 1\r\n";
+    for (size_t piece = 1; piece < sizeof bytes; piece += 11) {
+        struct head head = {.done = false};
+        size_t length = 99;
+        for (size_t at = 0; at < sizeof bytes - 1; at += piece)
+            head_feed(&head, bytes + at,
+                      sizeof bytes - 1 - at < piece ? sizeof bytes - 1 - at : piece, true);
+        const char *value = head_get(&head, "content-type", 12, &length);
+        cr_assert_not_null(value);
+        cr_expect_arr_eq(value, "text/html; charset=utf-8", 24);
+        cr_expect_eq(length, 24);
+        cr_expect_not_null(head_get(&head, "X-Empty", 7, &length));
+        cr_expect_eq(length, 0);
+        cr_expect_null(head_get(&head, "X-Body", 6, &length), "the body is none of the head");
+        cr_expect_null(head_get(&head, "X-Las", 5, &length));
+        head_free(&head);
+        cr_expect_null(head.text);
+    }
+}
+
+Test(access_head, a_head_without_end_is_not_kept_for_ever)
+{
+    struct head head = {.done = false};
+    char line[64];
+    memset(line, 'x', sizeof line);
+    line[63] = '\n';
+    head_feed(&head, "Status: 410\r\n", 13, true);
+    for (int i = 0; i < 1000; i++)
+        head_feed(&head, line, sizeof line, true);
+    cr_expect(head.done);
+    cr_expect_eq(head.status, 410);
+    cr_expect_leq(head.length, HEAD_MAX);
+    head_free(&head);
+}
