@@ -3,11 +3,14 @@
 
 #include "fpm/fd.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,14 +197,205 @@ int socket_listen(struct socket_listener *listener, const struct socket_spec *sp
     return socket_listen_tcp(listener, spec, error, size);
 }
 
-void socket_close(struct socket_listener *listener)
+/* ---- sockets of others ---- */
+
+static int socket_option(int fd, int name)
+{
+    int value = -1;
+    socklen_t length = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, name, &value, &length) == 0 ? value : -1;
+}
+
+/* What a descriptor is that cannot be listened on; NULL if it can. */
+static const char *socket_fault(int fd)
 {
     struct stat status;
-    if (listener->path != NULL && lstat(listener->path, &status) == 0 &&
-        status.st_dev == listener->device && status.st_ino == listener->inode)
-        (void)unlink(listener->path);
-    fd_close(&listener->fd);
+    int family = socket_option(fd, SO_DOMAIN);
+    if (fstat(fd, &status) != 0)
+        return "is not open";
+    if (!S_ISSOCK(status.st_mode))
+        return "is no socket";
+    if (socket_option(fd, SO_TYPE) != SOCK_STREAM)
+        return "is no stream socket (ListenStream= makes one)";
+    if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
+        return "is of an address family that is not served";
+    if (socket_option(fd, SO_ACCEPTCONN) != 1)
+        return "does not listen (Accept=yes hands over connections, Accept=no the socket)";
+    return NULL;
+}
+
+int socket_adopt(struct socket_listener *listener, int fd, char *error, size_t size)
+{
+    int on = 1, flags = fcntl(fd, F_GETFL);
+    const char *fault = socket_fault(fd);
+    *listener = SOCKET_NONE;
+    if (fault != NULL) {
+        snprintf(error, size, "%s", fault);
+        return -1;
+    }
+    /* Workers without the library wait in accept. */
+    if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+        snprintf(error, size, "cannot be made blocking: %s", strerror(errno));
+        return -1;
+    }
+    if (socket_option(fd, SO_DOMAIN) != AF_UNIX)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    *listener = (struct socket_listener){.fd = fd, .given = true};
+    return 0;
+}
+
+/* ---- places ---- */
+
+union socket_address {
+    struct sockaddr any;
+    struct sockaddr_un local;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* The address in two texts; false if it has none. A unix path is in `host`. */
+static bool socket_texts(int fd, char host[NI_MAXHOST], char port[NI_MAXSERV])
+{
+    union socket_address address = {0};
+    socklen_t length = sizeof address;
+    *port = '\0';
+    if (getsockname(fd, &address.any, &length) != 0)
+        return false;
+    if (address.any.sa_family != AF_UNIX)
+        return getnameinfo(&address.any, length, host, NI_MAXHOST, port, NI_MAXSERV,
+                           NI_NUMERICHOST | NI_NUMERICSERV) == 0;
+    size_t used = length - offsetof(struct sockaddr_un, sun_path);
+    bool abstract = used > 1 && address.local.sun_path[0] == '\0';
+    snprintf(host, NI_MAXHOST, "%s%.*s", abstract ? "@" : "", (int)(used - abstract),
+             address.local.sun_path + abstract);
+    return used > 0;
+}
+
+/* Numeric hosts in the form the system writes them in: [0:0::1] is ::1. */
+static bool socket_same_host(const char *a, const char *b)
+{
+    struct in6_addr left, right;
+    if (strcmp(a, b) == 0)
+        return true;
+    return inet_pton(AF_INET6, a, &left) == 1 && inet_pton(AF_INET6, b, &right) == 1 &&
+           memcmp(&left, &right, sizeof left) == 0;
+}
+
+bool socket_is_at(int fd, const struct socket_spec *spec)
+{
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+    if (!socket_texts(fd, host, port))
+        return false;
+    if (spec->path != NULL)
+        return *port == '\0' && strcmp(host, spec->path) == 0;
+    if (strcmp(port, spec->port) != 0)
+        return false;
+    if (spec->host == NULL)
+        return strcmp(host, "::") == 0 || strcmp(host, "0.0.0.0") == 0;
+    return socket_same_host(host, spec->host);
+}
+
+bool socket_same_place(const struct socket_spec *a, const struct socket_spec *b)
+{
+    if (a->path != NULL || b->path != NULL)
+        return a->path != NULL && b->path != NULL && strcmp(a->path, b->path) == 0;
+    if (strcmp(a->port, b->port) != 0 || (a->host == NULL) != (b->host == NULL))
+        return false;
+    return a->host == NULL || socket_same_host(a->host, b->host);
+}
+
+const char *socket_where(int fd, char *out, size_t size)
+{
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+    if (!socket_texts(fd, host, port))
+        snprintf(out, size, "an unknown place");
+    else if (*port == '\0')
+        snprintf(out, size, "%s", host);
+    else
+        snprintf(out, size, strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host, port);
+    return out;
+}
+
+/* ---- while it listens, and the end ---- */
+
+/* Is the file still the one made here? */
+static bool socket_is_ours(const struct socket_listener *listener, struct stat *status)
+{
+    return listener->path != NULL && lstat(listener->path, status) == 0 &&
+           status->st_dev == listener->device && status->st_ino == listener->inode;
+}
+
+static int socket_update_file(const struct socket_listener *listener,
+                              const struct socket_spec *spec, char *error, size_t size)
+{
+    struct stat status;
+    mode_t mode = (mode_t)spec->mode;
+    if (listener->path == NULL)
+        return 0;
+    if (!socket_is_ours(listener, &status)) {
+        snprintf(error, size, "the file %s is no longer the one made here: restart the manager",
+                 listener->path);
+        return -1;
+    }
+    uid_t uid = spec->uid != (uid_t)-1 ? spec->uid : geteuid();
+    gid_t gid = spec->gid != (gid_t)-1 ? spec->gid : getegid();
+    bool other = status.st_uid != uid || status.st_gid != gid;
+    if (other && (chmod(listener->path, status.st_mode & mode) != 0 ||
+                  lchown(listener->path, uid, gid) != 0)) {
+        socket_fail(error, size, "change the owner of", listener->path);
+        (void)chmod(listener->path, status.st_mode & 07777);
+        return -1;
+    }
+    if ((other || (status.st_mode & 0777) != mode) && chmod(listener->path, mode) != 0)
+        return socket_fail(error, size, "change the mode of", listener->path);
+    return 0;
+}
+
+int socket_update(const struct socket_listener *listener, const struct socket_spec *spec,
+                  char *error, size_t size)
+{
+    if (listener->given)
+        return 0;
+    if (listen(listener->fd, spec->backlog < 0 ? SOMAXCONN : spec->backlog) != 0)
+        return socket_fail(error, size, "change the backlog of",
+                           spec->path != NULL ? spec->path : spec->port);
+    return socket_update_file(listener, spec, error, size);
+}
+
+int socket_share(const struct socket_listener *from, struct socket_listener *to, char *error,
+                 size_t size)
+{
+    *to = *from;
+    to->path = from->path != NULL ? strdup(from->path) : NULL;
+    to->fd = fcntl(from->fd, F_DUPFD_CLOEXEC, 0);
+    if (to->fd >= 0 && (to->path != NULL || from->path == NULL))
+        return 0;
+    socket_fail(error, size, "share", from->path != NULL ? from->path : "a socket");
+    fd_close(&to->fd);
+    free(to->path);
+    *to = SOCKET_NONE;
+    return -1;
+}
+
+void socket_disown(struct socket_listener *listener)
+{
     free(listener->path);
+    listener->path = NULL;
+}
+
+void socket_unlink(struct socket_listener *listener)
+{
+    struct stat status;
+    if (socket_is_ours(listener, &status))
+        (void)unlink(listener->path);
+    socket_disown(listener);
+}
+
+void socket_close(struct socket_listener *listener)
+{
+    socket_unlink(listener);
+    fd_close(&listener->fd);
     *listener = SOCKET_NONE;
 }
 

@@ -1,7 +1,8 @@
 /* socket.h: a listening socket: made, owned, given its mode, and taken away again.
  *
  * Never accepts. Removes a unix socket's file only when a connect test shows that nobody listens
- * there, or when it is the one made here. Called by pool and control.
+ * there, or when it is the one made here. Of a socket that somebody else made nothing is changed.
+ * Called by pool, control and inherited.
  */
 #ifndef FPM_SOCKET_H
 #define FPM_SOCKET_H
@@ -24,9 +25,10 @@ struct socket_spec {
 
 /* A socket that listens, or none (fd -1). */
 struct socket_listener {
-    int fd; /* close-on-exec, blocking */
-    char *path;
-    dev_t device; /* of the file made here */
+    int fd;       /* close-on-exec, blocking */
+    bool given;   /* made by somebody else */
+    char *path;   /* of the file made here; NULL: none, or not ours to remove */
+    dev_t device; /* of that file */
     ino_t inode;
 };
 
@@ -36,7 +38,38 @@ struct socket_listener {
 int socket_listen(struct socket_listener *listener, const struct socket_spec *spec, char *error,
                   size_t size);
 
-/* Closes it and removes its file if that is still the one made here. */
+/* Takes a descriptor over that somebody else made, if it is a stream socket that listens. With -1
+ * the sentence says what it is instead, and the descriptor stays the caller's. */
+int socket_adopt(struct socket_listener *listener, int fd, char *error, size_t size);
+
+/* Does the socket listen where `spec` says? Owner, mode and backlog do not count. */
+bool socket_is_at(int fd, const struct socket_spec *spec);
+
+/* Do both say the same place? */
+bool socket_same_place(const struct socket_spec *a, const struct socket_spec *b);
+
+/* Where it listens: "/run/a.sock", "127.0.0.1:9000", "[::1]:9000". Returns `out`. */
+const char *socket_where(int fd, char *out, size_t size);
+
+/* Applies the owner, group, mode and backlog of `spec` to a socket that goes on listening; on the
+ * way its file is never open to more than before or after. Returns 0, or -1 with a sentence and as
+ * much done as could be. */
+int socket_update(const struct socket_listener *listener, const struct socket_spec *spec,
+                  char *error, size_t size);
+
+/* A second holder of the same queue. Both would remove the file: one of them has to disown it.
+ * Returns 0, or -1 with a sentence. */
+int socket_share(const struct socket_listener *from, struct socket_listener *to, char *error,
+                 size_t size);
+
+/* Forgets the file, which stays. */
+void socket_disown(struct socket_listener *listener);
+
+/* Removes the file if that is still the one made here: nobody can connect any more, and who waits
+ * in the queue still does. */
+void socket_unlink(struct socket_listener *listener);
+
+/* Closes it, after socket_unlink. */
 void socket_close(struct socket_listener *listener);
 
 /* Is something waiting there to be accepted or received? */

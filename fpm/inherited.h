@@ -1,0 +1,26 @@
+/* inherited.h: listening sockets that the manager was started with (socket activation, as
+ * sd_listen_fds(3) describes it), found again by the pools they are for.
+ *
+ * It belongs to the process, as the environment does that it reads. A pool whose socket is here
+ * makes none. Called by main, which opens it once and drops what nobody took, and by pool.
+ */
+#ifndef FPM_INHERITED_H
+#define FPM_INHERITED_H
+
+#include "fpm/socket.h"
+
+/* Takes over the descriptors that LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES speak of, if they are
+ * for this process, and removes these variables in any case. Returns 0, or -1 with a sentence. */
+int inherited_open(char *error, size_t size);
+
+/* The socket for a pool: one of its name that listens where `spec` says, else one of its name, else
+ * one that listens there. Returns 1 and the listener, with a remark in `text` if it listens
+ * elsewhere; 0 if there is none; -1 with a sentence if what has its name cannot be listened on.
+ * `text` is empty otherwise. */
+int inherited_take(const char *pool, const struct socket_spec *spec,
+                   struct socket_listener *listener, char *text, size_t size);
+
+/* Closes one that nobody took and says which, and why. Returns false if none is left. */
+bool inherited_drop(char *text, size_t size);
+
+#endif
