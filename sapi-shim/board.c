@@ -41,6 +41,7 @@ static const struct ot_board *board; /* read-only; NULL with no manager */
 static struct ot_slot *board_slot;   /* our own; NULL with no manager and after fork */
 static struct ot_settings board_own_settings;
 static int board_doorbell = -1;
+static pid_t board_pid; /* whose slot it is: a child may be made without a word to us */
 static _Atomic uint64_t board_taken; /* bit i: records[i] belongs to a thread */
 static _Thread_local struct ot_record *board_mine;
 static _Thread_local int board_index = -1;
@@ -88,6 +89,8 @@ void board_ring(uint32_t occasion)
 {
     if (board == NULL || board_doorbell < 0)
         return;
+    /* Either we see what is wanted, or the manager that has just asked sees the new state. */
+    atomic_thread_fence(memory_order_seq_cst);
     if ((atomic_load_explicit(&board->want, memory_order_relaxed) & occasion) == 0)
         return;
     uint64_t one = 1;
@@ -106,6 +109,15 @@ void board_state(enum ot_state state)
     record->state_since = clock_now();
     slot_end(record);
     board_ring(OT_WANT_LEAVE(before) | OT_WANT_ENTER(state));
+}
+
+void board_leaving(enum ot_exit_reason reason)
+{
+    uint32_t unsaid = OT_EXIT_UNSAID;
+    struct ot_slot *slot = board_slot;
+    if (slot != NULL && getpid() == board_pid)
+        (void)__atomic_compare_exchange_n(&slot->exit_reason, &unsaid, (uint32_t)reason, false,
+                                          __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
 void board_kept(unsigned count)
@@ -186,7 +198,8 @@ static void board_attach(unsigned slot)
     if (board_own_settings.dumpable == 0)
         (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     own->version = OT_TREATY_VERSION;
-    own->pid = (int32_t)getpid();
+    board_pid = getpid();
+    own->pid = (int32_t)board_pid;
     board_slot = own;
     board_doorbell = fcntl(OT_FD_DOORBELL, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE);
     atomic_store(&own->threads, 1); /* the first record is there, whichever thread takes it */
@@ -232,7 +245,7 @@ static void board_hide_preload(void)
     free(kept);
 }
 
-__attribute__((constructor)) static void board_init(void)
+void board_open(void)
 {
     unsigned version = 0;
     unsigned slot = 0;

@@ -2,13 +2,16 @@
  *
  * Attaches to what the manager handed over, before main(), and gives each thread its own record.
  * With no manager every thread writes into a private record and the settings are the documented
- * defaults, so that no caller needs to know the difference. Decides nothing. Used by request.c and
- * wait.c.
+ * defaults, so that no caller needs to know the difference. Decides nothing. Opened by process.c,
+ * used by request.c, wait.c and whoever begins to leave.
  */
 #ifndef OT_BOARD_H
 #define OT_BOARD_H
 
 #include "contract.h"
+
+/* Once, before application code runs: takes over what the manager handed over, if there is one. */
+void board_open(void);
 
 /* The pool's policies; constant for the life of the process. */
 const struct ot_settings *board_settings(void);
@@ -24,6 +27,10 @@ void board_ring(uint32_t occasion);
 
 /* Moves the calling thread's record to another state and rings. */
 void board_state(enum ot_state state);
+
+/* Says why the process is about to leave; the first reason stays. Nothing in a forked child.
+ * Thread-safe and async-signal-safe. */
+void board_leaving(enum ot_exit_reason reason);
 
 /* Publishes how many idle kept connections the process holds. */
 void board_kept(unsigned count);

@@ -1,5 +1,6 @@
 /* drain.c: see drain.h. */
 #include "sapi-shim/drain.h"
+#include "sapi-shim/board.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -24,10 +25,11 @@ static _Thread_local bool drain_started;
 static _Thread_local sigset_t drain_old_mask;  /* what the application runs with, but for ours */
 static _Thread_local sigset_t drain_open_mask; /* for the wait */
 
-void drain_begin(void)
+void drain_begin(enum ot_exit_reason reason)
 {
     uint64_t one = 1;
     int saved = errno;
+    board_leaving(reason);
     atomic_store(&drain_flag, true);
     if (drain_event >= 0) {
         ssize_t n = write(drain_event, &one, sizeof one);
@@ -53,7 +55,7 @@ static void drain_handler(int number, siginfo_t *info, void *context)
 {
     if (number != SIGURG) {
         atomic_store(&drain_signalled, true);
-        drain_begin();
+        drain_begin(OT_EXIT_ASKED);
     }
     drain_chain(number, info, context);
 }

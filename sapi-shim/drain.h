@@ -8,6 +8,8 @@
 #ifndef OT_DRAIN_H
 #define OT_DRAIN_H
 
+#include "contract.h"
+
 #include <signal.h>
 #include <stdbool.h>
 
@@ -24,8 +26,8 @@ bool drain_asked(void);
 /* The same, but by a signal: a wake-up meant for this worker may have been lost with it. */
 bool drain_by_signal(void);
 
-/* Begins to drain. Thread-safe and async-signal-safe. */
-void drain_begin(void);
+/* Begins to drain, and says why on the scoreboard. Thread-safe and async-signal-safe. */
+void drain_begin(enum ot_exit_reason reason);
 
 /* Takes signals that have come since the last wait: under full load no wait ever lasts, and the
  * kernel hands out events before signals. */

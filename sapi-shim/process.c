@@ -4,6 +4,7 @@
 #include "sapi-shim/conn.h"
 #include "sapi-shim/drain.h"
 #include "sapi-shim/note.h"
+#include "sapi-shim/recycle.h"
 #include "sapi-shim/request.h"
 #include "sapi-shim/tick.h"
 #include "sapi-shim/timer.h"
@@ -61,6 +62,7 @@ static void process_in_child(void)
     conn_after_fork();
     wait_after_fork();
     drain_after_fork();
+    recycle_after_fork();
 }
 
 static void process_register(void)
@@ -80,4 +82,11 @@ void process_start(void (*thread_end)(void))
     process_last_word = thread_end;
     (void)pthread_once(&process_once, process_register);
     (void)pthread_setspecific(process_key, (void *)&process_last_word);
+}
+
+/* Before main(), where a child of the application could already go wrong. */
+__attribute__((constructor)) static void process_load(void)
+{
+    board_open();
+    recycle_open();
 }

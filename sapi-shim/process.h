@@ -1,5 +1,5 @@
-/* process.h: what the library has to do when the process or one of its threads starts to serve,
- * forks, or ends.
+/* process.h: what the library has to do when it is loaded, and when the process or one of its
+ * threads starts to serve, forks, or ends.
  *
  * Registers with exit(), fork() and the end of threads, and passes the word on to the files that
  * hold something. Decides nothing. Called by wire_fcgi.c.

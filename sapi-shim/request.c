@@ -5,6 +5,7 @@
 #include "sapi-shim/drain.h"
 #include "sapi-shim/note.h"
 #include "sapi-shim/policy.h"
+#include "sapi-shim/recycle.h"
 #include "sapi-shim/slot.h"
 #include "sapi-shim/timer.h"
 #include "sapi-shim/wait.h"
@@ -20,7 +21,6 @@ static pthread_mutex_t request_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t request_gone = PTHREAD_COND_INITIALIZER;
 static struct request *request_open; /* all of the process */
 static _Atomic size_t request_open_count;
-static _Atomic uint64_t request_count;
 static atomic_bool request_exit_called; /* exit() runs */
 static atomic_bool request_exit_begun;  /* a thread is about to call it */
 static _Thread_local _Atomic(struct request *) request_mine;
@@ -97,6 +97,7 @@ static void request_publish(struct request *request, enum life_state from, unsig
 {
     struct ot_record *record = request->record;
     uint64_t now = clock_now();
+    uint32_t before = record->state;
     slot_begin(record);
     record->status = request->status;
     if (actions & LIFE_RESPOND)
@@ -110,9 +111,9 @@ static void request_publish(struct request *request, enum life_state from, unsig
         record->state_since = now;
     }
     slot_end(record);
-    if (request->state != from)
-        board_ring(OT_WANT_LEAVE(request_public_state[from]) |
-                   OT_WANT_ENTER(request_public_state[request->state]));
+    /* At the end of a request nothing changes yet: the thread is idle when it waits again. */
+    if (record->state != before)
+        board_ring(OT_WANT_LEAVE(before) | OT_WANT_ENTER(record->state));
 }
 
 static void request_count_bit(struct request *request, unsigned bit)
@@ -166,19 +167,11 @@ static void request_set_cpu_limit(struct request *request, int64_t ms)
     timer_need(clock_now() + (uint64_t)ms * CLOCK_MS);
 }
 
-/* Recycling by number of requests is a drain that begins in time for this one to be the last. */
-static void request_count_one(void)
-{
-    uint64_t max = board_settings()->max_requests;
-    uint64_t count = atomic_fetch_add(&request_count, 1) + 1;
-    if (max > 0 && count >= max)
-        drain_begin();
-}
-
 static void request_record_begin(struct request *request, const struct request_facts *facts)
 {
     struct ot_record *record = request->record;
     uint64_t now = clock_now();
+    uint32_t before = record->state; /* under load that of the request before */
     slot_begin(record);
     record->state = OT_STATE_RUNNING;
     record->status = 0;
@@ -193,7 +186,7 @@ static void request_record_begin(struct request *request, const struct request_f
     slot_text(record->uri, sizeof record->uri, facts->uri);
     record->label[0] = '\0';
     slot_end(record);
-    board_ring(OT_WANT_ENTER(OT_STATE_RUNNING));
+    board_ring(OT_WANT_LEAVE(before) | OT_WANT_ENTER(OT_STATE_RUNNING));
 }
 
 /* The record is its thread's alone, and so are the timer and the place to jump to. */
@@ -253,7 +246,7 @@ void request_begin(struct request *request, const struct request_codec *codec, s
     request_set_cpu_limit(request, settings->max_execution_cpu_time);
     if (settings->abort_detection == OT_ABORT_INSTANT)
         timer_need(request->began + REQUEST_WATCH_AGE);
-    request_count_one();
+    recycle_count();
 }
 
 /* ---- looking and acting ---- */
@@ -636,7 +629,9 @@ void request_end(struct request *request)
     request_unlink(request);
     request->codec->let_go(request);
     if (exits)
-        request_exit();
+        request_exit(OT_EXIT_BAILOUT);
+    if (!atomic_load(&request_exit_called))
+        recycle_weigh();
 }
 
 void request_exiting(void)
@@ -644,9 +639,9 @@ void request_exiting(void)
     atomic_store(&request_exit_called, true);
 }
 
-void request_exit(void)
+void request_exit(enum ot_exit_reason reason)
 {
-    drain_begin();
+    drain_begin(reason);
     (void)pthread_mutex_lock(&request_lock);
     while (request_open != NULL)
         (void)pthread_cond_wait(&request_gone, &request_lock);

@@ -132,7 +132,7 @@ void request_end(struct request *request);
 
 /* Ends the process in good order: takes no more requests, waits for those that other threads have
  * open, and calls exit(0). For `bailout = exit`. */
-void request_exit(void) __attribute__((noreturn));
+void request_exit(enum ot_exit_reason reason) __attribute__((noreturn));
 
 /* exit() has been called: from here on no request ends the process in another way. */
 void request_exiting(void);

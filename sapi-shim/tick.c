@@ -36,6 +36,7 @@ static void tick_emergency(struct request *request)
     record->shutdown_lost += lost;
     record->shutdown_late += request->jump != NULL; /* the one that runs */
     slot_end(record);
+    board_leaving(OT_EXIT_HARD_TIMEOUT);
     emergency_exit(&e);
 }
 

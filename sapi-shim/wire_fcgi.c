@@ -410,7 +410,7 @@ static void wire_stopped(void)
     if (wire_refusals++ == 0)
         return;
     if (request_open_elsewhere() == 0)
-        request_exit();
+        request_exit(OT_EXIT_UNSAID);
     (void)nanosleep(&pause, NULL);
 }
 
@@ -568,7 +568,7 @@ WIRE_EXPORT int OS_IsFcgi(int sock)
 
 WIRE_EXPORT void OS_ShutdownPending(void)
 {
-    drain_begin();
+    drain_begin(OT_EXIT_UNSAID);
     wire_real.os_shutdown_pending();
 }
 

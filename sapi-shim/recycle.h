@@ -1,0 +1,34 @@
+/* recycle.h: when a worker has served its share and should be replaced: by the number of its
+ * requests, or by the memory it has come to.
+ *
+ * Decides that the process drains, and says why on the scoreboard; how it drains is wait.c's. With
+ * neither setting it costs a comparison a request, with pm.max_memory one pread. Called by
+ * request.c and process.c.
+ */
+#ifndef OT_RECYCLE_H
+#define OT_RECYCLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Before application code runs, which may chroot; after board_open. */
+void recycle_open(void);
+
+/* A request has begun; it may be the last one. */
+void recycle_count(void);
+
+/* A request has ended. */
+void recycle_weigh(void);
+
+/* In a forked child: what was opened tells of the parent. */
+void recycle_after_fork(void);
+
+/* How many requests a worker serves: pm.max_requests and a random part of the jitter; 0 = no limit.
+ * Pure. */
+uint64_t recycle_share(uint64_t max, uint64_t jitter, uint64_t random);
+
+/* Bytes of private memory: what a line of /proc/PID/statm calls resident, without what it calls
+ * shared. False if it is no such line. Pure. */
+bool recycle_private(const char *statm, uint64_t page_size, uint64_t *bytes);
+
+#endif
