@@ -265,8 +265,9 @@ void directive_accepts(const struct directive *row, char *out, size_t size)
         accepts_choice(row, out, size);
         break;
     case DIRECTIVE_PATH:
-        (void)snprintf(out, size, "an absolute path%s%s", row->word != NULL ? ", or " : "",
-                       row->word != NULL ? row->word : "");
+        (void)snprintf(out, size, "an absolute path%s%s%s%s", row->word != NULL ? ", or " : "",
+                       row->word != NULL ? row->word : "", row->other_word != NULL ? ", or " : "",
+                       row->other_word != NULL ? row->other_word : "");
         break;
     default:
         (void)snprintf(out, size, "%s", phrases[row->type]);

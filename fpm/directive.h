@@ -122,6 +122,7 @@ struct directive {
     const char *by_default; /* as one would write it; NULL = unset */
     const char *unset;      /* what an unset value means, for the manual */
     const char *word;       /* DIRECTIVE_PATH: a word accepted in place of a path */
+    const char *other_word; /* and another */
     const char *unit;       /* what is counted, plural, lower case */
     int64_t min, max;       /* numbers, sizes and times, in the units of the field */
     const struct directive_choice *choices;

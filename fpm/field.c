@@ -54,7 +54,8 @@ static int set_text(char **field, const char *text, char *error, size_t size)
 static int set_path(const struct directive *row, char **field, const char *text, char *error,
                     size_t size)
 {
-    if (row->word != NULL && strcmp(text, row->word) == 0) {
+    if ((row->word != NULL && strcmp(text, row->word) == 0) ||
+        (row->other_word != NULL && strcmp(text, row->other_word) == 0)) {
         return set_text(field, text, error, size);
     }
     if (*text != '/') {

@@ -1,267 +1,380 @@
 /* log.c: see log.h. */
 #include "fpm/log.h"
 
-#include "fpm/fd.h"
+#include "fpm/clock.h"
+#include "fpm/sink.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
+#include <paths.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <time.h>
+#include <syslog.h>
 #include <unistd.h>
 
-/* Where lines go, and what could not go there. */
-struct log_target {
-    int fd;
-    bool socket; /* written with send(), which can refuse to wait */
-    bool torn;   /* the last line was written in part */
-    int error;   /* why lines were lost, last time */
-    unsigned long lost;
+enum {
+    LOG_POOLS_MAX = 64,     /* whose lost lines are counted by name; the rest share one count */
+    LOG_LINE_MARGIN = 1024, /* what may stand around a message, and its escapes */
+    LOG_ROOM_TEXT = 128,    /* what stands around a worker's words, about */
+    LOG_ROOM_JSON = 256,
+    LOG_TELL_AGAIN = 60000 /* ms */
+};
+
+/* Lines of a pool's workers that could not be written. */
+struct log_loss {
+    char pool[64];
+    unsigned long lines;
 };
 
 static struct {
-    char path[PATH_MAX]; /* "" = standard error */
+    struct sink sink;
+    struct sink copy; /* of standard error, while the log is mirrored there */
+    char target[PATH_MAX];
+    char socket[sizeof((struct sink *)0)->path];
+    char ident[LOGLINE_IDENT_MAX + 1];
+    int facility;
     enum log_level level;
     enum log_level mirror;
-    struct log_target main;
-    struct log_target stderr_copy;
+    bool json;
+    bool background;
+    size_t limit;
+    struct log_episode losing;
+    int error; /* why lines were lost, last time */
+    unsigned long lost;
+    struct log_loss losses[LOG_POOLS_MAX + 1];
+    int64_t told; /* ms, clock.h: standard error was told that the log cannot be written */
 } log_state = {
+    .sink = {.kind = SINK_NONE, .fd = -1},
+    .copy = {.kind = SINK_NONE, .fd = -1},
+    .socket = _PATH_LOG,
+    .ident = "overtime",
+    .facility = LOG_DAEMON,
     .level = LOG_LEVEL_NOTICE,
     .mirror = LOG_LEVEL_NONE,
-    .main = {.fd = STDERR_FILENO},
-    .stderr_copy = {.fd = STDERR_FILENO},
+    .limit = 1024,
+    .told = -LOG_TELL_AGAIN,
 };
 
-static const char *const log_names[] = {
-    [LOG_LEVEL_DEBUG] = "DEBUG", [LOG_LEVEL_NOTICE] = "NOTICE", [LOG_LEVEL_WARNING] = "WARNING",
-    [LOG_LEVEL_ERROR] = "ERROR", [LOG_LEVEL_ALERT] = "ALERT",
-};
+/* ---- settings ---- */
 
-bool log_is_stderr(const char *path)
+bool log_is_stderr(const char *target)
 {
-    return path == NULL || *path == '\0' || strcmp(path, "stderr") == 0 ||
-           strcmp(path, "/dev/stderr") == 0;
+    return target == NULL || *target == '\0' || strcmp(target, "stderr") == 0 ||
+           strcmp(target, "/dev/stderr") == 0;
 }
 
-/* Standard error is shared with whoever started us, so it is not made non-blocking: a description
- * of our own is, where the kernel gives one. */
-static struct log_target log_stderr_target(void)
+/* Returns 0, or -1 with a sentence. */
+static int log_open(struct sink *sink, const char *target, const char *socket, char *error,
+                    size_t size)
 {
-    struct log_target target = {.fd = STDERR_FILENO};
-    struct stat status;
-    if (fstat(STDERR_FILENO, &status) != 0)
-        return target;
-    target.socket = S_ISSOCK(status.st_mode);
-    if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) {
-        int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-        if (fd >= 0)
-            target.fd = fd;
-    }
-    return target;
-}
-
-static int log_file_target(const char *path, struct log_target *target, char *error, size_t size)
-{
-    int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    int fd = open(path, flags, 0640);
-    if (fd < 0) {
-        snprintf(error, size, "cannot open the log %s: %s; check `error_log`", path,
-                 strerror(errno));
+    bool system = !log_is_stderr(target) && strcmp(target, "syslog") == 0;
+    if (log_is_stderr(target) && log_state.background) {
+        snprintf(error, size,
+                 "the background has no standard error to log to; set `error_log` to a file");
         return -1;
     }
-    *target = (struct log_target){.fd = fd};
+    if (log_is_stderr(target))
+        sink_stderr(sink);
+    else if ((system ? sink_syslog(sink, socket) : sink_file(sink, target)) != 0) {
+        snprintf(error, size, "cannot open the log %s: %s; check `error_log`",
+                 system ? socket : target, strerror(errno));
+        return -1;
+    }
     return 0;
 }
 
-static void log_target_replace(struct log_target *old, struct log_target *next)
+static void log_replace(const struct sink *next)
 {
-    next->lost = old->lost;
-    next->error = old->error;
-    if (old->fd != STDERR_FILENO)
-        fd_close(&old->fd);
-    *old = *next;
+    sink_close(&log_state.sink);
+    log_state.sink = *next;
 }
 
-int log_open(const char *path, char *error, size_t size)
+static bool log_ident_fits(const char *ident)
 {
-    struct log_target next;
-    if (log_is_stderr(path)) {
-        next = log_stderr_target();
-        log_state.path[0] = '\0';
-    } else if (strlen(path) >= sizeof log_state.path) {
+    size_t length = strlen(ident);
+    for (size_t i = 0; i < length; i++)
+        if (ident[i] <= ' ' || ident[i] > '~')
+            return false;
+    return length > 0 && length <= LOGLINE_IDENT_MAX;
+}
+
+int log_configure(const struct log_settings *settings, char *error, size_t size)
+{
+    const char *target = log_is_stderr(settings->target) ? "stderr" : settings->target;
+    const char *socket = settings->syslog_socket != NULL ? settings->syslog_socket : _PATH_LOG;
+    struct sink next = SINK_CLOSED;
+    if (strlen(target) >= sizeof log_state.target || strlen(socket) >= sizeof log_state.socket) {
         snprintf(error, size, "the path of the log is too long; check `error_log`");
         return -1;
-    } else {
-        if (log_file_target(path, &next, error, size) != 0)
-            return -1;
-        memmove(log_state.path, path, strlen(path) + 1);
     }
-    log_target_replace(&log_state.main, &next);
+    if (!log_ident_fits(settings->syslog_ident)) {
+        snprintf(error, size, "`syslog.ident` must have 1 to %d visible characters of ASCII",
+                 LOGLINE_IDENT_MAX);
+        return -1;
+    }
+    if (log_state.sink.kind == SINK_NONE || strcmp(target, log_state.target) != 0 ||
+        strcmp(socket, log_state.socket) != 0) {
+        if (log_open(&next, target, socket, error, size) != 0)
+            return -1;
+        log_replace(&next);
+    }
+    snprintf(log_state.target, sizeof log_state.target, "%s", target);
+    snprintf(log_state.socket, sizeof log_state.socket, "%s", socket);
+    snprintf(log_state.ident, sizeof log_state.ident, "%s", settings->syslog_ident);
+    log_state.facility = settings->syslog_facility;
+    log_state.level = settings->level;
+    log_state.json = settings->json;
+    log_state.limit = settings->limit < LOGLINE_LEAST    ? LOGLINE_LEAST
+                      : settings->limit > LOG_LIMIT_MOST ? LOG_LIMIT_MOST
+                                                         : settings->limit;
     return 0;
 }
 
 int log_reopen(char *error, size_t size)
 {
-    return log_open(log_state.path, error, size);
-}
-
-void log_level_set(enum log_level level)
-{
-    log_state.level = level;
+    struct sink next = SINK_CLOSED;
+    if (log_open(&next, log_state.target, log_state.socket, error, size) != 0)
+        return -1;
+    log_replace(&next);
+    return 0;
 }
 
 void log_mirror(enum log_level level)
 {
     log_state.mirror = level;
+    sink_close(&log_state.copy);
+    if (level < LOG_LEVEL_NONE)
+        sink_stderr(&log_state.copy);
 }
 
-/* One attempt, whole or not at all where the kernel allows. A pipe or a terminal that is full would
- * block a plain write, so it is asked first. */
-static ssize_t log_attempt(struct log_target *target, const char *text, size_t size)
+void log_background(void)
 {
-    if (target->socket)
-        return send(target->fd, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    struct pollfd room = {.fd = target->fd, .events = POLLOUT};
-    if (poll(&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0) {
-        errno = room.revents & (POLLERR | POLLHUP) ? EPIPE : EAGAIN;
+    log_state.background = true;
+}
+
+size_t log_output_room(void)
+{
+    return log_state.limit - (log_state.json ? LOG_ROOM_JSON : LOG_ROOM_TEXT);
+}
+
+/* ---- lines ---- */
+
+/* Writes what fits `limit` bytes; *taken is as logline_compose has it. Returns 0, or -1 with errno.
+ */
+static int log_line(struct sink *sink, const struct log_record *record, size_t limit, size_t *taken)
+{
+    static char line[LOG_MESSAGE_MAX + LOG_LINE_MARGIN];
+    struct timespec now = {0};
+    struct logline_style style = {
+        .frame = sink->kind == SINK_SYSLOG ? LOGLINE_SYSLOG
+                 : sink->journal           ? LOGLINE_JOURNAL
+                                           : LOGLINE_FILE,
+        .json = log_state.json,
+        .ident = log_state.ident,
+        .facility = log_state.facility,
+        .self = getpid(),
+    };
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    size_t size = logline_compose(&style, &now, record, line,
+                                  limit < sizeof line ? limit : sizeof line, taken);
+    return sink_put(sink, line, size);
+}
+
+/* A short message of the log about itself. */
+static int log_remark(struct sink *sink, const char *pool, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static int log_remark(struct sink *sink, const char *pool, const char *format, ...)
+{
+    char text[PATH_MAX + 256];
+    size_t taken;
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (length < 0)
         return -1;
+    struct log_record record = {
+        .level = LOG_LEVEL_WARNING, .about = {.pool = pool}, .text = text, .length = strlen(text)};
+    return log_line(sink, &record, SIZE_MAX, &taken);
+}
+
+/* ---- what was lost ---- */
+
+/* Somebody may look at standard error while the log itself cannot tell. */
+static void log_tell_stderr(void)
+{
+    struct sink other;
+    int64_t now = clock_ms();
+    if (log_state.sink.kind == SINK_STDERR || now - log_state.told < LOG_TELL_AGAIN)
+        return;
+    log_state.told = now;
+    sink_stderr(&other);
+    (void)log_remark(&other, NULL, "log: %s cannot be written: %s; lines are lost until it can",
+                     log_state.sink.kind == SINK_SYSLOG ? log_state.socket : log_state.target,
+                     strerror(log_state.error));
+    sink_close(&other);
+}
+
+static struct log_loss *log_loss_of(const char *pool)
+{
+    struct log_loss *loss = log_state.losses;
+    while (loss < log_state.losses + LOG_POOLS_MAX && loss->lines > 0 &&
+           strcmp(loss->pool, pool) != 0)
+        loss++;
+    return loss;
+}
+
+static void log_lose(const struct log_record *record)
+{
+    log_state.error = errno;
+    if (record->stream == NULL) {
+        log_state.lost++;
+    } else {
+        struct log_loss *loss = log_loss_of(record->about.pool);
+        if (loss->lines++ == 0)
+            snprintf(loss->pool, sizeof loss->pool, "%s", record->about.pool);
     }
-    return write(target->fd, text, size);
+    if (log_episode_begin(&log_state.losing))
+        log_tell_stderr();
 }
 
-static bool log_put(struct log_target *target, const char *text, size_t size)
+static int log_tell_loss(struct log_loss *loss)
 {
-    ssize_t done;
-    do
-        done = log_attempt(target, text, size);
-    while (done < 0 && errno == EINTR);
-    if (done >= 0 && (size_t)done == size)
-        return true;
-    target->error = done < 0 ? errno : ENOSPC;
-    if (done > 0)
-        target->torn = true;
-    return false;
-}
-
-static size_t log_stamp(char *line, size_t size, enum log_level level)
-{
-    struct timespec now;
-    struct tm local;
-    char day[32];
-    if (clock_gettime(CLOCK_REALTIME, &now) != 0 || localtime_r(&now.tv_sec, &local) == NULL ||
-        strftime(day, sizeof day, "%d-%b-%Y %H:%M:%S", &local) == 0)
+    const char *plural = loss->lines == 1 ? " was" : "s were";
+    bool rest = loss == log_state.losses + LOG_POOLS_MAX;
+    if (loss->lines == 0)
         return 0;
-    int length =
-        snprintf(line, size, "[%s.%03ld] %s: ", day, now.tv_nsec / 1000000, log_names[level]);
-    return length < 0 ? 0 : (size_t)length;
+    if (log_remark(&log_state.sink, rest ? NULL : loss->pool,
+                   "%s%s: %lu line%s lost of what workers wrote: %s", rest ? "" : "pool ",
+                   rest ? "other pools" : loss->pool, loss->lines, plural,
+                   strerror(log_state.error)) != 0)
+        return -1;
+    loss->lines = 0;
+    return 0;
 }
 
-/* Ends a torn line and tells what was lost, before the next line is written. */
-static bool log_recover(struct log_target *target)
+/* Before the next line is written. Returns 0, or -1 with errno while the log cannot tell. */
+static int log_tell_losses(void)
 {
-    if (target->lost == 0)
-        return true;
-    char line[256];
-    size_t used = 0;
-    if (target->torn)
-        line[used++] = '\n';
-    used += log_stamp(line + used, sizeof line - used, LOG_LEVEL_WARNING);
-    int more = snprintf(line + used, sizeof line - used, "log: %lu line%s lost: %s\n", target->lost,
-                        target->lost == 1 ? " was" : "s were", strerror(target->error));
-    if (more < 0 || !log_put(target, line, used + (size_t)more))
-        return false;
-    target->lost = 0;
-    target->torn = false;
-    return true;
+    if (!log_state.losing.on)
+        return 0;
+    if (log_state.lost > 0 &&
+        log_remark(&log_state.sink, NULL, "log: %lu line%s lost: %s", log_state.lost,
+                   log_state.lost == 1 ? " was" : "s were", strerror(log_state.error)) != 0)
+        return -1;
+    log_state.lost = 0;
+    /* From the last, since a count is looked for up to the first that is empty. */
+    for (size_t i = LOG_POOLS_MAX + 1; i-- > 0;)
+        if (log_tell_loss(&log_state.losses[i]) != 0)
+            return -1;
+    (void)log_episode_end(&log_state.losing);
+    return 0;
 }
 
-static void log_line(struct log_target *target, const char *line, size_t size)
+/* ---- delivery ---- */
+
+/* Returns how much of the record's text was dealt with. */
+static size_t log_deliver(const struct log_record *record, size_t limit)
 {
-    if (!log_recover(target) || !log_put(target, line, size))
-        target->lost++;
+    size_t taken = record->length;
+    if (log_state.sink.kind == SINK_NONE)
+        sink_stderr(&log_state.sink);
+    if (log_tell_losses() != 0 || log_line(&log_state.sink, record, limit, &taken) != 0)
+        log_lose(record);
+    return taken;
 }
 
-static void log_deliver(enum log_level level, const char *line, size_t size)
+static void log_write(enum log_level level, const struct log_about *about, const char *format,
+                      va_list arguments)
 {
+    static char text[LOG_MESSAGE_MAX];
+    size_t taken;
     int saved = errno;
-    log_line(&log_state.main, line, size);
-    if (level >= log_state.mirror && log_state.path[0] != '\0')
-        log_line(&log_state.stderr_copy, line, size);
+    if (level < log_state.level || level >= LOG_LEVEL_NONE)
+        return;
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    if (length < 0)
+        return;
+    if ((size_t)length >= sizeof text)
+        memcpy(text + sizeof text - 4, "...", 4);
+    struct log_record record = {.level = level, .text = text, .length = strlen(text)};
+    if (about != NULL)
+        record.about = *about;
+    (void)log_deliver(&record, SIZE_MAX);
+    if (level >= log_state.mirror && log_state.sink.kind != SINK_STDERR)
+        (void)log_line(&log_state.copy, &record, SIZE_MAX, &taken);
     errno = saved;
 }
 
-static void log_write(enum log_level level, const char *format, va_list arguments)
+void log_output(const struct log_record *record)
 {
-    if (level < log_state.level || level >= LOG_LEVEL_NONE)
+    struct log_record piece = *record;
+    int saved = errno;
+    if (piece.level < log_state.level)
         return;
-    static char line[LOG_MESSAGE_MAX + 128];
-    size_t used = log_stamp(line, sizeof line, level);
-    int wanted = vsnprintf(line + used, sizeof line - used - 1, format, arguments);
-    if (wanted < 0)
-        return;
-    size_t room = sizeof line - used - 2;
-    if ((size_t)wanted > room) {
-        used += room;
-        for (size_t dot = used - 3; dot < used; dot++)
-            line[dot] = '.';
-    } else {
-        used += (size_t)wanted;
-    }
-    line[used++] = '\n';
-    log_deliver(level, line, used);
+    do {
+        size_t taken = log_deliver(&piece, log_state.limit);
+        piece.text += taken;
+        piece.length -= taken;
+        piece.begins = false;
+    } while (piece.length > 0);
+    errno = saved;
 }
 
-#define LOG_FORWARD(level)                                                                         \
+void log_raw(enum log_level level, const char *text)
+{
+    struct log_record record = {.level = level,
+                                .about = {.pool = ""},
+                                .text = text,
+                                .length = strlen(text),
+                                .stream = "",
+                                .begins = true,
+                                .ends = true};
+    log_output(&record);
+}
+
+#define LOG_FORWARD(level, about)                                                                  \
     do {                                                                                           \
         va_list arguments;                                                                         \
         va_start(arguments, format);                                                               \
-        log_write(level, format, arguments);                                                       \
+        log_write(level, about, format, arguments);                                                \
         va_end(arguments);                                                                         \
     } while (0)
 
 void log_debug(const char *format, ...)
 {
-    LOG_FORWARD(LOG_LEVEL_DEBUG);
+    LOG_FORWARD(LOG_LEVEL_DEBUG, NULL);
 }
 
 void log_notice(const char *format, ...)
 {
-    LOG_FORWARD(LOG_LEVEL_NOTICE);
+    LOG_FORWARD(LOG_LEVEL_NOTICE, NULL);
 }
 
 void log_warning(const char *format, ...)
 {
-    LOG_FORWARD(LOG_LEVEL_WARNING);
+    LOG_FORWARD(LOG_LEVEL_WARNING, NULL);
 }
 
 void log_error(const char *format, ...)
 {
-    LOG_FORWARD(LOG_LEVEL_ERROR);
+    LOG_FORWARD(LOG_LEVEL_ERROR, NULL);
 }
 
 void log_alert(const char *format, ...)
 {
-    LOG_FORWARD(LOG_LEVEL_ALERT);
+    LOG_FORWARD(LOG_LEVEL_ALERT, NULL);
 }
 
 void log_at(enum log_level level, const char *format, ...)
 {
-    LOG_FORWARD(level);
+    LOG_FORWARD(level, NULL);
 }
 
-void log_raw(enum log_level level, const char *text)
+void log_about(enum log_level level, const struct log_about *about, const char *format, ...)
 {
-    if (level < log_state.level || level >= LOG_LEVEL_NONE)
-        return;
-    static char line[LOG_MESSAGE_MAX];
-    int size = snprintf(line, sizeof line, "%.*s\n", LOG_MESSAGE_MAX - 2, text);
-    if (size > 0)
-        log_deliver(level, line, (size_t)size);
+    LOG_FORWARD(level, about);
 }
 
 bool log_episode_begin(struct log_episode *episode)

@@ -4,6 +4,7 @@
 #include "fpm/detach.h"
 #include "fpm/fd.h"
 #include "fpm/log.h"
+#include "fpm/logconf.h"
 #include "fpm/master.h"
 #include "fpm/pidfile.h"
 #include "fpm/self.h"
@@ -160,6 +161,8 @@ static void main_told(void *context)
 {
     struct main_life *life = context;
     log_mirror(LOG_LEVEL_NONE);
+    if (life->detach.fd >= 0)
+        log_background();
     detach_tell(&life->detach, EX_OK);
 }
 
@@ -170,19 +173,6 @@ static void main_down(void *context)
 }
 
 /* ---- the start ---- */
-
-/* Whoever started us reads what goes wrong until the start is decided. */
-static int main_open_log(const struct conf *conf, char *error, size_t size)
-{
-    static const enum log_level levels[] = {
-        [CONF_LOG_DEBUG] = LOG_LEVEL_DEBUG,     [CONF_LOG_NOTICE] = LOG_LEVEL_NOTICE,
-        [CONF_LOG_WARNING] = LOG_LEVEL_WARNING, [CONF_LOG_ERROR] = LOG_LEVEL_ERROR,
-        [CONF_LOG_ALERT] = LOG_LEVEL_ALERT,
-    };
-    log_level_set(levels[conf->global.log_level]);
-    log_mirror(LOG_LEVEL_WARNING);
-    return log_open(conf->global.error_log, error, size);
-}
 
 static int main_start(const struct conf *conf, const struct conf_report *report,
                       const struct main_options *options)
@@ -207,7 +197,9 @@ static int main_start(const struct conf *conf, const struct conf_report *report,
         return EX_SOFTWARE;
     }
     int status = EX_CONFIG;
-    if (main_open_log(conf, error, sizeof error) != 0) {
+    /* Whoever started us reads what goes wrong until the start is decided. */
+    log_mirror(LOG_LEVEL_WARNING);
+    if (logconf_apply(&conf->global, error, sizeof error) != 0) {
         log_alert("%s", error);
     } else {
         for (size_t i = 0; i < report->warnings.count; i++)

@@ -214,6 +214,7 @@ static const struct signals_row master_signals[] = {
     {SIGUSR2, master_on_reload},
     {SIGHUP, master_on_reload},
     {SIGPIPE, NULL},
+    {SIGXFSZ, NULL},
 };
 
 /* ---- birth and end ---- */

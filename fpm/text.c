@@ -24,12 +24,44 @@ static size_t text_escape(char piece[8], const char *text, size_t length)
     return bytes;
 }
 
-size_t text_printable(char *out, size_t size, const char *text, size_t length)
+/* The same for a message that may hold escapes already. */
+static size_t text_escape_once(char piece[8], const char *text, size_t length)
+{
+    if (*text != '\\')
+        return text_escape(piece, text, length);
+    memcpy(piece, "\\", 2);
+    return 1;
+}
+
+/* The same inside a JSON string. */
+static size_t text_escape_json(char piece[8], const char *text, size_t length)
+{
+    unsigned char c = (unsigned char)*text;
+    size_t bytes = utf8_character(text, length);
+    if (bytes == 0) {
+        snprintf(piece, 8, "\\ufffd");
+        return 1;
+    }
+    if (c < 0x20 || c == 0x7f || c == '"' || c == '\\' || utf8_is_c1(text, bytes)) {
+        unsigned code = bytes == 2 ? (unsigned char)text[1] : c;
+        snprintf(piece, 8, "\\u%04x", code);
+        return bytes;
+    }
+    memcpy(piece, text, bytes);
+    piece[bytes] = '\0';
+    return bytes;
+}
+
+typedef size_t text_escape_fn(char piece[8], const char *text, size_t length);
+
+/* As many whole characters as fit; returns the bytes of input taken. */
+static size_t text_fill(char *out, size_t size, const char *text, size_t length,
+                        text_escape_fn *escape)
 {
     size_t used = 0, taken = 0;
     while (taken < length) {
         char piece[8];
-        size_t covers = text_escape(piece, text + taken, length - taken);
+        size_t covers = escape(piece, text + taken, length - taken);
         size_t needs = strlen(piece);
         if (used + needs >= size)
             break;
@@ -39,6 +71,21 @@ size_t text_printable(char *out, size_t size, const char *text, size_t length)
     }
     out[used] = '\0';
     return taken;
+}
+
+size_t text_printable(char *out, size_t size, const char *text, size_t length)
+{
+    return text_fill(out, size, text, length, text_escape);
+}
+
+size_t text_one_line(char *out, size_t size, const char *text, size_t length)
+{
+    return text_fill(out, size, text, length, text_escape_once);
+}
+
+size_t text_json_part(char *out, size_t size, const char *text, size_t length)
+{
+    return text_fill(out, size, text, length, text_escape_json);
 }
 
 const char *text_show(char *out, size_t size, const char *text)
@@ -52,18 +99,9 @@ void text_json(FILE *out, const char *text)
     size_t length = strlen(text);
     fputc('"', out);
     for (size_t i = 0; i < length;) {
-        unsigned char c = (unsigned char)text[i];
-        size_t bytes = utf8_character(text + i, length - i);
-        if (bytes == 0) {
-            fputs("\\ufffd", out);
-            bytes = 1;
-        } else if (c < 0x20 || c == 0x7f || c == '"' || c == '\\' || utf8_is_c1(text + i, bytes)) {
-            unsigned code = bytes == 2 ? (unsigned char)text[i + 1] : c;
-            fprintf(out, "\\u%04x", code);
-        } else {
-            fwrite(text + i, 1, bytes, out);
-        }
-        i += bytes;
+        char piece[8];
+        i += text_escape_json(piece, text + i, length - i);
+        fputs(piece, out);
     }
     fputc('"', out);
 }

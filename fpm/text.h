@@ -15,7 +15,13 @@
  * that it fits `size` bytes with its NUL. Returns the number of input bytes taken. */
 size_t text_printable(char *out, size_t size, const char *text, size_t length);
 
-/* The same for a NUL-terminated string. Returns `out`. */
+/* As text_printable for a message that may hold such escapes already: backslashes stay. */
+size_t text_one_line(char *out, size_t size, const char *text, size_t length);
+
+/* As text_printable for the inside of a JSON string: bytes that are no UTF-8 become U+FFFD. */
+size_t text_json_part(char *out, size_t size, const char *text, size_t length);
+
+/* text_printable for a NUL-terminated string. Returns `out`. */
 const char *text_show(char *out, size_t size, const char *text);
 
 /* Writes a NUL-terminated string as a JSON string, quotes included. Bytes that are no UTF-8 become

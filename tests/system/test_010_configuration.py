@@ -128,7 +128,6 @@ def test_dump_names_every_origin_and_reads_back(tmp_path):
     assert line(first.stdout, "env[TEXT]").endswith(f"; {part}:5")
     assert line(first.stdout, "pm.max_requests").endswith("; default")
     not_yet = [line for line in first.stdout.splitlines() if line.endswith("; default, not implemented yet")]
-    assert any(line.startswith("; log_format = text ") for line in not_yet)
     assert any(line.startswith("; pm.max_memory = ") for line in not_yet)
 
     dump = tmp_path / "dump.ini"
