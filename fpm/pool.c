@@ -410,6 +410,8 @@ static struct ot_settings pool_settings(const struct conf_pool *conf)
         .keepalive_max = (uint64_t)conf->keepalive_max,
         .limit_params_size = (uint64_t)conf->limit_params_size,
         .max_requests = (uint64_t)conf->pm_max_requests,
+        .max_requests_jitter = (uint64_t)conf->pm_max_requests_jitter,
+        .max_memory = (uint64_t)conf->pm_max_memory,
     };
 }
 
