@@ -5,6 +5,7 @@
 #include "fpm/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,21 @@ static void inherited_names(const char *names)
     }
 }
 
+/* Now: a number that is free would soon be that of a file of the manager's own. */
+static int inherited_all_open(char *error, size_t size)
+{
+    for (size_t i = 0; i < inherited_count; i++) {
+        if (fcntl(inherited[i].fd, F_GETFD) >= 0)
+            continue;
+        snprintf(error, size,
+                 "LISTEN_FDS in the environment promises %zu descriptors, but %d is "
+                 "not open",
+                 inherited_count, inherited[i].fd);
+        return -1;
+    }
+    return 0;
+}
+
 static int inherited_read(char *error, size_t size)
 {
     if (inherited_number("LISTEN_PID", INT32_MAX) != getpid())
@@ -69,7 +85,7 @@ static int inherited_read(char *error, size_t size)
     for (size_t i = 0; i < inherited_count; i++)
         inherited[i].fd = INHERITED_FIRST + (int)i;
     inherited_names(getenv("LISTEN_FDNAMES"));
-    return 0;
+    return inherited_all_open(error, size);
 }
 
 int inherited_open(char *error, size_t size)

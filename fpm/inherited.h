@@ -10,7 +10,8 @@
 #include "fpm/socket.h"
 
 /* Takes over the descriptors that LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES speak of, if they are
- * for this process, and removes these variables in any case. Returns 0, or -1 with a sentence. */
+ * for this process, and removes these variables in any case. To be called before the process opens
+ * files of its own. Returns 0, or -1 with a sentence. */
 int inherited_open(char *error, size_t size);
 
 /* The socket for a pool: one of its name that listens where `spec` says, else one of its name, else

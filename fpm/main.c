@@ -3,6 +3,7 @@
 #include "fpm/conf.h"
 #include "fpm/detach.h"
 #include "fpm/fd.h"
+#include "fpm/inherited.h"
 #include "fpm/log.h"
 #include "fpm/logconf.h"
 #include "fpm/master.h"
@@ -149,9 +150,13 @@ static int main_test(const struct conf *conf, int level)
 
 /* ---- the hooks ---- */
 
+/* Every pool has taken what is its own. */
 static int main_up(void *context, char *error, size_t size)
 {
     struct main_life *life = context;
+    char left[MAIN_SENTENCE];
+    while (inherited_drop(left, sizeof left))
+        log_warning("%s", left);
     if (life->pid_path != NULL && pidfile_write(&life->pidfile, life->pid_path, error, size) != 0)
         return -1;
     return 0;
@@ -174,11 +179,12 @@ static void main_down(void *context)
 
 /* ---- the start ---- */
 
-static int main_start(const struct conf *conf, const struct conf_report *report,
+static int main_start(struct conf *conf, const struct conf_report *report,
                       const struct main_options *options)
 {
     struct main_life life = {.detach = DETACH_NONE, .pidfile = PIDFILE_NONE};
-    struct master_hooks hooks = {main_up, main_told, main_down, &life};
+    struct master_hooks hooks = {main_up, main_told, main_down,
+                                 options->allow_root ? CONF_ALLOW_ROOT : 0, &life};
     char error[MAIN_SENTENCE];
     bool background = options->background < 0 ? conf->global.daemonize : options->background;
     life.pid_path = *options->pidfile != '\0' ? options->pidfile : conf->global.pid;
@@ -189,6 +195,10 @@ static int main_start(const struct conf *conf, const struct conf_report *report,
         return EX_CONFIG;
     }
     if (life.pid_path != NULL && pidfile_check(life.pid_path, error, sizeof error) != 0) {
+        fprintf(stderr, "overtime: %s\n", error);
+        return EX_SOFTWARE;
+    }
+    if (inherited_open(error, sizeof error) != 0) {
         fprintf(stderr, "overtime: %s\n", error);
         return EX_SOFTWARE;
     }

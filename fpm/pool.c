@@ -4,6 +4,7 @@
 #include "fpm/account.h"
 #include "fpm/clock.h"
 #include "fpm/fd.h"
+#include "fpm/inherited.h"
 #include "fpm/obituary.h"
 #include "fpm/text.h"
 
@@ -382,9 +383,12 @@ static int pool_listen(struct pool *pool, char *error, size_t size)
         .gid = group,
     };
     char why[POOL_SENTENCE];
-    if (socket_listen(&pool->listener, &spec, why, sizeof why) == 0)
+    int taken = inherited_take(conf->name, &spec, &pool->listener, why, sizeof why);
+    if (taken > 0 && *why != '\0')
+        log_warning("pool %s: `listen = %s`: %s", conf->name, conf->listen.text, why);
+    if (taken > 0 || (taken == 0 && socket_listen(&pool->listener, &spec, why, sizeof why) == 0))
         return 0;
-    if (errno == EMFILE) {
+    if (taken == 0 && errno == EMFILE) {
         snprintf(error, size, "%s", why);
         return EX_SOFTWARE;
     }
@@ -409,6 +413,7 @@ static struct ot_settings pool_settings(const struct conf_pool *conf)
         .keepalive_timeout = conf->keepalive_timeout,
         .keepalive_max = (uint64_t)conf->keepalive_max,
         .limit_params_size = (uint64_t)conf->limit_params_size,
+        .dumpable = conf->rlimit_core > 0 || !conf->identity.change,
         .max_requests = (uint64_t)conf->pm_max_requests,
         .max_requests_jitter = (uint64_t)conf->pm_max_requests_jitter,
         .max_memory = (uint64_t)conf->pm_max_memory,

@@ -211,9 +211,7 @@ static const char *socket_fault(int fd)
 {
     struct stat status;
     int family = socket_option(fd, SO_DOMAIN);
-    if (fstat(fd, &status) != 0)
-        return "is not open";
-    if (!S_ISSOCK(status.st_mode))
+    if (fstat(fd, &status) != 0 || !S_ISSOCK(status.st_mode))
         return "is no socket";
     if (socket_option(fd, SO_TYPE) != SOCK_STREAM)
         return "is no stream socket (ListenStream= makes one)";
