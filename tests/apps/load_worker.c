@@ -6,6 +6,7 @@
  *   sleep=MS   waits; before `finish` that is the handler's time, after it post-response work
  *   spin=MS    the same, using the processor, with safe points
  *   finish     ends the response
+ *   pid        writes the worker's process number
  *   label=TEXT
  *   touch=FILE makes an empty file, with an absolute name
  *   crash      abort()
@@ -96,6 +97,9 @@ static void step(struct visit *visit, const char *name, const char *value)
         if (!visit->headed)
             write_pattern(visit, 0);
         ot_finish_request();
+    } else if (strcmp(name, "pid") == 0) {
+        head(visit);
+        FCGX_FPrintF(visit->out, "%d", (int)getpid());
     } else if (strcmp(name, "label") == 0) {
         ot_set_label(value);
     } else if (strcmp(name, "touch") == 0) {

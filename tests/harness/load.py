@@ -17,7 +17,7 @@ import signal
 import subprocess
 
 from . import build
-from .wait import LIMIT
+from .wait import LIMIT, now
 
 PROGRAM = build.BUILD / "load"
 
@@ -102,6 +102,7 @@ class Run:
         self.popen = subprocess.Popen(
             self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+        self.began = now()  # about
         self.limit = LIMIT + (seconds or 0) * 2
         self.report = None
 
