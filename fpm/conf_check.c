@@ -12,6 +12,7 @@
 #include "fpm/account.h"
 #include "fpm/field.h"
 #include "fpm/jail.h"
+#include "fpm/logline.h"
 
 /* Where the manager has no PATH of its own. */
 #define PATH_BY_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -391,6 +392,16 @@ static void check_jail(struct conf_pool *pool, struct conf_report *report)
     check_program(pool, report);
 }
 
+static void check_ident(const struct conf_global *global, struct conf_report *report)
+{
+    if (!logline_ident_fits(global->syslog_ident)) {
+        conf_report_error(report, &global->origins[DIRECTIVE_GLOBAL_syslog_ident],
+                          "[global] syslog.ident = %s: must be 1 to %d visible characters of "
+                          "ASCII, without blanks",
+                          global->syslog_ident, LOGLINE_IDENT_MAX);
+    }
+}
+
 void conf_check_pool(struct conf_pool *pool, bool allow_root, struct conf_report *report)
 {
     check_required(pool, report);
@@ -413,6 +424,7 @@ void conf_check_all(struct conf_global *global, const struct conf_pool *pools, s
     if (geteuid() != 0) {
         check_global_as_user(global, report);
     }
+    check_ident(global, report);
     check_folders(global, pools, count, report);
     for (size_t i = 0; i < count; i++) {
         const struct conf_pool *pool = &pools[i];

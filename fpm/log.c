@@ -90,15 +90,6 @@ static void log_replace(const struct sink *next)
     log_state.sink = *next;
 }
 
-static bool log_ident_fits(const char *ident)
-{
-    size_t length = strlen(ident);
-    for (size_t i = 0; i < length; i++)
-        if (ident[i] <= ' ' || ident[i] > '~')
-            return false;
-    return length > 0 && length <= LOGLINE_IDENT_MAX;
-}
-
 int log_configure(const struct log_settings *settings, char *error, size_t size)
 {
     const char *target = log_is_stderr(settings->target) ? "stderr" : settings->target;
@@ -108,7 +99,7 @@ int log_configure(const struct log_settings *settings, char *error, size_t size)
         snprintf(error, size, "the path of the log is too long; check `error_log`");
         return -1;
     }
-    if (!log_ident_fits(settings->syslog_ident)) {
+    if (!logline_ident_fits(settings->syslog_ident)) {
         snprintf(error, size, "`syslog.ident` must have 1 to %d visible characters of ASCII",
                  LOGLINE_IDENT_MAX);
         return -1;

@@ -179,6 +179,15 @@ static size_t logline_json(struct logline_out *out, const struct timespec *now,
     return taken;
 }
 
+bool logline_ident_fits(const char *ident)
+{
+    size_t length = strlen(ident);
+    for (size_t i = 0; i < length; i++)
+        if (ident[i] <= ' ' || ident[i] > '~')
+            return false;
+    return length > 0 && length <= LOGLINE_IDENT_MAX;
+}
+
 size_t logline_compose(const struct logline_style *style, const struct timespec *now,
                        const struct log_record *record, char *out, size_t size, size_t *taken)
 {

@@ -61,6 +61,10 @@ enum {
     LOGLINE_IDENT_MAX = 63,
 };
 
+/* Can it be the name that stands before syslog's lines? It has 1 to LOGLINE_IDENT_MAX visible
+ * characters of ASCII. */
+bool logline_ident_fits(const char *ident);
+
 /* Writes at most `size` bytes (>= LOGLINE_LEAST), newline included, without a NUL. Of what a worker
  * wrote *taken bytes were written, at least one of those there were: the rest wants further lines,
  * with `begins` false. The manager's own words are cut, and show it. Returns the line's length. */

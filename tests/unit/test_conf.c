@@ -325,6 +325,12 @@ Test(conf, refuses_variables_that_the_manager_sets)
     refused("main.ini", "main.ini:6: ", "is set by the manager; remove the line");
 }
 
+Test(conf, wants_a_name_for_the_system_log)
+{
+    write_file("main.ini", "[global]\nsyslog.ident = two words\n");
+    refused("main.ini", "main.ini:2: ", "syslog.ident = two words: must be 1 to 63 visible");
+}
+
 /* What stands inside a jail is looked for there. */
 Test(conf, looks_inside_a_jail)
 {
