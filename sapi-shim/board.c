@@ -1,5 +1,6 @@
 /* board.c: see board.h. */
 #include "sapi-shim/board.h"
+#include "sapi-shim/access.h"
 #include "sapi-shim/clock.h"
 #include "sapi-shim/handoff.h"
 #include "sapi-shim/note.h"
@@ -85,6 +86,14 @@ struct ot_record *board_record(void)
     return board_mine;
 }
 
+int board_number(const struct ot_record *record)
+{
+    const struct ot_slot *slot = board_slot;
+    if (slot == NULL || record < slot->records || record >= slot->records + OT_THREADS_MAX)
+        return -1;
+    return (int)(record - slot->records);
+}
+
 void board_ring(uint32_t occasion)
 {
     if (board == NULL || board_doorbell < 0)
@@ -147,6 +156,7 @@ static void board_after_fork(void)
         (void)close(board_doorbell);
     board_doorbell = -1;
     handoff_after_fork();
+    access_after_fork();
 }
 
 /* Reads "VERSION SLOT". */
@@ -268,4 +278,5 @@ void board_open(void)
     (void)close(OT_FD_SLOT);
     (void)close(OT_FD_DOORBELL);
     handoff_attach();
+    access_attach(board_slot != NULL ? board : NULL, slot);
 }

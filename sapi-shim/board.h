@@ -22,6 +22,9 @@ const char *board_pool(void);
 /* The calling thread's record; never NULL. Change it between slot_begin and slot_end only. */
 struct ot_record *board_record(void);
 
+/* The record's number in our slot; -1 for one that the manager does not see. */
+int board_number(const struct ot_record *record);
+
 /* Rings the manager's doorbell if it asked to be told of any of these changes (OT_WANT_ bits). */
 void board_ring(uint32_t occasion);
 

@@ -12,7 +12,8 @@
 #include <stdint.h>
 
 enum {
-    EMERGENCY_STATUS = 124
+    EMERGENCY_STATUS = 124, /* of the process */
+    EMERGENCY_ANSWER = 504  /* of HTTP */
 };
 
 struct emergency {

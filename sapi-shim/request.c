@@ -1,5 +1,6 @@
 /* request.c: see request.h. */
 #include "sapi-shim/request.h"
+#include "sapi-shim/access.h"
 #include "sapi-shim/board.h"
 #include "sapi-shim/clock.h"
 #include "sapi-shim/drain.h"
@@ -101,11 +102,11 @@ static void request_publish(struct request *request, enum life_state from, unsig
     slot_begin(record);
     record->status = request->status;
     if (actions & LIFE_RESPOND)
-        record->finished_at = now;
+        request->entry.finished_at = record->finished_at = now;
     if (from == LIFE_RUNNING && request->state == LIFE_POST)
         record->finished++;
     if (request->in_shutdown && record->shutdown_at == 0)
-        record->shutdown_at = now;
+        request->entry.shutdown_at = record->shutdown_at = now;
     if (request->state != from && request->state != LIFE_IDLE) {
         record->state = request_public_state[request->state];
         record->state_since = now;
@@ -185,6 +186,7 @@ static void request_record_begin(struct request *request, const struct request_f
     slot_text(record->method, sizeof record->method, facts->method);
     slot_text(record->uri, sizeof record->uri, facts->uri);
     record->label[0] = '\0';
+    entry_begin(&request->entry, record, request->conn->since, facts->remote, facts->user);
     slot_end(record);
     board_ring(OT_WANT_LEAVE(before) | OT_WANT_ENTER(OT_STATE_RUNNING));
 }
@@ -200,6 +202,9 @@ void request_let_pass(void)
     atomic_signal_fence(memory_order_seq_cst); /* the timer's handler does not see it any more */
     request->taker = NULL;
     request->handed = true;
+    slot_begin(request->record);
+    entry_detach(request->record);
+    slot_end(request->record);
     request->record = &nowhere;
     request->unwind = NULL;
 }
@@ -379,12 +384,18 @@ bool request_is_mute(const struct request *request)
            ((request->status & OT_BIT_ABORTED) != 0 && request->ignore_abort);
 }
 
+void request_sent(struct request *request, size_t bytes, unsigned status)
+{
+    entry_sent(&request->entry, request->record, bytes, status);
+}
+
 void request_discard(struct request *request, size_t bytes)
 {
     if (bytes == 0)
         return;
     slot_begin(request->record);
     request->record->discarded += bytes;
+    entry_discarded(&request->entry, request->record, bytes);
     slot_end(request->record);
 }
 
@@ -610,15 +621,32 @@ static void request_leave(struct request *request)
     request_run_functions(request);
 }
 
+/* A record that belongs to nobody has no label to tell. */
+static void request_log(struct request *request, uint64_t functions_at)
+{
+    int thread = board_number(request->record);
+    if (!access_on())
+        return;
+    struct format_facts facts = entry_unknown();
+    facts.label = thread >= 0 ? request->record->label : NULL;
+    facts.bits = request->status;
+    request->codec->describe(request, &facts);
+    entry_end(&request->entry, request->record, thread, functions_at, &facts);
+}
+
 void request_end(struct request *request)
 {
+    uint64_t functions_at = 0;
     request->unwind = NULL;
     request->thread = pthread_self(); /* whoever took it, it is ours now */
     request_leave(request);
+    if (access_on())
+        functions_at = clock_now();
     request_count_lost(request);
     if (request_is_finished(request))
         request->codec->mute(request); /* counts what is left in the buffers */
     (void)request_move(request, LIFE_END);
+    request_log(request, functions_at);
     request_label(request, NULL);
     bool exits = request->exit_after && !atomic_load(&request_exit_called);
     /* It may be the current one of another thread, which took it and let this one serve it. */

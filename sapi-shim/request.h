@@ -11,6 +11,7 @@
 
 #include "conn.h"
 #include "contract.h"
+#include "entry.h"
 #include "lifecycle.h"
 #include "limit.h"
 #include "shutdown.h"
@@ -34,12 +35,16 @@ struct request_codec {
     void (*mute)(struct request *request);       /* output succeeds and goes nowhere from now on */
     void (*disconnect)(struct request *request); /* forget the connection's descriptor */
     void (*let_go)(struct request *request);     /* free the codec's part; the request is over */
+    /* Fills in what the access log wants to know of the request and its response. */
+    void (*describe)(struct request *request, struct format_facts *facts);
 };
 
 /* What is known of a request when it begins; the strings need to live for the call only. */
 struct request_facts {
     const char *method;
     const char *uri;
+    const char *remote; /* of the client, and as whom the web server knows it */
+    const char *user;
     uint64_t content_length;
     struct values values; /* set by the web server for this request */
     unsigned locked;      /* enum values_name: these the application cannot change */
@@ -71,6 +76,7 @@ struct request {
     uint64_t began;     /* handed to the application */
     uint64_t looked;    /* clock_tick of the last look at connection and clock */
     atomic_bool left;   /* a signal handler saw that the client has gone */
+    struct entry entry; /* in the access log */
     struct shutdown_list functions;
     sigjmp_buf *unwind;   /* ot_run, for the handler; NULL elsewhere */
     sigjmp_buf *jump;     /* out of the running shutdown function */
@@ -110,6 +116,10 @@ bool request_is_mute(const struct request *request);
 
 /* The response has ended. */
 bool request_is_finished(const struct request *request);
+
+/* Counts bytes of output that are on their way to the client; `status` as far as it is known. Only
+ * with an access log. */
+void request_sent(struct request *request, size_t bytes, unsigned status);
 
 /* Counts bytes of output that went nowhere. */
 void request_discard(struct request *request, size_t bytes);

@@ -32,6 +32,8 @@ static void tick_emergency(struct request *request)
     if (!(atomic_load(&record->change) & 1))
         slot_begin(record);
     record->status |= OT_BIT_TIMEOUT;
+    if (e.fd >= 0 && !e.responded && !e.mid_record)
+        record->http_status = EMERGENCY_ANSWER;
     record->timed_out += !(request->status & OT_BIT_TIMEOUT);
     record->shutdown_lost += lost;
     record->shutdown_late += request->jump != NULL; /* the one that runs */

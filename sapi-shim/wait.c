@@ -7,16 +7,17 @@
 #include "sapi-shim/board.h"
 #include "sapi-shim/clock.h"
 #include "sapi-shim/drain.h"
+#include "sapi-shim/entry.h"
 #include "sapi-shim/handoff.h"
 #include "sapi-shim/listener.h"
 #include "sapi-shim/note.h"
 #include "sapi-shim/places.h"
-#include "sapi-shim/slot.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -62,12 +63,11 @@ static _Thread_local const struct wait *wait_joined;
 
 /* ---- requests that the application will not see ---- */
 
-static void wait_count_dropped(void)
+/* `status` is what the peer was answered, 0 for nothing; `conn` is NULL where there is none yet. */
+static void wait_count_dropped(const struct conn *conn, unsigned status)
 {
     struct ot_record *record = board_record();
-    slot_begin(record);
-    record->dropped++;
-    slot_end(record);
+    entry_dropped(record, board_number(record), status, conn != NULL ? conn->since : 0, NULL);
 }
 
 static void wait_park_locked(struct wait *w, struct conn *conn)
@@ -89,7 +89,7 @@ static void wait_refuse(struct wait *w, struct conn *conn, const char *why, cons
                         enum frame_status status)
 {
     note("pool %s: request refused: %s", board_pool(), why);
-    wait_count_dropped();
+    wait_count_dropped(conn, http_status != NULL ? (unsigned)strtoul(http_status, NULL, 10) : 0);
     conn_refuse(conn, http_status, status);
     wait_park_locked(w, conn);
 }
@@ -147,7 +147,7 @@ static bool wait_progress(struct wait *w, struct conn *conn)
         if (conn->broken || conn->end > conn->start) {
             note("pool %s: connection closed: %s", board_pool(),
                  conn->broken ? "it does not speak FastCGI" : "it ended within a request header");
-            wait_count_dropped();
+            wait_count_dropped(conn, 0);
         }
         places_drop(&w->places, &conn);
         return false;
@@ -219,7 +219,7 @@ static enum wait_result wait_take(struct wait *w, struct conn **out)
         return wait_admit(w, conn, out) ? WAIT_REQUEST : WAIT_INTERRUPTED;
     case LISTENER_REFUSED:
         note("pool %s: connection refused: client not in listen.allowed_clients", board_pool());
-        wait_count_dropped();
+        wait_count_dropped(NULL, 0);
         return WAIT_INTERRUPTED;
     case LISTENER_STARVED:
         wait_relieve(w);
@@ -255,7 +255,7 @@ static void wait_expire_one(struct wait *w, struct conn *conn)
     if (place == CONN_PENDING) {
         note("pool %s: connection closed: no whole request header within request_header_timeout",
              board_pool());
-        wait_count_dropped();
+        wait_count_dropped(conn, 0);
     }
     places_drop(&w->places, &conn);
 }

@@ -6,7 +6,9 @@
  * are seen here whoever calls. Protocol work is libfcgi's: the originals are called for it. Makes
  * no decision about a request: request.c does.
  */
+#include "sapi-shim/access.h"
 #include "sapi-shim/board.h"
+#include "sapi-shim/detail.h"
 #include "sapi-shim/drain.h"
 #include "sapi-shim/note.h"
 #include "sapi-shim/process.h"
@@ -41,8 +43,9 @@ struct wire {
     void (*fill)(FCGX_Stream *);
     struct wire_output out;
     struct wire_output err;
-    bool closing; /* the response is being completed: no safe point, no change of course */
-    bool real;    /* ... by libfcgi, as nothing stands against it */
+    struct detail detail; /* for the access log */
+    bool closing;         /* the response is being completed: no safe point, no change of course */
+    bool real;            /* ... by libfcgi, as nothing stands against it */
 };
 
 static struct {
@@ -141,11 +144,25 @@ static void wire_fail(FCGX_Stream *stream)
     stream->isClosed = 1;
 }
 
+/* On its way to the client, as far as libfcgi can. */
+static void wire_send(struct wire *wire, struct wire_output *output, int do_close)
+{
+    FCGX_Stream *stream = output->stream;
+    size_t count = stream->wrNext > output->base ? (size_t)(stream->wrNext - output->base) : 0;
+    bool counts = count > 0 && output == &wire->out && access_on();
+    if (counts)
+        detail_output(&wire->detail, (const char *)output->base, count,
+                      (access_needs() & FORMAT_NEEDS_HEAD) != 0);
+    output->empty(stream, do_close);
+    if (counts && stream->FCGI_errno == 0)
+        request_sent(&wire->request, count, wire->detail.head.status);
+}
+
 /* The last of the response: libfcgi may come back here for the records that end it. */
 static void wire_empty_last(struct wire *wire, struct wire_output *output, int do_close)
 {
     if (wire->real)
-        output->empty(output->stream, do_close);
+        wire_send(wire, output, do_close);
     else
         wire_swallow(wire, output);
 }
@@ -173,7 +190,7 @@ static void wire_empty(FCGX_Stream *stream, int do_close)
         wire_fail(stream);
         return;
     }
-    output->empty(stream, do_close);
+    wire_send(wire, output, do_close);
     if (stream->isClosed)
         (void)request_safe_point(request);
 }
@@ -237,9 +254,16 @@ static void wire_disconnect(struct request *request)
         wire->fcgx->ipcFd = -1;
 }
 
+static void wire_describe(struct request *request, struct format_facts *facts)
+{
+    struct wire *wire = (struct wire *)request;
+    detail_fill(&wire->detail, request->entry.sent > 0, facts);
+}
+
 static void wire_let_go(struct request *request)
 {
     struct wire *wire = (struct wire *)request;
+    detail_end(&wire->detail);
     FCGX_Request *r = wire->fcgx;
     if (r->in == wire->in && r->out == wire->out.stream && r->err == wire->err.stream) {
         r->ipcFd = -1;
@@ -257,6 +281,7 @@ static const struct request_codec wire_codec = {
     .mute = wire_mute,
     .disconnect = wire_disconnect,
     .let_go = wire_let_go,
+    .describe = wire_describe,
 };
 
 /* ---- input ---- */
@@ -304,7 +329,9 @@ static struct request_facts wire_facts(char **envp)
     for (; envp != NULL && *envp != NULL; envp++) {
         if (**envp == 'R')
             (void)(wire_name_is(*envp, "REQUEST_METHOD=", 15, &facts.method) ||
-                   wire_name_is(*envp, "REQUEST_URI=", 12, &facts.uri));
+                   wire_name_is(*envp, "REQUEST_URI=", 12, &facts.uri) ||
+                   wire_name_is(*envp, "REMOTE_ADDR=", 12, &facts.remote) ||
+                   wire_name_is(*envp, "REMOTE_USER=", 12, &facts.user));
         else if (**envp == 'S')
             (void)wire_name_is(*envp, "SCRIPT_NAME=", 12, &script);
         else if (**envp == 'C')
@@ -339,6 +366,7 @@ static void wire_begin(struct wire *wire, FCGX_Request *r, struct conn *conn)
 {
     struct request_facts facts = wire_facts(r->envp);
     wire->fcgx = r;
+    wire->detail.params = r->envp;
     wire->in = r->in;
     wire->fill = r->in->fillBuffProc;
     wire_libfcgi_fill = wire->fill;
@@ -368,12 +396,15 @@ static void wire_discard(FCGX_Request *r, struct conn *conn)
     wait_park(&conn);
 }
 
-static void wire_count_dropped(void)
+/* `params` is NULL where they could not be read. */
+static void wire_count_dropped(const struct conn *conn, char **params, unsigned status)
 {
     struct ot_record *record = board_record();
-    slot_begin(record);
-    record->dropped++;
-    slot_end(record);
+    struct detail detail = {.params = params};
+    struct format_facts facts = entry_unknown();
+    if (params != NULL)
+        detail_fill(&detail, false, &facts);
+    entry_dropped(record, board_number(record), status, conn->since, &facts);
 }
 
 /* A client that is gone before its request began; only where the pool asks for it. */
@@ -391,7 +422,7 @@ static bool wire_dead_on_arrival(FCGX_Request *r, struct conn *conn)
     slot_text(uri, sizeof uri, facts.uri);
     note("pool %s: %s %s dropped: client gone before the request began (499)", board_pool(), method,
          uri);
-    wire_count_dropped();
+    wire_count_dropped(conn, r->envp, 499);
     wire_discard(r, conn);
     return true;
 }
@@ -555,7 +586,7 @@ WIRE_EXPORT int OS_IpcClose(int fd, int shutdown)
         return 0;
     }
     note("pool %s: request refused: malformed parameters", board_pool());
-    wire_count_dropped();
+    wire_count_dropped(conn, NULL, 400);
     conn_refuse(conn, "400 Bad Request", FRAME_REQUEST_COMPLETE);
     wait_park(&conn);
     return 0;

@@ -1,0 +1,35 @@
+/* access.h: the worker's end of the access log: one message for each request into the pipe that the
+ * manager handed over.
+ *
+ * Formats a line and sends it with one system call that never waits; what finds no room is counted
+ * and told with the next message. Decides nothing about requests: entry.c does. With no manager, or
+ * a pool without `access.log`, there is none and nothing is done. Thread-safe.
+ */
+#ifndef OT_ACCESS_H
+#define OT_ACCESS_H
+
+#include "contract.h"
+#include "format.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Takes over the treaty's descriptor. `board` is NULL if the manager's could not be used; it stays
+ * mapped. Before main(). */
+void access_attach(const struct ot_board *board, unsigned slot);
+
+/* Is there an access log? */
+bool access_on(void);
+
+/* What the format asks for: enum format_need. */
+unsigned access_needs(void);
+
+/* Sends the line of a request; `thread` and `number` are the record's number and its count of
+ * requests, 0 for a request that is not counted there. Fills in who we are. False if the line found
+ * no room. */
+bool access_write(unsigned thread, uint64_t number, struct format_facts *facts);
+
+/* In a forked child: the parent's requests are not ours. */
+void access_after_fork(void);
+
+#endif
