@@ -4,6 +4,7 @@ LIBDIR     ?= $(PREFIX)/lib
 MANDIR     ?= $(PREFIX)/share/man
 # Where `overtime` looks by default, unless the whole goes into a prefix of its own.
 SYSCONFDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
 DESTDIR    ?=
 BUILD      ?= build
 CC         ?= cc
@@ -42,7 +43,7 @@ C_FILES  = $(wildcard fpm/*.[ch] sapi-shim/*.[ch] tests/apps/*.[ch] tests/unit/*
              packaging/*.c tests/bench/*.[ch])
 
 # What both halves use.
-SHARED_OBJ = $(patsubst %,$(BUILD)/obj/sapi-shim/%.o,slot scalar utf8 line format)
+SHARED_OBJ = $(patsubst %,$(BUILD)/obj/sapi-shim/%.o,slot scalar statm utf8 line format)
 SHIM_OBJ = $(SHIM_SRC:%.c=$(BUILD)/obj/%.o)
 FPM_OBJ  = $(FPM_SRC:%.c=$(BUILD)/obj/%.o)
 PART_OBJ = $(filter-out %/main.o,$(FPM_OBJ))
@@ -171,7 +172,11 @@ demo:  ## the newsletter application behind nginx: WEB=apache PORT=8080; ONCE=1 
 # The loader finds a library in its cache; only root can write that, and a DESTDIR is not run from.
 LDCONFIG = @[ -n "$(DESTDIR)" ] || [ "$$(id -u)" -ne 0 ] || PATH="$$PATH:/usr/sbin:/sbin" ldconfig
 
-install: all  ## into DESTDIR and PREFIX (/usr/local): programs, library, header, manual, sample configuration
+# Not started by this: systemctl enable --now overtime
+UNITS = overtime.service overtime@.socket
+FILL  = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|'
+
+install: all  ## into DESTDIR and PREFIX (/usr/local): programs, library, header, manual, units, samples
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig \
 	    $(DESTDIR)$(PREFIX)/include/overtime $(DESTDIR)$(SYSCONFDIR)/overtime/pool.d
 	install -m 755 $(BUILD)/overtime $(DESTDIR)$(PREFIX)/sbin/overtime
@@ -186,6 +191,11 @@ install: all  ## into DESTDIR and PREFIX (/usr/local): programs, library, header
 	    packaging/overtime.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/overtime.pc
 	for page in $(MAN); do \
 	    install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; done
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/lib/tmpfiles.d $(DESTDIR)$(PREFIX)/share/doc/overtime
+	for unit in $(UNITS); do \
+	    $(FILL) packaging/systemd/$$unit >$(DESTDIR)$(UNITDIR)/$$unit || exit 1; done
+	$(FILL) packaging/systemd/overtime.tmpfiles >$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/overtime.conf
+	$(FILL) packaging/logrotate >$(DESTDIR)$(PREFIX)/share/doc/overtime/logrotate
 	# An existing configuration is the operator's and stays.
 	for file in overtime.ini pool.d/www.ini; do \
 	    [ -e $(DESTDIR)$(SYSCONFDIR)/overtime/$$file ] || \
@@ -199,7 +209,9 @@ uninstall:  ## remove what `make install` put there, but for the configuration
 	    $(DESTDIR)$(LIBDIR)/libovertime-preload.so $(DESTDIR)$(LIBDIR)/pkgconfig/overtime.pc \
 	    $(DESTDIR)$(PREFIX)/include/overtime.h $(DESTDIR)$(PREFIX)/include/overtime/contract.h
 	rm -f $(foreach page,$(MAN),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
-	-rmdir $(DESTDIR)$(PREFIX)/include/overtime
+	rm -f $(UNITS:%=$(DESTDIR)$(UNITDIR)/%) $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/overtime.conf \
+	    $(DESTDIR)$(PREFIX)/share/doc/overtime/logrotate
+	-rmdir $(DESTDIR)$(PREFIX)/include/overtime $(DESTDIR)$(PREFIX)/share/doc/overtime
 	$(LDCONFIG)
 
 map:  ## every file's job, from its first line

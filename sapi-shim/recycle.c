@@ -4,12 +4,12 @@
 #include "sapi-shim/clock.h"
 #include "sapi-shim/drain.h"
 #include "sapi-shim/note.h"
+#include "sapi-shim/statm.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -54,21 +54,6 @@ void recycle_count(void)
 }
 
 /* ---- memory ---- */
-
-bool recycle_private(const char *statm, uint64_t page_size, uint64_t *bytes)
-{
-    unsigned long long pages[3]; /* size, resident, shared */
-    for (int i = 0; i < 3; i++) {
-        char *end = NULL;
-        errno = 0;
-        pages[i] = strtoull(statm, &end, 10);
-        if (end == statm || errno != 0 || (*end != ' ' && *end != '\n' && *end != '\0'))
-            return false;
-        statm = end;
-    }
-    *bytes = pages[1] > pages[2] ? (pages[1] - pages[2]) * page_size : 0;
-    return true;
-}
 
 /* The manager looks from time to time as well. */
 static void recycle_give_up(const char *why)
@@ -116,7 +101,7 @@ void recycle_weigh(void)
     }
     ssize_t n = pread(fd, line, sizeof line - 1, 0);
     line[n > 0 ? n : 0] = '\0';
-    if (n < 0 || !recycle_private(line, (uint64_t)sysconf(_SC_PAGESIZE), &bytes))
+    if (n < 0 || !statm_private(line, (uint64_t)sysconf(_SC_PAGESIZE), &bytes))
         recycle_give_up(n < 0 ? strerror(errno) : "not understood");
     else if (bytes > board_settings()->max_memory)
         drain_begin(OT_EXIT_MAX_MEMORY);

@@ -8,7 +8,6 @@
 #ifndef OT_RECYCLE_H
 #define OT_RECYCLE_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 /* Before application code runs, which may chroot; after board_open. */
@@ -26,9 +25,5 @@ void recycle_after_fork(void);
 /* How many requests a worker serves: pm.max_requests and a random part of the jitter; 0 = no limit.
  * Pure. */
 uint64_t recycle_share(uint64_t max, uint64_t jitter, uint64_t random);
-
-/* Bytes of private memory: what a line of /proc/PID/statm calls resident, without what it calls
- * shared. False if it is no such line. Pure. */
-bool recycle_private(const char *statm, uint64_t page_size, uint64_t *bytes);
 
 #endif

@@ -23,6 +23,7 @@
 #include "sapi-shim/board.h"
 #include "sapi-shim/overtime.h"
 #include "sapi-shim/recycle.h"
+#include "sapi-shim/statm.h"
 
 /* What a request's QUERY_STRING tells the worker to do; one letter. */
 enum order {
@@ -516,7 +517,7 @@ static uint64_t private_now(void)
     FILE *file = fopen("/proc/self/statm", "re");
     cr_assert(file != NULL && fgets(line, sizeof line, file) != NULL);
     (void)fclose(file);
-    cr_assert(recycle_private(line, (uint64_t)sysconf(_SC_PAGESIZE), &bytes));
+    cr_assert(statm_private(line, (uint64_t)sysconf(_SC_PAGESIZE), &bytes));
     return bytes;
 }
 

@@ -1,0 +1,27 @@
+/* blackbox.h: what /proc tells of a process that does not speak for itself.
+ *
+ * Each answer is of one moment: what waits may have a connection before the caller acts. The
+ * process must be a child that is not reaped yet, or its number may be another's. Decides nothing.
+ */
+#ifndef FPM_BLACKBOX_H
+#define FPM_BLACKBOX_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+enum blackbox {
+    BLACKBOX_WAITING, /* every thread sleeps in accept() */
+    BLACKBOX_BUSY,    /* every thread runs, or sleeps in something else that ends by itself */
+    BLACKBOX_UNKNOWN, /* it waits for events, for a child or another thread, which may mean either;
+                       * threads differ; or we have no right to ask, which needs that to trace it */
+};
+
+/* About 3 us for one thread. */
+enum blackbox blackbox_doing(pid_t pid);
+
+/* Bytes of memory that it has to itself. Needs no rights; about 1.5 us. Returns 0, or -1 with
+ * errno.
+ */
+int blackbox_memory(pid_t pid, uint64_t *bytes);
+
+#endif
