@@ -117,6 +117,10 @@ def test_what_is_installed(destination):
         "usr/local/share/man/man8/overtimectl.8",
         "usr/local/share/man/man5/overtime.ini.5",
         "usr/local/share/man/man3/overtime.3",
+        "usr/local/lib/systemd/system/overtime.service",
+        "usr/local/lib/systemd/system/overtime@.socket",
+        "usr/local/lib/tmpfiles.d/overtime.conf",
+        "usr/local/share/doc/overtime/logrotate",
         "etc/overtime/overtime.ini",
         "etc/overtime/pool.d/www.ini",
     ):

@@ -1,0 +1,92 @@
+"""What `make install` gives systemd and logrotate: well formed, and true to what the manager does."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from harness import build
+
+FILES = build.ROOT / "packaging"
+SERVICE = (FILES / "systemd" / "overtime.service").read_text()
+
+
+def fill(directory, name, to=None):
+    """A file as `make install` makes it, for the programs of this build."""
+    text = (FILES / name).read_text()
+    text = text.replace("@PREFIX@/sbin/overtime", str(build.OVERTIME)).replace("@PREFIX@/bin/overtimectl", str(build.OVERTIMECTL))
+    path = directory / (to or name.rpartition("/")[2])
+    path.write_text(text.replace("@SYSCONFDIR@", "/etc"))
+    return path
+
+
+def tool(name):
+    path = shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")
+    if path is None:
+        pytest.skip(f"{name} is not installed")
+    return path
+
+
+def directive(name):
+    """All values of a directive in the service, in order."""
+    return re.findall(rf"^{name}=(.*)$", SERVICE, re.MULTILINE)
+
+
+def test_units_are_well_formed(tmp_path):
+    analyze = tool("systemd-analyze")
+    paths = [
+        fill(tmp_path, "systemd/overtime.service"),
+        fill(tmp_path, "systemd/overtime@.socket", "overtime@www.socket"),
+    ]
+    fill(tmp_path, "systemd/overtime@.socket")
+    done = subprocess.run(
+        [analyze, "verify", "--man=no", *paths], capture_output=True, text=True, timeout=120, check=False
+    )
+    if "Failed to initialize manager" in done.stderr:
+        pytest.skip(f"systemd-analyze cannot work here: {done.stderr.strip()}")
+    ours = [line for line in done.stderr.splitlines() if "overtime" in line]
+    assert done.returncode == 0 and not ours, done.stderr
+
+
+def test_folders_are_well_formed(tmp_path):
+    path = fill(tmp_path, "systemd/overtime.tmpfiles", "overtime.conf")
+    text = path.read_text().replace("/run/", f"{tmp_path}/run/").replace("/var/", f"{tmp_path}/var/")
+    (tmp_path / "var" / "log").mkdir(parents=True)
+    (tmp_path / "run").mkdir()
+    path.write_text(re.sub(r" root root ", " - - ", text))
+    done = subprocess.run([tool("systemd-tmpfiles"), "--create", path], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "overtime").is_dir() and (tmp_path / "var" / "log" / "overtime").is_dir()
+
+
+def test_logs_are_rotated(tmp_path):
+    path = fill(tmp_path, "logrotate")
+    done = subprocess.run([tool("logrotate"), "-d", "-s", tmp_path / "state", path], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0 and "error" not in done.stderr, done.stderr
+
+
+def test_the_service_says_what_the_manager_does():
+    """Status of a wrong configuration, a signal to stop gracefully, a time that is long enough."""
+    assert directive("Type") == ["notify"] and directive("NotifyAccess") == ["main"]
+    assert directive("RestartPreventExitStatus") == ["64 78"]
+    assert directive("KillSignal") == ["SIGQUIT"] and directive("KillMode") == ["mixed"]
+    table = (build.ROOT / "fpm" / "directives.def").read_text()
+    patience = re.search(r'GLOBAL\("process_control_timeout".*?by_default = "(\d+)s"', table, re.DOTALL)[1]
+    assert int(directive("TimeoutStopSec")[0]) > int(patience)
+    sockets = re.search(r'GLOBAL\("control.listen".*?by_default = "/run/([^"]*)/', table, re.DOTALL)[1]
+    assert directive("RuntimeDirectory") == [sockets]
+
+
+def test_a_worker_that_runs_out_of_memory_takes_nobody_along():
+    assert directive("OOMPolicy") == ["continue"]
+
+
+def test_the_rights_that_are_left_suffice_for_every_directive():
+    left = set(" ".join(directive("CapabilityBoundingSet")).split())
+    for name, needed in {
+        "user": "SETUID", "group": "SETGID", "chroot": "SYS_CHROOT", "listen.owner": "CHOWN", "listen.mode": "FOWNER",
+        "process.priority": "SYS_NICE", "rlimit_files": "SYS_RESOURCE", "oom_score_adj": "SYS_RESOURCE",
+        "listen": "NET_BIND_SERVICE", "process_control_timeout": "KILL", "slowlog": "SYS_PTRACE",
+    }.items():
+        assert f"CAP_{needed}" in left, name
