@@ -67,12 +67,18 @@ static void free_all(const struct directive *table, size_t count, void *owner)
     }
 }
 
+struct conf *conf_keep(struct conf *conf)
+{
+    conf->holders++;
+    return conf;
+}
+
 void conf_free(struct conf **conf)
 {
     struct conf *c = *conf;
 
     *conf = NULL;
-    if (c == NULL) {
+    if (c == NULL || --c->holders > 0) {
         return;
     }
     for (size_t i = 0; i < c->pool_count; i++) {
@@ -506,6 +512,9 @@ struct conf *conf_load(const char *path, unsigned flags, struct conf_report *rep
     struct loader loader = {.conf = conf, .report = report};
     const size_t before = report->failed;
 
+    if (conf != NULL) {
+        conf->holders = 1;
+    }
     if (conf == NULL || init_all(directive_global, DIRECTIVE_GLOBAL_COUNT, &conf->global) != 0) {
         conf_report_error(report, NULL, "out of memory");
     } else if ((conf->file = absolute(path)) == NULL) {

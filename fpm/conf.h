@@ -34,13 +34,17 @@ struct conf {
     size_t pool_count;
     char *file;             /* absolute path of the main file */
     struct conf_list files; /* all files read, in order; the origins point here */
+    unsigned holders;       /* who shall still call conf_free */
 };
 
 /* Returns the configuration, or NULL if the report holds an error. `flags`: enum conf_flag. The
  * report is added to and is the caller's to free, also on success (warnings). */
 struct conf *conf_load(const char *path, unsigned flags, struct conf_report *report);
 
-/* Frees and forgets. A pointer to NULL is fine. */
+/* One more holder, who calls conf_free as well. Returns `conf`. */
+struct conf *conf_keep(struct conf *conf);
+
+/* Forgets, and frees with the last holder. A pointer to NULL is fine. */
 void conf_free(struct conf **conf);
 
 /* Writes every directive with its value and origin, as a file that conf_load reads to the same

@@ -402,6 +402,75 @@ static void check_ident(const struct conf_global *global, struct conf_report *re
     }
 }
 
+/* ---- numbers of workers ---- */
+
+/* Directives of *dynamic* that were not given follow from the others. */
+static void complete_scaling(struct conf_pool *pool)
+{
+    const int64_t most = pool->pm_max_children;
+
+    if (pool->pm_min_spare_servers == DIRECTIVE_UNSET) {
+        pool->pm_min_spare_servers = 1;
+    }
+    if (pool->pm_max_spare_servers == DIRECTIVE_UNSET) {
+        const int64_t wanted = 3 * pool->pm_min_spare_servers;
+        pool->pm_max_spare_servers = wanted < most ? wanted : most;
+    }
+    if (pool->pm_start_servers == DIRECTIVE_UNSET) {
+        pool->pm_start_servers = (pool->pm_min_spare_servers + pool->pm_max_spare_servers) / 2;
+    }
+    if (pool->post_response_max_children == DIRECTIVE_UNSET) {
+        pool->post_response_max_children = most;
+    }
+}
+
+static void check_at_most(const struct conf_pool *pool, size_t index, int64_t value,
+                          const char *other, int64_t most, struct conf_report *report)
+{
+    if (value > most) {
+        conf_report_error(report, &pool->origins[index],
+                          "[%s] %s = %lld: must not be more than %s, which is %lld", pool->name,
+                          directive_pool[index].name, (long long)value, other, (long long)most);
+    }
+}
+
+/* They mean nothing with another kind of pool, and a mistake there hurts nobody. */
+static void check_scaling(struct conf_pool *pool, struct conf_report *report)
+{
+    const bool known = ORIGIN(pool, pm_max_children)->file != NULL;
+
+    complete_scaling(pool);
+    if (pool->pm != CONF_PM_DYNAMIC || !known) {
+        return;
+    }
+    check_at_most(pool, DIRECTIVE_POOL_pm_max_spare_servers, pool->pm_max_spare_servers,
+                  "pm.max_children", pool->pm_max_children, report);
+    check_at_most(pool, DIRECTIVE_POOL_pm_min_spare_servers, pool->pm_min_spare_servers,
+                  "pm.max_spare_servers", pool->pm_max_spare_servers, report);
+    check_at_most(pool, DIRECTIVE_POOL_pm_start_servers, pool->pm_start_servers, "pm.max_children",
+                  pool->pm_max_children, report);
+}
+
+/* Does not fail, as pools need not all be busy at once; but the first workers are started. */
+static void check_process_max(const struct conf_global *global, const struct conf_pool *pools,
+                              size_t count, struct conf_report *report)
+{
+    int64_t first = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        first += pools[i].pm == CONF_PM_STATIC    ? pools[i].pm_max_children
+                 : pools[i].pm == CONF_PM_DYNAMIC ? pools[i].pm_start_servers
+                                                  : 0;
+    }
+    if (global->process_max > 0 && first > global->process_max) {
+        conf_report_warning(
+            report, &global->origins[DIRECTIVE_GLOBAL_process_max],
+            "[global] process.max = %lld: the pools begin with %lld workers, not all "
+            "of which will be started; raise it, or lower pm.max_children",
+            (long long)global->process_max, (long long)first);
+    }
+}
+
 void conf_check_pool(struct conf_pool *pool, bool allow_root, struct conf_report *report)
 {
     check_required(pool, report);
@@ -413,9 +482,7 @@ void conf_check_pool(struct conf_pool *pool, bool allow_root, struct conf_report
     check_powers(pool, report);
     check_jail(pool, report);
     check_listen(pool, report);
-    if (pool->post_response_max_children == DIRECTIVE_UNSET) {
-        pool->post_response_max_children = pool->pm_max_children;
-    }
+    check_scaling(pool, report);
 }
 
 void conf_check_all(struct conf_global *global, const struct conf_pool *pools, size_t count,
@@ -426,6 +493,7 @@ void conf_check_all(struct conf_global *global, const struct conf_pool *pools, s
     }
     check_ident(global, report);
     check_folders(global, pools, count, report);
+    check_process_max(global, pools, count, report);
     for (size_t i = 0; i < count; i++) {
         const struct conf_pool *pool = &pools[i];
 

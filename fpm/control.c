@@ -23,7 +23,8 @@ enum control_state {
     CONTROL_READING,
     CONTROL_WRITING,
     CONTROL_LEAVING, /* answered; what the client still sends is thrown away */
-    CONTROL_HELD     /* answered; open until the client or the manager goes */
+    CONTROL_HELD,    /* answered; open until the client or the manager goes */
+    CONTROL_WAITING  /* the answer comes by control_answer */
 };
 
 struct control_client {
@@ -34,6 +35,7 @@ struct control_client {
     ev_io io;
     ev_timer patience;
     bool hold;
+    unsigned ticket;
     char line[CONTROL_LINE_MAX];
     size_t line_used;
     char *answer;
@@ -73,7 +75,7 @@ static void control_client_move(struct control_client *client, enum control_stat
     ev_io_set(&client->io, client->fd, state == CONTROL_WRITING ? EV_WRITE : EV_READ);
     ev_io_start(loop, &client->io);
     ev_timer_stop(loop, &client->patience);
-    if (state == CONTROL_HELD)
+    if (state == CONTROL_HELD || state == CONTROL_WAITING)
         return;
     ev_timer_set(&client->patience, CONTROL_PATIENCE, 0.);
     ev_timer_start(loop, &client->patience);
@@ -140,6 +142,7 @@ static void control_run(struct control_client *client, const struct control_comm
         return;
     }
     fputs(CONTROL_OK "\n", call->body);
+    client->ticket = call->ticket = ++control->tickets;
     int result = command->run(control->context, call);
     bool whole = !ferror(call->body);
     whole = fclose(call->body) == 0 && whole;
@@ -148,7 +151,20 @@ static void control_run(struct control_client *client, const struct control_comm
         control_refuse(client, call->error);
     else if (!whole)
         control_refuse(client, "out of memory");
+    else if (call->later)
+        control_client_move(client, CONTROL_WAITING);
     else
+        control_write(client);
+}
+
+void control_answer(struct control *control, unsigned ticket, const char *why)
+{
+    struct control_client *client = control->clients;
+    while (client != NULL && (client->state != CONTROL_WAITING || client->ticket != ticket))
+        client = client->next;
+    if (client != NULL && why != NULL)
+        control_refuse(client, why);
+    else if (client != NULL)
         control_write(client);
 }
 
@@ -270,6 +286,7 @@ static void control_on_io(struct ev_loop *loop, ev_io *io, int events)
         break;
     case CONTROL_LEAVING:
     case CONTROL_HELD:
+    case CONTROL_WAITING:
         control_discard(client);
         break;
     }

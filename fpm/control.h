@@ -29,8 +29,10 @@ struct control_call {
     int argc;
     char *argv[CONTROL_ARGUMENTS_MAX]; /* after the verb, without options */
     FILE *body;                        /* written in memory */
-    char error[512];                   /* the reason, when the command returns -1 */
-    bool hold;                         /* set: keep the connection until the manager is gone */
+    char error[4096]; /* the reason, when the command returns -1; may have several lines */
+    bool hold;        /* set: keep the connection until the manager is gone */
+    unsigned ticket;  /* for control_answer */
+    bool later;       /* set: what is written so far is sent by control_answer */
 };
 
 struct control_command {
@@ -49,6 +51,7 @@ struct control {
     void *context;
     struct control_client *clients;
     unsigned client_count;
+    unsigned tickets; /* handed out so far */
     ev_io accepting;
     ev_timer pause; /* after accept failed for lack of something */
 };
@@ -57,6 +60,10 @@ struct control {
  * sentence. */
 int control_open(struct control *control, struct ev_loop *loop, const struct socket_spec *spec,
                  const struct control_command *commands, void *context, char *error, size_t size);
+
+/* The answer to a call that was put off, by its ticket: what the command wrote, or `why` not. A
+ * client that has left meanwhile is nobody's loss. */
+void control_answer(struct control *control, unsigned ticket, const char *why);
 
 /* Takes the socket away, and its folder if it was made here and is empty,
  * and lets the clients go, but for those held: they see the process end. */

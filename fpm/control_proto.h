@@ -2,7 +2,8 @@
  *
  * A client sends one line: CONTROL_HELLO, a verb, options, arguments; single spaces between them, a
  * newline at the end, CONTROL_LINE_MAX bytes at the most with it. The manager answers with a line,
- * "ok" or "error" and a sentence, then a body (may be empty), and closes. After "stop" and "quit"
+ * "ok" or "error" and a sentence, then a body (may be empty; further sentences after "error"), and
+ * closes. "reload --wait" is answered when the reload has come to its end. After "stop" and "quit"
  * it keeps the connection open until it is gone itself: the end of file tells that it is.
  */
 #ifndef FPM_CONTROL_PROTO_H
@@ -12,6 +13,8 @@
 #define CONTROL_OK       "ok"
 #define CONTROL_ERROR    "error"
 #define CONTROL_JSON     "--json"
+#define CONTROL_WAIT     "--wait" /* with reload */
+#define CONTROL_ALL      "--all"  /* with reload */
 #define CONTROL_LINE_MAX 4096
 
 /* Where the socket is unless something else is said. */

@@ -42,11 +42,10 @@ static const struct directive_choice syslog_facilities[] = {
     {.word = "local7", .value = LOG_LOCAL7},
     {0}};
 
-static const struct directive_choice pm_kinds[] = {
-    {.word = "static", .value = CONF_PM_STATIC},
-    {.word = "dynamic", .value = CONF_PM_DYNAMIC, .not_yet = true},
-    {.word = "ondemand", .value = CONF_PM_ONDEMAND, .not_yet = true},
-    {0}};
+static const struct directive_choice pm_kinds[] = {{.word = "static", .value = CONF_PM_STATIC},
+                                                   {.word = "dynamic", .value = CONF_PM_DYNAMIC},
+                                                   {.word = "ondemand", .value = CONF_PM_ONDEMAND},
+                                                   {0}};
 
 static const struct directive_choice stop_signals[] = {{.word = "auto", .value = 0},
                                                        {.word = "TERM", .value = SIGTERM},

@@ -179,11 +179,12 @@ static void main_down(void *context)
 
 /* ---- the start ---- */
 
-static int main_start(const struct conf *conf, const struct conf_report *report,
+static int main_start(struct conf *conf, const struct conf_report *report,
                       const struct main_options *options)
 {
     struct main_life life = {.detach = DETACH_NONE, .pidfile = PIDFILE_NONE};
-    struct master_hooks hooks = {main_up, main_told, main_down, &life};
+    struct master_hooks hooks = {main_up, main_told, main_down,
+                                 options->allow_root ? CONF_ALLOW_ROOT : 0, &life};
     char error[MAIN_SENTENCE];
     bool background = options->background < 0 ? conf->global.daemonize : options->background;
     life.pid_path = *options->pidfile != '\0' ? options->pidfile : conf->global.pid;

@@ -2,11 +2,14 @@
 #include "fpm/master.h"
 
 #include "fpm/account.h"
+#include "fpm/child.h"
 #include "fpm/clock.h"
 #include "fpm/control.h"
+#include "fpm/crashes.h"
 #include "fpm/log.h"
+#include "fpm/logconf.h"
 #include "fpm/notify.h"
-#include "fpm/pool.h"
+#include "fpm/pools.h"
 #include "fpm/signals.h"
 #include "fpm/text.h"
 #include "fpm/verbs.h"
@@ -17,22 +20,24 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 enum {
-    MASTER_SENTENCE = 1024
+    MASTER_SENTENCE = 4096
 };
 
 enum master_state {
     MASTER_STARTING, /* not every first worker runs yet */
     MASTER_RUNNING,
+    MASTER_RELOADING, /* a new configuration is in force, older workers are not all gone */
     MASTER_STOPPING
 };
 
 struct master {
     struct ev_loop *loop;
-    const struct conf *conf;
+    struct conf *conf; /* in force */
     const struct master_hooks *hooks;
     enum master_state state;
     enum pool_stop stop;
@@ -40,21 +45,80 @@ struct master {
     bool listening; /* the control socket is open */
     int exit_status;
     int64_t started; /* ms, clock.h */
-    struct pool *pools;
-    size_t pool_count; /* opened */
+    struct pools pools;
     struct signals signals;
     struct control control;
     struct verbs verbs;
+    struct crashes crashes;
+    unsigned reloads;                      /* that were put in force */
+    unsigned waiting[CONTROL_CLIENTS_MAX]; /* tickets of those who wait for the reload's end */
+    unsigned waiting_count;
+    ev_timer sweep;  /* after a worker ended: not from within its callback */
+    ev_timer status; /* systemd_interval */
+    ev_timer watchdog;
 };
+
+/* ---- the supervisor ---- */
+
+static void master_on_status(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    const struct master *master = timer->data;
+    unsigned serving = 0, post = 0, waiting = 0;
+    char line[256];
+    for (size_t i = 0; i < master->pools.count; i++) {
+        const struct scale_counts *counts = &master->pools.items[i]->keeper.seen.counts;
+        serving += counts->serving;
+        post += counts->post;
+        waiting += counts->waiting;
+    }
+    snprintf(line, sizeof line,
+             "%zu pools, %u workers: %u serve, %u work on after the response; "
+             "%u connections wait",
+             pools_staying(&master->pools), pools_live(&master->pools), serving, post, waiting);
+    (void)notify_status(line);
+}
+
+static void master_on_watchdog(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)timer;
+    (void)events;
+    (void)notify_watchdog();
+}
+
+/* Nobody is woken where nobody listens. */
+static void master_time_status(struct master *master)
+{
+    int64_t interval = notify_wanted() ? master->conf->global.systemd_interval : 0;
+    int64_t watchdog = notify_watchdog_interval();
+    ev_timer_stop(master->loop, &master->status);
+    ev_timer_stop(master->loop, &master->watchdog);
+    if (interval > 0) {
+        ev_timer_set(&master->status, 0., (double)interval / 1000.);
+        ev_timer_start(master->loop, &master->status);
+    }
+    if (watchdog > 0) {
+        ev_timer_set(&master->watchdog, 0., (double)watchdog / 1000.);
+        ev_timer_start(master->loop, &master->watchdog);
+    }
+}
 
 /* ---- life ---- */
 
-static unsigned master_live(const struct master *master)
+/* The reload that they waited for has come to its end, or not: `why`. */
+static void master_answer_waiting(struct master *master, const char *why)
 {
-    unsigned live = 0;
-    for (size_t i = 0; i < master->pool_count; i++)
-        live += master->pools[i].live;
-    return live;
+    for (unsigned i = 0; i < master->waiting_count; i++)
+        control_answer(&master->control, master->waiting[i], why);
+    master->waiting_count = 0;
+}
+
+/* The one place where the manager changes its state. */
+static void master_move(struct master *master, enum master_state to)
+{
+    master->state = to;
 }
 
 static void master_stop(void *owner, enum pool_stop how, const char *why)
@@ -69,14 +133,14 @@ static void master_stop(void *owner, enum pool_stop how, const char *why)
         log_notice("%s: stopping already", why);
         return;
     }
-    log_notice("%s: %s, %u left", why, manners[how], master_live(master));
+    log_notice("%s: %s, %u left", why, manners[how], pools_live(&master->pools));
     if (master->state != MASTER_STOPPING)
         (void)notify_stopping();
-    master->state = MASTER_STOPPING;
+    master_move(master, MASTER_STOPPING);
+    master_answer_waiting(master, "the manager stops");
     master->stop = how;
-    for (size_t i = 0; i < master->pool_count; i++)
-        pool_stop(&master->pools[i], how);
-    if (master_live(master) == 0)
+    pools_stop(&master->pools, how);
+    if (pools_live(&master->pools) == 0)
         ev_break(master->loop, EVBREAK_ALL);
 }
 
@@ -99,6 +163,7 @@ static void master_announce(struct master *master)
         return;
     master->announced = true;
     (void)notify_ready();
+    master_time_status(master);
     master->hooks->told(master->hooks->context);
 }
 
@@ -106,10 +171,11 @@ static void master_ready(struct master *master)
 {
     if (!master_may_go_up(master))
         return;
-    master->state = MASTER_RUNNING;
-    log_notice("ready: %zu pool%s, %u worker%s, version %s", master->pool_count,
-               master->pool_count == 1 ? "" : "s", master_live(master),
-               master_live(master) == 1 ? "" : "s", OVERTIME_VERSION);
+    size_t pools = pools_staying(&master->pools);
+    unsigned live = pools_live(&master->pools);
+    master_move(master, MASTER_RUNNING);
+    log_notice("ready: %zu pool%s, %u worker%s, version %s", pools, pools == 1 ? "" : "s", live,
+               live == 1 ? "" : "s", OVERTIME_VERSION);
     master_announce(master);
 }
 
@@ -119,11 +185,11 @@ static void master_settled(struct master *master)
     unsigned started = 0;
     if (master->announced)
         return;
-    for (size_t i = 0; i < master->pool_count; i++) {
-        started += master->pools[i].started;
-        if (!pool_ready(&master->pools[i]))
-            log_error("pool %s: not all workers could be started; still trying",
-                      master->pools[i].conf->name);
+    for (size_t i = 0; i < master->pools.count; i++) {
+        const struct pool *pool = &master->pools.items[i]->pool;
+        started += pool->started + (pool->first == 0);
+        if (!pool_ready(pool))
+            log_error("pool %s: not all workers could be started; still trying", pool->name);
     }
     if (started > 0) {
         if (!master_may_go_up(master))
@@ -137,25 +203,185 @@ static void master_settled(struct master *master)
     master_stop(master, POOL_STOP_NOW, "failed start");
 }
 
-/* A worker started, failed or ended somewhere. */
-static void master_changed(struct pool *pool, void *context)
+/* How far the start has come. */
+static void master_check_start(struct master *master)
 {
-    (void)pool;
-    struct master *master = context;
     bool ready = true, settled = true;
-    if (master->state == MASTER_STOPPING && master_live(master) == 0)
-        ev_break(master->loop, EVBREAK_ALL);
-    if (master->state != MASTER_STARTING)
-        return;
-    for (size_t i = 0; i < master->pool_count; i++) {
-        ready = ready && pool_ready(&master->pools[i]);
-        settled = settled && pool_settled(&master->pools[i]);
+    for (size_t i = 0; i < master->pools.count; i++) {
+        ready = ready && pool_ready(&master->pools.items[i]->pool);
+        settled = settled && pool_settled(&master->pools.items[i]->pool);
     }
     if (ready)
         master_ready(master);
     else if (settled)
         master_settled(master);
 }
+
+/* How far the reload has come. */
+static void master_check_reload(struct master *master)
+{
+    const struct pool *failed;
+    char why[MASTER_SENTENCE];
+    if (pools_settled(&master->pools, &failed)) {
+        master_move(master, MASTER_RUNNING);
+        log_notice("reload: done, %u worker%s", pools_live(&master->pools),
+                   pools_live(&master->pools) == 1 ? "" : "s");
+        master_answer_waiting(master, NULL);
+    } else if (failed != NULL && master->waiting_count > 0) {
+        snprintf(why, sizeof why,
+                 "pool %s: %s; its older workers go on serving, and the manager goes on trying",
+                 failed->name, failed->failure);
+        master_answer_waiting(master, why);
+    }
+}
+
+/* A worker started, failed or ended somewhere; what follows is done outside of its callback. */
+static void master_changed(void *context)
+{
+    struct master *master = context;
+    if (master->state == MASTER_STARTING)
+        master_check_start(master);
+    if (ev_is_active(&master->sweep))
+        return;
+    ev_timer_set(&master->sweep, 0., 0.);
+    ev_timer_start(master->loop, &master->sweep);
+}
+
+static void master_on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct master *master = timer->data;
+    if (master->state == MASTER_STOPPING) {
+        if (pools_live(&master->pools) == 0)
+            ev_break(master->loop, EVBREAK_ALL);
+        return;
+    }
+    pools_sweep(&master->pools);
+    if (master->state == MASTER_RELOADING)
+        master_check_reload(master);
+}
+
+/* ---- reload ---- */
+
+/* The file as it is now, or NULL with every error in the log and in `error`. */
+static struct conf *master_read(struct master *master, char *error, size_t size)
+{
+    struct conf_report report = {0};
+    struct conf *conf = conf_load(master->conf->file, master->hooks->flags, &report);
+    size_t used = 0;
+    for (size_t i = 0; i < report.errors.count; i++) {
+        log_error("reload: %s", report.errors.items[i]);
+        int more = snprintf(error + used, size - used, "%s%s", used > 0 ? "\n" : "",
+                            report.errors.items[i]);
+        if (more > 0 && (size_t)more < size - used)
+            used += (size_t)more;
+    }
+    for (size_t i = 0; conf != NULL && i < report.warnings.count; i++)
+        log_warning("reload: %s", report.warnings.items[i]);
+    conf_report_free(&report);
+    return conf;
+}
+
+static void master_tell_outcome(const struct pools_outcome *outcome, const struct reload_plan *plan,
+                                FILE *out)
+{
+    char line[MASTER_SENTENCE];
+    snprintf(line, sizeof line,
+             "pools: %zu replaced, %zu changed in place, %zu added, %zu removed, %zu as they were",
+             outcome->replaced, outcome->applied, outcome->added, outcome->removed, outcome->kept);
+    log_notice("reload: in force; %s", line);
+    if (out != NULL)
+        fprintf(out, "%s\n", line);
+    for (size_t i = 0; i < plan->later.count; i++) {
+        log_warning("reload: %s", plan->later.items[i]);
+        if (out != NULL)
+            fprintf(out, "%s\n", plan->later.items[i]);
+    }
+}
+
+/* Puts `wanted` in force, or nothing of it. */
+static int master_put_in_force(struct master *master, struct conf *wanted, bool all, FILE *out,
+                               char *error, size_t size)
+{
+    struct reload_plan plan;
+    struct pools_outcome outcome;
+    if (pools_plan(&master->pools, wanted, all, &plan) != 0) {
+        snprintf(error, size, "out of memory");
+        return -1;
+    }
+    if (pools_reload(&master->pools, wanted, &plan, &outcome, error, size) != 0) {
+        log_error("reload: %s", error);
+        reload_plan_free(&plan);
+        return -1;
+    }
+    if (logconf_apply(&wanted->global, error, size) != 0)
+        log_error("reload: %s; the log goes on as it was", error);
+    master_tell_outcome(&outcome, &plan, out);
+    reload_plan_free(&plan);
+    return 0;
+}
+
+/* Returns 0, or -1 with the sentence, a line for each error. */
+static int master_reload(void *owner, const char *why, bool all, FILE *out, char *error,
+                         size_t size)
+{
+    struct master *master = owner;
+    if (master->state == MASTER_STOPPING) {
+        snprintf(error, size, "the manager stops");
+        return -1;
+    }
+    log_notice("%s: reload of %s", why, master->conf->file);
+    (void)notify_reloading();
+    struct conf *wanted = master_read(master, error, size);
+    int result = wanted == NULL ? -1 : master_put_in_force(master, wanted, all, out, error, size);
+    if (result == 0) {
+        struct conf *before = master->conf;
+        master->conf = conf_keep(wanted);
+        master->verbs.conf = master->conf;
+        conf_free(&before);
+        master->reloads++;
+        if (master->announced)
+            master_move(master, MASTER_RELOADING);
+        master_time_status(master);
+        master_changed(master);
+    } else {
+        log_error("reload: nothing changes");
+    }
+    conf_free(&wanted);
+    (void)notify_ready();
+    return result;
+}
+
+/* Somebody at the control socket waits for the reload's end. */
+static void master_wait(void *owner, unsigned ticket)
+{
+    struct master *master = owner;
+    if (master->waiting_count < CONTROL_CLIENTS_MAX)
+        master->waiting[master->waiting_count++] = ticket;
+    if (master->state != MASTER_RELOADING)
+        master_answer_waiting(master, NULL);
+}
+
+/* Many crashes in a short time may come from what all workers share: all are replaced. */
+static void master_crashed(void *context)
+{
+    struct master *master = context;
+    const struct conf_global *global = &master->conf->global;
+    char error[MASTER_SENTENCE];
+    if (master->state == MASTER_STOPPING ||
+        !crashes_note(&master->crashes, (size_t)global->emergency_restart_threshold,
+                      global->emergency_restart_interval, clock_ms()))
+        return;
+    log_alert("%d workers crashed within `emergency_restart_interval`: all pools get new workers",
+              (int)global->emergency_restart_threshold);
+    (void)master_reload(master, "emergency_restart_threshold", true, NULL, error, sizeof error);
+}
+
+static const struct pools_events master_pools_events = {
+    .changed = master_changed,
+    .crashed = master_crashed,
+};
 
 static void master_reopen_logs(void *owner, const char *why)
 {
@@ -173,6 +399,7 @@ static const char *master_state_name(void *owner)
     static const char *const names[] = {
         [MASTER_STARTING] = "starting",
         [MASTER_RUNNING] = "running",
+        [MASTER_RELOADING] = "reloading",
         [MASTER_STOPPING] = "stopping",
     };
     return names[master->state];
@@ -202,8 +429,25 @@ static void master_on_reopen(void *context, int number)
 
 static void master_on_reload(void *context, int number)
 {
+    char why[32], error[MASTER_SENTENCE];
+    snprintf(why, sizeof why, "SIG%s", sigabbrev_np(number));
+    (void)master_reload(context, why, false, NULL, error, sizeof error);
+}
+
+static void master_orphan(pid_t pid, int status)
+{
+    log_debug("process %d, left behind by another, ended with status %#x", (int)pid,
+              (unsigned)status);
+}
+
+/* Only as the first process of a container is there anything to reap that has no owner here. */
+static void master_on_child(void *context, int number)
+{
+    int reaper = 0;
     (void)context;
-    log_warning("SIG%s: reload is not implemented yet, nothing changes", sigabbrev_np(number));
+    (void)number;
+    if (getpid() == 1 || (prctl(PR_GET_CHILD_SUBREAPER, &reaper, 0, 0, 0) == 0 && reaper))
+        child_reap_all(master_orphan);
 }
 
 static const struct signals_row master_signals[] = {
@@ -213,6 +457,7 @@ static const struct signals_row master_signals[] = {
     {SIGUSR1, master_on_reopen},
     {SIGUSR2, master_on_reload},
     {SIGHUP, master_on_reload},
+    {SIGCHLD, master_on_child},
     {SIGPIPE, NULL},
     {SIGXFSZ, NULL},
 };
@@ -257,29 +502,12 @@ static int master_open_control(struct master *master)
 /* Returns 0 or an exit status. */
 static int master_open_pools(struct master *master)
 {
-    const struct conf *conf = master->conf;
     char error[MASTER_SENTENCE];
-    master->pools = calloc(conf->pool_count, sizeof *master->pools);
-    if (master->pools == NULL) {
-        log_alert("out of memory");
-        return EX_SOFTWARE;
-    }
-    master->verbs.pools = master->pools;
-    for (size_t i = 0; i < conf->pool_count; i++) {
-        const struct conf_pool *wanted = &conf->pools[i];
-        struct pool *pool = &master->pools[i];
-        int status = pool_open(pool, master->loop, &conf->global, wanted, error, sizeof error);
-        if (status != 0) {
-            const struct conf_origin *origin =
-                status == EX_CONFIG ? &wanted->origins[DIRECTIVE_POOL_listen] : &wanted->origin;
-            log_alert("%s:%u: pool %s: %s", origin->file, origin->line, wanted->name, error);
-            return status;
-        }
-        pool->changed = master_changed;
-        pool->context = master;
-        master->verbs.pool_count = ++master->pool_count;
-    }
-    return 0;
+    int status = pools_open(&master->pools, master->loop, master->conf, &master_pools_events,
+                            master, error, sizeof error);
+    if (status != 0)
+        log_alert("%s", error);
+    return status;
 }
 
 static void master_on_nothing(struct ev_loop *loop, ev_periodic *periodic, int events)
@@ -300,13 +528,18 @@ static void master_sleep_deeply(struct ev_loop *loop)
     ev_periodic_stop(loop, &calendar);
 }
 
+/* A loop of our own: the default one would reap what others have to learn of. */
 static int master_open(struct master *master)
 {
-    master->loop = ev_default_loop(EVFLAG_NOENV);
+    master->loop = ev_loop_new(EVFLAG_NOENV);
     if (master->loop == NULL) {
         log_alert("cannot make an event loop");
         return EX_SOFTWARE;
     }
+    ev_timer_init(&master->sweep, master_on_sweep, 0., 0.);
+    ev_timer_init(&master->status, master_on_status, 0., 0.);
+    ev_timer_init(&master->watchdog, master_on_watchdog, 0., 0.);
+    master->sweep.data = master->status.data = master->watchdog.data = master;
     master_sleep_deeply(master->loop);
     signals_start(&master->signals, master->loop, master_signals,
                   sizeof master_signals / sizeof *master_signals, master);
@@ -317,36 +550,42 @@ static int master_open(struct master *master)
 
 static void master_close(struct master *master)
 {
-    for (size_t i = master->pool_count; i-- > 0;)
-        pool_close(&master->pools[i]);
-    free(master->pools);
+    if (master->loop != NULL)
+        pools_close(&master->pools);
+    crashes_free(&master->crashes);
     master->hooks->down(master->hooks->context);
     if (master->listening)
         control_close(&master->control);
     if (master->loop == NULL)
         return;
+    ev_timer_stop(master->loop, &master->sweep);
+    ev_timer_stop(master->loop, &master->status);
+    ev_timer_stop(master->loop, &master->watchdog);
     signals_stop(&master->signals);
     ev_loop_destroy(master->loop);
 }
 
-int master_run(const struct conf *conf, const struct master_hooks *hooks)
+int master_run(struct conf *conf, const struct master_hooks *hooks)
 {
-    struct master master = {.conf = conf, .hooks = hooks, .started = clock_ms()};
+    struct master master = {.conf = conf_keep(conf), .hooks = hooks, .started = clock_ms()};
     master.verbs = (struct verbs){.conf = conf,
+                                  .pools = &master.pools,
                                   .state = master_state_name,
                                   .stop = master_stop,
+                                  .reload = master_reload,
+                                  .wait = master_wait,
                                   .reopen_logs = master_reopen_logs,
                                   .owner = &master};
     char lived[32];
     log_debug("starting with %s, version %s", conf->file, OVERTIME_VERSION);
     master.exit_status = master_open(&master);
     if (master.exit_status == 0) {
-        for (size_t i = 0; i < master.pool_count; i++)
-            pool_start(&master.pools[i]);
-        master_changed(NULL, &master);
+        pools_start(&master.pools);
+        master_changed(&master);
         ev_run(master.loop, 0);
     }
     master_close(&master);
+    conf_free(&master.conf);
     text_duration(clock_ms() - master.started, lived, sizeof lived);
     log_notice("%s after %s", master.exit_status == 0 ? "stopped" : "start failed", lived);
     return master.exit_status;

@@ -17,10 +17,11 @@ struct master_hooks {
     void (*told)(void *context);
     /* All workers are gone, sockets too. */
     void (*down)(void *context);
+    unsigned flags; /* enum conf_flag, for a reload */
     void *context;
 };
 
 /* Runs until stopped. Returns an exit status: 0, 70 or 78; what went wrong is in the log. */
-int master_run(const struct conf *conf, const struct master_hooks *hooks);
+int master_run(struct conf *conf, const struct master_hooks *hooks);
 
 #endif

@@ -27,6 +27,7 @@ struct ctl_options {
     const char *socket;
     bool json;
     bool wait;
+    bool all;
 };
 
 /* What a verb may be used with. */
@@ -35,19 +36,25 @@ static const struct ctl_verb {
     const char *usage;
     int arguments_min, arguments_max;
     bool waits; /* --wait means something */
+    bool all;   /* and --all */
 } ctl_verbs[] = {
-    {CONTROL_PING, "ping                   is the manager there?", 0, 0, false},
-    {CONTROL_STATUS, "status [POOL]          pools: workers by state, counters", 0, 1, false},
-    {CONTROL_WORKERS, "workers [POOL]         what every worker does now", 0, 1, false},
-    {CONTROL_CONFIG, "config                 every effective value with its origin", 0, 0, false},
-    {CONTROL_STOP, "stop [--wait]          stop now", 0, 0, true},
-    {CONTROL_QUIT, "quit [--wait]          stop when the workers have done their work", 0, 0, true},
-    {CONTROL_REOPEN_LOGS, "reopen-logs            after log rotation", 0, 0, false},
-    {CONTROL_RELOAD, "reload [--wait]        (not implemented yet)", 0, 0, true},
-    {CONTROL_TOP, "top                    (not implemented yet)", 0, 0, false},
-    {CONTROL_TRACE, "trace PID              (not implemented yet)", 1, 1, false},
-    {CONTROL_REQUEST, "request POOL PATH      (not implemented yet)", 2, 15, false},
-    {NULL, NULL, 0, 0, false},
+    {CONTROL_PING, "ping                   is the manager there?", 0, 0, false, false},
+    {CONTROL_STATUS, "status [POOL]          pools: workers by state, counters", 0, 1, false,
+     false},
+    {CONTROL_WORKERS, "workers [POOL]         what every worker does now", 0, 1, false, false},
+    {CONTROL_CONFIG, "config                 every effective value with its origin", 0, 0, false,
+     false},
+    {CONTROL_STOP, "stop [--wait]          stop now", 0, 0, true, false},
+    {CONTROL_QUIT, "quit [--wait]          stop when the workers have done their work", 0, 0, true,
+     false},
+    {CONTROL_REOPEN_LOGS, "reopen-logs            after log rotation", 0, 0, false, false},
+    {CONTROL_RELOAD,
+     "reload [--all] [--wait]  read the file anew; --all: new workers for every pool", 0, 0, true,
+     true},
+    {CONTROL_TOP, "top                    (not implemented yet)", 0, 0, false, false},
+    {CONTROL_TRACE, "trace PID              (not implemented yet)", 1, 1, false, false},
+    {CONTROL_REQUEST, "request POOL PATH      (not implemented yet)", 2, 15, false, false},
+    {NULL, NULL, 0, 0, false, false},
 };
 
 static void ctl_usage(FILE *out)
@@ -58,6 +65,7 @@ static void ctl_usage(FILE *out)
     fputs("  -s, --socket PATH      control socket (default " CONTROL_DEFAULT ")\n"
           "      --json             answer as JSON\n"
           "      --wait             return when it is done\n"
+          "      --all              with reload: replace the workers of unchanged pools, too\n"
           "  -v, --version          print the version\n"
           "  -h, --help             print this\n",
           out);
@@ -74,9 +82,13 @@ static int ctl_bad_usage(const char *complaint, const char *what)
 static int ctl_parse(int argc, char **argv, struct ctl_options *options)
 {
     static const struct option names[] = {
-        {"socket", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
-        {"wait", no_argument, NULL, 'w'},         {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+        {"socket", required_argument, NULL, 's'},
+        {"json", no_argument, NULL, 'j'},
+        {"wait", no_argument, NULL, 'w'},
+        {"all", no_argument, NULL, 'a'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int option;
     opterr = 0;
@@ -90,6 +102,9 @@ static int ctl_parse(int argc, char **argv, struct ctl_options *options)
             break;
         case 'w':
             options->wait = true;
+            break;
+        case 'a':
+            options->all = true;
             break;
         case 'v':
             printf("overtimectl %s\n", OVERTIME_VERSION);
@@ -140,8 +155,11 @@ static int ctl_connect(const char *path)
 static int ctl_compose(char *line, size_t size, const struct ctl_options *options, int argc,
                        char **argv)
 {
-    int used = snprintf(line, size, "%s %s%s", CONTROL_HELLO, argv[0],
-                        options->json ? " " CONTROL_JSON : "");
+    bool reload = strcmp(argv[0], CONTROL_RELOAD) == 0;
+    int used = snprintf(line, size, "%s %s%s%s%s", CONTROL_HELLO, argv[0],
+                        options->json ? " " CONTROL_JSON : "",
+                        reload && options->all ? " " CONTROL_ALL : "",
+                        reload && options->wait ? " " CONTROL_WAIT : "");
     for (int i = 1; i < argc; i++) {
         if (*argv[i] == '\0' || strpbrk(argv[i], " \n") != NULL || used < 0 || (size_t)used >= size)
             return -1;
@@ -173,6 +191,8 @@ static int ctl_verdict(FILE *answer)
     size_t length = strlen(CONTROL_ERROR " ");
     bool error = strncmp(line, CONTROL_ERROR " ", length) == 0;
     fprintf(stderr, "overtimectl: %s\n", error ? line + length : "the answer makes no sense");
+    while (error && fgets(line, sizeof line, answer) != NULL)
+        fprintf(stderr, "overtimectl: %s", line);
     return CTL_FAILED;
 }
 
@@ -204,6 +224,9 @@ static int ctl_until_gone(FILE *answer, int fd)
 
 static int ctl_ask(int fd, const char *line, size_t size, const struct ctl_verb *verb, bool wait)
 {
+    struct timeval forever = {0};
+    if (wait) /* the answer takes as long as the work of the slowest worker */
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever);
     if (send(fd, line, size, MSG_NOSIGNAL) != (ssize_t)size)
         return ctl_lost();
     FILE *answer = fdopen(fd, "r");
@@ -237,6 +260,8 @@ int main(int argc, char **argv)
         return ctl_bad_usage("too few or too many arguments for", argv[0]);
     if (options.wait && !verb->waits)
         return ctl_bad_usage("there is nothing to wait for with", argv[0]);
+    if (options.all && !verb->all)
+        return ctl_bad_usage("--all means nothing with", argv[0]);
     int size = ctl_compose(line, sizeof line, &options, argc, argv);
     if (size < 0)
         return ctl_bad_usage("arguments with blanks, empty or too long ones cannot be sent", NULL);

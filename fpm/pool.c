@@ -3,74 +3,33 @@
 
 #include "fpm/account.h"
 #include "fpm/clock.h"
-#include "fpm/fd.h"
+#include "fpm/inherited.h"
 #include "fpm/inherited.h"
 #include "fpm/obituary.h"
 #include "fpm/text.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 enum {
-    POOL_SENTENCE = 1024,
-    POOL_DECORATION = 128, /* room that time, pool and process number take in a line */
-    POOL_LINE_MAX = 65536
+    POOL_SENTENCE = 1024
 };
 
-static void pool_fill(struct pool *pool);
+static const struct generation_events pool_generation_events;
 
-/* ---- what workers write ---- */
-
-static void pool_log_output(const struct pool_stream *stream, const char *text, bool begins,
-                            bool ends)
+const struct conf_pool *pool_settings(const struct pool *pool)
 {
-    const struct pool *pool = stream->member->pool;
-    bool error = stream == &stream->member->error;
-    enum log_level level = error ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE;
-    if (!pool->conf->decorate_workers_output) {
-        log_raw(level, text);
-        return;
-    }
-    log_at(level, "[pool %s] child %d said into %s: %s\"%s\"%s", pool->conf->name,
-           (int)stream->member->worker.pid, stream->name, begins ? "" : "... ", text,
-           ends ? "" : " ...");
+    return pool->current->pool;
 }
 
-/* Escapes make a text longer, so that a piece of output may need several lines of the log. */
-static void pool_on_line(void *context, const char *text, size_t length, bool begins, bool ends)
+static int64_t pool_patience(const struct pool *pool)
 {
-    static char shown[POOL_LINE_MAX];
-    struct pool_stream *stream = context;
-    size_t limit = stream->capture.limit + 1;
-    do {
-        size_t taken = text_printable(shown, limit, text, length);
-        text += taken;
-        length -= taken;
-        pool_log_output(stream, shown, begins, ends && length == 0);
-        begins = false;
-    } while (length > 0);
-}
-
-/* Where the worker's stream goes: a pipe of ours or /dev/null. Returns -1 with errno. */
-static int pool_stream_open(struct pool_stream *stream)
-{
-    const struct pool *pool = stream->member->pool;
-    size_t limit = (size_t)pool->global->log_limit - POOL_DECORATION;
-    if (!pool->conf->catch_workers_output)
-        return fcntl(pool->null_fd, F_DUPFD_CLOEXEC, 0);
-    if (capture_init(&stream->capture, limit, pool_on_line, stream) != 0)
-        return -1;
-    return capture_open(&stream->capture, pool->loop);
+    return pool->current->conf->global.process_control_timeout;
 }
 
 /* ---- what is known of the dead ---- */
@@ -92,10 +51,11 @@ static void pool_take_over(struct pool *pool, const struct scoreboard_view *view
 /* Requests begun by all workers so far. */
 static uint64_t pool_served(const struct pool *pool)
 {
+    const struct generation *generation = pool->current;
     uint64_t served = pool->totals.requests;
-    for (unsigned i = 0; i < pool->size; i++)
-        if (pool->members[i].worker.state != WORKER_NONE)
-            served += scoreboard_requests(&pool->scoreboard, i);
+    for (unsigned i = 0; i < generation->size; i++)
+        if (generation->members[i].worker.state != WORKER_NONE)
+            served += scoreboard_requests(&generation->scoreboard, i);
     return served;
 }
 
@@ -115,231 +75,262 @@ static void pool_note_death(struct pool *pool, struct backoff_death *death, cons
     char delay[32];
     text_duration(wait, delay, sizeof delay);
     log_at(death->exec_failed ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
-           "pool %s: %s; next start in %s", pool->conf->name, cause, delay);
+           "pool %s: %s; next start in %s", pool->name, cause, delay);
 }
 
-static void pool_start_failed(struct pool *pool, const char *why, int64_t started)
+/* What one worker lacked, the next would lack too: the start is decided when those that are on
+ * their way have told, not after as many waits as workers are missing. */
+static void pool_start_gave_up(struct pool *pool)
 {
+    unsigned others = pool->started + pool->current->counts[WORKER_STARTING];
+    unsigned missing = pool->first > others ? pool->first - others : 0;
+    if (pool->failed < missing)
+        pool->failed = missing;
+}
+
+static void pool_on_start_failed(struct generation *generation, const char *why, int64_t started)
+{
+    struct pool *pool = generation->owner;
     char cause[POOL_SENTENCE];
     struct backoff_death death = {
         .exec_failed = true, .started = started, .exit_status = -1, .signal = 0};
     pool->totals.start_failures++;
-    pool->failed += pool->failed < pool->size;
-    snprintf(cause, sizeof cause, "cannot start worker: %s", why);
-    pool_note_death(pool, &death, cause);
+    pool->totals.ended[ENDING_BY_START]++;
+    if (generation == pool->current) {
+        pool->failed += pool->failed < pool->first;
+        snprintf(pool->failure, sizeof pool->failure, "cannot start worker: %s", why);
+        snprintf(cause, sizeof cause, "cannot start worker: %s", why);
+        pool_note_death(pool, &death, cause);
+        pool_start_gave_up(pool);
+    }
+    pool->events->changed(pool);
 }
 
-static void pool_died(struct pool_member *member, const struct scoreboard_view *view)
+/* ---- ends ---- */
+
+static void pool_log_end(const struct pool *pool, const struct generation_member *member,
+                         const struct scoreboard_view *view)
 {
-    struct pool *pool = member->pool;
     const struct worker *worker = &member->worker;
-    int status = worker->status;
     struct obituary obituary = {
-        .pool = pool->conf->name,
+        .pool = pool->name,
         .pid = worker->pid,
         .slot = member->slot,
-        .status = status,
+        .status = worker->status,
         .uptime = clock_ms() - worker->started,
         .asked = worker->asked,
         .view = view,
     };
+    char line[OBITUARY_MAX];
+    enum log_level level = obituary_compose(&obituary, clock_ns(), line, sizeof line);
+    const struct log_about about = {pool->name, worker->pid, member->slot};
+    log_about(level, &about, "%s", line);
+}
+
+/* A worker that died after the kernel had woken it alone for a connection took the wake-up with it:
+ * the connection would wait for the next one to arrive. The signal is ignored by who does not know
+ * it and makes a waiting library look again. */
+static void pool_pass_wakeup_on(struct pool *pool, const struct generation *of)
+{
+    const struct generation *generation = pool->current;
+    if (!socket_pending(pool->listener.fd) && !socket_pending(of->handoff[0]))
+        return;
+    if (socket_pending(of->handoff[0]))
+        generation = of;
+    for (unsigned i = 0; i < generation->size; i++) {
+        const struct generation_member *member = &generation->members[i];
+        if (member->worker.state == WORKER_RUNNING &&
+            scoreboard_glance(&generation->scoreboard, i).phase == SCOREBOARD_IDLE) {
+            worker_signal(&member->worker, SIGURG);
+            return;
+        }
+    }
+}
+
+static void pool_warn_of_alien(struct pool *pool, uint32_t version)
+{
+    if (version != 0 && log_episode_begin(&pool->alien))
+        log_warning("pool %s: workers run a library of treaty version %u, this manager speaks %u: "
+                    "they are treated as programs without the library",
+                    pool->name, version, OT_TREATY_VERSION);
+}
+
+static void pool_count_end(struct pool *pool, const struct generation_member *member)
+{
+    const struct worker *worker = &member->worker;
+    struct ending_facts facts = {
+        .asked = member->asked,
+        .said = scoreboard_exit_reason(&member->generation->scoreboard, member->slot),
+        .status = worker->status,
+    };
+    int signal = worker->status != -1 && WIFSIGNALED(worker->status) ? WTERMSIG(worker->status) : 0;
+    pool->totals.ended[ending_judge(&facts)]++;
+    pool->totals.died += !worker->asked;
+    pool->cut_off +=
+        (member->asked == ENDING_RELOAD || member->asked == ENDING_STOP) && signal == SIGKILL;
+    if (signal == SIGSEGV || signal == SIGBUS)
+        pool->events->crashed(pool);
+}
+
+static void pool_on_ended(struct generation *generation, const struct generation_member *member,
+                          const struct scoreboard_view *view)
+{
+    struct pool *pool = generation->owner;
+    const struct worker *worker = &member->worker;
+    int status = worker->status;
     struct backoff_death death = {
         .started = worker->started,
         .asked = worker->asked,
         .attached = view->attached,
         .accepting = view->lead.state != OT_STATE_STARTING,
         .served = view->requests,
-        .exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1,
-        .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+        .exit_status = status != -1 && WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+        .signal = status != -1 && WIFSIGNALED(status) ? WTERMSIG(status) : 0,
     };
-    char line[OBITUARY_MAX];
-    enum log_level level = obituary_compose(&obituary, clock_ns(), line, sizeof line);
-    log_at(level, "%s", line);
-    pool->totals.died += !worker->asked;
-    pool_note_death(pool, &death, "workers die young without having served a request");
-}
-
-/* A worker that died after the kernel had woken it alone for a connection took the wake-up with it:
- * the connection would wait for the next one to arrive. The signal is ignored by who does not know
- * it and makes a waiting library look again. */
-static void pool_pass_wakeup_on(struct pool *pool)
-{
-    if (!socket_pending(pool->listener.fd) && !socket_pending(pool->handoff[0]))
-        return;
-    for (unsigned i = 0; i < pool->size; i++) {
-        struct scoreboard_view view;
-        if (pool->members[i].worker.state != WORKER_RUNNING)
-            continue;
-        scoreboard_look(&pool->scoreboard, i, &view);
-        if (view.attached && view.busy < view.threads && view.lead.state != OT_STATE_STARTING) {
-            worker_signal(&pool->members[i].worker, SIGURG);
-            return;
-        }
+    pool_warn_of_alien(pool, view->alien);
+    pool_log_end(pool, member, view);
+    pool_count_end(pool, member);
+    if (generation == pool->current) {
+        if (backoff_judge(&death) == BACKOFF_FAILED)
+            snprintf(pool->failure, sizeof pool->failure,
+                     "workers die young without having served a request");
+        pool_note_death(pool, &death, "workers die young without having served a request");
     }
-}
-
-/* ---- news from workers ---- */
-
-/* The one place where a member changes its state. */
-static void pool_worker_moved(struct worker *worker, enum worker_state from, enum worker_state to)
-{
-    struct pool_member *member = worker->owner;
-    struct pool *pool = member->pool;
-    pool->counts[from]--;
-    pool->counts[to]++;
-    pool->live = pool->size - pool->counts[WORKER_NONE];
-    log_debug("pool %s: worker %d (slot %u): %s -> %s", pool->conf->name, (int)worker->pid,
-              member->slot, worker_state_name(from), worker_state_name(to));
-    if (from == WORKER_STARTING && to == WORKER_RUNNING) {
-        pool->started += pool->started < pool->size;
-        pool->changed(pool, pool->context);
-    }
-}
-
-/* It was asked to go, and the time for that is over. */
-static void pool_worker_overdue(struct worker *worker)
-{
-    struct pool_member *member = worker->owner;
-    struct pool *pool = member->pool;
-    struct scoreboard_view view;
-    char doing[OBITUARY_MAX], waited[32];
-    scoreboard_look(&pool->scoreboard, member->slot, &view);
-    obituary_doing(&view, clock_ns(), doing, sizeof doing);
-    text_duration(clock_ms() - worker->asked_since, waited, sizeof waited);
-    log_warning(
-        "pool %s: worker %d (slot %u) is killed %s: it did not end within %s of being asked "
-        "to; see `process_control_timeout`",
-        pool->conf->name, (int)worker->pid, member->slot, doing, waited);
-    worker_kill(worker);
-}
-
-static void pool_worker_ended(struct worker *worker)
-{
-    struct pool_member *member = worker->owner;
-    struct pool *pool = member->pool;
-    struct scoreboard_view view;
-    scoreboard_look(&pool->scoreboard, member->slot, &view);
-    if (view.alien != 0 && log_episode_begin(&pool->alien))
-        log_warning("pool %s: workers run a library of treaty version %u, this manager speaks %u: "
-                    "they are treated as programs without the library",
-                    pool->conf->name, view.alien, OT_TREATY_VERSION);
-    capture_close(&member->output.capture);
-    capture_close(&member->error.capture);
-    if (worker->start_failed) {
-        char why[POOL_SENTENCE];
-        launch_explain(&pool->spec.launch, &worker->failure, why, sizeof why);
-        pool_start_failed(pool, why, worker->started);
-    } else {
-        pool_died(member, &view);
-    }
-    pool_take_over(pool, &view);
-    scoreboard_release(&pool->scoreboard, member->slot);
+    pool_take_over(pool, view);
     if (!worker->asked)
-        pool_pass_wakeup_on(pool);
-    pool_fill(pool);
-    pool->changed(pool, pool->context);
+        pool_pass_wakeup_on(pool, generation);
+    pool->events->changed(pool);
 }
 
-static const struct worker_events pool_worker_events = {
-    .moved = pool_worker_moved,
-    .overdue = pool_worker_overdue,
-    .ended = pool_worker_ended,
+static void pool_on_started(struct generation *generation, const struct generation_member *member)
+{
+    struct pool *pool = generation->owner;
+    (void)member;
+    if (generation != pool->current)
+        return;
+    pool->started += pool->started < pool->first;
+    pool->events->changed(pool);
+}
+
+static const struct generation_events pool_generation_events = {
+    .started = pool_on_started,
+    .start_failed = pool_on_start_failed,
+    .ended = pool_on_ended,
 };
 
 /* ---- starting ---- */
 
-/* What one worker lacked, the next would lack too: the start is decided when those that are on
- * their way have told, not after as many waits as workers are missing. */
-static void pool_start_gave_up(struct pool *pool)
+int64_t pool_may_start_in(const struct pool *pool)
 {
-    unsigned others = pool->started + pool->counts[WORKER_STARTING];
-    unsigned missing = pool->size > others ? pool->size - others : 0;
-    if (pool->failed < missing)
-        pool->failed = missing;
+    return backoff_wait(&pool->backoff, clock_ms());
 }
 
-/* The slot is taken; whatever fails is told to the back-off, which then has the pool wait. */
-static void pool_spawn(struct pool *pool, unsigned slot)
+void pool_spawn(struct pool *pool, unsigned count, const char *reason)
 {
-    struct pool_member *member = &pool->members[slot];
-    struct launch_spec *launch = &pool->spec.launch;
-    char error[POOL_SENTENCE];
-    bool good = false;
-    spec_slot(&pool->spec, slot);
-    launch->output_fd = pool_stream_open(&member->output);
-    launch->error_fd = pool_stream_open(&member->error);
-    if (launch->output_fd < 0 || launch->error_fd < 0)
-        snprintf(error, sizeof error, "open its output: %s; check `rlimit_files` in [global]",
-                 strerror(errno));
-    else
-        good = worker_spawn(&member->worker, launch, error, sizeof error) == 0;
-    fd_close(&launch->output_fd);
-    fd_close(&launch->error_fd);
-    if (good) {
+    if (pool->stop != POOL_STAY || count == 0)
+        return;
+    log_debug("pool %s: %u worker%s started: %s", pool->name, count, count == 1 ? " is" : "s are",
+              reason);
+    while (count-- > 0 && pool_may_start_in(pool) == 0 && generation_spawn(pool->current))
         pool->totals.spawned++;
-        return;
-    }
-    capture_close(&member->output.capture);
-    capture_close(&member->error.capture);
-    scoreboard_release(&pool->scoreboard, slot);
-    pool_start_failed(pool, error, clock_ms());
-    pool_start_gave_up(pool);
-}
-
-/* As many workers as shall be, unless the back-off says wait. */
-static void pool_fill(struct pool *pool)
-{
-    if (pool->stop != POOL_STAY)
-        return;
-    while (pool->live < pool->size) {
-        int64_t wait = backoff_wait(&pool->backoff, clock_ms());
-        if (wait > 0) {
-            if (!ev_is_active(&pool->respawn)) {
-                ev_now_update(pool->loop);
-                ev_timer_set(&pool->respawn, (double)wait / 1000., 0.);
-                ev_timer_start(pool->loop, &pool->respawn);
-            }
-            return;
-        }
-        int slot = scoreboard_assign(&pool->scoreboard);
-        if (slot < 0)
-            return;
-        pool_spawn(pool, (unsigned)slot);
-    }
-}
-
-static void pool_on_respawn(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    (void)loop;
-    (void)events;
-    struct pool *pool = timer->data;
-    pool_fill(pool);
-    pool->changed(pool, pool->context);
-}
-
-void pool_start(struct pool *pool)
-{
-    pool_fill(pool);
 }
 
 bool pool_ready(const struct pool *pool)
 {
-    return pool->started >= pool->size;
+    return pool->started >= pool->first;
+}
+
+void pool_limit_first(struct pool *pool, unsigned count)
+{
+    if (count < pool->first)
+        pool->first = count;
 }
 
 bool pool_settled(const struct pool *pool)
 {
-    return pool->started + pool->failed >= pool->size;
+    return pool->started + pool->failed >= pool->first;
 }
 
-/* ---- stopping ---- */
-
-/* TERM is what ends a program that does not know us; the library knows QUIT. */
-static void pool_stop_gracefully(struct pool_member *member, long patience)
+/* The workers that a generation begins with, whatever the load is then. */
+static unsigned pool_first(const struct conf_pool *settings)
 {
-    struct scoreboard_view view;
-    scoreboard_look(&member->pool->scoreboard, member->slot, &view);
-    worker_stop(&member->worker, view.attached ? SIGQUIT : SIGTERM, patience);
+    switch (settings->pm) {
+    case CONF_PM_DYNAMIC:
+        return (unsigned)settings->pm_start_servers;
+    case CONF_PM_ONDEMAND:
+        return 0;
+    default:
+        return (unsigned)settings->pm_max_children;
+    }
+}
+
+/* ---- ending ---- */
+
+struct pool_idle {
+    uint64_t since;
+    struct generation_member *member;
+};
+
+static int pool_idle_order(const void *a, const void *b)
+{
+    uint64_t first = ((const struct pool_idle *)a)->since;
+    uint64_t second = ((const struct pool_idle *)b)->since;
+    return (first > second) - (first < second);
+}
+
+/* A black box says nothing of itself: the one that has run longest counts as idle longest. */
+static unsigned pool_find_idle(struct generation *generation, struct pool_idle *idle)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < generation->size; i++) {
+        struct generation_member *member = &generation->members[i];
+        if (!generation_member_stays(member) || member->worker.state != WORKER_RUNNING)
+            continue;
+        struct scoreboard_glance glance = scoreboard_glance(&generation->scoreboard, i);
+        if (glance.phase == SCOREBOARD_IDLE)
+            idle[count++] = (struct pool_idle){glance.idle_since, member};
+        else if (glance.phase == SCOREBOARD_BLACK_BOX)
+            idle[count++] = (struct pool_idle){(uint64_t)member->worker.started * 1000000u, member};
+    }
+    qsort(idle, count, sizeof *idle, pool_idle_order);
+    return count;
+}
+
+void pool_retire(struct pool *pool, unsigned count, const char *reason)
+{
+    struct pool_idle *idle = calloc(pool->current->size, sizeof *idle);
+    if (idle == NULL || count == 0) {
+        free(idle); /* they are still there at the next look */
+        return;
+    }
+    unsigned found = pool_find_idle(pool->current, idle);
+    if (count > found)
+        count = found;
+    log_debug("pool %s: %u worker%s retired: %s", pool->name, count, count == 1 ? " is" : "s are",
+              reason);
+    for (unsigned i = 0; i < count; i++)
+        generation_ask(idle[i].member, ENDING_SUPERFLUOUS, pool_patience(pool));
+    free(idle);
+}
+
+static void pool_retire_generation(struct pool *pool, struct generation *generation)
+{
+    for (unsigned i = 0; i < generation->size; i++)
+        generation_ask(&generation->members[i], ENDING_RELOAD, pool_patience(pool));
+}
+
+static void pool_stop_generation(struct pool *pool, struct generation *generation,
+                                 enum pool_stop how)
+{
+    for (unsigned i = 0; i < generation->size; i++) {
+        struct generation_member *member = &generation->members[i];
+        if (how == POOL_STOP_GRACEFUL)
+            generation_ask(member, ENDING_STOP, pool_patience(pool));
+        else if (how == POOL_STOP_NOW)
+            generation_end(member, ENDING_STOP, pool_patience(pool));
+        else
+            generation_kill(member, ENDING_STOP);
+    }
 }
 
 void pool_stop(struct pool *pool, enum pool_stop how)
@@ -347,159 +338,239 @@ void pool_stop(struct pool *pool, enum pool_stop how)
     if (how <= pool->stop)
         return;
     pool->stop = how;
-    ev_timer_stop(pool->loop, &pool->respawn);
-    long patience = (long)pool->global->process_control_timeout;
-    for (unsigned i = 0; i < pool->size; i++) {
-        struct pool_member *member = &pool->members[i];
-        if (how == POOL_STOP_GRACEFUL)
-            pool_stop_gracefully(member, patience);
-        else if (how == POOL_STOP_NOW)
-            worker_stop(&member->worker, SIGTERM, patience);
-        else
-            worker_kill(&member->worker);
-    }
+    pool_stop_generation(pool, pool->current, how);
+    for (struct generation *g = pool->older; g != NULL; g = g->older)
+        pool_stop_generation(pool, g, how);
 }
 
-/* ---- opening and closing ---- */
-
-/* Returns 0 or an exit status, as pool_open. */
-static int pool_listen(struct pool *pool, char *error, size_t size)
+unsigned pool_live(const struct pool *pool)
 {
-    const struct conf_pool *conf = pool->conf;
-    const struct conf_identity *identity = &conf->identity;
+    unsigned live = pool->current->live;
+    for (const struct generation *g = pool->older; g != NULL; g = g->older)
+        live += g->live;
+    return live;
+}
+
+unsigned pool_staying(const struct pool *pool)
+{
+    return pool->current->live - pool->current->asked;
+}
+
+/* ---- the socket ---- */
+
+/* Whose the socket is and how it listens. Returns 0, or -1 with a sentence. */
+static int pool_socket_spec(const struct conf_pool *settings, struct socket_spec *spec, char *error,
+                            size_t size)
+{
+    const struct conf_identity *identity = &settings->identity;
     struct account owner = {.uid = identity->change ? identity->uid : (uid_t)-1};
     gid_t group = identity->change ? identity->gid : (gid_t)-1;
-    if ((conf->listen_owner != NULL &&
-         account_user(conf->listen_owner, &owner, error, size) != 0) ||
-        (conf->listen_group != NULL && account_group(conf->listen_group, &group, error, size) != 0))
-        return EX_SOFTWARE;
-    struct socket_spec spec = {
-        .path = conf->listen.kind == CONF_ADDRESS_UNIX ? conf->listen.path : NULL,
-        .host = conf->listen.host,
-        .port = conf->listen.port,
-        .backlog = (int)conf->listen_backlog,
-        .mode = conf->listen_mode,
+    if ((settings->listen_owner != NULL &&
+         account_user(settings->listen_owner, &owner, error, size) != 0) ||
+        (settings->listen_group != NULL &&
+         account_group(settings->listen_group, &group, error, size) != 0))
+        return -1;
+    *spec = (struct socket_spec){
+        .path = settings->listen.kind == CONF_ADDRESS_UNIX ? settings->listen.path : NULL,
+        .host = settings->listen.host,
+        .port = settings->listen.port,
+        .backlog = (int)settings->listen_backlog,
+        .mode = settings->listen_mode,
         .uid = owner.uid,
         .gid = group,
     };
+    return 0;
+}
+
+/* Returns 0 or an exit status, as pool_open. */
+static int pool_listen(const struct pool_wish *wish, struct socket_listener *listener, char *error,
+                       size_t size)
+{
+    const struct conf_pool *settings = wish->settings;
+    struct socket_spec spec;
     char why[POOL_SENTENCE];
-    int taken = inherited_take(conf->name, &spec, &pool->listener, why, sizeof why);
+    if (wish->inherit != NULL)
+        return socket_share(wish->inherit, listener, error, size) == 0 ? 0 : EX_SOFTWARE;
+    if (pool_socket_spec(settings, &spec, error, size) != 0)
+        return EX_SOFTWARE;
+    int taken = inherited_take(settings->name, &spec, listener, why, sizeof why);
     if (taken > 0 && *why != '\0')
-        log_warning("pool %s: `listen = %s`: %s", conf->name, conf->listen.text, why);
-    if (taken > 0 || (taken == 0 && socket_listen(&pool->listener, &spec, why, sizeof why) == 0))
+        log_warning("pool %s: `listen = %s`: %s", settings->name, settings->listen.text, why);
+    if (taken > 0 || (taken == 0 && socket_listen(listener, &spec, why, sizeof why) == 0))
         return 0;
     if (taken == 0 && errno == EMFILE) {
         snprintf(error, size, "%s", why);
         return EX_SOFTWARE;
     }
-    snprintf(error, size, "`listen = %s`: %s", conf->listen.text, why);
+    snprintf(error, size, "`listen = %s`: %s", settings->listen.text, why);
     return EX_CONFIG;
 }
 
-/* The settings a worker reads from its board, each from the directive of the same name. */
-static struct ot_settings pool_settings(const struct conf_pool *conf)
-{
-    return (struct ot_settings){
-        .ignore_user_abort = conf->ignore_user_abort,
-        .abort_detection = conf->abort_detection,
-        .drop_dead_on_arrival = conf->drop_dead_on_arrival,
-        .bailout = conf->bailout,
-        .max_execution_time = conf->max_execution_time,
-        .max_execution_cpu_time = conf->max_execution_cpu_time,
-        .hard_timeout = conf->hard_timeout,
-        .post_response_time_limit = conf->post_response_time_limit,
-        .shutdown_functions_time_limit = conf->shutdown_functions_time_limit,
-        .request_header_timeout = conf->request_header_timeout,
-        .keepalive_timeout = conf->keepalive_timeout,
-        .keepalive_max = (uint64_t)conf->keepalive_max,
-        .limit_params_size = (uint64_t)conf->limit_params_size,
-        .dumpable = conf->rlimit_core > 0 || !conf->identity.change,
-        .max_requests = (uint64_t)conf->pm_max_requests,
-        .max_requests_jitter = (uint64_t)conf->pm_max_requests_jitter,
-        .max_memory = (uint64_t)conf->pm_max_memory,
-    };
-}
+/* ---- opening and closing ---- */
 
-static int pool_make_members(struct pool *pool, char *error, size_t size)
-{
-    pool->doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    pool->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    pool->members = calloc(pool->size, sizeof *pool->members);
-    if (pool->doorbell_fd < 0 || pool->null_fd < 0 || pool->members == NULL ||
-        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pool->handoff) != 0) {
-        snprintf(error, size, "cannot prepare the pool: %s", strerror(errno));
-        return -1;
-    }
-    for (unsigned i = 0; i < pool->size; i++) {
-        struct pool_member *member = &pool->members[i];
-        member->pool = pool;
-        member->slot = i;
-        worker_init(&member->worker, pool->loop, &pool_worker_events, member);
-        member->output = (struct pool_stream){member, "stdout", CAPTURE_NONE};
-        member->error = (struct pool_stream){member, "stderr", CAPTURE_NONE};
-    }
-    pool->counts[WORKER_NONE] = pool->size;
-    return 0;
-}
-
-static void pool_prepare_launch(struct pool *pool)
-{
-    struct launch_spec *launch = &pool->spec.launch;
-    launch->listen_fd = pool->listener.fd;
-    launch->board_fd = pool->scoreboard.read_fd;
-    launch->slot_fd = pool->scoreboard.fd;
-    launch->doorbell_fd = pool->doorbell_fd;
-    launch->handoff_in = pool->handoff[0];
-    launch->handoff_out = pool->handoff[1];
-}
-
-int pool_open(struct pool *pool, struct ev_loop *loop, const struct conf_global *global,
-              const struct conf_pool *conf, char *error, size_t size)
+int pool_open(struct pool *pool, struct ev_loop *loop, const struct pool_wish *wish,
+              const struct pool_events *events, void *owner, char *error, size_t size)
 {
     *pool = (struct pool){
-        .conf = conf,
-        .global = global,
         .loop = loop,
+        .events = events,
+        .owner = owner,
         .listener = SOCKET_NONE,
-        .scoreboard = {.fd = -1, .read_fd = -1},
-        .doorbell_fd = -1,
-        .handoff = {-1, -1},
-        .null_fd = -1,
-        .size = (unsigned)conf->pm_max_children,
+        .former = SOCKET_NONE,
+        .number = 1,
+        .handed_over = true,
+        .first = pool_first(wish->settings),
         .opened = clock_ms(),
         .opened_time = time(NULL),
     };
-    struct ot_settings settings = pool_settings(conf);
-    ev_timer_init(&pool->respawn, pool_on_respawn, 0., 0.);
-    pool->respawn.data = pool;
-    errno = 0;
-    int status = pool_listen(pool, error, size);
-    if (status == 0 && (scoreboard_create(&pool->scoreboard, conf->name, pool->size, &settings,
-                                          error, size) != 0 ||
-                        spec_build(&pool->spec, conf, error, size) != 0 ||
-                        pool_make_members(pool, error, size) != 0))
-        status = EX_SOFTWARE;
-    if (status != 0) {
-        size_t used = strlen(error);
-        if (errno == EMFILE)
-            snprintf(error + used, size - used, "; check `rlimit_files` in [global]");
-        pool_close(pool);
-        return status;
+    pool->name = strdup(wish->settings->name);
+    if (pool->name == NULL) {
+        snprintf(error, size, "out of memory");
+        return EX_SOFTWARE;
     }
-    pool_prepare_launch(pool);
-    return 0;
+    int status = pool_listen(wish, &pool->listener, error, size);
+    if (status == 0) {
+        pool->current = generation_open(loop, wish->conf, wish->settings, 1, pool->listener.fd,
+                                        &pool_generation_events, pool, error, size);
+        status = pool->current != NULL ? 0 : EX_SOFTWARE;
+    }
+    if (status != 0)
+        pool_close(pool);
+    return status;
+}
+
+void pool_sweep(struct pool *pool)
+{
+    struct generation **link = &pool->older;
+    while (*link != NULL) {
+        struct generation *generation = *link;
+        if (generation->live > 0) {
+            link = &generation->older;
+            continue;
+        }
+        *link = generation->older;
+        log_debug("pool %s: generation %u is gone", pool->name, generation->number);
+        generation_close(&generation);
+    }
 }
 
 void pool_close(struct pool *pool)
 {
-    ev_timer_stop(pool->loop, &pool->respawn);
-    free(pool->members);
-    pool->members = NULL;
-    spec_free(&pool->spec);
-    fd_close(&pool->null_fd);
-    fd_close(&pool->doorbell_fd);
-    fd_close(&pool->handoff[0]);
-    fd_close(&pool->handoff[1]);
-    scoreboard_destroy(&pool->scoreboard);
+    if (pool->current != NULL)
+        pool_sweep(pool);
+    generation_close(&pool->current);
+    socket_close(&pool->former);
     socket_close(&pool->listener);
+    free(pool->name);
+    pool->name = NULL;
+}
+
+/* ---- reload ---- */
+
+int pool_prepare(struct pool *pool, const struct pool_wish *wish, struct pool_change *change,
+                 char *error, size_t size)
+{
+    *change = (struct pool_change){.listener = SOCKET_NONE};
+    int status = wish->listen ? pool_listen(wish, &change->listener, error, size) : 0;
+    if (status == 0 && wish->replace) {
+        int fd = wish->listen ? change->listener.fd : pool->listener.fd;
+        change->generation =
+            generation_open(pool->loop, wish->conf, wish->settings, pool->number + 1, fd,
+                            &pool_generation_events, pool, error, size);
+        status = change->generation != NULL ? 0 : EX_SOFTWARE;
+    }
+    if (status != 0)
+        pool_abandon(change);
+    return status;
+}
+
+void pool_abandon(struct pool_change *change)
+{
+    generation_close(&change->generation);
+    socket_close(&change->listener);
+}
+
+/* A reload meets the load that is there: as many workers as accept requests now shall be there at
+ * once, or requests would wait for the new ones to be started one by one. */
+static unsigned pool_first_of_next(const struct pool *pool, const struct conf_pool *settings)
+{
+    unsigned wanted = pool_first(settings);
+    unsigned now = pool_staying(pool);
+    unsigned most = (unsigned)settings->pm_max_children;
+    if (now > wanted)
+        wanted = now;
+    return wanted < most ? wanted : most;
+}
+
+static void pool_next_generation(struct pool *pool, struct generation *next)
+{
+    struct generation *present = pool->current;
+    pool->first = pool_first_of_next(pool, next->pool);
+    if (!pool->handed_over)
+        pool_retire_generation(pool, present); /* overtaken before it served */
+    scoreboard_want(&present->scoreboard, 0);
+    present->older = pool->older;
+    pool->older = present;
+    pool->current = next;
+    pool->number = next->number;
+    pool->handed_over = false;
+    pool->started = pool->failed = 0;
+    pool->failure[0] = '\0';
+    pool->backoff = (struct backoff){0};
+}
+
+void pool_disown_socket(struct pool *pool)
+{
+    socket_disown(&pool->listener);
+}
+
+void pool_close_socket(struct pool *pool)
+{
+    socket_close(&pool->listener);
+}
+
+/* Owner, mode and backlog of a socket that stays. */
+static void pool_update_socket(struct pool *pool, const struct conf_pool *settings)
+{
+    struct socket_spec spec;
+    char why[POOL_SENTENCE];
+    if (pool_socket_spec(settings, &spec, why, sizeof why) != 0 ||
+        socket_update(&pool->listener, &spec, why, sizeof why) != 0)
+        log_error("pool %s: `listen = %s`: %s", pool->name, settings->listen.text, why);
+}
+
+/* A socket that is given up takes no new connections by name; those in its queue are the older
+ * workers', until these go. */
+static void pool_change_socket(struct pool *pool, struct socket_listener *next)
+{
+    socket_close(&pool->former);
+    pool->former = pool->listener;
+    socket_unlink(&pool->former);
+    pool->listener = *next;
+    *next = SOCKET_NONE;
+}
+
+void pool_commit(struct pool *pool, const struct pool_wish *wish, struct pool_change *change)
+{
+    if (change->listener.fd >= 0)
+        pool_change_socket(pool, &change->listener);
+    else
+        pool_update_socket(pool, wish->settings);
+    if (change->generation != NULL)
+        pool_next_generation(pool, change->generation);
+    else
+        generation_apply(pool->current, wish->conf, wish->settings);
+    change->generation = NULL;
+}
+
+bool pool_hand_over(struct pool *pool, unsigned accepting)
+{
+    if (pool->handed_over || accepting < pool->first)
+        return pool->handed_over;
+    pool->handed_over = true;
+    log_notice("pool %s: generation %u serves", pool->name, pool->number);
+    for (struct generation *g = pool->older; g != NULL; g = g->older)
+        pool_retire_generation(pool, g);
+    socket_close(&pool->former);
+    return true;
 }

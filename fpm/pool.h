@@ -1,22 +1,21 @@
-/* pool.h: one pool: its socket, its scoreboard, its workers.
+/* pool.h: one pool through all reloads: its socket, its generations of workers, what it has done.
  *
- * Keeps as many workers as the configuration wants, replaces the dead (at once, or after the
- * back-off), stops them when told. It owns everything it opens and closes it in pool_close. News
- * goes to the master by one callback. Called by master; status reads it.
+ * New workers start in the current generation; older ones are emptied once the current one serves.
+ * Counts and looks, and does what it is told: how many workers there shall be is keeper's to
+ * decide. News goes up by callbacks. Called by keeper and master; status reads it.
  */
 #ifndef FPM_POOL_H
 #define FPM_POOL_H
 
 #include "fpm/backoff.h"
-#include "fpm/capture.h"
 #include "fpm/conf.h"
+#include "fpm/ending.h"
+#include "fpm/generation.h"
 #include "fpm/log.h"
-#include "fpm/scoreboard.h"
 #include "fpm/socket.h"
-#include "fpm/spec.h"
-#include "fpm/worker.h"
 
 #include <ev.h>
+#include <time.h>
 
 /* How workers are made to go, from gentle to not. The order counts: a stop never becomes gentler.
  */
@@ -27,19 +26,11 @@ enum pool_stop {
     POOL_STOP_KILL,
 };
 
-/* One of a worker's two output streams. */
-struct pool_stream {
-    struct pool_member *member;
-    const char *name;
-    struct capture capture;
-};
+struct pool;
 
-/* A slot of the pool and the worker in it. */
-struct pool_member {
-    struct pool *pool;
-    unsigned slot;
-    struct worker worker;
-    struct pool_stream output, error;
+struct pool_events {
+    void (*changed)(struct pool *pool); /* a worker started, failed or ended */
+    void (*crashed)(struct pool *pool); /* by SIGSEGV or SIGBUS, before `changed` */
 };
 
 /* What happened since the pool was opened. */
@@ -47,7 +38,10 @@ struct pool_totals {
     uint64_t spawned;
     uint64_t died; /* without being asked to */
     uint64_t start_failures;
-    uint64_t requests; /* of workers that are gone */
+    uint64_t ended[ENDING_COUNT];
+    uint64_t over_budget; /* times that post_response.max_children was exceeded */
+    uint64_t at_max;      /* times that connections waited with all workers busy */
+    uint64_t requests;    /* of workers that are gone */
     uint64_t finished;
     uint64_t aborted;
     uint64_t timed_out;
@@ -57,47 +51,103 @@ struct pool_totals {
 };
 
 struct pool {
-    const struct conf_pool *conf;
-    const struct conf_global *global;
+    char *name;
     struct ev_loop *loop;
-    void (*changed)(struct pool *pool, void *context); /* a worker started, failed or ended */
-    void *context;
+    const struct pool_events *events;
+    void *owner;
     struct socket_listener listener;
-    struct scoreboard scoreboard;
-    struct spec spec;
-    int doorbell_fd, null_fd;
-    int handoff[2];              /* in and out: connections that workers give each other */
-    struct pool_member *members; /* one a slot */
-    unsigned size;               /* members */
-    unsigned live; /* members with a process; the sum of counts[] beyond WORKER_NONE */
-    unsigned counts[WORKER_STATE_COUNT];
-    unsigned started; /* programs that ran, up to size; as many as size: the pool is ready */
-    unsigned failed;  /* starts that failed or were put off since the pool was opened, up to size */
+    struct socket_listener former; /* of before a reload, until the older workers go */
+    struct generation *current;
+    struct generation *older; /* a list, the youngest first */
+    unsigned number;          /* of the current generation */
+    bool handed_over;         /* the older ones were asked to go */
+    unsigned first;           /* workers the current generation shall start with */
+    unsigned started;  /* programs of it that ran, up to `first`; as many: the pool is ready */
+    unsigned failed;   /* starts of it that failed or were put off, up to `first` */
+    char failure[512]; /* why the last start failed, "" = it did not */
+    unsigned cut_off;  /* workers killed because process_control_timeout was over, all in all */
     enum pool_stop stop;
     struct backoff backoff;
     uint64_t served_at_failure; /* requests of the pool when the last failure was noted */
-    ev_timer respawn;
     struct pool_totals totals;
     int64_t opened; /* ms, clock.h */
     time_t opened_time;
     struct log_episode alien; /* workers with a library of another treaty version */
 };
 
-/* Makes socket, scoreboard and the rest; starts nobody. `conf` and `global` are borrowed. Returns
- * 0, or an exit status (sysexits.h) with a sentence: EX_CONFIG where `listen` is what failed, which
- * the sentence then names, EX_SOFTWARE for all else. */
-int pool_open(struct pool *pool, struct ev_loop *loop, const struct conf_global *global,
-              const struct conf_pool *conf, char *error, size_t size);
+/* What a start or a reload asks of a pool. */
+struct pool_wish {
+    struct conf *conf;
+    const struct conf_pool *settings;      /* of `conf` */
+    bool replace;                          /* a new generation of workers */
+    bool listen;                           /* another socket */
+    const struct socket_listener *inherit; /* with `listen`: one of ours that is there already */
+};
 
-/* Starts the workers. */
-void pool_start(struct pool *pool);
-
-/* Makes all workers go; a later call may only be harsher. The pool is empty when pool->live is 0.
- */
-void pool_stop(struct pool *pool, enum pool_stop how);
+/* Makes socket, scoreboard and the rest; starts nobody. Of the wish, `conf` is held, `settings`
+ * belongs to it, and `inherit` may give the socket. Returns 0, or an exit status (sysexits.h) with
+ * a sentence: EX_CONFIG where `listen` is what failed, which the sentence then names, EX_SOFTWARE
+ * for all else. */
+int pool_open(struct pool *pool, struct ev_loop *loop, const struct pool_wish *wish,
+              const struct pool_events *events, void *owner, char *error, size_t size);
 
 /* Frees everything. The pool has to be empty. */
 void pool_close(struct pool *pool);
+
+/* The settings in force. */
+const struct conf_pool *pool_settings(const struct pool *pool);
+
+/* ---- reload, in two steps, of which the first can fail without a trace ---- */
+
+/* What a reload has made ready for one pool. */
+struct pool_change {
+    struct generation *generation;   /* NULL: the present one goes on with the new settings */
+    struct socket_listener listener; /* none: the present one stays */
+};
+
+/* Makes what the new settings need. Returns as pool_open. */
+int pool_prepare(struct pool *pool, const struct pool_wish *wish, struct pool_change *change,
+                 char *error, size_t size);
+void pool_abandon(struct pool_change *change);
+
+/* Puts it in force: cannot fail. The older generation goes when the new one serves. */
+void pool_commit(struct pool *pool, const struct pool_wish *wish, struct pool_change *change);
+
+/* The socket goes to another pool: its file stays when it is closed here. */
+void pool_disown_socket(struct pool *pool);
+
+/* Nobody can connect any more; workers that go take what is in the queue. */
+void pool_close_socket(struct pool *pool);
+
+/* Does the current generation serve, so that older ones can go? Asks them to, the first time. */
+bool pool_hand_over(struct pool *pool, unsigned accepting);
+
+/* process.max allows no more: the generation begins with so many workers, if not with fewer. */
+void pool_limit_first(struct pool *pool, unsigned count);
+
+/* Frees generations that are empty. Not from within a callback of this pool. */
+void pool_sweep(struct pool *pool);
+
+/* ---- workers ---- */
+
+/* Milliseconds until the back-off allows a start; 0 = now. */
+int64_t pool_may_start_in(const struct pool *pool);
+
+/* Starts so many workers of the current generation, or fewer where one fails. */
+void pool_spawn(struct pool *pool, unsigned count, const char *reason);
+
+/* Asks so many idle workers of the current generation to go, the longest idle first. */
+void pool_retire(struct pool *pool, unsigned count, const char *reason);
+
+/* Makes all workers go; a later call may only be harsher. The pool is empty when pool_live is 0.
+ */
+void pool_stop(struct pool *pool, enum pool_stop how);
+
+/* Processes of all generations. */
+unsigned pool_live(const struct pool *pool);
+
+/* Processes of the current generation that were not asked to go: what process.max counts. */
+unsigned pool_staying(const struct pool *pool);
 
 /* Have all first workers started their program? */
 bool pool_ready(const struct pool *pool);

@@ -8,11 +8,11 @@
 
 void render_pool_text(FILE *out, const struct status_pool *pool)
 {
-    fprintf(out, "%-18s %s\n", "pool", pool->name);
-    fprintf(out, "%-18s %s\n", "process manager", pool->pm);
-    fprintf(out, "%-18s %s\n", "listen", pool->listen);
+    fprintf(out, "%-20s %s\n", "pool", pool->name);
+    fprintf(out, "%-20s %s\n", "process manager", pool->pm);
+    fprintf(out, "%-20s %s\n", "listen", pool->listen);
 #define RENDER_LINE(member, name, help)                                                            \
-    fprintf(out, "%-18s %-10" PRIu64 " %s\n", name, pool->member, help);
+    fprintf(out, "%-20s %-10" PRIu64 " %s\n", name, pool->member, help);
     STATUS_POOL_FIELDS(RENDER_LINE)
 #undef RENDER_LINE
 }
@@ -97,8 +97,8 @@ void render_worker_json(FILE *out, const char *pool, const struct status_worker 
 {
     fputs("{\"pool\": ", out);
     text_json(out, pool);
-    fprintf(out, ", \"pid\": %d, \"slot\": %u, \"process\": \"%s\"", (int)worker->pid, worker->slot,
-            worker->process);
+    fprintf(out, ", \"pid\": %d, \"slot\": %u, \"generation\": %u, \"process\": \"%s\"",
+            (int)worker->pid, worker->slot, worker->generation, worker->process);
     fprintf(out, ", \"uptime_ms\": %" PRId64 ", ", worker->uptime_ms);
     if (!worker->known) {
         fputs("\"state\": \"unknown\", \"state_ms\": null, \"request_ms\": null, "

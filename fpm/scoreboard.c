@@ -205,3 +205,69 @@ uint64_t scoreboard_requests(const struct scoreboard *scoreboard, unsigned slot)
         requests += *(const volatile uint64_t *)&memory->records[i].requests;
     return requests;
 }
+
+/* One thread's part in what the worker is up to. */
+static enum scoreboard_phase scoreboard_thread_phase(const struct ot_record *record)
+{
+    switch (record->state) {
+    case OT_STATE_IDLE:
+        return SCOREBOARD_IDLE;
+    case OT_STATE_READING:
+    case OT_STATE_RUNNING:
+        return SCOREBOARD_SERVING;
+    case OT_STATE_POST:
+        return SCOREBOARD_POST;
+    case OT_STATE_SHUTDOWN:
+        return record->finished_at != 0 ? SCOREBOARD_POST : SCOREBOARD_SERVING;
+    case OT_STATE_EXITING:
+        return SCOREBOARD_LEAVING;
+    default:
+        return SCOREBOARD_STARTING;
+    }
+}
+
+static uint64_t scoreboard_older(uint64_t a, uint64_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, unsigned slot)
+{
+    /* A thread's phase counts for more the further to the right it stands. */
+    static const unsigned char rank[SCOREBOARD_PHASES] = {
+        [SCOREBOARD_STARTING] = 0, [SCOREBOARD_LEAVING] = 1, [SCOREBOARD_POST] = 2,
+        [SCOREBOARD_SERVING] = 3,  [SCOREBOARD_IDLE] = 4,
+    };
+    const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
+    struct scoreboard_glance glance = {.phase = SCOREBOARD_BLACK_BOX};
+    uint32_t alien;
+    unsigned threads = scoreboard_attached(memory, &alien);
+    if (threads > 0)
+        glance.phase = SCOREBOARD_STARTING;
+    for (unsigned i = 0; i < threads; i++) {
+        struct ot_record record;
+        enum scoreboard_phase phase = SCOREBOARD_SERVING; /* it keeps changing: it is busy */
+        if (slot_copy(&memory->records[i], &record)) {
+            phase = scoreboard_thread_phase(&record);
+            if (phase == SCOREBOARD_IDLE && record.state_since > glance.idle_since)
+                glance.idle_since = record.state_since;
+            if (phase == SCOREBOARD_SERVING)
+                glance.running_since = scoreboard_older(glance.running_since, record.running_at);
+            if (phase == SCOREBOARD_POST)
+                glance.finished_since = scoreboard_older(glance.finished_since, record.finished_at);
+        }
+        if (rank[phase] > rank[glance.phase])
+            glance.phase = phase;
+    }
+    return glance;
+}
+
+void scoreboard_want(const struct scoreboard *scoreboard, uint32_t occasions)
+{
+    atomic_store_explicit(&scoreboard->board->want, occasions, memory_order_relaxed);
+}
+
+unsigned scoreboard_exit_reason(const struct scoreboard *scoreboard, unsigned slot)
+{
+    return *(const volatile uint32_t *)&scoreboard_slot(scoreboard, slot)->exit_reason;
+}

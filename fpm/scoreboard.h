@@ -43,6 +43,26 @@ struct scoreboard_view {
     struct ot_record lead; /* the busy thread that began first, else the first thread */
 };
 
+/* What a worker process is up to, as a whole: a thread that waits is worth more than one that
+ * serves. */
+enum scoreboard_phase {
+    SCOREBOARD_BLACK_BOX, /* no library of our treaty version writes here */
+    SCOREBOARD_STARTING,  /* does not accept yet */
+    SCOREBOARD_IDLE,      /* takes connections */
+    SCOREBOARD_SERVING,   /* every thread is busy, one at least with an open response */
+    SCOREBOARD_POST,      /* every busy thread works on after its response */
+    SCOREBOARD_LEAVING,   /* accepts no more */
+    SCOREBOARD_PHASES
+};
+
+/* Stamps of CLOCK_MONOTONIC in ns as the worker wrote them, 0 = none. */
+struct scoreboard_glance {
+    enum scoreboard_phase phase;
+    uint64_t idle_since;     /* the thread that became idle last; with SCOREBOARD_IDLE */
+    uint64_t running_since;  /* oldest request whose response is open */
+    uint64_t finished_since; /* oldest finished response behind which work goes on */
+};
+
 /* Makes the shared memory. Returns 0, or -1 with a sentence. */
 int scoreboard_create(struct scoreboard *scoreboard, const char *pool, unsigned slots,
                       const struct ot_settings *settings, char *error, size_t size);
@@ -51,6 +71,15 @@ void scoreboard_destroy(struct scoreboard *scoreboard);
 /* A free slot, emptied; -1 if all are taken. */
 int scoreboard_assign(struct scoreboard *scoreboard);
 void scoreboard_release(struct scoreboard *scoreboard, unsigned slot);
+
+/* Looks what a worker is up to, for decisions about many. */
+struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, unsigned slot);
+
+/* The changes of state that ring the doorbell, OT_WANT_ bits. */
+void scoreboard_want(const struct scoreboard *scoreboard, uint32_t occasions);
+
+/* Why the worker in this slot left, as it says itself: enum ot_exit_reason, or anything. */
+unsigned scoreboard_exit_reason(const struct scoreboard *scoreboard, unsigned slot);
 
 /* Copies what the slot says now. Records that keep changing are left out. */
 void scoreboard_look(const struct scoreboard *scoreboard, unsigned slot,

@@ -46,16 +46,31 @@ static void status_count(struct status_pool *out, const struct scoreboard_view *
     out->shutdown_lost += view->shutdown_lost;
 }
 
-void status_pool(const struct pool *pool, struct status_pool *out)
+static void status_count_generation(struct status_pool *out, const struct generation *generation)
+{
+    out->retiring += generation->asked;
+    for (unsigned i = 0; i < generation->size; i++) {
+        struct scoreboard_view view;
+        if (generation->members[i].worker.state == WORKER_NONE)
+            continue;
+        scoreboard_look(&generation->scoreboard, i, &view);
+        status_count(out, &view);
+    }
+}
+
+void status_pool(const struct pool *pool, const struct keeper *keeper, struct status_pool *out)
 {
     const struct pool_totals *totals = &pool->totals;
+    const struct conf_pool *settings = pool_settings(pool);
+    struct queue_state queue = {0};
+    (void)queue_look(keeper->queue, pool->listener.fd, &queue);
     int64_t now = clock_ms();
     *out = (struct status_pool){
-        .name = pool->conf->name,
-        .pm = status_pm_name(pool->conf->pm),
-        .listen = pool->conf->listen.text,
-        .max_children = pool->size,
-        .workers = pool->live,
+        .name = pool->name,
+        .pm = status_pm_name(settings->pm),
+        .listen = settings->listen.text,
+        .max_children = (uint64_t)settings->pm_max_children,
+        .workers = pool_live(pool),
         .requests = totals->requests,
         .finished = totals->finished,
         .aborted = totals->aborted,
@@ -65,19 +80,19 @@ void status_pool(const struct pool *pool, struct status_pool *out)
         .shutdown_run = totals->shutdown_run,
         .shutdown_late = totals->shutdown_late,
         .shutdown_lost = totals->shutdown_lost,
+        .generation = pool->number,
+        .listen_queue = queue.waiting,
+        .over_budget = totals->over_budget,
+        .max_children_reached = totals->at_max,
         .spawned = totals->spawned,
         .died = totals->died,
         .start_failures = totals->start_failures,
         .backoff_ms = (uint64_t)backoff_wait(&pool->backoff, now),
         .uptime_ms = (uint64_t)(now - pool->opened),
     };
-    for (unsigned i = 0; i < pool->size; i++) {
-        struct scoreboard_view view;
-        if (pool->members[i].worker.state == WORKER_NONE)
-            continue;
-        scoreboard_look(&pool->scoreboard, i, &view);
-        status_count(out, &view);
-    }
+    status_count_generation(out, pool->current);
+    for (const struct generation *g = pool->older; g != NULL; g = g->older)
+        status_count_generation(out, g);
 }
 
 /* Milliseconds since a stamp that a worker wrote: never negative, 0 for none. */
@@ -100,28 +115,29 @@ static void status_activity(struct status_worker *out, const struct ot_record *r
     memcpy(out->label, record->label, sizeof out->label);
 }
 
-bool status_thread(const struct pool *pool, unsigned slot, unsigned thread,
+bool status_thread(const struct generation *generation, unsigned slot, unsigned thread,
                    struct status_worker *out)
 {
     struct ot_record record;
-    if (!scoreboard_thread(&pool->scoreboard, slot, thread, &record))
+    if (!scoreboard_thread(&generation->scoreboard, slot, thread, &record))
         return false;
     out->requests = record.requests;
     status_activity(out, &record, clock_ns());
     return true;
 }
 
-bool status_worker(const struct pool *pool, unsigned slot, struct status_worker *out)
+bool status_worker(const struct generation *generation, unsigned slot, struct status_worker *out)
 {
-    const struct worker *worker = &pool->members[slot].worker;
+    const struct worker *worker = &generation->members[slot].worker;
     if (worker->state == WORKER_NONE)
         return false;
     struct scoreboard_view view;
     int64_t now = clock_ns();
-    scoreboard_look(&pool->scoreboard, slot, &view);
+    scoreboard_look(&generation->scoreboard, slot, &view);
     *out = (struct status_worker){
         .pid = worker->pid,
         .slot = slot,
+        .generation = generation->number,
         .known = view.attached,
         .state = "unknown",
         .process = worker_state_name(worker->state),

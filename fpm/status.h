@@ -5,6 +5,7 @@
 #ifndef FPM_STATUS_H
 #define FPM_STATUS_H
 
+#include "fpm/keeper.h"
 #include "fpm/pool.h"
 
 #include <stdio.h>
@@ -29,6 +30,12 @@
     FIELD(shutdown_run, "shutdown_run", "shutdown functions run")                                  \
     FIELD(shutdown_late, "shutdown_late", "shutdown functions cut off")                            \
     FIELD(shutdown_lost, "shutdown_lost", "shutdown functions never begun")                        \
+    FIELD(retiring, "retiring", "asked to go")                                                     \
+    FIELD(generation, "generation", "of the workers that are started now")                         \
+    FIELD(listen_queue, "listen_queue", "connections that wait")                                   \
+    FIELD(over_budget, "over_budget", "times post_response.max_children was exceeded")             \
+    FIELD(max_children_reached, "max_children_reached",                                            \
+          "times connections waited for lack of workers")                                          \
     FIELD(spawned, "spawned", "workers started")                                                   \
     FIELD(died, "died", "workers that ended unasked")                                              \
     FIELD(start_failures, "start_failures", "workers that could not be started")                   \
@@ -38,6 +45,7 @@
 struct status_worker {
     pid_t pid;
     unsigned slot;
+    unsigned generation;
     bool known; /* the library writes the slot; without it, only what follows up to `process` */
     const char *state;   /* of the thread that leads, or "unknown" */
     const char *process; /* of the process, as the manager knows it */
@@ -61,13 +69,13 @@ struct status_pool {
 };
 
 /* Counts one pool. */
-void status_pool(const struct pool *pool, struct status_pool *out);
+void status_pool(const struct pool *pool, const struct keeper *keeper, struct status_pool *out);
 
 /* Fills *out if there is a process in this slot, else returns false. */
-bool status_worker(const struct pool *pool, unsigned slot, struct status_worker *out);
+bool status_worker(const struct generation *generation, unsigned slot, struct status_worker *out);
 
 /* The same of one thread of a worker that status_worker has filled, by number from 0 on. */
-bool status_thread(const struct pool *pool, unsigned slot, unsigned thread,
+bool status_thread(const struct generation *generation, unsigned slot, unsigned thread,
                    struct status_worker *out);
 
 #endif

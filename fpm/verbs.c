@@ -26,15 +26,15 @@ static int verbs_ping(void *context, struct control_call *call)
 /* Is this pool asked for? A call without an argument asks for all. */
 static bool verbs_wanted(const struct control_call *call, const struct pool *pool)
 {
-    return call->argc == 0 || strcmp(call->argv[0], pool->conf->name) == 0;
+    return call->argc == 0 || strcmp(call->argv[0], pool->name) == 0;
 }
 
 /* The pool a call names exists, or it names none. */
 static bool verbs_known(const struct verbs *verbs, struct control_call *call)
 {
     char shown[128];
-    for (size_t i = 0; i < verbs->pool_count; i++)
-        if (verbs_wanted(call, &verbs->pools[i]))
+    for (size_t i = 0; i < verbs->pools->count; i++)
+        if (verbs_wanted(call, &verbs->pools->items[i]->pool))
             return true;
     snprintf(call->error, sizeof call->error, "no pool \"%s\"",
              call->argc == 0 ? "" : text_show(shown, sizeof shown, call->argv[0]));
@@ -50,11 +50,11 @@ static int verbs_status(void *context, struct control_call *call)
     if (call->json)
         fprintf(call->body, "{\"pid\": %d, \"state\": \"%s\", \"pools\": [", (int)getpid(),
                 verbs->state(verbs->owner));
-    for (size_t i = 0; i < verbs->pool_count; i++) {
+    for (size_t i = 0; i < verbs->pools->count; i++) {
         struct status_pool pool;
-        if (!verbs_wanted(call, &verbs->pools[i]))
+        if (!verbs_wanted(call, &verbs->pools->items[i]->pool))
             continue;
-        status_pool(&verbs->pools[i], &pool);
+        status_pool(&verbs->pools->items[i]->pool, &verbs->pools->items[i]->keeper, &pool);
         fputs(between, call->body);
         between = call->json ? ", " : "\n";
         if (call->json)
@@ -68,12 +68,12 @@ static int verbs_status(void *context, struct control_call *call)
 }
 
 /* A worker with one thread is that thread. */
-static void verbs_threads_of(const struct pool *pool, const struct status_worker *worker,
-                             struct control_call *call)
+static void verbs_threads_of(const struct generation *generation,
+                             const struct status_worker *worker, struct control_call *call)
 {
     for (unsigned i = 0; worker->known && i < worker->threads; i++) {
         struct status_worker thread = *worker;
-        if (!status_thread(pool, worker->slot, i, &thread))
+        if (!status_thread(generation, worker->slot, i, &thread))
             thread.state = "changing";
         if (call->json)
             render_thread_json(call->body, i, &thread);
@@ -82,22 +82,22 @@ static void verbs_threads_of(const struct pool *pool, const struct status_worker
     }
 }
 
-static void verbs_workers_of(const struct pool *pool, struct control_call *call,
-                             const char **between)
+static void verbs_workers_of(const char *pool, const struct generation *generation,
+                             struct control_call *call, const char **between)
 {
-    for (unsigned slot = 0; slot < pool->size; slot++) {
+    for (unsigned slot = 0; slot < generation->size; slot++) {
         struct status_worker worker;
-        if (!status_worker(pool, slot, &worker))
+        if (!status_worker(generation, slot, &worker))
             continue;
         if (!call->json) {
-            render_worker_text(call->body, pool->conf->name, &worker);
-            verbs_threads_of(pool, &worker, call);
+            render_worker_text(call->body, pool, &worker);
+            verbs_threads_of(generation, &worker, call);
             continue;
         }
         fputs(*between, call->body);
         *between = ", ";
-        render_worker_json(call->body, pool->conf->name, &worker);
-        verbs_threads_of(pool, &worker, call);
+        render_worker_json(call->body, pool, &worker);
+        verbs_threads_of(generation, &worker, call);
         render_worker_json_end(call->body);
     }
 }
@@ -112,9 +112,14 @@ static int verbs_workers(void *context, struct control_call *call)
         fputs("{\"workers\": [", call->body);
     else
         render_worker_heading(call->body);
-    for (size_t i = 0; i < verbs->pool_count; i++)
-        if (verbs_wanted(call, &verbs->pools[i]))
-            verbs_workers_of(&verbs->pools[i], call, &between);
+    for (size_t i = 0; i < verbs->pools->count; i++) {
+        const struct pool *pool = &verbs->pools->items[i]->pool;
+        if (!verbs_wanted(call, pool))
+            continue;
+        verbs_workers_of(pool->name, pool->current, call, &between);
+        for (const struct generation *g = pool->older; g != NULL; g = g->older)
+            verbs_workers_of(pool->name, g, call, &between);
+    }
     if (call->json)
         fputs("]}\n", call->body);
     return 0;
@@ -161,6 +166,36 @@ static int verbs_quit(void *context, struct control_call *call)
     return 0;
 }
 
+/* The word is among the arguments. */
+static bool verbs_has(const struct control_call *call, const char *word)
+{
+    for (int i = 0; i < call->argc; i++)
+        if (strcmp(call->argv[i], word) == 0)
+            return true;
+    return false;
+}
+
+static int verbs_reload(void *context, struct control_call *call)
+{
+    const struct verbs *verbs = context;
+    char why[64], shown[128];
+    for (int i = 0; i < call->argc; i++) {
+        if (strcmp(call->argv[i], CONTROL_ALL) == 0 || strcmp(call->argv[i], CONTROL_WAIT) == 0)
+            continue;
+        snprintf(call->error, sizeof call->error,
+                 "\"reload\" takes no \"%s\": every pool of the file is reloaded",
+                 text_show(shown, sizeof shown, call->argv[i]));
+        return -1;
+    }
+    if (verbs->reload(verbs->owner, verbs_why(why, sizeof why, call), verbs_has(call, CONTROL_ALL),
+                      call->body, call->error, sizeof call->error) != 0)
+        return -1;
+    call->later = verbs_has(call, CONTROL_WAIT);
+    if (call->later)
+        verbs->wait(verbs->owner, call->ticket);
+    return 0;
+}
+
 static int verbs_reopen(void *context, struct control_call *call)
 {
     const struct verbs *verbs = context;
@@ -184,7 +219,7 @@ const struct control_command verbs_table[] = {
     {CONTROL_STOP, 0, verbs_stop},
     {CONTROL_QUIT, 0, verbs_quit},
     {CONTROL_REOPEN_LOGS, 0, verbs_reopen},
-    {CONTROL_RELOAD, CONTROL_ARGUMENTS_MAX, verbs_not_yet},
+    {CONTROL_RELOAD, CONTROL_ARGUMENTS_MAX, verbs_reload},
     {CONTROL_TRACE, CONTROL_ARGUMENTS_MAX, verbs_not_yet},
     {CONTROL_TOP, CONTROL_ARGUMENTS_MAX, verbs_not_yet},
     {CONTROL_REQUEST, CONTROL_ARGUMENTS_MAX, verbs_not_yet},

@@ -8,15 +8,18 @@
 
 #include "fpm/conf.h"
 #include "fpm/control.h"
-#include "fpm/pool.h"
+#include "fpm/pools.h"
 
 /* The context of every command. */
 struct verbs {
     const struct conf *conf;
-    const struct pool *pools;
-    size_t pool_count;
+    const struct pools *pools;
     const char *(*state)(void *owner); /* "starting", "running", "stopping" */
     void (*stop)(void *owner, enum pool_stop how, const char *why);
+    /* Returns 0 with what was done in `out`, or -1 with a sentence, a line for each error. */
+    int (*reload)(void *owner, const char *why, bool all, FILE *out, char *error, size_t size);
+    /* Has the ticket's client answered when the last reload has come to its end. */
+    void (*wait)(void *owner, unsigned ticket);
     void (*reopen_logs)(void *owner, const char *why);
     void *owner;
 };

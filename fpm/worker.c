@@ -4,8 +4,11 @@
 #include "fpm/clock.h"
 #include "fpm/fd.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
 
 const char *worker_state_name(enum worker_state state)
 {
@@ -55,15 +58,13 @@ static void worker_on_overdue(struct ev_loop *loop, ev_timer *timer, int events)
     worker->events->overdue(worker);
 }
 
-static void worker_on_end(struct ev_loop *loop, ev_child *child, int events)
+static void worker_on_end(struct child *child, int status)
 {
-    (void)events;
-    struct worker *worker = child->data;
-    worker->status = child->rstatus;
-    ev_child_stop(loop, &worker->child);
+    struct worker *worker = child->owner;
+    worker->status = status;
     worker_read_report(worker);
-    ev_timer_stop(loop, &worker->patience);
-    ev_io_stop(loop, &worker->report);
+    ev_timer_stop(worker->loop, &worker->patience);
+    ev_io_stop(worker->loop, &worker->report);
     fd_close(&worker->report_fd);
     worker_move(worker, WORKER_NONE);
     worker->events->ended(worker);
@@ -74,6 +75,18 @@ void worker_init(struct worker *worker, struct ev_loop *loop, const struct worke
 {
     *worker = (struct worker){
         .report_fd = -1, .loop = loop, .events = events, .owner = owner, .state = WORKER_NONE};
+    child_init(&worker->child, loop, worker_on_end, worker);
+    ev_timer_init(&worker->patience, worker_on_overdue, 0., 0.);
+    worker->patience.data = worker;
+}
+
+/* It would run unseen, so it is not let to begin anything. */
+static int worker_unwatched(pid_t pid, char *error, size_t size)
+{
+    snprintf(error, size, "watch process %d: %s%s", (int)pid, strerror(errno),
+             errno == ENOSYS ? "; Linux 5.3 or later is needed"
+                             : "; check `rlimit_files` in [global]");
+    return -1;
 }
 
 int worker_spawn(struct worker *worker, const struct launch_spec *spec, char *error, size_t size)
@@ -83,16 +96,31 @@ int worker_spawn(struct worker *worker, const struct launch_spec *spec, char *er
     if (pid < 0)
         return -1;
     worker_init(worker, worker->loop, worker->events, worker->owner);
+    if (child_watch(&worker->child, pid) != 0) {
+        (void)worker_unwatched(pid, error, size);
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+        fd_close(&report_fd);
+        return -1;
+    }
     worker->pid = pid;
     worker->started = clock_ms();
     worker->report_fd = report_fd;
     ev_io_init(&worker->report, worker_on_report, report_fd, EV_READ);
-    ev_child_init(&worker->child, worker_on_end, pid, 0);
-    ev_timer_init(&worker->patience, worker_on_overdue, 0., 0.);
-    worker->report.data = worker->child.data = worker->patience.data = worker;
+    worker->report.data = worker;
     ev_io_start(worker->loop, &worker->report);
-    ev_child_start(worker->loop, &worker->child);
     worker_move(worker, WORKER_STARTING);
+    return 0;
+}
+
+int worker_adopt(struct worker *worker, pid_t pid, int64_t started, char *error, size_t size)
+{
+    worker_init(worker, worker->loop, worker->events, worker->owner);
+    if (child_watch(&worker->child, pid) != 0)
+        return worker_unwatched(pid, error, size);
+    worker->pid = pid;
+    worker->started = started;
+    worker_move(worker, WORKER_RUNNING);
     return 0;
 }
 
@@ -106,7 +134,8 @@ void worker_stop(struct worker *worker, int signal, long patience_ms)
     ev_timer_stop(worker->loop, &worker->patience);
     ev_timer_set(&worker->patience, (double)patience_ms / 1000., 0.);
     ev_timer_start(worker->loop, &worker->patience);
-    worker_signal(worker, signal);
+    if (signal != 0)
+        worker_signal(worker, signal);
     if (worker->state != WORKER_STOPPING)
         worker_move(worker, WORKER_STOPPING);
 }

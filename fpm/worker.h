@@ -7,6 +7,7 @@
 #ifndef FPM_WORKER_H
 #define FPM_WORKER_H
 
+#include "fpm/child.h"
 #include "fpm/launch.h"
 
 #include <ev.h>
@@ -34,7 +35,7 @@ struct worker_events {
 struct worker {
     enum worker_state state;
     pid_t pid;
-    int status;          /* of wait(2), in `ended` */
+    int status;          /* of wait(2), in `ended`; -1 unknown */
     int64_t started;     /* ms, clock.h */
     int64_t asked_since; /* ms: first asked to stop */
     bool asked;          /* the manager sent it a signal to go */
@@ -45,7 +46,7 @@ struct worker {
     struct ev_loop *loop;
     int report_fd;
     ev_io report;
-    ev_child child;
+    struct child child;
     ev_timer patience;
 };
 
@@ -56,8 +57,12 @@ void worker_init(struct worker *worker, struct ev_loop *loop, const struct worke
 /* Starts a process. Returns 0, or -1 with a sentence. */
 int worker_spawn(struct worker *worker, const struct launch_spec *spec, char *error, size_t size);
 
-/* Asks it to stop by `signal` and calls `overdue` if it is still there `patience_ms` later (0: at
- * the loop's next turn). Asking again replaces signal and patience. */
+/* Takes over a process that another program in this process's place has started (see upgrade.h).
+ * Returns 0, or -1 with a sentence. */
+int worker_adopt(struct worker *worker, pid_t pid, int64_t started, char *error, size_t size);
+
+/* Asks it to stop by `signal` (0: sends none yet) and calls `overdue` if it is still there
+ * `patience_ms` later (0: at the loop's next turn). Asking again replaces signal and patience. */
 void worker_stop(struct worker *worker, int signal, long patience_ms);
 
 /* Kills the worker and what it forked into its process group. */

@@ -1,0 +1,70 @@
+/* ending.c: see ending.h. */
+#include "fpm/ending.h"
+
+#include "sapi-shim/contract.h"
+
+#include <stddef.h>
+#include <sys/wait.h>
+
+static const struct {
+    const char *name, *help;
+} ending_rows[ENDING_COUNT] = {
+    [ENDING_BY_CRASH] = {"crash", "died of a signal"},
+    [ENDING_BY_EXIT] = {"exit", "left by themselves"},
+    [ENDING_BY_START] = {"start_failure", "whose program never ran"},
+    [ENDING_BY_REQUESTS] = {"max_requests", "replaced after pm.max_requests"},
+    [ENDING_BY_MEMORY] = {"max_memory", "replaced above pm.max_memory"},
+    [ENDING_BY_BAILOUT] = {"bailout", "left a request that timed out or was aborted"},
+    [ENDING_BY_HARD_TIMEOUT] = {"hard_timeout", "reached no safe point within hard_timeout"},
+    [ENDING_BY_TERMINATION] = {"terminated", "ended over a terminate_timeout"},
+    [ENDING_BY_RETIREMENT] = {"retired", "superfluous, retired"},
+    [ENDING_BY_RELOAD] = {"reload", "replaced by a newer generation"},
+    [ENDING_BY_STOP] = {"stop", "stopped with the manager"},
+};
+
+static const struct {
+    const char *name;
+    enum ending ending;
+} ending_asks[ENDING_ASK_COUNT] = {
+    [ENDING_NOT_ASKED] = {"not asked to go", ENDING_BY_EXIT},
+    [ENDING_SUPERFLUOUS] = {"superfluous", ENDING_BY_RETIREMENT},
+    [ENDING_RELOAD] = {"a newer generation took over", ENDING_BY_RELOAD},
+    [ENDING_MEMORY] = {"above `pm.max_memory`", ENDING_BY_MEMORY},
+    [ENDING_MEMORY_HARD] = {"above `pm.max_memory_hard`", ENDING_BY_MEMORY},
+    [ENDING_REQUEST] = {"over `request_terminate_timeout`", ENDING_BY_TERMINATION},
+    [ENDING_POST] = {"over `post_response.terminate_timeout`", ENDING_BY_TERMINATION},
+    [ENDING_STOP] = {"the manager stops", ENDING_BY_STOP},
+};
+
+/* What a worker says of itself counts where nobody asked it to go. */
+static const enum ending ending_said[OT_EXIT_COUNT] = {
+    [OT_EXIT_UNSAID] = ENDING_BY_EXIT,           [OT_EXIT_ASKED] = ENDING_BY_EXIT,
+    [OT_EXIT_MAX_REQUESTS] = ENDING_BY_REQUESTS, [OT_EXIT_MAX_MEMORY] = ENDING_BY_MEMORY,
+    [OT_EXIT_BAILOUT] = ENDING_BY_BAILOUT,       [OT_EXIT_HARD_TIMEOUT] = ENDING_BY_HARD_TIMEOUT,
+};
+
+enum ending ending_judge(const struct ending_facts *facts)
+{
+    if (facts->start_failed)
+        return ENDING_BY_START;
+    if (facts->asked != ENDING_NOT_ASKED && facts->asked < ENDING_ASK_COUNT)
+        return ending_asks[facts->asked].ending;
+    if (facts->status != -1 && WIFSIGNALED(facts->status))
+        return ENDING_BY_CRASH;
+    return facts->said < OT_EXIT_COUNT ? ending_said[facts->said] : ENDING_BY_EXIT;
+}
+
+const char *ending_name(enum ending ending)
+{
+    return ending < ENDING_COUNT ? ending_rows[ending].name : "unknown";
+}
+
+const char *ending_help(enum ending ending)
+{
+    return ending < ENDING_COUNT ? ending_rows[ending].help : "unknown";
+}
+
+const char *ending_ask_name(enum ending_ask ask)
+{
+    return ask < ENDING_ASK_COUNT ? ending_asks[ask].name : "unknown";
+}

@@ -1,0 +1,379 @@
+/* generation.c: see generation.h. */
+#include "fpm/generation.h"
+
+#include "fpm/blackbox.h"
+#include "fpm/clock.h"
+#include "fpm/fd.h"
+#include "fpm/log.h"
+#include "fpm/obituary.h"
+#include "fpm/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    GENERATION_SENTENCE = 1024,
+    GENERATION_LOOK = 50,  /* ms between looks whether a black box waits for a request */
+    GENERATION_TERM = 1000 /* ms that a black box has at the least after TERM */
+};
+
+/* ---- what workers write ---- */
+
+static struct log_about generation_about(const struct generation_member *member)
+{
+    return (struct log_about){
+        .pool = member->generation->pool->name, .pid = member->worker.pid, .slot = member->slot};
+}
+
+static void generation_on_line(void *context, const char *text, size_t length, bool begins,
+                               bool ends)
+{
+    const struct generation_stream *stream = context;
+    const struct log_record record = {
+        .level = stream == &stream->member->error ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE,
+        .about = generation_about(stream->member),
+        .text = text,
+        .length = length,
+        .stream = stream->name,
+        .decorate = stream->member->generation->pool->decorate_workers_output,
+        .begins = begins,
+        .ends = ends,
+    };
+    log_output(&record);
+}
+
+/* Where the worker's stream goes: a pipe of ours or /dev/null. Returns -1 with errno. */
+static int generation_stream_open(struct generation_stream *stream)
+{
+    const struct generation *generation = stream->member->generation;
+    if (!generation->pool->catch_workers_output)
+        return fcntl(generation->null_fd, F_DUPFD_CLOEXEC, 0);
+    if (capture_init(&stream->capture, log_output_room(), generation_on_line, stream) != 0)
+        return -1;
+    return capture_open(&stream->capture, generation->loop);
+}
+
+/* ---- news from workers ---- */
+
+/* The one place where a member changes its state. */
+static void generation_worker_moved(struct worker *worker, enum worker_state from,
+                                    enum worker_state to)
+{
+    struct generation_member *member = worker->owner;
+    struct generation *generation = member->generation;
+    generation->counts[from]--;
+    generation->counts[to]++;
+    generation->live = generation->size - generation->counts[WORKER_NONE];
+    const struct log_about about = generation_about(member);
+    log_about(LOG_LEVEL_DEBUG, &about, "pool %s: worker %d (slot %u): %s -> %s",
+              generation->pool->name, (int)worker->pid, member->slot, worker_state_name(from),
+              worker_state_name(to));
+    if (from == WORKER_STARTING && to == WORKER_RUNNING)
+        generation->events->started(generation, member);
+}
+
+/* It is told to go now: the rest of its time begins. */
+static void generation_tell(struct generation_member *member, int signal, int64_t patience)
+{
+    member->told = true;
+    worker_stop(&member->worker, signal, (long)patience);
+}
+
+/* A black box is not sent a signal inside a request, as long as there is time. */
+static void generation_watch_black_box(struct generation_member *member)
+{
+    int64_t left = member->grace_ends - clock_ms();
+    if (left <= 0 || blackbox_doing(member->worker.pid) == BLACKBOX_WAITING)
+        generation_tell(member, SIGTERM, left > GENERATION_TERM ? left : GENERATION_TERM);
+    else
+        worker_stop(&member->worker, 0, (long)(left < GENERATION_LOOK ? left : GENERATION_LOOK));
+}
+
+static void generation_log_overdue(const struct generation_member *member)
+{
+    const struct worker *worker = &member->worker;
+    bool limit = member->asked == ENDING_REQUEST || member->asked == ENDING_POST ||
+                 member->asked == ENDING_MEMORY_HARD;
+    struct scoreboard_view view;
+    char doing[OBITUARY_MAX], waited[32];
+    scoreboard_look(&member->generation->scoreboard, member->slot, &view);
+    obituary_doing(&view, clock_ns(), doing, sizeof doing);
+    text_duration(clock_ms() - worker->asked_since, waited, sizeof waited);
+    const struct log_about about = generation_about(member);
+    log_about(LOG_LEVEL_WARNING, &about,
+              "pool %s: worker %d (slot %u) is killed %s: it did not end within %s of being "
+              "asked to (%s); see `%s`",
+              member->generation->pool->name, (int)worker->pid, member->slot, doing, waited,
+              ending_ask_name(member->asked), limit ? "hard_timeout" : "process_control_timeout");
+}
+
+/* It was asked to go, and the time for that is over. One that is only superfluous has perhaps taken
+ * a request at the last moment, which nobody told it to drop. */
+static void generation_worker_overdue(struct worker *worker)
+{
+    struct generation_member *member = worker->owner;
+    struct generation *generation = member->generation;
+    enum scoreboard_phase phase = scoreboard_glance(&generation->scoreboard, member->slot).phase;
+    if (!member->told) {
+        generation_watch_black_box(member);
+        return;
+    }
+    if (member->asked == ENDING_SUPERFLUOUS &&
+        (phase == SCOREBOARD_SERVING || phase == SCOREBOARD_POST)) {
+        worker_stop(worker, 0, GENERATION_TERM);
+        return;
+    }
+    generation_log_overdue(member);
+    worker_kill(worker);
+}
+
+static void generation_worker_ended(struct worker *worker)
+{
+    struct generation_member *member = worker->owner;
+    struct generation *generation = member->generation;
+    struct scoreboard_view view;
+    scoreboard_look(&generation->scoreboard, member->slot, &view);
+    capture_close(&member->output.capture);
+    capture_close(&member->error.capture);
+    generation->asked -= member->asked != ENDING_NOT_ASKED;
+    scoreboard_release(&generation->scoreboard, member->slot);
+    if (worker->start_failed) {
+        char why[GENERATION_SENTENCE];
+        launch_explain(&generation->spec.launch, &worker->failure, why, sizeof why);
+        generation->events->start_failed(generation, why, worker->started);
+    } else {
+        generation->events->ended(generation, member, &view);
+    }
+}
+
+static const struct worker_events generation_worker_events = {
+    .moved = generation_worker_moved,
+    .overdue = generation_worker_overdue,
+    .ended = generation_worker_ended,
+};
+
+/* ---- starting ---- */
+
+bool generation_spawn(struct generation *generation)
+{
+    struct launch_spec *launch = &generation->spec.launch;
+    char error[GENERATION_SENTENCE];
+    bool good = false;
+    int slot = scoreboard_assign(&generation->scoreboard);
+    if (slot < 0)
+        return false;
+    struct generation_member *member = &generation->members[slot];
+    member->asked = ENDING_NOT_ASKED;
+    member->told = false;
+    spec_slot(&generation->spec, (unsigned)slot);
+    launch->output_fd = generation_stream_open(&member->output);
+    launch->error_fd = generation_stream_open(&member->error);
+    if (launch->output_fd < 0 || launch->error_fd < 0)
+        snprintf(error, sizeof error, "open its output: %s; check `rlimit_files` in [global]",
+                 strerror(errno));
+    else
+        good = worker_spawn(&member->worker, launch, error, sizeof error) == 0;
+    fd_close(&launch->output_fd);
+    fd_close(&launch->error_fd);
+    if (good)
+        return true;
+    capture_close(&member->output.capture);
+    capture_close(&member->error.capture);
+    scoreboard_release(&generation->scoreboard, (unsigned)slot);
+    generation->events->start_failed(generation, error, clock_ms());
+    return false;
+}
+
+/* ---- stopping ---- */
+
+bool generation_member_stays(const struct generation_member *member)
+{
+    return member->worker.state != WORKER_NONE && member->asked == ENDING_NOT_ASKED;
+}
+
+/* The first reason stays, but for being superfluous, which excuses much. */
+static void generation_mark(struct generation_member *member, enum ending_ask why, int64_t grace)
+{
+    int64_t ends = clock_ms() + grace;
+    bool first = member->asked == ENDING_NOT_ASKED;
+    member->generation->asked += first;
+    if (first || ends < member->grace_ends)
+        member->grace_ends = ends;
+    if (first || member->asked == ENDING_SUPERFLUOUS)
+        member->asked = why;
+}
+
+static bool generation_can_ask(const struct generation_member *member)
+{
+    return member->worker.state != WORKER_NONE && member->worker.state != WORKER_KILLED;
+}
+
+void generation_ask(struct generation_member *member, enum ending_ask why, int64_t patience_ms)
+{
+    struct generation *generation = member->generation;
+    int signal = generation->pool->pm_stop_signal;
+    if (!generation_can_ask(member))
+        return;
+    generation_mark(member, why, patience_ms);
+    int64_t left = member->grace_ends - clock_ms();
+    if (scoreboard_glance(&generation->scoreboard, member->slot).phase != SCOREBOARD_BLACK_BOX)
+        generation_tell(member, signal != 0 ? signal : SIGQUIT, left > 0 ? left : 0);
+    else if (signal != 0)
+        generation_tell(member, signal, left > 0 ? left : 0);
+    else
+        generation_watch_black_box(member);
+}
+
+void generation_end(struct generation_member *member, enum ending_ask why, int64_t patience_ms)
+{
+    if (!generation_can_ask(member))
+        return;
+    generation_mark(member, why, patience_ms);
+    generation_tell(member, SIGTERM, patience_ms);
+}
+
+void generation_kill(struct generation_member *member, enum ending_ask why)
+{
+    if (!generation_can_ask(member))
+        return;
+    generation_mark(member, why, 0);
+    worker_kill(&member->worker);
+}
+
+/* ---- opening and closing ---- */
+
+/* The settings a worker reads from its board, each from the directive of the same name. */
+static struct ot_settings generation_settings(const struct conf_pool *pool)
+{
+    return (struct ot_settings){
+        .ignore_user_abort = pool->ignore_user_abort,
+        .abort_detection = pool->abort_detection,
+        .drop_dead_on_arrival = pool->drop_dead_on_arrival,
+        .bailout = pool->bailout,
+        .max_execution_time = pool->max_execution_time,
+        .max_execution_cpu_time = pool->max_execution_cpu_time,
+        .hard_timeout = pool->hard_timeout,
+        .post_response_time_limit = pool->post_response_time_limit,
+        .shutdown_functions_time_limit = pool->shutdown_functions_time_limit,
+        .request_header_timeout = pool->request_header_timeout,
+        .keepalive_timeout = pool->keepalive_timeout,
+        .keepalive_max = (uint64_t)pool->keepalive_max,
+        .limit_params_size = (uint64_t)pool->limit_params_size,
+        .max_requests = (uint64_t)pool->pm_max_requests,
+        .max_requests_jitter = (uint64_t)pool->pm_max_requests_jitter,
+        .dumpable = pool->rlimit_core > 0 || !pool->identity.change,
+        .max_memory = (uint64_t)pool->pm_max_memory,
+    };
+}
+
+unsigned generation_size_for(const struct conf_pool *pool)
+{
+    return (unsigned)(pool->pm_max_children + pool->post_response_max_children);
+}
+
+static int generation_make_members(struct generation *generation, char *error, size_t size)
+{
+    generation->doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    generation->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    generation->members = calloc(generation->size, sizeof *generation->members);
+    if (generation->doorbell_fd < 0 || generation->null_fd < 0 || generation->members == NULL ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, generation->handoff) != 0) {
+        snprintf(error, size, "cannot prepare the pool: %s", strerror(errno));
+        return -1;
+    }
+    for (unsigned i = 0; i < generation->size; i++) {
+        struct generation_member *member = &generation->members[i];
+        member->generation = generation;
+        member->slot = i;
+        worker_init(&member->worker, generation->loop, &generation_worker_events, member);
+        member->output = (struct generation_stream){member, "stdout", CAPTURE_NONE};
+        member->error = (struct generation_stream){member, "stderr", CAPTURE_NONE};
+    }
+    generation->counts[WORKER_NONE] = generation->size;
+    return 0;
+}
+
+static void generation_prepare_launch(struct generation *generation, int listen_fd)
+{
+    struct launch_spec *launch = &generation->spec.launch;
+    launch->listen_fd = listen_fd;
+    launch->board_fd = generation->scoreboard.read_fd;
+    launch->slot_fd = generation->scoreboard.fd;
+    launch->doorbell_fd = generation->doorbell_fd;
+    launch->handoff_in = generation->handoff[0];
+    launch->handoff_out = generation->handoff[1];
+}
+
+struct generation *generation_open(struct ev_loop *loop, struct conf *conf,
+                                   const struct conf_pool *pool, unsigned number, int listen_fd,
+                                   const struct generation_events *events, void *owner, char *error,
+                                   size_t size)
+{
+    struct generation *generation = calloc(1, sizeof *generation);
+    if (generation == NULL) {
+        snprintf(error, size, "out of memory");
+        return NULL;
+    }
+    *generation = (struct generation){
+        .conf = conf_keep(conf),
+        .born = conf_keep(conf),
+        .pool = pool,
+        .number = number,
+        .loop = loop,
+        .events = events,
+        .owner = owner,
+        .scoreboard = {.fd = -1, .read_fd = -1},
+        .doorbell_fd = -1,
+        .null_fd = -1,
+        .handoff = {-1, -1},
+        .size = generation_size_for(pool),
+    };
+    struct ot_settings settings = generation_settings(pool);
+    errno = 0;
+    if (scoreboard_create(&generation->scoreboard, pool->name, generation->size, &settings, error,
+                          size) != 0 ||
+        spec_build(&generation->spec, pool, error, size) != 0 ||
+        generation_make_members(generation, error, size) != 0) {
+        size_t used = strlen(error);
+        if (errno == EMFILE)
+            snprintf(error + used, size - used, "; check `rlimit_files` in [global]");
+        generation_close(&generation);
+        return NULL;
+    }
+    generation_prepare_launch(generation, listen_fd);
+    return generation;
+}
+
+void generation_apply(struct generation *generation, struct conf *conf,
+                      const struct conf_pool *pool)
+{
+    struct conf *before = generation->conf;
+    generation->conf = conf_keep(conf);
+    generation->pool = pool;
+    conf_free(&before);
+}
+
+void generation_close(struct generation **generation)
+{
+    struct generation *old = *generation;
+    *generation = NULL;
+    if (old == NULL)
+        return;
+    free(old->members);
+    spec_free(&old->spec);
+    fd_close(&old->null_fd);
+    fd_close(&old->doorbell_fd);
+    fd_close(&old->handoff[0]);
+    fd_close(&old->handoff[1]);
+    scoreboard_destroy(&old->scoreboard);
+    conf_free(&old->conf);
+    conf_free(&old->born);
+    free(old);
+}

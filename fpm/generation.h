@@ -1,0 +1,103 @@
+/* generation.h: the workers that run by one reading of a pool's configuration.
+ *
+ * Owns their scoreboard and everything they inherit but the listening socket. Starts a worker, asks
+ * one to go, follows each to its end and tells its owner by callbacks; how many there shall be is
+ * the owner's to decide. Called by pool.
+ */
+#ifndef FPM_GENERATION_H
+#define FPM_GENERATION_H
+
+#include "fpm/capture.h"
+#include "fpm/conf.h"
+#include "fpm/ending.h"
+#include "fpm/scoreboard.h"
+#include "fpm/spec.h"
+#include "fpm/worker.h"
+
+#include <ev.h>
+
+struct generation;
+struct generation_member;
+
+/* What its owner is told. */
+struct generation_events {
+    /* The program of a worker runs, or could not: `why` then says what to do. */
+    void (*started)(struct generation *generation, const struct generation_member *member);
+    void (*start_failed)(struct generation *generation, const char *why, int64_t started);
+    /* Reaped; its slot is free when this returns. */
+    void (*ended)(struct generation *generation, const struct generation_member *member,
+                  const struct scoreboard_view *view);
+};
+
+/* One of a worker's two output streams. */
+struct generation_stream {
+    struct generation_member *member;
+    const char *name;
+    struct capture capture;
+};
+
+/* A slot and the worker in it. */
+struct generation_member {
+    struct generation *generation;
+    unsigned slot;
+    enum ending_ask asked; /* why it was asked to go, first reason */
+    bool told;             /* it was sent the signal to go; a black box may be waited for before */
+    int64_t grace_ends;    /* ms: killed then, unless it is only superfluous; with `asked` */
+    struct worker worker;
+    struct generation_stream output, error;
+};
+
+struct generation {
+    struct conf *conf; /* held: conf_keep */
+    struct conf *born; /* held: the one that `spec` was made of */
+    const struct conf_pool *pool;
+    unsigned number;          /* of the pool's generations, from 1 */
+    struct generation *older; /* the owner's list */
+    struct ev_loop *loop;
+    const struct generation_events *events;
+    void *owner;
+    struct scoreboard scoreboard;
+    struct spec spec;
+    int doorbell_fd, null_fd;
+    int handoff[2];                    /* in and out: connections that workers give each other */
+    struct generation_member *members; /* one a slot */
+    unsigned size;                     /* members */
+    unsigned live;                     /* members with a process */
+    unsigned asked;                    /* of these, asked to go */
+    unsigned counts[WORKER_STATE_COUNT];
+};
+
+/* Makes everything but workers. `conf` is held, `pool` belongs to it; the listening socket stays
+ * its owner's. Returns NULL with a sentence. */
+struct generation *generation_open(struct ev_loop *loop, struct conf *conf,
+                                   const struct conf_pool *pool, unsigned number, int listen_fd,
+                                   const struct generation_events *events, void *owner, char *error,
+                                   size_t size);
+
+/* Frees it; no worker may live. A pointer to NULL is fine. */
+void generation_close(struct generation **generation);
+
+/* How many workers it has room for: pm.max_children and post_response.max_children together. */
+unsigned generation_size_for(const struct conf_pool *pool);
+
+/* Takes over a configuration that differs only in what applies to living workers. */
+void generation_apply(struct generation *generation, struct conf *conf,
+                      const struct conf_pool *pool);
+
+/* Starts one worker, or tells start_failed. False if it failed, or no slot is free. */
+bool generation_spawn(struct generation *generation);
+
+/* Asks a worker to go: by its stop signal, a black box as soon as it seems to wait for a request.
+ * After `patience_ms` it is killed, but for one that is only superfluous and busy. Asking again
+ * can only make it sooner. */
+void generation_ask(struct generation_member *member, enum ending_ask why, int64_t patience_ms);
+
+/* TERM, and KILL after `patience_ms`: for a worker that shall not end its work first. */
+void generation_end(struct generation_member *member, enum ending_ask why, int64_t patience_ms);
+
+void generation_kill(struct generation_member *member, enum ending_ask why);
+
+/* Has this worker a process that was not asked to go? */
+bool generation_member_stays(const struct generation_member *member);
+
+#endif
