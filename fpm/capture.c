@@ -16,53 +16,105 @@ enum {
     CAPTURE_LINES_FEW = 8
 };
 
-int capture_init(struct capture *capture, size_t limit, capture_line_fn *line, void *context)
+void capture_init(struct capture *capture, capture_limit_fn *room, capture_line_fn *line,
+                  void *context)
 {
     *capture = CAPTURE_NONE;
-    capture->limit = limit;
+    capture->room = room;
     capture->line = line;
     capture->context = context;
     capture->appetite = CAPTURE_APPETITE_FIRST;
-    capture->buffer = malloc(limit);
-    return capture->buffer == NULL ? -1 : 0;
 }
 
-static void capture_emit(struct capture *capture, bool ends)
+/* ---- lines ---- */
+
+static void capture_emit(struct capture *capture, const char *text, size_t length, bool ends)
 {
-    capture->line(capture->context, capture->buffer, capture->used, !capture->inside, ends);
+    struct capture_line line = {
+        .text = text, .length = length, .begins = !capture->inside, .ends = ends};
     capture->inside = !ends;
     capture->lines++;
+    capture->line(capture->context, &line);
+}
+
+static void capture_emit_empty(struct capture *capture)
+{
+    struct capture_line line = {.text = "", .begins = true, .ends = true};
+    if (capture->empty == 0)
+        return;
+    line.empty_lines = capture->empty > 1 ? capture->empty : 0;
+    capture->empty = 0;
+    capture->lines++;
+    capture->line(capture->context, &line);
+}
+
+static void capture_emit_buffer(struct capture *capture, bool ends)
+{
+    capture_emit(capture, capture->buffer, capture->used, ends);
+    free(capture->buffer);
+    capture->buffer = NULL;
     capture->used = 0;
+}
+
+/* Takes bytes of one line, with its end if `whole`; returns how many. Only a line that comes in
+ * parts needs memory. */
+static size_t capture_take(struct capture *capture, const char *data, size_t size, bool whole)
+{
+    if (capture->buffer == NULL) {
+        capture->limit = capture->room();
+        if (whole && size <= capture->limit) {
+            capture_emit(capture, data, size, true);
+            return size + 1;
+        }
+        capture->buffer = malloc(capture->limit);
+    }
+    if (capture->buffer == NULL) {
+        size_t piece = size < capture->limit ? size : capture->limit;
+        capture_emit(capture, data, piece, false);
+        return piece;
+    }
+    size_t room = capture->limit - capture->used;
+    size_t taken = size < room ? size : room;
+    memcpy(capture->buffer + capture->used, data, taken);
+    capture->used += taken;
+    return taken;
+}
+
+static void capture_end_line(struct capture *capture)
+{
+    if (capture->buffer != NULL)
+        capture_emit_buffer(capture, true);
+    else if (capture->inside)
+        capture_emit(capture, "", 0, true);
+    else
+        capture->empty++;
 }
 
 void capture_feed(struct capture *capture, const char *data, size_t size)
 {
     while (size > 0) {
-        const char *newline = memchr(data, '\n', size);
-        size_t piece = newline != NULL ? (size_t)(newline - data) : size;
-        size_t room = capture->limit - capture->used;
-        /* A full buffer is handed out only when more of its line comes. */
-        if (piece > 0 && room == 0) {
-            capture_emit(capture, false);
-            room = capture->limit;
+        size_t taken = 1;
+        if (*data == '\n') {
+            capture_end_line(capture);
+        } else {
+            const char *newline = memchr(data, '\n', size);
+            size_t piece = newline != NULL ? (size_t)(newline - data) : size;
+            capture_emit_empty(capture);
+            /* A full buffer is handed out only when more of its line comes. */
+            if (capture->buffer != NULL && capture->used == capture->limit)
+                capture_emit_buffer(capture, false);
+            taken = capture_take(capture, data, piece, newline != NULL);
         }
-        size_t taken = piece < room ? piece : room;
-        memcpy(capture->buffer + capture->used, data, taken);
-        capture->used += taken;
         data += taken;
         size -= taken;
-        if (taken == piece && newline != NULL) {
-            capture_emit(capture, true);
-            data++;
-            size--;
-        }
     }
+    capture_emit_empty(capture);
 }
 
 void capture_flush(struct capture *capture)
 {
-    if (capture->used > 0)
-        capture_emit(capture, true);
+    if (capture->buffer != NULL)
+        capture_emit_buffer(capture, true);
     capture->inside = false;
 }
 
@@ -130,8 +182,6 @@ void capture_close(struct capture *capture)
         ev_io_stop(capture->loop, &capture->io);
         fd_close(&capture->fd);
     }
-    if (capture->buffer != NULL)
-        capture_flush(capture);
-    free(capture->buffer);
+    capture_flush(capture);
     *capture = CAPTURE_NONE;
 }

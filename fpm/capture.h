@@ -1,8 +1,9 @@
 /* capture.h: what a worker writes to its standard output or error, turned into lines.
  *
  * Never blocks: one bounded read a turn of the loop, the smaller the shorter the lines are, after
- * all other events of the turn; a flood waits in its pipe, and its writer with it. Decides where a
- * line ends and where a long one is cut; what is done with a line is the owner's. capture_feed,
+ * all other events of the turn. A flood waits in its pipe, and its writer with it, for that and for
+ * nothing else: what is done with a line is the owner's, who must not wait either. Decides where a
+ * line ends and where a long one is cut. A run of empty lines is handed out as one. capture_feed,
  * capture_flush and capture_appetite are pure and can be called without a loop or a descriptor.
  */
 #ifndef FPM_CAPTURE_H
@@ -19,17 +20,28 @@ enum {
     CAPTURE_APPETITE_MOST = 4096
 };
 
-/* A line or a piece of one, without its end. `begins`: it opens a line; `ends`: it closes it. */
-typedef void capture_line_fn(void *context, const char *text, size_t length, bool begins,
-                             bool ends);
+/* A line or a piece of one, without its end. */
+struct capture_line {
+    const char *text; /* any bytes */
+    size_t length;
+    bool begins, ends;  /* it opens its line, closes it */
+    size_t empty_lines; /* 2 or more: in place of text, so many empty lines in a row */
+};
+
+typedef void capture_line_fn(void *context, const struct capture_line *line);
+
+/* Says how long a piece may be, in bytes; asked at the begin of each. */
+typedef size_t capture_limit_fn(void);
 
 struct capture {
-    char *buffer;    /* the line so far */
-    size_t limit;    /* longest piece, bytes */
+    char *buffer;    /* the line so far; NULL between lines */
+    size_t limit;    /* longest piece, bytes; the buffer's size */
     size_t used;     /* <= limit */
     bool inside;     /* a piece of the current line was handed out already */
+    size_t empty;    /* empty lines that were not handed out yet */
     size_t appetite; /* bytes that the next read asks for, CAPTURE_APPETITE_... */
     size_t lines;    /* handed out since the last turn of the loop began with it */
+    capture_limit_fn *room;
     capture_line_fn *line;
     void *context;
     int fd; /* read end, -1 = none */
@@ -39,10 +51,12 @@ struct capture {
 
 #define CAPTURE_NONE ((struct capture){.fd = -1})
 
-/* Makes it ready for capture_feed. Returns 0, or -1 without memory. */
-int capture_init(struct capture *capture, size_t limit, capture_line_fn *line, void *context);
+/* Makes it ready for capture_feed. */
+void capture_init(struct capture *capture, capture_limit_fn *room, capture_line_fn *line,
+                  void *context);
 
-/* Takes bytes in and hands out every line that is complete, or as long as the limit. */
+/* Takes bytes in and hands out every line that is complete, or as long as the limit. Where there is
+ * no memory to keep the begin of a line, it is cut there. */
 void capture_feed(struct capture *capture, const char *data, size_t size);
 
 /* Hands out a line that was begun and never ended. */

@@ -32,19 +32,19 @@ static struct log_about generation_about(const struct generation_member *member)
         .pool = member->generation->pool->name, .pid = member->worker.pid, .slot = member->slot};
 }
 
-static void generation_on_line(void *context, const char *text, size_t length, bool begins,
-                               bool ends)
+static void generation_on_line(void *context, const struct capture_line *line)
 {
     const struct generation_stream *stream = context;
     const struct log_record record = {
         .level = stream == &stream->member->error ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE,
         .about = generation_about(stream->member),
-        .text = text,
-        .length = length,
+        .text = line->text,
+        .length = line->length,
         .stream = stream->name,
         .decorate = stream->member->generation->pool->decorate_workers_output,
-        .begins = begins,
-        .ends = ends,
+        .begins = line->begins,
+        .ends = line->ends,
+        .empty_lines = line->empty_lines,
     };
     log_output(&record);
 }
@@ -55,8 +55,7 @@ static int generation_stream_open(struct generation_stream *stream)
     const struct generation *generation = stream->member->generation;
     if (!generation->pool->catch_workers_output)
         return fcntl(generation->null_fd, F_DUPFD_CLOEXEC, 0);
-    if (capture_init(&stream->capture, log_output_room(), generation_on_line, stream) != 0)
-        return -1;
+    capture_init(&stream->capture, log_output_room, generation_on_line, stream);
     return capture_open(&stream->capture, generation->loop);
 }
 

@@ -313,18 +313,6 @@ void log_output(const struct log_record *record)
     errno = saved;
 }
 
-void log_raw(enum log_level level, const char *text)
-{
-    struct log_record record = {.level = level,
-                                .about = {.pool = ""},
-                                .text = text,
-                                .length = strlen(text),
-                                .stream = "",
-                                .begins = true,
-                                .ends = true};
-    log_output(&record);
-}
-
 #define LOG_FORWARD(level, about)                                                                  \
     do {                                                                                           \
         va_list arguments;                                                                         \

@@ -69,9 +69,6 @@ void log_about(enum log_level level, const struct log_about *about, const char *
  * asks for. */
 void log_output(const struct log_record *record);
 
-/* A line as it is, without time and level, if `level` is written at all. */
-void log_raw(enum log_level level, const char *text);
-
 /* What to cut a worker's lines into so that a piece makes one line of the log: bytes. Changes with
  * the settings. */
 size_t log_output_room(void);

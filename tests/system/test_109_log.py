@@ -106,7 +106,7 @@ def test_a_log_that_nobody_reads(tmp_path):
                 text += os.read(read_end, 1 << 16)
             except BlockingIOError:
                 pass
-            return re.search(rb"log: \d+ lines were lost: Resource temporarily unavailable", text)
+            return re.search(rb"pool www: \d+ lines were lost of what workers wrote: Resource temporarily unavailable", text)
 
         wait_until(told, "the count of lost lines")
         daemon.stop()

@@ -6,22 +6,32 @@
 
 #include "fpm/capture.h"
 
-/* What was handed out, as "[text]" with '+' for a cut before or behind. */
+/* What was handed out, as "[text]" with '+' for a cut before or behind, or "[3 empty]". */
 static char seen[65536];
+static size_t limit;
 
-static void note(void *context, const char *text, size_t length, bool begins, bool ends)
+static size_t room(void)
+{
+    return limit;
+}
+
+static void note(void *context, const struct capture_line *line)
 {
     size_t used = strlen(seen);
     cr_assert(context == seen);
-    snprintf(seen + used, sizeof seen - used, "%s[%.*s]%s", begins ? "" : "+", (int)length, text,
-             ends ? "" : "+");
+    if (line->empty_lines > 0)
+        snprintf(seen + used, sizeof seen - used, "[%zu empty]", line->empty_lines);
+    else
+        snprintf(seen + used, sizeof seen - used, "%s[%.*s]%s", line->begins ? "" : "+",
+                 (int)line->length, line->text, line->ends ? "" : "+");
 }
 
-static struct capture make(size_t limit)
+static struct capture make(size_t longest)
 {
     struct capture capture;
     seen[0] = '\0';
-    cr_assert(capture_init(&capture, limit, note, seen) == 0);
+    limit = longest;
+    capture_init(&capture, room, note, seen);
     return capture;
 }
 
@@ -76,19 +86,71 @@ Test(capture, a_cut_line_ends_at_the_end)
     cr_expect_str_eq(seen, "[abcd]++[efgh]");
 }
 
+Test(capture, a_run_of_empty_lines_is_one)
+{
+    struct capture capture = make(100);
+    feed(&capture, "\n\n\nx\n\n\n");
+    cr_expect_str_eq(seen, "[3 empty][x][2 empty]");
+    feed(&capture, "\n");
+    cr_expect_str_eq(seen, "[3 empty][x][2 empty][]");
+    capture_close(&capture);
+}
+
+Test(capture, the_end_of_a_cut_line_is_no_empty_line)
+{
+    struct capture capture = make(4);
+    feed(&capture, "abcdefgh");
+    feed(&capture, "\n\n\n");
+    cr_expect_str_eq(seen, "[abcd]++[efgh][2 empty]");
+    capture_close(&capture);
+}
+
+Test(capture, a_changed_limit_is_for_the_next_piece)
+{
+    struct capture capture = make(4);
+    feed(&capture, "abcdef");
+    limit = 6;
+    feed(&capture, "ghijklmnop\n");
+    cr_expect_str_eq(seen, "[abcd]++[efgh]++[ijklmn]++[op]");
+    limit = 2;
+    feed(&capture, "abc\n");
+    cr_expect_str_eq(seen, "[abcd]++[efgh]++[ijklmn]++[op][ab]++[c]");
+    capture_close(&capture);
+}
+
+Test(capture, keeps_no_memory_between_lines)
+{
+    struct capture capture = make(100);
+    cr_expect(capture.buffer == NULL);
+    feed(&capture, "whole\npart");
+    cr_expect(capture.buffer != NULL);
+    feed(&capture, "\n");
+    cr_expect(capture.buffer == NULL);
+    capture_close(&capture);
+    cr_expect_str_eq(seen, "[whole][part]");
+}
+
+static size_t seen_length;
+
+static void measure(void *context, const struct capture_line *line)
+{
+    (void)context;
+    seen_length = line->length;
+}
+
 Test(capture, keeps_bytes_as_they_are)
 {
-    static char lengths[64];
     struct capture capture = make(16);
+    seen_length = 0;
+    capture.line = measure;
     capture_feed(&capture, "a\0b\xff\n", 5);
-    snprintf(lengths, sizeof lengths, "%zu", capture.used);
-    cr_expect_str_eq(lengths, "0");
+    cr_expect(seen_length == 4);
     capture_close(&capture);
 }
 
 Test(capture, pieces_of_any_size_give_the_same_lines)
 {
-    static const char text[] = "first\n\nthe third line is long\nx\nlast";
+    static const char text[] = "first\nthe third line is long\nx\nlast";
     char expected[sizeof seen];
     struct capture capture = make(8);
     feed(&capture, text);
@@ -110,9 +172,9 @@ Test(capture, pieces_of_any_size_give_the_same_lines)
 static size_t lines_of_turn;
 static size_t lines_before_other;
 
-static void count(void *context, const char *text, size_t length, bool begins, bool ends)
+static void count(void *context, const struct capture_line *line)
 {
-    (void)context, (void)text, (void)length, (void)begins, (void)ends;
+    (void)context, (void)line;
     lines_of_turn++;
 }
 
@@ -124,21 +186,23 @@ static void on_other(struct ev_loop *loop, ev_io *io, int events)
 
 Test(capture, a_flood_takes_little_of_each_turn_and_its_end)
 {
-    static char newlines[16384];
+    static char lines[32768];
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
     struct capture capture;
     ev_io other;
     size_t all = 0;
     int ends[2], pipe_in;
-    memset(newlines, '\n', sizeof newlines);
+    for (size_t i = 0; i < sizeof lines; i++)
+        lines[i] = i % 2 == 0 ? 'x' : '\n';
     cr_assert(loop != NULL && pipe(ends) == 0 && write(ends[1], "x", 1) == 1);
     ev_io_init(&other, on_other, ends[0], EV_READ);
     ev_io_start(loop, &other);
-    cr_assert(capture_init(&capture, 100, count, NULL) == 0);
+    limit = 100;
+    capture_init(&capture, room, count, NULL);
     pipe_in = capture_open(&capture, loop);
     cr_assert(pipe_in >= 0);
-    cr_assert(write(pipe_in, newlines, sizeof newlines) == (ssize_t)sizeof newlines);
-    while (all < sizeof newlines) {
+    cr_assert(write(pipe_in, lines, sizeof lines) == (ssize_t)sizeof lines);
+    while (all < sizeof lines / 2) {
         lines_of_turn = 0;
         ev_run(loop, EVRUN_NOWAIT);
         cr_assert(lines_of_turn > 0 && lines_of_turn <= CAPTURE_APPETITE_FIRST, "%zu",
