@@ -43,8 +43,10 @@ static void keeper_terminate(const struct keeper *keeper, struct generation_memb
     scoreboard_look(&generation->scoreboard, member->slot, &view);
     obituary_doing(&view, clock_ns(), doing, sizeof doing);
     text_duration(generation->pool->hard_timeout, grace, sizeof grace);
-    log_warning("pool %s: worker %d (slot %u) is ended %s: %s; TERM now, KILL in %s",
-                keeper->pool->name, (int)member->worker.pid, member->slot, doing, cause, grace);
+    const struct log_about about = {keeper->pool->name, member->worker.pid, member->slot};
+    log_about(LOG_LEVEL_WARNING, &about,
+              "pool %s: worker %d (slot %u) is ended %s: %s; TERM now, KILL in %s",
+              keeper->pool->name, (int)member->worker.pid, member->slot, doing, cause, grace);
     generation_end(member, why, generation->pool->hard_timeout);
 }
 
@@ -249,14 +251,16 @@ static void keeper_tell_over(struct keeper *keeper, const struct keeper_look *lo
     keeper->seen.over = over;
     if (over > 0 && log_episode_begin(&keeper->over)) {
         pool->totals.over_budget++;
-        log_warning("pool %s: %u workers are in post-response work, more than "
-                    "`post_response.max_children` = %u: those above it count as serving and take "
-                    "room from requests; raise it, shorten the work, or bound it by "
-                    "`post_response.time_limit`",
-                    pool->name, look->counts.post, budget);
+        log_about(LOG_LEVEL_WARNING, &(struct log_about){.pool = pool->name},
+                  "pool %s: %u workers are in post-response work, more than "
+                  "`post_response.max_children` = %u: those above it count as serving and take "
+                  "room from requests; raise it, shorten the work, or bound it by "
+                  "`post_response.time_limit`",
+                  pool->name, look->counts.post, budget);
     } else if (look->counts.post <= budget / 4 * 3 && log_episode_end(&keeper->over)) {
-        log_notice("pool %s: post-response work is within `post_response.max_children` again",
-                   pool->name);
+        log_about(LOG_LEVEL_NOTICE, &(struct log_about){.pool = pool->name},
+                  "pool %s: post-response work is within `post_response.max_children` again",
+                  pool->name);
     }
 }
 
@@ -269,10 +273,11 @@ static void keeper_tell_full(struct keeper *keeper, const struct keeper_look *lo
         if (!log_episode_begin(&keeper->full))
             return;
         pool->totals.at_max++;
-        log_warning("pool %s: %u connection%s and all workers that `%s` allows are busy; raise "
-                    "it, or make requests shorter",
-                    pool->name, look->counts.waiting,
-                    look->counts.waiting == 1 ? " waits" : "s wait", directive);
+        log_about(LOG_LEVEL_WARNING, &(struct log_about){.pool = pool->name},
+                  "pool %s: %u connection%s and all workers that `%s` allows are busy; raise "
+                  "it, or make requests shorter",
+                  pool->name, look->counts.waiting, look->counts.waiting == 1 ? " waits" : "s wait",
+                  directive);
     } else if (look->counts.idle > 0) {
         (void)log_episode_end(&keeper->full);
     }
@@ -305,7 +310,8 @@ static void keeper_listen(struct keeper *keeper, const struct scale_verdict *ver
     if (started)
         (void)arrival_requeue(&keeper->arrival);
     if (arrival_watch(&keeper->arrival, verdict->watch && now >= keeper->deaf_until) != 0)
-        log_error("pool %s: cannot watch its socket: %s", keeper->pool->name, strerror(errno));
+        log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = keeper->pool->name},
+                  "pool %s: cannot watch its socket: %s", keeper->pool->name, strerror(errno));
 }
 
 static void keeper_turn_deaf(struct keeper *keeper, int64_t now)
@@ -455,7 +461,8 @@ static void keeper_serve(struct keeper *keeper)
     ev_io_start(keeper->loop, &keeper->doorbell);
     if (arrival_open(&keeper->arrival, keeper->loop, keeper->pool->listener.fd,
                      generation->handoff[0], keeper_on_arrival, keeper) != 0)
-        log_error("pool %s: cannot watch its socket: %s; check `rlimit_files` in [global]",
+        log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = keeper->pool->name},
+                  "pool %s: cannot watch its socket: %s; check `rlimit_files` in [global]",
                   keeper->pool->name, strerror(errno));
 }
 

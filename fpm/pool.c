@@ -4,7 +4,6 @@
 #include "fpm/account.h"
 #include "fpm/clock.h"
 #include "fpm/inherited.h"
-#include "fpm/inherited.h"
 #include "fpm/obituary.h"
 #include "fpm/text.h"
 
@@ -74,8 +73,9 @@ static void pool_note_death(struct pool *pool, struct backoff_death *death, cons
         return;
     char delay[32];
     text_duration(wait, delay, sizeof delay);
-    log_at(death->exec_failed ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
-           "pool %s: %s; next start in %s", pool->name, cause, delay);
+    log_about(death->exec_failed ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
+              &(struct log_about){.pool = pool->name}, "pool %s: %s; next start in %s", pool->name,
+              cause, delay);
 }
 
 /* What one worker lacked, the next would lack too: the start is decided when those that are on
@@ -150,9 +150,10 @@ static void pool_pass_wakeup_on(struct pool *pool, const struct generation *of)
 static void pool_warn_of_alien(struct pool *pool, uint32_t version)
 {
     if (version != 0 && log_episode_begin(&pool->alien))
-        log_warning("pool %s: workers run a library of treaty version %u, this manager speaks %u: "
-                    "they are treated as programs without the library",
-                    pool->name, version, OT_TREATY_VERSION);
+        log_about(LOG_LEVEL_WARNING, &(struct log_about){.pool = pool->name},
+                  "pool %s: workers run a library of treaty version %u, this manager speaks %u: "
+                  "they are treated as programs without the library",
+                  pool->name, version, OT_TREATY_VERSION);
 }
 
 static void pool_count_end(struct pool *pool, const struct generation_member *member)
@@ -395,7 +396,8 @@ static int pool_listen(const struct pool_wish *wish, struct socket_listener *lis
         return EX_SOFTWARE;
     int taken = inherited_take(settings->name, &spec, listener, why, sizeof why);
     if (taken > 0 && *why != '\0')
-        log_warning("pool %s: `listen = %s`: %s", settings->name, settings->listen.text, why);
+        log_about(LOG_LEVEL_WARNING, &(struct log_about){.pool = settings->name},
+                  "pool %s: `listen = %s`: %s", settings->name, settings->listen.text, why);
     if (taken > 0 || (taken == 0 && socket_listen(listener, &spec, why, sizeof why) == 0))
         return 0;
     if (taken == 0 && errno == EMFILE) {
@@ -536,7 +538,8 @@ static void pool_update_socket(struct pool *pool, const struct conf_pool *settin
     char why[POOL_SENTENCE];
     if (pool_socket_spec(settings, &spec, why, sizeof why) != 0 ||
         socket_update(&pool->listener, &spec, why, sizeof why) != 0)
-        log_error("pool %s: `listen = %s`: %s", pool->name, settings->listen.text, why);
+        log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = pool->name},
+                  "pool %s: `listen = %s`: %s", pool->name, settings->listen.text, why);
 }
 
 /* A socket that is given up takes no new connections by name; those in its queue are the older
@@ -568,7 +571,8 @@ bool pool_hand_over(struct pool *pool, unsigned accepting)
     if (pool->handed_over || accepting < pool->first)
         return pool->handed_over;
     pool->handed_over = true;
-    log_notice("pool %s: generation %u serves", pool->name, pool->number);
+    log_about(LOG_LEVEL_NOTICE, &(struct log_about){.pool = pool->name},
+              "pool %s: generation %u serves", pool->name, pool->number);
     for (struct generation *g = pool->older; g != NULL; g = g->older)
         pool_retire_generation(pool, g);
     socket_close(&pool->former);

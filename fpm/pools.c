@@ -167,7 +167,8 @@ void pools_sweep(struct pools *pools)
     for (size_t i = 0; i < pools->count; i++) {
         struct pools_item *item = pools->items[i];
         if (item->leaving && pool_live(&item->pool) == 0) {
-            log_notice("pool %s: gone", item->pool.name);
+            log_about(LOG_LEVEL_NOTICE, &(struct log_about){.pool = item->pool.name},
+                      "pool %s: gone", item->pool.name);
             pools_drop(&item);
         } else {
             pools->items[left++] = item;
@@ -263,8 +264,9 @@ static struct pools_ready *pools_prepare_all(struct pools *pools, const struct r
 /* Those whose names are no longer in the file end as a reload ends workers, and nobody waits. */
 static void pools_let_go(struct pools_item *item)
 {
-    log_notice("pool %s: no longer in the file, ends when its %u worker%s done", item->pool.name,
-               pool_live(&item->pool), pool_live(&item->pool) == 1 ? " is" : "s are");
+    log_about(LOG_LEVEL_NOTICE, &(struct log_about){.pool = item->pool.name},
+              "pool %s: no longer in the file, ends when its %u worker%s done", item->pool.name,
+              pool_live(&item->pool), pool_live(&item->pool) == 1 ? " is" : "s are");
     item->leaving = true;
     keeper_rest(&item->keeper);
     pool_stop(&item->pool, POOL_STOP_GRACEFUL);
@@ -275,16 +277,19 @@ static void pools_tell(const struct reload_step *step, const struct pool *pool)
 {
     switch (step->deed) {
     case RELOAD_ADD:
-        log_notice("pool %s: added", pool->name);
+        log_about(LOG_LEVEL_NOTICE, &(struct log_about){.pool = pool->name}, "pool %s: added",
+                  pool->name);
         break;
     case RELOAD_REPLACE:
-        log_notice("pool %s: generation %u begins: %s%s%s", pool->name, pool->number,
-                   step->because != NULL ? "`" : "",
-                   step->because != NULL ? step->because : "asked for",
-                   step->because != NULL ? "` changed" : "");
+        log_about(LOG_LEVEL_NOTICE, &(struct log_about){.pool = pool->name},
+                  "pool %s: generation %u begins: %s%s%s", pool->name, pool->number,
+                  step->because != NULL ? "`" : "",
+                  step->because != NULL ? step->because : "asked for",
+                  step->because != NULL ? "` changed" : "");
         break;
     case RELOAD_APPLY:
-        log_notice("pool %s: `%s` changed, applied to its workers", pool->name, step->because);
+        log_about(LOG_LEVEL_NOTICE, &(struct log_about){.pool = pool->name},
+                  "pool %s: `%s` changed, applied to its workers", pool->name, step->because);
         break;
     case RELOAD_KEEP:
     default:

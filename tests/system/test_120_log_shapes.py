@@ -69,6 +69,62 @@ def test_json_of_long_lines(manager, tmp_path):
     assert parts == ["first"] + ["middle"] * (len(parts) - 2) + ["last"]
 
 
+def test_json_of_a_death(manager, tmp_path):
+    daemon = manager({"command": sleeper(tmp_path)}, settings={"log_format": "json"})
+    (worker,) = daemon.workers()
+    os.kill(worker, signal.SIGKILL)
+    daemon.wait_log("SIGKILL")
+    (death,) = [line for line in objects(daemon.log_path.read_text()) if "SIGKILL" in line["message"]]
+    assert (death["pool"], death["pid"], death["slot"]) == ("www", worker, 0)
+
+
+# A reload
+
+
+def test_a_reload_changes_the_log(manager, tmp_path):
+    """Shape, level, limit and place, for workers that live on; what cannot be done leaves the log as it was."""
+    body = f"""
+while :; do
+    read line <{tmp_path}/fifo
+    echo "$line"
+done"""
+    os.mkfifo(tmp_path / "fifo")
+    daemon = manager({"command": script(tmp_path, body)}, settings={"log_limit": "512"})
+    (worker,) = daemon.workers()
+    first = daemon.log_path.read_text()
+    text = daemon.ini_path.read_text()
+
+    def say(line):
+        with open(tmp_path / "fifo", "w", encoding="ascii") as fifo:
+            fifo.write(line + "\n")
+
+    def apply(old, new):
+        daemon.write(daemon.ini_path.read_text().replace(old, new))
+        return daemon.control("reload")
+
+    say("x" * 2000)
+    daemon.wait_log('x"$')
+    assert daemon.log().count("said into stdout") > 4
+    assert apply("log_limit = 512", "log_limit = 4K\nlog_format = json\nlog_level = warning").returncode == 0
+    say("not logged")
+    assert apply("log_level = warning", "log_level = notice").returncode == 0
+    say("y" * 2000)
+    daemon.wait_log('"text":"' + "y" * 2000 + '"')
+    other = tmp_path / "other.log"
+    assert apply(f"error_log = {daemon.log_path}", f"error_log = {other}").returncode == 0
+    wait_until(other.exists, "the other log")
+    say("in the other")
+    wait_until(lambda: "in the other" in other.read_text(), "the other log's line")
+    (tmp_path / "folder").mkdir()
+    apply(f"error_log = {other}", f"error_log = {tmp_path}/folder")
+    wait_until(lambda: "cannot open the log" in other.read_text(), "the failure in the log as it was")
+    say("still there")
+    wait_until(lambda: "still there" in other.read_text(), "the line after the failure")
+    assert daemon.workers() == [worker]
+    daemon.write(text)
+    assert "not logged" not in daemon.log() + other.read_text() and daemon.log().startswith(first)
+
+
 # The journal
 
 
