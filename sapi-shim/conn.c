@@ -84,14 +84,6 @@ static void conn_send_record(struct conn *conn, const unsigned char *record, siz
         conn->broken = true;
 }
 
-/* Takes a record that is not for libfcgi out of the buffer, as far as it is there. */
-static void conn_cut(struct conn *conn, size_t size)
-{
-    memmove(conn->buffer + conn->ready, conn->buffer + conn->ready + size,
-            conn->end - conn->ready - size);
-    conn->end -= size;
-}
-
 /* Answers a management record; false while it has not arrived whole. */
 static bool conn_manage(struct conn *conn, const struct frame_record *record)
 {
@@ -158,8 +150,11 @@ static bool conn_walk_record(struct conn *conn)
     return true;
 }
 
-static void conn_walk(struct conn *conn)
+/* Tells apart what is in [ready, end). Returns where the bytes for libfcgi end; what lies between
+ * there and `ready` is nobody's. */
+static size_t conn_walk_records(struct conn *conn)
 {
+    size_t kept = conn->ready;
     while (!conn->broken) {
         if (conn->pass_left == 0 && conn->cut_left > 0) {
             conn->pass_left = conn->cut_left;
@@ -168,19 +163,33 @@ static void conn_walk(struct conn *conn)
         }
         if (conn->pass_left == 0) {
             if (!conn_walk_record(conn))
-                return;
+                break;
             continue;
         }
         size_t there = conn->end - conn->ready;
         size_t n = conn->pass_left < there ? conn->pass_left : there;
         if (n == 0)
-            return;
-        if (conn->passing)
-            conn->ready += n;
-        else
-            conn_cut(conn, n);
+            break;
+        if (conn->passing) {
+            if (kept < conn->ready)
+                memmove(conn->buffer + kept, conn->buffer + conn->ready, n);
+            kept += n;
+        }
+        conn->ready += n;
         conn->pass_left -= n;
     }
+    return kept;
+}
+
+/* Every byte is moved once, however many records between them are dropped. */
+static void conn_walk(struct conn *conn)
+{
+    size_t kept = conn_walk_records(conn);
+    if (kept == conn->ready)
+        return;
+    memmove(conn->buffer + kept, conn->buffer + conn->ready, conn->end - conn->ready);
+    conn->end -= conn->ready - kept;
+    conn->ready = kept;
 }
 
 /* Makes room to read into: gives back what libfcgi has had, and grows while the header is longer

@@ -214,6 +214,45 @@ Test(conn, second_request_is_refused_and_its_records_dropped)
     cr_assert_eq(answer[12], FRAME_CANT_MPX_CONN);
 }
 
+/* However they lie between each other, and wherever the stream is cut into reads. */
+Test(conn, many_dropped_records_between_those_of_the_request)
+{
+    enum {
+        RECORDS = 1500,
+        SIZE = 64 * RECORDS
+    };
+    static unsigned char bytes[SIZE];
+    static unsigned char wanted[SIZE];
+    static unsigned char got[SIZE];
+    for (unsigned cut = 0; cut < 8; cut++) {
+        static const size_t cuts[] = {SIZE, 1, 7, 8, 9, 100, 1000, 4096};
+        size_t at = begin_request(bytes, 1, 1);
+        size_t want = at;
+        memcpy(wanted, bytes, at);
+        for (unsigned i = 0; i <= RECORDS; i++) {
+            size_t begin = at;
+            unsigned length = i == RECORDS ? 0 : 1 + (i * 7 + cut) % 11;
+            at +=
+                record(bytes + at, 4, 1, "abcdefghijk", (int)length, i == RECORDS ? 0 : (int)i % 3);
+            memcpy(wanted + want, bytes + begin, at - begin);
+            want += at - begin;
+            for (unsigned stray = 0; stray < i % 4 && i < RECORDS; stray++)
+                at += record(bytes + at, 5, 2, NULL, (int)(i % 5), (int)stray);
+        }
+        for (size_t sent = 0; sent < at; sent += cuts[cut]) {
+            say(bytes + sent, at - sent < cuts[cut] ? at - sent : cuts[cut]);
+            cr_assert_eq(conn_fill(conn, SIZE), CONN_OK);
+        }
+        cr_assert(conn_has_header(conn));
+        size_t count = 0;
+        cr_assert_eq(conn_read(conn, got, sizeof got, 0, &count), CONN_OK);
+        cr_assert_eq(count, want, "cut %u: %zu instead of %zu", cut, count, want);
+        cr_assert_arr_eq(got, wanted, want);
+        close_pair();
+        open_pair();
+    }
+}
+
 Test(conn, padding_of_stream_ends_is_kept_from_libfcgi)
 {
     unsigned char bytes[512];
