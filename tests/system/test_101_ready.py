@@ -110,6 +110,7 @@ def test_notifies_its_supervisor(manager, tmp_path):
         body = f'echo "${{NOTIFY_SOCKET-none}}" >{tmp_path}/seen.new\nmv {tmp_path}/seen.new {tmp_path}/seen\nexec sleep 100000'
         daemon = manager(
             {"command": script(tmp_path, body), "clear_env": "no"},
+            settings={"systemd_interval": 0},
             env={"NOTIFY_SOCKET": str(tmp_path / "notify")},
         )
         assert supervisor.recv(4096) == f"READY=1\nMAINPID={daemon.pid}".encode()
