@@ -7,6 +7,10 @@
 
 #include "fpm/logline.h"
 
+enum {
+    STYLES = 4
+};
+
 static char line[70000];
 
 static const struct logline_style file = {.frame = LOGLINE_FILE};
@@ -134,8 +138,8 @@ Test(logline, too_long_words_are_cut)
     static char text[2000];
     memset(text, 'x', sizeof text - 1);
     struct log_record record = words(text);
-    const struct logline_style *styles[] = {&file, &journal, &system_log, &file_json};
-    for (size_t i = 0; i < sizeof styles / sizeof *styles; i++) {
+    const struct logline_style *styles[STYLES] = {&file, &journal, &system_log, &file_json};
+    for (size_t i = 0; i < STYLES; i++) {
         cr_expect(compose_cut(styles[i], &record, 1000) == record.length);
         cr_expect(strlen(line) > 980);
         cr_expect(strstr(line, i == 3 ? "x...\"}\n" : "x...") != NULL);
@@ -147,11 +151,11 @@ Test(logline, too_long_words_are_cut)
 Test(logline, every_limit_is_kept)
 {
     static char text[5000], got[sizeof text];
-    const struct logline_style *styles[] = {&file, &journal, &system_log, &file_json};
+    const struct logline_style *styles[STYLES] = {&file, &journal, &system_log, &file_json};
     for (size_t i = 0; i < sizeof text - 1; i++)
         text[i] = (char)('a' + i % 26);
     for (size_t limit = LOGLINE_LEAST; limit < LOGLINE_LEAST + 90; limit++) {
-        for (size_t i = 0; i < sizeof styles / sizeof *styles; i++) {
+        for (size_t i = 0; i < STYLES; i++) {
             struct log_record record = output(text, sizeof text - 1);
             record.about = (struct log_about){"a-pool-of-the-longest-name-that-a-pool-can-have-ok",
                                               4194304, 65535};

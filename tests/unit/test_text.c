@@ -74,6 +74,24 @@ Test(text, makes_json_of_hostile_bytes)
     expect_json("\xc2\x9b", "\"\\u009b\"");
 }
 
+Test(text, escapes_once)
+{
+    char out[32];
+    cr_expect(text_one_line(out, sizeof out, "a\\x0a\nb\xff", 8) == 8);
+    cr_expect_str_eq(out, "a\\x0a\\x0ab\\xff");
+}
+
+Test(text, makes_parts_of_json_strings)
+{
+    char out[8];
+    cr_expect(text_json_part(out, sizeof out, "a\0b", 3) == 2);
+    cr_expect_str_eq(out, "a\\u0000");
+    cr_expect(text_json_part(out, sizeof out, "\"", 1) == 1);
+    cr_expect_str_eq(out, "\\u0022");
+    cr_expect(text_json_part(out, 4, "ab\xe2\x82\xac", 5) == 2);
+    cr_expect_str_eq(out, "ab", "whole characters");
+}
+
 Test(text, durations)
 {
     static const struct {
