@@ -12,6 +12,7 @@
 #include "fpm/account.h"
 #include "fpm/field.h"
 #include "fpm/jail.h"
+#include "sapi-shim/format.h"
 #include "fpm/logline.h"
 
 /* Where the manager has no PATH of its own. */
@@ -358,6 +359,8 @@ static void check_folders(const struct conf_global *global, const struct conf_po
     for (size_t i = 0; i < count; i++) {
         check_folder(global, pools[i].name, "listen", pools[i].listen.path,
                      ORIGIN(&pools[i], listen), report);
+        check_folder(global, pools[i].name, "access.log", pools[i].access_log,
+                     ORIGIN(&pools[i], access_log), report);
     }
 }
 
@@ -471,6 +474,38 @@ static void check_process_max(const struct conf_global *global, const struct con
     }
 }
 
+/* ---- the access log ---- */
+
+/* What workers read of it lies in a place of fixed size. */
+static void check_access(const struct conf_pool *pool, struct conf_report *report)
+{
+    const struct conf_list *paths = &pool->access_suppress_path;
+    char error[1024];
+    size_t size = strlen(pool->access_format) + 1;
+    struct format *format = format_compile(pool->access_format, error, sizeof(error));
+
+    if (format == NULL) {
+        conf_report_error(report, ORIGIN(pool, access_format), "[%s] access.format = %.200s: %s",
+                          pool->name, pool->access_format, error);
+    }
+    format_free(&format);
+    for (size_t i = 0; i < paths->count; i++) {
+        size += strlen(paths->items[i]) + 1;
+        if (paths->items[i][0] != '/' || strchr(paths->items[i], '?') != NULL) {
+            conf_report_error(report, ORIGIN(pool, access_suppress_path),
+                              "[%s] access.suppress_path[] = %.200s: must be a path that begins "
+                              "with /, without a query",
+                              pool->name, paths->items[i]);
+        }
+    }
+    if (size > OT_ACCESS_SIZE) {
+        conf_report_error(report, ORIGIN(pool, access_suppress_path),
+                          "[%s] access.suppress_path[]: these paths and access.format have %zu "
+                          "bytes together; %d fit",
+                          pool->name, size, OT_ACCESS_SIZE);
+    }
+}
+
 void conf_check_pool(struct conf_pool *pool, bool allow_root, struct conf_report *report)
 {
     check_required(pool, report);
@@ -482,6 +517,7 @@ void conf_check_pool(struct conf_pool *pool, bool allow_root, struct conf_report
     check_powers(pool, report);
     check_jail(pool, report);
     check_listen(pool, report);
+    check_access(pool, report);
     check_scaling(pool, report);
 }
 

@@ -85,11 +85,24 @@ static void generation_tell(struct generation_member *member, int signal, int64_
     worker_stop(&member->worker, signal, (long)patience);
 }
 
-/* A black box is not sent a signal inside a request, as long as there is time. */
-static void generation_watch_black_box(struct generation_member *member)
+static bool generation_is_black_box(const struct generation_member *member)
 {
+    return scoreboard_glance(&member->generation->scoreboard, member->slot).phase ==
+           SCOREBOARD_BLACK_BOX;
+}
+
+/* A black box is not sent a signal inside a request, as long as there is time. What seems to be one
+ * may only have been too young to say that it is none. */
+static void generation_ask_now(struct generation_member *member)
+{
+    int signal = member->generation->pool->pm_stop_signal;
     int64_t left = member->grace_ends - clock_ms();
-    if (left <= 0 || blackbox_doing(member->worker.pid) == BLACKBOX_WAITING)
+    left = left > 0 ? left : 0;
+    if (signal != 0)
+        generation_tell(member, signal, left);
+    else if (!generation_is_black_box(member))
+        generation_tell(member, SIGQUIT, left);
+    else if (left == 0 || blackbox_doing(member->worker.pid) == BLACKBOX_WAITING)
         generation_tell(member, SIGTERM, left > GENERATION_TERM ? left : GENERATION_TERM);
     else
         worker_stop(&member->worker, 0, (long)(left < GENERATION_LOOK ? left : GENERATION_LOOK));
@@ -121,7 +134,7 @@ static void generation_worker_overdue(struct worker *worker)
     struct generation *generation = member->generation;
     enum scoreboard_phase phase = scoreboard_glance(&generation->scoreboard, member->slot).phase;
     if (!member->told) {
-        generation_watch_black_box(member);
+        generation_ask_now(member);
         return;
     }
     if (member->asked == ENDING_SUPERFLUOUS &&
@@ -142,6 +155,9 @@ static void generation_worker_ended(struct worker *worker)
     capture_close(&member->output.capture);
     capture_close(&member->error.capture);
     generation->asked -= member->asked != ENDING_NOT_ASKED;
+    const struct access_end end = {.status = worker->status, .asked = worker->asked};
+    if (!worker->start_failed)
+        access_bury(generation->access, &generation->scoreboard, member->slot, &end);
     scoreboard_release(&generation->scoreboard, member->slot);
     if (worker->start_failed) {
         char why[GENERATION_SENTENCE];
@@ -216,18 +232,10 @@ static bool generation_can_ask(const struct generation_member *member)
 
 void generation_ask(struct generation_member *member, enum ending_ask why, int64_t patience_ms)
 {
-    struct generation *generation = member->generation;
-    int signal = generation->pool->pm_stop_signal;
     if (!generation_can_ask(member))
         return;
     generation_mark(member, why, patience_ms);
-    int64_t left = member->grace_ends - clock_ms();
-    if (scoreboard_glance(&generation->scoreboard, member->slot).phase != SCOREBOARD_BLACK_BOX)
-        generation_tell(member, signal != 0 ? signal : SIGQUIT, left > 0 ? left : 0);
-    else if (signal != 0)
-        generation_tell(member, signal, left > 0 ? left : 0);
-    else
-        generation_watch_black_box(member);
+    generation_ask_now(member);
 }
 
 void generation_end(struct generation_member *member, enum ending_ask why, int64_t patience_ms)
@@ -308,6 +316,7 @@ static void generation_prepare_launch(struct generation *generation, int listen_
     launch->doorbell_fd = generation->doorbell_fd;
     launch->handoff_in = generation->handoff[0];
     launch->handoff_out = generation->handoff[1];
+    launch->access_fd = access_fd(generation->access);
 }
 
 struct generation *generation_open(struct ev_loop *loop, struct conf *conf,
@@ -339,6 +348,7 @@ struct generation *generation_open(struct ev_loop *loop, struct conf *conf,
     if (scoreboard_create(&generation->scoreboard, pool->name, generation->size, &settings, error,
                           size) != 0 ||
         spec_build(&generation->spec, pool, error, size) != 0 ||
+        access_open(&generation->access, loop, pool, &generation->scoreboard, error, size) != 0 ||
         generation_make_members(generation, error, size) != 0) {
         size_t used = strlen(error);
         if (errno == EMFILE)
@@ -365,6 +375,7 @@ void generation_close(struct generation **generation)
     *generation = NULL;
     if (old == NULL)
         return;
+    access_close(&old->access);
     free(old->members);
     spec_free(&old->spec);
     fd_close(&old->null_fd);

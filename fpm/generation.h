@@ -7,6 +7,7 @@
 #ifndef FPM_GENERATION_H
 #define FPM_GENERATION_H
 
+#include "fpm/access.h"
 #include "fpm/capture.h"
 #include "fpm/conf.h"
 #include "fpm/ending.h"
@@ -58,6 +59,7 @@ struct generation {
     void *owner;
     struct scoreboard scoreboard;
     struct spec spec;
+    struct access *access; /* NULL: no access log */
     int doorbell_fd, null_fd;
     int handoff[2];                    /* in and out: connections that workers give each other */
     struct generation_member *members; /* one a slot */

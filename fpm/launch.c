@@ -55,7 +55,7 @@ static const struct {
 /* While being moved, descriptors stay above this, clear of the treaty's numbers. */
 enum {
     LAUNCH_PARKING = 10,
-    LAUNCH_MOVED = 8
+    LAUNCH_MOVED = 9
 };
 
 /* Signals return to how a fresh process has them. The mask is lifted last, so that no handler of
@@ -79,21 +79,24 @@ static int launch_limit_set(int resource, const struct launch_limit *limit)
 /* First all out of the way, then each to its place. */
 static int launch_place_descriptors(const struct launch_spec *spec)
 {
-    const int from[LAUNCH_MOVED] = {spec->listen_fd,  spec->output_fd,  spec->error_fd,
-                                    spec->board_fd,   spec->slot_fd,    spec->doorbell_fd,
-                                    spec->handoff_in, spec->handoff_out};
-    static const int to[LAUNCH_MOVED] = {OT_FD_LISTEN,     STDOUT_FILENO,    STDERR_FILENO,
-                                         OT_FD_BOARD,      OT_FD_SLOT,       OT_FD_DOORBELL,
-                                         OT_FD_HANDOFF_IN, OT_FD_HANDOFF_OUT};
+    const int from[LAUNCH_MOVED] = {spec->listen_fd,  spec->output_fd,   spec->error_fd,
+                                    spec->board_fd,   spec->slot_fd,     spec->doorbell_fd,
+                                    spec->handoff_in, spec->handoff_out, spec->access_fd};
+    static const int to[LAUNCH_MOVED] = {OT_FD_LISTEN,     STDOUT_FILENO,     STDERR_FILENO,
+                                         OT_FD_BOARD,      OT_FD_SLOT,        OT_FD_DOORBELL,
+                                         OT_FD_HANDOFF_IN, OT_FD_HANDOFF_OUT, OT_FD_ACCESS};
     int parked[LAUNCH_MOVED];
     for (int i = 0; i < LAUNCH_MOVED; i++) {
-        parked[i] = fcntl(from[i], F_DUPFD_CLOEXEC, LAUNCH_PARKING);
-        if (parked[i] < 0)
+        parked[i] = from[i] < 0 ? -1 : fcntl(from[i], F_DUPFD_CLOEXEC, LAUNCH_PARKING);
+        if (from[i] >= 0 && parked[i] < 0)
             return -1;
     }
-    for (int i = 0; i < LAUNCH_MOVED; i++)
-        if (dup2(parked[i], to[i]) < 0)
+    for (int i = 0; i < LAUNCH_MOVED; i++) {
+        if (parked[i] < 0)
+            (void)close(to[i]);
+        else if (dup2(parked[i], to[i]) < 0)
             return -1;
+    }
     fd_cloexec_from(OT_FD_FIRST_FREE);
     return 0;
 }

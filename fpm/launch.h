@@ -30,10 +30,11 @@ struct launch_spec {
     char *const *argv;
     char *const *envp;
     int listen_fd, board_fd, slot_fd, doorbell_fd, handoff_in, handoff_out; /* as the treaty says */
-    int output_fd, error_fd;                                                /* become 1 and 2 */
-    const char *chroot; /* NULL: none; `program` and `chdir` are then seen from inside */
-    const char *chdir;  /* NULL: stay, with chroot: at its top */
-    int umask;          /* -1: keep */
+    int access_fd;           /* the same; -1: its number stays free */
+    int output_fd, error_fd; /* become 1 and 2 */
+    const char *chroot;      /* NULL: none; `program` and `chdir` are then seen from inside */
+    const char *chdir;       /* NULL: stay, with chroot: at its top */
+    int umask;               /* -1: keep */
     struct launch_limit files, core, address_space;
     struct launch_number priority; /* nice value */
     const char *oom_score_adj;     /* decimal; NULL: keep */

@@ -1,6 +1,7 @@
 /* master.c: see master.h. */
 #include "fpm/master.h"
 
+#include "fpm/access.h"
 #include "fpm/account.h"
 #include "fpm/child.h"
 #include "fpm/clock.h"
@@ -50,6 +51,7 @@ struct master {
     struct control control;
     struct verbs verbs;
     struct crashes crashes;
+    bool emergency;                        /* so many that all workers are to be replaced */
     unsigned reloads;                      /* that were put in force */
     unsigned waiting[CONTROL_CLIENTS_MAX]; /* tickets of those who wait for the reload's end */
     unsigned waiting_count;
@@ -247,21 +249,6 @@ static void master_changed(void *context)
     ev_timer_start(master->loop, &master->sweep);
 }
 
-static void master_on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    (void)loop;
-    (void)events;
-    struct master *master = timer->data;
-    if (master->state == MASTER_STOPPING) {
-        if (pools_live(&master->pools) == 0)
-            ev_break(master->loop, EVBREAK_ALL);
-        return;
-    }
-    pools_sweep(&master->pools);
-    if (master->state == MASTER_RELOADING)
-        master_check_reload(master);
-}
-
 /* ---- reload ---- */
 
 /* The file as it is now, or NULL with every error in the log and in `error`. */
@@ -363,19 +350,41 @@ static void master_wait(void *owner, unsigned ticket)
         master_answer_waiting(master, NULL);
 }
 
-/* Many crashes in a short time may come from what all workers share: all are replaced. */
+/* Many crashes in a short time may come from what all workers share: all are replaced, when this
+ * one is buried. */
 static void master_crashed(void *context)
 {
     struct master *master = context;
     const struct conf_global *global = &master->conf->global;
+    if (crashes_note(&master->crashes, (size_t)global->emergency_restart_threshold,
+                     global->emergency_restart_interval, clock_ms()))
+        master->emergency = true;
+}
+
+static void master_restart(struct master *master)
+{
     char error[MASTER_SENTENCE];
-    if (master->state == MASTER_STOPPING ||
-        !crashes_note(&master->crashes, (size_t)global->emergency_restart_threshold,
-                      global->emergency_restart_interval, clock_ms()))
-        return;
+    master->emergency = false;
     log_alert("%d workers crashed within `emergency_restart_interval`: all pools get new workers",
-              (int)global->emergency_restart_threshold);
+              (int)master->conf->global.emergency_restart_threshold);
     (void)master_reload(master, "emergency_restart_threshold", true, NULL, error, sizeof error);
+}
+
+static void master_on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct master *master = timer->data;
+    if (master->state == MASTER_STOPPING) {
+        if (pools_live(&master->pools) == 0)
+            ev_break(master->loop, EVBREAK_ALL);
+        return;
+    }
+    if (master->emergency)
+        master_restart(master);
+    pools_sweep(&master->pools);
+    if (master->state == MASTER_RELOADING)
+        master_check_reload(master);
 }
 
 static const struct pools_events master_pools_events = {
@@ -391,6 +400,8 @@ static void master_reopen_logs(void *owner, const char *why)
         log_error("%s: %s; the log goes on where it was", why, error);
     else
         log_notice("%s: log reopened", why);
+    if (access_reopen(error, sizeof error) != 0)
+        log_error("%s: %s; it goes on where it was", why, error);
 }
 
 static const char *master_state_name(void *owner)
@@ -552,6 +563,7 @@ static void master_close(struct master *master)
 {
     if (master->loop != NULL)
         pools_close(&master->pools);
+    access_finish();
     crashes_free(&master->crashes);
     master->hooks->down(master->hooks->context);
     if (master->listening)

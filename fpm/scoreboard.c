@@ -195,6 +195,22 @@ bool scoreboard_thread(const struct scoreboard *scoreboard, unsigned slot, unsig
     return thread < scoreboard_attached(memory, &alien) && slot_copy(&memory->records[thread], out);
 }
 
+bool scoreboard_inherit(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
+                        struct ot_record *out)
+{
+    uint32_t alien = 0;
+    const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
+    if (thread >= scoreboard_attached(memory, &alien))
+        return false;
+    slot_inherit(&memory->records[thread], out);
+    return true;
+}
+
+int32_t scoreboard_pid(const struct scoreboard *scoreboard, unsigned slot)
+{
+    return *(const volatile int32_t *)&scoreboard_slot(scoreboard, slot)->pid;
+}
+
 uint64_t scoreboard_requests(const struct scoreboard *scoreboard, unsigned slot)
 {
     const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);

@@ -90,6 +90,14 @@ void scoreboard_look(const struct scoreboard *scoreboard, unsigned slot,
 bool scoreboard_thread(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
                        struct ot_record *out);
 
+/* The same of a worker that is dead, whatever it was doing when it died. */
+bool scoreboard_inherit(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
+                        struct ot_record *out);
+
+/* The worker's process number as it sees itself, which a wrapper or a namespace may make another
+ * than ours. */
+int32_t scoreboard_pid(const struct scoreboard *scoreboard, unsigned slot);
+
 /* Requests begun by the worker in this slot; cheap. */
 uint64_t scoreboard_requests(const struct scoreboard *scoreboard, unsigned slot);
 

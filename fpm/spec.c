@@ -189,6 +189,7 @@ int spec_build(struct spec *spec, const struct conf_pool *pool, char *error, siz
         .doorbell_fd = -1,
         .handoff_in = -1,
         .handoff_out = -1,
+        .access_fd = -1,
         .output_fd = -1,
         .error_fd = -1,
         .chroot = pool->chroot,

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "fpm/directive.h"
+#include "sapi-shim/format.h"
 
 #define TEMPLATE "packaging/man/overtime.ini.5.in"
 #define COLUMNS  92
@@ -159,6 +160,20 @@ static void man_rows(const struct directive *table, size_t count)
     (void)fputs(".El\n", stdout);
 }
 
+/* The codes of access.format. */
+static void man_codes(void)
+{
+    (void)fputs(".Bl -tag -width \"%X\" -compact\n", stdout);
+    for (const struct format_code_help *help = format_help(); help->code != NULL; help++) {
+        (void)printf(".It Li \\&%s\n%s", help->code, help->help);
+        if (*help->in != '\0') {
+            (void)printf(" { %s }", help->in);
+        }
+        (void)putchar('\n');
+    }
+    (void)fputs(".El\n", stdout);
+}
+
 static int print_man(const char *template)
 {
     FILE *in = fopen(template, "r");
@@ -173,6 +188,8 @@ static int print_man(const char *template)
             man_rows(directive_global, DIRECTIVE_GLOBAL_COUNT);
         } else if (strcmp(line, "@POOL@\n") == 0) {
             man_rows(directive_pool, DIRECTIVE_POOL_COUNT);
+        } else if (strcmp(line, "@ACCESS_CODES@\n") == 0) {
+            man_codes();
         } else {
             (void)fputs(line, stdout);
         }

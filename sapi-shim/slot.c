@@ -30,6 +30,8 @@ static void slot_clamp(struct ot_record *record)
     record->method[sizeof record->method - 1] = '\0';
     record->uri[sizeof record->uri - 1] = '\0';
     record->label[sizeof record->label - 1] = '\0';
+    record->remote[sizeof record->remote - 1] = '\0';
+    record->user[sizeof record->user - 1] = '\0';
 }
 
 bool slot_copy(const struct ot_record *from, struct ot_record *to)
@@ -46,6 +48,12 @@ bool slot_copy(const struct ot_record *from, struct ot_record *to)
         }
     }
     return false;
+}
+
+void slot_inherit(const struct ot_record *from, struct ot_record *to)
+{
+    memcpy(to, from, sizeof *to);
+    slot_clamp(to);
 }
 
 void slot_text(char *field, size_t size, const char *text)

@@ -22,6 +22,10 @@ void slot_end(struct ot_record *record);
  * `status` are in range. False if it kept changing: the next turn will do. Never blocks. */
 bool slot_copy(const struct ot_record *from, struct ot_record *to);
 
+/* Copies the record of a writer that is dead, who may have died in the middle of a change; made
+ * harmless in the same way. */
+void slot_inherit(const struct ot_record *from, struct ot_record *to);
+
 /* Copies text into a field of the record, cut to `size` bytes with its NUL; control characters
  * become spaces. NULL clears it. */
 void slot_text(char *field, size_t size, const char *text);

@@ -33,6 +33,7 @@ static struct launch_spec make(const char *program)
                                 .doorbell_fd = null_fd,
                                 .handoff_in = null_fd,
                                 .handoff_out = null_fd,
+                                .access_fd = -1,
                                 .output_fd = null_fd,
                                 .error_fd = null_fd,
                                 .umask = -1};

@@ -1,0 +1,51 @@
+/* access.h: the access logs: a pipe for each generation of workers, a file for each pipe, and the
+ * one process that empties the first into the second.
+ *
+ * Opens the files and hands them over, writes the lines that dead workers left owing, and tells the
+ * operator of lines that were lost. It never waits for a disk. One set of logs per process; called
+ * by generation, and by master for what concerns all of them.
+ */
+#ifndef FPM_ACCESS_H
+#define FPM_ACCESS_H
+
+#include "fpm/conf.h"
+#include "fpm/scoreboard.h"
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct access;
+
+/* How a worker ended. */
+struct access_end {
+    int status; /* of wait(2), -1 unknown */
+    bool asked; /* the manager had told it to go */
+};
+
+/* Opens the log that `pool` wants and publishes its format on the scoreboard, before the first
+ * worker starts. *access is NULL where the pool wants none. Returns 0, or -1 with a sentence that
+ * names the directive. */
+int access_open(struct access **access, struct ev_loop *loop, const struct conf_pool *pool,
+                const struct scoreboard *scoreboard, char *error, size_t size);
+
+/* What workers inherit as OT_FD_ACCESS; -1 = nothing. */
+int access_fd(const struct access *access);
+
+/* Writes a line for every request that a dead worker had not written one for, before its slot is
+ * given to another. */
+void access_bury(struct access *access, const struct scoreboard *scoreboard, unsigned slot,
+                 const struct access_end *end);
+
+/* No worker lives that could write. Forgets the pointer; NULL is fine. */
+void access_close(struct access **access);
+
+/* Opens all files anew, after somebody moved the old ones away. Returns 0, or -1 with a sentence
+ * about the first that failed; those go on where they were. */
+int access_reopen(char *error, size_t size);
+
+/* Waits until all lines are in their files, but not for long. At the manager's end, when all are
+ * closed. */
+void access_finish(void);
+
+#endif

@@ -1,0 +1,41 @@
+/* access_death.h: what the access log says of a request whose worker died; pure.
+ *
+ * Decides which requests of a dead worker have no line yet, how they ended, and what their stamps
+ * come to; what the worker wrote is not trusted. Called by access.
+ */
+#ifndef FPM_ACCESS_DEATH_H
+#define FPM_ACCESS_DEATH_H
+
+#include "sapi-shim/contract.h"
+#include "sapi-shim/format.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct access_death {
+    const char *pool;
+    int32_t pid, parent;
+    int status;   /* of wait(2), -1 unknown */
+    bool asked;   /* the manager had told it to go */
+    int64_t now;  /* ns of CLOCK_MONOTONIC, as the stamps of the record */
+    int64_t wall; /* ns of CLOCK_REALTIME, at the same moment */
+};
+
+/* Room for texts that were cut when the worker wrote them, with the mark for that. */
+struct access_death_texts {
+    char method[OT_METHOD_MAX + 8];
+    char uri[OT_URI_MAX + 8];
+    char remote[OT_REMOTE_MAX + 8];
+    char user[OT_USER_MAX + 8];
+    char content_length[24];
+};
+
+/* Has the present request of this record no line yet? */
+bool access_death_owes(const struct ot_record *record);
+
+/* What is known of it. The facts borrow from all three. */
+struct format_facts access_death_facts(const struct ot_record *record,
+                                       const struct access_death *death,
+                                       struct access_death_texts *texts);
+
+#endif
