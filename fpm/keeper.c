@@ -368,8 +368,8 @@ static void keeper_turn(struct keeper *keeper)
     unsigned starting = keeper->seen.counts.starting;
     if (pool->stop != POOL_STAY)
         return;
+    keeper_serve(keeper); /* first: what is swept is not watched any more */
     pool_sweep(pool);
-    keeper_serve(keeper);
     int64_t now = clock_ms();
     int64_t backoff = pool_may_start_in(pool);
     struct keeper_look look = keeper_look(keeper, now);
