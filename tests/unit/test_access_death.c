@@ -1,0 +1,155 @@
+/* test_access_death.c: what the access log says of requests whose worker died. */
+#include "fpm/access_death.h"
+
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <string.h>
+
+#define SECOND         1000000000ll
+#define EXITED(status) ((status) << 8)
+
+static struct ot_record running(void)
+{
+    struct ot_record record = {.state = OT_STATE_RUNNING,
+                               .accepted_at = 100 * SECOND,
+                               .running_at = 100 * SECOND + 5,
+                               .requests = 7,
+                               .logged = 6,
+                               .content_length = 12};
+    strcpy(record.method, "POST");
+    strcpy(record.uri, "/a?b=c");
+    strcpy(record.remote, "192.0.2.7");
+    strcpy(record.label, "mail 3");
+    return record;
+}
+
+static const struct access_death killed = {.pool = "www",
+                                           .pid = 42,
+                                           .parent = 7,
+                                           .status = SIGKILL,
+                                           .now = 103 * SECOND,
+                                           .wall = 1000 * SECOND};
+
+Test(access_death, what_is_owed)
+{
+    struct ot_record record = running();
+    cr_expect(access_death_owes(&record));
+    record.logged = 7;
+    cr_expect_not(access_death_owes(&record));
+    memset(&record, 0, sizeof record);
+    cr_expect_not(access_death_owes(&record), "no request at all");
+}
+
+Test(access_death, killed_while_running)
+{
+    struct ot_record record = running();
+    struct access_death_texts texts;
+    struct format_facts facts = access_death_facts(&record, &killed, &texts);
+    cr_expect_eq(facts.outcome, FORMAT_KILLED);
+    cr_expect_str_eq(facts.uri, "/a?b=c");
+    cr_expect_str_eq(facts.method, "POST");
+    cr_expect_str_eq(facts.remote, "192.0.2.7");
+    cr_expect_str_eq(facts.label, "mail 3");
+    cr_expect_eq(facts.duration, 3 * SECOND);
+    cr_expect_eq(facts.began, 997 * SECOND);
+    cr_expect_eq(facts.ended, 1000 * SECOND);
+    cr_expect_eq(facts.answer, FORMAT_UNKNOWN);
+    cr_expect_eq(facts.post_response, 0);
+    cr_expect_eq(facts.shutdown, 0);
+    cr_expect_eq(facts.status, 0, "nothing was answered");
+    cr_expect_eq(facts.content_length, 12);
+    cr_expect_str_eq(facts.param(facts.context, "CONTENT_LENGTH", 14), "12");
+    cr_expect_null(facts.param(facts.context, "HTTP_HOST", 9));
+}
+
+Test(access_death, phases_have_their_lengths)
+{
+    struct ot_record record = running();
+    struct access_death_texts texts;
+    record.finished_at = 101 * SECOND;
+    record.http_status = 201;
+    struct format_facts facts = access_death_facts(&record, &killed, &texts);
+    cr_expect_eq(facts.answer, 1 * SECOND);
+    cr_expect_eq(facts.post_response, 2 * SECOND);
+    cr_expect_eq(facts.status, 201);
+    record.shutdown_at = 102 * SECOND;
+    facts = access_death_facts(&record, &killed, &texts);
+    cr_expect_eq(facts.post_response, 1 * SECOND);
+    cr_expect_eq(facts.shutdown, 1 * SECOND);
+}
+
+static const struct {
+    const char *name;
+    int status;
+    bool asked;
+    unsigned bits;
+    bool ended;
+    enum format_outcome outcome;
+} outcomes[] = {
+    {"kill -9", SIGKILL, false, 0, false, FORMAT_KILLED},
+    {"TERM of the manager", SIGTERM, true, 0, false, FORMAT_KILLED},
+    {"crash", SIGSEGV, false, 0, false, FORMAT_CRASHED},
+    {"crash with a core file", SIGABRT | 0x80, false, OT_BIT_ABORTED, false, FORMAT_CRASHED},
+    {"crash of one that was asked to go", SIGBUS, true, 0, false, FORMAT_CRASHED},
+    {"_exit", EXITED(0), false, 0, false, FORMAT_CRASHED},
+    {"_exit of one that was asked to go", EXITED(1), true, 0, false, FORMAT_KILLED},
+    {"hard_timeout", EXITED(124), false, OT_BIT_TIMEOUT, false, FORMAT_TIMEOUT},
+    {"124 for another reason", EXITED(124), false, 0, false, FORMAT_CRASHED},
+    {"somebody else reaped it", -1, false, 0, false, FORMAT_CRASHED},
+    {"somebody else reaped one that was asked to go", -1, true, 0, false, FORMAT_KILLED},
+    {"killed after the request's end", SIGKILL, false, 0, true, FORMAT_OK},
+    {"killed after an abort's end", SIGKILL, false, OT_BIT_ABORTED, true, FORMAT_ABORTED},
+    {"killed after a time-out's end", SIGKILL, false, OT_BIT_TIMEOUT, true, FORMAT_TIMEOUT},
+};
+
+Test(access_death, outcomes)
+{
+    for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++) {
+        struct ot_record record = running();
+        struct access_death death = killed;
+        struct access_death_texts texts;
+        record.status = outcomes[i].bits;
+        record.ended_at = outcomes[i].ended ? 102 * SECOND : 99 * SECOND;
+        death.status = outcomes[i].status;
+        death.asked = outcomes[i].asked;
+        struct format_facts facts = access_death_facts(&record, &death, &texts);
+        cr_expect_eq(facts.outcome, outcomes[i].outcome, "%s: %s", outcomes[i].name,
+                     format_outcome_name(facts.outcome));
+        cr_expect_eq(facts.bits, outcomes[i].bits);
+        if (outcomes[i].ended)
+            cr_expect_eq(facts.duration, 2 * SECOND, "%s", outcomes[i].name);
+    }
+}
+
+Test(access_death, what_was_cut_says_so)
+{
+    struct ot_record record = running();
+    struct access_death_texts texts;
+    memset(record.uri, 'u', sizeof record.uri - 1);
+    record.uri[sizeof record.uri - 1] = '\0';
+    struct format_facts facts = access_death_facts(&record, &killed, &texts);
+    cr_expect_eq(strlen(facts.uri), sizeof record.uri - 1 + 5);
+    cr_expect_str_eq(facts.uri + sizeof record.uri - 1, "[...]");
+}
+
+Test(access_death, nothing_a_worker_writes_does_harm)
+{
+    struct ot_record record;
+    struct access_death_texts texts;
+    char error[256], line[OT_ACCESS_LINE_MAX];
+    struct format *format =
+        format_compile("%R %u %m %r%Q%q %s %d %A %W %S %O %D %B %l %t %T %X %L %{REQUEST_URI}e",
+                       error, sizeof error);
+    cr_assert_not_null(format, "%s", error);
+    unsigned state = 1;
+    for (int round = 0; round < 500; round++) {
+        for (size_t i = 0; i < sizeof record; i++) {
+            state = state * 1103515245 + 12345;
+            ((unsigned char *)&record)[i] = (unsigned char)(state >> 16);
+        }
+        record.label[sizeof record.label - 1] = '\0'; /* as slot_inherit does */
+        struct format_facts facts = access_death_facts(&record, &killed, &texts);
+        cr_expect_leq(format_line(format, &facts, line), sizeof line);
+    }
+    format_free(&format);
+}
