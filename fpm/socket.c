@@ -21,7 +21,8 @@
 
 static int socket_fail(char *error, size_t size, const char *deed, const char *where)
 {
-    snprintf(error, size, "cannot %s %s: %s", deed, where, strerror(errno));
+    const char *remedy = errno == EMFILE ? "; check `rlimit_files` in [global]" : "";
+    snprintf(error, size, "cannot %s %s: %s%s", deed, where, strerror(errno), remedy);
     return -1;
 }
 
@@ -180,8 +181,9 @@ static int socket_listen_tcp(struct socket_listener *listener, const struct sock
         fd = socket_listen_host("0.0.0.0", spec, &why);
     if (fd < 0) {
         const char *host = spec->host != NULL ? spec->host : "any address";
-        snprintf(error, size, "cannot listen on %s, port %s: %s", host, spec->port,
-                 why != 0 && why != EAI_SYSTEM ? gai_strerror(why) : strerror(errno));
+        snprintf(error, size, "cannot listen on %s, port %s: %s%s", host, spec->port,
+                 why != 0 && why != EAI_SYSTEM ? gai_strerror(why) : strerror(errno),
+                 errno == EMFILE ? "; check `rlimit_files` in [global]" : "");
         return -1;
     }
     *listener = (struct socket_listener){.fd = fd};
