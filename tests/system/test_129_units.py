@@ -1,12 +1,17 @@
 """What `make install` gives systemd and logrotate: well formed, and true to what the manager does."""
 
+import os
+import pwd
 import re
 import shutil
 import subprocess
 
 import pytest
 
-from harness import build
+from fpm_script import is_root, sleeper
+from harness import build, fastcgi, process
+from harness.manager import Manager
+from harness.wait import wait_until
 
 FILES = build.ROOT / "packaging"
 SERVICE = (FILES / "systemd" / "overtime.service").read_text()
@@ -90,3 +95,49 @@ def test_the_rights_that_are_left_suffice_for_every_directive():
         "listen": "NET_BIND_SERVICE", "process_control_timeout": "KILL", "slowlog": "SYS_PTRACE",
     }.items():
         assert f"CAP_{needed}" in left, name
+
+
+class Bounded(Manager):
+    """A manager with the rights that the service leaves it."""
+
+    def start(self, wait=True):
+        rights = [name.removeprefix("CAP_").lower() for name in " ".join(directive("CapabilityBoundingSet")).split()]
+        words = [
+            tool("setpriv"), "--bounding-set", ",".join(["-all"] + ["+" + name for name in rights]),
+            str(build.OVERTIME), "-F", "-R", "-c", str(self.ini_path),
+        ]
+        with open(self.output_path, "ab") as output:
+            self.popen = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self.environment
+            )
+        self.wait_ready()
+        return self
+
+
+@pytest.mark.skipif(not is_root(), reason="only root has rights to give up")
+def test_the_manager_lives_with_these_rights(tmp_path, app):
+    """All that needs root at once: users, jail, priorities, limits, sockets of others, signals."""
+    tmp_path.chmod(0o777)
+    daemon = Bounded(tmp_path, pools={
+        "www": {
+            "command": f"{app('worker')} {tmp_path}", "user": "nobody", "process.priority": -3, "oom_score_adj": 100,
+            "rlimit_files": 2048, "rlimit_core": "1M", "listen.owner": "www-data", "listen.group": "nogroup",
+        },
+        "box": {"command": sleeper(tmp_path), "user": "www-data", "chroot": "/", "chdir": "/tmp"},
+    })
+    daemon.start()
+    try:
+        assert fastcgi.request(daemon.addresses["www"], query="id=a&text=x").text == "x"
+        status = os.stat(daemon.addresses["www"].path)
+        assert status.st_uid == pwd.getpwnam("www-data").pw_uid
+        with open(f"/proc/{daemon.pid}/status", encoding="ascii") as file:
+            bounding = int(next(line for line in file if line.startswith("CapBnd:")).split()[1], 16)
+        assert 0 < bin(bounding).count("1") <= 11, "no right beyond those"
+        first = daemon.wait_workers(2)
+        assert daemon.control("ping").returncode == 0
+        os.kill(first[0], 9)
+        wait_until(lambda: len(daemon.workers()) == 2 and first[0] not in daemon.workers(), "a new worker")
+        assert "WARNING: cannot" not in daemon.log()
+    finally:
+        daemon.stop()
+    assert not any(process.alive(pid) for pid in first)
