@@ -178,6 +178,20 @@ static void complete(struct engine *engine, struct load_visitor *visitor, int64_
         finish(engine, visitor, LOAD_OK, "", now);
 }
 
+/* An idle kept connection: its end is in order, bytes are not. */
+static void look_at_kept(struct engine *engine, struct load_visitor *visitor)
+{
+    ssize_t got = recv(visitor->fd, engine->buffer, sizeof engine->buffer, 0);
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got > 0)
+        load_tally_spoil(engine->tally, visitor->kind, now_ns());
+    else
+        engine->tally->closed_idle++;
+    forget(engine, visitor);
+}
+
 /* One read; true if more may be there and the visitor goes on. `hung_up`: no more will be sent. */
 static bool receive_once(struct engine *engine, struct load_visitor *visitor, size_t size,
                          bool hung_up)
@@ -195,6 +209,9 @@ static bool receive_once(struct engine *engine, struct load_visitor *visitor, si
         load_answer_feed(&visitor->answer, &kind->expect, engine->buffer, (size_t)got);
         if (kind->keep && visitor->answer.ended) {
             complete(engine, visitor, now);
+            /* The end behind it has been announced, and will not be again. */
+            if (hung_up && visitor->state == LOAD_KEPT)
+                look_at_kept(engine, visitor);
             return false;
         }
         /* After a short read there is no more; with the peer's end behind it, this was all. */
@@ -214,20 +231,6 @@ static void receive(struct engine *engine, struct load_visitor *visitor, uint32_
 
     while (receive_once(engine, visitor, sizeof engine->buffer, hung_up))
         continue;
-}
-
-/* An idle kept connection: its end is in order, bytes are not. */
-static void look_at_kept(struct engine *engine, struct load_visitor *visitor)
-{
-    ssize_t got = recv(visitor->fd, engine->buffer, sizeof engine->buffer, 0);
-
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (got > 0)
-        load_tally_spoil(engine->tally, visitor->kind, now_ns());
-    else
-        engine->tally->closed_idle++;
-    forget(engine, visitor);
 }
 
 /* ---- sending ---- */

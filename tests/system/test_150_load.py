@@ -178,6 +178,20 @@ def test_kept_connections_that_close_while_idle(listen):
     assert (report.ok, report.raw["connections"], report.raw["closed_idle"]) == (5, 5, 4), report
 
 
+def test_kept_connections_that_close_behind_the_answer(listen):
+    """Answer and end of the connection arrive as one event; the connection is not used again."""
+    def serve(peer, _):
+        read_request(peer)
+        peer.sendall(GOOD)
+        peer.shutdown(socket.SHUT_WR)
+        peer.recv(1)
+
+    with server(listen, serve):
+        report = load.run(listen, clients=3, count=60, think=10, keep=True, text="hello")
+    assert (report.ok, report.raw["connections"]) == (60, 60), report
+    assert report.raw["reconnects"] <= 6, "as many as the server kept waiting for their end"
+
+
 def test_bytes_on_an_idle_kept_connection(listen):
     with server(listen, serve_kept(1, b"!")):
         report = load.run(listen, clients=1, count=5, think=100, keep=True, text="hello")
