@@ -222,9 +222,11 @@ uint64_t scoreboard_requests(const struct scoreboard *scoreboard, unsigned slot)
     return requests;
 }
 
-/* One thread's part in what the worker is up to. */
+/* One thread's part in what the worker is up to. Behind the end of its request it shows that
+ * request's last state until it waits again; it is not in work after a response then. */
 static enum scoreboard_phase scoreboard_thread_phase(const struct ot_record *record)
 {
+    bool goes_on = record->finished_at != 0 && record->ended_at == 0;
     switch (record->state) {
     case OT_STATE_IDLE:
         return SCOREBOARD_IDLE;
@@ -232,9 +234,8 @@ static enum scoreboard_phase scoreboard_thread_phase(const struct ot_record *rec
     case OT_STATE_RUNNING:
         return SCOREBOARD_SERVING;
     case OT_STATE_POST:
-        return SCOREBOARD_POST;
     case OT_STATE_SHUTDOWN:
-        return record->finished_at != 0 ? SCOREBOARD_POST : SCOREBOARD_SERVING;
+        return goes_on ? SCOREBOARD_POST : SCOREBOARD_SERVING;
     case OT_STATE_EXITING:
         return SCOREBOARD_LEAVING;
     default:
@@ -267,7 +268,7 @@ struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, 
             phase = scoreboard_thread_phase(&record);
             if (phase == SCOREBOARD_IDLE && record.state_since > glance.idle_since)
                 glance.idle_since = record.state_since;
-            if (phase == SCOREBOARD_SERVING)
+            if (phase == SCOREBOARD_SERVING && record.ended_at == 0)
                 glance.running_since = scoreboard_older(glance.running_since, record.running_at);
             if (phase == SCOREBOARD_POST)
                 glance.finished_since = scoreboard_older(glance.finished_since, record.finished_at);

@@ -111,8 +111,10 @@ static void request_publish(struct request *request, enum life_state from, unsig
         record->state = request_public_state[request->state];
         record->state_since = now;
     }
+    if (request->state == LIFE_IDLE)
+        record->ended_at = now;
     slot_end(record);
-    /* At the end of a request nothing changes yet: the thread is idle when it waits again. */
+    /* At the end of a request the state stays: the thread is idle when it waits again. */
     if (record->state != before)
         board_ring(OT_WANT_LEAVE(before) | OT_WANT_ENTER(record->state));
 }
@@ -181,6 +183,7 @@ static void request_record_begin(struct request *request, const struct request_f
     record->running_at = now;
     record->finished_at = 0;
     record->shutdown_at = 0;
+    record->ended_at = 0;
     record->requests++;
     record->content_length = facts->content_length;
     slot_text(record->method, sizeof record->method, facts->method);

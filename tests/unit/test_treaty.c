@@ -54,6 +54,7 @@ struct scene {
     int error;
     pid_t pid;
     bool (*prepare)(void); /* in the worker, instead of recycle_open */
+    bool lingers;          /* the worker ends its first request and accepts no more */
 };
 
 /* ---- the worker ---- */
@@ -117,6 +118,17 @@ static int serve(FCGX_Request *request, void *unused)
     return 0;
 }
 
+static void serve_one_and_linger(void)
+{
+    FCGX_Request request;
+    if (FCGX_Init() != 0 || FCGX_InitRequest(&request, 0, 0) != 0 || FCGX_Accept_r(&request) != 0)
+        _exit(95);
+    (void)serve(&request, NULL);
+    FCGX_Finish_r(&request);
+    for (;;)
+        (void)pause();
+}
+
 static void put_at(int fd, int place)
 {
     if (dup2(fd, place) < 0)
@@ -151,6 +163,8 @@ static void run_worker(const struct scene *scene)
         recycle_open();
     else if (!scene->prepare())
         _exit(92);
+    if (scene->lingers)
+        serve_one_and_linger();
     exit(ot_run(serve, NULL) == 0 ? 0 : 93);
 }
 
@@ -418,6 +432,32 @@ Test(treaty, the_next_request_ends_the_one_before, .timeout = 60)
     stop(&scene);
     cr_expect(rings(&scene) == REQUESTS);
     close_scene(&scene);
+}
+
+/* Behind a request's end the worker is not idle yet; nor is it in work after a response. */
+Test(treaty, a_request_that_is_over_is_no_post_response_work, .timeout = 60)
+{
+    static const enum order orders[] = {ORDER_NOTHING, ORDER_FINISH};
+    for (int i = 0; i < 2; i++) {
+        struct scene scene;
+        struct scoreboard_view view = {.attached = false};
+        struct ot_settings settings = defaults();
+        open_scene(&scene, &settings);
+        scene.lingers = true;
+        start(&scene);
+        cr_expect(request(&scene, orders[i]));
+        for (int turn = 0; turn < 20000 && view.lead.ended_at == 0; turn++) {
+            (void)usleep(500);
+            scoreboard_look(&scene.board, 0, &view);
+        }
+        struct scoreboard_glance glance = scoreboard_glance(&scene.board, 0);
+        cr_expect(view.lead.finished_at != 0 && view.lead.ended_at >= view.lead.finished_at);
+        cr_expect(glance.phase == SCOREBOARD_SERVING, "phase %d", (int)glance.phase);
+        cr_expect(glance.running_since == 0 && glance.finished_since == 0);
+        cr_assert(kill(scene.pid, SIGKILL) == 0);
+        (void)end_of(&scene);
+        close_scene(&scene);
+    }
 }
 
 /* ---- the reason ---- */
