@@ -430,7 +430,7 @@ static void complete_scaling(struct conf_pool *pool)
 static void check_at_most(const struct conf_pool *pool, size_t index, int64_t value,
                           const char *other, int64_t most, struct conf_report *report)
 {
-    if (value > most) {
+    if (value > most && pool->origins[index].file != NULL) {
         conf_report_error(report, &pool->origins[index],
                           "[%s] %s = %lld: must not be more than %s, which is %lld", pool->name,
                           directive_pool[index].name, (long long)value, other, (long long)most);
@@ -442,8 +442,11 @@ static void check_scaling(struct conf_pool *pool, struct conf_report *report)
 {
     const bool known = ORIGIN(pool, pm_max_children)->file != NULL;
 
+    if (!known) {
+        return; /* it was said that it is missing */
+    }
     complete_scaling(pool);
-    if (pool->pm != CONF_PM_DYNAMIC || !known) {
+    if (pool->pm != CONF_PM_DYNAMIC) {
         return;
     }
     check_at_most(pool, DIRECTIVE_POOL_pm_max_spare_servers, pool->pm_max_spare_servers,
@@ -461,6 +464,9 @@ static void check_process_max(const struct conf_global *global, const struct con
     int64_t first = 0;
 
     for (size_t i = 0; i < count; i++) {
+        if (pools[i].pm_max_children == DIRECTIVE_UNSET) {
+            return;
+        }
         first += pools[i].pm == CONF_PM_STATIC    ? pools[i].pm_max_children
                  : pools[i].pm == CONF_PM_DYNAMIC ? pools[i].pm_start_servers
                                                   : 0;
