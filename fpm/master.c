@@ -75,10 +75,11 @@ static void master_on_status(struct ev_loop *loop, ev_timer *timer, int events)
         post += counts->post;
         waiting += counts->waiting;
     }
-    snprintf(line, sizeof line,
-             "%zu pools, %u workers: %u serve, %u work on after the response; "
-             "%u connections wait",
-             pools_staying(&master->pools), pools_live(&master->pools), serving, post, waiting);
+    snprintf(
+        line, sizeof line,
+        "pools: %zu, workers: %u, serving: %u, in post-response work: %u, connections waiting: "
+        "%u",
+        pools_staying(&master->pools), pools_live(&master->pools), serving, post, waiting);
     (void)notify_status(line);
 }
 
@@ -319,7 +320,8 @@ static int master_reload(void *owner, const char *why, bool all, FILE *out, char
         return -1;
     }
     log_notice("%s: reload of %s", why, master->conf->file);
-    (void)notify_reloading();
+    if (master->announced)
+        (void)notify_reloading();
     struct conf *wanted = master_read(master, error, size);
     int result = wanted == NULL ? -1 : master_put_in_force(master, wanted, all, out, error, size);
     if (result == 0) {
@@ -336,7 +338,8 @@ static int master_reload(void *owner, const char *why, bool all, FILE *out, char
         log_error("reload: nothing changes");
     }
     conf_free(&wanted);
-    (void)notify_ready();
+    if (master->announced)
+        (void)notify_ready();
     return result;
 }
 
