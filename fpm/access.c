@@ -402,6 +402,10 @@ void access_bury(struct access *access, const struct scoreboard *scoreboard, uns
         .now = clock_ns(),
         .wall = (int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec,
     };
+    const struct access_news lost = {
+        .kind = ACCESS_NO_ROOM, .id = access->id, .count = scoreboard_untold(scoreboard, slot)};
+    if (lost.count > 0)
+        access_tell(&lost);
     for (unsigned i = 0; scoreboard_inherit(scoreboard, slot, i, &record); i++)
         if (access_death_owes(&record))
             access_write_dead(access, slot, i, &record, &death);

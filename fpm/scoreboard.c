@@ -211,6 +211,11 @@ int32_t scoreboard_pid(const struct scoreboard *scoreboard, unsigned slot)
     return *(const volatile int32_t *)&scoreboard_slot(scoreboard, slot)->pid;
 }
 
+uint32_t scoreboard_untold(const struct scoreboard *scoreboard, unsigned slot)
+{
+    return atomic_load(&scoreboard_slot(scoreboard, slot)->untold);
+}
+
 uint64_t scoreboard_requests(const struct scoreboard *scoreboard, unsigned slot)
 {
     const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
@@ -282,6 +287,9 @@ struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, 
 void scoreboard_want(const struct scoreboard *scoreboard, uint32_t occasions)
 {
     atomic_store_explicit(&scoreboard->board->want, occasions, memory_order_relaxed);
+    /* A worker publishes its state and then reads this: what is looked at from here on is later
+     * than what did not ring. */
+    atomic_thread_fence(memory_order_seq_cst);
 }
 
 unsigned scoreboard_exit_reason(const struct scoreboard *scoreboard, unsigned slot)

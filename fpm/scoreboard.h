@@ -98,6 +98,9 @@ bool scoreboard_inherit(const struct scoreboard *scoreboard, unsigned slot, unsi
  * than ours. */
 int32_t scoreboard_pid(const struct scoreboard *scoreboard, unsigned slot);
 
+/* Lines of the access log that found no room, of which the worker has not told. */
+uint32_t scoreboard_untold(const struct scoreboard *scoreboard, unsigned slot);
+
 /* Requests begun by the worker in this slot; cheap. */
 uint64_t scoreboard_requests(const struct scoreboard *scoreboard, unsigned slot);
 

@@ -14,11 +14,10 @@ static struct {
     const char *suppressed;
     size_t suppressed_size;
     const char *pool;
+    _Atomic uint32_t *untold; /* in our slot, so that a death leaves no loss unsaid */
     unsigned slot;
     pid_t pid, parent; /* asked for once, as each time is a system call */
 } access_log = {.fd = -1};
-
-static _Atomic uint64_t access_lost; /* lines that found no room and were not told of yet */
 
 /* The board is the manager's and constant, but nothing is lost by looking. */
 static bool access_read(const struct ot_board *board)
@@ -37,12 +36,13 @@ static bool access_read(const struct ot_board *board)
     return access_log.format != NULL;
 }
 
-void access_attach(const struct ot_board *board, unsigned slot)
+void access_attach(const struct ot_board *board, struct ot_slot *own, unsigned slot)
 {
     if (board == NULL || board->access_size == 0)
         return; /* the descriptor may be anybody's */
     if (access_read(board)) {
         access_log.fd = fcntl(OT_FD_ACCESS, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE);
+        access_log.untold = &own->untold;
         access_log.slot = slot;
         access_log.pid = getpid();
         access_log.parent = getppid();
@@ -74,14 +74,14 @@ static void access_head(struct line *line, unsigned thread, uint64_t number, uin
     }
 }
 
-static bool access_send(const char *message, size_t length, uint64_t lost)
+static bool access_send(const char *message, size_t length, uint32_t lost)
 {
     int saved = errno;
     ssize_t n = write(access_log.fd, message, length);
     errno = saved;
     if (n == (ssize_t)length)
         return true;
-    (void)atomic_fetch_add(&access_lost, lost + 1);
+    (void)atomic_fetch_add(access_log.untold, lost + 1);
     return false;
 }
 
@@ -89,11 +89,11 @@ bool access_write(unsigned thread, uint64_t number, struct format_facts *facts)
 {
     char message[OT_ACCESS_MESSAGE_MAX];
     struct line line = {.text = message, .size = sizeof message};
-    uint64_t lost = 0;
+    uint32_t lost = 0;
     if (!access_on() || format_suppresses(access_log.suppressed, access_log.suppressed_size, facts))
         return true;
-    if (atomic_load_explicit(&access_lost, memory_order_relaxed) != 0)
-        lost = atomic_exchange(&access_lost, 0);
+    if (atomic_load_explicit(access_log.untold, memory_order_relaxed) != 0)
+        lost = atomic_exchange(access_log.untold, 0);
     facts->pool = access_log.pool;
     facts->pid = access_log.pid;
     facts->parent = access_log.parent;

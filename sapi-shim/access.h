@@ -14,9 +14,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Takes over the treaty's descriptor. `board` is NULL if the manager's could not be used; it stays
- * mapped. Before main(). */
-void access_attach(const struct ot_board *board, unsigned slot);
+/* Takes over the treaty's descriptor. `board` is NULL if the manager's could not be used; it and
+ * `own`, the slot of that number, stay mapped. Before main(). */
+void access_attach(const struct ot_board *board, struct ot_slot *own, unsigned slot);
 
 /* Is there an access log? */
 bool access_on(void);

@@ -278,5 +278,5 @@ void board_open(void)
     (void)close(OT_FD_SLOT);
     (void)close(OT_FD_DOORBELL);
     handoff_attach();
-    access_attach(board_slot != NULL ? board : NULL, slot);
+    access_attach(board_slot != NULL ? board : NULL, board_slot, slot);
 }

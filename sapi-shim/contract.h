@@ -102,9 +102,9 @@ enum ot_exit_reason {
  *     0x01 SLOT '.' THREAD '.' PID '.' REQUEST '.' LOST ' ' LINE '\n'
  * numbers in decimal; the slot, the record's number in it, the process, `requests` of the record
  * when the line's request began (0 = a request that is not counted there), and the lines that
- * found no room since the process's last message. LINE has no control character. With 0x02 in
- * front the line comes from the manager, for a dead worker, and is dropped if one for the same
- * slot, thread, process and request came before. */
+ * found no room since the process's last message (the slot's `untold`). LINE has no control
+ * character. With 0x02 in front the line comes from the manager, for a dead worker, and is dropped
+ * if one for the same slot, thread, process and request came before. */
 #define OT_ACCESS_MESSAGE_MAX 4096
 #define OT_ACCESS_LINE_MAX    4000
 #define OT_ACCESS_FROM_WORKER 0x01
@@ -193,7 +193,8 @@ struct ot_slot {
     int32_t pid;              /* as the worker sees itself */
     _Atomic uint32_t threads; /* records in use, 1 to OT_THREADS_MAX */
     uint32_t exit_reason;     /* enum ot_exit_reason; set before the process begins to leave */
-    unsigned char reserved[1004];
+    _Atomic uint32_t untold;  /* lines of the access log that found no room, not yet told of */
+    unsigned char reserved[1000];
     struct ot_record records[OT_THREADS_MAX];
 };
 

@@ -87,7 +87,7 @@ void detail_fill(struct detail *detail, bool sent, struct format_facts *facts)
     facts->context = detail;
     if (sent)
         head_end(&detail->head);
-    facts->status = detail->head.status;
+    facts->status = sent ? detail->head.status : 0;
 }
 
 void detail_end(struct detail *detail)

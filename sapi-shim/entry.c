@@ -73,7 +73,6 @@ void entry_begin(struct entry *entry, struct ot_record *record, uint64_t accepte
         return;
     *entry = (struct entry){
         .number = record->requests, .accepted_at = accepted_at, .cpu_user = FORMAT_UNKNOWN};
-    record->ended_at = 0;
     record->http_status = 0;
     record->response_bytes = 0;
     record->request_discarded = 0;
@@ -149,9 +148,6 @@ void entry_end(struct entry *entry, struct ot_record *record, int thread, uint64
         (void)access_write(0, 0, facts);
         return;
     }
-    slot_begin(record);
-    record->ended_at = now;
-    slot_end(record);
     bool written = access_write((unsigned)thread, entry->number, facts);
     slot_begin(record);
     record->logged = entry->number;

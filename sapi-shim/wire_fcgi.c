@@ -154,7 +154,8 @@ static void wire_send(struct wire *wire, struct wire_output *output, int do_clos
         detail_output(&wire->detail, (const char *)output->base, count,
                       (access_needs() & FORMAT_NEEDS_HEAD) != 0);
     output->empty(stream, do_close);
-    if (counts && stream->FCGI_errno == 0)
+    /* Of an ignored abort libfcgi is not told. */
+    if (counts && stream->FCGI_errno == 0 && !wire->request.conn->gone)
         request_sent(&wire->request, count, wire->detail.head.status);
 }
 

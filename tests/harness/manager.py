@@ -9,6 +9,7 @@ from . import build, process
 from .address import Address, as_address
 from .wait import wait_until
 
+WRITER = "overtime-access"
 READY = re.compile(r"\bready\b")
 
 
@@ -180,7 +181,13 @@ class Manager:
         """Pids of the live workers, of all pools."""
         if self.popen is None or self.popen.poll() is not None:
             return []
-        return [pid for pid in process.children(self.pid) if process.alive(pid)]
+        live = [pid for pid in process.children(self.pid) if process.alive(pid)]
+        return [pid for pid in live if process.name(pid) != WRITER]
+
+    def writer(self):
+        """Pid of the process that writes the access logs, or None."""
+        live = [pid for pid in process.children(self.pid) if process.name(pid) == WRITER]
+        return live[0] if live else None
 
     def wait_workers(self, count, without=()):
         """Waits until there are `count` workers, none of them in `without`; returns them."""

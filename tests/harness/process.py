@@ -54,6 +54,15 @@ def children(pid):
     return sorted(found)
 
 
+def name(pid):
+    """What the process calls itself, at most 15 bytes; None when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().rstrip("\n")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
 def command_line(pid):
     """The command line as one string, for messages."""
     try:
