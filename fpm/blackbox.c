@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -97,6 +98,36 @@ static enum blackbox blackbox_threads(DIR *tasks)
         count++;
     }
     return all;
+}
+
+/* Does the process hold a socket besides those that it was given? Without one it is inside no
+ * request, whatever it sleeps in. */
+static bool blackbox_has_connection(pid_t pid, const ino_t *given, size_t count)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *folder = opendir(path);
+    bool has = folder == NULL; /* we cannot tell */
+    const struct dirent *entry;
+    while (!has && (entry = readdir(folder)) != NULL) {
+        struct stat status;
+        if (fstatat(dirfd(folder), entry->d_name, &status, 0) != 0 || !S_ISSOCK(status.st_mode))
+            continue;
+        has = true;
+        for (size_t i = 0; i < count && has; i++)
+            has = status.st_ino != given[i];
+    }
+    if (folder != NULL)
+        (void)closedir(folder);
+    return has;
+}
+
+enum blackbox blackbox_between_requests(pid_t pid, const ino_t *given, size_t count)
+{
+    enum blackbox doing = blackbox_doing(pid);
+    if (doing != BLACKBOX_WAITING && !blackbox_has_connection(pid, given, count))
+        return BLACKBOX_WAITING;
+    return doing;
 }
 
 enum blackbox blackbox_doing(pid_t pid)

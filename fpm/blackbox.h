@@ -19,6 +19,10 @@ enum blackbox {
 /* About 3 us for one thread. */
 enum blackbox blackbox_doing(pid_t pid);
 
+/* The same, and BLACKBOX_WAITING also for a process that holds no socket but the `count` given
+ * ones: an application that waits for events is then inside no request either. */
+enum blackbox blackbox_between_requests(pid_t pid, const ino_t *given, size_t count);
+
 /* Bytes of memory that it has to itself. Needs no rights; about 1.5 us. Returns 0, or -1 with
  * errno.
  */

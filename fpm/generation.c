@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -91,6 +92,22 @@ static bool generation_is_black_box(const struct generation_member *member)
            SCOREBOARD_BLACK_BOX;
 }
 
+/* Does a black box seem to wait for a request? The sockets it was given are no sign of one. */
+static bool generation_waits(const struct generation_member *member)
+{
+    const struct generation *generation = member->generation;
+    const int given[] = {generation->spec.launch.listen_fd, generation->handoff[0],
+                         generation->handoff[1]};
+    ino_t numbers[sizeof given / sizeof *given] = {0};
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
+        struct stat status;
+        if (fstat(given[i], &status) == 0)
+            numbers[i] = status.st_ino;
+    }
+    return blackbox_between_requests(member->worker.pid, numbers, sizeof given / sizeof *given) ==
+           BLACKBOX_WAITING;
+}
+
 /* A black box is not sent a signal inside a request, as long as there is time. What seems to be one
  * may only have been too young to say that it is none. */
 static void generation_ask_now(struct generation_member *member)
@@ -102,7 +119,7 @@ static void generation_ask_now(struct generation_member *member)
         generation_tell(member, signal, left);
     else if (!generation_is_black_box(member))
         generation_tell(member, SIGQUIT, left);
-    else if (left == 0 || blackbox_doing(member->worker.pid) == BLACKBOX_WAITING)
+    else if (left == 0 || generation_waits(member))
         generation_tell(member, SIGTERM, left > GENERATION_TERM ? left : GENERATION_TERM);
     else
         worker_stop(&member->worker, 0, (long)(left < GENERATION_LOOK ? left : GENERATION_LOOK));

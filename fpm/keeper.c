@@ -23,6 +23,10 @@ enum {
 
 #define KEEPER_NS 1000000 /* in a millisecond */
 
+/* Every change that a turn may have to follow. */
+#define KEEPER_WANT_ALL                                                                            \
+    (OT_WANT_ENTER(OT_STATE_IDLE) | OT_WANT_ENTER(OT_STATE_RUNNING) | OT_WANT_ENTER(OT_STATE_POST))
+
 /* Everything one look at the workers found. */
 struct keeper_look {
     struct scale_counts counts;
@@ -372,6 +376,8 @@ static void keeper_turn(struct keeper *keeper)
     pool_sweep(pool);
     int64_t now = clock_ms();
     int64_t backoff = pool_may_start_in(pool);
+    /* What changes between the look and the choice of what rings has to ring as well. */
+    scoreboard_want(&pool->current->scoreboard, KEEPER_WANT_ALL);
     struct keeper_look look = keeper_look(keeper, now);
     struct scale_limits limits = keeper_limits(pool_settings(pool));
     struct scale_verdict verdict = scale_decide(&limits, &look.counts, &keeper->memory, now);

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -196,5 +197,51 @@ Test(blackbox, weighs_what_a_process_has_to_itself, .timeout = 60)
     cr_assert(blackbox_memory(pid, &bytes) == 0);
     cr_expect(bytes >= EATEN && bytes < before + EATEN + EATEN / 2, "%llu after %llu",
               (unsigned long long)bytes, (unsigned long long)before);
+    end(pid);
+}
+
+static void holds_a_connection(void)
+{
+    int pair[2];
+    (void)socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+    (void)!write(silent[1], "h", 1);
+    waits_for_events();
+}
+
+static void holds_none(void)
+{
+    (void)!write(silent[1], "n", 1);
+    waits_for_events();
+}
+
+static ino_t number_of(int fd)
+{
+    struct stat status;
+    cr_assert(fstat(fd, &status) == 0);
+    return status.st_ino;
+}
+
+/* One that waits for events may be between requests, or inside one that waits for something. */
+Test(blackbox, without_a_connection_there_is_no_request, .timeout = 60)
+{
+    static const struct life without = {holds_none, NULL, BLACKBOX_WAITING};
+    static const struct life with = {holds_a_connection, NULL, BLACKBOX_UNKNOWN};
+    char byte;
+    pid_t pid = start(&without);
+    ino_t given[16];
+    size_t count = 0;
+    /* The test's own sockets were inherited. */
+    for (int fd = 0; fd < 64 && count < 16; fd++) {
+        struct stat status;
+        if (fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode))
+            given[count++] = status.st_ino;
+    }
+    cr_assert(read(silent[0], &byte, 1) == 1);
+    cr_expect(blackbox_between_requests(pid, given, count) == BLACKBOX_WAITING);
+    end(pid);
+    pid = start(&with);
+    cr_assert(read(silent[0], &byte, 1) == 1 && count < 16);
+    given[count++] = number_of(listener);
+    cr_expect(blackbox_between_requests(pid, given, count) != BLACKBOX_WAITING);
     end(pid);
 }
