@@ -24,9 +24,10 @@
 #include <unistd.h>
 
 enum {
-    ACCESS_PIPE = 262144, /* bytes: some thousand lines between two rounds of the writer */
-    ACCESS_FINISH = 3000, /* ms that the writer has at the end */
-    ACCESS_AGAIN = 1000,  /* ms until another writer is started in place of a dead one */
+    ACCESS_PIPE = 262144, /* bytes: some thousand lines between two rounds of the writer; four */
+    ACCESS_PIPE_ROOT = 1048576, /* times that for root, whose pipes are not counted */
+    ACCESS_FINISH = 3000,       /* ms that the writer has at the end */
+    ACCESS_AGAIN = 1000,        /* ms until another writer is started in place of a dead one */
     ACCESS_MODE = 0640
 };
 
@@ -275,7 +276,9 @@ static int access_make_pipe(struct access *access)
         return -1;
     access->read_end = ends[0];
     access->write_end = ends[1];
-    (void)fcntl(ends[1], F_SETPIPE_SZ, ACCESS_PIPE); /* else it stays as it is: smaller */
+    /* Where that is refused it stays as it is: smaller. */
+    if (geteuid() != 0 || fcntl(ends[1], F_SETPIPE_SZ, ACCESS_PIPE_ROOT) < 0)
+        (void)fcntl(ends[1], F_SETPIPE_SZ, ACCESS_PIPE);
     snprintf(path, sizeof path, "/proc/self/fd/%d", ends[1]);
     access->workers_end = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     return access->workers_end < 0 ? -1 : 0;

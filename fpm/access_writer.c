@@ -19,7 +19,9 @@
 
 enum {
     WRITER_BUFFER = 65536,
-    WRITER_PAUSE = 10,  /* ms between two rounds: workers then wake nobody, and batches grow */
+    WRITER_PAUSE = 5, /* ms between two rounds: workers then wake nobody, and batches grow */
+    WRITER_HURRY = 1, /* ms, when the last round brought more than this: */
+    WRITER_MUCH = 16384,
     WRITER_NEWS = 1000, /* ms between two tellings of the same loss */
     WRITER_FDS = 2
 };
@@ -44,6 +46,7 @@ static struct {
     int control; /* -1: the manager has gone */
     struct writer_log *logs;
     size_t count;
+    size_t brought; /* bytes read since the last pause */
 } writer = {.control = -1};
 
 /* ---- telling the manager ---- */
@@ -159,6 +162,7 @@ static enum writer_result writer_read(struct writer_log *log)
     if (n <= 0)
         return n == 0 ? WRITER_END : WRITER_EMPTY;
     size_t count = log->in_length + (size_t)n;
+    writer.brought += (size_t)n;
     log->out_end = access_sink_take(&log->sink, log->in, count, log->out, &taken);
     log->in_length = count - taken;
     memmove(log->in, log->in + taken, log->in_length);
@@ -353,7 +357,8 @@ _Noreturn void access_writer_run(int control)
         while (writer_round(&untold)) {
         }
         if (writer.control >= 0 && writer.logs != NULL)
-            writer_wait(WRITER_PAUSE, false);
+            writer_wait(writer.brought > WRITER_MUCH ? WRITER_HURRY : WRITER_PAUSE, false);
+        writer.brought = 0;
     }
     _exit(0);
 }
