@@ -238,7 +238,7 @@ static void writer_take_fds(struct msghdr *message, int fds[WRITER_FDS])
 /* False when there are no more orders for now. */
 static bool writer_order(void)
 {
-    struct access_order order;
+    struct access_order order = {.kind = ACCESS_END};
     int fds[WRITER_FDS] = {-1, -1};
     struct iovec part = {.iov_base = &order, .iov_len = sizeof order};
     union {
@@ -294,7 +294,7 @@ static void writer_wait(int timeout, bool with_pipes)
     static struct pollfd *set;
     static size_t room;
     size_t count = 0;
-    if (room < writer.count + 1) {
+    if (set == NULL || room < writer.count + 1) {
         struct pollfd *grown = reallocarray(set, writer.count + 1, sizeof *set);
         if (grown == NULL) {
             (void)poll(NULL, 0, WRITER_PAUSE);

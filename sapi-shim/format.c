@@ -566,6 +566,7 @@ static void format_text(const struct format *format, struct line *line,
     }
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): it is written through line.text */
 size_t format_line(const struct format *format, const struct format_facts *facts, char *out)
 {
     /* Nearly always the first fits; JSON always fits the last. */

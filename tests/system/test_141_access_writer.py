@@ -188,7 +188,7 @@ def test_nobody_reads(pool, listen, log):
     reader = os.open(log.path, os.O_RDONLY | os.O_NONBLOCK)
     daemon = pool(pm__max_children=2)
     padding = "&note=" + "y" * 3900
-    total = 400
+    total = 800
     for number in range(total):
         assert fastcgi.request(listen, query=f"id=a{number}&text=x{padding}").complete
     os.set_blocking(reader, True)

@@ -134,7 +134,7 @@ Test(access_death, what_was_cut_says_so)
 
 Test(access_death, nothing_a_worker_writes_does_harm)
 {
-    struct ot_record record;
+    struct ot_record record = {.state = OT_STATE_IDLE};
     struct access_death_texts texts;
     char error[256], line[OT_ACCESS_LINE_MAX];
     struct format *format =
