@@ -152,7 +152,12 @@ def serve(request, listen, app, tmp_path):
         words = [app(program), *arguments, tmp_path]
         if request.param == "plain":
             return start(words, listen, count=count)
-        pool = {"command": " ".join(map(str, words)), "listen": listen, "pm.max_children": count}
+        pool = {
+            "command": " ".join(map(str, words)),
+            "listen": listen,
+            "pm.max_children": count,
+            "post_response.max_children": 0,  # no more processes than the plain spawner has
+        }
         return start({**pool, **directives})
 
     run.managed = request.param == "managed"

@@ -81,7 +81,11 @@ def test_stdio(serve, listen, journal):
 
 def test_states_are_seen(manager, app, listen, tmp_path, journal):
     """The slot tells the operator where the worker is, on what, and what it calls it."""
-    daemon = manager({"command": f"{app('worker')} -m run {tmp_path}", "listen": listen})
+    daemon = manager({
+        "command": f"{app('worker')} -m run {tmp_path}",
+        "listen": listen,
+        "post_response.max_children": 0,
+    })
     look = lambda: scoreboard.record(daemon)
     wait_until(lambda: look().state == "idle", "the idle worker")
     with fastcgi.Connection(listen) as connection:
