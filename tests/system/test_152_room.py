@@ -36,6 +36,32 @@ def test_plain_requests_beside_post_response_work(manager, app):
     assert totals(daemon)["finished"] >= done, "every piece of work was begun, none by a worker cut off"
 
 
+def test_kept_connections_beside_post_response_work(manager, app):
+    """The worker that works on is not one that a kept connection has to wait for."""
+    work = 1000
+    directives = {"command": app("load_worker"), "pm": "static", "pm.max_children": 8}
+    daemon = manager(pools={
+        "www": {**directives, "post_response.max_children": 20}, "control": directives,
+    })
+
+    def attempt():
+        report = load.run(rate=100, poisson=True, seconds=pick(4, 20), keep=True, kinds=[
+            Kind("control", to=daemon.addresses["control"], weight=50, text="hello"),
+            Kind("plain", to=daemon.addresses["www"], weight=45, text="hello"),
+            Kind("working", to=daemon.addresses["www"], weight=5, query=f"finish&sleep={work}", length=0),
+        ])
+        assert report.failed == 0, report
+        return report
+
+    def good(report):
+        return report["plain"].p99 < max(pick(10, 2) * report["control"].p99, bound(5, 50))
+
+    report = best_of(pick(2, 3), attempt, good)
+    show("post-response work, kept", f"p99 {report['plain'].p99:.2f} ms, max {report['plain'].max:.2f} ms, control "
+         f"p99 {report['control'].p99:.2f} ms, max {report['control'].max:.2f} ms")
+    assert good(report), report
+
+
 def test_more_work_than_workers(manager, app):
     """5 workers, 50 requests a second that each go on for 200 ms: ten are at work at any time."""
     daemon = manager({
