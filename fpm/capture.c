@@ -153,6 +153,17 @@ static void capture_on_readable(struct ev_loop *loop, ev_io *io, int events)
         capture->appetite = capture_appetite(capture->appetite, capture->lines);
 }
 
+static void capture_watch(struct capture *capture, struct ev_loop *loop, int fd)
+{
+    capture->fd = fd;
+    capture->loop = loop;
+    ev_io_init(&capture->io, capture_on_readable, capture->fd, EV_READ);
+    capture->io.data = capture;
+    /* Signals, deaths, timers and control come first. */
+    ev_set_priority(&capture->io, EV_MINPRI);
+    ev_io_start(loop, &capture->io);
+}
+
 int capture_open(struct capture *capture, struct ev_loop *loop)
 {
     int ends[2];
@@ -164,14 +175,16 @@ int capture_open(struct capture *capture, struct ev_loop *loop)
         fd_close(&ends[1]);
         return -1;
     }
-    capture->fd = ends[0];
-    capture->loop = loop;
-    ev_io_init(&capture->io, capture_on_readable, capture->fd, EV_READ);
-    capture->io.data = capture;
-    /* Signals, deaths, timers and control come first. */
-    ev_set_priority(&capture->io, EV_MINPRI);
-    ev_io_start(loop, &capture->io);
+    capture_watch(capture, loop, ends[0]);
     return ends[1];
+}
+
+void capture_adopt(struct capture *capture, struct ev_loop *loop, int fd, const char *begun,
+                   size_t size, bool inside)
+{
+    capture_watch(capture, loop, fd);
+    capture->inside = inside;
+    capture_feed(capture, begun, size);
 }
 
 void capture_close(struct capture *capture)

@@ -70,6 +70,12 @@ size_t capture_appetite(size_t asked, size_t lines);
  * After capture_init. */
 int capture_open(struct capture *capture, struct ev_loop *loop);
 
+/* Takes over the read end of a pipe that another program in this process's place has opened, with
+ * what it had read of a line; `inside`: a piece of that line was handed out before. After
+ * capture_init. */
+void capture_adopt(struct capture *capture, struct ev_loop *loop, int fd, const char *begun,
+                   size_t size, bool inside);
+
 /* Reads what is there, hands out the rest and forgets everything. */
 void capture_close(struct capture *capture);
 

@@ -302,13 +302,21 @@ unsigned generation_size_for(const struct conf_pool *pool)
     return (unsigned)(pool->pm_max_children + pool->post_response_max_children);
 }
 
-static int generation_make_members(struct generation *generation, char *error, size_t size)
+static int generation_make_channels(struct generation *generation, char *error, size_t size)
 {
     generation->doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (generation->doorbell_fd >= 0 &&
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, generation->handoff) == 0)
+        return 0;
+    snprintf(error, size, "cannot prepare the pool: %s", strerror(errno));
+    return -1;
+}
+
+static int generation_make_members(struct generation *generation, char *error, size_t size)
+{
     generation->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     generation->members = calloc(generation->size, sizeof *generation->members);
-    if (generation->doorbell_fd < 0 || generation->null_fd < 0 || generation->members == NULL ||
-        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, generation->handoff) != 0) {
+    if (generation->null_fd < 0 || generation->members == NULL) {
         snprintf(error, size, "cannot prepare the pool: %s", strerror(errno));
         return -1;
     }
@@ -336,10 +344,11 @@ static void generation_prepare_launch(struct generation *generation, int listen_
     launch->access_fd = access_fd(generation->access);
 }
 
-struct generation *generation_open(struct ev_loop *loop, struct conf *conf,
-                                   const struct conf_pool *pool, unsigned number, int listen_fd,
-                                   const struct generation_events *events, void *owner, char *error,
-                                   size_t size)
+/* Nothing but what its owner says. */
+static struct generation *generation_new(struct ev_loop *loop, struct conf *conf,
+                                         const struct conf_pool *pool,
+                                         const struct generation_events *events, void *owner,
+                                         char *error, size_t size)
 {
     struct generation *generation = calloc(1, sizeof *generation);
     if (generation == NULL) {
@@ -350,7 +359,6 @@ struct generation *generation_open(struct ev_loop *loop, struct conf *conf,
         .conf = conf_keep(conf),
         .born = conf_keep(conf),
         .pool = pool,
-        .number = number,
         .loop = loop,
         .events = events,
         .owner = owner,
@@ -358,14 +366,27 @@ struct generation *generation_open(struct ev_loop *loop, struct conf *conf,
         .doorbell_fd = -1,
         .null_fd = -1,
         .handoff = {-1, -1},
-        .size = generation_size_for(pool),
     };
+    return generation;
+}
+
+struct generation *generation_open(struct ev_loop *loop, struct conf *conf,
+                                   const struct conf_pool *pool, unsigned number, int listen_fd,
+                                   const struct generation_events *events, void *owner, char *error,
+                                   size_t size)
+{
+    struct generation *generation = generation_new(loop, conf, pool, events, owner, error, size);
+    if (generation == NULL)
+        return NULL;
+    generation->number = number;
+    generation->size = generation_size_for(pool);
     struct ot_settings settings = generation_settings(pool);
     errno = 0;
     if (scoreboard_create(&generation->scoreboard, pool->name, generation->size, &settings, error,
                           size) != 0 ||
         spec_build(&generation->spec, pool, error, size) != 0 ||
         access_open(&generation->access, loop, pool, &generation->scoreboard, error, size) != 0 ||
+        generation_make_channels(generation, error, size) != 0 ||
         generation_make_members(generation, error, size) != 0) {
         size_t used = strlen(error);
         if (errno == EMFILE)
@@ -375,6 +396,67 @@ struct generation *generation_open(struct ev_loop *loop, struct conf *conf,
     }
     generation_prepare_launch(generation, listen_fd);
     return generation;
+}
+
+/* ---- taking over ---- */
+
+struct generation *generation_adopt(struct ev_loop *loop, struct conf *conf,
+                                    const struct conf_pool *pool,
+                                    const struct generation_heir *heir,
+                                    const struct generation_events *events, void *owner,
+                                    char *error, size_t size)
+{
+    struct generation *generation = generation_new(loop, conf, pool, events, owner, error, size);
+    if (generation == NULL)
+        return NULL;
+    generation->number = heir->number;
+    generation->size = heir->scoreboard.count;
+    generation->doorbell_fd = heir->doorbell_fd;
+    generation->handoff[0] = heir->handoff[0];
+    generation->handoff[1] = heir->handoff[1];
+    generation->access = heir->access;
+    if (scoreboard_adopt(&generation->scoreboard, &heir->scoreboard, error, size) != 0 ||
+        (heir->starts && spec_build(&generation->spec, pool, error, size) != 0) ||
+        generation_make_members(generation, error, size) != 0) {
+        generation_close(&generation);
+        return NULL;
+    }
+    generation_prepare_launch(generation, heir->listen_fd);
+    return generation;
+}
+
+static void generation_stream_adopt(struct generation_stream *stream,
+                                    const struct generation_line *line)
+{
+    if (line->fd < 0)
+        return;
+    capture_init(&stream->capture, log_output_room, generation_on_line, stream);
+    capture_adopt(&stream->capture, stream->member->generation->loop, line->fd, line->begun,
+                  line->size, line->inside);
+}
+
+int generation_adopt_member(struct generation *generation,
+                            const struct generation_member_heir *heir, char *error, size_t size)
+{
+    if (heir->slot >= generation->size || !scoreboard_take(&generation->scoreboard, heir->slot)) {
+        snprintf(error, size, "there is no free slot %u", heir->slot);
+        return -1;
+    }
+    struct generation_member *member = &generation->members[heir->slot];
+    member->asked = heir->asked;
+    member->told = heir->told;
+    member->grace_ends = heir->grace_ends;
+    member->worker.pid = heir->worker.pid; /* for the lines that follow */
+    generation_stream_adopt(&member->output, &heir->output);
+    generation_stream_adopt(&member->error, &heir->error);
+    if (worker_adopt(&member->worker, &heir->worker, error, size) == 0) {
+        generation->asked += heir->asked != ENDING_NOT_ASKED;
+        return 0;
+    }
+    capture_close(&member->output.capture);
+    capture_close(&member->error.capture);
+    scoreboard_release(&generation->scoreboard, heir->slot);
+    return -1;
 }
 
 void generation_apply(struct generation *generation, struct conf *conf,

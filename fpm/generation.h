@@ -76,6 +76,45 @@ struct generation *generation_open(struct ev_loop *loop, struct conf *conf,
                                    const struct generation_events *events, void *owner, char *error,
                                    size_t size);
 
+/* What another program in this process's place has left of a generation (see succession.h). */
+struct generation_heir {
+    unsigned number;
+    int listen_fd;
+    struct scoreboard scoreboard; /* descriptors and layout */
+    int doorbell_fd, handoff[2];
+    struct access *access;
+    bool starts; /* it shall start workers, too */
+};
+
+/* Takes it over, without its workers. `conf` is held, `pool` belongs to it. Returns NULL with a
+ * sentence. */
+struct generation *generation_adopt(struct ev_loop *loop, struct conf *conf,
+                                    const struct conf_pool *pool,
+                                    const struct generation_heir *heir,
+                                    const struct generation_events *events, void *owner,
+                                    char *error, size_t size);
+
+/* A line that a worker had begun to write. */
+struct generation_line {
+    int fd; /* the pipe's read end, -1 = none */
+    char *begun;
+    size_t size;
+    bool inside; /* a piece of it is in the log already */
+};
+
+struct generation_member_heir {
+    unsigned slot;
+    enum ending_ask asked;
+    bool told;
+    int64_t grace_ends;
+    struct worker_heir worker;
+    struct generation_line output, error;
+};
+
+/* Takes over one of its workers. Returns 0, or -1 with a sentence: there is none. */
+int generation_adopt_member(struct generation *generation,
+                            const struct generation_member_heir *heir, char *error, size_t size);
+
 /* Frees it; no worker may live. A pointer to NULL is fine. */
 void generation_close(struct generation **generation);
 

@@ -488,6 +488,12 @@ void keeper_open(struct keeper *keeper, struct pool *pool, struct queue *queue,
     ev_init(&keeper->doorbell, keeper_on_ring);
 }
 
+void keeper_resume(struct keeper *keeper, bool first_due)
+{
+    keeper_serve(keeper);
+    keeper->first_due = first_due;
+}
+
 void keeper_rest(struct keeper *keeper)
 {
     ev_timer_stop(keeper->loop, &keeper->turn);

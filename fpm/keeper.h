@@ -54,6 +54,10 @@ struct keeper {
 void keeper_open(struct keeper *keeper, struct pool *pool, struct queue *queue,
                  unsigned (*room)(void *context), void *context);
 
+/* Goes on where another program in this process's place has left it; `first_due`: the workers of a
+ * start are still to come. */
+void keeper_resume(struct keeper *keeper, bool first_due);
+
 /* Something may have changed: a turn follows at once. Call it after pool_open and pool_commit. */
 void keeper_poke(struct keeper *keeper);
 

@@ -441,6 +441,32 @@ int pool_open(struct pool *pool, struct ev_loop *loop, const struct pool_wish *w
     return status;
 }
 
+void pool_adopt(struct pool *pool, struct ev_loop *loop, char *name,
+                const struct pool_events *events, void *owner)
+{
+    *pool = (struct pool){
+        .name = name,
+        .loop = loop,
+        .events = events,
+        .owner = owner,
+        .listener = SOCKET_NONE,
+        .former = SOCKET_NONE,
+    };
+}
+
+struct generation *pool_adopt_generation(struct pool *pool, struct conf *conf,
+                                         const struct conf_pool *settings,
+                                         const struct generation_heir *heir, char *error,
+                                         size_t size)
+{
+    struct generation **link = &pool->current;
+    while (*link != NULL)
+        link = link == &pool->current ? &pool->older : &(*link)->older;
+    *link = generation_adopt(pool->loop, conf, settings, heir, &pool_generation_events, pool, error,
+                             size);
+    return *link;
+}
+
 void pool_sweep(struct pool *pool)
 {
     struct generation **link = &pool->older;

@@ -91,6 +91,17 @@ struct pool_wish {
 int pool_open(struct pool *pool, struct ev_loop *loop, const struct pool_wish *wish,
               const struct pool_events *events, void *owner, char *error, size_t size);
 
+/* A pool without socket and generations, for succession to fill in. `name` is the pool's then. */
+void pool_adopt(struct pool *pool, struct ev_loop *loop, char *name,
+                const struct pool_events *events, void *owner);
+
+/* Takes over a generation: the first is the current one, each further one is older than those
+ * before. Returns it, or NULL with a sentence. */
+struct generation *pool_adopt_generation(struct pool *pool, struct conf *conf,
+                                         const struct conf_pool *settings,
+                                         const struct generation_heir *heir, char *error,
+                                         size_t size);
+
 /* Frees everything. The pool has to be empty. */
 void pool_close(struct pool *pool);
 

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 enum {
@@ -96,8 +97,8 @@ static void pools_place(const struct conf_pool *wanted, int status, const char *
     snprintf(error, size, "%s:%u: pool %s: %s", origin->file, origin->line, wanted->name, what);
 }
 
-int pools_open(struct pools *pools, struct ev_loop *loop, struct conf *conf,
-               const struct pools_events *events, void *context, char *error, size_t size)
+void pools_begin(struct pools *pools, struct ev_loop *loop, struct conf *conf,
+                 const struct pools_events *events, void *context)
 {
     *pools = (struct pools){
         .loop = loop,
@@ -106,6 +107,28 @@ int pools_open(struct pools *pools, struct ev_loop *loop, struct conf *conf,
         .context = context,
         .queue = QUEUE_NONE,
     };
+}
+
+struct pools_item *pools_adopt(struct pools *pools, const char *name)
+{
+    struct pools_item *item = calloc(1, sizeof *item);
+    char *own = strdup(name);
+    if (item == NULL || own == NULL || pools_grow(pools) != 0) {
+        free(item);
+        free(own);
+        return NULL;
+    }
+    item->set = pools;
+    pool_adopt(&item->pool, pools->loop, own, &pools_pool_events, item);
+    keeper_open(&item->keeper, &item->pool, &pools->queue, pools_room, pools);
+    pools->items[pools->count++] = item;
+    return item;
+}
+
+int pools_open(struct pools *pools, struct ev_loop *loop, struct conf *conf,
+               const struct pools_events *events, void *context, char *error, size_t size)
+{
+    pools_begin(pools, loop, conf, events, context);
     for (size_t i = 0; i < conf->pool_count; i++) {
         struct pool_wish wish = {.conf = conf, .settings = &conf->pools[i]};
         char why[POOLS_SENTENCE] = "out of memory";

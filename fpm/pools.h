@@ -48,6 +48,13 @@ int pools_open(struct pools *pools, struct ev_loop *loop, struct conf *conf,
                const struct pools_events *events, void *context, char *error, size_t size);
 void pools_close(struct pools *pools);
 
+/* A set without pools, for succession to fill in. `conf`, held, is in force. */
+void pools_begin(struct pools *pools, struct ev_loop *loop, struct conf *conf,
+                 const struct pools_events *events, void *context);
+
+/* One pool more, as pool_adopt makes it; NULL without memory. */
+struct pools_item *pools_adopt(struct pools *pools, const char *name);
+
 /* Starts the first workers. */
 void pools_start(struct pools *pools);
 

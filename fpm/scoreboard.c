@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct {
@@ -96,6 +97,46 @@ int scoreboard_create(struct scoreboard *scoreboard, const char *pool, unsigned 
     return 0;
 }
 
+/* What is on the board is for the workers: only its version is read. */
+int scoreboard_adopt(struct scoreboard *scoreboard, const struct scoreboard *from, char *error,
+                     size_t size)
+{
+    struct stat status;
+    *scoreboard = (struct scoreboard){.fd = from->fd,
+                                      .read_fd = from->read_fd,
+                                      .offset = from->offset,
+                                      .stride = from->stride,
+                                      .count = from->count,
+                                      .size = from->offset + from->stride * from->count};
+    void *memory = MAP_FAILED;
+    scoreboard->free = calloc(from->count, sizeof *scoreboard->free);
+    if (fstat(from->fd, &status) == 0 && status.st_size == (off_t)scoreboard->size)
+        memory =
+            mmap(NULL, scoreboard->size, PROT_READ | PROT_WRITE, MAP_SHARED, scoreboard->fd, 0);
+    if (scoreboard->free == NULL || memory == MAP_FAILED) {
+        snprintf(error, size, "cannot take over a scoreboard of %zu bytes", scoreboard->size);
+        return -1;
+    }
+    scoreboard->board = memory;
+    scoreboard->foreign = scoreboard->board->version != OT_TREATY_VERSION;
+    for (unsigned i = 0; i < from->count; i++)
+        scoreboard->free[scoreboard->free_top++] = from->count - 1 - i;
+    return 0;
+}
+
+bool scoreboard_take(struct scoreboard *scoreboard, unsigned slot)
+{
+    for (unsigned i = scoreboard->free_top; i-- > 0;) {
+        if (scoreboard->free[i] != slot)
+            continue;
+        memmove(&scoreboard->free[i], &scoreboard->free[i + 1],
+                (scoreboard->free_top - i - 1) * sizeof *scoreboard->free);
+        scoreboard->free_top--;
+        return true;
+    }
+    return false;
+}
+
 void scoreboard_destroy(struct scoreboard *scoreboard)
 {
     if (scoreboard->board != NULL)
@@ -113,7 +154,7 @@ static void scoreboard_clear(const struct scoreboard *scoreboard, unsigned slot)
     off_t offset = (off_t)((char *)memory - (char *)scoreboard->board);
     if (fallocate(scoreboard->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
                   (off_t)scoreboard->stride) != 0)
-        memset((void *)memory, 0, sizeof *memory);
+        memset((void *)memory, 0, scoreboard->stride);
 }
 
 int scoreboard_assign(struct scoreboard *scoreboard)
@@ -286,7 +327,8 @@ struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, 
 
 void scoreboard_want(const struct scoreboard *scoreboard, uint32_t occasions)
 {
-    atomic_store_explicit(&scoreboard->board->want, occasions, memory_order_relaxed);
+    if (!scoreboard->foreign)
+        atomic_store_explicit(&scoreboard->board->want, occasions, memory_order_relaxed);
     /* A worker publishes its state and then reads this: what is looked at from here on is later
      * than what did not ring. */
     atomic_thread_fence(memory_order_seq_cst);

@@ -20,6 +20,7 @@ struct scoreboard {
     size_t offset;     /* of slot 0; the copies on the board are for the workers, */
     size_t stride;     /* from slot to slot; and one that means harm may write there */
     unsigned count;    /* slots */
+    bool foreign;      /* laid out by a manager of another treaty version */
     unsigned *free;    /* stack of free slots */
     unsigned free_top; /* how many are free, <= count */
 };
@@ -66,6 +67,16 @@ struct scoreboard_glance {
 /* Makes the shared memory. Returns 0, or -1 with a sentence. */
 int scoreboard_create(struct scoreboard *scoreboard, const char *pool, unsigned slots,
                       const struct ot_settings *settings, char *error, size_t size);
+
+/* Takes over shared memory that another program in this process's place has made, laid out as
+ * `from` says: its descriptors, offset, stride, count. The descriptors are the scoreboard's then.
+ * Returns 0, or -1 with a sentence. */
+int scoreboard_adopt(struct scoreboard *scoreboard, const struct scoreboard *from, char *error,
+                     size_t size);
+
+/* Marks a slot as taken by a worker that lives. False if it is no free slot. */
+bool scoreboard_take(struct scoreboard *scoreboard, unsigned slot);
+
 void scoreboard_destroy(struct scoreboard *scoreboard);
 
 /* A free slot, emptied; -1 if all are taken. */

@@ -38,7 +38,8 @@ static void self_raise_files(void)
 static void self_set_files(int64_t wanted)
 {
     self_limit(RLIMIT_NOFILE, wanted, "rlimit_files");
-    self_files_known = getrlimit(RLIMIT_NOFILE, &self_files) == 0;
+    if (wanted >= 0 || !self_files_known)
+        self_files_known = getrlimit(RLIMIT_NOFILE, &self_files) == 0;
     if (wanted < 0 && self_files_known)
         self_raise_files();
 }
@@ -63,8 +64,8 @@ struct rlimit self_worker_files(void)
     return now;
 }
 
-void self_restore(void)
+void self_inherit(const struct rlimit *files)
 {
-    if (self_files_known)
-        (void)setrlimit(RLIMIT_NOFILE, &self_files);
+    self_files = *files;
+    self_files_known = true;
 }

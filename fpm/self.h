@@ -20,8 +20,9 @@ void self_prepare(const struct conf_global *global);
  * `rlimit_files` of [global]. */
 struct rlimit self_worker_files(void);
 
-/* Takes the raised limit of open files back, for a program that takes the manager's place by exec
- * and is to find what the manager found. */
-void self_restore(void);
+/* The limit of open files that the manager was started with, as the program whose place this one
+ * has taken by exec has found it: the raised limit stays, for the descriptors that are open may be
+ * more than the other allows. Before self_prepare. */
+void self_inherit(const struct rlimit *files);
 
 #endif

@@ -378,6 +378,17 @@ int socket_share(const struct socket_listener *from, struct socket_listener *to,
     return -1;
 }
 
+void socket_hand_over(struct socket_listener *listener, struct handover *paper)
+{
+    listener->fd = handover_fd(paper, "socket", listener->fd);
+    listener->given = handover_flag(paper, "socket_given", listener->given);
+    handover_text(paper, "socket_path", &listener->path);
+    listener->device = (dev_t)handover_number(paper, "socket_device", (int64_t)listener->device,
+                                              INT64_MIN, INT64_MAX);
+    listener->inode = (ino_t)handover_number(paper, "socket_inode", (int64_t)listener->inode,
+                                             INT64_MIN, INT64_MAX);
+}
+
 void socket_disown(struct socket_listener *listener)
 {
     free(listener->path);

@@ -7,6 +7,8 @@
 #ifndef FPM_SOCKET_H
 #define FPM_SOCKET_H
 
+#include "fpm/handover.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -61,6 +63,10 @@ int socket_update(const struct socket_listener *listener, const struct socket_sp
  * Returns 0, or -1 with a sentence. */
 int socket_share(const struct socket_listener *from, struct socket_listener *to, char *error,
                  size_t size);
+
+/* Hands it over to the program that takes this one's place, or takes it over, whichever the paper
+ * is for. */
+void socket_hand_over(struct socket_listener *listener, struct handover *paper);
 
 /* Forgets the file, which stays. */
 void socket_disown(struct socket_listener *listener);

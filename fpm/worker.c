@@ -89,6 +89,21 @@ static int worker_unwatched(pid_t pid, char *error, size_t size)
     return -1;
 }
 
+static void worker_watch_report(struct worker *worker, int report_fd)
+{
+    worker->report_fd = report_fd;
+    ev_io_init(&worker->report, worker_on_report, report_fd, EV_READ);
+    worker->report.data = worker;
+    ev_io_start(worker->loop, &worker->report);
+}
+
+static void worker_time(struct worker *worker, int64_t patience_ms)
+{
+    ev_timer_stop(worker->loop, &worker->patience);
+    ev_timer_set(&worker->patience, (double)patience_ms / 1000., 0.);
+    ev_timer_start(worker->loop, &worker->patience);
+}
+
 int worker_spawn(struct worker *worker, const struct launch_spec *spec, char *error, size_t size)
 {
     int report_fd;
@@ -105,23 +120,43 @@ int worker_spawn(struct worker *worker, const struct launch_spec *spec, char *er
     }
     worker->pid = pid;
     worker->started = clock_ms();
-    worker->report_fd = report_fd;
-    ev_io_init(&worker->report, worker_on_report, report_fd, EV_READ);
-    worker->report.data = worker;
-    ev_io_start(worker->loop, &worker->report);
+    worker_watch_report(worker, report_fd);
     worker_move(worker, WORKER_STARTING);
     return 0;
 }
 
-int worker_adopt(struct worker *worker, pid_t pid, int64_t started, char *error, size_t size)
+int worker_adopt(struct worker *worker, const struct worker_heir *heir, char *error, size_t size)
 {
     worker_init(worker, worker->loop, worker->events, worker->owner);
-    if (child_watch(&worker->child, pid) != 0)
-        return worker_unwatched(pid, error, size);
-    worker->pid = pid;
-    worker->started = started;
-    worker_move(worker, WORKER_RUNNING);
+    if (child_watch(&worker->child, heir->pid) != 0)
+        return worker_unwatched(heir->pid, error, size);
+    worker->pid = heir->pid;
+    worker->started = heir->started;
+    worker->asked = heir->asked;
+    worker->asked_since = heir->asked_since;
+    if (heir->report_fd >= 0)
+        worker_watch_report(worker, heir->report_fd);
+    if (heir->patience >= 0)
+        worker_time(worker, heir->patience);
+    worker_move(worker, heir->state);
     return 0;
+}
+
+struct worker_heir worker_leave(struct worker *worker)
+{
+    bool timed = ev_is_active(&worker->patience);
+    double left = timed ? ev_timer_remaining(worker->loop, &worker->patience) : 0.;
+    return (struct worker_heir){
+        .state = worker->state,
+        .pid = worker->pid,
+        .started = worker->started,
+        .asked_since = worker->asked_since,
+        .asked = worker->asked,
+        .patience = !timed      ? -1
+                    : left > 0. ? (int64_t)(left * 1000.)
+                                : 0,
+        .report_fd = worker->report_fd,
+    };
 }
 
 void worker_stop(struct worker *worker, int signal, long patience_ms)
@@ -131,9 +166,7 @@ void worker_stop(struct worker *worker, int signal, long patience_ms)
     if (!worker->asked)
         worker->asked_since = clock_ms();
     worker->asked = true;
-    ev_timer_stop(worker->loop, &worker->patience);
-    ev_timer_set(&worker->patience, (double)patience_ms / 1000., 0.);
-    ev_timer_start(worker->loop, &worker->patience);
+    worker_time(worker, patience_ms);
     if (signal != 0)
         worker_signal(worker, signal);
     if (worker->state != WORKER_STOPPING)

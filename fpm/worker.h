@@ -57,9 +57,21 @@ void worker_init(struct worker *worker, struct ev_loop *loop, const struct worke
 /* Starts a process. Returns 0, or -1 with a sentence. */
 int worker_spawn(struct worker *worker, const struct launch_spec *spec, char *error, size_t size);
 
-/* Takes over a process that another program in this process's place has started (see upgrade.h).
- * Returns 0, or -1 with a sentence. */
-int worker_adopt(struct worker *worker, pid_t pid, int64_t started, char *error, size_t size);
+/* How a worker was left by another program in this process's place (see upgrade.h). */
+struct worker_heir {
+    enum worker_state state;
+    pid_t pid;
+    int64_t started, asked_since;
+    bool asked;
+    int64_t patience; /* ms left of it; -1: nothing is waited for */
+    int report_fd;    /* while it is starting, else -1 */
+};
+
+/* Takes it over. Returns 0, or -1 with a sentence if there is no such process. */
+int worker_adopt(struct worker *worker, const struct worker_heir *heir, char *error, size_t size);
+
+/* How it stands, for the program that takes this one's place. */
+struct worker_heir worker_leave(struct worker *worker);
 
 /* Asks it to stop by `signal` (0: sends none yet) and calls `overdue` if it is still there
  * `patience_ms` later (0: at the loop's next turn). Asking again replaces signal and patience. */
