@@ -76,7 +76,11 @@ static struct ot_record *board_claim(void)
            !atomic_compare_exchange_weak(&board_slot->threads, &threads, count)) {
     }
     board_index = lowest;
-    return &board_slot->records[lowest];
+    struct ot_record *record = &board_slot->records[lowest];
+    slot_begin(record);
+    record->tid = (uint32_t)gettid();
+    slot_end(record);
+    return record;
 }
 
 struct ot_record *board_record(void)

@@ -183,7 +183,8 @@ struct ot_record {
     uint32_t http_status;        /* of the response's head; 0 = none sent yet */
     char remote[OT_REMOTE_MAX];  /* REMOTE_ADDR, cut where too long */
     char user[OT_USER_MAX];      /* REMOTE_USER, the same */
-    unsigned char reserved[204]; /* to 1,024 bytes; zero */
+    uint32_t tid;                /* the thread as it sees itself, 0 = not said: for its stack */
+    unsigned char reserved[200]; /* to 1,024 bytes; zero */
 };
 
 /* A worker process. `magic` is written last, when the library has attached. */
