@@ -24,19 +24,21 @@ LDFLAGS += -fsanitize=address,undefined
 endif
 
 # Optional libraries, by the names that pkg-config knows them by: used where they are found, and
-# `make` says which it leaves out. For each found one, -DHAVE_NAME=1 and its flags are added.
-OPTIONAL =
+# `make` says which it leaves out. For each found one, -DHAVE_NAME=1 and its flags are added; the
+# programs that need it are linked with $(call libs_of,NAME).
+OPTIONAL = libdw
 FOUND    := $(foreach p,$(OPTIONAL),$(if $(shell pkg-config --exists $(p) && echo y),$(p)))
 LEFT_OUT := $(filter-out $(FOUND),$(OPTIONAL))
 ifneq ($(FOUND),)
 upper = $(shell echo $(1) | tr a-z- A-Z_)
 BASE_CFLAGS += $(foreach p,$(FOUND),-DHAVE_$(call upper,$(p))=1) $(shell pkg-config --cflags $(FOUND))
-OPTIONAL_LIBS := $(shell pkg-config --libs $(FOUND))
 endif
+libs_of  = $(if $(filter $(1),$(FOUND)),$(shell pkg-config --libs $(1)))
 
 SHIM_SRC = $(wildcard sapi-shim/*.c)
-FPM_SRC  = $(filter-out fpm/overtimectl.c,$(wildcard fpm/*.c))
 CTL_SRC  = fpm/overtimectl.c
+TRACE_SRC = $(wildcard fpm/tracer*.c)
+FPM_SRC  = $(filter-out $(CTL_SRC) $(TRACE_SRC),$(wildcard fpm/*.c))
 APP_SRC  = $(wildcard tests/apps/*.c) $(wildcard conf/demo/*.c)
 UNIT_SRC = $(wildcard tests/unit/test_*.c)
 C_FILES  = $(wildcard fpm/*.[ch] sapi-shim/*.[ch] tests/apps/*.[ch] tests/unit/*.[ch] conf/demo/*.[ch] \
@@ -48,6 +50,7 @@ SHIM_OBJ = $(SHIM_SRC:%.c=$(BUILD)/obj/%.o)
 FPM_OBJ  = $(FPM_SRC:%.c=$(BUILD)/obj/%.o)
 PART_OBJ = $(filter-out %/main.o,$(FPM_OBJ))
 CTL_OBJ  = $(CTL_SRC:%.c=$(BUILD)/obj/%.o)
+TRACE_OBJ = $(patsubst %.c,$(BUILD)/obj/%.o,$(TRACE_SRC) fpm/text.c sapi-shim/utf8.c)
 LOAD_OBJ = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/load*.c))
 APPS     = $(APP_SRC:%.c=$(BUILD)/apps/%)
 UNIT     = $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
@@ -61,7 +64,7 @@ SAY      = $(if $(V),@:,@echo)
 COMPILE  = $(CC) $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) -MMD -MP
 RUN      = OVERTIME_BUILD=$(BUILD) OVERTIME_SAN=$(SAN) CC='$(CC)' tests/run $(T)
 
-all: $(BUILD)/overtime $(BUILD)/overtimectl $(LIBS) $(APPS) $(BUILD)/load $(MAN)  ## build everything into build/ (default)
+all: $(BUILD)/overtime $(BUILD)/overtimectl $(BUILD)/overtime-trace $(LIBS) $(APPS) $(BUILD)/load $(MAN)  ## build everything into build/ (default)
 	$(if $(LEFT_OUT),@echo "left out (not installed here): $(LEFT_OUT)")
 
 # Without these nothing compiles; say so before the compiler does.
@@ -82,7 +85,7 @@ $(BUILD)/obj/%.o: %.c | $(BUILD)/requirements
 	$(Q)$(COMPILE) -c $< -o $@
 
 # What is linked of what: a file that went or was renamed has the programs linked anew.
-OBJECTS = $(sort $(SHIM_OBJ) $(FPM_OBJ) $(CTL_OBJ) $(LOAD_OBJ))
+OBJECTS = $(sort $(SHIM_OBJ) $(FPM_OBJ) $(CTL_OBJ) $(TRACE_OBJ) $(LOAD_OBJ))
 $(BUILD)/objects: FORCE
 	@mkdir -p $(@D)
 	@echo '$(OBJECTS)' | cmp -s - $@ || echo '$(OBJECTS)' >$@
@@ -90,10 +93,14 @@ FORCE:
 
 $(BUILD)/overtime: $(FPM_OBJ) $(SHARED_OBJ) $(BUILD)/objects
 	$(SAY) '  LINK  $@'
-	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) -lev -linih $(OPTIONAL_LIBS) -o $@
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) -lev -linih -o $@
 $(BUILD)/overtimectl: $(CTL_OBJ) $(BUILD)/objects
 	$(SAY) '  LINK  $@'
-	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(OPTIONAL_LIBS) -o $@
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) -o $@
+# Programs and debug information of others are taken apart outside of the manager.
+$(BUILD)/overtime-trace: $(TRACE_OBJ) $(BUILD)/objects
+	$(SAY) '  LINK  $@'
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(call libs_of,libdw) -o $@
 $(BUILD)/libovertime.so: $(SHIM_OBJ) $(BUILD)/objects
 	$(SAY) '  LINK  $@'
 	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libovertime.so.$(SOVERSION) -pthread $(filter %.o,$^) -Wl,--no-as-needed -lfcgi -ldl -o $@
@@ -128,12 +135,12 @@ $(BUILD)/load: $(LOAD_OBJ) $(BUILD)/objects
 $(BUILD)/unit/%: tests/unit/%.c $(PARTS)
 	@mkdir -p $(@D)
 	$(SAY) '  CC    $<'
-	$(Q)$(COMPILE) -pthread $(LDFLAGS) $< $(PARTS) -lcriterion -lev -linih -lfcgi -ldl $(OPTIONAL_LIBS) -o $@
+	$(Q)$(COMPILE) -pthread $(LDFLAGS) $< $(PARTS) -lcriterion -lev -linih -lfcgi -ldl -o $@
 
 # The manual of the configuration is printed from the table of directives.
 $(BUILD)/print-directives: packaging/print-directives.c $(PARTS)
 	$(SAY) '  CC    $<'
-	$(Q)$(COMPILE) $(LDFLAGS) $< $(PARTS) -lev -linih $(OPTIONAL_LIBS) -o $@
+	$(Q)$(COMPILE) $(LDFLAGS) $< $(PARTS) -lev -linih -o $@
 $(BUILD)/man/overtime.ini.5: $(BUILD)/print-directives packaging/man/overtime.ini.5.in
 	@mkdir -p $(@D)
 	$(Q)$< man packaging/man/overtime.ini.5.in >$@
@@ -181,6 +188,7 @@ install: all  ## into DESTDIR and PREFIX (/usr/local): programs, library, header
 	    $(DESTDIR)$(PREFIX)/include/overtime $(DESTDIR)$(SYSCONFDIR)/overtime/pool.d
 	install -m 755 $(BUILD)/overtime $(DESTDIR)$(PREFIX)/sbin/overtime
 	install -m 755 $(BUILD)/overtimectl $(DESTDIR)$(PREFIX)/bin/overtimectl
+	install -D -m 755 $(BUILD)/overtime-trace $(DESTDIR)$(PREFIX)/libexec/overtime/overtime-trace
 	install -m 644 $(BUILD)/libovertime.so $(DESTDIR)$(LIBDIR)/libovertime.so.$(VERSION)
 	ln -sf libovertime.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libovertime.so.$(SOVERSION)
 	ln -sf libovertime.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libovertime.so
@@ -204,6 +212,7 @@ install: all  ## into DESTDIR and PREFIX (/usr/local): programs, library, header
 
 uninstall:  ## remove what `make install` put there, but for the configuration
 	rm -f $(DESTDIR)$(PREFIX)/sbin/overtime $(DESTDIR)$(PREFIX)/bin/overtimectl \
+	    $(DESTDIR)$(PREFIX)/libexec/overtime/overtime-trace \
 	    $(DESTDIR)$(LIBDIR)/libovertime.so $(DESTDIR)$(LIBDIR)/libovertime.so.$(SOVERSION) \
 	    $(DESTDIR)$(LIBDIR)/libovertime.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libovertime.a \
 	    $(DESTDIR)$(LIBDIR)/libovertime-preload.so $(DESTDIR)$(LIBDIR)/pkgconfig/overtime.pc \
@@ -211,7 +220,7 @@ uninstall:  ## remove what `make install` put there, but for the configuration
 	rm -f $(foreach page,$(MAN),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 	rm -f $(UNITS:%=$(DESTDIR)$(UNITDIR)/%) $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/overtime.conf \
 	    $(DESTDIR)$(PREFIX)/share/doc/overtime/logrotate
-	-rmdir $(DESTDIR)$(PREFIX)/include/overtime $(DESTDIR)$(PREFIX)/share/doc/overtime
+	-rmdir $(DESTDIR)$(PREFIX)/libexec/overtime $(DESTDIR)$(PREFIX)/include/overtime $(DESTDIR)$(PREFIX)/share/doc/overtime
 	$(LDCONFIG)
 
 map:  ## every file's job, from its first line

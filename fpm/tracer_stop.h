@@ -1,0 +1,47 @@
+/* tracer_stop.h: holds a process for a moment and copies what tells where its threads are.
+ *
+ * Registers and stacks of all threads, by ptrace(2) and /proc; what they mean is for later, when
+ * the process goes on. Waits for nobody for long, and leaves nobody stopped: what is held goes on
+ * by itself if this process dies. Called by tracer.
+ */
+#ifndef FPM_TRACER_STOP_H
+#define FPM_TRACER_STOP_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum {
+    TRACER_THREADS_MAX = 256,
+    TRACER_REGISTERS = 33, /* in DWARF's order: the general ones of a thread */
+    TRACER_STACK_MAX = 524288,
+    TRACER_NAME_MAX = 16
+};
+
+struct tracer_thread {
+    pid_t tid;
+    char name[TRACER_NAME_MAX];
+    char missing[128]; /* why there is no stack of it; "" = there is */
+    uint64_t registers[TRACER_REGISTERS];
+    unsigned register_count; /* of this machine */
+    uint64_t pc, sp;
+    unsigned char *stack; /* from `sp` on, NULL = none could be read */
+    size_t stack_size;
+};
+
+struct tracer_stop {
+    pid_t pid;
+    struct tracer_thread *threads; /* TRACER_THREADS_MAX of them */
+    size_t count;
+    size_t left_out;    /* threads beyond those */
+    int memory;         /* /proc/PID/mem, for what was not copied; -1 = none */
+    int64_t stopped_us; /* how long the process was held */
+    char *maps;         /* /proc/PID/maps, as it was before */
+};
+
+/* Fills it in and lets the process go on. `first` is the thread that is wanted most, 0 = the main
+ * one. Returns 0, or -1 with errno: ESRCH, EPERM, ... */
+int tracer_stop(struct tracer_stop *stop, pid_t pid, pid_t first);
+void tracer_stop_free(struct tracer_stop *stop);
+
+#endif
