@@ -174,7 +174,7 @@ static void access_on_news(struct ev_loop *loop, ev_io *io, int events)
 }
 
 /* Hands a log over to the writer. */
-static int access_hand_over(const struct access *access, int file)
+static int access_give(const struct access *access, int file)
 {
     const int fds[] = {access->read_end, file};
     return access_order(ACCESS_ADD, access, fds, 2);
@@ -200,7 +200,7 @@ static void access_on_again(struct ev_loop *loop, ev_timer *timer, int events)
     for (struct access *next, *access = access_all.logs; access != NULL; access = next) {
         int file = access_open_file(access->path);
         next = access->next;
-        if (file < 0 || access_hand_over(access, file) != 0)
+        if (file < 0 || access_give(access, file) != 0)
             log_error("pool %s: cannot open %s: %s; lines are lost; see `access.log`", access->pool,
                       access->path, strerror(errno));
         else if (access->closed)
@@ -302,7 +302,7 @@ static int access_make(struct access *access, const struct conf_pool *pool,
     int file = access_open_file(pool->access_log);
     int result = file < 0 || access->pool == NULL || access->path == NULL ||
                          access_make_pipe(access) != 0 || access_start_writer() != 0 ||
-                         access_hand_over(access, file) != 0
+                         access_give(access, file) != 0
                      ? -1
                      : 0;
     if (result != 0)
@@ -432,6 +432,97 @@ int access_reopen(char *error, size_t size)
         fd_close(&file);
     }
     return result;
+}
+
+/* ---- another program in this process's place ---- */
+
+static void access_pass(struct handover *paper, struct access *access)
+{
+    access->id = (uint32_t)handover_number(paper, "access_id", access->id, 1, UINT32_MAX);
+    handover_text(paper, "access_pool", &access->pool);
+    handover_text(paper, "access_path", &access->path);
+    access->slots = (unsigned)handover_number(paper, "access_slots", access->slots, 0, UINT32_MAX);
+    access->read_end = handover_fd(paper, "access_read", access->read_end);
+    access->write_end = handover_fd(paper, "access_write", access->write_end);
+    access->workers_end = handover_fd(paper, "access_workers", access->workers_end);
+    access->closed = handover_flag(paper, "access_closed", access->closed);
+}
+
+/* Its lines are read on; one that died meanwhile is replaced. */
+static void access_adopt_writer(pid_t pid, int control)
+{
+    child_init(&access_all.writer, access_all.loop, access_writer_ended, NULL);
+    if (pid > 0 && control >= 0 && child_watch(&access_all.writer, pid) == 0) {
+        access_all.control = control;
+        ev_io_init(&access_all.news, access_on_news, control, EV_READ);
+        ev_io_start(access_all.loop, &access_all.news);
+        return;
+    }
+    fd_close(&control);
+    if (access_all.logs != NULL)
+        access_try_again();
+}
+
+static void access_read_log(struct handover *paper)
+{
+    struct access *access = calloc(1, sizeof *access);
+    if (access == NULL) {
+        handover_refuse(paper, "out of memory");
+        return;
+    }
+    access_pass(paper, access);
+    if (paper->mode != HANDOVER_TAKE || access->pool == NULL || access->path == NULL) {
+        access->read_end = access->write_end = access->workers_end = -1;
+        access_free(&access);
+        return;
+    }
+    access->next = access_all.logs;
+    access_all.logs = access;
+}
+
+void access_hand_over(struct handover *paper, struct ev_loop *loop)
+{
+    size_t count = 0;
+    for (const struct access *access = access_all.logs; access != NULL; access = access->next)
+        count++;
+    bool used = handover_flag(paper, "access_used", access_all.loop != NULL);
+    uint32_t last =
+        (uint32_t)handover_number(paper, "access_last", access_all.last_id, 0, UINT32_MAX);
+    pid_t pid = (pid_t)handover_number(paper, "access_writer", access_all.writer.pid, 0, INT32_MAX);
+    int control = handover_fd(paper, "access_control", access_all.control);
+    count = (size_t)handover_number(paper, "access_logs", (int64_t)count, 0, INT32_MAX);
+    if (paper->mode == HANDOVER_WRITE) {
+        for (struct access *access = access_all.logs; access != NULL; access = access->next)
+            access_pass(paper, access);
+        return;
+    }
+    if (paper->mode == HANDOVER_TAKE && used)
+        access_begin(loop);
+    for (size_t i = 0; i < count && handover_good(paper); i++)
+        access_read_log(paper);
+    if (paper->mode != HANDOVER_TAKE || !used)
+        return;
+    access_all.last_id = last;
+    access_adopt_writer(pid, control);
+}
+
+uint32_t access_id(const struct access *access)
+{
+    return access != NULL ? access->id : 0;
+}
+
+struct access *access_adopt(struct handover *paper, uint32_t id, const char *format)
+{
+    char why[256] = "there is no such log";
+    struct access *access = access_find(id);
+    if (id == 0)
+        return NULL;
+    if (access != NULL && access->format == NULL && format != NULL)
+        access->format = format_compile(format, why, sizeof why);
+    if (access != NULL && access->format != NULL)
+        return access;
+    handover_refuse(paper, "access log %u cannot be taken over: %s", (unsigned)id, why);
+    return NULL;
 }
 
 /* The writer's last words, until it is gone. */

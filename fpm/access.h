@@ -9,6 +9,7 @@
 #define FPM_ACCESS_H
 
 #include "fpm/conf.h"
+#include "fpm/handover.h"
 #include "fpm/scoreboard.h"
 
 #include <ev.h>
@@ -43,6 +44,17 @@ void access_close(struct access **access);
 /* Opens all files anew, after somebody moved the old ones away. Returns 0, or -1 with a sentence
  * about the first that failed; those go on where they were. */
 int access_reopen(char *error, size_t size);
+
+/* Hands all logs and their writer over to the program that takes this one's place, or takes them
+ * over, with `loop`, whichever the paper is for. */
+void access_hand_over(struct handover *paper, struct ev_loop *loop);
+
+/* By what a generation finds its log again; 0 = none. */
+uint32_t access_id(const struct access *access);
+
+/* The log that was taken over under this id, whose lines look so. NULL if there is none, or with a
+ * fault on the paper. */
+struct access *access_adopt(struct handover *paper, uint32_t id, const char *format);
 
 /* Waits until all lines are in their files, but not for long. At the manager's end, when all are
  * closed. */

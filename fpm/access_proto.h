@@ -1,6 +1,7 @@
 /* access_proto.h: what the manager and the writer of the access logs say to each other.
  *
- * One SOCK_SEQPACKET pair; each message is one struct. Both ends are this program, forked.
+ * One SOCK_SEQPACKET pair; each message is one struct. Both ends are this program, forked; after an
+ * upgrade the writer is of the version before: a change raises HANDOVER_VERSION (handover.h).
  */
 #ifndef FPM_ACCESS_PROTO_H
 #define FPM_ACCESS_PROTO_H

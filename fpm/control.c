@@ -157,11 +157,29 @@ static void control_run(struct control_client *client, const struct control_comm
         control_write(client);
 }
 
-void control_answer(struct control *control, unsigned ticket, const char *why)
+static struct control_client *control_find_waiting(const struct control *control, unsigned ticket)
 {
     struct control_client *client = control->clients;
     while (client != NULL && (client->state != CONTROL_WAITING || client->ticket != ticket))
         client = client->next;
+    return client;
+}
+
+void control_say(struct control *control, unsigned ticket, const char *text)
+{
+    struct control_client *client = control_find_waiting(control, ticket);
+    size_t length = strlen(text);
+    char *grown = client != NULL ? realloc(client->answer, client->answer_size + length) : NULL;
+    if (grown == NULL)
+        return;
+    memcpy(grown + client->answer_size, text, length);
+    client->answer = grown;
+    client->answer_size += length;
+}
+
+void control_answer(struct control *control, unsigned ticket, const char *why)
+{
+    struct control_client *client = control_find_waiting(control, ticket);
     if (client != NULL && why != NULL)
         control_refuse(client, why);
     else if (client != NULL)
@@ -409,8 +427,9 @@ static void control_remove_folder(struct control *control)
     control->folder = NULL;
 }
 
-int control_open(struct control *control, struct ev_loop *loop, const struct socket_spec *spec,
-                 const struct control_command *commands, void *context, char *error, size_t size)
+static void control_init(struct control *control, struct ev_loop *loop,
+                         const struct socket_spec *spec, const struct control_command *commands,
+                         void *context)
 {
     *control = (struct control){
         .loop = loop, .listener = SOCKET_NONE, .commands = commands, .context = context};
@@ -421,17 +440,125 @@ int control_open(struct control *control, struct ev_loop *loop, const struct soc
     };
     ev_timer_init(&control->pause, control_on_pause_over, 0., 0.);
     control->pause.data = control;
+}
+
+static void control_listen(struct control *control)
+{
+    (void)fcntl(control->listener.fd, F_SETFL, O_NONBLOCK);
+    ev_io_init(&control->accepting, control_on_accept, control->listener.fd, EV_READ);
+    control->accepting.data = control;
+    control_accept_on(control);
+}
+
+int control_open(struct control *control, struct ev_loop *loop, const struct socket_spec *spec,
+                 const struct control_command *commands, void *context, char *error, size_t size)
+{
+    control_init(control, loop, spec, commands, context);
     if (control_make_folder(control, spec->path, error, size) != 0)
         return -1;
     if (socket_listen(&control->listener, spec, error, size) != 0) {
         control_remove_folder(control);
         return -1;
     }
-    (void)fcntl(control->listener.fd, F_SETFL, O_NONBLOCK);
-    ev_io_init(&control->accepting, control_on_accept, control->listener.fd, EV_READ);
-    control->accepting.data = control;
-    control_accept_on(control);
+    control_listen(control);
     return 0;
+}
+
+/* ---- another program in this process's place ---- */
+
+/* One who has no answer yet; what was read of the question or is still to be sent goes along. */
+struct control_heir {
+    unsigned state, ticket;
+    int fd;
+    char *text;
+    size_t size;
+};
+
+static void control_pass(struct handover *paper, struct control_heir *heir)
+{
+    heir->state = (unsigned)handover_number(paper, "client", heir->state, 0, CONTROL_WAITING);
+    heir->ticket = (unsigned)handover_number(paper, "client_ticket", heir->ticket, 0, UINT32_MAX);
+    heir->fd = handover_fd(paper, "client_fd", heir->fd);
+    handover_bytes(paper, "client_text", &heir->text, &heir->size);
+}
+
+static bool control_goes_along(const struct control_client *client)
+{
+    return client->state == CONTROL_READING || client->state == CONTROL_WRITING ||
+           client->state == CONTROL_WAITING;
+}
+
+static void control_pass_socket(struct control *control, struct handover *paper)
+{
+    socket_hand_over(&control->listener, paper);
+    handover_text(paper, "control_folder", &control->folder);
+    control->tickets =
+        (unsigned)handover_number(paper, "control_tickets", control->tickets, 0, UINT32_MAX);
+}
+
+void control_hand_over(struct control *control, struct handover *paper)
+{
+    int64_t count = 0;
+    control_pass_socket(control, paper);
+    for (const struct control_client *client = control->clients; client != NULL;
+         client = client->next)
+        count += control_goes_along(client);
+    (void)handover_number(paper, "clients", count, 0, CONTROL_CLIENTS_MAX);
+    for (struct control_client *client = control->clients; client != NULL; client = client->next) {
+        bool reading = client->state == CONTROL_READING;
+        struct control_heir heir = {
+            .state = client->state,
+            .ticket = client->ticket,
+            .fd = client->fd,
+            .text = reading ? client->line : client->answer + client->answer_sent,
+            .size = reading ? client->line_used : client->answer_size - client->answer_sent,
+        };
+        if (control_goes_along(client))
+            control_pass(paper, &heir);
+    }
+}
+
+static void control_adopt_client(struct control *control, struct control_heir *heir)
+{
+    control_client_new(control, heir->fd);
+    struct control_client *client = control->clients;
+    if (client == NULL || client->fd != heir->fd)
+        return;
+    client->ticket = heir->ticket;
+    if (heir->state != CONTROL_READING) {
+        client->answer = heir->text;
+        client->answer_size = heir->size;
+        heir->text = NULL;
+        control_client_move(client, (enum control_state)heir->state);
+    } else if (heir->text != NULL && heir->size < sizeof client->line) {
+        memcpy(client->line, heir->text, heir->size);
+        client->line_used = heir->size;
+    }
+}
+
+void control_adopt(struct control *control, struct ev_loop *loop, const struct socket_spec *spec,
+                   struct handover *paper, const struct control_command *commands, void *context)
+{
+    struct control fresh;
+    control_init(&fresh, loop, spec, commands, context);
+    control_pass_socket(&fresh, paper);
+    bool take = paper->mode == HANDOVER_TAKE && fresh.listener.fd >= 0;
+    if (take) {
+        *control = fresh;
+        control->pause.data = control;
+        control_listen(control);
+    } else {
+        free(fresh.folder);
+        socket_disown(&fresh.listener);
+    }
+    int64_t count = handover_number(paper, "clients", 0, 0, CONTROL_CLIENTS_MAX);
+    for (int64_t i = 0; i < count && handover_good(paper); i++) {
+        struct control_heir heir = {.fd = -1};
+        control_pass(paper, &heir);
+        if (take && handover_good(paper))
+            control_adopt_client(control, &heir);
+        free(heir.text);
+    }
 }
 
 void control_close(struct control *control)

@@ -61,9 +61,20 @@ struct control {
 int control_open(struct control *control, struct ev_loop *loop, const struct socket_spec *spec,
                  const struct control_command *commands, void *context, char *error, size_t size);
 
+/* Adds to what the answer to a call that was put off says. */
+void control_say(struct control *control, unsigned ticket, const char *text);
+
 /* The answer to a call that was put off, by its ticket: what the command wrote, or `why` not. A
  * client that has left meanwhile is nobody's loss. */
 void control_answer(struct control *control, unsigned ticket, const char *why);
+
+/* Writes down the socket and those who have no answer yet. */
+void control_hand_over(struct control *control, struct handover *paper);
+
+/* Takes both over, in place of control_open; tickets stay what they were. With HANDOVER_CHECK it
+ * only reads, and `control` is not touched. */
+void control_adopt(struct control *control, struct ev_loop *loop, const struct socket_spec *spec,
+                   struct handover *paper, const struct control_command *commands, void *context);
 
 /* Takes the socket away, and its folder if it was made here and is empty,
  * and lets the clients go, but for those held: they see the process end. */

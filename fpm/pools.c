@@ -125,6 +125,11 @@ struct pools_item *pools_adopt(struct pools *pools, const char *name)
     return item;
 }
 
+void pools_forget_last(struct pools *pools)
+{
+    pools_drop(&pools->items[--pools->count]);
+}
+
 int pools_open(struct pools *pools, struct ev_loop *loop, struct conf *conf,
                const struct pools_events *events, void *context, char *error, size_t size)
 {

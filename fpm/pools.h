@@ -55,6 +55,9 @@ void pools_begin(struct pools *pools, struct ev_loop *loop, struct conf *conf,
 /* One pool more, as pool_adopt makes it; NULL without memory. */
 struct pools_item *pools_adopt(struct pools *pools, const char *name);
 
+/* Frees the last pool of the set, which has no worker. */
+void pools_forget_last(struct pools *pools);
+
 /* Starts the first workers. */
 void pools_start(struct pools *pools);
 

@@ -4,8 +4,13 @@
 #include "fpm/log.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static struct rlimit self_files; /* what self_worker_files answers */
 static bool self_files_known;
@@ -68,4 +73,45 @@ void self_inherit(const struct rlimit *files)
 {
     self_files = *files;
     self_files_known = true;
+}
+
+/* ---- the program's own file ---- */
+
+static const char self_running[] = "/proc/self/exe";
+
+/* FOLDER/WORD, from the root on, if it is the file that runs. */
+static char *self_is_at(const char *folder, size_t length, const char *word)
+{
+    struct stat there, running;
+    char here[PATH_MAX] = "", *path = NULL;
+    if ((length == 0 || *folder != '/') && *word != '/' && getcwd(here, sizeof here) == NULL)
+        return NULL;
+    if (asprintf(&path, "%s%s%.*s%s%s", here, *here != '\0' && length > 0 ? "/" : "", (int)length,
+                 folder, *word != '/' ? "/" : "", word) < 0)
+        return NULL;
+    if (stat(path, &there) == 0 && stat(self_running, &running) == 0 &&
+        there.st_dev == running.st_dev && there.st_ino == running.st_ino)
+        return path;
+    free(path);
+    return NULL;
+}
+
+static char *self_search(const char *word)
+{
+    const char *rest = getenv("PATH");
+    char *found = NULL;
+    if (strchr(word, '/') != NULL)
+        return self_is_at("", 0, word);
+    while (rest != NULL && found == NULL) {
+        size_t length = strcspn(rest, ":");
+        found = self_is_at(rest, length, word);
+        rest = rest[length] == ':' ? rest + length + 1 : NULL;
+    }
+    return found;
+}
+
+char *self_program(const char *word)
+{
+    char *found = word != NULL ? self_search(word) : NULL;
+    return found != NULL ? found : realpath(self_running, NULL);
 }

@@ -20,6 +20,11 @@ void self_prepare(const struct conf_global *global);
  * `rlimit_files` of [global]. */
 struct rlimit self_worker_files(void);
 
+/* The absolute path of the program as it was called by its first word, the caller's to free: what
+ * stands there later is what an upgrade runs. Called by the wrong name it is the path of the file
+ * that runs now. NULL if neither is known. */
+char *self_program(const char *word);
+
 /* The limit of open files that the manager was started with, as the program whose place this one
  * has taken by exec has found it: the raised limit stays, for the descriptors that are open may be
  * more than the other allows. Before self_prepare. */
