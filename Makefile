@@ -45,7 +45,8 @@ C_FILES  = $(wildcard fpm/*.[ch] sapi-shim/*.[ch] tests/apps/*.[ch] tests/unit/*
              packaging/*.c tests/bench/*.[ch])
 
 # What both halves use.
-SHARED_OBJ = $(patsubst %,$(BUILD)/obj/sapi-shim/%.o,slot scalar statm utf8 line format)
+SHARED_OBJ = $(patsubst %,$(BUILD)/obj/sapi-shim/%.o,slot scalar statm utf8 line format measure view procfs \
+             status status_php status_json)
 SHIM_OBJ = $(SHIM_SRC:%.c=$(BUILD)/obj/%.o)
 FPM_OBJ  = $(FPM_SRC:%.c=$(BUILD)/obj/%.o)
 PART_OBJ = $(filter-out %/main.o,$(FPM_OBJ))

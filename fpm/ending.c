@@ -6,21 +6,7 @@
 #include <stddef.h>
 #include <sys/wait.h>
 
-static const struct {
-    const char *name, *help;
-} ending_rows[ENDING_COUNT] = {
-    [ENDING_BY_CRASH] = {"crash", "died of a signal"},
-    [ENDING_BY_EXIT] = {"exit", "left by themselves"},
-    [ENDING_BY_START] = {"start_failure", "whose program never ran"},
-    [ENDING_BY_REQUESTS] = {"max_requests", "replaced after pm.max_requests"},
-    [ENDING_BY_MEMORY] = {"max_memory", "replaced above pm.max_memory"},
-    [ENDING_BY_BAILOUT] = {"bailout", "left a request that timed out or was aborted"},
-    [ENDING_BY_HARD_TIMEOUT] = {"hard_timeout", "reached no safe point within hard_timeout"},
-    [ENDING_BY_TERMINATION] = {"terminated", "ended over a terminate_timeout"},
-    [ENDING_BY_RETIREMENT] = {"retired", "superfluous, retired"},
-    [ENDING_BY_RELOAD] = {"reload", "replaced by a newer generation"},
-    [ENDING_BY_STOP] = {"stop", "stopped with the manager"},
-};
+_Static_assert((int)ENDING_COUNT <= OT_ENDINGS_MAX, "every cause has its place on the board");
 
 static const struct {
     const char *name;
@@ -52,16 +38,6 @@ enum ending ending_judge(const struct ending_facts *facts)
     if (facts->status != -1 && WIFSIGNALED(facts->status))
         return ENDING_BY_CRASH;
     return facts->said < OT_EXIT_COUNT ? ending_said[facts->said] : ENDING_BY_EXIT;
-}
-
-const char *ending_name(enum ending ending)
-{
-    return ending < ENDING_COUNT ? ending_rows[ending].name : "unknown";
-}
-
-const char *ending_help(enum ending ending)
-{
-    return ending < ENDING_COUNT ? ending_rows[ending].help : "unknown";
 }
 
 const char *ending_ask_name(enum ending_ask ask)

@@ -62,6 +62,12 @@ static int generation_stream_open(struct generation_stream *stream)
 
 /* ---- news from workers ---- */
 
+static const enum ot_process generation_process[WORKER_STATE_COUNT] = {
+    [WORKER_NONE] = OT_PROCESS_NONE,       [WORKER_STARTING] = OT_PROCESS_STARTING,
+    [WORKER_RUNNING] = OT_PROCESS_RUNNING, [WORKER_STOPPING] = OT_PROCESS_STOPPING,
+    [WORKER_KILLED] = OT_PROCESS_KILLED,
+};
+
 /* The one place where a member changes its state. */
 static void generation_worker_moved(struct worker *worker, enum worker_state from,
                                     enum worker_state to)
@@ -71,6 +77,8 @@ static void generation_worker_moved(struct worker *worker, enum worker_state fro
     generation->counts[from]--;
     generation->counts[to]++;
     generation->live = generation->size - generation->counts[WORKER_NONE];
+    scoreboard_member(&generation->scoreboard, member->slot, generation_process[to],
+                      to == WORKER_NONE ? 0 : worker->pid, worker->started);
     const struct log_about about = generation_about(member);
     log_about(LOG_LEVEL_DEBUG, &about, "pool %s: worker %d (slot %u): %s -> %s",
               generation->pool->name, (int)worker->pid, member->slot, worker_state_name(from),
@@ -130,7 +138,7 @@ static void generation_log_overdue(const struct generation_member *member)
     const struct worker *worker = &member->worker;
     bool limit = member->asked == ENDING_REQUEST || member->asked == ENDING_POST ||
                  member->asked == ENDING_MEMORY_HARD;
-    struct scoreboard_view view;
+    struct view view;
     char doing[OBITUARY_MAX], waited[32];
     scoreboard_look(&member->generation->scoreboard, member->slot, &view);
     obituary_doing(&view, clock_ns(), doing, sizeof doing);
@@ -167,8 +175,8 @@ static void generation_worker_ended(struct worker *worker)
 {
     struct generation_member *member = worker->owner;
     struct generation *generation = member->generation;
-    struct scoreboard_view view;
-    scoreboard_look(&generation->scoreboard, member->slot, &view);
+    struct view view;
+    scoreboard_bury(&generation->scoreboard, member->slot, &view);
     capture_close(&member->output.capture);
     capture_close(&member->error.capture);
     generation->asked -= member->asked != ENDING_NOT_ASKED;
@@ -332,6 +340,19 @@ static int generation_make_members(struct generation *generation, char *error, s
     return 0;
 }
 
+/* What else a worker reads from its board. */
+static void generation_face(const struct generation *generation)
+{
+    const struct conf_pool *pool = generation->pool;
+    struct ot_board *board = generation->scoreboard.board;
+    board->generation = generation->number;
+    snprintf(board->status_path, sizeof board->status_path, "%s",
+             pool->pm_status_path != NULL ? pool->pm_status_path : "");
+    snprintf(board->ping_path, sizeof board->ping_path, "%s",
+             pool->ping_path != NULL ? pool->ping_path : "");
+    snprintf(board->ping_response, sizeof board->ping_response, "%s", pool->ping_response);
+}
+
 static void generation_prepare_launch(struct generation *generation, int listen_fd)
 {
     struct launch_spec *launch = &generation->spec.launch;
@@ -394,6 +415,7 @@ struct generation *generation_open(struct ev_loop *loop, struct conf *conf,
         generation_close(&generation);
         return NULL;
     }
+    generation_face(generation);
     generation_prepare_launch(generation, listen_fd);
     return generation;
 }

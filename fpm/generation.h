@@ -27,7 +27,7 @@ struct generation_events {
     void (*start_failed)(struct generation *generation, const char *why, int64_t started);
     /* Reaped; its slot is free when this returns. */
     void (*ended)(struct generation *generation, const struct generation_member *member,
-                  const struct scoreboard_view *view);
+                  const struct view *view);
 };
 
 /* One of a worker's two output streams. */

@@ -42,7 +42,7 @@ static void keeper_terminate(const struct keeper *keeper, struct generation_memb
                              enum ending_ask why, const char *cause)
 {
     const struct generation *generation = member->generation;
-    struct scoreboard_view view;
+    struct view view;
     char doing[OBITUARY_MAX], grace[32];
     scoreboard_look(&generation->scoreboard, member->slot, &view);
     obituary_doing(&view, clock_ns(), doing, sizeof doing);
@@ -397,6 +397,7 @@ static void keeper_turn(struct keeper *keeper)
         keeper_turn_deaf(keeper, now);
     keeper_listen(keeper, &verdict, now, starting > 0 || verdict.spawn > 0);
     keeper_schedule(keeper, keeper_next(keeper, &look, &verdict, pool_may_start_in(pool), now));
+    keeper->turned(keeper);
 }
 
 static void keeper_on_turn(struct ev_loop *loop, ev_timer *timer, int events)
@@ -473,7 +474,8 @@ static void keeper_serve(struct keeper *keeper)
 }
 
 void keeper_open(struct keeper *keeper, struct pool *pool, struct queue *queue,
-                 unsigned (*room)(void *context), void *context)
+                 unsigned (*room)(void *context), void *context,
+                 void (*turned)(struct keeper *keeper))
 {
     *keeper = (struct keeper){
         .pool = pool,
@@ -481,6 +483,7 @@ void keeper_open(struct keeper *keeper, struct pool *pool, struct queue *queue,
         .queue = queue,
         .room = room,
         .context = context,
+        .turned = turned,
         .arrival = ARRIVAL_NONE,
     };
     ev_timer_init(&keeper->turn, keeper_on_turn, 0., 0.);

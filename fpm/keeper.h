@@ -33,6 +33,7 @@ struct keeper {
     /* How many more workers process.max allows; asked of the owner. */
     unsigned (*room)(void *context);
     void *context;
+    void (*turned)(struct keeper *keeper); /* at the end of each turn */
     struct arrival arrival;
     const struct generation *served; /* the one whose doorbell and sockets are watched */
     ev_io doorbell;
@@ -50,9 +51,11 @@ struct keeper {
     struct log_episode over, full;
 };
 
-/* Makes it ready; the first turn comes with keeper_poke. `room` is asked at every turn. */
+/* Makes it ready; the first turn comes with keeper_poke. `room` is asked at every turn, and
+ * `turned` called behind it. */
 void keeper_open(struct keeper *keeper, struct pool *pool, struct queue *queue,
-                 unsigned (*room)(void *context), void *context);
+                 unsigned (*room)(void *context), void *context,
+                 void (*turned)(struct keeper *keeper));
 
 /* Goes on where another program in this process's place has left it; `first_due`: the workers of a
  * start are still to come. */

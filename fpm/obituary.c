@@ -15,15 +15,15 @@ static int64_t obituary_age(uint64_t stamp, int64_t now)
     return stamp == 0 || stamp > (uint64_t)now ? 0 : (now - (int64_t)stamp) / 1000000;
 }
 
-void obituary_doing(const struct scoreboard_view *view, int64_t now, char *text, size_t size)
+void obituary_doing(const struct view *view, int64_t now, char *text, size_t size)
 {
     const struct ot_record *lead = &view->lead;
     if (!view->attached) {
         snprintf(text, size, "in unknown state (no library attached)");
         return;
     }
-    if (!scoreboard_state_busy(lead->state)) {
-        snprintf(text, size, "while %s", scoreboard_state_name(lead->state));
+    if (!view_state_busy(lead->state)) {
+        snprintf(text, size, "while %s", view_state_name(lead->state));
         return;
     }
     char method[OT_METHOD_MAX * 4], uri[OT_URI_MAX * 4], label[OT_LABEL_MAX * 4], age[32];
@@ -33,7 +33,7 @@ void obituary_doing(const struct scoreboard_view *view, int64_t now, char *text,
     text_duration(obituary_age(lead->accepted_at, now), age, sizeof age);
     const char *what = lead->state == OT_STATE_POST       ? "in post-response work of"
                        : lead->state == OT_STATE_SHUTDOWN ? "in shutdown functions of"
-                                                          : scoreboard_state_name(lead->state);
+                                                          : view_state_name(lead->state);
     int used = snprintf(text, size, "while %s %s %s, %s old", what, *method ? method : "?",
                         *uri ? uri : "?", age);
     if (*label != '\0' && used > 0 && (size_t)used < size)
@@ -73,8 +73,8 @@ enum log_level obituary_compose(const struct obituary *obituary, int64_t now, ch
     text_duration(obituary->uptime, uptime, sizeof uptime);
     obituary_doing(obituary->view, now, doing, sizeof doing);
     if (obituary->view->attached)
-        snprintf(served, sizeof served, "%" PRIu64 " request%s", obituary->view->requests,
-                 obituary->view->requests == 1 ? "" : "s");
+        snprintf(served, sizeof served, "%" PRIu64 " request%s", obituary->view->counts.requests,
+                 obituary->view->counts.requests == 1 ? "" : "s");
     snprintf(text, size, "pool %s: worker %d (slot %u) %s %s, after %s and %s", obituary->pool,
              (int)obituary->pid, obituary->slot, cause, doing, uptime, served);
     return obituary_level(obituary);

@@ -6,7 +6,7 @@
 #define FPM_OBITUARY_H
 
 #include "fpm/log.h"
-#include "fpm/scoreboard.h"
+#include "sapi-shim/view.h"
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -22,11 +22,11 @@ struct obituary {
     int status;     /* of wait(2) */
     int64_t uptime; /* ms */
     bool asked;     /* the manager had told it to go */
-    const struct scoreboard_view *view;
+    const struct view *view;
 };
 
 /* "while running GET /report, 2.5 s old, "page 3"", or "in unknown state". `now`: ns, clock.h. */
-void obituary_doing(const struct scoreboard_view *view, int64_t now, char *text, size_t size);
+void obituary_doing(const struct view *view, int64_t now, char *text, size_t size);
 
 /* The whole line. Returns the level it deserves. */
 enum log_level obituary_compose(const struct obituary *obituary, int64_t now, char *text,

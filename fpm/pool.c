@@ -6,6 +6,7 @@
 #include "fpm/inherited.h"
 #include "fpm/obituary.h"
 #include "fpm/text.h"
+#include "sapi-shim/measure.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -33,25 +34,23 @@ static int64_t pool_patience(const struct pool *pool)
 
 /* ---- what is known of the dead ---- */
 
-static void pool_take_over(struct pool *pool, const struct scoreboard_view *view)
+/* Work that went on when the worker died ended with it. */
+static void pool_take_over(struct pool *pool, const struct view *view)
 {
-    struct pool_totals *totals = &pool->totals;
-    totals->requests += view->requests;
-    totals->finished += view->finished;
-    totals->aborted += view->aborted;
-    totals->timed_out += view->timed_out;
-    totals->dropped += view->dropped;
-    totals->discarded += view->discarded;
-    totals->shutdown_run += view->shutdown_run;
-    totals->shutdown_late += view->shutdown_late;
-    totals->shutdown_lost += view->shutdown_lost;
+    struct ot_counts *gone = &pool->totals.gone;
+    const struct ot_record *lead = &view->lead;
+    uint64_t now = (uint64_t)clock_ns();
+    bool went_on = lead->state == OT_STATE_POST || lead->state == OT_STATE_SHUTDOWN;
+    measure_counts(gone, &view->counts);
+    if (went_on && lead->ended_at == 0 && lead->finished_at != 0 && lead->finished_at < now)
+        measure_add(&gone->measures[OT_MEASURE_POST], now - lead->finished_at);
 }
 
 /* Requests begun by all workers so far. */
 static uint64_t pool_served(const struct pool *pool)
 {
     const struct generation *generation = pool->current;
-    uint64_t served = pool->totals.requests;
+    uint64_t served = pool->totals.gone.requests;
     for (unsigned i = 0; i < generation->size; i++)
         if (generation->members[i].worker.state != WORKER_NONE)
             served += scoreboard_requests(&generation->scoreboard, i);
@@ -109,7 +108,7 @@ static void pool_on_start_failed(struct generation *generation, const char *why,
 /* ---- ends ---- */
 
 static void pool_log_end(const struct pool *pool, const struct generation_member *member,
-                         const struct scoreboard_view *view)
+                         const struct view *view)
 {
     const struct worker *worker = &member->worker;
     struct obituary obituary = {
@@ -174,7 +173,7 @@ static void pool_count_end(struct pool *pool, const struct generation_member *me
 }
 
 static void pool_on_ended(struct generation *generation, const struct generation_member *member,
-                          const struct scoreboard_view *view)
+                          const struct view *view)
 {
     struct pool *pool = generation->owner;
     const struct worker *worker = &member->worker;
@@ -184,7 +183,7 @@ static void pool_on_ended(struct generation *generation, const struct generation
         .asked = worker->asked,
         .attached = view->attached,
         .accepting = view->lead.state != OT_STATE_STARTING,
-        .served = view->requests,
+        .served = view->counts.requests,
         .exit_status = status != -1 && WIFEXITED(status) ? WEXITSTATUS(status) : -1,
         .signal = status != -1 && WIFSIGNALED(status) ? WTERMSIG(status) : 0,
     };
@@ -232,8 +231,13 @@ void pool_spawn(struct pool *pool, unsigned count, const char *reason)
         return;
     log_debug("pool %s: %u worker%s started: %s", pool->name, count, count == 1 ? " is" : "s are",
               reason);
-    while (count-- > 0 && pool_may_start_in(pool) == 0 && generation_spawn(pool->current))
-        pool->totals.spawned++;
+    while (count-- > 0 && pool_may_start_in(pool) == 0) {
+        uint64_t failed = pool->totals.start_failures;
+        bool good = generation_spawn(pool->current);
+        pool->totals.spawned += good || failed != pool->totals.start_failures;
+        if (!good)
+            return;
+    }
 }
 
 bool pool_ready(const struct pool *pool)

@@ -35,19 +35,14 @@ struct pool_events {
 
 /* What happened since the pool was opened. */
 struct pool_totals {
-    uint64_t spawned;
+    uint64_t
+        spawned;   /* starts, also those that failed: less all that ended, the workers there are */
     uint64_t died; /* without being asked to */
     uint64_t start_failures;
     uint64_t ended[ENDING_COUNT];
-    uint64_t over_budget; /* times that post_response.max_children was exceeded */
-    uint64_t at_max;      /* times that connections waited with all workers busy */
-    uint64_t requests;    /* of workers that are gone */
-    uint64_t finished;
-    uint64_t aborted;
-    uint64_t timed_out;
-    uint64_t dropped;
-    uint64_t discarded;
-    uint64_t shutdown_run, shutdown_late, shutdown_lost;
+    uint64_t over_budget;  /* times that post_response.max_children was exceeded */
+    uint64_t at_max;       /* times that connections waited with all workers busy */
+    struct ot_counts gone; /* of workers that are gone */
 };
 
 struct pool {

@@ -1,6 +1,7 @@
 /* pools.c: see pools.h. */
 #include "fpm/pools.h"
 
+#include "fpm/facts.h"
 #include "fpm/log.h"
 
 #include <limits.h>
@@ -15,9 +16,15 @@ enum {
 
 /* ---- what pools tell ---- */
 
+static void pools_on_turned(struct keeper *keeper)
+{
+    facts_publish(keeper->pool, keeper);
+}
+
 static void pools_on_changed(struct pool *pool)
 {
     struct pools_item *item = pool->owner;
+    facts_publish(pool, &item->keeper);
     keeper_poke(&item->keeper);
     item->set->events->changed(item->set->context);
 }
@@ -74,7 +81,7 @@ static struct pools_item *pools_make(struct pools *pools, const struct pool_wish
         free(item);
         return NULL;
     }
-    keeper_open(&item->keeper, &item->pool, &pools->queue, pools_room, pools);
+    keeper_open(&item->keeper, &item->pool, &pools->queue, pools_room, pools, pools_on_turned);
     return item;
 }
 
@@ -120,7 +127,7 @@ struct pools_item *pools_adopt(struct pools *pools, const char *name)
     }
     item->set = pools;
     pool_adopt(&item->pool, pools->loop, own, &pools_pool_events, item);
-    keeper_open(&item->keeper, &item->pool, &pools->queue, pools_room, pools);
+    keeper_open(&item->keeper, &item->pool, &pools->queue, pools_room, pools, pools_on_turned);
     pools->items[pools->count++] = item;
     return item;
 }
@@ -170,6 +177,7 @@ void pools_stop(struct pools *pools, enum pool_stop how)
     for (size_t i = 0; i < pools->count; i++) {
         keeper_rest(&pools->items[i]->keeper);
         pool_stop(&pools->items[i]->pool, how);
+        facts_publish(&pools->items[i]->pool, &pools->items[i]->keeper);
     }
 }
 

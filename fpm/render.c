@@ -2,123 +2,148 @@
 #include "fpm/render.h"
 
 #include "fpm/text.h"
+#include "sapi-shim/measure.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-void render_pool_text(FILE *out, const struct status_pool *pool)
+enum {
+    RENDER_NAME = 27 /* columns of a name */
+};
+
+static void render_number(FILE *out, const char *name, int64_t number, const char *help)
 {
-    fprintf(out, "%-20s %s\n", "pool", pool->name);
-    fprintf(out, "%-20s %s\n", "process manager", pool->pm);
-    fprintf(out, "%-20s %s\n", "listen", pool->listen);
-#define RENDER_LINE(member, name, help)                                                            \
-    fprintf(out, "%-20s %-10" PRIu64 " %s\n", name, pool->member, help);
-    STATUS_POOL_FIELDS(RENDER_LINE)
-#undef RENDER_LINE
+    fprintf(out, "%-*s %-12" PRId64 " %s\n", RENDER_NAME, name, number, help);
 }
 
-void render_pool_json(FILE *out, const struct status_pool *pool)
+/* The upper bound of the bucket in which the `percent`th of a hundred durations lies, ns. */
+static uint64_t render_percentile(const struct ot_histogram *histogram, unsigned percent)
 {
-    fputs("{\"pool\": ", out);
-    text_json(out, pool->name);
-    fputs(", \"process_manager\": ", out);
-    text_json(out, pool->pm);
-    fputs(", \"listen\": ", out);
-    text_json(out, pool->listen);
-#define RENDER_PAIR(member, name, help) fprintf(out, ", \"%s\": %" PRIu64, name, pool->member);
-    STATUS_POOL_FIELDS(RENDER_PAIR)
-#undef RENDER_PAIR
-    fputc('}', out);
+    uint64_t below = 0, count = measure_count(histogram);
+    for (unsigned i = 0; i < OT_BUCKETS - 1; i++) {
+        below += histogram->buckets[i];
+        if (below * 100 >= count * percent)
+            return measure_bounds[i];
+    }
+    return UINT64_MAX;
 }
 
-void render_worker_heading(FILE *out)
+/* As text_duration, below a millisecond too. */
+static void render_short(FILE *out, uint64_t ns)
 {
-    fprintf(out, "%-16s %7s %4s %-13s %12s %12s %10s  %s\n", "POOL", "PID", "SLOT", "STATE", "FOR",
-            "UP", "REQUESTS", "DOING");
+    char text[32];
+    text_duration((int64_t)(ns / 1000000), text, sizeof text);
+    if (ns < 10000000)
+        fprintf(out, "%.1f ms", (double)ns / 1e6);
+    else
+        fputs(text, out);
+}
+
+static void render_measure(FILE *out, const char *name, const struct ot_histogram *histogram,
+                           const char *help)
+{
+    uint64_t count = measure_count(histogram);
+    fprintf(out, "%-*s %-12" PRIu64 " %s", RENDER_NAME, name, count, help);
+    if (count > 0) {
+        fputs(": mean ", out);
+        render_short(out, histogram->sum / count);
+        for (unsigned percent = 50; percent <= 99; percent += 49) {
+            uint64_t bound = render_percentile(histogram, percent);
+            fprintf(out, ", %u%% within ", percent);
+            if (bound == UINT64_MAX)
+                fputs("more than 2000 s", out);
+            else
+                render_short(out, bound);
+        }
+    }
+    fputc('\n', out);
+}
+
+void render_pool(FILE *out, const struct status_pool *pool)
+{
+    char shown[2 * OT_LISTEN_MAX], name[64];
+    fprintf(out, "%-*s %s\n", RENDER_NAME, "pool", pool->name);
+    fprintf(out, "%-*s %s\n", RENDER_NAME, "process_manager", pool->pm);
+    fprintf(out, "%-*s %s\n", RENDER_NAME, "listen", text_show(shown, sizeof shown, pool->listen));
+    for (const struct status_field *field = status_pool_fields; field->key != NULL; field++)
+        render_number(out, field->key, status_number(field, pool), field->help);
+    for (unsigned i = 0; i < STATUS_CAUSES; i++) {
+        snprintf(name, sizeof name, "ended_by %s", status_causes[i].name);
+        render_number(out, name, (int64_t)pool->ended_by[i], status_causes[i].help);
+    }
+    for (unsigned i = 0; i < OT_MEASURE_COUNT; i++)
+        render_measure(out, status_measures[i].name, &pool->measures[i], status_measures[i].help);
+}
+
+void render_heading(FILE *out)
+{
+    fprintf(out, "%-16s %7s %4s %-13s %12s %12s %10s %10s %8s  %s\n", "POOL", "PID", "SLOT",
+            "STATE", "FOR", "UP", "REQUESTS", "CPU", "MEMORY", "DOING");
 }
 
 /* What is being done: the end of a line. */
-static void render_doing(FILE *out, const struct status_worker *worker)
+static void render_doing(FILE *out, const struct status_thread *doing)
 {
     char method[OT_METHOD_MAX * 4], uri[OT_URI_MAX * 4], label[OT_LABEL_MAX * 4];
-    text_show(method, sizeof method, worker->method);
-    text_show(uri, sizeof uri, worker->uri);
-    text_show(label, sizeof label, worker->label);
+    text_show(method, sizeof method, doing->method);
+    text_show(uri, sizeof uri, doing->uri);
+    text_show(label, sizeof label, doing->label);
     if (*method != '\0' || *uri != '\0')
         fprintf(out, "  %s%s%s", method, *method ? " " : "", uri);
     if (*label != '\0')
         fprintf(out, " \"%s\"", label);
 }
 
-void render_worker_text(FILE *out, const char *pool, const struct status_worker *worker)
+static const char *render_time(char *text, size_t size, int64_t ms)
 {
-    char in_state[32] = "-", up[32], requests[24] = "-";
-    text_duration(worker->uptime_ms, up, sizeof up);
-    if (worker->known) {
-        text_duration(worker->state_ms, in_state, sizeof in_state);
-        snprintf(requests, sizeof requests, "%" PRIu64, worker->requests);
-    }
-    fprintf(out, "%-16s %7d %4u %-13s %12s %12s %10s", pool, (int)worker->pid, worker->slot,
-            worker->state, in_state, up, requests);
-    render_doing(out, worker);
-    if (worker->threads > 1)
-        fprintf(out, "  (%u of %u threads busy)", worker->busy, worker->threads);
-    if (strcmp(worker->process, "running") != 0)
-        fprintf(out, " (%s)", worker->process);
-    fputc('\n', out);
+    if (ms < 0)
+        snprintf(text, size, "-");
+    else
+        text_duration(ms, text, size);
+    return text;
 }
 
-void render_thread_text(FILE *out, unsigned number, const struct status_worker *thread)
+static const char *render_memory(char *text, size_t size, int64_t bytes)
 {
-    char in_state[32];
-    text_duration(thread->state_ms, in_state, sizeof in_state);
-    fprintf(out, "%-16s %7s %4s %-13s %12s %12s %10" PRIu64 "  thread %u", "", "", "",
-            thread->state, in_state, "", thread->requests, number);
+    if (bytes < 0)
+        snprintf(text, size, "-");
+    else
+        snprintf(text, size, "%.1fM", (double)bytes / 1048576);
+    return text;
+}
+
+static void render_thread(FILE *out, unsigned number, const struct status_thread *thread)
+{
+    char in_state[32], requests[24] = "-";
+    if (thread->requests >= 0)
+        snprintf(requests, sizeof requests, "%" PRId64, thread->requests);
+    fprintf(out, "%-16s %7s %4s %-13s %12s %12s %10s %10s %8s  thread %u", "", "", "",
+            thread->state, render_time(in_state, sizeof in_state, thread->state_ms), "", requests,
+            "", "", number);
     render_doing(out, thread);
     fputc('\n', out);
 }
 
-/* State, ages, requests and what is being done. */
-static void render_activity_json(FILE *out, const struct status_worker *worker)
+void render_worker(FILE *out, const char *pool, const struct status_worker *worker)
 {
-    fprintf(out,
-            "\"state\": \"%s\", \"state_ms\": %" PRId64 ", \"request_ms\": %" PRId64
-            ", \"requests\": %" PRIu64,
-            worker->state, worker->state_ms, worker->request_ms, worker->requests);
-    fputs(", \"method\": ", out);
-    text_json(out, worker->method);
-    fputs(", \"uri\": ", out);
-    text_json(out, worker->uri);
-    fputs(", \"label\": ", out);
-    text_json(out, worker->label);
-}
-
-void render_worker_json(FILE *out, const char *pool, const struct status_worker *worker)
-{
-    fputs("{\"pool\": ", out);
-    text_json(out, pool);
-    fprintf(out, ", \"pid\": %d, \"slot\": %u, \"generation\": %u, \"process\": \"%s\"",
-            (int)worker->pid, worker->slot, worker->generation, worker->process);
-    fprintf(out, ", \"uptime_ms\": %" PRId64 ", ", worker->uptime_ms);
-    if (!worker->known) {
-        fputs("\"state\": \"unknown\", \"state_ms\": null, \"request_ms\": null, "
-              "\"requests\": null, \"method\": null, \"uri\": null, \"label\": null, "
-              "\"threads\": null, \"busy\": null, \"each\": [",
-              out);
-        return;
+    char in_state[32], up[32], cpu[32], memory[32], requests[24] = "-";
+    if (worker->known)
+        snprintf(requests, sizeof requests, "%" PRId64, worker->requests);
+    fprintf(out, "%-16s %7d %4d %-13s %12s %12s %10s %10s %8s", pool, (int)worker->pid,
+            (int)worker->slot, worker->doing.state,
+            render_time(in_state, sizeof in_state, worker->doing.state_ms),
+            render_time(up, sizeof up, worker->uptime_ms), requests,
+            render_time(cpu, sizeof cpu, worker->cpu_ms),
+            render_memory(memory, sizeof memory, worker->memory_bytes));
+    render_doing(out, &worker->doing);
+    if (worker->threads > 1)
+        fprintf(out, "  (%d of %d threads busy)", (int)worker->busy, (int)worker->threads);
+    if (strcmp(worker->process, "running") != 0)
+        fprintf(out, " (%s)", worker->process);
+    fputc('\n', out);
+    for (unsigned i = 0; worker->threads > 1 && i < (unsigned)worker->threads; i++) {
+        struct status_thread thread;
+        status_thread(worker, i, &thread);
+        render_thread(out, i, &thread);
     }
-    render_activity_json(out, worker);
-    fprintf(out, ", \"threads\": %u, \"busy\": %u, \"each\": [", worker->threads, worker->busy);
-}
-
-void render_thread_json(FILE *out, unsigned number, const struct status_worker *thread)
-{
-    fprintf(out, "%s{\"thread\": %u, ", number > 0 ? ", " : "", number);
-    render_activity_json(out, thread);
-    fputc('}', out);
-}
-
-void render_worker_json_end(FILE *out)
-{
-    fputs("]}", out);
 }

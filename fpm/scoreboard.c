@@ -1,6 +1,7 @@
 /* scoreboard.c: see scoreboard.h. */
 #include "fpm/scoreboard.h"
 
+#include "fpm/clock.h"
 #include "fpm/fd.h"
 #include "sapi-shim/slot.h"
 
@@ -11,32 +12,22 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-static const struct {
-    const char *name;
-    bool busy;
-} scoreboard_states[OT_STATE_COUNT] = {
-    [OT_STATE_STARTING] = {"starting", false}, [OT_STATE_IDLE] = {"idle", false},
-    [OT_STATE_READING] = {"reading", true},    [OT_STATE_RUNNING] = {"running", true},
-    [OT_STATE_POST] = {"post-response", true}, [OT_STATE_SHUTDOWN] = {"shutdown", true},
-    [OT_STATE_EXITING] = {"exiting", false},
-};
-
-const char *scoreboard_state_name(unsigned state)
-{
-    return state < OT_STATE_COUNT ? scoreboard_states[state].name : "unknown";
-}
-
-bool scoreboard_state_busy(unsigned state)
-{
-    return state < OT_STATE_COUNT && scoreboard_states[state].busy;
-}
+#define SCOREBOARD_NS 1000000u /* in a millisecond */
 
 static size_t scoreboard_round(size_t bytes)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     return (bytes + page - 1) / page * page;
+}
+
+/* The processes' places come right behind the board. */
+static size_t scoreboard_members_at(void)
+{
+    const size_t one = sizeof(struct ot_member);
+    return (sizeof(struct ot_board) + one - 1) / one * one;
 }
 
 static struct ot_slot *scoreboard_slot(const struct scoreboard *scoreboard, unsigned slot)
@@ -69,16 +60,20 @@ static int scoreboard_memory(struct scoreboard *scoreboard, const char *pool)
 int scoreboard_create(struct scoreboard *scoreboard, const char *pool, unsigned slots,
                       const struct ot_settings *settings, char *error, size_t size)
 {
-    size_t offset = scoreboard_round(sizeof(struct ot_board));
+    size_t members = scoreboard_members_at();
+    size_t offset = scoreboard_round(members + slots * sizeof(struct ot_member));
     size_t stride = scoreboard_round(sizeof(struct ot_slot));
     *scoreboard = (struct scoreboard){.fd = -1,
                                       .read_fd = -1,
                                       .count = slots,
                                       .size = offset + stride * slots,
                                       .offset = offset,
+                                      .members_at = members,
                                       .stride = stride};
     scoreboard->free = calloc(slots, sizeof *scoreboard->free);
-    if (scoreboard->free == NULL || scoreboard_memory(scoreboard, pool) != 0) {
+    scoreboard->members = calloc(slots, sizeof *scoreboard->members);
+    if (scoreboard->free == NULL || scoreboard->members == NULL ||
+        scoreboard_memory(scoreboard, pool) != 0) {
         snprintf(error, size, "cannot make the scoreboard: %s", strerror(errno));
         scoreboard_destroy(scoreboard);
         return -1;
@@ -91,13 +86,26 @@ int scoreboard_create(struct scoreboard *scoreboard, const char *pool, unsigned 
     board->slot_count = slots;
     board->slot_stride = (uint32_t)stride;
     board->slots_offset = (uint32_t)offset;
+    board->members_offset = (uint32_t)members;
     board->settings_size = (uint32_t)sizeof *settings;
     board->settings = *settings;
     snprintf(board->pool, sizeof board->pool, "%s", pool);
     return 0;
 }
 
-/* What is on the board is for the workers: only its version is read. */
+/* How often slots were used is known from the board alone. */
+static void scoreboard_adopt_members(struct scoreboard *scoreboard)
+{
+    const struct ot_member *published =
+        (const void *)((const char *)scoreboard->board + scoreboard->members_at);
+    if (scoreboard->foreign ||
+        scoreboard->members_at + scoreboard->count * sizeof *published > scoreboard->offset)
+        return;
+    for (unsigned i = 0; i < scoreboard->count; i++)
+        scoreboard->members[i].restarts = published[i].restarts;
+}
+
+/* What is on the board is for the workers: only its version is read, and what is only shown. */
 int scoreboard_adopt(struct scoreboard *scoreboard, const struct scoreboard *from, char *error,
                      size_t size)
 {
@@ -106,19 +114,22 @@ int scoreboard_adopt(struct scoreboard *scoreboard, const struct scoreboard *fro
                                       .read_fd = from->read_fd,
                                       .offset = from->offset,
                                       .stride = from->stride,
+                                      .members_at = scoreboard_members_at(),
                                       .count = from->count,
                                       .size = from->offset + from->stride * from->count};
     void *memory = MAP_FAILED;
     scoreboard->free = calloc(from->count, sizeof *scoreboard->free);
+    scoreboard->members = calloc(from->count, sizeof *scoreboard->members);
     if (fstat(from->fd, &status) == 0 && status.st_size == (off_t)scoreboard->size)
         memory =
             mmap(NULL, scoreboard->size, PROT_READ | PROT_WRITE, MAP_SHARED, scoreboard->fd, 0);
-    if (scoreboard->free == NULL || memory == MAP_FAILED) {
+    if (scoreboard->free == NULL || scoreboard->members == NULL || memory == MAP_FAILED) {
         snprintf(error, size, "cannot take over a scoreboard of %zu bytes", scoreboard->size);
         return -1;
     }
     scoreboard->board = memory;
     scoreboard->foreign = scoreboard->board->version != OT_TREATY_VERSION;
+    scoreboard_adopt_members(scoreboard);
     for (unsigned i = 0; i < from->count; i++)
         scoreboard->free[scoreboard->free_top++] = from->count - 1 - i;
     return 0;
@@ -144,6 +155,7 @@ void scoreboard_destroy(struct scoreboard *scoreboard)
     fd_close(&scoreboard->fd);
     fd_close(&scoreboard->read_fd);
     free(scoreboard->free);
+    free(scoreboard->members);
     *scoreboard = (struct scoreboard){.fd = -1, .read_fd = -1};
 }
 
@@ -166,74 +178,46 @@ int scoreboard_assign(struct scoreboard *scoreboard)
     return (int)slot;
 }
 
+void scoreboard_member(struct scoreboard *scoreboard, unsigned slot, enum ot_process process,
+                       pid_t pid, int64_t started)
+{
+    struct ot_member *member = &scoreboard->members[slot];
+    if (member->process == OT_PROCESS_NONE && process != OT_PROCESS_NONE) {
+        member->restarts += member->started_at != 0;
+        member->started_at = (uint64_t)started * SCOREBOARD_NS;
+        member->started_time = time(NULL) - (clock_ms() - started) / 1000;
+    }
+    member->process = process;
+    member->pid = (int32_t)pid;
+}
+
+void scoreboard_publish(const struct scoreboard *scoreboard, const struct ot_facts *facts)
+{
+    struct ot_facts *published = &scoreboard->board->facts;
+    char *members = (char *)scoreboard->board + scoreboard->members_at;
+    const size_t counter = sizeof published->change;
+    if (scoreboard->foreign)
+        return;
+    slot_open(&published->change);
+    memcpy((char *)published + counter, (const char *)facts + counter, sizeof *facts - counter);
+    memcpy(members, scoreboard->members, scoreboard->count * sizeof *scoreboard->members);
+    slot_close(&published->change);
+}
+
 void scoreboard_release(struct scoreboard *scoreboard, unsigned slot)
 {
     if (slot < scoreboard->count && scoreboard->free_top < scoreboard->count)
         scoreboard->free[scoreboard->free_top++] = slot;
 }
 
-/* Threads that use their records, 0 if nobody we understand writes here. */
-static unsigned scoreboard_attached(const struct ot_slot *slot, uint32_t *alien)
+void scoreboard_look(const struct scoreboard *scoreboard, unsigned slot, struct view *view)
 {
-    *alien = 0;
-    if (atomic_load_explicit(&slot->magic, memory_order_acquire) != OT_SLOT_MAGIC)
-        return 0;
-    if (slot->version != OT_TREATY_VERSION) {
-        *alien = slot->version;
-        return 0;
-    }
-    unsigned threads = atomic_load_explicit(&slot->threads, memory_order_acquire);
-    return threads < 1 ? 1 : threads > OT_THREADS_MAX ? OT_THREADS_MAX : threads;
+    view_look(scoreboard_slot(scoreboard, slot), view);
 }
 
-/* Is `a` the better answer to "what does this worker do"? */
-static bool scoreboard_leads(const struct ot_record *a, const struct ot_record *b)
+void scoreboard_bury(const struct scoreboard *scoreboard, unsigned slot, struct view *view)
 {
-    bool busy_a = scoreboard_state_busy(a->state), busy_b = scoreboard_state_busy(b->state);
-    if (busy_a != busy_b)
-        return busy_a;
-    return busy_a && a->accepted_at < b->accepted_at;
-}
-
-static void scoreboard_add(struct scoreboard_view *view, const struct ot_record *record)
-{
-    view->busy += scoreboard_state_busy(record->state);
-    view->requests += record->requests;
-    view->finished += record->finished;
-    view->aborted += record->aborted;
-    view->timed_out += record->timed_out;
-    view->dropped += record->dropped;
-    view->discarded += record->discarded;
-    view->shutdown_run += record->shutdown_run;
-    view->shutdown_late += record->shutdown_late;
-    view->shutdown_lost += record->shutdown_lost;
-}
-
-void scoreboard_look(const struct scoreboard *scoreboard, unsigned slot,
-                     struct scoreboard_view *view)
-{
-    memset(view, 0, sizeof *view);
-    const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
-    view->threads = scoreboard_attached(memory, &view->alien);
-    view->attached = view->threads > 0;
-    bool first = true;
-    for (unsigned i = 0; i < view->threads; i++) {
-        struct ot_record record;
-        if (!slot_copy(&memory->records[i], &record))
-            continue;
-        scoreboard_add(view, &record);
-        if (first || scoreboard_leads(&record, &view->lead))
-            view->lead = record;
-        first = false;
-    }
-}
-
-bool scoreboard_thread(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
-                       struct ot_record *out)
-{
-    uint32_t alien = 0;
-    const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
-    return thread < scoreboard_attached(memory, &alien) && slot_copy(&memory->records[thread], out);
+    view_bury(scoreboard_slot(scoreboard, slot), view);
 }
 
 bool scoreboard_inherit(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
@@ -241,7 +225,7 @@ bool scoreboard_inherit(const struct scoreboard *scoreboard, unsigned slot, unsi
 {
     uint32_t alien = 0;
     const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
-    if (thread >= scoreboard_attached(memory, &alien))
+    if (thread >= view_threads(memory, &alien))
         return false;
     slot_inherit(&memory->records[thread], out);
     return true;
@@ -261,7 +245,7 @@ uint64_t scoreboard_requests(const struct scoreboard *scoreboard, unsigned slot)
 {
     const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
     uint32_t alien;
-    unsigned threads = scoreboard_attached(memory, &alien);
+    unsigned threads = view_threads(memory, &alien);
     uint64_t requests = 0;
     for (unsigned i = 0; i < threads; i++)
         requests += *(const volatile uint64_t *)&memory->records[i].requests;
@@ -304,7 +288,7 @@ struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, 
     const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
     struct scoreboard_glance glance = {.phase = SCOREBOARD_BLACK_BOX};
     uint32_t alien;
-    unsigned threads = scoreboard_attached(memory, &alien);
+    unsigned threads = view_threads(memory, &alien);
     if (threads > 0)
         glance.phase = SCOREBOARD_STARTING;
     for (unsigned i = 0; i < threads; i++) {

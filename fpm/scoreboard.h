@@ -1,47 +1,31 @@
 /* scoreboard.h: one pool's shared memory: made, handed out slot by slot, and read with distrust.
  *
- * The manager alone assigns and releases slots. What a worker wrote is copied and clamped here;
- * nothing behind a scoreboard_view came unchecked from shared memory, but its strings may hold any
- * byte and are made printable by whoever shows them. Called by pool.
+ * The manager alone assigns and releases slots. What a worker wrote is copied and clamped (view.h);
+ * decisions about many workers take a glance. Called by generation and pool.
  */
 #ifndef FPM_SCOREBOARD_H
 #define FPM_SCOREBOARD_H
 
 #include "sapi-shim/contract.h"
+#include "sapi-shim/view.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct scoreboard {
     int fd;      /* for writing: handed to workers as OT_FD_SLOT */
     int read_fd; /* read-only: OT_FD_BOARD */
     struct ot_board *board;
-    size_t size;       /* bytes mapped */
-    size_t offset;     /* of slot 0; the copies on the board are for the workers, */
-    size_t stride;     /* from slot to slot; and one that means harm may write there */
-    unsigned count;    /* slots */
-    bool foreign;      /* laid out by a manager of another treaty version */
-    unsigned *free;    /* stack of free slots */
-    unsigned free_top; /* how many are free, <= count */
-};
-
-/* A worker process as its slot tells: sums over its threads, and the thread that is up to
- * something. */
-struct scoreboard_view {
-    bool attached;  /* a library of our treaty version writes here */
-    uint32_t alien; /* version of a library that speaks another treaty, else 0 */
-    unsigned threads;
-    unsigned busy; /* threads with a request */
-    uint64_t requests;
-    uint64_t finished;
-    uint64_t aborted;
-    uint64_t timed_out;
-    uint64_t dropped;
-    uint64_t discarded;
-    uint64_t shutdown_run;
-    uint64_t shutdown_late;
-    uint64_t shutdown_lost;
-    struct ot_record lead; /* the busy thread that began first, else the first thread */
+    size_t size;               /* bytes mapped */
+    size_t offset;             /* of slot 0; the copies on the board are for the workers, */
+    size_t stride;             /* from slot to slot; and one that means harm may write there */
+    size_t members_at;         /* offset of the members on the board */
+    unsigned count;            /* slots */
+    bool foreign;              /* laid out by a manager of another treaty version */
+    unsigned *free;            /* stack of free slots */
+    unsigned free_top;         /* how many are free, <= count */
+    struct ot_member *members; /* one a slot; the board has a copy */
 };
 
 /* What a worker process is up to, as a whole: a thread that waits is worth more than one that
@@ -93,15 +77,13 @@ void scoreboard_want(const struct scoreboard *scoreboard, uint32_t occasions);
 unsigned scoreboard_exit_reason(const struct scoreboard *scoreboard, unsigned slot);
 
 /* Copies what the slot says now. Records that keep changing are left out. */
-void scoreboard_look(const struct scoreboard *scoreboard, unsigned slot,
-                     struct scoreboard_view *view);
+void scoreboard_look(const struct scoreboard *scoreboard, unsigned slot, struct view *view);
 
-/* What one of the worker's threads does, by number from 0 on. False if there is no such thread, or
- * it keeps changing. */
-bool scoreboard_thread(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
-                       struct ot_record *out);
+/* The same of a worker that is dead: nothing is left out. */
+void scoreboard_bury(const struct scoreboard *scoreboard, unsigned slot, struct view *view);
 
-/* The same of a worker that is dead, whatever it was doing when it died. */
+/* What one thread of a dead worker did when it died, by number from 0 on. False if there is no such
+ * thread. */
 bool scoreboard_inherit(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
                         struct ot_record *out);
 
@@ -115,10 +97,11 @@ uint32_t scoreboard_untold(const struct scoreboard *scoreboard, unsigned slot);
 /* Requests begun by the worker in this slot; cheap. */
 uint64_t scoreboard_requests(const struct scoreboard *scoreboard, unsigned slot);
 
-/* The state's name for people: "idle", "running", ...; "unknown" out of range. */
-const char *scoreboard_state_name(unsigned state);
+/* Notes which process is in a slot, and when it was started (ms, clock.h). */
+void scoreboard_member(struct scoreboard *scoreboard, unsigned slot, enum ot_process process,
+                       pid_t pid, int64_t started);
 
-/* Is a thread in this state occupied with a request? */
-bool scoreboard_state_busy(unsigned state);
+/* Publishes what only the manager knows, for those who show the status: facts and processes. */
+void scoreboard_publish(const struct scoreboard *scoreboard, const struct ot_facts *facts);
 
 #endif

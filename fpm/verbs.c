@@ -2,10 +2,11 @@
 #include "fpm/verbs.h"
 
 #include "fpm/control_proto.h"
+#include "fpm/facts.h"
 #include "fpm/render.h"
-#include "fpm/status.h"
 #include "fpm/text.h"
 #include "fpm/version.h"
+#include "sapi-shim/status_json.h"
 
 #include <errno.h>
 #include <string.h>
@@ -41,6 +42,20 @@ static bool verbs_known(const struct verbs *verbs, struct control_call *call)
     return false;
 }
 
+/* Counts now, and not when something last happened. */
+static void verbs_count(const struct pools_item *item, struct status_pool *out)
+{
+    const struct pool *pool = &item->pool;
+    struct status_source source = facts_source(pool->current);
+    struct queue_state state = {0};
+    struct ot_facts facts;
+    (void)queue_look(item->keeper.queue, pool->listener.fd, &state);
+    struct status_queue queue = {.waiting = state.waiting, .backlog = state.backlog};
+    facts_gather(pool, &item->keeper, pool->current, &facts);
+    status_pool(&source, &facts, &queue, out);
+    snprintf(out->name, sizeof out->name, "%s", pool->name);
+}
+
 static int verbs_status(void *context, struct control_call *call)
 {
     const struct verbs *verbs = context;
@@ -54,51 +69,34 @@ static int verbs_status(void *context, struct control_call *call)
         struct status_pool pool;
         if (!verbs_wanted(call, &verbs->pools->items[i]->pool))
             continue;
-        status_pool(&verbs->pools->items[i]->pool, &verbs->pools->items[i]->keeper, &pool);
+        verbs_count(verbs->pools->items[i], &pool);
         fputs(between, call->body);
         between = call->json ? ", " : "\n";
         if (call->json)
-            render_pool_json(call->body, &pool);
+            status_json_pool(call->body, &pool);
         else
-            render_pool_text(call->body, &pool);
+            render_pool(call->body, &pool);
     }
     if (call->json)
         fputs("]}\n", call->body);
     return 0;
 }
 
-/* A worker with one thread is that thread. */
-static void verbs_threads_of(const struct generation *generation,
-                             const struct status_worker *worker, struct control_call *call)
-{
-    for (unsigned i = 0; worker->known && i < worker->threads; i++) {
-        struct status_worker thread = *worker;
-        if (!status_thread(generation, worker->slot, i, &thread))
-            thread.state = "changing";
-        if (call->json)
-            render_thread_json(call->body, i, &thread);
-        else if (worker->threads > 1)
-            render_thread_text(call->body, i, &thread);
-    }
-}
-
 static void verbs_workers_of(const char *pool, const struct generation *generation,
                              struct control_call *call, const char **between)
 {
-    for (unsigned slot = 0; slot < generation->size; slot++) {
+    struct status_source source = facts_source(generation);
+    for (unsigned slot = 0; slot < source.count; slot++) {
         struct status_worker worker;
-        if (!status_worker(generation, slot, &worker))
+        if (!status_worker(&source, slot, &worker))
             continue;
         if (!call->json) {
-            render_worker_text(call->body, pool, &worker);
-            verbs_threads_of(generation, &worker, call);
+            render_worker(call->body, pool, &worker);
             continue;
         }
         fputs(*between, call->body);
         *between = ", ";
-        render_worker_json(call->body, pool, &worker);
-        verbs_threads_of(generation, &worker, call);
-        render_worker_json_end(call->body);
+        status_json_worker(call->body, pool, &worker);
     }
 }
 
@@ -111,7 +109,7 @@ static int verbs_workers(void *context, struct control_call *call)
     if (call->json)
         fputs("{\"workers\": [", call->body);
     else
-        render_worker_heading(call->body);
+        render_heading(call->body);
     for (size_t i = 0; i < verbs->pools->count; i++) {
         const struct pool *pool = &verbs->pools->items[i]->pool;
         if (!verbs_wanted(call, pool))

@@ -92,6 +92,12 @@ enum ot_exit_reason {
 #define OT_LABEL_MAX     128
 #define OT_REMOTE_MAX    48
 #define OT_USER_MAX      64
+#define OT_LISTEN_MAX    128
+#define OT_PATH_MAX      256
+#define OT_ENDINGS_MAX   16
+
+/* Buckets of a histogram: those with an upper bound (measure.h), and one for all above. */
+#define OT_BUCKETS 24
 
 /* `access.format` and `access.suppress_path[]` as they lie on the board: the format, then each
  * path, all with their NUL. */
@@ -132,8 +138,98 @@ struct ot_settings {
     int64_t dumpable;             /* 0: closed to core dumps and to debuggers of its user */
 };
 
+/* What is measured of every request; of each its durations and their sum, in ns. */
+enum ot_measure {
+    OT_MEASURE_WAIT = 0,   /* until the application had it: from the time the web server gives in
+                            * OVERTIME_START, else from when this worker took it in */
+    OT_MEASURE_ANSWER = 1, /* until its response was complete: from when this worker took it in */
+    OT_MEASURE_POST = 2,   /* from the end of the response to the end of the request; only where
+                            * work went on */
+    OT_MEASURE_COUNT
+};
+
+struct ot_histogram {
+    uint64_t sum;
+    uint64_t buckets[OT_BUCKETS]; /* not cumulated */
+};
+
+/* What requests count, added up over threads and workers. */
+struct ot_counts {
+    uint64_t requests; /* these as in struct ot_record */
+    uint64_t finished;
+    uint64_t aborted;
+    uint64_t timed_out;
+    uint64_t dropped;
+    uint64_t discarded;
+    uint64_t shutdown_run;
+    uint64_t shutdown_late;
+    uint64_t shutdown_lost;
+    struct ot_histogram measures[OT_MEASURE_COUNT];
+};
+
+enum ot_pm {
+    OT_PM_STATIC = 0,
+    OT_PM_DYNAMIC = 1,
+    OT_PM_ONDEMAND = 2,
+};
+
+/* What the manager alone knows of a pool, for whoever shows its status. Written by the manager
+ * when something happens, never on a tick; `change` as in struct ot_record. Stamps are
+ * CLOCK_MONOTONIC in ns. */
+struct ot_facts {
+    _Atomic uint32_t change;
+    uint32_t pm;         /* enum ot_pm */
+    uint32_t generation; /* of the workers that are started now */
+    uint32_t max_children;
+    uint32_t post_max_children;
+    uint32_t retiring;    /* workers asked to go, of all generations */
+    uint32_t over_budget; /* workers in post-response work above post_max_children, now */
+    uint32_t listen_queue;
+    uint32_t listen_backlog; /* 0 = unknown */
+    uint32_t max_listen_queue;
+    uint32_t max_active;
+    uint32_t max_post_response;
+    uint64_t opened_at;    /* the pool was opened */
+    int64_t opened_time;   /* the same in seconds of CLOCK_REALTIME */
+    uint64_t backoff_ends; /* no start before; 0 = now */
+    uint64_t listen_inode; /* of the listening socket */
+    uint64_t spawned;
+    uint64_t died;
+    uint64_t start_failures;
+    uint64_t over_budget_episodes;
+    uint64_t max_children_reached;
+    uint64_t slow_requests;
+    uint64_t ended[OT_ENDINGS_MAX];  /* by cause, in the order of endings.def */
+    uint32_t others[OT_STATE_COUNT]; /* workers of other generations than this board's */
+    uint32_t others_unknown;         /* of these, without the library */
+    uint32_t others_kept;            /* idle kept connections that they hold */
+    struct ot_counts elsewhere;      /* of workers that are gone, and of other generations */
+    char listen[OT_LISTEN_MAX];      /* as `listen` says */
+};
+
+/* The process in a slot, as the manager knows it. */
+enum ot_process {
+    OT_PROCESS_NONE = 0,
+    OT_PROCESS_STARTING = 1,
+    OT_PROCESS_RUNNING = 2,
+    OT_PROCESS_STOPPING = 3,
+    OT_PROCESS_KILLED = 4,
+    OT_PROCESS_COUNT
+};
+
+/* One a slot, from board.members_offset on. Written by the manager alone, within the same change as
+ * the facts: a slot whose worker ended counts until the facts count what it did. */
+struct ot_member {
+    uint32_t process; /* enum ot_process */
+    int32_t pid;
+    uint32_t restarts; /* workers that were in this slot before */
+    uint32_t reserved;
+    uint64_t started_at;  /* CLOCK_MONOTONIC in ns */
+    int64_t started_time; /* seconds of CLOCK_REALTIME */
+};
+
 /* First bytes of the scoreboard. Written by the manager before the first worker starts, constant
- * from then on, but for `want`. */
+ * from then on, but for `want` and `facts`. */
 struct ot_board {
     uint32_t magic;   /* OT_BOARD_MAGIC */
     uint32_t version; /* OT_TREATY_VERSION */
@@ -146,6 +242,12 @@ struct ot_board {
     _Atomic uint32_t want; /* OT_WANT_ bits: the changes of state that ring the doorbell */
     uint32_t access_size;  /* bytes used of `access`; 0: the pool has no access log */
     char access[OT_ACCESS_SIZE];
+    uint32_t members_offset;       /* bytes, a multiple of 32 */
+    uint32_t generation;           /* of the workers of this board */
+    char status_path[OT_PATH_MAX]; /* these three as the directives say; "" = none */
+    char ping_path[OT_PATH_MAX];
+    char ping_response[OT_PATH_MAX];
+    struct ot_facts facts;
 };
 
 /* What one thread of a worker does now and has done so far. One writer: that thread. `change` is
@@ -179,12 +281,17 @@ struct ot_record {
     uint64_t logged;         /* `requests` when the last line of the access log was sent */
     uint64_t unlogged;       /* requests whose line found no room */
     uint64_t response_bytes; /* of the present request: sent; these five with an access log only */
-    uint64_t request_discarded;  /* of the present request: output after its response */
-    uint32_t http_status;        /* of the response's head; 0 = none sent yet */
-    char remote[OT_REMOTE_MAX];  /* REMOTE_ADDR, cut where too long */
-    char user[OT_USER_MAX];      /* REMOTE_USER, the same */
-    uint32_t tid;                /* the thread as it sees itself, 0 = not said: for its stack */
-    unsigned char reserved[200]; /* to 1,024 bytes; zero */
+    uint64_t request_discarded; /* of the present request: output after its response */
+    uint32_t http_status;       /* of the response's head; 0 = none sent yet */
+    char remote[OT_REMOTE_MAX]; /* REMOTE_ADDR, cut where too long */
+    char user[OT_USER_MAX];     /* REMOTE_USER, the same */
+    uint32_t tid;               /* the thread as it sees itself, 0 = not said: for its stack */
+    uint64_t last_wait;         /* these four of the last request that ended: ns, */
+    uint64_t last_answer;       /* 0 = there was none of it */
+    uint64_t last_post;         /* up to its shutdown functions */
+    uint64_t last_shutdown;
+    struct ot_histogram measures[OT_MEASURE_COUNT];
+    unsigned char reserved[592]; /* to 2,048 bytes; zero */
 };
 
 /* A worker process. `magic` is written last, when the library has attached. */
@@ -199,8 +306,9 @@ struct ot_slot {
     struct ot_record records[OT_THREADS_MAX];
 };
 
-_Static_assert(sizeof(struct ot_record) == 1024, "records keep their size within a treaty version");
-_Static_assert(sizeof(struct ot_slot) == 1024 + 1024 * OT_THREADS_MAX,
+_Static_assert(sizeof(struct ot_record) == 2048, "records keep their size within a treaty version");
+_Static_assert(sizeof(struct ot_member) == 32, "members keep their size within a treaty version");
+_Static_assert(sizeof(struct ot_slot) == 1024 + 2048 * OT_THREADS_MAX,
                "the slot's layout is fixed");
 
 #endif

@@ -7,17 +7,46 @@ enum {
     SLOT_TRIES = 64
 };
 
-void slot_begin(struct ot_record *record)
+/* Every block begins with its change counter. */
+_Static_assert(offsetof(struct ot_record, change) == 0 && offsetof(struct ot_facts, change) == 0,
+               "a block begins with its change counter");
+
+void slot_open(_Atomic uint32_t *change)
 {
     /* In one instruction: a signal handler of the same thread may make a change in between. */
-    (void)atomic_fetch_add_explicit(&record->change, 1, memory_order_relaxed);
+    (void)atomic_fetch_add_explicit(change, 1, memory_order_relaxed);
     /* No store of the change may be seen before the odd number is. */
     atomic_thread_fence(memory_order_release);
 }
 
+void slot_close(_Atomic uint32_t *change)
+{
+    (void)atomic_fetch_add_explicit(change, 1, memory_order_release);
+}
+
+void slot_begin(struct ot_record *record)
+{
+    slot_open(&record->change);
+}
+
 void slot_end(struct ot_record *record)
 {
-    (void)atomic_fetch_add_explicit(&record->change, 1, memory_order_release);
+    slot_close(&record->change);
+}
+
+bool slot_read(const void *from, void *to, size_t size)
+{
+    const _Atomic uint32_t *change = from;
+    for (int i = 0; i < SLOT_TRIES; i++) {
+        uint32_t before = atomic_load_explicit(change, memory_order_acquire);
+        if (before & 1)
+            continue;
+        memcpy(to, from, size);
+        atomic_thread_fence(memory_order_acquire);
+        if (atomic_load_explicit(change, memory_order_relaxed) == before)
+            return true;
+    }
+    return false;
 }
 
 /* A worker can write anything into its record, so the copy is made harmless before anybody looks.
@@ -36,18 +65,10 @@ static void slot_clamp(struct ot_record *record)
 
 bool slot_copy(const struct ot_record *from, struct ot_record *to)
 {
-    for (int i = 0; i < SLOT_TRIES; i++) {
-        uint32_t before = atomic_load_explicit(&from->change, memory_order_acquire);
-        if (before & 1)
-            continue;
-        memcpy(to, from, sizeof *to);
-        atomic_thread_fence(memory_order_acquire);
-        if (atomic_load_explicit(&from->change, memory_order_relaxed) == before) {
-            slot_clamp(to);
-            return true;
-        }
-    }
-    return false;
+    if (!slot_read(from, to, sizeof *to))
+        return false;
+    slot_clamp(to);
+    return true;
 }
 
 void slot_inherit(const struct ot_record *from, struct ot_record *to)

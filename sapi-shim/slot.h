@@ -26,6 +26,12 @@ bool slot_copy(const struct ot_record *from, struct ot_record *to);
  * harmless in the same way. */
 void slot_inherit(const struct ot_record *from, struct ot_record *to);
 
+/* The same of any block that begins with a change counter. slot_read copies one as it was at one
+ * moment, or is false. */
+void slot_open(_Atomic uint32_t *change);
+void slot_close(_Atomic uint32_t *change);
+bool slot_read(const void *from, void *to, size_t size);
+
 /* Copies text into a field of the record, cut to `size` bytes with its NUL; control characters
  * become spaces. NULL clears it. */
 void slot_text(char *field, size_t size, const char *text);

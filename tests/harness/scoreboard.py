@@ -12,7 +12,7 @@ from .wait import wait_until
 
 MAGIC_BOARD, MAGIC_SLOT, VERSION = 0x4F54424F, 0x4F54534C, 1
 STATES = ("starting", "idle", "reading", "running", "post", "shutdown", "exiting")
-HEADER = 1024  # of a slot, then records of the same size
+HEADER, SIZE = 1024, 2048  # of a slot, and of each record behind it
 RECORD = struct.Struct("=4I15Q16s384s128s")
 FIELDS = (
     "change state status kept state_since accepted_at running_at finished_at shutdown_at requests "
@@ -70,8 +70,8 @@ def records(manager, pool="www"):
             if magic != MAGIC_SLOT or pid not in live:
                 continue
             for thread in range(min(threads, 64)):
-                at = start + HEADER * (1 + thread)
-                found.append(Record(pid, view[at : at + HEADER]))
+                at = start + HEADER + SIZE * thread
+                found.append(Record(pid, view[at : at + SIZE]))
         return found
     raise AssertionError(f"the manager has no scoreboard of pool {pool!r}")
 

@@ -13,19 +13,18 @@ enum {
     KILLED = 9
 };
 
-static struct scoreboard_view view_of(unsigned state)
+static struct view view_of(unsigned state)
 {
-    struct scoreboard_view view = {.attached = true, .threads = 1, .requests = 17};
+    struct view view = {.attached = true, .threads = 1, .counts.requests = 17};
     view.lead.state = state;
     view.lead.accepted_at = (uint64_t)(100 * SECOND);
-    view.busy = scoreboard_state_busy(state);
+    view.busy = view_state_busy(state);
     snprintf(view.lead.method, sizeof view.lead.method, "POST");
     snprintf(view.lead.uri, sizeof view.lead.uri, "/send?n=%d", 3);
     return view;
 }
 
-static enum log_level compose(const struct scoreboard_view *view, int status, bool asked,
-                              char *line)
+static enum log_level compose(const struct view *view, int status, bool asked, char *line)
 {
     struct obituary obituary = {.pool = "www",
                                 .pid = 123,
@@ -40,7 +39,7 @@ static enum log_level compose(const struct scoreboard_view *view, int status, bo
 Test(obituary, tells_who_how_and_what)
 {
     char line[OBITUARY_MAX];
-    struct scoreboard_view view = view_of(OT_STATE_POST);
+    struct view view = view_of(OT_STATE_POST);
     snprintf(view.lead.label, sizeof view.lead.label, "mail 3 of 10");
     cr_expect(compose(&view, SEGV_CORE, false, line) == LOG_LEVEL_WARNING);
     cr_expect_str_eq(line,
@@ -52,7 +51,7 @@ Test(obituary, tells_who_how_and_what)
 Test(obituary, levels)
 {
     char line[OBITUARY_MAX];
-    struct scoreboard_view idle = view_of(OT_STATE_IDLE), busy = view_of(OT_STATE_RUNNING);
+    struct view idle = view_of(OT_STATE_IDLE), busy = view_of(OT_STATE_RUNNING);
     cr_expect(compose(&idle, 0, false, line) == LOG_LEVEL_NOTICE);
     cr_expect(compose(&idle, 0, true, line) == LOG_LEVEL_DEBUG);
     cr_expect(compose(&idle, KILLED, true, line) == LOG_LEVEL_DEBUG);
@@ -65,7 +64,7 @@ Test(obituary, levels)
 Test(obituary, says_unknown_rather_than_guess)
 {
     char line[OBITUARY_MAX];
-    struct scoreboard_view view = {.attached = false};
+    struct view view = {.attached = false};
     (void)compose(&view, EXITED_3, false, line);
     cr_expect(strstr(line, "exited with status 3 in unknown state") != NULL, "%s", line);
     cr_expect(strstr(line, "an unknown number of requests") != NULL, "%s", line);
@@ -74,7 +73,7 @@ Test(obituary, says_unknown_rather_than_guess)
 Test(obituary, hostile_text_stays_on_one_line)
 {
     char line[OBITUARY_MAX];
-    struct scoreboard_view view = view_of(OT_STATE_RUNNING);
+    struct view view = view_of(OT_STATE_RUNNING);
     memset(view.lead.uri, '\n', sizeof view.lead.uri - 1);
     memset(view.lead.label, 0x1b, sizeof view.lead.label - 1);
     view.lead.accepted_at = UINT64_MAX;

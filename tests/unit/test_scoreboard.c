@@ -72,19 +72,19 @@ Test(scoreboard, slots_go_round)
 Test(scoreboard, a_slot_is_emptied_before_reuse)
 {
     struct scoreboard board = make(1);
-    struct scoreboard_view view;
+    struct view view;
     cr_assert(scoreboard_assign(&board) == 0);
     struct ot_slot *slot = worker_map(&board, 0);
     attach(slot, OT_TREATY_VERSION, 1);
     slot->records[0].requests = 7;
     scoreboard_look(&board, 0, &view);
-    cr_expect(view.attached && view.requests == 7);
+    cr_expect(view.attached && view.counts.requests == 7);
     scoreboard_release(&board, 0);
     scoreboard_look(&board, 0, &view);
-    cr_expect(view.requests == 7, "released is not yet forgotten");
+    cr_expect(view.counts.requests == 7, "released is not yet forgotten");
     cr_assert(scoreboard_assign(&board) == 0);
     scoreboard_look(&board, 0, &view);
-    cr_expect(!view.attached && view.requests == 0 && slot->records[0].requests == 0);
+    cr_expect(!view.attached && view.counts.requests == 0 && slot->records[0].requests == 0);
     (void)munmap(slot, sizeof *slot);
     scoreboard_destroy(&board);
 }
@@ -93,7 +93,7 @@ Test(scoreboard, adds_threads_up_and_leads_with_the_oldest_request)
 {
     struct scoreboard board = make(1);
     struct ot_slot *slot = worker_map(&board, 0);
-    struct scoreboard_view view;
+    struct view view;
     static const struct {
         uint32_t state;
         uint64_t accepted;
@@ -105,7 +105,7 @@ Test(scoreboard, adds_threads_up_and_leads_with_the_oldest_request)
     }
     attach(slot, OT_TREATY_VERSION, 3);
     scoreboard_look(&board, 0, &view);
-    cr_expect(view.threads == 3 && view.busy == 2 && view.requests == 6);
+    cr_expect(view.threads == 3 && view.busy == 2 && view.counts.requests == 6);
     cr_expect(view.lead.state == OT_STATE_POST);
     cr_expect(scoreboard_requests(&board, 0) == 6);
     (void)munmap(slot, sizeof *slot);
@@ -116,7 +116,7 @@ Test(scoreboard, garbage_is_clamped)
 {
     struct scoreboard board = make(2);
     struct ot_slot *slot = worker_map(&board, 0);
-    struct scoreboard_view view;
+    struct view view;
     memset((void *)slot, 0xfe, sizeof *slot);
     attach(slot, OT_TREATY_VERSION, 4000000000u);
     scoreboard_look(&board, 0, &view);
@@ -126,7 +126,8 @@ Test(scoreboard, garbage_is_clamped)
     slot->records[0].change = 1;
     slot->threads = 1;
     scoreboard_look(&board, 0, &view);
-    cr_expect(view.attached && view.requests == 0, "a record that keeps changing is left out");
+    cr_expect(view.attached && view.counts.requests == 0,
+              "a record that keeps changing is left out");
     (void)munmap(slot, sizeof *slot);
     scoreboard_destroy(&board);
 }
@@ -134,7 +135,7 @@ Test(scoreboard, garbage_is_clamped)
 Test(scoreboard, a_board_that_was_overwritten_misleads_nobody)
 {
     struct scoreboard board = make(2);
-    struct scoreboard_view view;
+    struct view view;
     memset((void *)board.board, 0xff, sizeof *board.board);
     scoreboard_look(&board, 1, &view);
     cr_expect(!view.attached);
@@ -146,11 +147,11 @@ Test(scoreboard, another_treaty_is_no_treaty)
 {
     struct scoreboard board = make(1);
     struct ot_slot *slot = worker_map(&board, 0);
-    struct scoreboard_view view;
+    struct view view;
     attach(slot, OT_TREATY_VERSION + 1, 1);
     slot->records[0].requests = 5;
     scoreboard_look(&board, 0, &view);
-    cr_expect(!view.attached && view.alien == OT_TREATY_VERSION + 1 && view.requests == 0);
+    cr_expect(!view.attached && view.alien == OT_TREATY_VERSION + 1 && view.counts.requests == 0);
     (void)munmap(slot, sizeof *slot);
     scoreboard_destroy(&board);
 }

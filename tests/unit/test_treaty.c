@@ -227,16 +227,16 @@ static unsigned reason(const struct scene *scene)
 
 static void until_idle(const struct scene *scene, uint64_t requests)
 {
-    struct scoreboard_view view = {.attached = false};
+    struct view view = {.attached = false};
     for (int i = 0; i < 20000; i++) {
         scoreboard_look(&scene->board, 0, &view);
-        if (view.attached && view.lead.state == OT_STATE_IDLE && view.requests == requests)
+        if (view.attached && view.lead.state == OT_STATE_IDLE && view.counts.requests == requests)
             return;
         (void)usleep(500);
     }
     cr_assert_fail("not idle after %llu requests: state %u after %llu",
                    (unsigned long long)requests, view.lead.state,
-                   (unsigned long long)view.requests);
+                   (unsigned long long)view.counts.requests);
 }
 
 /* How often it rang since the last look. */
@@ -440,7 +440,7 @@ Test(treaty, a_request_that_is_over_is_no_post_response_work, .timeout = 60)
     static const enum order orders[] = {ORDER_NOTHING, ORDER_FINISH};
     for (int i = 0; i < 2; i++) {
         struct scene scene;
-        struct scoreboard_view view = {.attached = false};
+        struct view view = {.attached = false};
         struct ot_settings settings = defaults();
         open_scene(&scene, &settings);
         scene.lingers = true;
@@ -533,14 +533,14 @@ Test(treaty, each_worker_adds_its_own_number_of_requests, .timeout = 60)
     settings.max_requests_jitter = 60;
     for (int i = 0; i < 5; i++) {
         struct scene scene;
-        struct scoreboard_view view;
+        struct view view;
         open_scene(&scene, &settings);
         start(&scene);
         for (int n = 0; n < 63; n++)
             (void)ask(&scene, ORDER_NOTHING);
         cr_expect(end_of(&scene) == 0);
         scoreboard_look(&scene.board, 0, &view);
-        served[i] = view.requests;
+        served[i] = view.counts.requests;
         cr_expect(served[i] >= 3 && served[i] <= 63, "%llu", (unsigned long long)served[i]);
         differ = differ || served[i] != served[0];
         cr_expect(reason(&scene) == OT_EXIT_MAX_REQUESTS);

@@ -1,0 +1,64 @@
+/* measure.c: see measure.h. */
+#include "sapi-shim/measure.h"
+
+#define DECADE(ns) (ns), 2 * (ns), 5 * (ns)
+
+const uint64_t measure_bounds[OT_BUCKETS - 1] = {
+    DECADE(100000ull),       DECADE(1000000ull),    DECADE(10000000ull),
+    DECADE(100000000ull),    DECADE(1000000000ull), DECADE(10000000000ull),
+    DECADE(100000000000ull), 1000000000000ull,      2000000000000ull,
+};
+
+void measure_add(struct ot_histogram *histogram, uint64_t duration)
+{
+    unsigned bucket = 0;
+    while (bucket < OT_BUCKETS - 1 && duration > measure_bounds[bucket])
+        bucket++;
+    histogram->buckets[bucket]++;
+    histogram->sum += duration;
+}
+
+uint64_t measure_count(const struct ot_histogram *histogram)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < OT_BUCKETS; i++)
+        count += histogram->buckets[i];
+    return count;
+}
+
+static void measure_histograms(struct ot_histogram *into, const struct ot_histogram *from)
+{
+    for (unsigned m = 0; m < OT_MEASURE_COUNT; m++) {
+        into[m].sum += from[m].sum;
+        for (unsigned i = 0; i < OT_BUCKETS; i++)
+            into[m].buckets[i] += from[m].buckets[i];
+    }
+}
+
+void measure_record(struct ot_counts *counts, const struct ot_record *record)
+{
+    counts->requests += record->requests;
+    counts->finished += record->finished;
+    counts->aborted += record->aborted;
+    counts->timed_out += record->timed_out;
+    counts->dropped += record->dropped;
+    counts->discarded += record->discarded;
+    counts->shutdown_run += record->shutdown_run;
+    counts->shutdown_late += record->shutdown_late;
+    counts->shutdown_lost += record->shutdown_lost;
+    measure_histograms(counts->measures, record->measures);
+}
+
+void measure_counts(struct ot_counts *counts, const struct ot_counts *more)
+{
+    counts->requests += more->requests;
+    counts->finished += more->finished;
+    counts->aborted += more->aborted;
+    counts->timed_out += more->timed_out;
+    counts->dropped += more->dropped;
+    counts->discarded += more->discarded;
+    counts->shutdown_run += more->shutdown_run;
+    counts->shutdown_late += more->shutdown_late;
+    counts->shutdown_lost += more->shutdown_lost;
+    measure_histograms(counts->measures, more->measures);
+}

@@ -1,0 +1,24 @@
+/* measure.h: histograms of durations, and the counts they travel with; pure.
+ *
+ * The buckets' bounds grow as 1, 2, 5 from 0.1 ms to 2,000 s. Costs some nanoseconds and no system
+ * call. Called by request.c for its own record, and by whoever adds up what records say.
+ */
+#ifndef OT_MEASURE_H
+#define OT_MEASURE_H
+
+#include "contract.h"
+
+/* Upper bounds of all buckets but the last, inclusive, in ns. */
+extern const uint64_t measure_bounds[OT_BUCKETS - 1];
+
+/* Adds a duration in ns. */
+void measure_add(struct ot_histogram *histogram, uint64_t duration);
+
+/* Durations in all buckets. */
+uint64_t measure_count(const struct ot_histogram *histogram);
+
+/* Adds what one record counts, or what was added up before. */
+void measure_record(struct ot_counts *counts, const struct ot_record *record);
+void measure_counts(struct ot_counts *counts, const struct ot_counts *more);
+
+#endif

@@ -1,0 +1,97 @@
+/* view.c: see view.h. */
+#include "sapi-shim/view.h"
+#include "sapi-shim/measure.h"
+#include "sapi-shim/slot.h"
+
+#include <string.h>
+
+static const struct {
+    const char *name;
+    bool busy;
+} view_states[OT_STATE_COUNT] = {
+    [OT_STATE_STARTING] = {"starting", false}, [OT_STATE_IDLE] = {"idle", false},
+    [OT_STATE_READING] = {"reading", true},    [OT_STATE_RUNNING] = {"running", true},
+    [OT_STATE_POST] = {"post-response", true}, [OT_STATE_SHUTDOWN] = {"shutdown", true},
+    [OT_STATE_EXITING] = {"exiting", false},
+};
+
+const char *view_state_name(unsigned state)
+{
+    return state < OT_STATE_COUNT ? view_states[state].name : "unknown";
+}
+
+bool view_state_busy(unsigned state)
+{
+    return state < OT_STATE_COUNT && view_states[state].busy;
+}
+
+enum ot_state view_state(const struct ot_record *record)
+{
+    bool over = record->ended_at != 0 &&
+                (record->state == OT_STATE_POST || record->state == OT_STATE_SHUTDOWN);
+    return over ? OT_STATE_RUNNING : (enum ot_state)record->state;
+}
+
+unsigned view_threads(const struct ot_slot *slot, uint32_t *alien)
+{
+    *alien = 0;
+    if (atomic_load_explicit(&slot->magic, memory_order_acquire) != OT_SLOT_MAGIC)
+        return 0;
+    if (slot->version != OT_TREATY_VERSION) {
+        *alien = slot->version;
+        return 0;
+    }
+    unsigned threads = atomic_load_explicit(&slot->threads, memory_order_acquire);
+    return threads < 1 ? 1 : threads > OT_THREADS_MAX ? OT_THREADS_MAX : threads;
+}
+
+/* Is `a` the better answer to "what does this worker do"? */
+static bool view_leads(const struct ot_record *a, const struct ot_record *b)
+{
+    bool busy_a = view_state_busy(a->state), busy_b = view_state_busy(b->state);
+    if (busy_a != busy_b)
+        return busy_a;
+    return busy_a && a->accepted_at < b->accepted_at;
+}
+
+static bool view_inherit(const struct ot_record *from, struct ot_record *to)
+{
+    slot_inherit(from, to);
+    return true;
+}
+
+static void view_add_up(const struct ot_slot *slot, struct view *view,
+                        bool (*copy)(const struct ot_record *, struct ot_record *))
+{
+    bool first = true;
+    memset(view, 0, sizeof *view);
+    view->threads = view_threads(slot, &view->alien);
+    view->attached = view->threads > 0;
+    for (unsigned i = 0; i < view->threads; i++) {
+        struct ot_record record;
+        if (!copy(&slot->records[i], &record))
+            continue;
+        view->busy += view_state_busy(record.state);
+        view->kept += i == 0 ? record.kept : 0;
+        measure_record(&view->counts, &record);
+        if (first || view_leads(&record, &view->lead))
+            view->lead = record;
+        first = false;
+    }
+}
+
+void view_look(const struct ot_slot *slot, struct view *view)
+{
+    view_add_up(slot, view, slot_copy);
+}
+
+void view_bury(const struct ot_slot *slot, struct view *view)
+{
+    view_add_up(slot, view, view_inherit);
+}
+
+bool view_thread(const struct ot_slot *slot, unsigned thread, struct ot_record *out)
+{
+    uint32_t alien = 0;
+    return thread < view_threads(slot, &alien) && slot_copy(&slot->records[thread], out);
+}

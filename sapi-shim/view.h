@@ -1,0 +1,49 @@
+/* view.h: one worker's slot as somebody else sees it: copied, added up, and never trusted.
+ *
+ * Nothing behind a struct view came unchecked from shared memory, but its strings may hold any byte
+ * and are made harmless by whoever shows them. Decides nothing. For every reader of a scoreboard:
+ * the manager's scoreboard.c, and status.c.
+ */
+#ifndef OT_VIEW_H
+#define OT_VIEW_H
+
+#include "contract.h"
+
+#include <stdbool.h>
+
+/* A worker process as its slot tells: sums over its threads, and the thread that is up to
+ * something. */
+struct view {
+    bool attached;  /* a library of our treaty version writes here */
+    uint32_t alien; /* version of a library that speaks another treaty, else 0 */
+    unsigned threads;
+    unsigned busy; /* threads with a request */
+    unsigned kept; /* idle kept connections */
+    struct ot_counts counts;
+    struct ot_record lead; /* the busy thread that began first, else the first thread */
+};
+
+/* Threads that use their records, 0 if nobody we understand writes here. */
+unsigned view_threads(const struct ot_slot *slot, uint32_t *alien);
+
+/* What the slot says now. Records that keep changing are left out. */
+void view_look(const struct ot_slot *slot, struct view *view);
+
+/* The same of a worker that is dead: nothing is left out. */
+void view_bury(const struct ot_slot *slot, struct view *view);
+
+/* One thread's record, by number from 0 on. False if there is no such thread, or it keeps changing.
+ */
+bool view_thread(const struct ot_slot *slot, unsigned thread, struct ot_record *out);
+
+/* What counts as a thread's state: behind the end of its request it shows that request's last state
+ * until it waits again, and is not in work after a response then. */
+enum ot_state view_state(const struct ot_record *record);
+
+/* The state's name for people: "idle", "running", ...; "unknown" out of range. */
+const char *view_state_name(unsigned state);
+
+/* Is a thread in this state occupied with a request? */
+bool view_state_busy(unsigned state);
+
+#endif
