@@ -40,6 +40,16 @@ enum ending ending_judge(const struct ending_facts *facts)
     return facts->said < OT_EXIT_COUNT ? ending_said[facts->said] : ENDING_BY_EXIT;
 }
 
+const char *ending_name(enum ending ending)
+{
+    static const char *const names[] = {
+#define ENDING(cause, name, help) name,
+#include "sapi-shim/endings.def"
+#undef ENDING
+    };
+    return ending < ENDING_COUNT ? names[ending] : "unknown";
+}
+
 const char *ending_ask_name(enum ending_ask ask)
 {
     return ask < ENDING_ASK_COUNT ? ending_asks[ask].name : "unknown";

@@ -39,6 +39,9 @@ struct ending_facts {
 
 enum ending ending_judge(const struct ending_facts *facts);
 
+/* As endings.def names it. */
+const char *ending_name(enum ending ending);
+
 /* Behind "asked to go: ". */
 const char *ending_ask_name(enum ending_ask ask);
 

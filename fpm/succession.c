@@ -278,31 +278,51 @@ static void succession_read_generation(struct handover *paper, const struct succ
 
 /* ---- one pool ---- */
 
+static void succession_count(struct handover *paper, const char *name, uint64_t *value)
+{
+    *value = (uint64_t)handover_number(paper, name, (int64_t)*value, 0, INT64_MAX);
+}
+
+static void succession_histogram(struct handover *paper, unsigned measure,
+                                 struct ot_histogram *histogram)
+{
+    char name[32];
+    snprintf(name, sizeof name, "measure_%u_sum", measure);
+    succession_count(paper, name, &histogram->sum);
+    for (unsigned i = 0; i < OT_BUCKETS; i++) {
+        snprintf(name, sizeof name, "measure_%u_%u", measure, i);
+        succession_count(paper, name, &histogram->buckets[i]);
+    }
+}
+
 static void succession_totals(struct handover *paper, struct pool_totals *totals)
 {
-#define SUCCESSION_TOTAL(member)                                                                   \
-    {                                                                                              \
-#member, &totals->member                                                                   \
-    }
+    struct ot_counts *gone = &totals->gone;
     const struct {
         const char *name;
         uint64_t *value;
     } rows[] = {
-        SUCCESSION_TOTAL(spawned),        SUCCESSION_TOTAL(died),
-        SUCCESSION_TOTAL(start_failures), SUCCESSION_TOTAL(over_budget),
-        SUCCESSION_TOTAL(at_max),         SUCCESSION_TOTAL(requests),
-        SUCCESSION_TOTAL(finished),       SUCCESSION_TOTAL(aborted),
-        SUCCESSION_TOTAL(timed_out),      SUCCESSION_TOTAL(dropped),
-        SUCCESSION_TOTAL(discarded),      SUCCESSION_TOTAL(shutdown_run),
-        SUCCESSION_TOTAL(shutdown_late),  SUCCESSION_TOTAL(shutdown_lost),
+        {"spawned", &totals->spawned},
+        {"died", &totals->died},
+        {"start_failures", &totals->start_failures},
+        {"over_budget", &totals->over_budget},
+        {"at_max", &totals->at_max},
+        {"requests", &gone->requests},
+        {"finished", &gone->finished},
+        {"aborted", &gone->aborted},
+        {"timed_out", &gone->timed_out},
+        {"dropped", &gone->dropped},
+        {"discarded", &gone->discarded},
+        {"shutdown_run", &gone->shutdown_run},
+        {"shutdown_late", &gone->shutdown_late},
+        {"shutdown_lost", &gone->shutdown_lost},
     };
-#undef SUCCESSION_TOTAL
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        *rows[i].value =
-            (uint64_t)handover_number(paper, rows[i].name, (int64_t)*rows[i].value, 0, INT64_MAX);
+        succession_count(paper, rows[i].name, rows[i].value);
+    for (unsigned i = 0; i < OT_MEASURE_COUNT; i++)
+        succession_histogram(paper, i, &gone->measures[i]);
     for (size_t i = 0; i < ENDING_COUNT; i++)
-        totals->ended[i] = (uint64_t)handover_number(paper, ending_name((enum ending)i),
-                                                     (int64_t)totals->ended[i], 0, INT64_MAX);
+        succession_count(paper, ending_name((enum ending)i), &totals->ended[i]);
 }
 
 static void succession_unsigned(struct handover *paper, const char *name, unsigned *value)
