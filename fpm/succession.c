@@ -283,46 +283,43 @@ static void succession_count(struct handover *paper, const char *name, uint64_t 
     *value = (uint64_t)handover_number(paper, name, (int64_t)*value, 0, INT64_MAX);
 }
 
-static void succession_histogram(struct handover *paper, unsigned measure,
-                                 struct ot_histogram *histogram)
+/* More of them than the other program knew were never counted. */
+static void succession_counts(struct handover *paper, const char *name, uint64_t *values,
+                              size_t count)
 {
-    char name[32];
-    snprintf(name, sizeof name, "measure_%u_sum", measure);
-    succession_count(paper, name, &histogram->sum);
-    for (unsigned i = 0; i < OT_BUCKETS; i++) {
-        snprintf(name, sizeof name, "measure_%u_%u", measure, i);
-        succession_count(paper, name, &histogram->buckets[i]);
+    count = (size_t)handover_number(paper, name, (int64_t)count, 0, (int64_t)count);
+    for (size_t i = 0; i < count && handover_good(paper); i++)
+        succession_count(paper, "count", &values[i]);
+}
+
+static void succession_gone(struct handover *paper, struct ot_counts *gone)
+{
+#define SUCCESSION_COUNT(member) succession_count(paper, #member, &gone->member)
+    SUCCESSION_COUNT(requests);
+    SUCCESSION_COUNT(finished);
+    SUCCESSION_COUNT(aborted);
+    SUCCESSION_COUNT(timed_out);
+    SUCCESSION_COUNT(dropped);
+    SUCCESSION_COUNT(discarded);
+    SUCCESSION_COUNT(shutdown_run);
+    SUCCESSION_COUNT(shutdown_late);
+    SUCCESSION_COUNT(shutdown_lost);
+#undef SUCCESSION_COUNT
+    for (size_t i = 0; i < OT_MEASURE_COUNT; i++) {
+        succession_count(paper, "sum", &gone->measures[i].sum);
+        succession_counts(paper, "buckets", gone->measures[i].buckets, OT_BUCKETS);
     }
 }
 
 static void succession_totals(struct handover *paper, struct pool_totals *totals)
 {
-    struct ot_counts *gone = &totals->gone;
-    const struct {
-        const char *name;
-        uint64_t *value;
-    } rows[] = {
-        {"spawned", &totals->spawned},
-        {"died", &totals->died},
-        {"start_failures", &totals->start_failures},
-        {"over_budget", &totals->over_budget},
-        {"at_max", &totals->at_max},
-        {"requests", &gone->requests},
-        {"finished", &gone->finished},
-        {"aborted", &gone->aborted},
-        {"timed_out", &gone->timed_out},
-        {"dropped", &gone->dropped},
-        {"discarded", &gone->discarded},
-        {"shutdown_run", &gone->shutdown_run},
-        {"shutdown_late", &gone->shutdown_late},
-        {"shutdown_lost", &gone->shutdown_lost},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        succession_count(paper, rows[i].name, rows[i].value);
-    for (unsigned i = 0; i < OT_MEASURE_COUNT; i++)
-        succession_histogram(paper, i, &gone->measures[i]);
-    for (size_t i = 0; i < ENDING_COUNT; i++)
-        succession_count(paper, ending_name((enum ending)i), &totals->ended[i]);
+    succession_count(paper, "spawned", &totals->spawned);
+    succession_count(paper, "died", &totals->died);
+    succession_count(paper, "start_failures", &totals->start_failures);
+    succession_counts(paper, "ended", totals->ended, ENDING_COUNT);
+    succession_count(paper, "over_budget", &totals->over_budget);
+    succession_count(paper, "at_max", &totals->at_max);
+    succession_gone(paper, &totals->gone);
 }
 
 static void succession_unsigned(struct handover *paper, const char *name, unsigned *value)
