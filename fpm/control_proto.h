@@ -3,8 +3,9 @@
  * A client sends one line: CONTROL_HELLO, a verb, options, arguments; single spaces between them, a
  * newline at the end, CONTROL_LINE_MAX bytes at the most with it. The manager answers with a line,
  * "ok" or "error" and a sentence, then a body (may be empty; further sentences after "error"), and
- * closes. "reload --wait" is answered when the reload has come to its end. After "stop" and "quit"
- * it keeps the connection open until it is gone itself: the end of file tells that it is.
+ * closes. "reload --wait" and "upgrade" are answered when they have come to their end. After "stop"
+ * and "quit" it keeps the connection open until it is gone itself: the end of file tells that it
+ * is.
  */
 #ifndef FPM_CONTROL_PROTO_H
 #define FPM_CONTROL_PROTO_H
@@ -13,7 +14,7 @@
 #define CONTROL_OK       "ok"
 #define CONTROL_ERROR    "error"
 #define CONTROL_JSON     "--json"
-#define CONTROL_WAIT     "--wait" /* with reload */
+#define CONTROL_WAIT     "--wait" /* with reload and upgrade */
 #define CONTROL_ALL      "--all"  /* with reload */
 #define CONTROL_LINE_MAX 4096
 
@@ -28,6 +29,7 @@
 #define CONTROL_QUIT        "quit"
 #define CONTROL_REOPEN_LOGS "reopen-logs"
 #define CONTROL_RELOAD      "reload"
+#define CONTROL_UPGRADE     "upgrade"
 #define CONTROL_TRACE       "trace"
 #define CONTROL_TOP         "top"
 #define CONTROL_REQUEST     "request"

@@ -9,6 +9,7 @@
 #include "fpm/master.h"
 #include "fpm/pidfile.h"
 #include "fpm/self.h"
+#include "fpm/upgrade.h"
 #include "fpm/version.h"
 #include "sapi-shim/contract.h"
 
@@ -33,6 +34,7 @@ struct main_options {
     int test;               /* how many -t */
     int background;         /* 1 -D, 0 -F, -1 as configured */
     bool allow_root;
+    int can_adopt; /* descriptor to be tried (upgrade.h), -1 = none */
 };
 
 /* What the hooks work on. */
@@ -40,6 +42,7 @@ struct main_life {
     struct detach detach;
     struct pidfile pidfile;
     const char *pid_path; /* NULL: none */
+    bool background;
 };
 
 static void main_usage(FILE *out)
@@ -84,10 +87,13 @@ static int main_version(void)
 /* Returns -1 to go on, or an exit status. */
 static int main_parse(int argc, char **argv, struct main_options *options)
 {
-    static const struct option words[] = {
-        {"version", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option words[] = {{"version", no_argument, NULL, 'v'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {UPGRADE_OPTION, required_argument, NULL, 'A'},
+                                          {0}};
     int option;
-    *options = (struct main_options){.configuration = MAIN_CONFIGURATION, .background = -1};
+    *options = (struct main_options){
+        .configuration = MAIN_CONFIGURATION, .background = -1, .can_adopt = -1};
     opterr = 0;
     while ((option = getopt_long(argc, argv, ":c:tFDg:Rvh", words, NULL)) != -1) {
         switch (option) {
@@ -110,6 +116,9 @@ static int main_parse(int argc, char **argv, struct main_options *options)
             break;
         case 'R':
             options->allow_root = true;
+            break;
+        case 'A':
+            options->can_adopt = atoi(optarg);
             break;
         case 'v':
             return main_version();
@@ -177,16 +186,46 @@ static void main_down(void *context)
     pidfile_remove(&life->pidfile);
 }
 
+static void main_leave(void *context, struct upgrade_facts *facts)
+{
+    const struct main_life *life = context;
+    facts->background = life->background;
+    facts->pid_path = life->pidfile.path;
+    facts->pid_fd = life->pidfile.fd;
+    facts->files = self_worker_files();
+}
+
+static struct master_hooks main_hooks(struct main_life *life, const struct main_options *options)
+{
+    return (struct master_hooks){
+        .up = main_up,
+        .told = main_told,
+        .down = main_down,
+        .leave = main_leave,
+        .flags = options->allow_root ? CONF_ALLOW_ROOT : 0,
+        .context = life,
+    };
+}
+
+static int main_run(struct conf *conf, struct master_hooks *hooks, char **argv)
+{
+    char *path = self_program(argv[0]);
+    hooks->program = (struct upgrade_program){path != NULL ? path : argv[0], argv};
+    int status = master_run(conf, hooks);
+    free(path);
+    return status;
+}
+
 /* ---- the start ---- */
 
 static int main_start(struct conf *conf, const struct conf_report *report,
-                      const struct main_options *options)
+                      const struct main_options *options, char **argv)
 {
     struct main_life life = {.detach = DETACH_NONE, .pidfile = PIDFILE_NONE};
-    struct master_hooks hooks = {main_up, main_told, main_down,
-                                 options->allow_root ? CONF_ALLOW_ROOT : 0, &life};
+    struct master_hooks hooks = main_hooks(&life, options);
     char error[MAIN_SENTENCE];
     bool background = options->background < 0 ? conf->global.daemonize : options->background;
+    life.background = background;
     life.pid_path = *options->pidfile != '\0' ? options->pidfile : conf->global.pid;
     if (background && log_is_stderr(conf->global.error_log)) {
         fputs("overtime: the background has no standard error: set `error_log` in [global] to a "
@@ -215,33 +254,79 @@ static int main_start(struct conf *conf, const struct conf_report *report,
         for (size_t i = 0; i < report->warnings.count; i++)
             log_warning("%s", report->warnings.items[i]);
         self_prepare(&conf->global);
-        status = master_run(conf, &hooks);
+        status = main_run(conf, &hooks, argv);
     }
     detach_tell(&life.detach, status);
     return status;
+}
+
+/* In another program's place (upgrade.h): all that was started runs on. */
+static int main_come(int fd, const struct main_options *options, char **argv)
+{
+    struct upgrade_heritage heritage;
+    struct main_life life = {.detach = DETACH_NONE, .pidfile = PIDFILE_NONE};
+    struct master_hooks hooks = main_hooks(&life, options);
+    char error[MAIN_SENTENCE];
+    int status = EX_SOFTWARE;
+    hooks.heritage = &heritage;
+    if (upgrade_read(&heritage, fd, HANDOVER_TAKE, hooks.flags, error, sizeof error) != 0) {
+        log_alert("upgrade: %s", error);
+    } else {
+        const struct conf *conf = heritage.succession.confs[0];
+        life.background = heritage.facts.background;
+        life.pidfile =
+            (struct pidfile){.path = heritage.facts.pid_path, .fd = heritage.facts.pid_fd};
+        heritage.facts.pid_path = NULL;
+        if (life.background)
+            log_background();
+        if (logconf_apply(&conf->global, error, sizeof error) != 0)
+            log_alert("upgrade: %s", error);
+        self_inherit(&heritage.facts.files);
+        self_prepare(&conf->global);
+        status = main_run(heritage.succession.confs[0], &hooks, argv);
+    }
+    upgrade_free(&heritage);
+    return status;
+}
+
+/* Answers the one who wants to know whether this program could take its place. */
+static int main_try(int fd, unsigned flags)
+{
+    char error[MAIN_SENTENCE];
+    if (upgrade_try(fd, flags, error, sizeof error) != 0) {
+        fprintf(stderr, "%s\n", error);
+        return EX_SOFTWARE;
+    }
+    puts(TRIAL_YES_BEFORE OVERTIME_VERSION TRIAL_YES_BEHIND);
+    return fflush(stdout) == 0 ? EX_OK : EX_SOFTWARE;
 }
 
 int main(int argc, char **argv)
 {
     struct main_options options;
     struct conf_report report = {0};
+    int heritage = upgrade_given();
     if (fd_fill_standard() != 0)
         return EX_SOFTWARE;
     fd_cloexec_from(STDERR_FILENO + 1);
     int status = main_parse(argc, argv, &options);
     if (status >= 0)
         return status;
-    struct conf *conf =
-        conf_load(options.configuration, options.allow_root ? CONF_ALLOW_ROOT : 0, &report);
+    if (heritage >= 0)
+        return main_come(heritage, &options, argv);
+    unsigned flags = options.allow_root ? CONF_ALLOW_ROOT : 0;
+    struct conf *conf = conf_load(options.configuration, flags, &report);
     main_print(&report.errors);
     if (options.test > 0)
         main_print(&report.warnings);
     if (conf == NULL)
         status = EX_CONFIG;
+    else if (options.can_adopt >= 0)
+        status = main_try(options.can_adopt, flags);
     else if (options.test > 0)
         status = main_test(conf, options.test);
     else
-        status = main_start(conf, &report, &options);
+        status = main_start(conf, &report, &options, argv);
     conf_free(&conf);
     conf_report_free(&report);
     return status;

@@ -12,7 +12,9 @@
 #include "fpm/notify.h"
 #include "fpm/pools.h"
 #include "fpm/signals.h"
+#include "fpm/supervisor.h"
 #include "fpm/text.h"
+#include "fpm/upgrade.h"
 #include "fpm/verbs.h"
 #include "fpm/version.h"
 
@@ -55,58 +57,12 @@ struct master {
     unsigned reloads;                      /* that were put in force */
     unsigned waiting[CONTROL_CLIENTS_MAX]; /* tickets of those who wait for the reload's end */
     unsigned waiting_count;
-    ev_timer sweep;  /* after a worker ended: not from within its callback */
-    ev_timer status; /* systemd_interval */
-    ev_timer watchdog;
+    ev_timer sweep; /* after a worker ended: not from within its callback */
+    struct supervisor supervisor;
+    struct upgrade upgrade;
+    unsigned upgrading; /* ticket of the one who asked for an upgrade */
+    bool upgrade_wait;
 };
-
-/* ---- the supervisor ---- */
-
-static void master_on_status(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    (void)loop;
-    (void)events;
-    const struct master *master = timer->data;
-    unsigned serving = 0, post = 0, waiting = 0;
-    char line[256];
-    for (size_t i = 0; i < master->pools.count; i++) {
-        const struct scale_counts *counts = &master->pools.items[i]->keeper.seen.counts;
-        serving += counts->serving;
-        post += counts->post;
-        waiting += counts->waiting;
-    }
-    snprintf(
-        line, sizeof line,
-        "pools: %zu, workers: %u, serving: %u, in post-response work: %u, connections waiting: "
-        "%u",
-        pools_staying(&master->pools), pools_live(&master->pools), serving, post, waiting);
-    (void)notify_status(line);
-}
-
-static void master_on_watchdog(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    (void)loop;
-    (void)timer;
-    (void)events;
-    (void)notify_watchdog();
-}
-
-/* Nobody is woken where nobody listens. */
-static void master_time_status(struct master *master)
-{
-    int64_t interval = notify_wanted() ? master->conf->global.systemd_interval : 0;
-    int64_t watchdog = notify_watchdog_interval();
-    ev_timer_stop(master->loop, &master->status);
-    ev_timer_stop(master->loop, &master->watchdog);
-    if (interval > 0) {
-        ev_timer_set(&master->status, 0., (double)interval / 1000.);
-        ev_timer_start(master->loop, &master->status);
-    }
-    if (watchdog > 0) {
-        ev_timer_set(&master->watchdog, 0., (double)watchdog / 1000.);
-        ev_timer_start(master->loop, &master->watchdog);
-    }
-}
 
 /* ---- life ---- */
 
@@ -166,7 +122,7 @@ static void master_announce(struct master *master)
         return;
     master->announced = true;
     (void)notify_ready();
-    master_time_status(master);
+    supervisor_time(&master->supervisor, master->conf->global.systemd_interval);
     master->hooks->told(master->hooks->context);
 }
 
@@ -332,7 +288,7 @@ static int master_reload(void *owner, const char *why, bool all, FILE *out, char
         master->reloads++;
         if (master->announced)
             master_move(master, MASTER_RELOADING);
-        master_time_status(master);
+        supervisor_time(&master->supervisor, master->conf->global.systemd_interval);
         master_changed(master);
     } else {
         log_error("reload: nothing changes");
@@ -419,6 +375,89 @@ static const char *master_state_name(void *owner)
     return names[master->state];
 }
 
+/* ---- upgrade ---- */
+
+static int master_upgrade(void *owner, const char *why, unsigned ticket, bool wait, char *error,
+                          size_t size)
+{
+    struct master *master = owner;
+    log_notice("%s: version %s asks %s whether it can take over", why, OVERTIME_VERSION,
+               master->hooks->program.path);
+    if (upgrade_begin(&master->upgrade, master->hooks->flags, error, size) != 0) {
+        log_error("upgrade: %s; nothing changes", error);
+        return -1;
+    }
+    master->upgrading = ticket;
+    master->upgrade_wait = wait;
+    return 0;
+}
+
+static int master_leave(void *owner, struct upgrade_facts *facts, char *error, size_t size)
+{
+    const struct master *master = owner;
+    if (master->state == MASTER_STOPPING || !master->announced) {
+        snprintf(error, size,
+                 master->announced ? "the manager stops" : "the manager is still starting");
+        return -1;
+    }
+    facts->state = master->state;
+    facts->started = master->started;
+    facts->reloads = master->reloads;
+    facts->listening = master->listening;
+    facts->asking = master->upgrading;
+    facts->wait = master->upgrade_wait;
+    facts->waiting_count = master->waiting_count;
+    memcpy(facts->waiting, master->waiting, sizeof facts->waiting);
+    master->hooks->leave(master->hooks->context, facts);
+    return 0;
+}
+
+static void master_upgrade_failed(void *owner, const char *why)
+{
+    struct master *master = owner;
+    log_error("upgrade: %s; nothing changes", why);
+    control_answer(&master->control, master->upgrading, why);
+}
+
+static const struct upgrade_events master_upgrade_events = {
+    .leave = master_leave,
+    .failed = master_upgrade_failed,
+};
+
+/* Everything runs that ran before; the file is read as for any reload. */
+static void master_come(struct master *master)
+{
+    const struct upgrade_facts *facts = &master->hooks->heritage->facts;
+    char line[MASTER_SENTENCE], error[MASTER_SENTENCE], *outcome = NULL;
+    size_t size = 0;
+    bool foreign = succession_foreign(&master->pools);
+    FILE *out = open_memstream(&outcome, &size);
+    snprintf(line, sizeof line, "process %d was version %s and is version %s, with %u workers\n",
+             (int)getpid(), facts->version, OVERTIME_VERSION, pools_live(&master->pools));
+    log_notice("upgrade: %.*s", (int)strcspn(line, "\n"), line);
+    if (foreign)
+        log_notice("upgrade: the treaty with the workers has changed: all get new workers");
+    pools_start(&master->pools);
+    int result = master_reload(master, "upgrade", foreign, out, error, sizeof error);
+    supervisor_time(&master->supervisor, master->conf->global.systemd_interval);
+    if (out != NULL)
+        (void)fclose(out);
+    control_say(&master->control, facts->asking, line);
+    if (outcome != NULL)
+        control_say(&master->control, facts->asking, outcome);
+    free(outcome);
+    if (result != 0) {
+        size_t used = strcspn(line, "\n");
+        snprintf(line + used, sizeof line - used, "; the configuration file is not in force:\n%s",
+                 error);
+        control_answer(&master->control, facts->asking, line);
+    } else if (facts->wait) {
+        master_wait(master, facts->asking);
+    } else {
+        control_answer(&master->control, facts->asking, NULL);
+    }
+}
+
 /* ---- signals ---- */
 
 static void master_on_stop_signal(void *context, int number)
@@ -478,15 +517,13 @@ static const struct signals_row master_signals[] = {
 
 /* ---- birth and end ---- */
 
-static int master_open_control(struct master *master)
+/* Whose the control socket is and where. Returns 0, or -1 and the reason is in the log. */
+static int master_control_spec(const struct master *master, struct socket_spec *spec)
 {
     const struct conf_global *global = &master->conf->global;
-    const struct conf_origin *origin = &global->origins[DIRECTIVE_GLOBAL_control_listen];
     struct account owner = {.uid = (uid_t)-1};
     gid_t group = (gid_t)-1;
     char error[MASTER_SENTENCE];
-    if (global->control_listen.kind != CONF_ADDRESS_UNIX)
-        return 0;
     if ((global->control_owner != NULL &&
          account_user(global->control_owner, &owner, error, sizeof error) != 0) ||
         (global->control_group != NULL &&
@@ -494,13 +531,26 @@ static int master_open_control(struct master *master)
         log_alert("control socket: owner or group %s", error);
         return -1;
     }
-    struct socket_spec spec = {
+    *spec = (struct socket_spec){
         .path = global->control_listen.path,
         .backlog = CONTROL_CLIENTS_MAX,
         .mode = global->control_mode,
         .uid = owner.uid,
         .gid = group,
     };
+    return 0;
+}
+
+static int master_open_control(struct master *master)
+{
+    const struct conf_global *global = &master->conf->global;
+    const struct conf_origin *origin = &global->origins[DIRECTIVE_GLOBAL_control_listen];
+    struct socket_spec spec;
+    char error[MASTER_SENTENCE];
+    if (global->control_listen.kind != CONF_ADDRESS_UNIX)
+        return 0;
+    if (master_control_spec(master, &spec) != 0)
+        return -1;
     if (control_open(&master->control, master->loop, &spec, verbs_table, &master->verbs, error,
                      sizeof error) == 0) {
         master->listening = true;
@@ -522,6 +572,33 @@ static int master_open_pools(struct master *master)
     if (status != 0)
         log_alert("%s", error);
     return status;
+}
+
+/* From another program in this process's place. What cannot be taken over is stopped. */
+static int master_take_over(struct master *master)
+{
+    struct upgrade_heritage *heritage = master->hooks->heritage;
+    const struct upgrade_facts *facts = &heritage->facts;
+    struct socket_spec spec = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    char error[MASTER_SENTENCE];
+    (void)master_control_spec(master, &spec);
+    master->announced = true;
+    master->state = (enum master_state)facts->state;
+    master->started = facts->started;
+    master->reloads = facts->reloads;
+    master->waiting_count = facts->waiting_count;
+    memcpy(master->waiting, facts->waiting, sizeof master->waiting);
+    pools_begin(&master->pools, master->loop, master->conf, &master_pools_events, master);
+    int result = upgrade_adopt(heritage, master->loop, &master->pools, &master->control, &spec,
+                               verbs_table, &master->verbs, error, sizeof error);
+    master->listening = facts->listening && master->control.listener.fd >= 0;
+    if (result == 0) {
+        master_come(master);
+        return 0;
+    }
+    log_alert("upgrade: %s", error);
+    master_stop(master, POOL_STOP_NOW, "failed upgrade");
+    return EX_SOFTWARE;
 }
 
 static void master_on_nothing(struct ev_loop *loop, ev_periodic *periodic, int events)
@@ -551,12 +628,16 @@ static int master_open(struct master *master)
         return EX_SOFTWARE;
     }
     ev_timer_init(&master->sweep, master_on_sweep, 0., 0.);
-    ev_timer_init(&master->status, master_on_status, 0., 0.);
-    ev_timer_init(&master->watchdog, master_on_watchdog, 0., 0.);
-    master->sweep.data = master->status.data = master->watchdog.data = master;
+    master->sweep.data = master;
+    supervisor_init(&master->supervisor, master->loop, &master->pools);
+    upgrade_init(&master->upgrade, master->loop, &master->hooks->program, &master->pools,
+                 &master->control, &master_upgrade_events, master);
     master_sleep_deeply(master->loop);
     signals_start(&master->signals, master->loop, master_signals,
                   sizeof master_signals / sizeof *master_signals, master);
+    master->control.listener.fd = -1;
+    if (master->hooks->heritage != NULL)
+        return 0;
     if (master_open_control(master) != 0)
         return EX_CONFIG;
     return master_open_pools(master);
@@ -564,6 +645,7 @@ static int master_open(struct master *master)
 
 static void master_close(struct master *master)
 {
+    upgrade_stop(&master->upgrade);
     if (master->loop != NULL)
         pools_close(&master->pools);
     access_finish();
@@ -574,8 +656,7 @@ static void master_close(struct master *master)
     if (master->loop == NULL)
         return;
     ev_timer_stop(master->loop, &master->sweep);
-    ev_timer_stop(master->loop, &master->status);
-    ev_timer_stop(master->loop, &master->watchdog);
+    supervisor_stop(&master->supervisor);
     signals_stop(&master->signals);
     ev_loop_destroy(master->loop);
 }
@@ -590,12 +671,16 @@ int master_run(struct conf *conf, const struct master_hooks *hooks)
                                   .reload = master_reload,
                                   .wait = master_wait,
                                   .reopen_logs = master_reopen_logs,
+                                  .upgrade = master_upgrade,
                                   .owner = &master};
     char lived[32];
     log_debug("starting with %s, version %s", conf->file, OVERTIME_VERSION);
     master.exit_status = master_open(&master);
     if (master.exit_status == 0) {
-        pools_start(&master.pools);
+        if (hooks->heritage != NULL)
+            master.exit_status = master_take_over(&master);
+        else
+            pools_start(&master.pools);
         master_changed(&master);
         ev_run(master.loop, 0);
     }

@@ -7,6 +7,7 @@
 #define FPM_MASTER_H
 
 #include "fpm/conf.h"
+#include "fpm/upgrade.h"
 
 /* What main wants to do at the turns of the manager's life. */
 struct master_hooks {
@@ -17,8 +18,12 @@ struct master_hooks {
     void (*told)(void *context);
     /* All workers are gone, sockets too. */
     void (*down)(void *context);
+    /* Another program is to take this one's place: its part of the facts. */
+    void (*leave)(void *context, struct upgrade_facts *facts);
     unsigned flags; /* enum conf_flag, for a reload */
     void *context;
+    struct upgrade_program program;
+    struct upgrade_heritage *heritage; /* what was taken over; NULL: this is a start */
 };
 
 /* Runs until stopped. Returns an exit status: 0, 70 or 78; what went wrong is in the log. */

@@ -51,6 +51,8 @@ static const struct ctl_verb {
     {CONTROL_RELOAD,
      "reload [--all] [--wait]  read the file anew; --all: new workers for every pool", 0, 0, true,
      true},
+    {CONTROL_UPGRADE, "upgrade [--wait]       run the program's present file in place of this one",
+     0, 0, true, false},
     {CONTROL_TOP, "top                    (not implemented yet)", 0, 0, false, false},
     {CONTROL_TRACE, "trace PID              (not implemented yet)", 1, 1, false, false},
     {CONTROL_REQUEST, "request POOL PATH      (not implemented yet)", 2, 15, false, false},
@@ -156,10 +158,11 @@ static int ctl_compose(char *line, size_t size, const struct ctl_options *option
                        char **argv)
 {
     bool reload = strcmp(argv[0], CONTROL_RELOAD) == 0;
+    bool waits = reload || strcmp(argv[0], CONTROL_UPGRADE) == 0;
     int used = snprintf(line, size, "%s %s%s%s%s", CONTROL_HELLO, argv[0],
                         options->json ? " " CONTROL_JSON : "",
                         reload && options->all ? " " CONTROL_ALL : "",
-                        reload && options->wait ? " " CONTROL_WAIT : "");
+                        waits && options->wait ? " " CONTROL_WAIT : "");
     for (int i = 1; i < argc; i++) {
         if (*argv[i] == '\0' || strpbrk(argv[i], " \n") != NULL || used < 0 || (size_t)used >= size)
             return -1;

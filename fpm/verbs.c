@@ -202,6 +202,20 @@ static int verbs_reopen(void *context, struct control_call *call)
     return 0;
 }
 
+static int verbs_upgrade(void *context, struct control_call *call)
+{
+    const struct verbs *verbs = context;
+    char why[64], shown[128];
+    if (call->argc > 0 && strcmp(call->argv[0], CONTROL_WAIT) != 0) {
+        snprintf(call->error, sizeof call->error, "\"upgrade\" takes no \"%s\"",
+                 text_show(shown, sizeof shown, call->argv[0]));
+        return -1;
+    }
+    call->later = true;
+    return verbs->upgrade(verbs->owner, verbs_why(why, sizeof why, call), call->ticket,
+                          verbs_has(call, CONTROL_WAIT), call->error, sizeof call->error);
+}
+
 static int verbs_not_yet(void *context, struct control_call *call)
 {
     (void)context;
@@ -218,6 +232,7 @@ const struct control_command verbs_table[] = {
     {CONTROL_QUIT, 0, verbs_quit},
     {CONTROL_REOPEN_LOGS, 0, verbs_reopen},
     {CONTROL_RELOAD, CONTROL_ARGUMENTS_MAX, verbs_reload},
+    {CONTROL_UPGRADE, 1, verbs_upgrade},
     {CONTROL_TRACE, CONTROL_ARGUMENTS_MAX, verbs_not_yet},
     {CONTROL_TOP, CONTROL_ARGUMENTS_MAX, verbs_not_yet},
     {CONTROL_REQUEST, CONTROL_ARGUMENTS_MAX, verbs_not_yet},

@@ -21,6 +21,10 @@ struct verbs {
     /* Has the ticket's client answered when the last reload has come to its end. */
     void (*wait)(void *owner, unsigned ticket);
     void (*reopen_logs)(void *owner, const char *why);
+    /* Begins an upgrade; the ticket's client is answered when it has come to its end, with `wait`
+     * when the reload that is part of it has. Returns 0, or -1 with a sentence. */
+    int (*upgrade)(void *owner, const char *why, unsigned ticket, bool wait, char *error,
+                   size_t size);
     void *owner;
 };
 
