@@ -91,6 +91,8 @@ enum ot_exit_reason {
 #define OT_URI_MAX       384
 #define OT_LABEL_MAX     128
 #define OT_REMOTE_MAX    48
+#define OT_MARKS         8
+#define OT_MARK_LOST     UINT64_MAX /* its thread takes other requests meanwhile */
 #define OT_USER_MAX      64
 #define OT_LISTEN_MAX    128
 #define OT_PATH_MAX      256
@@ -250,6 +252,13 @@ struct ot_board {
     struct ot_facts facts;
 };
 
+/* A request that came with the parameter OVERTIME_MARK, a decimal number: somebody waits for its
+ * true end. It stays here for a while after it, whatever the thread does next. */
+struct ot_mark {
+    uint64_t mark;     /* 0 = none */
+    uint64_t ended_at; /* CLOCK_MONOTONIC in ns, 0 = not yet, OT_MARK_LOST */
+};
+
 /* What one thread of a worker does now and has done so far. One writer: that thread. `change` is
  * odd while the writer is at work; a reader copies, compares, and tries again later. Stamps are
  * CLOCK_MONOTONIC in nanoseconds, 0 = not reached in this request. Counters only grow, from the
@@ -291,7 +300,9 @@ struct ot_record {
     uint64_t last_post;         /* up to its shutdown functions */
     uint64_t last_shutdown;
     struct ot_histogram measures[OT_MEASURE_COUNT];
-    unsigned char reserved[592]; /* to 2,048 bytes; zero */
+    uint64_t marked;                /* requests with a mark so far, each in the next of the */
+    struct ot_mark marks[OT_MARKS]; /* marks, round and round */
+    unsigned char reserved[456];    /* to 2,048 bytes; zero */
 };
 
 /* A worker process. `magic` is written last, when the library has attached. */

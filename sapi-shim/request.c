@@ -93,6 +93,14 @@ static const enum ot_state request_public_state[LIFE_STATES] = {
 
 static void request_respond(struct request *request, enum life_event event);
 
+/* Inside a change of the record, as request_mark. */
+static void request_mark_end(struct request *request, uint64_t ended_at)
+{
+    if (request->mark != NULL)
+        request->mark->ended_at = ended_at;
+    request->mark = NULL;
+}
+
 /* Publishes the step from `from` to the request's present state. */
 static void request_publish(struct request *request, enum life_state from, unsigned actions)
 {
@@ -111,8 +119,10 @@ static void request_publish(struct request *request, enum life_state from, unsig
         record->state = request_public_state[request->state];
         record->state_since = now;
     }
-    if (request->state == LIFE_IDLE)
+    if (request->state == LIFE_IDLE) {
         record->ended_at = now;
+        request_mark_end(request, now);
+    }
     slot_end(record);
     /* At the end of a request the state stays: the thread is idle when it waits again. */
     if (record->state != before)
@@ -170,6 +180,14 @@ static void request_set_cpu_limit(struct request *request, int64_t ms)
     timer_need(clock_now() + (uint64_t)ms * CLOCK_MS);
 }
 
+/* Inside a change of the record. */
+static void request_mark(struct request *request, struct ot_record *record, uint64_t mark)
+{
+    request->mark = mark == 0 ? NULL : &record->marks[record->marked++ % OT_MARKS];
+    if (request->mark != NULL)
+        *request->mark = (struct ot_mark){.mark = mark};
+}
+
 static void request_record_begin(struct request *request, const struct request_facts *facts)
 {
     struct ot_record *record = request->record;
@@ -189,6 +207,7 @@ static void request_record_begin(struct request *request, const struct request_f
     slot_text(record->method, sizeof record->method, facts->method);
     slot_text(record->uri, sizeof record->uri, facts->uri);
     record->label[0] = '\0';
+    request_mark(request, record, facts->mark);
     entry_begin(&request->entry, record, request->conn->since, facts->remote, facts->user);
     slot_end(record);
     board_ring(OT_WANT_LEAVE(before) | OT_WANT_ENTER(OT_STATE_RUNNING));
@@ -207,6 +226,7 @@ void request_let_pass(void)
     request->handed = true;
     slot_begin(request->record);
     entry_detach(request->record);
+    request_mark_end(request, OT_MARK_LOST);
     slot_end(request->record);
     request->record = &nowhere;
     request->unwind = NULL;

@@ -327,6 +327,7 @@ static struct request_facts wire_facts(char **envp)
     const char *length = "";
     const char *value = "";
     const char *admin = "";
+    const char *mark = "";
     for (; envp != NULL && *envp != NULL; envp++) {
         if (**envp == 'R')
             (void)(wire_name_is(*envp, "REQUEST_METHOD=", 15, &facts.method) ||
@@ -339,11 +340,13 @@ static struct request_facts wire_facts(char **envp)
             (void)wire_name_is(*envp, "CONTENT_LENGTH=", 15, &length);
         else if (**envp == 'O')
             (void)(wire_name_is(*envp, "OVERTIME_VALUE=", 15, &value) ||
-                   wire_name_is(*envp, "OVERTIME_ADMIN_VALUE=", 21, &admin));
+                   wire_name_is(*envp, "OVERTIME_ADMIN_VALUE=", 21, &admin) ||
+                   wire_name_is(*envp, "OVERTIME_MARK=", 14, &mark));
     }
     if (*facts.uri == '\0')
         facts.uri = script;
     facts.content_length = strtoull(length, NULL, 10);
+    facts.mark = strtoull(mark, NULL, 10);
     wire_values(&facts, "OVERTIME_VALUE", value);
     unsigned before = facts.values.set;
     facts.values.set = 0;
