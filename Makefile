@@ -46,8 +46,8 @@ C_FILES  = $(wildcard fpm/*.[ch] sapi-shim/*.[ch] tests/apps/*.[ch] tests/unit/*
 
 # What both halves use.
 SHARED_OBJ = $(patsubst %,$(BUILD)/obj/sapi-shim/%.o,slot scalar statm utf8 line format measure view procfs \
-             status status_php status_json)
-SHIM_OBJ = $(SHIM_SRC:%.c=$(BUILD)/obj/%.o)
+             status status_php status_json queue)
+SHIM_OBJ = $(SHIM_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/sapi-shim/status_page.o
 FPM_OBJ  = $(FPM_SRC:%.c=$(BUILD)/obj/%.o)
 PART_OBJ = $(filter-out %/main.o,$(FPM_OBJ))
 CTL_OBJ  = $(CTL_SRC:%.c=$(BUILD)/obj/%.o)
@@ -74,6 +74,18 @@ $(BUILD)/requirements:
 	@pkg-config --exists fcgi inih && echo '#include <ev.h>' | $(CC) -E - >/dev/null 2>&1 || \
 	    { echo "libraries are missing: run packaging/install-deps" >&2; exit 1; }
 	@touch $@
+
+# The status page goes into the library as bytes.
+$(BUILD)/gen/sapi-shim/status_page.c: sapi-shim/status_page.html
+	@mkdir -p $(@D)
+	$(SAY) '  EMBED $<'
+	$(Q){ echo '#include "sapi-shim/status_page.h"'; echo 'const unsigned char status_page[] = {'; \
+	    od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g'; echo '};'; \
+	    echo 'const size_t status_page_size = sizeof status_page;'; } >$@
+$(BUILD)/obj/sapi-shim/status_page.o: $(BUILD)/gen/sapi-shim/status_page.c sapi-shim/status_page.h
+	@mkdir -p $(@D)
+	$(SAY) '  CC    $<'
+	$(Q)$(COMPILE) -fPIC -fvisibility=hidden -c $< -o $@
 
 # The shim is position independent and shows only what overtime.h and libfcgi's own names declare.
 $(BUILD)/obj/sapi-shim/%.o: sapi-shim/%.c | $(BUILD)/requirements

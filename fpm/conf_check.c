@@ -512,6 +512,40 @@ static void check_access(const struct conf_pool *pool, struct conf_report *repor
     }
 }
 
+/* ---- status and ping ---- */
+
+static void check_length(const struct conf_pool *pool, const struct conf_origin *origin,
+                         const char *name, const char *text, struct conf_report *report)
+{
+    if (text != NULL && strlen(text) >= OT_PATH_MAX) {
+        conf_report_error(report, origin, "[%s] %s = %.60s...: has %zu bytes; %d fit", pool->name,
+                          name, text, strlen(text), OT_PATH_MAX - 1);
+    }
+}
+
+static void check_answers(const struct conf_pool *pool, struct conf_report *report)
+{
+    const char *status = pool->pm_status_path;
+    const char *ping = pool->ping_path;
+
+    check_length(pool, ORIGIN(pool, pm_status_path), "pm.status_path", status, report);
+    check_length(pool, ORIGIN(pool, ping_path), "ping.path", ping, report);
+    check_length(pool, ORIGIN(pool, ping_response), "ping.response", pool->ping_response, report);
+    if ((status != NULL && strchr(status, '?') != NULL) ||
+        (ping != NULL && strchr(ping, '?') != NULL)) {
+        const bool first = status != NULL && strchr(status, '?') != NULL;
+        conf_report_error(report, first ? ORIGIN(pool, pm_status_path) : ORIGIN(pool, ping_path),
+                          "[%s] %s = %.200s: must be a path without a query", pool->name,
+                          first ? "pm.status_path" : "ping.path", first ? status : ping);
+    }
+    if (status != NULL && ping != NULL && strcmp(status, ping) == 0) {
+        conf_report_error(report, ORIGIN(pool, ping_path),
+                          "[%s] ping.path = %.200s: is pm.status_path as well; ping would never "
+                          "be answered",
+                          pool->name, ping);
+    }
+}
+
 void conf_check_pool(struct conf_pool *pool, bool allow_root, struct conf_report *report)
 {
     check_required(pool, report);
@@ -524,6 +558,7 @@ void conf_check_pool(struct conf_pool *pool, bool allow_root, struct conf_report
     check_jail(pool, report);
     check_listen(pool, report);
     check_access(pool, report);
+    check_answers(pool, report);
     check_scaling(pool, report);
 }
 

@@ -11,7 +11,7 @@
 #include "fpm/arrival.h"
 #include "fpm/log.h"
 #include "fpm/pool.h"
-#include "fpm/queue.h"
+#include "sapi-shim/queue.h"
 #include "fpm/scale.h"
 
 #include <ev.h>

@@ -9,7 +9,7 @@
 #include "fpm/conf.h"
 #include "fpm/keeper.h"
 #include "fpm/pool.h"
-#include "fpm/queue.h"
+#include "sapi-shim/queue.h"
 #include "fpm/reload.h"
 
 #include <ev.h>

@@ -1,6 +1,7 @@
 /* board.c: see board.h. */
 #include "sapi-shim/board.h"
 #include "sapi-shim/access.h"
+#include "sapi-shim/answer.h"
 #include "sapi-shim/clock.h"
 #include "sapi-shim/handoff.h"
 #include "sapi-shim/note.h"
@@ -160,6 +161,7 @@ static void board_after_fork(void)
         (void)close(board_doorbell);
     board_doorbell = -1;
     handoff_after_fork();
+    answer_after_fork();
     access_after_fork();
 }
 
@@ -178,7 +180,7 @@ static bool board_fits(const struct ot_board *b, size_t size, unsigned slot)
            (size - b->slots_offset) / b->slot_stride >= b->slot_count;
 }
 
-static const struct ot_board *board_map(unsigned slot, struct ot_slot **own)
+static const struct ot_board *board_map(unsigned slot, struct ot_slot **own, size_t *length)
 {
     struct stat st;
     if (fstat(OT_FD_BOARD, &st) < 0 || (size_t)st.st_size < sizeof(struct ot_board))
@@ -196,19 +198,22 @@ static const struct ot_board *board_map(unsigned slot, struct ot_slot **own)
         return NULL;
     }
     *own = mine;
+    *length = size;
     return b;
 }
 
 static void board_attach(unsigned slot)
 {
     struct ot_slot *own = NULL;
-    board = board_map(slot, &own);
+    size_t size = 0;
+    board = board_map(slot, &own, &size);
     if (board == NULL) {
         note("the scoreboard handed over by the manager cannot be used (%s); running without it",
              errno != 0 ? strerror(errno) : "wrong layout");
         return;
     }
     board_own_settings = board->settings;
+    answer_from(&(struct answer_board){board, size}, 1, OT_FD_LISTEN, false);
     if (board_own_settings.dumpable == 0)
         (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     own->version = OT_TREATY_VERSION;

@@ -1,6 +1,10 @@
 /* measure.c: see measure.h. */
 #include "sapi-shim/measure.h"
 
+#include <stdbool.h>
+
+#define MEASURE_OLDEST 3600000000000ull /* an hour */
+
 #define DECADE(ns) (ns), 2 * (ns), 5 * (ns)
 
 const uint64_t measure_bounds[OT_BUCKETS - 1] = {
@@ -16,6 +20,25 @@ void measure_add(struct ot_histogram *histogram, uint64_t duration)
         bucket++;
     histogram->buckets[bucket]++;
     histogram->sum += duration;
+}
+
+uint64_t measure_since(const char *moment, uint64_t now)
+{
+    bool microseconds = moment[0] == 't' && moment[1] == '=';
+    const char *digit = moment + (microseconds ? 2 : 0);
+    uint64_t ns = 0, unit = microseconds ? 1000 : 1000000000, number = 0;
+    unsigned count = 0;
+    for (; *digit >= '0' && *digit <= '9' && count < 17; digit++, count++)
+        number = number * 10 + (uint64_t)(*digit - '0');
+    if (count == 0 || number > INT64_MAX / unit)
+        return 0;
+    ns = number * unit;
+    if (*digit == '.' && !microseconds)
+        for (digit++; *digit >= '0' && *digit <= '9' && unit > 1; digit++) {
+            unit /= 10;
+            ns += unit * (uint64_t)(*digit - '0');
+        }
+    return *digit == '\0' && ns < now && now - ns <= MEASURE_OLDEST ? now - ns : 0;
 }
 
 uint64_t measure_count(const struct ot_histogram *histogram)

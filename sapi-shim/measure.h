@@ -14,6 +14,11 @@ extern const uint64_t measure_bounds[OT_BUCKETS - 1];
 /* Adds a duration in ns. */
 void measure_add(struct ot_histogram *histogram, uint64_t duration);
 
+/* How long ago, in ns, the moment was that a web server gives in seconds with or without fractions
+ * ("1700000000.123", nginx's $msec), or in microseconds behind "t=" (Apache's %t); 0 if it is none,
+ * to come, or more than an hour ago. `now` is CLOCK_REALTIME in ns. */
+uint64_t measure_since(const char *moment, uint64_t now);
+
 /* Durations in all buckets. */
 uint64_t measure_count(const struct ot_histogram *histogram);
 

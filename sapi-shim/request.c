@@ -4,6 +4,7 @@
 #include "sapi-shim/board.h"
 #include "sapi-shim/clock.h"
 #include "sapi-shim/drain.h"
+#include "sapi-shim/measure.h"
 #include "sapi-shim/note.h"
 #include "sapi-shim/policy.h"
 #include "sapi-shim/recycle.h"
@@ -93,6 +94,24 @@ static const enum ot_state request_public_state[LIFE_STATES] = {
 
 static void request_respond(struct request *request, enum life_event event);
 
+static uint64_t request_span(uint64_t from, uint64_t to)
+{
+    return from != 0 && from < to ? to - from : 0;
+}
+
+/* What the request came to. Inside a change of the record. */
+static void request_publish_end(const struct request *request, enum life_state from, uint64_t now)
+{
+    struct ot_record *record = request->record;
+    record->ended_at = now;
+    record->last_wait = request->waited;
+    record->last_answer = request_span(record->accepted_at, record->finished_at);
+    record->last_post = request_span(record->finished_at, record->shutdown_at);
+    record->last_shutdown = request_span(record->shutdown_at, now);
+    if (from == LIFE_SHUTDOWN)
+        measure_add(&record->measures[OT_MEASURE_POST], request_span(record->finished_at, now));
+}
+
 /* Inside a change of the record, as request_mark. */
 static void request_mark_end(struct request *request, uint64_t ended_at)
 {
@@ -119,8 +138,10 @@ static void request_publish(struct request *request, enum life_state from, unsig
         record->state = request_public_state[request->state];
         record->state_since = now;
     }
+    if (actions & LIFE_RESPOND)
+        measure_add(&record->measures[OT_MEASURE_ANSWER], request_span(record->accepted_at, now));
     if (request->state == LIFE_IDLE) {
-        record->ended_at = now;
+        request_publish_end(request, from, now);
         request_mark_end(request, now);
     }
     slot_end(record);
@@ -203,9 +224,12 @@ static void request_record_begin(struct request *request, const struct request_f
     record->shutdown_at = 0;
     record->ended_at = 0;
     record->requests++;
+    request->waited = facts->waited != 0 ? facts->waited : request_span(request->conn->since, now);
+    measure_add(&record->measures[OT_MEASURE_WAIT], request->waited);
     record->content_length = facts->content_length;
     slot_text(record->method, sizeof record->method, facts->method);
     slot_text(record->uri, sizeof record->uri, facts->uri);
+    slot_text(record->user, sizeof record->user, facts->user);
     record->label[0] = '\0';
     request_mark(request, record, facts->mark);
     entry_begin(&request->entry, record, request->conn->since, facts->remote, facts->user);

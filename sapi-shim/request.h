@@ -46,6 +46,7 @@ struct request_facts {
     const char *remote; /* of the client, and as whom the web server knows it */
     const char *user;
     uint64_t content_length;
+    uint64_t waited;      /* ns since the web server took it, as it says; 0 = it does not */
     uint64_t mark;        /* OVERTIME_MARK, 0 = none */
     struct values values; /* set by the web server for this request */
     unsigned locked;      /* enum values_name: these the application cannot change */
@@ -75,6 +76,7 @@ struct request {
     int64_t post_limit;   /* ms after the response, -1: the clock goes on */
     uint64_t announced;   /* CONTENT_LENGTH */
     uint64_t began;       /* handed to the application */
+    uint64_t waited;      /* ns until then */
     uint64_t looked;      /* clock_tick of the last look at connection and clock */
     atomic_bool left;     /* a signal handler saw that the client has gone */
     struct entry entry;   /* in the access log */

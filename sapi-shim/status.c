@@ -285,7 +285,8 @@ static void status_unknown(struct status_thread *out, const char *state)
 static void status_activity(const struct ot_record *record, struct status_thread *out)
 {
     uint64_t now = clock_now();
-    bool busy = view_state_busy(record->state);
+    /* Of a request that is being read nothing is known yet. */
+    bool busy = view_state_busy(record->state) && record->state != OT_STATE_READING;
     memset(out, 0, sizeof *out);
     out->state = view_state_name(view_state(record));
     out->requests = status_positive(record->requests);

@@ -7,11 +7,15 @@
  * no decision about a request: request.c does.
  */
 #include "sapi-shim/access.h"
+#include "sapi-shim/answer.h"
 #include "sapi-shim/board.h"
+#include "sapi-shim/clock.h"
 #include "sapi-shim/detail.h"
 #include "sapi-shim/drain.h"
+#include "sapi-shim/measure.h"
 #include "sapi-shim/note.h"
 #include "sapi-shim/process.h"
+#include "sapi-shim/reply.h"
 #include "sapi-shim/request.h"
 #include "sapi-shim/slot.h"
 #include "sapi-shim/wait.h"
@@ -327,6 +331,7 @@ static struct request_facts wire_facts(char **envp)
     const char *length = "";
     const char *value = "";
     const char *admin = "";
+    const char *start = "";
     const char *mark = "";
     for (; envp != NULL && *envp != NULL; envp++) {
         if (**envp == 'R')
@@ -339,13 +344,16 @@ static struct request_facts wire_facts(char **envp)
         else if (**envp == 'C')
             (void)wire_name_is(*envp, "CONTENT_LENGTH=", 15, &length);
         else if (**envp == 'O')
-            (void)(wire_name_is(*envp, "OVERTIME_VALUE=", 15, &value) ||
+            (void)(wire_name_is(*envp, "OVERTIME_START=", 15, &start) ||
+                   wire_name_is(*envp, "OVERTIME_VALUE=", 15, &value) ||
                    wire_name_is(*envp, "OVERTIME_ADMIN_VALUE=", 21, &admin) ||
                    wire_name_is(*envp, "OVERTIME_MARK=", 14, &mark));
     }
     if (*facts.uri == '\0')
         facts.uri = script;
     facts.content_length = strtoull(length, NULL, 10);
+    if (*start != '\0')
+        facts.waited = measure_since(start, clock_read(CLOCK_REALTIME));
     facts.mark = strtoull(mark, NULL, 10);
     wire_values(&facts, "OVERTIME_VALUE", value);
     unsigned before = facts.values.set;
@@ -431,6 +439,23 @@ static bool wire_dead_on_arrival(FCGX_Request *r, struct conn *conn)
     return true;
 }
 
+/* Status and ping never reach the application, nor do they count as its requests. */
+static bool wire_answered(FCGX_Request *r, struct conn *conn)
+{
+    char *response;
+    size_t size;
+    if (!answer_on() || !answer_compose(r->envp, &response, &size))
+        return false;
+    uint64_t announced = wire_facts(r->envp).content_length;
+    reply_send(conn, response, size);
+    free(response);
+    r->ipcFd = -1;
+    r->keepConnection = 1;
+    wire_real.finish_r(r);
+    reply_end(&conn, announced);
+    return true;
+}
+
 static void wire_thread_end(void)
 {
     free(wire_spare);
@@ -464,7 +489,7 @@ WIRE_EXPORT int FCGX_Accept_r(FCGX_Request *r)
             return -ENOMEM;
         int result = wire_real.accept_r(r);
         struct conn *conn = result < 0 ? NULL : conn_find(r->ipcFd);
-        if (conn == NULL || wire_dead_on_arrival(r, conn)) {
+        if (conn == NULL || wire_answered(r, conn) || wire_dead_on_arrival(r, conn)) {
             wire_spare = wire;
             if (conn == NULL)
                 return result;

@@ -99,7 +99,7 @@ def test_library_knows_nothing_of_the_manager():
 def test_manager_knows_little_of_the_library():
     """The treaty, how a slot is read, how texts are read, and what log lines and the status say."""
     names = ("contract", "slot", "scalar", "statm", "utf8", "line", "format", "endings", "measure")
-    names += ("view", "status", "status_json")
+    names += ("view", "queue", "status", "status_json")
     allowed = {"sapi-shim/" + name for name in names}
     strangers = {
         name: sorted(

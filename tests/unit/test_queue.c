@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "fpm/queue.h"
+#include "sapi-shim/queue.h"
 
 struct listener {
     int fd;

@@ -6,10 +6,11 @@
  * Measured: 0.4 us for TCP, 7 us for unix, and 1.6 us more for each thousand of unix sockets in the
  * network namespace, as the kernel's lookup goes through them.
  *
- * Reads only; decides nothing. One struct for any number of sockets, used by one thread.
+ * Reads only; decides nothing. One struct for any number of sockets, used by one thread. For the
+ * manager's keeper, and for whoever shows the status.
  */
-#ifndef FPM_QUEUE_H
-#define FPM_QUEUE_H
+#ifndef OT_QUEUE_H
+#define OT_QUEUE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,6 +33,10 @@ struct queue_state {
 
 /* Returns 0, or -1 with errno if `listen_fd` is no socket. */
 int queue_look(struct queue *queue, int listen_fd, struct queue_state *state);
+
+/* The same of a unix socket that is not at hand, by its inode number. Returns 0, or -1 if there is
+ * no such socket that listens, or no way to ask. */
+int queue_look_by_number(struct queue *queue, uint32_t inode, struct queue_state *state);
 
 void queue_close(struct queue *queue);
 

@@ -1,7 +1,5 @@
 /* queue.c: see queue.h. */
-#include "fpm/queue.h"
-
-#include "fpm/fd.h"
+#include "sapi-shim/queue.h"
 
 #include <errno.h>
 #include <linux/netlink.h>
@@ -157,7 +155,15 @@ int queue_look(struct queue *queue, int listen_fd, struct queue_state *state)
     return 0;
 }
 
+int queue_look_by_number(struct queue *queue, uint32_t inode, struct queue_state *state)
+{
+    *state = (struct queue_state){.waiting = 0};
+    return queue_open(queue) && queue_ask(queue, inode) && queue_hear(queue, inode, state) ? 0 : -1;
+}
+
 void queue_close(struct queue *queue)
 {
-    fd_close(&queue->fd);
+    if (queue->fd >= 0)
+        (void)close(queue->fd);
+    queue->fd = -1;
 }
