@@ -132,8 +132,8 @@ static int64_t scale_again(const struct scale_limits *limits, const struct scale
         again = scale_sooner(again, SCALE_BUSY_LOOK);
     if (limits->kind == SCALE_DYNAMIC && counts->serving > 0)
         again = scale_sooner(again, SCALE_BUSY_LOOK);
-    if (verdict->limit == SCALE_AT_PROCESS_MAX)
-        again = scale_sooner(again, SCALE_BUSY_LOOK); /* another pool may give way */
+    if (verdict->limit == SCALE_AT_PROCESS_MAX) /* another pool may give way */
+        again = scale_sooner(again, counts->waiting > 0 ? SCALE_BUSY_LOOK : SCALE_LONGEST_LOOK);
     if (counts->post > 0 || (limits->kind == SCALE_ONDEMAND && counts->serving > 0))
         again = scale_sooner(again, SCALE_LONGEST_LOOK);
     return again;
@@ -149,7 +149,7 @@ struct scale_verdict scale_decide(const struct scale_limits *limits,
     unsigned need = scale_need(limits, counts, free, &verdict.reason);
     unsigned may = scale_least(free, counts->room);
     bool blocked = scale_minus(counts->waiting, counts->idle + counts->starting) > may ||
-                   (limits->kind == SCALE_STATIC && need > counts->room);
+                   (need > counts->room && free > counts->room);
     if (blocked)
         verdict.limit = free > counts->room ? SCALE_AT_PROCESS_MAX : SCALE_AT_MAX_CHILDREN;
     need = scale_least(need, may);
@@ -160,7 +160,9 @@ struct scale_verdict scale_decide(const struct scale_limits *limits,
         verdict.reason = SCALE_SUPERFLUOUS;
     else if (verdict.spawn == 0)
         verdict.reason = SCALE_NOTHING;
-    verdict.watch = limits->kind != SCALE_STATIC && may > verdict.spawn;
+    /* Not even where process.max leaves no room at present: nobody tells when it does again. */
+    verdict.watch =
+        limits->kind != SCALE_STATIC && verdict.limit == SCALE_NO_LIMIT && free > verdict.spawn;
     verdict.again =
         verdict.spawn < need ? SCALE_SOON : scale_again(limits, counts, memory, &verdict, now);
     verdict.at_rest = verdict.again < 0;
