@@ -16,9 +16,17 @@ enum {
 
 /* ---- what pools tell ---- */
 
+/* A generation that has taken over is news, too: no worker needs to end after the last look. */
 static void pools_on_turned(struct keeper *keeper)
 {
-    facts_publish(keeper->pool, keeper);
+    struct pool *pool = keeper->pool;
+    struct pools_item *item = pool->owner;
+    facts_publish(pool, keeper);
+    if (item->alone == pool->number || pool->older != NULL || !pool->handed_over ||
+        !pool_ready(pool))
+        return;
+    item->alone = pool->number;
+    item->set->events->changed(item->set->context);
 }
 
 static void pools_on_changed(struct pool *pool)

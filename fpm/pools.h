@@ -17,7 +17,8 @@
 struct pools;
 
 struct pools_events {
-    void (*changed)(void *context); /* a worker started, failed or ended somewhere */
+    void (*changed)(void *context); /* a worker started, failed or ended somewhere, or a generation
+                                     * has taken over */
     void (*crashed)(void *context); /* one by SIGSEGV or SIGBUS */
 };
 
@@ -25,7 +26,8 @@ struct pools_item {
     struct pools *set;
     struct pool pool;
     struct keeper keeper;
-    bool leaving; /* no longer in the file: it goes when its workers have */
+    bool leaving;   /* no longer in the file: it goes when its workers have */
+    unsigned alone; /* the generation that was told to be all there is */
 };
 
 struct pools {

@@ -243,7 +243,9 @@ int upgrade_adopt(struct upgrade_heritage *heritage, struct ev_loop *loop, struc
     if (heritage->facts.listening && handover_good(paper))
         control_adopt(control, loop, spec, paper, commands, context);
     (void)handover_end(paper);
-    return upgrade_said(paper, error, size);
+    int result = upgrade_said(paper, error, size);
+    handover_close(paper);
+    return result;
 }
 
 void upgrade_free(struct upgrade_heritage *heritage)

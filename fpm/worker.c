@@ -83,9 +83,10 @@ void worker_init(struct worker *worker, struct ev_loop *loop, const struct worke
 /* It would run unseen, so it is not let to begin anything. */
 static int worker_unwatched(pid_t pid, char *error, size_t size)
 {
-    snprintf(error, size, "watch process %d: %s%s", (int)pid, strerror(errno),
-             errno == ENOSYS ? "; Linux 5.3 or later is needed"
-                             : "; check `rlimit_files` in [global]");
+    const char *remedy = errno == ENOSYS                      ? "; Linux 5.3 or later is needed"
+                         : errno == EMFILE || errno == ENFILE ? "; check `rlimit_files` in [global]"
+                                                              : "";
+    snprintf(error, size, "watch process %d: %s%s", (int)pid, strerror(errno), remedy);
     return -1;
 }
 

@@ -20,6 +20,7 @@ class Manager:
     pools    {name: directives} for several, or
     text     the configuration as a whole (then `listen` says where its pools listen, if anywhere).
     settings directives of [global].
+    program  the file that is run, where it is not the built one.
     Directives not given: static pools of one worker on a unix socket in `directory`.
     """
 
@@ -34,8 +35,10 @@ class Manager:
         arguments=(),
         env=None,
         name="overtime",
+        program=build.OVERTIME,
     ):
         self.directory = directory
+        self.program = program
         self.ini_path = directory / f"{name}.ini"
         self.log_path = directory / f"{name}.log"
         self.output_path = directory / f"{name}.out"
@@ -87,7 +90,7 @@ class Manager:
 
     def start(self, wait=True):
         """Starts the daemon and waits until its log says that it is ready."""
-        command = [str(build.OVERTIME), "-c", str(self.ini_path), "-F"]
+        command = [str(self.program), "-c", str(self.ini_path), "-F"]
         if os.geteuid() == 0:
             command.append("-R")
         self._told = False
