@@ -4,6 +4,7 @@
 #include "fpm/blackbox.h"
 #include "fpm/clock.h"
 #include "fpm/fd.h"
+#include "fpm/follow.h"
 #include "fpm/log.h"
 #include "fpm/obituary.h"
 #include "fpm/text.h"
@@ -183,6 +184,7 @@ static void generation_worker_ended(struct worker *worker)
     const struct access_end end = {.status = worker->status, .asked = worker->asked};
     if (!worker->start_failed)
         access_bury(generation->access, &generation->scoreboard, member->slot, &end);
+    follow_bury(&generation->scoreboard, member->slot, worker->pid);
     scoreboard_release(&generation->scoreboard, member->slot);
     if (worker->start_failed) {
         char why[GENERATION_SENTENCE];
@@ -310,11 +312,24 @@ unsigned generation_size_for(const struct conf_pool *pool)
     return (unsigned)(pool->pm_max_children + pool->post_response_max_children);
 }
 
-static int generation_make_channels(struct generation *generation, char *error, size_t size)
+/* The sockets between workers are the pool's, through all its generations. */
+static int generation_make_handoff(struct generation *generation, const struct generation *before)
+{
+    if (before == NULL)
+        return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, generation->handoff);
+    for (int i = 0; i < 2; i++) {
+        generation->handoff[i] = fcntl(before->handoff[i], F_DUPFD_CLOEXEC, 0);
+        if (generation->handoff[i] < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int generation_make_channels(struct generation *generation, const struct generation *before,
+                                    char *error, size_t size)
 {
     generation->doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (generation->doorbell_fd >= 0 &&
-        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, generation->handoff) == 0)
+    if (generation->doorbell_fd >= 0 && generation_make_handoff(generation, before) == 0)
         return 0;
     snprintf(error, size, "cannot prepare the pool: %s", strerror(errno));
     return -1;
@@ -392,14 +407,14 @@ static struct generation *generation_new(struct ev_loop *loop, struct conf *conf
 }
 
 struct generation *generation_open(struct ev_loop *loop, struct conf *conf,
-                                   const struct conf_pool *pool, unsigned number, int listen_fd,
-                                   const struct generation_events *events, void *owner, char *error,
-                                   size_t size)
+                                   const struct conf_pool *pool, const struct generation *before,
+                                   int listen_fd, const struct generation_events *events,
+                                   void *owner, char *error, size_t size)
 {
     struct generation *generation = generation_new(loop, conf, pool, events, owner, error, size);
     if (generation == NULL)
         return NULL;
-    generation->number = number;
+    generation->number = before != NULL ? before->number + 1 : 1;
     generation->size = generation_size_for(pool);
     struct ot_settings settings = generation_settings(pool);
     errno = 0;
@@ -407,7 +422,7 @@ struct generation *generation_open(struct ev_loop *loop, struct conf *conf,
                           size) != 0 ||
         spec_build(&generation->spec, pool, error, size) != 0 ||
         access_open(&generation->access, loop, pool, &generation->scoreboard, error, size) != 0 ||
-        generation_make_channels(generation, error, size) != 0 ||
+        generation_make_channels(generation, before, error, size) != 0 ||
         generation_make_members(generation, error, size) != 0) {
         size_t used = strlen(error);
         if (errno == EMFILE)

@@ -70,11 +70,12 @@ struct generation {
 };
 
 /* Makes everything but workers. `conf` is held, `pool` belongs to it; the listening socket stays
- * its owner's. Returns NULL with a sentence. */
+ * its owner's. `before`: the generation whose workers can give theirs connections, NULL = none.
+ * Returns NULL with a sentence. */
 struct generation *generation_open(struct ev_loop *loop, struct conf *conf,
-                                   const struct conf_pool *pool, unsigned number, int listen_fd,
-                                   const struct generation_events *events, void *owner, char *error,
-                                   size_t size);
+                                   const struct conf_pool *pool, const struct generation *before,
+                                   int listen_fd, const struct generation_events *events,
+                                   void *owner, char *error, size_t size);
 
 /* What another program in this process's place has left of a generation (see succession.h). */
 struct generation_heir {

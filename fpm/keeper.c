@@ -30,6 +30,7 @@ enum {
 /* Everything one look at the workers found. */
 struct keeper_look {
     struct scale_counts counts;
+    unsigned speaking;   /* with the library, past their start */
     unsigned boxes;      /* without the library, past their start */
     bool running;        /* there is a request with an open response */
     uint64_t overdue_at; /* ns: the next limit passes then, 0 = none */
@@ -212,6 +213,8 @@ static struct keeper_look keeper_look(struct keeper *keeper, int64_t now)
         keeper_look_at(keeper, g, &look, memory, now);
     keeper_look_at_queue(keeper, &look);
     unsigned accepting = look.counts.idle + look.counts.serving + look.counts.post;
+    look.speaking = accepting - look.boxes;
+    pool_bequeath(pool, look.speaking > 1, look.speaking > 0);
     if (pool_hand_over(pool, accepting))
         keeper->first_due = keeper->first_due && accepting + look.counts.starting < pool->first;
     look.counts.first = keeper->first_due ? pool->first : 0;
@@ -328,6 +331,16 @@ static void keeper_turn_deaf(struct keeper *keeper, int64_t now)
     keeper->deaf_until = now + keeper->deafness;
 }
 
+/* The last worker of a pool that is replaced only when connections wait has no heir; what it left
+ * would have one started for it. */
+static void keeper_bequeath(const struct keeper *keeper, const struct keeper_look *look,
+                            const struct scale_verdict *verdict)
+{
+    unsigned leaving = verdict->retire > 0 ? verdict->retire : 1;
+    bool replaced = pool_settings(keeper->pool)->pm == CONF_PM_STATIC;
+    pool_bequeath(keeper->pool, replaced || look->speaking > leaving, look->speaking > 0);
+}
+
 /* ---- the turn ---- */
 
 static int64_t keeper_sooner(int64_t a, int64_t b)
@@ -389,6 +402,7 @@ static void keeper_turn(struct keeper *keeper)
         verdict.watch = false;
     }
     keeper_want(keeper, &look, &verdict);
+    keeper_bequeath(keeper, &look, &verdict);
     pool_spawn(pool, verdict.spawn, scale_reason_name(verdict.reason));
     pool_retire(pool, verdict.retire, scale_reason_name(verdict.reason));
     if (verdict.spawn > 0)

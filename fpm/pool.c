@@ -324,6 +324,13 @@ static void pool_retire_generation(struct pool *pool, struct generation *generat
         generation_ask(&generation->members[i], ENDING_RELOAD, pool_patience(pool));
 }
 
+void pool_bequeath(struct pool *pool, bool current, bool older)
+{
+    scoreboard_heirs(&pool->current->scoreboard, current);
+    for (struct generation *g = pool->older; g != NULL; g = g->older)
+        scoreboard_heirs(&g->scoreboard, older);
+}
+
 static void pool_stop_generation(struct pool *pool, struct generation *generation,
                                  enum pool_stop how)
 {
@@ -343,6 +350,7 @@ void pool_stop(struct pool *pool, enum pool_stop how)
     if (how <= pool->stop)
         return;
     pool->stop = how;
+    pool_bequeath(pool, false, false);
     pool_stop_generation(pool, pool->current, how);
     for (struct generation *g = pool->older; g != NULL; g = g->older)
         pool_stop_generation(pool, g, how);
@@ -436,7 +444,7 @@ int pool_open(struct pool *pool, struct ev_loop *loop, const struct pool_wish *w
     }
     int status = pool_listen(wish, &pool->listener, error, size);
     if (status == 0) {
-        pool->current = generation_open(loop, wish->conf, wish->settings, 1, pool->listener.fd,
+        pool->current = generation_open(loop, wish->conf, wish->settings, NULL, pool->listener.fd,
                                         &pool_generation_events, pool, error, size);
         status = pool->current != NULL ? 0 : EX_SOFTWARE;
     }
@@ -506,9 +514,8 @@ int pool_prepare(struct pool *pool, const struct pool_wish *wish, struct pool_ch
     int status = wish->listen ? pool_listen(wish, &change->listener, error, size) : 0;
     if (status == 0 && wish->replace) {
         int fd = wish->listen ? change->listener.fd : pool->listener.fd;
-        change->generation =
-            generation_open(pool->loop, wish->conf, wish->settings, pool->number + 1, fd,
-                            &pool_generation_events, pool, error, size);
+        change->generation = generation_open(pool->loop, wish->conf, wish->settings, pool->current,
+                                             fd, &pool_generation_events, pool, error, size);
         status = change->generation != NULL ? 0 : EX_SOFTWARE;
     }
     if (status != 0)

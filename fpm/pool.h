@@ -145,6 +145,10 @@ void pool_spawn(struct pool *pool, unsigned count, const char *reason);
 /* Asks so many idle workers of the current generation to go, the longest idle first. */
 void pool_retire(struct pool *pool, unsigned count, const char *reason);
 
+/* Shall workers that leave give their idle connections to others: those of the current generation,
+ * those of older ones? Somebody has to be there to take them. */
+void pool_bequeath(struct pool *pool, bool current, bool older);
+
 /* Makes all workers go; a later call may only be harsher. The pool is empty when pool_live is 0.
  */
 void pool_stop(struct pool *pool, enum pool_stop how);

@@ -220,6 +220,12 @@ void scoreboard_bury(const struct scoreboard *scoreboard, unsigned slot, struct 
     view_bury(scoreboard_slot(scoreboard, slot), view);
 }
 
+bool scoreboard_thread(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
+                       struct ot_record *out)
+{
+    return view_thread(scoreboard_slot(scoreboard, slot), thread, out);
+}
+
 bool scoreboard_inherit(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
                         struct ot_record *out)
 {
@@ -307,6 +313,11 @@ struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, 
             glance.phase = phase;
     }
     return glance;
+}
+
+void scoreboard_heirs(const struct scoreboard *scoreboard, bool heirs)
+{
+    atomic_store_explicit(&scoreboard->board->heirs, heirs, memory_order_relaxed);
 }
 
 void scoreboard_want(const struct scoreboard *scoreboard, uint32_t occasions)

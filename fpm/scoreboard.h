@@ -73,6 +73,9 @@ struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, 
 /* The changes of state that ring the doorbell, OT_WANT_ bits. */
 void scoreboard_want(const struct scoreboard *scoreboard, uint32_t occasions);
 
+/* Shall workers that leave give their idle connections to others? */
+void scoreboard_heirs(const struct scoreboard *scoreboard, bool heirs);
+
 /* Why the worker in this slot left, as it says itself: enum ot_exit_reason, or anything. */
 unsigned scoreboard_exit_reason(const struct scoreboard *scoreboard, unsigned slot);
 
@@ -81,6 +84,11 @@ void scoreboard_look(const struct scoreboard *scoreboard, unsigned slot, struct 
 
 /* The same of a worker that is dead: nothing is left out. */
 void scoreboard_bury(const struct scoreboard *scoreboard, unsigned slot, struct view *view);
+
+/* What one of the worker's threads does, by number from 0 on. False if there is no such thread, or
+ * it keeps changing. */
+bool scoreboard_thread(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
+                       struct ot_record *out);
 
 /* What one thread of a dead worker did when it died, by number from 0 on. False if there is no such
  * thread. */

@@ -99,6 +99,11 @@ int board_number(const struct ot_record *record)
     return (int)(record - slot->records);
 }
 
+bool board_heirs(void)
+{
+    return board != NULL && atomic_load_explicit(&board->heirs, memory_order_relaxed) != 0;
+}
+
 void board_ring(uint32_t occasion)
 {
     if (board == NULL || board_doorbell < 0)

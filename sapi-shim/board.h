@@ -10,6 +10,8 @@
 
 #include "contract.h"
 
+#include <stdbool.h>
+
 /* Once, before application code runs: takes over what the manager handed over, if there is one. */
 void board_open(void);
 
@@ -24,6 +26,9 @@ struct ot_record *board_record(void);
 
 /* The record's number in our slot; -1 for one that the manager does not see. */
 int board_number(const struct ot_record *record);
+
+/* Do other workers of the pool go on, and take over the idle connections of one that does not? */
+bool board_heirs(void);
 
 /* Rings the manager's doorbell if it asked to be told of any of these changes (OT_WANT_ bits). */
 void board_ring(uint32_t occasion);

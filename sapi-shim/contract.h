@@ -231,7 +231,7 @@ struct ot_member {
 };
 
 /* First bytes of the scoreboard. Written by the manager before the first worker starts, constant
- * from then on, but for `want` and `facts`. */
+ * from then on, but for `want`, `heirs` and `facts`. */
 struct ot_board {
     uint32_t magic;   /* OT_BOARD_MAGIC */
     uint32_t version; /* OT_TREATY_VERSION */
@@ -242,6 +242,7 @@ struct ot_board {
     char pool[OT_POOL_NAME_MAX]; /* NUL-terminated */
     struct ot_settings settings;
     _Atomic uint32_t want; /* OT_WANT_ bits: the changes of state that ring the doorbell */
+    _Atomic uint32_t heirs; /* not 0: other workers go on and take idle connections over */
     uint32_t access_size;  /* bytes used of `access`; 0: the pool has no access log */
     char access[OT_ACCESS_SIZE];
     uint32_t members_offset;       /* bytes, a multiple of 32 */

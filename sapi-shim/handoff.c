@@ -18,6 +18,7 @@ enum {
 struct handoff_head {
     uint64_t since; /* conn.h: the time it waits for a whole header goes on */
     bool is_tcp;
+    bool idle; /* kept, and no request has begun */
 };
 
 static int handoff_in = -1;
@@ -45,11 +46,11 @@ int handoff_fd(void)
     return handoff_in;
 }
 
-bool handoff_send(struct conn **conn)
+bool handoff_send(struct conn **conn, bool idle)
 {
     struct conn *c = *conn;
     size_t count = c->end - c->start;
-    struct handoff_head head = {.since = c->since, .is_tcp = c->is_tcp};
+    struct handoff_head head = {.since = c->since, .is_tcp = c->is_tcp, .idle = idle && count == 0};
     struct iovec parts[] = {
         {.iov_base = &head, .iov_len = sizeof head},
         {.iov_base = c->buffer + c->start, .iov_len = count},
@@ -86,7 +87,7 @@ static int handoff_received(struct msghdr *message)
     return fd;
 }
 
-struct conn *handoff_take(void)
+struct conn *handoff_take(bool *idle)
 {
     unsigned char bytes[HANDOFF_BYTES_MAX];
     struct handoff_head head = {.since = 0};
@@ -113,6 +114,7 @@ struct conn *handoff_take(void)
     if (conn != NULL) {
         conn->since = head.since;
         conn_preload(conn, bytes, (size_t)n - sizeof head);
+        *idle = head.idle;
     }
     return conn;
 }

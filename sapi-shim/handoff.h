@@ -2,8 +2,9 @@
  *
  * A kept connection belongs to one worker, and when that worker cannot take the request that has
  * just come on it (post-response work lies ahead), the connection goes to a sibling with the bytes
- * read so far, through a socket that all workers of the pool share. With no manager there is no
- * such socket. Decides nothing; called by wait.c.
+ * read so far, through a socket that all workers of the pool share, those of a later generation
+ * too. So do idle ones when the worker leaves. With no manager there is no such socket. Decides
+ * nothing; called by wait.c.
  */
 #ifndef OT_HANDOFF_H
 #define OT_HANDOFF_H
@@ -18,12 +19,14 @@ void handoff_attach(void);
 /* Readable when a connection waits to be taken; -1 = there is no such socket. */
 int handoff_fd(void);
 
-/* Gives the connection away, with the bytes of the request that has begun. On success it is freed
- * and the pointer forgotten; false if nobody can take it, and nothing has changed. Never waits. */
-bool handoff_send(struct conn **conn);
+/* Gives the connection away, with the bytes of the request that has begun; `idle`: it is a kept
+ * one, and none need have. On success it is freed and the pointer forgotten; false if nobody can
+ * take it, and nothing has changed. Never waits. */
+bool handoff_send(struct conn **conn, bool idle);
 
-/* Takes one; NULL if there is none. Never waits. */
-struct conn *handoff_take(void);
+/* Takes one; NULL if there is none. `idle` becomes true for a kept one on which nothing had come.
+ * Never waits. */
+struct conn *handoff_take(bool *idle);
 
 /* In a forked child: the parent's siblings are not ours. */
 void handoff_after_fork(void);

@@ -91,11 +91,12 @@ void places_drop(struct places *places, struct conn **conn)
 
 bool places_give(struct places *places, struct conn **conn)
 {
-    if ((*conn)->place == CONN_KEPT)
+    bool kept = (*conn)->place == CONN_KEPT;
+    if (kept)
         (*conn)->since = clock_now(); /* the time for its header begins here */
     places_move(places, *conn, CONN_BUSY, 0);
     places_unwatch(places, *conn);
-    return handoff_send(conn);
+    return handoff_send(conn, kept);
 }
 
 void places_give_all(struct places *places, enum conn_place place)

@@ -165,11 +165,20 @@ static bool wait_progress(struct wait *w, struct conn *conn)
     return false;
 }
 
-/* Takes the longest idle kept connection off the list: one with nothing on it is closed, one on
- * which a request has begun goes to another worker (`give`), or waits its turn here. */
-static void wait_sweep_oldest(struct wait *w, bool give)
+/* What becomes of kept connections that cannot stay. */
+enum wait_sweep {
+    WAIT_SWEEP_CLOSE,   /* closed, unless a request has begun: then it is served here */
+    WAIT_SWEEP_GIVE,    /* closed, unless a request has begun: then another worker serves it */
+    WAIT_SWEEP_BEQUEATH /* another worker takes them all, if there is one */
+};
+
+/* Takes the longest idle kept connection off the list. */
+static void wait_sweep_oldest(struct wait *w, enum wait_sweep how)
 {
     struct conn *conn = w->places.lists[CONN_KEPT].first;
+    bool give = how != WAIT_SWEEP_CLOSE;
+    if (how == WAIT_SWEEP_BEQUEATH && board_heirs() && places_give(&w->places, &conn))
+        return;
     if (!conn_has_bytes(conn))
         places_drop(&w->places, &conn);
     else if (!give || !places_give(&w->places, &conn)) {
@@ -192,7 +201,7 @@ static void wait_relieve(struct wait *w)
              strerror(errno));
     w->starved = true;
     if (w->places.lists[CONN_KEPT].first != NULL)
-        wait_sweep_oldest(w, true);
+        wait_sweep_oldest(w, WAIT_SWEEP_GIVE);
     (void)pthread_mutex_unlock(&w->lock);
     (void)poll(NULL, 0, WAIT_SHORT_PAUSE);
 }
@@ -234,7 +243,13 @@ static enum wait_result wait_take(struct wait *w, struct conn **out)
 
 static enum wait_result wait_take_handed(struct wait *w, struct conn **out)
 {
-    struct conn *conn = handoff_take();
+    bool idle = false;
+    struct conn *conn = handoff_take(&idle);
+    if (conn != NULL && idle) {
+        conn->home = w;
+        wait_keep(&conn);
+        return WAIT_INTERRUPTED;
+    }
     return conn != NULL && wait_admit(w, conn, out) ? WAIT_REQUEST : WAIT_INTERRUPTED;
 }
 
@@ -313,10 +328,10 @@ static bool wait_pop_ready(struct wait *w, struct conn **out)
 
 /* ---- the end ---- */
 
-static void wait_sweep_kept(struct wait *w, bool give)
+static void wait_sweep_kept(struct wait *w, enum wait_sweep how)
 {
     while (w->places.lists[CONN_KEPT].first != NULL)
-        wait_sweep_oldest(w, give);
+        wait_sweep_oldest(w, how);
 }
 
 /* Waits for what was accepted but is not finished: incomplete headers, parked connections. For so
@@ -365,13 +380,17 @@ static bool wait_last_accept(struct wait *w, struct conn **out)
     return got;
 }
 
-/* What this worker gave away last may find no sibling that is not draining too. */
+/* What this worker gave away last may find no sibling that is not draining too, where none is to
+ * come. */
 static void wait_take_back(struct wait *w)
 {
     struct conn *conn = NULL;
-    while (handoff_fd() >= 0 && (conn = handoff_take()) != NULL) {
+    bool idle = false;
+    while (!board_heirs() && handoff_fd() >= 0 && (conn = handoff_take(&idle)) != NULL) {
         conn->home = w;
-        if (wait_progress(w, conn))
+        if (idle && !conn_has_bytes(conn))
+            places_drop(&w->places, &conn);
+        else if (wait_progress(w, conn))
             wait_ready(w, conn);
     }
 }
@@ -387,7 +406,7 @@ static enum wait_result wait_drain(struct wait *w, struct conn **out)
         return WAIT_REQUEST;
     for (;;) {
         (void)pthread_mutex_lock(&w->lock);
-        wait_sweep_kept(w, false);
+        wait_sweep_kept(w, board_heirs() ? WAIT_SWEEP_BEQUEATH : WAIT_SWEEP_CLOSE);
         wait_take_back(w);
         bool ready = wait_pop_ready(w, out);
         bool done = w->lingering || (w->places.lists[CONN_PENDING].first == NULL &&
@@ -583,7 +602,7 @@ void wait_keep(struct conn **conn)
     (void)pthread_mutex_lock(&w->lock);
     uint64_t max = board_settings()->keepalive_max;
     while (max > 0 && w->places.lists[CONN_KEPT].count >= max)
-        wait_sweep_oldest(w, true);
+        wait_sweep_oldest(w, WAIT_SWEEP_GIVE);
     if ((max == 0 && !conn_has_bytes(c)) || !places_watch(&w->places, c))
         places_drop(&w->places, &c);
     else
@@ -636,7 +655,7 @@ void wait_leave(void)
         if (!w->used)
             continue;
         (void)pthread_mutex_lock(&w->lock);
-        wait_sweep_kept(w, true);
+        wait_sweep_kept(w, WAIT_SWEEP_BEQUEATH);
         places_give_all(&w->places, CONN_READY);
         places_give_all(&w->places, CONN_PENDING);
         (void)pthread_mutex_unlock(&w->lock);
@@ -648,7 +667,7 @@ void wait_close_quiet(const struct conn *of)
 {
     struct wait *w = of->home;
     (void)pthread_mutex_lock(&w->lock);
-    wait_sweep_kept(w, true);
+    wait_sweep_kept(w, WAIT_SWEEP_BEQUEATH);
     (void)pthread_mutex_unlock(&w->lock);
 }
 

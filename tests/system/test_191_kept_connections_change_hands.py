@@ -1,0 +1,85 @@
+"""A worker that leaves gives its idle kept connections to one that stays, and nobody notices."""
+
+import contextlib
+
+import pytest
+
+from harness import fastcgi
+from harness.wait import wait_until
+
+
+def ask(connection, number):
+    connection.send_request(fastcgi.cgi_params(f"id={number}&text=x{number}"), keep=True)
+    assert connection.read_response().text == f"x{number}"
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_reload_keeps_them(manager, app, listen, tmp_path, journal, workers):
+    daemon = manager({
+        "command": f"{app('worker')} {tmp_path}",
+        "listen": listen,
+        "pm.max_children": workers,
+    })
+    with contextlib.ExitStack() as stack:
+        kept = [stack.enter_context(fastcgi.Connection(listen)) for _ in range(9)]
+        for number, connection in enumerate(kept):
+            ask(connection, f"a{number}")
+        before = set(daemon.workers())
+        for turn in range(3):
+            daemon.control("reload", "--all", "--wait", check=True)
+            for number, connection in enumerate(kept):
+                ask(connection, f"b{turn}.{number}")
+        after = {journal.wait("begin", f"b2.{number}").pid for number in range(len(kept))}
+        assert not before & after, "they were answered by the new workers"
+        assert "lost" not in daemon.log()
+
+
+def test_a_retired_worker_leaves_them_to_its_siblings(manager, app, tmp_path, journal):
+    """Three workers serve at the same time, two of them are superfluous afterwards."""
+    daemon = manager({
+        "command": f"{app('worker')} {tmp_path}",
+        "pm": "dynamic",
+        "pm.max_children": 3,
+        "pm.max_spare_servers": 1,
+        "pm.start_servers": 3,
+        "pm.process_idle_timeout": "200ms",
+        "post_response.max_children": 0,
+    })
+    with contextlib.ExitStack() as stack:
+        kept = [stack.enter_context(fastcgi.Connection(daemon.address)) for _ in range(3)]
+        for number, connection in enumerate(kept):
+            connection.send_request(fastcgi.cgi_params(f"id=a{number}&wait=go&text=x"), keep=True)
+            journal.wait("wait", f"a{number}")
+        journal.signal("go")
+        for connection in kept:
+            assert connection.read_response().text == "x"
+        (last,) = daemon.wait_workers(1)
+        for number, connection in enumerate(kept):
+            ask(connection, f"b{number}")
+            assert journal.wait("begin", f"b{number}").pid == last
+
+
+def test_an_ondemand_pool_still_goes_to_rest(manager, app, tmp_path):
+    """The last worker has no heir: an idle connection is no reason to start one."""
+    daemon = manager({
+        "command": f"{app('worker')} {tmp_path}",
+        "pm": "ondemand",
+        "pm.max_children": 3,
+        "pm.process_idle_timeout": "200ms",
+    })
+    with fastcgi.Connection(daemon.address) as connection:
+        ask(connection, "a")
+        wait_until(lambda: not daemon.workers(), "no worker")
+        assert connection.read_eof() is not False
+    assert fastcgi.request(daemon.address, query="id=b&text=y").text == "y"
+
+
+def test_a_stop_closes_them(manager, app, tmp_path):
+    daemon = manager({"command": f"{app('worker')} {tmp_path}", "pm.max_children": 2})
+    with contextlib.ExitStack() as stack:
+        kept = [stack.enter_context(fastcgi.Connection(daemon.address)) for _ in range(4)]
+        for number, connection in enumerate(kept):
+            ask(connection, f"a{number}")
+        daemon.control("quit")
+        wait_until(lambda: daemon.popen.poll() is not None, "the manager's end")
+        assert all(connection.read_eof() is not False for connection in kept)
