@@ -36,7 +36,7 @@ endif
 libs_of  = $(if $(filter $(1),$(FOUND)),$(shell pkg-config --libs $(1)))
 
 SHIM_SRC = $(wildcard sapi-shim/*.c)
-CTL_SRC  = fpm/overtimectl.c
+CTL_SRC  = $(wildcard fpm/overtimectl.c fpm/ctl_*.c)
 TRACE_SRC = $(wildcard fpm/tracer*.c)
 FPM_SRC  = $(filter-out $(CTL_SRC) $(TRACE_SRC),$(wildcard fpm/*.c))
 APP_SRC  = $(wildcard tests/apps/*.c) $(wildcard conf/demo/*.c)
@@ -49,8 +49,8 @@ SHARED_OBJ = $(patsubst %,$(BUILD)/obj/sapi-shim/%.o,slot scalar statm utf8 line
              status status_php status_json queue)
 SHIM_OBJ = $(SHIM_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/sapi-shim/status_page.o
 FPM_OBJ  = $(FPM_SRC:%.c=$(BUILD)/obj/%.o)
-PART_OBJ = $(filter-out %/main.o,$(FPM_OBJ))
-CTL_OBJ  = $(CTL_SRC:%.c=$(BUILD)/obj/%.o)
+PART_OBJ = $(sort $(filter-out %/main.o %/overtimectl.o,$(FPM_OBJ) $(CTL_OBJ)))
+CTL_OBJ  = $(patsubst %.c,$(BUILD)/obj/%.o,$(CTL_SRC) fpm/text.c sapi-shim/utf8.c)
 TRACE_OBJ = $(patsubst %.c,$(BUILD)/obj/%.o,$(TRACE_SRC) fpm/text.c sapi-shim/utf8.c)
 LOAD_OBJ = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/load*.c))
 APPS     = $(APP_SRC:%.c=$(BUILD)/apps/%)

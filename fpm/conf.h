@@ -51,4 +51,10 @@ void conf_free(struct conf **conf);
  * values. Returns 0, or -1 with errno if writing fails. */
 int conf_dump(const struct conf *conf, FILE *out);
 
+/* The same of one pool alone. */
+int conf_dump_pool(const struct conf_pool *pool, FILE *out);
+
+/* The same as a JSON object in one line; with a name that pool alone. */
+int conf_json(const struct conf *conf, const char *pool, FILE *out);
+
 #endif

@@ -91,18 +91,23 @@ static void dump_all(FILE *out, const struct directive *table, size_t count, con
     }
 }
 
+int conf_dump_pool(const struct conf_pool *pool, FILE *out)
+{
+    const int used = 2 + (int)strlen(pool->name);
+
+    (void)fprintf(out, "[%s]%*s; %s:%u\n", pool->name, DUMP_COLUMN > used ? DUMP_COLUMN - used : 1,
+                  "", pool->origin.file, pool->origin.line);
+    dump_all(out, directive_pool, DIRECTIVE_POOL_COUNT, pool, pool->origins);
+    return fflush(out) == 0 && !ferror(out) ? 0 : -1;
+}
+
 int conf_dump(const struct conf *conf, FILE *out)
 {
     (void)fprintf(out, "[global]\n");
     dump_all(out, directive_global, DIRECTIVE_GLOBAL_COUNT, &conf->global, conf->global.origins);
     for (size_t i = 0; i < conf->pool_count; i++) {
-        const struct conf_pool *pool = &conf->pools[i];
-        (void)fprintf(out, "\n[%s]%*s; %s:%u\n", pool->name,
-                      DUMP_COLUMN > 2 + (int)strlen(pool->name)
-                          ? DUMP_COLUMN - 2 - (int)strlen(pool->name)
-                          : 1,
-                      "", pool->origin.file, pool->origin.line);
-        dump_all(out, directive_pool, DIRECTIVE_POOL_COUNT, pool, pool->origins);
+        (void)fputc('\n', out);
+        (void)conf_dump_pool(&conf->pools[i], out);
     }
     return fflush(out) == 0 && !ferror(out) ? 0 : -1;
 }

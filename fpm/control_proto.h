@@ -33,5 +33,17 @@
 #define CONTROL_TRACE       "trace"
 #define CONTROL_TOP         "top"
 #define CONTROL_REQUEST     "request"
+#define CONTROL_POOLS       "pools" /* their names, one a line: for completion */
+
+/* "request POOL" is answered "MARK tcp HOST PORT" or "MARK unix PATH": where the pool listens, and
+ * a number for the FastCGI parameter CONTROL_MARK. Then "request POOL MARK" is answered by one of
+ * these words, all but the last with the worker's process number, ENDED and DIED also with the time
+ * of it, CLOCK_MONOTONIC in ns. */
+#define CONTROL_MARK         "OVERTIME_MARK"
+#define CONTROL_MARK_RUNNING "running"
+#define CONTROL_MARK_ENDED   "ended"
+#define CONTROL_MARK_DIED    "died" /* the process ended in the request */
+#define CONTROL_MARK_LOST    "lost" /* its thread left it to another thread */
+#define CONTROL_MARK_UNSEEN  "unseen"
 
 #endif

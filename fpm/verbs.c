@@ -5,10 +5,12 @@
 #include "fpm/facts.h"
 #include "fpm/render.h"
 #include "fpm/text.h"
+#include "fpm/verb_request.h"
 #include "fpm/version.h"
 #include "sapi-shim/status_json.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -37,8 +39,11 @@ static bool verbs_known(const struct verbs *verbs, struct control_call *call)
     for (size_t i = 0; i < verbs->pools->count; i++)
         if (verbs_wanted(call, &verbs->pools->items[i]->pool))
             return true;
-    snprintf(call->error, sizeof call->error, "no pool \"%s\"",
-             call->argc == 0 ? "" : text_show(shown, sizeof shown, call->argv[0]));
+    if (call->argc == 0)
+        return true;
+    snprintf(call->error, sizeof call->error,
+             "no pool \"%s\": `overtimectl status` shows which there are",
+             text_show(shown, sizeof shown, call->argv[0]));
     return false;
 }
 
@@ -126,11 +131,20 @@ static int verbs_workers(void *context, struct control_call *call)
 static int verbs_config(void *context, struct control_call *call)
 {
     const struct verbs *verbs = context;
-    if (call->json) {
-        snprintf(call->error, sizeof call->error, "\"config\" has no JSON form yet");
+    const struct conf *conf = verbs->conf;
+    const char *name = call->argc > 0 ? call->argv[0] : NULL;
+    int result = -1;
+    if (!verbs_known(verbs, call))
         return -1;
-    }
-    if (conf_dump(verbs->conf, call->body) == 0)
+    errno = ENOENT; /* a pool that leaves has no section any more */
+    if (call->json)
+        result = conf_json(conf, name, call->body);
+    else if (name == NULL)
+        result = conf_dump(conf, call->body);
+    for (size_t i = 0; i < conf->pool_count && name != NULL && !call->json; i++)
+        if (strcmp(conf->pools[i].name, name) == 0)
+            result = conf_dump_pool(&conf->pools[i], call->body);
+    if (result == 0)
         return 0;
     snprintf(call->error, sizeof call->error, "cannot write: %s", strerror(errno));
     return -1;
@@ -173,20 +187,62 @@ static bool verbs_has(const struct control_call *call, const char *word)
     return false;
 }
 
+/* What was done, a line for each, as JSON. */
+static void verbs_notes(FILE *out, char *lines)
+{
+    const char *between = "";
+    char *line;
+    fputs("{\"done\": true, \"notes\": [", out);
+    while ((line = strsep(&lines, "\n")) != NULL) {
+        if (*line == '\0')
+            continue;
+        fputs(between, out);
+        text_json(out, line);
+        between = ", ";
+    }
+    fputs("]}\n", out);
+}
+
+static int verbs_do_reload(const struct verbs *verbs, struct control_call *call, FILE *out)
+{
+    char why[64];
+    return verbs->reload(verbs->owner, verbs_why(why, sizeof why, call),
+                         verbs_has(call, CONTROL_ALL), out, call->error, sizeof call->error);
+}
+
+static int verbs_do_reload_json(const struct verbs *verbs, struct control_call *call)
+{
+    char *lines = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&lines, &size);
+    if (out == NULL) {
+        snprintf(call->error, sizeof call->error, "out of memory");
+        return -1;
+    }
+    int result = verbs_do_reload(verbs, call, out);
+    bool whole = fclose(out) == 0 && lines != NULL;
+    if (whole && result == 0)
+        verbs_notes(call->body, lines);
+    free(lines);
+    return result;
+}
+
 static int verbs_reload(void *context, struct control_call *call)
 {
     const struct verbs *verbs = context;
-    char why[64], shown[128];
+    char shown[128];
     for (int i = 0; i < call->argc; i++) {
         if (strcmp(call->argv[i], CONTROL_ALL) == 0 || strcmp(call->argv[i], CONTROL_WAIT) == 0)
             continue;
-        snprintf(call->error, sizeof call->error,
-                 "\"reload\" takes no \"%s\": every pool of the file is reloaded",
-                 text_show(shown, sizeof shown, call->argv[i]));
+        snprintf(
+            call->error, sizeof call->error,
+            "\"reload\" takes no \"%s\": the files are read as a whole, and a pool that did not "
+            "change keeps its workers",
+            text_show(shown, sizeof shown, call->argv[i]));
         return -1;
     }
-    if (verbs->reload(verbs->owner, verbs_why(why, sizeof why, call), verbs_has(call, CONTROL_ALL),
-                      call->body, call->error, sizeof call->error) != 0)
+    if ((call->json ? verbs_do_reload_json(verbs, call)
+                    : verbs_do_reload(verbs, call, call->body)) != 0)
         return -1;
     call->later = verbs_has(call, CONTROL_WAIT);
     if (call->later)
@@ -197,8 +253,24 @@ static int verbs_reload(void *context, struct control_call *call)
 static int verbs_reopen(void *context, struct control_call *call)
 {
     const struct verbs *verbs = context;
-    (void)call;
-    verbs->reopen_logs(verbs->owner, "control: reopen-logs");
+    char why[64];
+    verbs->reopen_logs(verbs->owner, verbs_why(why, sizeof why, call));
+    if (call->json)
+        fputs("{\"done\": true}\n", call->body);
+    return 0;
+}
+
+static int verbs_request(void *context, struct control_call *call)
+{
+    const struct verbs *verbs = context;
+    return verb_request(verbs->pools, call);
+}
+
+static int verbs_pools(void *context, struct control_call *call)
+{
+    const struct verbs *verbs = context;
+    for (size_t i = 0; i < verbs->pools->count; i++)
+        fprintf(call->body, "%s\n", verbs->pools->items[i]->pool.name);
     return 0;
 }
 
@@ -227,7 +299,7 @@ const struct control_command verbs_table[] = {
     {CONTROL_PING, 0, verbs_ping},
     {CONTROL_STATUS, 1, verbs_status},
     {CONTROL_WORKERS, 1, verbs_workers},
-    {CONTROL_CONFIG, 0, verbs_config},
+    {CONTROL_CONFIG, 1, verbs_config},
     {CONTROL_STOP, 0, verbs_stop},
     {CONTROL_QUIT, 0, verbs_quit},
     {CONTROL_REOPEN_LOGS, 0, verbs_reopen},
@@ -235,6 +307,7 @@ const struct control_command verbs_table[] = {
     {CONTROL_UPGRADE, 1, verbs_upgrade},
     {CONTROL_TRACE, CONTROL_ARGUMENTS_MAX, verbs_not_yet},
     {CONTROL_TOP, CONTROL_ARGUMENTS_MAX, verbs_not_yet},
-    {CONTROL_REQUEST, CONTROL_ARGUMENTS_MAX, verbs_not_yet},
+    {CONTROL_REQUEST, 2, verbs_request},
+    {CONTROL_POOLS, 0, verbs_pools},
     {NULL, 0, NULL},
 };

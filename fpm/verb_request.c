@@ -1,0 +1,95 @@
+/* verb_request.c: see verb_request.h. */
+#include "fpm/verb_request.h"
+
+#include "fpm/control_proto.h"
+#include "fpm/follow.h"
+#include "fpm/text.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int verb_request_find(const struct pools_item *item, struct control_call *call)
+{
+    const struct conf_address *listen = &pool_settings(&item->pool)->listen;
+    uint64_t mark;
+    if (item->leaving || item->pool.stop != POOL_STAY) {
+        snprintf(call->error, sizeof call->error, "pool %s stops and takes no more requests",
+                 item->pool.name);
+        return -1;
+    }
+    mark = follow_begin();
+    if (mark == 0) {
+        snprintf(call->error, sizeof call->error, "the kernel has no random number yet; try again");
+        return -1;
+    }
+    fprintf(call->body, "%" PRIu64, mark);
+    if (listen->kind == CONF_ADDRESS_UNIX)
+        fprintf(call->body, " unix %s\n", listen->path);
+    else
+        fprintf(call->body, " tcp %s %s\n", listen->host != NULL ? listen->host : "127.0.0.1",
+                listen->port);
+    return 0;
+}
+
+/* Where nothing is known for certain of a mark, it is asked for again. */
+static void verb_request_look(const struct pool *pool, uint64_t mark, struct follow *out)
+{
+    bool unsure = false;
+    for (const struct generation *g = pool->current; g != NULL;
+         g = g == pool->current ? pool->older : g->older) {
+        for (unsigned i = 0; i < g->size; i++) {
+            if (g->members[i].worker.state == WORKER_NONE)
+                continue;
+            if (follow_look(mark, &g->scoreboard, i, g->members[i].worker.pid, out))
+                return;
+            unsure = unsure || out->state == FOLLOW_RUNNING;
+        }
+    }
+    if (!follow_remember(mark, out))
+        *out = (struct follow){.state = unsure ? FOLLOW_RUNNING : FOLLOW_UNSEEN};
+}
+
+static void verb_request_tell(const struct follow *found, FILE *out)
+{
+    static const char *const words[] = {
+        [FOLLOW_UNSEEN] = CONTROL_MARK_UNSEEN, [FOLLOW_RUNNING] = CONTROL_MARK_RUNNING,
+        [FOLLOW_ENDED] = CONTROL_MARK_ENDED,   [FOLLOW_DIED] = CONTROL_MARK_DIED,
+        [FOLLOW_LOST] = CONTROL_MARK_LOST,
+    };
+    fputs(words[found->state], out);
+    if (found->state != FOLLOW_UNSEEN)
+        fprintf(out, " %d", (int)found->pid);
+    if (found->state == FOLLOW_ENDED || found->state == FOLLOW_DIED)
+        fprintf(out, " %" PRIu64, found->at);
+    fputc('\n', out);
+}
+
+int verb_request(const struct pools *pools, struct control_call *call)
+{
+    struct follow found;
+    char shown[128];
+    uint64_t mark = call->argc == 2 ? strtoull(call->argv[1], NULL, 10) : 0;
+    if (call->argc == 0 || call->json) {
+        snprintf(call->error, sizeof call->error, "expected \"" CONTROL_REQUEST " POOL [MARK]\"");
+        return -1;
+    }
+    for (size_t i = 0; i < pools->count; i++) {
+        if (strcmp(pools->items[i]->pool.name, call->argv[0]) != 0)
+            continue;
+        if (call->argc == 1)
+            return verb_request_find(pools->items[i], call);
+        verb_request_look(&pools->items[i]->pool, mark, &found);
+        verb_request_tell(&found, call->body);
+        return 0;
+    }
+    /* The pool may be gone, with the worker. */
+    if (follow_remember(mark, &found)) {
+        verb_request_tell(&found, call->body);
+        return 0;
+    }
+    snprintf(call->error, sizeof call->error,
+             "no pool \"%s\": `overtimectl status` shows which there are",
+             text_show(shown, sizeof shown, call->argv[0]));
+    return -1;
+}
