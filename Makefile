@@ -38,7 +38,8 @@ libs_of  = $(if $(filter $(1),$(FOUND)),$(shell pkg-config --libs $(1)))
 SHIM_SRC = $(wildcard sapi-shim/*.c)
 CTL_SRC  = $(wildcard fpm/overtimectl.c fpm/ctl_*.c)
 TRACE_SRC = $(wildcard fpm/tracer*.c)
-FPM_SRC  = $(filter-out $(CTL_SRC) $(TRACE_SRC),$(wildcard fpm/*.c))
+STATUS_SRC = fpm/overtime_status.c
+FPM_SRC  = $(filter-out $(CTL_SRC) $(TRACE_SRC) $(STATUS_SRC),$(wildcard fpm/*.c))
 APP_SRC  = $(wildcard tests/apps/*.c) $(wildcard conf/demo/*.c)
 UNIT_SRC = $(wildcard tests/unit/test_*.c)
 C_FILES  = $(wildcard fpm/*.[ch] sapi-shim/*.[ch] tests/apps/*.[ch] tests/unit/*.[ch] conf/demo/*.[ch] \
@@ -52,6 +53,7 @@ FPM_OBJ  = $(FPM_SRC:%.c=$(BUILD)/obj/%.o)
 PART_OBJ = $(sort $(filter-out %/main.o %/overtimectl.o,$(FPM_OBJ) $(CTL_OBJ)))
 CTL_OBJ  = $(patsubst %.c,$(BUILD)/obj/%.o,$(CTL_SRC) fpm/text.c sapi-shim/utf8.c)
 TRACE_OBJ = $(patsubst %.c,$(BUILD)/obj/%.o,$(TRACE_SRC) fpm/text.c sapi-shim/utf8.c)
+STATUS_OBJ = $(STATUS_SRC:%.c=$(BUILD)/obj/%.o) $(SHIM_OBJ)
 LOAD_OBJ = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/load*.c))
 APPS     = $(APP_SRC:%.c=$(BUILD)/apps/%)
 UNIT     = $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
@@ -65,7 +67,7 @@ SAY      = $(if $(V),@:,@echo)
 COMPILE  = $(CC) $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) -MMD -MP
 RUN      = OVERTIME_BUILD=$(BUILD) OVERTIME_SAN=$(SAN) CC='$(CC)' tests/run $(T)
 
-all: $(BUILD)/overtime $(BUILD)/overtimectl $(BUILD)/overtime-trace $(LIBS) $(APPS) $(BUILD)/load $(MAN)  ## build everything into build/ (default)
+all: $(BUILD)/overtime $(BUILD)/overtimectl $(BUILD)/overtime-trace $(BUILD)/overtime-status $(LIBS) $(APPS) $(BUILD)/load $(MAN)  ## build everything into build/ (default)
 	$(if $(LEFT_OUT),@echo "left out (not installed here): $(LEFT_OUT)")
 
 # Without these nothing compiles; say so before the compiler does.
@@ -98,7 +100,7 @@ $(BUILD)/obj/%.o: %.c | $(BUILD)/requirements
 	$(Q)$(COMPILE) -c $< -o $@
 
 # What is linked of what: a file that went or was renamed has the programs linked anew.
-OBJECTS = $(sort $(SHIM_OBJ) $(FPM_OBJ) $(CTL_OBJ) $(TRACE_OBJ) $(LOAD_OBJ))
+OBJECTS = $(sort $(STATUS_OBJ) $(SHIM_OBJ) $(FPM_OBJ) $(CTL_OBJ) $(TRACE_OBJ) $(LOAD_OBJ))
 $(BUILD)/objects: FORCE
 	@mkdir -p $(@D)
 	@echo '$(OBJECTS)' | cmp -s - $@ || echo '$(OBJECTS)' >$@
@@ -114,6 +116,10 @@ $(BUILD)/overtimectl: $(CTL_OBJ) $(BUILD)/objects
 $(BUILD)/overtime-trace: $(TRACE_OBJ) $(BUILD)/objects
 	$(SAY) '  LINK  $@'
 	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(call libs_of,libdw) -o $@
+# On our own library, which is linked in so that it is of the manager's version.
+$(BUILD)/overtime-status: $(STATUS_OBJ) $(BUILD)/objects
+	$(SAY) '  LINK  $@'
+	$(Q)$(CC) $(LDFLAGS) -pthread $(filter %.o,$^) -lfcgi -ldl -o $@
 $(BUILD)/libovertime.so: $(SHIM_OBJ) $(BUILD)/objects
 	$(SAY) '  LINK  $@'
 	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libovertime.so.$(SOVERSION) -pthread $(filter %.o,$^) -Wl,--no-as-needed -lfcgi -ldl -o $@
@@ -202,6 +208,7 @@ install: all  ## into DESTDIR and PREFIX (/usr/local): programs, library, header
 	install -m 755 $(BUILD)/overtime $(DESTDIR)$(PREFIX)/sbin/overtime
 	install -m 755 $(BUILD)/overtimectl $(DESTDIR)$(PREFIX)/bin/overtimectl
 	install -D -m 755 $(BUILD)/overtime-trace $(DESTDIR)$(PREFIX)/libexec/overtime/overtime-trace
+	install -D -m 755 $(BUILD)/overtime-status $(DESTDIR)$(PREFIX)/libexec/overtime/overtime-status
 	install -m 644 $(BUILD)/libovertime.so $(DESTDIR)$(LIBDIR)/libovertime.so.$(VERSION)
 	ln -sf libovertime.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libovertime.so.$(SOVERSION)
 	ln -sf libovertime.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libovertime.so
@@ -226,6 +233,7 @@ install: all  ## into DESTDIR and PREFIX (/usr/local): programs, library, header
 uninstall:  ## remove what `make install` put there, but for the configuration
 	rm -f $(DESTDIR)$(PREFIX)/sbin/overtime $(DESTDIR)$(PREFIX)/bin/overtimectl \
 	    $(DESTDIR)$(PREFIX)/libexec/overtime/overtime-trace \
+	    $(DESTDIR)$(PREFIX)/libexec/overtime/overtime-status \
 	    $(DESTDIR)$(LIBDIR)/libovertime.so $(DESTDIR)$(LIBDIR)/libovertime.so.$(SOVERSION) \
 	    $(DESTDIR)$(LIBDIR)/libovertime.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libovertime.a \
 	    $(DESTDIR)$(LIBDIR)/libovertime-preload.so $(DESTDIR)$(LIBDIR)/pkgconfig/overtime.pc \

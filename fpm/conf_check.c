@@ -538,6 +538,12 @@ static void check_answers(const struct conf_pool *pool, struct conf_report *repo
                           "[%s] %s = %.200s: must be a path without a query", pool->name,
                           first ? "pm.status_path" : "ping.path", first ? status : ping);
     }
+    if (status == NULL && ping == NULL && pool->pm_status_listen.kind != CONF_ADDRESS_NONE) {
+        conf_report_error(report, ORIGIN(pool, pm_status_listen),
+                          "[%s] pm.status_listen = %s: there is nothing to answer; set "
+                          "pm.status_path or ping.path",
+                          pool->name, pool->pm_status_listen.text);
+    }
     if (status != NULL && ping != NULL && strcmp(status, ping) == 0) {
         conf_report_error(report, ORIGIN(pool, ping_path),
                           "[%s] ping.path = %.200s: is pm.status_path as well; ping would never "
@@ -562,6 +568,31 @@ void conf_check_pool(struct conf_pool *pool, bool allow_root, struct conf_report
     check_scaling(pool, report);
 }
 
+/* Of pool number `index`, against all that listens elsewhere. */
+static void check_status_listen(const struct conf_global *global, const struct conf_pool *pools,
+                                size_t index, size_t count, struct conf_report *report)
+{
+    const struct conf_pool *pool = &pools[index];
+    const struct conf_address *address = &pool->pm_status_listen;
+    const char *other = NULL;
+
+    if (value_address_clash(address, &global->control_listen)) {
+        other = "this is the manager's control.listen";
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (value_address_clash(address, &pools[i].listen)) {
+            other = "a pool's listen is there already";
+        }
+        if (i < index && value_address_clash(address, &pools[i].pm_status_listen)) {
+            other = "another pool's pm.status_listen is there already";
+        }
+    }
+    if (other != NULL) {
+        conf_report_error(report, ORIGIN(pool, pm_status_listen), "[%s] pm.status_listen = %s: %s",
+                          pool->name, address->text, other);
+    }
+}
+
 void conf_check_all(struct conf_global *global, const struct conf_pool *pools, size_t count,
                     struct conf_report *report)
 {
@@ -579,6 +610,7 @@ void conf_check_all(struct conf_global *global, const struct conf_pool *pools, s
                               "[%s] listen = %s: this is the manager's control.listen", pool->name,
                               pool->listen.text);
         }
+        check_status_listen(global, pools, i, count, report);
         for (size_t j = 0; j < i; j++) {
             if (value_address_clash(&pool->listen, &pools[j].listen)) {
                 const struct conf_origin *other = ORIGIN(&pools[j], listen);

@@ -371,9 +371,8 @@ unsigned pool_staying(const struct pool *pool)
 
 /* ---- the socket ---- */
 
-/* Whose the socket is and how it listens. Returns 0, or -1 with a sentence. */
-static int pool_socket_spec(const struct conf_pool *settings, struct socket_spec *spec, char *error,
-                            size_t size)
+int pool_socket_spec(const struct conf_pool *settings, struct socket_spec *spec, char *error,
+                     size_t size)
 {
     const struct conf_identity *identity = &settings->identity;
     struct account owner = {.uid = identity->change ? identity->uid : (uid_t)-1};

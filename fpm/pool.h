@@ -103,6 +103,10 @@ void pool_close(struct pool *pool);
 /* The settings in force. */
 const struct conf_pool *pool_settings(const struct pool *pool);
 
+/* Whose the pool's sockets are and how `listen` listens. Returns 0, or -1 with a sentence. */
+int pool_socket_spec(const struct conf_pool *settings, struct socket_spec *spec, char *error,
+                     size_t size);
+
 /* ---- reload, in two steps, of which the first can fail without a trace ---- */
 
 /* What a reload has made ready for one pool. */

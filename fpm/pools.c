@@ -22,6 +22,7 @@ static void pools_on_turned(struct keeper *keeper)
     struct pool *pool = keeper->pool;
     struct pools_item *item = pool->owner;
     facts_publish(pool, keeper);
+    status_proc_follow(&item->status);
     if (item->alone == pool->number || pool->older != NULL || !pool->handed_over ||
         !pool_ready(pool))
         return;
@@ -74,6 +75,17 @@ static int pools_grow(struct pools *pools)
     return 0;
 }
 
+static void pools_drop(struct pools_item **item)
+{
+    if (*item == NULL)
+        return;
+    keeper_rest(&(*item)->keeper);
+    status_proc_close(&(*item)->status);
+    pool_close(&(*item)->pool);
+    free(*item);
+    *item = NULL;
+}
+
 static struct pools_item *pools_make(struct pools *pools, const struct pool_wish *wish, int *status,
                                      char *error, size_t size)
 {
@@ -90,17 +102,12 @@ static struct pools_item *pools_make(struct pools *pools, const struct pool_wish
         return NULL;
     }
     keeper_open(&item->keeper, &item->pool, &pools->queue, pools_room, pools, pools_on_turned);
+    status_proc_init(&item->status, pools->loop, &item->pool);
+    if (status_proc_listen(&item->status, error, size) != 0) {
+        *status = EX_SOFTWARE;
+        pools_drop(&item);
+    }
     return item;
-}
-
-static void pools_drop(struct pools_item **item)
-{
-    if (*item == NULL)
-        return;
-    keeper_rest(&(*item)->keeper);
-    pool_close(&(*item)->pool);
-    free(*item);
-    *item = NULL;
 }
 
 /* "FILE:LINE: pool NAME: what", at the line that has to change. */
@@ -136,6 +143,7 @@ struct pools_item *pools_adopt(struct pools *pools, const char *name)
     item->set = pools;
     pool_adopt(&item->pool, pools->loop, own, &pools_pool_events, item);
     keeper_open(&item->keeper, &item->pool, &pools->queue, pools_room, pools, pools_on_turned);
+    status_proc_init(&item->status, pools->loop, &item->pool);
     pools->items[pools->count++] = item;
     return item;
 }
@@ -172,6 +180,12 @@ void pools_close(struct pools *pools)
     queue_close(&pools->queue);
     conf_free(&pools->conf);
     pools->items = NULL;
+}
+
+void pools_hush(struct pools *pools)
+{
+    for (size_t i = 0; i < pools->count; i++)
+        status_proc_close(&pools->items[i]->status);
 }
 
 void pools_start(struct pools *pools)

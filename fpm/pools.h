@@ -11,6 +11,7 @@
 #include "fpm/pool.h"
 #include "sapi-shim/queue.h"
 #include "fpm/reload.h"
+#include "fpm/status_proc.h"
 
 #include <ev.h>
 
@@ -26,6 +27,7 @@ struct pools_item {
     struct pools *set;
     struct pool pool;
     struct keeper keeper;
+    struct status_proc status;
     bool leaving;   /* no longer in the file: it goes when its workers have */
     unsigned alone; /* the generation that was told to be all there is */
 };
@@ -59,6 +61,9 @@ struct pools_item *pools_adopt(struct pools *pools, const char *name);
 
 /* Frees the last pool of the set, which has no worker. */
 void pools_forget_last(struct pools *pools);
+
+/* Ends the status workers, which are nobody's to hand over; pools_start brings them back. */
+void pools_hush(struct pools *pools);
 
 /* Starts the first workers. */
 void pools_start(struct pools *pools);

@@ -118,8 +118,10 @@ static void upgrade_on_go(struct ev_loop *loop, ev_timer *timer, int events)
     char why[UPGRADE_SENTENCE];
     if (upgrade_write(upgrade, &paper, why, sizeof why) == 0) {
         (void)notify_reloading();
+        pools_hush(upgrade->pools);
         upgrade_exec(upgrade, &paper);
         snprintf(why, sizeof why, "cannot execute %s: %s", upgrade->program.path, strerror(errno));
+        pools_start(upgrade->pools);
         (void)notify_ready();
         handover_close(&paper);
     }

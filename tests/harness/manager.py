@@ -10,6 +10,7 @@ from .address import Address, as_address
 from .wait import wait_until
 
 WRITER = "overtime-access"
+STATUS = "overtime-status"
 READY = re.compile(r"\bready\b")
 
 
@@ -185,7 +186,12 @@ class Manager:
         if self.popen is None or self.popen.poll() is not None:
             return []
         live = [pid for pid in process.children(self.pid) if process.alive(pid)]
-        return [pid for pid in live if process.name(pid) != WRITER]
+        return [pid for pid in live if process.name(pid) not in (WRITER, STATUS)]
+
+    def status_workers(self):
+        """Pids of the processes that answer on `pm.status_listen`."""
+        live = [pid for pid in process.children(self.pid) if process.alive(pid)]
+        return [pid for pid in live if process.name(pid) == STATUS]
 
     def writer(self):
         """Pid of the process that writes the access logs, or None."""

@@ -1,0 +1,45 @@
+/* status_proc.h: the process that answers on `pm.status_listen`, and its socket.
+ *
+ * One small program of ours per pool (overtime_status.c), which maps the pool's scoreboards
+ * read-only and so answers however busy the pool is. Follows the pool: it is started anew for a new
+ * generation, and after it ended, with a back-off. Decides nothing about the pool. Called by pools.
+ */
+#ifndef FPM_STATUS_PROC_H
+#define FPM_STATUS_PROC_H
+
+#include "fpm/backoff.h"
+#include "fpm/pool.h"
+#include "fpm/socket.h"
+#include "fpm/worker.h"
+
+#include <ev.h>
+
+/* The name of its program, which lies beside the manager's or in libexec/overtime. */
+#define STATUS_PROC_PROGRAM "overtime-status"
+
+struct status_proc {
+    const struct pool *pool;
+    struct ev_loop *loop;
+    struct socket_listener listener;
+    char *listens; /* `pm.status_listen` as it was written for `listener` */
+    struct worker worker;
+    const struct generation *shows; /* the generation that was current when it was started */
+    struct backoff backoff;
+    ev_timer again;
+};
+
+/* Nothing listens and nothing runs. */
+void status_proc_init(struct status_proc *status, struct ev_loop *loop, const struct pool *pool);
+
+/* Listens where the pool says, if it does. Returns 0, or -1 with a sentence that names the
+ * directive. */
+int status_proc_listen(struct status_proc *status, char *error, size_t size);
+
+/* Something may have changed in the pool: listens, starts and stops as it says now. */
+void status_proc_follow(struct status_proc *status);
+
+/* Ends it, without waiting for what it answers, and closes its socket. Until status_proc_follow,
+ * nothing listens. */
+void status_proc_close(struct status_proc *status);
+
+#endif

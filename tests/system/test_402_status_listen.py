@@ -1,0 +1,141 @@
+"""The status worker on `pm.status_listen`: answers however busy the pool is, and follows it."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from harness import fastcgi, process
+from harness.address import Address
+from harness.totals import totals
+from harness.wait import wait_until
+
+
+def ask(address, query="json", path="/status"):
+    return fastcgi.request(address, params=fastcgi.cgi_params(query, SCRIPT_NAME=path))
+
+
+def status(address, query="json"):
+    return json.loads(ask(address, query).text)
+
+
+@pytest.fixture
+def beside(tmp_path, request):
+    return Address.make(getattr(request, "param", "unix"), tmp_path, "beside")
+
+
+def wishes(app, tmp_path, beside, **more):
+    return {
+        "command": f"{app('worker')} {tmp_path}", "pm.max_children": 2, "pm.status_path": "/status",
+        "ping.path": "/ping", "pm.status_listen": beside, **more,
+    }
+
+
+@pytest.mark.parametrize("beside", ["unix", "tcp"], indirect=True)
+def test_answers_while_every_worker_is_stuck(manager, app, tmp_path, beside, journal):
+    count, waiting = 3, 4
+    daemon = manager(wishes(app, tmp_path, beside, **{"pm.max_children": count}))
+    held = []
+    for number in range(count + waiting):
+        # One by one, as a worker that is awake takes all that has come.
+        wait_until(lambda: totals(daemon)["serving"] == min(number, count), "the one before served")
+        held.append(fastcgi.Connection(daemon.address))
+        held[-1].send_request(fastcgi.cgi_params(f"id=s{number}&text=x&wait=go"))
+    slowest = {}
+    for name, call in (
+        ("status worker", lambda: status(beside, "json&full")),
+        ("overtimectl", lambda: json.loads(daemon.control("--json", "status", check=True).stdout)),
+    ):
+        times = []
+        for _ in range(100):
+            began = time.monotonic()
+            call()
+            times.append(time.monotonic() - began)
+        slowest[name] = max(times)
+        print(f"{name}: slowest of 100 {max(times) * 1000:.1f} ms, middle {sorted(times)[50] * 1000:.2f} ms")
+    found = status(beside, "json&full")
+    assert found["active processes"] == count == found["overtime"]["serving"]
+    assert found["idle processes"] == 0 and len(found["workers"]) == count
+    assert found["listen queue"] == waiting == totals(daemon)["listen_queue"]
+    assert ask(beside, path="/ping").text == "pong"
+    assert ask(beside, path="/other").status == 404
+    assert max(slowest.values()) < 2
+    journal.signal("go")
+    for connection in held:
+        connection.read_response()
+        connection.close()
+
+
+def test_all_formats(manager, app, tmp_path, beside):
+    manager(wishes(app, tmp_path, beside))
+    for query, sign in (("", "pool:"), ("xml&full", "<processes>"), ("html", "<!doctype html>"),
+                        ("openmetrics", "# EOF"), ("json", '"overtime"')):
+        assert sign in wait_until(lambda: ask(beside, query).text, "an answer")
+
+
+def test_a_client_that_does_not_read_holds_nobody_up(manager, app, tmp_path, beside):
+    manager(wishes(app, tmp_path, beside))
+    sleepers = [fastcgi.Connection(beside) for _ in range(20)]
+    for connection in sleepers[:10]:
+        connection.send_request(fastcgi.cgi_params("json&full", SCRIPT_NAME="/status"))
+    assert status(beside)["pool"] == "www"
+    for connection in sleepers:
+        connection.close()
+
+
+def test_it_comes_back(manager, app, tmp_path, beside):
+    daemon = manager(wishes(app, tmp_path, beside))
+    (before,) = wait_until(daemon.status_workers, "the status worker")
+    status(beside)
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: [p for p in daemon.status_workers() if p != before], "another one")
+    assert status(beside)["total processes"] == 2
+    assert totals(daemon)["died"] == 0, "it is none of the pool's workers"
+
+
+def test_it_runs_as_the_pool_does_without_privileges(manager, app, tmp_path, beside):
+    daemon = manager(wishes(app, tmp_path, beside))
+    (pid,) = wait_until(daemon.status_workers, "the status worker")
+    status(beside)
+    with open(f"/proc/{pid}/status") as file:
+        assert "NoNewPrivs:\t1\n" in file.read()
+    targets = "".join(process.descriptors(pid).values())
+    assert "memfd" not in targets, targets
+
+
+def test_it_follows_reloads(manager, app, tmp_path, beside, journal):
+    daemon = manager(wishes(app, tmp_path, beside))
+    with fastcgi.Connection(daemon.address) as connection:
+        connection.send_request(fastcgi.cgi_params("id=a&text=x&finish&wait=go"))
+        journal.wait("wait", "a")
+        (before,) = daemon.status_workers()
+        daemon.write(daemon.ini_path.read_text().replace("pm.max_children = 2", "pm.max_children = 3"))
+        assert daemon.control("reload").returncode == 0
+        wait_until(lambda: status(beside)["overtime"]["generation"] == 2, "the new generation")
+        wait_until(lambda: status(beside)["overtime"]["idle"] == 3, "its workers")
+        wait_until(lambda: status(beside)["overtime"]["older"] == 1, "the idle ones gone")
+        found = status(beside, "json&full")
+        assert found["overtime"]["older"] == 1 and found["overtime"]["post_response"] == 1
+        assert [w["generation"] for w in found["workers"] if w["state"] == "post-response"] == [1]
+        assert found["accepted conn"] == 1
+        journal.signal("go")
+    wait_until(lambda: status(beside)["overtime"]["older"] == 0, "the older generation gone")
+    assert status(beside)["accepted conn"] == 1 and before not in daemon.status_workers()
+
+
+def test_it_appears_moves_and_goes(manager, app, tmp_path, beside):
+    daemon = manager(wishes(app, tmp_path, beside, **{"pm.status_listen": None}))
+    assert daemon.status_workers() == []
+    without = daemon.ini_path.read_text()
+    other = Address.make("unix", tmp_path, "other")
+    for at in (beside, other):
+        daemon.write(without + f"pm.status_listen = {at}\n")
+        assert daemon.control("reload").returncode == 0
+        wait_until(lambda: os.path.exists(at.path), f"the socket at {at}")
+        assert status(at)["pool"] == "www"
+    assert not os.path.exists(beside.path)
+    daemon.write(without)
+    assert daemon.control("reload").returncode == 0
+    wait_until(lambda: not daemon.status_workers() and not os.path.exists(other.path), "it gone")
