@@ -214,7 +214,7 @@ static struct keeper_look keeper_look(struct keeper *keeper, int64_t now)
     keeper_look_at_queue(keeper, &look);
     unsigned accepting = look.counts.idle + look.counts.serving + look.counts.post;
     look.speaking = accepting - look.boxes;
-    pool_bequeath(pool, look.speaking > 1, look.speaking > 0);
+    pool_bequeath(pool, look.speaking > 0, look.speaking > 0);
     if (pool_hand_over(pool, accepting))
         keeper->first_due = keeper->first_due && accepting + look.counts.starting < pool->first;
     look.counts.first = keeper->first_due ? pool->first : 0;
@@ -331,14 +331,12 @@ static void keeper_turn_deaf(struct keeper *keeper, int64_t now)
     keeper->deaf_until = now + keeper->deafness;
 }
 
-/* The last worker of a pool that is replaced only when connections wait has no heir; what it left
- * would have one started for it. */
+/* Where all workers are retired there is no heir: what they left would have one started for it. */
 static void keeper_bequeath(const struct keeper *keeper, const struct keeper_look *look,
                             const struct scale_verdict *verdict)
 {
-    unsigned leaving = verdict->retire > 0 ? verdict->retire : 1;
     bool replaced = pool_settings(keeper->pool)->pm == CONF_PM_STATIC;
-    pool_bequeath(keeper->pool, replaced || look->speaking > leaving, look->speaking > 0);
+    pool_bequeath(keeper->pool, replaced || look->speaking > verdict->retire, look->speaking > 0);
 }
 
 /* ---- the turn ---- */
