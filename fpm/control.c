@@ -132,6 +132,15 @@ static const struct control_command *control_find(const struct control *control,
     return NULL;
 }
 
+static unsigned control_count_waiting(const struct control *control)
+{
+    unsigned count = 0;
+    for (const struct control_client *client = control->clients; client != NULL;
+         client = client->next)
+        count += client->state == CONTROL_WAITING;
+    return count;
+}
+
 static void control_run(struct control_client *client, const struct control_command *command,
                         struct control_call *call)
 {
@@ -143,6 +152,7 @@ static void control_run(struct control_client *client, const struct control_comm
     }
     fputs(CONTROL_OK "\n", call->body);
     client->ticket = call->ticket = ++control->tickets;
+    bool crowded = control_count_waiting(control) >= CONTROL_WAITING_MAX;
     int result = command->run(control->context, call);
     bool whole = !ferror(call->body);
     whole = fclose(call->body) == 0 && whole;
@@ -151,6 +161,9 @@ static void control_run(struct control_client *client, const struct control_comm
         control_refuse(client, call->error);
     else if (!whole)
         control_refuse(client, "out of memory");
+    else if (call->later && crowded)
+        control_refuse(client, "it is being done, but too many wait for an answer already: ask "
+                               "without --wait");
     else if (call->later)
         control_client_move(client, CONTROL_WAITING);
     else
@@ -343,15 +356,21 @@ static void control_client_new(struct control *control, int fd)
     control_client_move(client, CONTROL_READING);
 }
 
-/* Makes room where all places are taken: of those who have said nothing, the first to come goes. */
+/* Makes room where all places are taken. Of those who have said nothing, or have their answer, the
+ * first to come goes; if there are none, of those who do not take theirs. Who waits for something
+ * stays. */
 static void control_make_room(struct control *control)
 {
-    struct control_client *oldest = NULL;
+    struct control_client *oldest = NULL, *slow = NULL;
     if (control->client_count < CONTROL_CLIENTS_MAX)
         return;
     for (struct control_client *client = control->clients; client != NULL; client = client->next)
         if (client->state == CONTROL_READING || client->state == CONTROL_LEAVING)
             oldest = client;
+        else if (client->state == CONTROL_WRITING)
+            slow = client;
+    if (oldest == NULL)
+        oldest = slow;
     if (oldest != NULL)
         control_client_free(oldest);
 }

@@ -18,7 +18,8 @@
 
 enum {
     CONTROL_ARGUMENTS_MAX = 16,
-    CONTROL_CLIENTS_MAX = 64
+    CONTROL_CLIENTS_MAX = 64,
+    CONTROL_WAITING_MAX = 32 /* of these, for a command that is answered later */
 };
 
 /* One request, and where its answer goes. */

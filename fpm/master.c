@@ -351,16 +351,19 @@ static const struct pools_events master_pools_events = {
     .crashed = master_crashed,
 };
 
-static void master_reopen_logs(void *owner, const char *why)
+/* Returns 0, or -1 with the sentence of the last that failed, which is in the log as well. */
+static int master_reopen_logs(void *owner, const char *why, char *error, size_t size)
 {
+    int result = log_reopen(error, size);
     (void)owner;
-    char error[MASTER_SENTENCE];
-    if (log_reopen(error, sizeof error) != 0)
+    if (result != 0)
         log_error("%s: %s; the log goes on where it was", why, error);
     else
         log_notice("%s: log reopened", why);
-    if (access_reopen(error, sizeof error) != 0)
-        log_error("%s: %s; it goes on where it was", why, error);
+    if (access_reopen(error, size) == 0)
+        return result;
+    log_error("%s: %s; it goes on where it was", why, error);
+    return -1;
 }
 
 static const char *master_state_name(void *owner)
@@ -477,7 +480,8 @@ static void master_on_quit(void *context, int number)
 static void master_on_reopen(void *context, int number)
 {
     (void)number;
-    master_reopen_logs(context, "SIGUSR1");
+    char error[MASTER_SENTENCE];
+    (void)master_reopen_logs(context, "SIGUSR1", error, sizeof error);
 }
 
 static void master_on_reload(void *context, int number)

@@ -254,7 +254,9 @@ static int verbs_reopen(void *context, struct control_call *call)
 {
     const struct verbs *verbs = context;
     char why[64];
-    verbs->reopen_logs(verbs->owner, verbs_why(why, sizeof why, call));
+    if (verbs->reopen_logs(verbs->owner, verbs_why(why, sizeof why, call), call->error,
+                           sizeof call->error) != 0)
+        return -1;
     if (call->json)
         fputs("{\"done\": true}\n", call->body);
     return 0;

@@ -20,7 +20,8 @@ struct verbs {
     int (*reload)(void *owner, const char *why, bool all, FILE *out, char *error, size_t size);
     /* Has the ticket's client answered when the last reload has come to its end. */
     void (*wait)(void *owner, unsigned ticket);
-    void (*reopen_logs)(void *owner, const char *why);
+    /* Returns 0, or -1 with a sentence about one that failed; it goes on where it was. */
+    int (*reopen_logs)(void *owner, const char *why, char *error, size_t size);
     /* Begins an upgrade; the ticket's client is answered when it has come to its end, with `wait`
      * when the reload that is part of it has. Returns 0, or -1 with a sentence. */
     int (*upgrade)(void *owner, const char *why, unsigned ticket, bool wait, char *error,
