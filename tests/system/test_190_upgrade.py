@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -315,6 +316,28 @@ def test_pools_go_on_following_the_load(manager, app, tmp_path):
     assert load.run(daemon.address, burst=6, query="sleep=100", text="hello").failed == 0
     found = totals(daemon)
     assert found["spawned"] == 9 and found["died"] == 0 and found["requests"] == 9
+
+
+def test_the_supervisor_is_told(manager, app, tmp_path):
+    """A reload, from before the exec until all is in force; the process stays the main one. A
+    program that is refused is no news."""
+    program = installed(tmp_path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(30)
+        daemon = manager(pool_of(app, Address.make("unix", tmp_path), 1), program=program,
+                         settings={"systemd_interval": 0}, env={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        ready = f"READY=1\nMAINPID={daemon.pid}"
+        assert listener.recv(4096).decode() == ready
+        replace(program, "exit 1")
+        assert daemon.control("upgrade").returncode == 1
+        replace(program, build.OVERTIME.read_bytes())
+        upgrade(daemon)
+        heard = [listener.recv(4096).decode()]
+        while heard[-1] != ready:
+            heard.append(listener.recv(4096).decode())
+        assert len(heard) > 1 and all(text.startswith("RELOADING=1\n") for text in heard[:-1]), heard
+    (tmp_path / "notify").unlink()
 
 
 def test_one_at_a_time(manager, app, tmp_path):
