@@ -87,6 +87,7 @@ class Browser:
             page.call(f"{domain}.enable")
         page.look(width, height, dark)
         page.call("Page.navigate", url=url)
+        page.wait("document.readyState === 'complete'")
         return page
 
     def log(self):
@@ -148,7 +149,7 @@ class Page:
         """Waits until an expression is true; its value."""
         return wait_until(
             lambda: self.value(expression),
-            lambda: f"{what or expression}; the page says:\n{self.value('document.body.innerText')}\n"
+            lambda: f"{what or expression}; the page says:\n{self.value('document.documentElement.innerText')}\n"
                     f"its console:\n{self.complaints}",
         )
 
