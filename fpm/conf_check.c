@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fpm/account.h"
+#include "fpm/conf_slow.h"
 #include "fpm/field.h"
 #include "fpm/jail.h"
 #include "sapi-shim/format.h"
@@ -361,6 +362,8 @@ static void check_folders(const struct conf_global *global, const struct conf_po
                      ORIGIN(&pools[i], listen), report);
         check_folder(global, pools[i].name, "access.log", pools[i].access_log,
                      ORIGIN(&pools[i], access_log), report);
+        check_folder(global, pools[i].name, "slowlog", pools[i].slowlog, ORIGIN(&pools[i], slowlog),
+                     report);
     }
 }
 
@@ -565,6 +568,7 @@ void conf_check_pool(struct conf_pool *pool, bool allow_root, struct conf_report
     check_listen(pool, report);
     check_access(pool, report);
     check_answers(pool, report);
+    conf_slow_check(pool, report);
     check_scaling(pool, report);
 }
 

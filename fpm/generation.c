@@ -134,11 +134,17 @@ static void generation_ask_now(struct generation_member *member)
         worker_stop(&member->worker, 0, (long)(left < GENERATION_LOOK ? left : GENERATION_LOOK));
 }
 
+/* It is ended since it is over a limit. */
+static bool generation_over_limit(const struct generation_member *member)
+{
+    return member->asked == ENDING_REQUEST || member->asked == ENDING_POST ||
+           member->asked == ENDING_MEMORY_HARD;
+}
+
 static void generation_log_overdue(const struct generation_member *member)
 {
     const struct worker *worker = &member->worker;
-    bool limit = member->asked == ENDING_REQUEST || member->asked == ENDING_POST ||
-                 member->asked == ENDING_MEMORY_HARD;
+    bool limit = generation_over_limit(member);
     struct view view;
     char doing[OBITUARY_MAX], waited[32];
     scoreboard_look(&member->generation->scoreboard, member->slot, &view);
@@ -235,6 +241,13 @@ bool generation_spawn(struct generation *generation)
 
 /* ---- stopping ---- */
 
+/* What the worker says of itself is believed within its process group. */
+pid_t generation_program_pid(const struct generation_member *member)
+{
+    pid_t said = scoreboard_pid(&member->generation->scoreboard, member->slot);
+    return said > 0 && getpgid(said) == member->worker.pid ? said : member->worker.pid;
+}
+
 bool generation_member_stays(const struct generation_member *member)
 {
     return member->worker.state != WORKER_NONE && member->asked == ENDING_NOT_ASKED;
@@ -269,7 +282,12 @@ void generation_end(struct generation_member *member, enum ending_ask why, int64
 {
     if (!generation_can_ask(member))
         return;
+    bool late = generation_over_limit(member);
     generation_mark(member, why, patience_ms);
+    int64_t left = member->grace_ends - clock_ms();
+    /* A stop does not give more time to one that has none left. */
+    if (late && left < patience_ms)
+        patience_ms = left > 0 ? left : 0;
     generation_tell(member, SIGTERM, patience_ms);
 }
 
@@ -512,6 +530,8 @@ void generation_close(struct generation **generation)
     if (old == NULL)
         return;
     access_close(&old->access);
+    for (unsigned i = 0; old->members != NULL && i < old->size; i++)
+        free(old->members[i].slow);
     free(old->members);
     spec_free(&old->spec);
     fd_close(&old->null_fd);

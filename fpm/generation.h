@@ -12,6 +12,7 @@
 #include "fpm/conf.h"
 #include "fpm/ending.h"
 #include "fpm/scoreboard.h"
+#include "fpm/slow.h"
 #include "fpm/spec.h"
 #include "fpm/worker.h"
 
@@ -46,6 +47,7 @@ struct generation_member {
     int64_t grace_ends;    /* ms: killed then, unless it is only superfluous; with `asked` */
     struct worker worker;
     struct generation_stream output, error;
+    struct slow_seen *slow; /* one a thread: what the slow log has of it; NULL = nothing */
 };
 
 struct generation {
@@ -138,6 +140,9 @@ void generation_ask(struct generation_member *member, enum ending_ask why, int64
 void generation_end(struct generation_member *member, enum ending_ask why, int64_t patience_ms);
 
 void generation_kill(struct generation_member *member, enum ending_ask why);
+
+/* The process of the worker that its application runs in: a wrapper may stay in front of it. */
+pid_t generation_program_pid(const struct generation_member *member);
 
 /* Has this worker a process that was not asked to go? */
 bool generation_member_stays(const struct generation_member *member);

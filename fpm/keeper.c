@@ -32,7 +32,6 @@ struct keeper_look {
     struct scale_counts counts;
     unsigned speaking;   /* with the library, past their start */
     unsigned boxes;      /* without the library, past their start */
-    bool running;        /* there is a request with an open response */
     uint64_t overdue_at; /* ns: the next limit passes then, 0 = none */
 };
 
@@ -177,8 +176,9 @@ static void keeper_look_at(struct keeper *keeper, struct generation *generation,
         if (member->worker.state == WORKER_NONE)
             continue;
         struct scoreboard_glance glance = scoreboard_glance(&generation->scoreboard, i);
-        look->running = look->running || glance.running_since != 0;
         keeper_check_limits(keeper, member, &glance, look);
+        keeper->pool->totals.slow +=
+            slowlog_look(keeper->pool->slowlog, member, &glance, &look->overdue_at);
         if (memory)
             keeper_check_memory(keeper, member, &glance);
         if (generation == keeper->pool->current && generation_member_stays(member))
@@ -292,19 +292,27 @@ static void keeper_tell_full(struct keeper *keeper, const struct keeper_look *lo
 
 /* ---- act: listen for the next event ---- */
 
+/* Could a request that begins now reach a limit before the turn that is timed already? */
+static bool keeper_has_to_time(const struct keeper *keeper, const struct keeper_look *look)
+{
+    uint64_t limit = (uint64_t)pool_settings(keeper->pool)->request_terminate_timeout * KEEPER_NS;
+    uint64_t slow = slowlog_limit(keeper->pool->slowlog);
+    if (limit == 0 || (slow > 0 && slow < limit))
+        limit = slow;
+    return limit > 0 && (look->overdue_at == 0 || look->overdue_at > (uint64_t)clock_ns() + limit);
+}
+
 /* Requests are told of only where a limit has to be timed and nothing else leads here in time. */
 static void keeper_want(struct keeper *keeper, const struct keeper_look *look,
                         const struct scale_verdict *verdict)
 {
     const struct conf_pool *settings = pool_settings(keeper->pool);
     const struct generation *generation = keeper->pool->current;
-    bool limited =
-        settings->request_terminate_timeout > 0 && look->overdue_at == 0 && !look->running;
     bool spare = settings->pm == CONF_PM_DYNAMIC && look->counts.serving == 0;
     uint32_t want = OT_WANT_ENTER(OT_STATE_POST);
     if (look->counts.starting > 0 || verdict->spawn > 0)
         want |= OT_WANT_ENTER(OT_STATE_IDLE);
-    if (limited || spare)
+    if (spare || keeper_has_to_time(keeper, look))
         want |= OT_WANT_ENTER(OT_STATE_RUNNING);
     scoreboard_want(&generation->scoreboard, want);
 }

@@ -12,8 +12,10 @@
 #include "fpm/notify.h"
 #include "fpm/pools.h"
 #include "fpm/signals.h"
+#include "fpm/slowlog.h"
 #include "fpm/supervisor.h"
 #include "fpm/text.h"
+#include "fpm/trace.h"
 #include "fpm/upgrade.h"
 #include "fpm/verbs.h"
 #include "fpm/version.h"
@@ -360,10 +362,15 @@ static int master_reopen_logs(void *owner, const char *why, char *error, size_t 
         log_error("%s: %s; the log goes on where it was", why, error);
     else
         log_notice("%s: log reopened", why);
-    if (access_reopen(error, size) == 0)
-        return result;
-    log_error("%s: %s; it goes on where it was", why, error);
-    return -1;
+    if (access_reopen(error, size) != 0) {
+        log_error("%s: %s; it goes on where it was", why, error);
+        result = -1;
+    }
+    if (slowlog_reopen(error, size) != 0) {
+        log_error("%s: %s; it goes on where it was", why, error);
+        result = -1;
+    }
+    return result;
 }
 
 static const char *master_state_name(void *owner)
@@ -376,6 +383,13 @@ static const char *master_state_name(void *owner)
         [MASTER_STOPPING] = "stopping",
     };
     return names[master->state];
+}
+
+static void master_answer(void *owner, unsigned ticket, const char *text, const char *why)
+{
+    struct master *master = owner;
+    control_say(&master->control, ticket, text);
+    control_answer(&master->control, ticket, why);
 }
 
 /* ---- upgrade ---- */
@@ -411,6 +425,7 @@ static int master_leave(void *owner, struct upgrade_facts *facts, char *error, s
     facts->wait = master->upgrade_wait;
     facts->waiting_count = master->waiting_count;
     memcpy(facts->waiting, master->waiting, sizeof facts->waiting);
+    trace_finish();
     master->hooks->leave(master->hooks->context, facts);
     return 0;
 }
@@ -637,6 +652,7 @@ static int master_open(struct master *master)
     upgrade_init(&master->upgrade, master->loop, &master->hooks->program, &master->pools,
                  &master->control, &master_upgrade_events, master);
     master_sleep_deeply(master->loop);
+    trace_open(master->loop);
     signals_start(&master->signals, master->loop, master_signals,
                   sizeof master_signals / sizeof *master_signals, master);
     master->control.listener.fd = -1;
@@ -652,6 +668,7 @@ static void master_close(struct master *master)
     upgrade_stop(&master->upgrade);
     if (master->loop != NULL)
         pools_close(&master->pools);
+    trace_finish();
     access_finish();
     crashes_free(&master->crashes);
     master->hooks->down(master->hooks->context);
@@ -676,6 +693,7 @@ int master_run(struct conf *conf, const struct master_hooks *hooks)
                                   .wait = master_wait,
                                   .reopen_logs = master_reopen_logs,
                                   .upgrade = master_upgrade,
+                                  .answer = master_answer,
                                   .owner = &master};
     char lived[32];
     log_debug("starting with %s, version %s", conf->file, OVERTIME_VERSION);

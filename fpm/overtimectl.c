@@ -37,7 +37,11 @@ static const struct ctl_verb overtimectl_verbs[] = {
     {CONTROL_CONFIG, "[POOL]", 0, 1, "P", "j", "every effective value with its origin", NULL, NULL},
     {CONTROL_REQUEST, "POOL PATH", 2, 2, "P-", "jdpt", "one request straight to the pool",
      ctl_request_more, ctl_request_run},
-    {CONTROL_TRACE, "PID", 1, 1, "I", "j", "(not implemented yet)", NULL, NULL},
+    {CONTROL_TRACE, "PID", 1, 1, "I", "j", "where a worker is: the stacks of its threads",
+     "The worker is held for about a millisecond. Waiting system calls may return EINTR, as under "
+     "any\n"
+     "debugger.\n",
+     NULL},
     {CONTROL_TOP, "", 0, 0, "", "", "(not implemented yet)", NULL, NULL},
     {CONTROL_RELOAD, "", 0, 1, "", "jwa", "read the configuration anew",
      "Nothing changes if the file has an error. --wait returns when the new workers serve and the\n"

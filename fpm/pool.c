@@ -447,6 +447,8 @@ int pool_open(struct pool *pool, struct ev_loop *loop, const struct pool_wish *w
                                         &pool_generation_events, pool, error, size);
         status = pool->current != NULL ? 0 : EX_SOFTWARE;
     }
+    if (status == 0 && slowlog_open(&pool->slowlog, wish->settings, error, size) != 0)
+        status = EX_SOFTWARE;
     if (status != 0)
         pool_close(pool);
     return status;
@@ -475,6 +477,10 @@ struct generation *pool_adopt_generation(struct pool *pool, struct conf *conf,
         link = link == &pool->current ? &pool->older : &(*link)->older;
     *link = generation_adopt(pool->loop, conf, settings, heir, &pool_generation_events, pool, error,
                              size);
+    char why[POOL_SENTENCE];
+    if (link == &pool->current && slowlog_open(&pool->slowlog, settings, why, sizeof why) != 0)
+        log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = pool->name}, "pool %s: %s",
+                  pool->name, why);
     return *link;
 }
 
@@ -489,6 +495,7 @@ void pool_sweep(struct pool *pool)
         }
         *link = generation->older;
         log_debug("pool %s: generation %u is gone", pool->name, generation->number);
+        slowlog_forget(generation);
         generation_close(&generation);
     }
 }
@@ -497,7 +504,9 @@ void pool_close(struct pool *pool)
 {
     if (pool->current != NULL)
         pool_sweep(pool);
+    slowlog_forget(pool->current);
     generation_close(&pool->current);
+    slowlog_close(&pool->slowlog);
     socket_close(&pool->former);
     socket_close(&pool->listener);
     free(pool->name);
@@ -517,6 +526,8 @@ int pool_prepare(struct pool *pool, const struct pool_wish *wish, struct pool_ch
                                              fd, &pool_generation_events, pool, error, size);
         status = change->generation != NULL ? 0 : EX_SOFTWARE;
     }
+    if (status == 0 && slowlog_open(&change->slowlog, wish->settings, error, size) != 0)
+        status = EX_SOFTWARE;
     if (status != 0)
         pool_abandon(change);
     return status;
@@ -526,6 +537,7 @@ void pool_abandon(struct pool_change *change)
 {
     generation_close(&change->generation);
     socket_close(&change->listener);
+    slowlog_close(&change->slowlog);
 }
 
 /* A reload meets the load that is there: as many workers as accept requests now shall be there at
@@ -600,6 +612,9 @@ void pool_commit(struct pool *pool, const struct pool_wish *wish, struct pool_ch
     else
         generation_apply(pool->current, wish->conf, wish->settings);
     change->generation = NULL;
+    slowlog_close(&pool->slowlog);
+    pool->slowlog = change->slowlog;
+    change->slowlog = NULL;
 }
 
 bool pool_hand_over(struct pool *pool, unsigned accepting)

@@ -12,6 +12,7 @@
 #include "fpm/ending.h"
 #include "fpm/generation.h"
 #include "fpm/log.h"
+#include "fpm/slowlog.h"
 #include "fpm/socket.h"
 
 #include <ev.h>
@@ -42,6 +43,7 @@ struct pool_totals {
     uint64_t ended[ENDING_COUNT];
     uint64_t over_budget;  /* times that post_response.max_children was exceeded */
     uint64_t at_max;       /* times that connections waited with all workers busy */
+    uint64_t slow;         /* entries of the slow log */
     struct ot_counts gone; /* of workers that are gone */
 };
 
@@ -68,6 +70,7 @@ struct pool {
     int64_t opened; /* ms, clock.h */
     time_t opened_time;
     struct log_episode alien; /* workers with a library of another treaty version */
+    struct slowlog *slowlog;  /* by the settings in force; NULL = none */
 };
 
 /* What a start or a reload asks of a pool. */
@@ -113,6 +116,7 @@ int pool_socket_spec(const struct conf_pool *settings, struct socket_spec *spec,
 struct pool_change {
     struct generation *generation;   /* NULL: the present one goes on with the new settings */
     struct socket_listener listener; /* none: the present one stays */
+    struct slowlog *slowlog;
 };
 
 /* Makes what the new settings need. Returns as pool_open. */

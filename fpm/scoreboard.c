@@ -279,6 +279,13 @@ static enum scoreboard_phase scoreboard_thread_phase(const struct ot_record *rec
     }
 }
 
+void scoreboard_since(const struct ot_record *record, uint64_t *running, uint64_t *finished)
+{
+    enum scoreboard_phase phase = scoreboard_thread_phase(record);
+    *running = phase == SCOREBOARD_SERVING && record->ended_at == 0 ? record->running_at : 0;
+    *finished = phase == SCOREBOARD_POST ? record->finished_at : 0;
+}
+
 static uint64_t scoreboard_older(uint64_t a, uint64_t b)
 {
     return a == 0 || (b != 0 && b < a) ? b : a;
@@ -304,10 +311,10 @@ struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, 
             phase = scoreboard_thread_phase(&record);
             if (phase == SCOREBOARD_IDLE && record.state_since > glance.idle_since)
                 glance.idle_since = record.state_since;
-            if (phase == SCOREBOARD_SERVING && record.ended_at == 0)
-                glance.running_since = scoreboard_older(glance.running_since, record.running_at);
-            if (phase == SCOREBOARD_POST)
-                glance.finished_since = scoreboard_older(glance.finished_since, record.finished_at);
+            uint64_t running, finished;
+            scoreboard_since(&record, &running, &finished);
+            glance.running_since = scoreboard_older(glance.running_since, running);
+            glance.finished_since = scoreboard_older(glance.finished_since, finished);
         }
         if (rank[phase] > rank[glance.phase])
             glance.phase = phase;

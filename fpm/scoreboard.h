@@ -70,6 +70,10 @@ void scoreboard_release(struct scoreboard *scoreboard, unsigned slot);
 /* Looks what a worker is up to, for decisions about many. */
 struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, unsigned slot);
 
+/* What a thread's record adds to a glance: since when its response is open, or work goes on behind
+ * it; 0 = neither. */
+void scoreboard_since(const struct ot_record *record, uint64_t *running, uint64_t *finished);
+
 /* The changes of state that ring the doorbell, OT_WANT_ bits. */
 void scoreboard_want(const struct scoreboard *scoreboard, uint32_t occasions);
 
@@ -82,7 +86,12 @@ unsigned scoreboard_exit_reason(const struct scoreboard *scoreboard, unsigned sl
 /* Copies what the slot says now. Records that keep changing are left out. */
 void scoreboard_look(const struct scoreboard *scoreboard, unsigned slot, struct view *view);
 
-/* The same of a worker that is dead: nothing is left out. */
+/* What one thread does, by number from 0 on. False if there is no such thread, or it keeps
+ * changing. */
+bool scoreboard_thread(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
+                       struct ot_record *out);
+
+/* scoreboard_look for a worker that is dead: nothing is left out. */
 void scoreboard_bury(const struct scoreboard *scoreboard, unsigned slot, struct view *view);
 
 /* What one of the worker's threads does, by number from 0 on. False if there is no such thread, or

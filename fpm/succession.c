@@ -319,6 +319,7 @@ static void succession_totals(struct handover *paper, struct pool_totals *totals
     succession_counts(paper, "ended", totals->ended, ENDING_COUNT);
     succession_count(paper, "over_budget", &totals->over_budget);
     succession_count(paper, "at_max", &totals->at_max);
+    succession_count(paper, "slow", &totals->slow);
     succession_gone(paper, &totals->gone);
 }
 

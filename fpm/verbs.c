@@ -6,6 +6,7 @@
 #include "fpm/render.h"
 #include "fpm/text.h"
 #include "fpm/verb_request.h"
+#include "fpm/verb_trace.h"
 #include "fpm/version.h"
 #include "sapi-shim/status_json.h"
 
@@ -290,6 +291,12 @@ static int verbs_upgrade(void *context, struct control_call *call)
                           verbs_has(call, CONTROL_WAIT), call->error, sizeof call->error);
 }
 
+static int verbs_trace(void *context, struct control_call *call)
+{
+    const struct verbs *verbs = context;
+    return verb_trace_run(verbs->pools, verbs->answer, verbs->owner, call);
+}
+
 static int verbs_not_yet(void *context, struct control_call *call)
 {
     (void)context;
@@ -307,7 +314,7 @@ const struct control_command verbs_table[] = {
     {CONTROL_REOPEN_LOGS, 0, verbs_reopen},
     {CONTROL_RELOAD, CONTROL_ARGUMENTS_MAX, verbs_reload},
     {CONTROL_UPGRADE, 1, verbs_upgrade},
-    {CONTROL_TRACE, CONTROL_ARGUMENTS_MAX, verbs_not_yet},
+    {CONTROL_TRACE, 1, verbs_trace},
     {CONTROL_TOP, CONTROL_ARGUMENTS_MAX, verbs_not_yet},
     {CONTROL_REQUEST, 2, verbs_request},
     {CONTROL_POOLS, 0, verbs_pools},

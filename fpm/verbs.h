@@ -26,6 +26,8 @@ struct verbs {
      * when the reload that is part of it has. Returns 0, or -1 with a sentence. */
     int (*upgrade)(void *owner, const char *why, unsigned ticket, bool wait, char *error,
                    size_t size);
+    /* Answers a call that was put off, with more text, or with `why` not. */
+    void (*answer)(void *owner, unsigned ticket, const char *text, const char *why);
     void *owner;
 };
 

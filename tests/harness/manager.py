@@ -11,6 +11,7 @@ from .wait import wait_until
 
 WRITER = "overtime-access"
 STATUS = "overtime-status"
+TRACER = "overtime-trace"
 READY = re.compile(r"\bready\b")
 
 
@@ -22,6 +23,7 @@ class Manager:
     text     the configuration as a whole (then `listen` says where its pools listen, if anywhere).
     settings directives of [global].
     program  the file that is run, where it is not the built one.
+    wrapper  words in front of its command, of a program that becomes it.
     Directives not given: static pools of one worker on a unix socket in `directory`.
     """
 
@@ -37,9 +39,11 @@ class Manager:
         env=None,
         name="overtime",
         program=build.OVERTIME,
+        wrapper=(),
     ):
         self.directory = directory
         self.program = program
+        self.wrapper = list(wrapper)
         self.ini_path = directory / f"{name}.ini"
         self.log_path = directory / f"{name}.log"
         self.output_path = directory / f"{name}.out"
@@ -91,7 +95,7 @@ class Manager:
 
     def start(self, wait=True):
         """Starts the daemon and waits until its log says that it is ready."""
-        command = [str(self.program), "-c", str(self.ini_path), "-F"]
+        command = [*self.wrapper, str(self.program), "-c", str(self.ini_path), "-F"]
         if os.geteuid() == 0:
             command.append("-R")
         self._told = False
@@ -186,7 +190,7 @@ class Manager:
         if self.popen is None or self.popen.poll() is not None:
             return []
         live = [pid for pid in process.children(self.pid) if process.alive(pid)]
-        return [pid for pid in live if process.name(pid) not in (WRITER, STATUS)]
+        return [pid for pid in live if process.name(pid) not in (WRITER, STATUS, TRACER)]
 
     def status_workers(self):
         """Pids of the processes that answer on `pm.status_listen`."""

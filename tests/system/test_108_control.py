@@ -119,7 +119,7 @@ def test_status_while_stopping(manager, tmp_path):
 
 def test_what_is_not_there_yet(manager, tmp_path):
     daemon = manager({"command": sleeper(tmp_path)})
-    for words in (["top"], ["trace", "1"], ["request", "www", "/"]):
+    for words in (["top"], ["request", "www", "/"]):
         answer = daemon.control(*words)
         assert answer.returncode == 1 and "not implemented yet" in answer.stderr
 
