@@ -1,5 +1,7 @@
 """The live page (`?html`) in headless Chromium, behind nginx and under load."""
 
+import contextlib
+
 import pytest
 
 from harness import browser as chromium, fastcgi
@@ -149,3 +151,29 @@ def test_in_the_background(site, browser):
     page.call("Page.bringToFront")
     page.wait(f"!document.hidden && samples.length > {seen}")
     assert other.complaints == page.complaints == []
+
+
+def test_all_workers_are_busy(manager, nginx, app, browser, journal, tmp_path):
+    """On pm.status_listen the page lives on while no worker can answer, and shows what waits."""
+    pool = manager({
+        "command": f"{app('worker')} {tmp_path}", "pm.max_children": 2, "post_response.max_children": 0,
+        "pm.status_path": "/status", "pm.status_listen": tmp_path / "status.sock", "listen.backlog": 16,
+    })
+    server = nginx(tmp_path / "status.sock")
+    with contextlib.ExitStack() as stack:
+        for number in range(5):
+            connection = stack.enter_context(fastcgi.Connection(pool.address))
+            connection.send_request(fastcgi.cgi_params(f"id=r{number}&text=x&flush&wait=go"))
+            if number < 2:
+                journal.wait("wait", f"r{number}")
+        page = browser.page(f"http://127.0.0.1:{server.port}/status?html")
+        page.wait("!document.querySelector('main').hidden")
+        page.wait(f"({NUMBER})('Listen queue') === '3'")
+        assert page.value("document.querySelector('#numbers .alarm').firstChild.textContent") == "3"
+        asked = page.value("samples.length")
+        page.wait(f"samples.length > {asked}")
+        assert page.value("document.querySelector('.bar').lastChild.textContent") == "2 of 2"
+        assert page.value("$('trouble').hidden")
+        journal.signal("go")
+        page.wait(f"({NUMBER})('Listen queue') === '0' && last.pool.serving === 0")
+    assert page.complaints == []
