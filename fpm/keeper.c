@@ -220,8 +220,6 @@ static struct keeper_look keeper_look(struct keeper *keeper, int64_t now)
     look.counts.first = keeper->first_due ? pool->first : 0;
     look.counts.room = keeper->room(keeper->context);
     struct keeper_seen *seen = &keeper->seen;
-    if (look.counts.first > 0 && look.counts.room == 0)
-        pool_limit_first(pool, accepting + look.counts.starting);
     seen->counts = look.counts;
     seen->most_waiting = keeper_most(seen->most_waiting, look.counts.waiting);
     seen->most_post = keeper_most(seen->most_post, look.counts.post);
@@ -418,6 +416,8 @@ static void keeper_turn(struct keeper *keeper)
     keeper_listen(keeper, &verdict, now, starting > 0 || verdict.spawn > 0);
     keeper_schedule(keeper, keeper_next(keeper, &look, &verdict, pool_may_start_in(pool), now));
     keeper->turned(keeper);
+    if (look.counts.first > 0 && verdict.limit == SCALE_AT_PROCESS_MAX)
+        pool_limit_first(pool, pool_staying(pool));
 }
 
 static void keeper_on_turn(struct ev_loop *loop, ev_timer *timer, int events)

@@ -247,8 +247,10 @@ bool pool_ready(const struct pool *pool)
 
 void pool_limit_first(struct pool *pool, unsigned count)
 {
-    if (count < pool->first)
-        pool->first = count;
+    if (count >= pool->first)
+        return;
+    pool->first = count;
+    pool->events->changed(pool);
 }
 
 bool pool_settled(const struct pool *pool)

@@ -136,7 +136,8 @@ void pool_close_socket(struct pool *pool);
 /* Does the current generation serve, so that older ones can go? Asks them to, the first time. */
 bool pool_hand_over(struct pool *pool, unsigned accepting);
 
-/* process.max allows no more: the generation begins with so many workers, if not with fewer. */
+/* process.max allows no more: the generation begins with so many workers, if not with fewer. Tells
+ * `changed` where that is news. */
 void pool_limit_first(struct pool *pool, unsigned count);
 
 /* Frees generations that are empty. Not from within a callback of this pool. */
