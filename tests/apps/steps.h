@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -245,11 +246,33 @@ static inline void step_crash(struct visit *visit, const char *value)
     abort();
 }
 
+/* hold=MB: memory that is used and never given back. */
+static inline void step_hold(struct visit *visit, const char *value)
+{
+    static char *volatile held; /* a leak checker finds the latest */
+    size_t size = strtoul(value, NULL, 10) << 20;
+    held = malloc(size);
+    if (held != NULL)
+        memset(held, 1, size);
+    journal(visit->id, "hold %s", held != NULL ? value : "nothing");
+}
+
+/* deaf: no signal is heard any more but KILL and STOP. */
+static inline void step_deaf(struct visit *visit, const char *value)
+{
+    (void)value;
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    journal(visit->id, "deaf");
+}
+
 static const struct step steps_common[] = {
     {"id", step_id},     {"read", step_read},   {"echo", step_echo},   {"write", step_write},
     {"text", step_text}, {"flush", step_flush}, {"param", step_param}, {"touch", step_touch},
     {"wait", step_wait}, {"note", step_note},   {"sleep", step_sleep}, {"fork", step_fork},
-    {"exit", step_exit}, {"crash", step_crash}, {NULL, NULL},
+    {"exit", step_exit}, {"crash", step_crash}, {"hold", step_hold},   {"deaf", step_deaf},
+    {NULL, NULL},
 };
 
 static inline const struct step *step_find(const struct step *table, const char *name)

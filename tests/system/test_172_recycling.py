@@ -1,0 +1,77 @@
+"""Workers are replaced by their share of requests and of memory, never inside a request unless told to."""
+
+import pytest
+
+from harness import build, fastcgi, load, process
+from harness.totals import totals
+from harness.wait import wait_until
+from held import Held, ended_by, wait_total
+
+
+def pool(app, tmp_path, **more):
+    return {"command": f"{app('worker')} {tmp_path}", **more}
+
+
+def test_by_requests(manager, app, tmp_path):
+    daemon = manager(pool(app, tmp_path, **{"pm.max_requests": 3}))
+    pids = []
+    for number in range(9):
+        response = fastcgi.request(daemon.address, query=f"id=r{number}&text=x")
+        pids.append(int(response.headers["X-Worker"]))
+    assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [3, 3, 3]
+    wait_until(lambda: ended_by(daemon, "max_requests") == 3, "three that had their share")
+    assert "next start in" not in daemon.log() and "WARNING" not in daemon.log()
+
+
+def test_jitter(manager, app, tmp_path):
+    """Each worker has a share of its own."""
+    daemon = manager(pool(app, tmp_path, **{"pm.max_requests": 2, "pm.max_requests_jitter": 6}))
+    pids = []
+    for number in range(60):
+        response = fastcgi.request(daemon.address, query=f"id=r{number}&text=x")
+        pids.append(int(response.headers["X-Worker"]))
+    shares = [pids.count(pid) for pid in dict.fromkeys(pids)][:-1]
+    assert all(2 <= share <= 8 for share in shares), shares
+    assert len(set(shares)) > 1, shares
+
+
+@pytest.mark.parametrize("keep", [False, True], ids=["closed", "kept"])
+def test_no_request_fails_through_it(manager, app, keep):
+    daemon = manager({"command": app("load_worker"), "pm.max_children": 4, "pm.max_requests": 7,
+                      "pm.max_requests_jitter": 5})
+    report = load.run(daemon.address, rate=400, seconds=2, keep=keep, text="hello")
+    print(report)
+    assert report.failed == 0, report
+    # Twelve requests a worker at the most, and its kept connections end or go to others by and by.
+    assert ended_by(daemon, "max_requests") > 800 / 12 / 2
+    assert totals(daemon)["requests"] == report.count
+    assert "next start in" not in daemon.log()
+
+
+def test_by_memory_after_the_request(manager, app, tmp_path, journal):
+    daemon = manager(pool(app, tmp_path, **{"pm.max_memory": "150M"}))
+    (before,) = daemon.workers()
+    with Held(daemon, journal) as held:
+        held.begin("a", "hold=200")
+        assert process.alive(before)
+        held.end()
+    daemon.wait_workers(1, without=[before])
+    wait_until(lambda: ended_by(daemon, "max_memory") == 1, "one that had its share")
+    assert fastcgi.request(daemon.address, query="id=b&text=x").text == "x"
+    assert "next start in" not in daemon.log()
+
+
+def test_by_memory_within_the_request(manager, app, tmp_path, journal):
+    daemon = manager(pool(app, tmp_path, **{"pm.max_children": 2, "pm.max_memory_hard": "150M",
+                                            "hard_timeout": "100ms"}))
+    others = daemon.wait_workers(2)
+    with Held(daemon, journal) as held:
+        big = held.begin("a", "label=import&hold=200")
+        others.remove(big)
+        line = daemon.wait_log(rf"^.*worker {big} \(slot \d\) is ended .*$")[0]
+        for word in ("WARNING: pool www", "while running GET /?id=a", "import", "KiB, above `pm.max_memory_hard`"):
+            assert word in line, line
+    assert others[0] in daemon.wait_workers(2, without=[big])
+    wait_total(daemon, workers=2)
+    assert ended_by(daemon, "max_memory") == 1
+    assert build.SANITIZED or totals(daemon)["died"] == 0
