@@ -2,15 +2,17 @@
 #include "fpm/master.h"
 
 #include "fpm/access.h"
-#include "fpm/account.h"
 #include "fpm/child.h"
 #include "fpm/clock.h"
 #include "fpm/control.h"
+#include "fpm/control_spec.h"
 #include "fpm/crashes.h"
 #include "fpm/log.h"
 #include "fpm/logconf.h"
+#include "fpm/loop.h"
 #include "fpm/notify.h"
 #include "fpm/pools.h"
+#include "fpm/reread.h"
 #include "fpm/signals.h"
 #include "fpm/slowlog.h"
 #include "fpm/supervisor.h"
@@ -210,42 +212,6 @@ static void master_changed(void *context)
 
 /* ---- reload ---- */
 
-/* The file as it is now, or NULL with every error in the log and in `error`. */
-static struct conf *master_read(struct master *master, char *error, size_t size)
-{
-    struct conf_report report = {0};
-    struct conf *conf = conf_load(master->conf->file, master->hooks->flags, &report);
-    size_t used = 0;
-    for (size_t i = 0; i < report.errors.count; i++) {
-        log_error("reload: %s", report.errors.items[i]);
-        int more = snprintf(error + used, size - used, "%s%s", used > 0 ? "\n" : "",
-                            report.errors.items[i]);
-        if (more > 0 && (size_t)more < size - used)
-            used += (size_t)more;
-    }
-    for (size_t i = 0; conf != NULL && i < report.warnings.count; i++)
-        log_warning("reload: %s", report.warnings.items[i]);
-    conf_report_free(&report);
-    return conf;
-}
-
-static void master_tell_outcome(const struct pools_outcome *outcome, const struct reload_plan *plan,
-                                FILE *out)
-{
-    char line[MASTER_SENTENCE];
-    snprintf(line, sizeof line,
-             "pools: %zu replaced, %zu changed in place, %zu added, %zu removed, %zu as they were",
-             outcome->replaced, outcome->applied, outcome->added, outcome->removed, outcome->kept);
-    log_notice("reload: in force; %s", line);
-    if (out != NULL)
-        fprintf(out, "%s\n", line);
-    for (size_t i = 0; i < plan->later.count; i++) {
-        log_warning("reload: %s", plan->later.items[i]);
-        if (out != NULL)
-            fprintf(out, "%s\n", plan->later.items[i]);
-    }
-}
-
 /* Puts `wanted` in force, or nothing of it. */
 static int master_put_in_force(struct master *master, struct conf *wanted, bool all, FILE *out,
                                char *error, size_t size)
@@ -263,7 +229,7 @@ static int master_put_in_force(struct master *master, struct conf *wanted, bool 
     }
     if (logconf_apply(&wanted->global, error, size) != 0)
         log_error("reload: %s; the log goes on as it was", error);
-    master_tell_outcome(&outcome, &plan, out);
+    reread_tell(&outcome, &plan, out);
     reload_plan_free(&plan);
     return 0;
 }
@@ -280,7 +246,7 @@ static int master_reload(void *owner, const char *why, bool all, FILE *out, char
     log_notice("%s: reload of %s", why, master->conf->file);
     if (master->announced)
         (void)notify_reloading();
-    struct conf *wanted = master_read(master, error, size);
+    struct conf *wanted = reread(master->conf->file, master->hooks->flags, error, size);
     int result = wanted == NULL ? -1 : master_put_in_force(master, wanted, all, out, error, size);
     if (result == 0) {
         struct conf *before = master->conf;
@@ -425,7 +391,6 @@ static int master_leave(void *owner, struct upgrade_facts *facts, char *error, s
     facts->wait = master->upgrade_wait;
     facts->waiting_count = master->waiting_count;
     memcpy(facts->waiting, master->waiting, sizeof facts->waiting);
-    trace_finish();
     master->hooks->leave(master->hooks->context, facts);
     return 0;
 }
@@ -536,30 +501,6 @@ static const struct signals_row master_signals[] = {
 
 /* ---- birth and end ---- */
 
-/* Whose the control socket is and where. Returns 0, or -1 and the reason is in the log. */
-static int master_control_spec(const struct master *master, struct socket_spec *spec)
-{
-    const struct conf_global *global = &master->conf->global;
-    struct account owner = {.uid = (uid_t)-1};
-    gid_t group = (gid_t)-1;
-    char error[MASTER_SENTENCE];
-    if ((global->control_owner != NULL &&
-         account_user(global->control_owner, &owner, error, sizeof error) != 0) ||
-        (global->control_group != NULL &&
-         account_group(global->control_group, &group, error, sizeof error) != 0)) {
-        log_alert("control socket: owner or group %s", error);
-        return -1;
-    }
-    *spec = (struct socket_spec){
-        .path = global->control_listen.path,
-        .backlog = CONTROL_CLIENTS_MAX,
-        .mode = global->control_mode,
-        .uid = owner.uid,
-        .gid = group,
-    };
-    return 0;
-}
-
 static int master_open_control(struct master *master)
 {
     const struct conf_global *global = &master->conf->global;
@@ -568,8 +509,10 @@ static int master_open_control(struct master *master)
     char error[MASTER_SENTENCE];
     if (global->control_listen.kind != CONF_ADDRESS_UNIX)
         return 0;
-    if (master_control_spec(master, &spec) != 0)
+    if (control_spec(global, &spec, error, sizeof error) != 0) {
+        log_alert("%s", error);
         return -1;
+    }
     if (control_open(&master->control, master->loop, &spec, verbs_table, &master->verbs, error,
                      sizeof error) == 0) {
         master->listening = true;
@@ -600,7 +543,8 @@ static int master_take_over(struct master *master)
     const struct upgrade_facts *facts = &heritage->facts;
     struct socket_spec spec = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
     char error[MASTER_SENTENCE];
-    (void)master_control_spec(master, &spec);
+    if (control_spec(&master->conf->global, &spec, error, sizeof error) != 0)
+        log_error("%s", error);
     master->announced = true;
     master->state = (enum master_state)facts->state;
     master->started = facts->started;
@@ -620,28 +564,9 @@ static int master_take_over(struct master *master)
     return EX_SOFTWARE;
 }
 
-static void master_on_nothing(struct ev_loop *loop, ev_periodic *periodic, int events)
-{
-    (void)loop;
-    (void)periodic;
-    (void)events;
-}
-
-/* libev looks once a minute whether the clock was set, unless the kernel tells it; it begins to
- * listen to the kernel with the first watcher that follows the calendar. An idle manager then
- * sleeps on. */
-static void master_sleep_deeply(struct ev_loop *loop)
-{
-    ev_periodic calendar;
-    ev_periodic_init(&calendar, master_on_nothing, 0., 0., NULL);
-    ev_periodic_start(loop, &calendar);
-    ev_periodic_stop(loop, &calendar);
-}
-
-/* A loop of our own: the default one would reap what others have to learn of. */
 static int master_open(struct master *master)
 {
-    master->loop = ev_loop_new(EVFLAG_NOENV);
+    master->loop = loop_new();
     if (master->loop == NULL) {
         log_alert("cannot make an event loop");
         return EX_SOFTWARE;
@@ -651,7 +576,6 @@ static int master_open(struct master *master)
     supervisor_init(&master->supervisor, master->loop, &master->pools);
     upgrade_init(&master->upgrade, master->loop, &master->hooks->program, &master->pools,
                  &master->control, &master_upgrade_events, master);
-    master_sleep_deeply(master->loop);
     trace_open(master->loop);
     signals_start(&master->signals, master->loop, master_signals,
                   sizeof master_signals / sizeof *master_signals, master);

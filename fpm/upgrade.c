@@ -5,6 +5,7 @@
 #include "fpm/conf.h"
 #include "fpm/log.h"
 #include "fpm/notify.h"
+#include "fpm/trace.h"
 #include "fpm/version.h"
 
 #include <errno.h>
@@ -116,6 +117,7 @@ static void upgrade_on_go(struct ev_loop *loop, ev_timer *timer, int events)
     struct upgrade *upgrade = timer->data;
     struct handover paper;
     char why[UPGRADE_SENTENCE];
+    trace_finish(); /* nobody would know its helpers */
     if (upgrade_write(upgrade, &paper, why, sizeof why) == 0) {
         (void)notify_reloading();
         pools_hush(upgrade->pools);
