@@ -67,6 +67,7 @@ static void facts_of_pool(const struct pool *pool, const struct keeper *keeper,
     facts->over_budget_episodes = totals->over_budget;
     facts->max_children_reached = totals->at_max;
     facts->slow_requests = totals->slow;
+    facts->slow_requests = totals->slow;
     for (unsigned i = 0; i < ENDING_COUNT; i++)
         facts->ended[i] = totals->ended[i];
     facts->elsewhere = totals->gone;

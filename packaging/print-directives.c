@@ -14,6 +14,7 @@
 
 #include "fpm/directive.h"
 #include "sapi-shim/format.h"
+#include "sapi-shim/status.h"
 
 #define TEMPLATE "packaging/man/overtime.ini.5.in"
 #define COLUMNS  92
@@ -174,6 +175,26 @@ static void man_codes(void)
     (void)fputs(".El\n", stdout);
 }
 
+/* Fields of the status, with PHP-FPM's names where it has them. */
+static void man_fields(const struct status_field *field)
+{
+    for (; field->key != NULL; field++) {
+        (void)printf(".It Cm %s\n", field->key);
+        if (field->php != NULL) {
+            (void)printf("%s (PHP-FPM: %s)\n", field->help, field->php);
+        } else {
+            (void)printf("%s\n", field->help);
+        }
+    }
+}
+
+static void man_causes(const struct status_cause *causes, size_t count, const char *prefix)
+{
+    for (size_t i = 0; i < count; i++) {
+        (void)printf(".It Cm %s%s\n%s\n", prefix, causes[i].name, causes[i].help);
+    }
+}
+
 static int print_man(const char *template)
 {
     FILE *in = fopen(template, "r");
@@ -190,6 +211,13 @@ static int print_man(const char *template)
             man_rows(directive_pool, DIRECTIVE_POOL_COUNT);
         } else if (strcmp(line, "@ACCESS_CODES@\n") == 0) {
             man_codes();
+        } else if (strcmp(line, "@STATUS_POOL@\n") == 0) {
+            man_fields(status_pool_fields);
+            man_causes(status_causes, STATUS_CAUSES, "ended_by.");
+            man_causes(status_measures, OT_MEASURE_COUNT, "histograms.");
+        } else if (strcmp(line, "@STATUS_WORKER@\n") == 0) {
+            man_fields(status_worker_fields);
+            man_fields(status_thread_fields);
         } else {
             (void)fputs(line, stdout);
         }

@@ -1,0 +1,71 @@
+"""`?openmetrics`, read by parsers of others."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from harness import fastcgi
+from harness.totals import totals
+from harness.wait import wait_until
+
+
+@pytest.fixture
+def scene(manager, app, tmp_path, journal):
+    """A pool that has worked and still does, and its metrics; `look()` reads them anew."""
+    daemon = manager({
+        "command": f"{app('worker')} {tmp_path}", "pm.max_children": 3, "pm.status_path": "/status",
+    })
+    for number in range(4):
+        fastcgi.request(daemon.address, query=f"id=r{number}&text=x" + ("&finish" if number % 2 else ""))
+    with fastcgi.Connection(daemon.address) as connection:
+        connection.send_request(fastcgi.cgi_params("id=busy&label=a%22%0Ab%5C&wait=go&text=x"))
+        journal.wait("wait", "busy")
+        wait_until(lambda: totals(daemon)["idle"] == 2, "the other two idle again")
+        daemon.look = lambda query="openmetrics&full": fastcgi.request(
+            daemon.address, params=fastcgi.cgi_params(query, SCRIPT_NAME="/status")
+        )
+        yield daemon
+        journal.signal("go")
+        connection.read_response()
+
+
+def test_openmetrics_parser(scene):
+    parser = pytest.importorskip("prometheus_client.openmetrics.parser")
+    answer = scene.look()
+    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    families = {family.name: family for family in parser.text_string_to_metric_families(answer.text)}
+
+    def value(family, sample=None):
+        return next(s.value for s in families[family].samples if s.name == (sample or family))
+
+    assert value("overtime_requests", "overtime_requests_total") == 5
+    assert value("overtime_finished", "overtime_finished_total") == 2
+    assert value("overtime_workers") == 3 == len(families["overtime_worker_threads"].samples)
+    answers = families["overtime_request_answer_seconds"]
+    assert answers.type == "histogram" and value(answers.name, answers.name + "_count") == 4
+    assert value("overtime_start_time_seconds") == totals(scene)["start_time"]
+    for family in families.values():
+        assert family.documentation and family.samples, family
+        assert all(sample.labels["pool"] == "www" for sample in family.samples)
+    workers = [s.labels["pid"] for s in families["overtime_worker"].samples]
+    assert sorted(map(int, workers)) == sorted(scene.workers())
+    short = parser.text_string_to_metric_families(scene.look("openmetrics").text)
+    assert not any(family.name.startswith("overtime_worker_") for family in short)
+
+
+def test_promtool(scene):
+    """It reads the older text format, in which a counter is named with its _total throughout."""
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed (Debian's prometheus, 100 MB)")
+    text = scene.look().text
+    for name in re.findall(r"# TYPE (\S+) counter", text):
+        text = re.sub(rf"^# (TYPE|HELP) {name} ", rf"# \1 {name}_total ", text, flags=re.MULTILINE)
+    for name in re.findall(r"# TYPE (\S+) info", text):
+        text = re.sub(rf"^# HELP {name} ", rf"# HELP {name}_info ", text, flags=re.MULTILINE)
+        text = text.replace(f"# TYPE {name} info", f"# TYPE {name}_info gauge")
+    text = re.sub(r"^# (UNIT|EOF).*\n", "", text, flags=re.MULTILINE)
+    ran = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
