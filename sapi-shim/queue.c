@@ -2,6 +2,7 @@
 #include "sapi-shim/queue.h"
 
 #include <errno.h>
+#include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
@@ -16,6 +17,7 @@
 
 enum {
     QUEUE_REPLY_MAX = 2048, /* bytes; an answer has less than 400 */
+    QUEUE_DUMP_MAX = 32768, /* bytes; the kernel sends so many answers at once at the most */
     QUEUE_STRAY_MAX = 16    /* messages that are not the answer, before we go without */
 };
 
@@ -118,6 +120,77 @@ static bool queue_look_unix(struct queue *queue, int listen_fd, struct queue_sta
     return queue_ask(queue, inode) && queue_hear(queue, inode, state);
 }
 
+/* ---- TCP, by number ---- */
+
+/* The kernel tells of all that listen, some in a message, up to the one that says it is done. */
+static bool queue_ask_tcp(struct queue *queue, unsigned char family)
+{
+    struct {
+        struct nlmsghdr header;
+        struct inet_diag_req_v2 body;
+    } question = {
+        .header = {.nlmsg_len = sizeof question,
+                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                   .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+                   .nlmsg_seq = ++queue->sequence},
+        .body = {.sdiag_family = family,
+                 .sdiag_protocol = IPPROTO_TCP,
+                 .idiag_states = 1u << TCP_LISTEN},
+    };
+    const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    return sendto(queue->fd, &question, sizeof question, MSG_DONTWAIT,
+                  (const struct sockaddr *)&kernel, sizeof kernel) == sizeof question;
+}
+
+/* One message of several answers: 1 found, 0 more may come, -1 that was all. */
+static int queue_read_tcp(const struct queue *queue, const struct nlmsghdr *header, size_t size,
+                          uint32_t inode, struct queue_state *state)
+{
+    for (; NLMSG_OK(header, size); header = NLMSG_NEXT(header, size)) {
+        const struct inet_diag_msg *told = NLMSG_DATA(header);
+        if (header->nlmsg_seq != queue->sequence)
+            continue;
+        if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY)
+            return -1;
+        if (header->nlmsg_len >= NLMSG_LENGTH(sizeof *told) && told->idiag_inode == inode &&
+            told->idiag_state == TCP_LISTEN) {
+            *state = (struct queue_state){
+                .waiting = told->idiag_rqueue, .backlog = told->idiag_wqueue, .exact = true};
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static bool queue_hear_tcp(const struct queue *queue, uint32_t inode, struct queue_state *state)
+{
+    _Alignas(struct nlmsghdr) unsigned char reply[QUEUE_DUMP_MAX];
+    for (;;) {
+        ssize_t n = recv(queue->fd, reply, sizeof reply, MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        int found =
+            queue_read_tcp(queue, (const struct nlmsghdr *)(void *)reply, (size_t)n, inode, state);
+        if (found != 0)
+            return found > 0;
+    }
+}
+
+static bool queue_find_tcp(struct queue *queue, uint32_t inode, struct queue_state *state)
+{
+    static const unsigned char families[] = {AF_INET, AF_INET6};
+    for (size_t i = 0; i < sizeof families; i++) {
+        /* What is left of an answer that was not read to its end would be taken for the next. */
+        queue_close(queue);
+        if (queue_open(queue) && queue_ask_tcp(queue, families[i]) &&
+            queue_hear_tcp(queue, inode, state))
+            return true;
+    }
+    return false;
+}
+
 /* ---- the others ---- */
 
 /* Of a listening socket these two fields tell the queue. */
@@ -158,7 +231,8 @@ int queue_look(struct queue *queue, int listen_fd, struct queue_state *state)
 int queue_look_by_number(struct queue *queue, uint32_t inode, struct queue_state *state)
 {
     *state = (struct queue_state){.waiting = 0};
-    return queue_open(queue) && queue_ask(queue, inode) && queue_hear(queue, inode, state) ? 0 : -1;
+    bool told = queue_open(queue) && queue_ask(queue, inode) && queue_hear(queue, inode, state);
+    return told || queue_find_tcp(queue, inode, state) ? 0 : -1;
 }
 
 void queue_close(struct queue *queue)

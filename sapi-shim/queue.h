@@ -34,8 +34,8 @@ struct queue_state {
 /* Returns 0, or -1 with errno if `listen_fd` is no socket. */
 int queue_look(struct queue *queue, int listen_fd, struct queue_state *state);
 
-/* The same of a unix socket that is not at hand, by its inode number. Returns 0, or -1 if there is
- * no such socket that listens, or no way to ask. */
+/* The same of a socket that is not at hand, by its inode number; TCP by going through all that
+ * listen. Returns 0, or -1 if there is no such socket, or no way to ask. */
 int queue_look_by_number(struct queue *queue, uint32_t inode, struct queue_state *state);
 
 void queue_close(struct queue *queue);

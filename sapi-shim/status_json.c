@@ -13,7 +13,7 @@ enum {
 
 static void status_json_text(FILE *out, const char *text)
 {
-    char escaped[STATUS_JSON_TEXT];
+    char escaped[STATUS_JSON_TEXT] = "";
     struct line line = {.text = escaped, .size = sizeof escaped, .field_max = sizeof escaped};
     line_string(&line, text, strlen(text));
     (void)fwrite(escaped, 1, line.length, out);
@@ -133,6 +133,18 @@ void status_json_worker(FILE *out, const char *pool, const struct status_worker 
     fputs("]}", out);
 }
 
+static void status_json_workers(FILE *out, const struct status_report *report)
+{
+    if (report->workers == NULL)
+        return;
+    fputs(", \"workers\": [", out);
+    for (size_t i = 0; i < report->count; i++) {
+        fputs(i > 0 ? ", " : "", out);
+        status_json_worker(out, report->pool->name, &report->workers[i]);
+    }
+    fputc(']', out);
+}
+
 /* ---- PHP-FPM's ---- */
 
 static void status_json_php_worker(FILE *out, const struct status_worker *worker)
@@ -155,6 +167,18 @@ static void status_json_php_worker(FILE *out, const struct status_worker *worker
             php.cpu, php.memory);
 }
 
+static void status_json_php_workers(FILE *out, const struct status_report *report)
+{
+    if (report->workers == NULL)
+        return;
+    fputs(", \"processes\": [", out);
+    for (size_t i = 0; i < report->count; i++) {
+        fputs(i > 0 ? ", " : "", out);
+        status_json_php_worker(out, &report->workers[i]);
+    }
+    fputc(']', out);
+}
+
 void status_json(FILE *out, const struct status_report *report)
 {
     fputc('{', out);
@@ -165,21 +189,9 @@ void status_json(FILE *out, const struct status_report *report)
         if (field->php != NULL)
             fprintf(out, ", \"%s\": %" PRId64, field->php, status_php_number(field, report->pool));
     fputs(", \"memory peak\": 0", out);
-    if (report->workers != NULL)
-        fputs(", \"processes\": [", out);
-    for (size_t i = 0; i < report->count; i++) {
-        fputs(i > 0 ? ", " : "", out);
-        status_json_php_worker(out, &report->workers[i]);
-    }
-    fputs(report->workers != NULL ? "]" : "", out);
+    status_json_php_workers(out, report);
     fputs(", \"overtime\": ", out);
     status_json_pool(out, report->pool);
-    if (report->workers != NULL)
-        fputs(", \"workers\": [", out);
-    for (size_t i = 0; i < report->count; i++) {
-        fputs(i > 0 ? ", " : "", out);
-        status_json_worker(out, report->pool->name, &report->workers[i]);
-    }
-    fputs(report->workers != NULL ? "]" : "", out);
+    status_json_workers(out, report);
     fputs("}\n", out);
 }

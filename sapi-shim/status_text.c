@@ -17,7 +17,7 @@ enum {
 /* One line of what may hold anything. */
 static void status_text_foreign(FILE *out, const char *name, const char *text)
 {
-    char escaped[STATUS_TEXT_FIELD];
+    char escaped[STATUS_TEXT_FIELD] = "";
     struct line line = {.text = escaped, .size = sizeof escaped, .field_max = sizeof escaped};
     line_field(&line, text, strlen(text));
     fprintf(out, "%s:%*s%.*s\n", name, STATUS_TEXT_COLUMN - (int)strlen(name) - 1, "",
@@ -113,6 +113,6 @@ static void status_text_worker(FILE *out, const struct status_worker *worker)
 void status_text(FILE *out, const struct status_report *report)
 {
     status_text_pool(out, report->pool);
-    for (size_t i = 0; i < report->count; i++)
+    for (size_t i = 0; report->workers != NULL && i < report->count; i++)
         status_text_worker(out, &report->workers[i]);
 }

@@ -135,6 +135,16 @@ static void status_xml_worker(FILE *out, const struct status_worker *worker)
     fputs("</overtime>\n</process>\n", out);
 }
 
+static void status_xml_workers(FILE *out, const struct status_report *report)
+{
+    if (report->workers == NULL)
+        return;
+    fputs("<processes>\n", out);
+    for (size_t i = 0; i < report->count; i++)
+        status_xml_worker(out, &report->workers[i]);
+    fputs("</processes>\n", out);
+}
+
 void status_xml(FILE *out, const struct status_report *report)
 {
     fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<status>\n", out);
@@ -143,12 +153,7 @@ void status_xml(FILE *out, const struct status_report *report)
     for (const struct status_field *field = status_pool_fields; field->key != NULL; field++)
         if (field->php != NULL)
             status_xml_number(out, field->php, status_php_number(field, report->pool));
-    if (report->workers != NULL)
-        fputs("<processes>\n", out);
-    for (size_t i = 0; i < report->count; i++)
-        status_xml_worker(out, &report->workers[i]);
-    if (report->workers != NULL)
-        fputs("</processes>\n", out);
+    status_xml_workers(out, report);
     status_xml_pool(out, report->pool);
     fputs("</status>\n", out);
 }

@@ -34,9 +34,9 @@ def wishes(app, tmp_path, beside, **more):
 
 
 @pytest.mark.parametrize("beside", ["unix", "tcp"], indirect=True)
-def test_answers_while_every_worker_is_stuck(manager, app, tmp_path, beside, journal):
+def test_answers_while_every_worker_is_stuck(manager, app, tmp_path, beside, journal, listen):
     count, waiting = 3, 4
-    daemon = manager(wishes(app, tmp_path, beside, **{"pm.max_children": count}))
+    daemon = manager(wishes(app, tmp_path, beside, **{"pm.max_children": count, "listen": listen}))
     held = []
     for number in range(count + waiting):
         # One by one, as a worker that is awake takes all that has come.
