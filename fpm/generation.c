@@ -134,17 +134,16 @@ static void generation_ask_now(struct generation_member *member)
         worker_stop(&member->worker, 0, (long)(left < GENERATION_LOOK ? left : GENERATION_LOOK));
 }
 
-/* It is ended since it is over a limit. */
-static bool generation_over_limit(const struct generation_member *member)
+/* A limit, which cuts off what is going on. */
+static bool generation_is_limit(enum ending_ask why)
 {
-    return member->asked == ENDING_REQUEST || member->asked == ENDING_POST ||
-           member->asked == ENDING_MEMORY_HARD;
+    return why == ENDING_REQUEST || why == ENDING_POST || why == ENDING_MEMORY_HARD;
 }
 
 static void generation_log_overdue(const struct generation_member *member)
 {
     const struct worker *worker = &member->worker;
-    bool limit = generation_over_limit(member);
+    bool limit = generation_is_limit(member->asked);
     struct view view;
     char doing[OBITUARY_MAX], waited[32];
     scoreboard_look(&member->generation->scoreboard, member->slot, &view);
@@ -253,7 +252,14 @@ bool generation_member_stays(const struct generation_member *member)
     return member->worker.state != WORKER_NONE && member->asked == ENDING_NOT_ASKED;
 }
 
-/* The first reason stays, but for being superfluous, which excuses much. */
+/* The first reason stays, but for being superfluous, which excuses much, and where a limit cuts off
+ * what was to be waited for. */
+static bool generation_outweighs(enum ending_ask why, enum ending_ask before)
+{
+    return before == ENDING_NOT_ASKED || before == ENDING_SUPERFLUOUS ||
+           (generation_is_limit(why) && !generation_is_limit(before));
+}
+
 static void generation_mark(struct generation_member *member, enum ending_ask why, int64_t grace)
 {
     int64_t ends = clock_ms() + grace;
@@ -261,7 +267,7 @@ static void generation_mark(struct generation_member *member, enum ending_ask wh
     member->generation->asked += first;
     if (first || ends < member->grace_ends)
         member->grace_ends = ends;
-    if (first || member->asked == ENDING_SUPERFLUOUS)
+    if (generation_outweighs(why, member->asked))
         member->asked = why;
 }
 
@@ -282,7 +288,7 @@ void generation_end(struct generation_member *member, enum ending_ask why, int64
 {
     if (!generation_can_ask(member))
         return;
-    bool late = generation_over_limit(member);
+    bool late = generation_is_limit(member->asked);
     generation_mark(member, why, patience_ms);
     int64_t left = member->grace_ends - clock_ms();
     /* A stop does not give more time to one that has none left. */

@@ -42,7 +42,7 @@ struct generation_stream {
 struct generation_member {
     struct generation *generation;
     unsigned slot;
-    enum ending_ask asked; /* why it was asked to go, first reason */
+    enum ending_ask asked; /* why it was asked to go: the first reason, or a limit */
     bool told;             /* it was sent the signal to go; a black box may be waited for before */
     int64_t grace_ends;    /* ms: killed then, unless it is only superfluous; with `asked` */
     struct worker worker;

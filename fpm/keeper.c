@@ -18,7 +18,8 @@ enum {
     KEEPER_DEAF_LONGEST = 64, /* ms */
     KEEPER_DEAF_FORGET = 1000, /* ms after which deafness begins anew */
     KEEPER_BOX_START = 250,    /* ms that a worker without the library is taken to need to start */
-    KEEPER_MEMORY_LOOK = 1000  /* ms between looks at the workers' memory */
+    KEEPER_MEMORY_LOOK = 1000, /* ms between looks at the workers' memory */
+    KEEPER_OLDER_LOOK = 100    /* ms between looks at older workers that serve and do not ring */
 };
 
 #define KEEPER_NS 1000000 /* in a millisecond */
@@ -363,6 +364,14 @@ static void keeper_schedule(struct keeper *keeper, int64_t in)
     ev_timer_start(keeper->loop, &keeper->turn);
 }
 
+/* Does the older generation take requests whose limit nobody times? It does not ring. */
+static bool keeper_times_older(const struct keeper *keeper)
+{
+    return !keeper->pool->handed_over &&
+           (pool_settings(keeper->pool)->request_terminate_timeout > 0 ||
+            slowlog_limit(keeper->pool->slowlog) > 0);
+}
+
 /* ms until the next turn that no event leads to, -1 = none. */
 static int64_t keeper_next(const struct keeper *keeper, const struct keeper_look *look,
                            const struct scale_verdict *verdict, int64_t backoff, int64_t now)
@@ -374,6 +383,8 @@ static int64_t keeper_next(const struct keeper *keeper, const struct keeper_look
     if (look->overdue_at != 0)
         next =
             keeper_sooner(next, ((int64_t)look->overdue_at - clock_ns() + KEEPER_NS) / KEEPER_NS);
+    if (keeper_times_older(keeper))
+        next = keeper_sooner(next, KEEPER_OLDER_LOOK);
     if (verdict->watch && keeper->deaf_until > now)
         next = keeper_sooner(next, keeper->deaf_until - now);
     if (keeper->memory_checked)
