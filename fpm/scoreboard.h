@@ -94,11 +94,6 @@ bool scoreboard_thread(const struct scoreboard *scoreboard, unsigned slot, unsig
 /* scoreboard_look for a worker that is dead: nothing is left out. */
 void scoreboard_bury(const struct scoreboard *scoreboard, unsigned slot, struct view *view);
 
-/* What one of the worker's threads does, by number from 0 on. False if there is no such thread, or
- * it keeps changing. */
-bool scoreboard_thread(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
-                       struct ot_record *out);
-
 /* What one thread of a dead worker did when it died, by number from 0 on. False if there is no such
  * thread. */
 bool scoreboard_inherit(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,

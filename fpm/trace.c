@@ -101,10 +101,13 @@ static bool trace_read(struct trace_job *job)
 {
     char waste[TRACE_OUTPUT];
     if (job->length + 1 == job->room && job->room < job->order.room) {
-        size_t room = job->room * 2 < job->order.room ? job->room * 2 : job->order.room;
+        size_t twice = job->room * 2;
+        size_t room = twice < job->order.room ? twice : job->order.room;
         char *grown = realloc(job->text, room);
-        job->text = grown != NULL ? grown : job->text;
-        job->room = grown != NULL ? room : job->room;
+        if (grown != NULL) {
+            job->text = grown;
+            job->room = room;
+        }
     }
     size_t room = job->room - job->length - 1;
     char *at = room > 0 ? job->text + job->length : waste;

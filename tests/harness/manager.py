@@ -38,11 +38,11 @@ class Manager:
         arguments=(),
         env=None,
         name="overtime",
-        program=build.OVERTIME,
+        program=None,
         wrapper=(),
     ):
         self.directory = directory
-        self.program = program
+        self.program = program or build.OVERTIME
         self.wrapper = list(wrapper)
         self.ini_path = directory / f"{name}.ini"
         self.log_path = directory / f"{name}.log"
