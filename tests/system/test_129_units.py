@@ -11,6 +11,7 @@ import pytest
 from fpm_script import is_root, sleeper
 from harness import build, fastcgi, process
 from harness.manager import Manager
+from harness.slowlog import can_trace
 from harness.wait import wait_until
 
 FILES = build.ROOT / "packaging"
@@ -135,6 +136,8 @@ def test_the_manager_lives_with_these_rights(tmp_path, app):
         assert 0 < bin(bounding).count("1") <= 11, "no right beyond those"
         first = daemon.wait_workers(2)
         assert daemon.control("ping").returncode == 0
+        for pid in first if can_trace() else []:
+            assert "\n  #0 " in daemon.control("trace", pid, check=True).stdout
         os.kill(first[0], 9)
         wait_until(lambda: len(daemon.workers()) == 2 and first[0] not in daemon.workers(), "a new worker")
         assert "WARNING: cannot" not in daemon.log()

@@ -139,9 +139,10 @@ def test_a_distant_limit_of_one_hides_no_near_one_of_another(pool, listen, journ
     daemon = pool(
         pm__max_children=2, request_terminate_timeout="100ms", post_response__terminate_timeout="1h",
         max_execution_time="0", hard_timeout="100ms", slowlog=None,
+        post_response__max_children=0,  # nobody is started in place of the first worker, which would ring
     )
     fastcgi.request(listen, query="id=a&text=x&finish&wait=go")
-    journal.wait("wait", "a")
+    daemon.wait_log("workers? (is|are) in post-response work, more than")
     with send(listen, "id=b&wait=never"):
         daemon.wait_log("is ended while running GET /.id=b.*request_terminate_timeout")
     journal.signal("go")
@@ -387,6 +388,23 @@ def test_a_reload_changes_limits_for_living_workers(pool, listen, log, journal):
         log.wait(1)
         journal.signal("go")
         connection.read_response()
+
+
+def test_an_upgrade(pool, listen, log, journal):
+    """Looks under way are given up and said; the next program times on."""
+    daemon = pool(pm__max_children=2, request_slowlog_timeout=FAST, slowlog__command="/bin/sleep 60 %p")
+    first = send(listen, "id=a&wait=go&text=x")
+    journal.wait("wait", "a")
+    wait_until(lambda: any(process.name(pid) == "sleep" for pid in process.children(daemon.pid)), "the look")
+    daemon.write(daemon.ini_path.read_text().replace("/bin/sleep 60 %p", "/bin/echo"))
+    daemon.control("upgrade", "--wait", check=True)
+    assert "another program takes its place" in log.wait(1)[0].fields["stack"]
+    second = send(listen, "id=b&wait=go&text=x")
+    wait_until(lambda: any("id=b" in entry.fields["request"] for entry in log.entries()), "the entry")
+    journal.signal("go")
+    for connection in (first, second):
+        assert connection.read_response().text == "x"
+        connection.close()
 
 
 def test_what_waits_is_written_at_the_end(pool, listen, log, journal):
