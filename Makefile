@@ -224,6 +224,9 @@ install: all  ## into DESTDIR and PREFIX (/usr/local): programs, library, header
 	    $(FILL) packaging/systemd/$$unit >$(DESTDIR)$(UNITDIR)/$$unit || exit 1; done
 	$(FILL) packaging/systemd/overtime.tmpfiles >$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/overtime.conf
 	$(FILL) packaging/logrotate >$(DESTDIR)$(PREFIX)/share/doc/overtime/logrotate
+	install -D -m 644 packaging/completion/overtimectl.bash \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/overtimectl
+	install -D -m 644 packaging/completion/_overtimectl $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_overtimectl
 	# An existing configuration is the operator's and stays.
 	for file in overtime.ini pool.d/www.ini; do \
 	    [ -e $(DESTDIR)$(SYSCONFDIR)/overtime/$$file ] || \
@@ -240,7 +243,9 @@ uninstall:  ## remove what `make install` put there, but for the configuration
 	    $(DESTDIR)$(PREFIX)/include/overtime.h $(DESTDIR)$(PREFIX)/include/overtime/contract.h
 	rm -f $(foreach page,$(MAN),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 	rm -f $(UNITS:%=$(DESTDIR)$(UNITDIR)/%) $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/overtime.conf \
-	    $(DESTDIR)$(PREFIX)/share/doc/overtime/logrotate
+	    $(DESTDIR)$(PREFIX)/share/doc/overtime/logrotate \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/overtimectl \
+	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_overtimectl
 	-rmdir $(DESTDIR)$(PREFIX)/libexec/overtime $(DESTDIR)$(PREFIX)/include/overtime $(DESTDIR)$(PREFIX)/share/doc/overtime
 	$(LDCONFIG)
 

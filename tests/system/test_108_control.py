@@ -91,6 +91,54 @@ def test_config(manager, tmp_path):
     assert answer.stdout == dump.stdout
 
 
+def test_config_of_a_pool(manager, tmp_path):
+    pool = {"command": sleeper(tmp_path), "env[A]": '"b; c"'}
+    daemon = manager(pools={"www": pool, "box": {"command": sleeper(tmp_path)}})
+    whole, part = daemon.control("config").stdout, daemon.control("config", "box").stdout
+    assert part.startswith("[box]") and part in whole and "\n[" not in part
+    got = json.loads(daemon.control("--json", "config").stdout)
+    assert got["file"] == str(daemon.ini_path) and [each["pool"] for each in got["pools"]] == ["www", "box"]
+    ini = daemon.ini_path.read_text().splitlines()
+    www = got["pools"][0]
+    assert ini[www["line"] - 1] == "[www]"
+    for name, value in (("pm", "static"), ("pm.max_children", "1"), ("command", [str(pool["command"])])):
+        row = www["directives"][name]
+        assert row["value"] == value and row["file"] == str(daemon.ini_path)
+        assert ini[row["line"] - 1].startswith(f"{name} =")
+    assert www["directives"]["env"]["value"]["A"]["value"] == "b; c"
+    assert www["directives"]["pm.max_requests"] == {"value": "0", "file": None, "line": None}
+    assert got["global"]["control.listen"]["value"] == str(daemon.control_path)
+    one = json.loads(daemon.control("--json", "config", "box").stdout)
+    assert one["pools"] == got["pools"][1:] and "global" not in one
+    # Every directive of the text is in the JSON.
+    names = [line.split(" = ")[0] for line in part.splitlines()[1:] if line[0] not in "[;"]
+    assert {name.split("[")[0] for name in names} <= set(one["pools"][0]["directives"])
+
+
+def test_json_of_what_changes_something(manager, tmp_path):
+    daemon = manager({"command": sleeper(tmp_path)})
+    for words in (["reload"], ["reload", "--wait"], ["reload", "--all", "--wait"]):
+        got = json.loads(daemon.control("--json", *words, check=True).stdout)
+        assert got["done"] is True and any("pools: " in note for note in got["notes"])
+    assert json.loads(daemon.control("--json", "reopen-logs", check=True).stdout) == {"done": True}
+    good = daemon.ini_path.read_text()
+    daemon.write(good + "nonsense = 1\n")
+    answer = daemon.control("--json", "reload", "--wait")
+    assert answer.returncode == 1 and "nonsense" in answer.stderr and not answer.stdout
+    assert json.loads(daemon.control("--json", "quit", "--wait", check=True).stdout) == {"state": "stopped"}
+    wait_until(lambda: daemon.popen.poll() is not None, "the manager's end")
+
+
+def test_a_log_that_cannot_be_reopened(manager, tmp_path):
+    (tmp_path / "logs").mkdir()
+    daemon = manager({"command": sleeper(tmp_path), "access.log": tmp_path / "logs" / "access"})
+    (tmp_path / "logs").rename(tmp_path / "moved")
+    answer = daemon.control("reopen-logs")
+    assert answer.returncode == 1 and "cannot open the access log" in answer.stderr
+    (tmp_path / "moved").rename(tmp_path / "logs")
+    assert daemon.control("reopen-logs").returncode == 0
+
+
 @pytest.mark.parametrize("verb", ["stop", "quit"])
 @pytest.mark.parametrize("wait", [True, False])
 def test_stop_and_quit(manager, tmp_path, verb, wait):
@@ -117,20 +165,48 @@ def test_status_while_stopping(manager, tmp_path):
     wait_until(lambda: daemon.popen.poll() is not None, "the manager's end")
 
 
-def test_what_is_not_there_yet(manager, tmp_path):
+def test_a_pool_cannot_be_reloaded_alone(manager, tmp_path):
     daemon = manager({"command": sleeper(tmp_path)})
-    for words in (["top"], ["request", "www", "/"]):
+    for words in (["reload", "www"], ["reload", "--wait", "www"]):
         answer = daemon.control(*words)
-        assert answer.returncode == 1 and "not implemented yet" in answer.stderr
+        assert answer.returncode == 1 and "as a whole" in answer.stderr
+    assert "reload" not in daemon.log()
 
 
 def test_refusals(manager, tmp_path):
     daemon = manager({"command": sleeper(tmp_path)})
-    answer = daemon.control("status", "nope")
-    assert answer.returncode == 1 and 'no pool "nope"' in answer.stderr
-    for words in ([], ["dance"], ["status", "a", "b"], ["ping", "--wait"], ["-x", "ping"], ["status", "a b"]):
-        assert daemon.control(*words).returncode == 64, words
+    for verb in ("status", "workers", "config"):
+        answer = daemon.control(verb, "nope")
+        assert answer.returncode == 1 and 'no pool "nope"' in answer.stderr and "overtimectl status" in answer.stderr
+    for words in ([], ["dance"], ["status", "a", "b"], ["ping", "--wait"], ["-x", "ping"], ["status", "a b"],
+                  ["-s"], ["stop", "www"], ["status", "-d", "x"], ["help", "dance"]):
+        answer = daemon.control(*words)
+        assert answer.returncode == 64 and answer.stderr and not answer.stdout, words
     assert daemon.control("-h").returncode == 0 and daemon.control("-v").returncode == 0
+    assert daemon.control("ping").returncode == 0
+
+
+@pytest.mark.parametrize("said, meant", [
+    ("relaod", "reload"), ("stat", "status"), ("wrokers", "workers"), ("reopen", "reopen-logs"), ("stp", "stop"),
+    ("conf", "config"), ("zzzzzz", None),
+])
+def test_a_verb_that_is_near(said, meant):
+    answer = subprocess.run([str(build.OVERTIMECTL), said], capture_output=True, text=True, check=False)
+    assert answer.returncode == 64 and f'unknown verb "{said}"' in answer.stderr
+    assert (f'is it "{meant}"?' in answer.stderr) == (meant is not None)
+
+
+def test_help(manager, tmp_path):
+    """Of every verb; no line is too wide for a terminal."""
+    daemon = manager({"command": sleeper(tmp_path)})
+    overview = daemon.control("--help").stdout
+    verbs = [line.split()[0] for line in overview.split("verbs:\n")[1].split("\n\n")[0].splitlines()]
+    assert {"ping", "status", "workers", "config", "request", "reload", "reopen-logs", "quit", "stop"} <= set(verbs)
+    for verb in verbs:
+        text = daemon.control(verb, "--help").stdout
+        assert text.startswith(f"usage: overtimectl [OPTION]... {verb}") and daemon.control("help", verb).stdout == text
+        overview += text
+    assert all(len(line) <= 100 for line in overview.splitlines())
 
 
 def test_no_manager(tmp_path):

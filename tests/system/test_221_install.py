@@ -121,6 +121,8 @@ def test_what_is_installed(destination):
         "usr/local/lib/systemd/system/overtime@.socket",
         "usr/local/lib/tmpfiles.d/overtime.conf",
         "usr/local/share/doc/overtime/logrotate",
+        "usr/local/share/bash-completion/completions/overtimectl",
+        "usr/local/share/zsh/site-functions/_overtimectl",
         "etc/overtime/overtime.ini",
         "etc/overtime/pool.d/www.ini",
     ):
