@@ -91,6 +91,10 @@ class Manager:
         """Replaces the configuration file."""
         self.ini_path.write_text(text)
 
+    def rewrite(self, pools, settings=None):
+        """Replaces it by one that is composed as the first one was."""
+        self.write(self._compose(pools, settings or {}))
+
     # Life
 
     def start(self, wait=True):
