@@ -33,8 +33,8 @@ struct ctl_pool {
 
 struct ctl_pool_trail {
     enum ctl_pool_outcome outcome;
-    pid_t pid;        /* 0 = unknown */
-    int64_t ended_at; /* CLOCK_MONOTONIC in ns; 0 = not, or unknown */
+    pid_t pid;                    /* 0 = unknown */
+    int64_t ended_at;             /* CLOCK_MONOTONIC in ns; 0 = not, or unknown */
     char remark[CTL_POOL_REMARK]; /* "" = nothing to add */
 };
 

@@ -49,7 +49,7 @@ def daemon(manager, app, tmp_path):
     serves(made)
     descriptors, before = made.descriptor_count(), memory(made)
     yield made
-    wait_until(lambda: made.descriptor_count() == descriptors, lambda: f"{descriptors} descriptors")
+    wait_until(lambda: made.descriptor_count() <= descriptors, lambda: f"{descriptors} descriptors")
     if not build.SANITIZED:  # a sanitizer keeps what was freed
         wait_until(lambda: memory(made) <= before + 2048, lambda: f"{memory(made)} kB, before {before}")
     serves(made)
