@@ -29,7 +29,6 @@ class Browser:
         self._pages = {}  # session -> Page
 
     def start(self):
-        self._before = set(process.children(os.getpid()))
         its_input, self._to = os.pipe()
         self._from, its_output = os.pipe()
         words = [
@@ -103,11 +102,11 @@ class Browser:
         except subprocess.TimeoutExpired:
             self.popen.kill()
             self.popen.wait()
-        self.popen = None
         # Its helpers have lost their parent and are ours now.
-        for pid in process.strays(self._before):
-            if "browser" in process.command_line(pid):
+        for pid in process.children(os.getpid()):
+            if (process.name(pid) or "").startswith("chrom"):
                 process.kill_and_reap(pid)
+        self.popen = None
         for path in self.directory.rglob("Singleton*"):
             path.unlink(missing_ok=True)
 
