@@ -191,9 +191,9 @@ static void master_check_reload(struct master *master)
                    pools_live(&master->pools) == 1 ? "" : "s");
         master_answer_waiting(master, NULL);
     } else if (failed != NULL && master->waiting_count > 0) {
-        snprintf(why, sizeof why,
-                 "pool %s: %s; its older workers go on serving, and the manager goes on trying",
-                 failed->name, failed->failure);
+        snprintf(why, sizeof why, "pool %s: %s; %sthe manager goes on trying", failed->name,
+                 failed->failure,
+                 failed->older != NULL ? "its older workers go on serving, and " : "");
         master_answer_waiting(master, why);
     }
 }

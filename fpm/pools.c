@@ -241,11 +241,13 @@ int pools_plan(const struct pools *pools, const struct conf *wanted, bool all,
                struct reload_plan *plan)
 {
     size_t staying = pools_staying(pools);
-    const struct conf_pool **was = calloc(staying + 1, sizeof(const struct conf_pool *));
+    struct reload_was *was = calloc(staying + 1, sizeof *was);
     if (was == NULL)
         return -1;
-    for (size_t i = 0; i < staying; i++)
-        was[i] = pool_settings(&pools->items[i]->pool);
+    for (size_t i = 0; i < staying; i++) {
+        const struct pool *pool = &pools->items[i]->pool;
+        was[i] = (struct reload_was){pool_settings(pool), pool->current->size};
+    }
     int result = reload_plan(&pools->conf->global, was, staying, wanted, all, plan);
     free(was);
     return result;
@@ -427,7 +429,7 @@ bool pools_settled(const struct pools *pools, const struct pool **failed)
     *failed = NULL;
     for (size_t i = 0; i < pools->count; i++) {
         const struct pool *pool = &pools->items[i]->pool;
-        if (*failed == NULL && !pool->handed_over && pool->failed > 0)
+        if (*failed == NULL && *pool->failure != '\0' && (!pool->handed_over || !pool_ready(pool)))
             *failed = pool;
         settled = settled && !pools->items[i]->leaving && pool->handed_over &&
                   pool->older == NULL && pool_ready(pool);

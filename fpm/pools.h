@@ -76,7 +76,9 @@ int pools_reload(struct pools *pools, struct conf *wanted, const struct reload_p
                  struct pools_outcome *outcome, char *error, size_t size);
 
 /* Is everything as the last reload wants it: all new workers serving, all older ones gone? With
- * `failed` the first pool whose new generation could not start, NULL = none. */
+ * `failed` the first pool that has not the workers it wants since some could not start, NULL =
+ * none.
+ */
 bool pools_settled(const struct pools *pools, const struct pool **failed);
 
 void pools_stop(struct pools *pools, enum pool_stop how);

@@ -30,15 +30,15 @@ static enum reload_deed reload_row(const struct directive *row)
 }
 
 /* A pool that goes on under its name. */
-static void reload_compare(struct reload_step *step, const struct conf_pool *was)
+static void reload_compare(struct reload_step *step, const struct reload_was *before)
 {
-    const struct conf_pool *wanted = step->wanted;
+    const struct conf_pool *wanted = step->wanted, *was = before->settings;
     for (size_t i = 0; i < DIRECTIVE_POOL_COUNT; i++) {
         const struct directive *row = &directive_pool[i];
         if (field_equal(row, was, wanted))
             continue;
         enum reload_deed deed = reload_row(row);
-        if (i == DIRECTIVE_POOL_listen || reload_slots(wanted) > reload_slots(was))
+        if (i == DIRECTIVE_POOL_listen || reload_slots(wanted) > before->slots)
             deed = RELOAD_REPLACE;
         if (deed > step->deed) {
             step->deed = deed;
@@ -57,21 +57,21 @@ static bool reload_same_socket(const struct conf_pool *a, const struct conf_pool
     return field_equal(&directive_pool[DIRECTIVE_POOL_listen], a, b);
 }
 
-static void reload_step(struct reload_step *step, const struct conf_pool *const *was, size_t count,
+static void reload_step(struct reload_step *step, const struct reload_was *was, size_t count,
                         bool all)
 {
     step->before = step->socket = RELOAD_NONE;
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(was[i]->name, step->wanted->name) == 0)
+        if (strcmp(was[i].settings->name, step->wanted->name) == 0)
             step->before = i;
-        if (reload_same_socket(was[i], step->wanted))
+        if (reload_same_socket(was[i].settings, step->wanted))
             step->socket = i;
     }
     step->deed = RELOAD_ADD;
     if (step->before == RELOAD_NONE)
         return;
     step->deed = RELOAD_KEEP;
-    reload_compare(step, was[step->before]);
+    reload_compare(step, &was[step->before]);
     if (all)
         step->deed = RELOAD_REPLACE;
 }
@@ -94,8 +94,8 @@ static int reload_later(struct conf_list *later, const struct directive *row,
     return result;
 }
 
-int reload_plan(const struct conf_global *global, const struct conf_pool *const *was,
-                size_t was_count, const struct conf *wanted, bool all, struct reload_plan *plan)
+int reload_plan(const struct conf_global *global, const struct reload_was *was, size_t was_count,
+                const struct conf *wanted, bool all, struct reload_plan *plan)
 {
     *plan = (struct reload_plan){.count = wanted->pool_count};
     plan->steps = calloc(wanted->pool_count, sizeof *plan->steps);

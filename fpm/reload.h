@@ -16,6 +16,12 @@ enum reload_deed {
     RELOAD_ADD      /* a new pool */
 };
 
+/* A pool in force. */
+struct reload_was {
+    const struct conf_pool *settings;
+    size_t slots; /* workers that its present generation has room for */
+};
+
 #define RELOAD_NONE ((size_t)-1)
 
 struct reload_step {
@@ -32,10 +38,10 @@ struct reload_plan {
     struct conf_list later; /* sentences: what takes effect at the next start only */
 };
 
-/* `was` lists the settings in force, one a pool. `all`: every pool gets a new generation. Returns
- * 0, or -1 without memory. The plan points into both configurations. */
-int reload_plan(const struct conf_global *global, const struct conf_pool *const *was,
-                size_t was_count, const struct conf *wanted, bool all, struct reload_plan *plan);
+/* `was` lists the pools in force. `all`: every pool gets a new generation. Returns 0, or -1 without
+ * memory. The plan points into both configurations. */
+int reload_plan(const struct conf_global *global, const struct reload_was *was, size_t was_count,
+                const struct conf *wanted, bool all, struct reload_plan *plan);
 void reload_plan_free(struct reload_plan *plan);
 
 #endif

@@ -61,12 +61,17 @@ static struct conf *load(const char *text)
     return conf;
 }
 
+static size_t slots; /* of each generation, 0 = as its settings want */
+
 static void make_plan(bool all)
 {
-    const struct conf_pool *pools[8];
+    struct reload_was pools[8];
     reload_plan_free(&plan);
-    for (size_t i = 0; i < was->pool_count; i++)
-        pools[i] = &was->pools[i];
+    for (size_t i = 0; i < was->pool_count; i++) {
+        const struct conf_pool *pool = &was->pools[i];
+        size_t own = (size_t)(pool->pm_max_children + pool->post_response_max_children);
+        pools[i] = (struct reload_was){pool, slots > 0 ? slots : own};
+    }
     cr_assert_eq(reload_plan(&was->global, pools, was->pool_count, wanted, all, &plan), 0);
     cr_assert_eq(plan.count, wanted->pool_count);
 }
@@ -149,6 +154,12 @@ Test(reload, more_workers_than_there_are_slots)
     reread(POOL("www", "/tmp/ot-a.sock", "4"),
            POOL("www", "/tmp/ot-a.sock", "6") "post_response.max_children = 2\n");
     expect_step(0, RELOAD_APPLY, 0, 0, "pm.max_children");
+    /* it began with more than it has now */
+    slots = 12;
+    reread(POOL("www", "/tmp/ot-a.sock", "4"), POOL("www", "/tmp/ot-a.sock", "6"));
+    expect_step(0, RELOAD_APPLY, 0, 0, "pm.max_children");
+    reread(POOL("www", "/tmp/ot-a.sock", "4"), POOL("www", "/tmp/ot-a.sock", "7"));
+    expect_step(0, RELOAD_REPLACE, 0, 0, "pm.max_children");
 }
 
 Test(reload, all_are_replaced_when_asked)
