@@ -63,12 +63,11 @@ static void json_value(FILE *out, const struct directive *row, const void *owner
 
     if (row->type == DIRECTIVE_MAP) {
         json_map(out, field);
-    } else if (row->type == DIRECTIVE_LIST || row->type == DIRECTIVE_INCLUDE) {
+    } else if (row->type == DIRECTIVE_LIST || row->type == DIRECTIVE_INCLUDE ||
+               (row->type == DIRECTIVE_NETWORKS && field_is_set(row, owner))) {
         json_list(out, list->items, list->count);
     } else if (!field_is_set(row, owner)) {
         (void)fputs("null", out);
-    } else if (row->type == DIRECTIVE_NETWORKS) {
-        json_list(out, list->items, list->count);
     } else if (row->type == DIRECTIVE_WORDS) {
         json_list(out, words->argv, words->argc);
     } else if (row->type == DIRECTIVE_ADDRESS || row->type == DIRECTIVE_SOCKET_PATH) {

@@ -195,7 +195,12 @@ static void ctl_answer_headers(const struct ctl_answer *answer, FILE *out)
 
 void ctl_answer_json(const struct ctl_answer *answer, FILE *out)
 {
-    const char *body = answer->output.bytes + (answer->output.bytes != NULL ? answer->head : 0);
+    if (answer->output.bytes == NULL) {
+        fputs("\"headers\": [], \"body\": \"\", \"stderr\": ", out);
+        ctl_answer_string(out, answer->error.bytes, answer->error.size);
+        return;
+    }
+    const char *body = answer->output.bytes + answer->head;
     size_t size = answer->output.size - answer->head;
     fputs("\"headers\": ", out);
     ctl_answer_headers(answer, out);
