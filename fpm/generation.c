@@ -101,8 +101,8 @@ static bool generation_is_black_box(const struct generation_member *member)
            SCOREBOARD_BLACK_BOX;
 }
 
-/* Does a black box seem to wait for a request? The sockets it was given are no sign of one. */
-static bool generation_waits(const struct generation_member *member)
+/* Is a black box between requests? The sockets it was given are no sign of one. */
+static enum blackbox generation_box_doing(const struct generation_member *member)
 {
     const struct generation *generation = member->generation;
     const int given[] = {generation->spec.launch.listen_fd, generation->handoff[0],
@@ -113,12 +113,42 @@ static bool generation_waits(const struct generation_member *member)
         if (fstat(given[i], &status) == 0)
             numbers[i] = status.st_ino;
     }
-    return blackbox_between_requests(member->worker.pid, numbers, sizeof given / sizeof *given) ==
-           BLACKBOX_WAITING;
+    return blackbox_between_requests(member->worker.pid, numbers, sizeof given / sizeof *given);
 }
 
-/* A black box is not sent a signal inside a request, as long as there is time. What seems to be one
- * may only have been too young to say that it is none. */
+/* What it was at is lost, and nobody can say what that was. */
+static void generation_log_box_cut_off(const struct generation_member *member, enum blackbox doing)
+{
+    char waited[32];
+    text_duration(clock_ms() - member->worker.asked_since, waited, sizeof waited);
+    const struct log_about about = generation_about(member);
+    log_about(doing == BLACKBOX_BUSY ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE, &about,
+              "pool %s: worker %d (slot %u) is ended in unknown state (no library attached): it "
+              "did not seem to wait for a request within %s of having to go (%s); see "
+              "`process_control_timeout`",
+              member->generation->pool->name, (int)member->worker.pid, member->slot, waited,
+              ending_ask_name(member->asked));
+}
+
+/* A black box is not sent a signal inside a request, as long as there is time, which one that is
+ * only superfluous has always. */
+static void generation_ask_box(struct generation_member *member, int64_t left)
+{
+    enum blackbox doing = generation_box_doing(member);
+    bool excused = member->asked == ENDING_SUPERFLUOUS && doing == BLACKBOX_BUSY;
+    if (doing == BLACKBOX_WAITING) {
+        generation_tell(member, SIGTERM, left > GENERATION_TERM ? left : GENERATION_TERM);
+    } else if (left > 0 || !member->worker.asked) {
+        worker_stop(&member->worker, 0, (long)(left < GENERATION_LOOK ? left : GENERATION_LOOK));
+    } else if (excused) {
+        worker_stop(&member->worker, 0, GENERATION_TERM);
+    } else {
+        generation_log_box_cut_off(member, doing);
+        generation_tell(member, SIGTERM, GENERATION_TERM);
+    }
+}
+
+/* What seems to be a black box may only have been too young to say that it is none. */
 static void generation_ask_now(struct generation_member *member)
 {
     int signal = member->generation->pool->pm_stop_signal;
@@ -128,10 +158,8 @@ static void generation_ask_now(struct generation_member *member)
         generation_tell(member, signal, left);
     else if (!generation_is_black_box(member))
         generation_tell(member, SIGQUIT, left);
-    else if (left == 0 || generation_waits(member))
-        generation_tell(member, SIGTERM, left > GENERATION_TERM ? left : GENERATION_TERM);
     else
-        worker_stop(&member->worker, 0, (long)(left < GENERATION_LOOK ? left : GENERATION_LOOK));
+        generation_ask_box(member, left);
 }
 
 /* A limit, which cuts off what is going on. */

@@ -33,6 +33,7 @@ struct keeper_look {
     struct scale_counts counts;
     unsigned speaking;   /* with the library, past their start */
     unsigned boxes;      /* without the library, past their start */
+    unsigned riddles;    /* of these, in an unknown state */
     uint64_t overdue_at; /* ns: the next limit passes then, 0 = none */
 };
 
@@ -142,6 +143,23 @@ static bool keeper_memory_due(struct keeper *keeper, int64_t now)
 
 /* ---- look ---- */
 
+/* What the kernel tells of a worker without the library. */
+static void keeper_count_box(struct keeper_look *look, const struct worker *worker)
+{
+    look->boxes++;
+    switch (blackbox_doing(worker->pid)) {
+    case BLACKBOX_WAITING:
+        look->counts.idle++;
+        break;
+    case BLACKBOX_BUSY:
+        look->counts.serving++;
+        break;
+    case BLACKBOX_UNKNOWN:
+    default:
+        look->riddles++;
+    }
+}
+
 /* Adds a worker of the current generation that was not asked to go. */
 static void keeper_count(struct keeper_look *look, const struct worker *worker,
                          const struct scoreboard_glance *glance, int64_t now)
@@ -160,7 +178,7 @@ static void keeper_count(struct keeper_look *look, const struct worker *worker,
         break;
     case SCOREBOARD_BLACK_BOX:
         if (worker->state == WORKER_RUNNING && now - worker->started >= KEEPER_BOX_START) {
-            look->boxes++;
+            keeper_count_box(look, worker);
             break;
         }
         /* fall through */
@@ -187,7 +205,7 @@ static void keeper_look_at(struct keeper *keeper, struct generation *generation,
     }
 }
 
-/* Black boxes would take what waits at once, if they could. */
+/* Of what is in an unknown state: it would take what waits at once, if it could. */
 static void keeper_look_at_queue(struct keeper *keeper, struct keeper_look *look)
 {
     const struct pool *pool = keeper->pool;
@@ -195,7 +213,7 @@ static void keeper_look_at_queue(struct keeper *keeper, struct keeper_look *look
     if (queue_look(keeper->queue, pool->listener.fd, &state) != 0)
         state = (struct queue_state){0};
     look->counts.waiting = state.waiting + socket_pending(pool->current->handoff[0]);
-    *(look->counts.waiting > 0 ? &look->counts.serving : &look->counts.idle) += look->boxes;
+    *(look->counts.waiting > 0 ? &look->counts.serving : &look->counts.idle) += look->riddles;
     keeper->seen.backlog = state.backlog;
 }
 

@@ -2,6 +2,7 @@
 #include "fpm/pool.h"
 
 #include "fpm/account.h"
+#include "fpm/blackbox.h"
 #include "fpm/clock.h"
 #include "fpm/inherited.h"
 #include "fpm/obituary.h"
@@ -285,7 +286,7 @@ static int pool_idle_order(const void *a, const void *b)
     return (first > second) - (first < second);
 }
 
-/* A black box says nothing of itself: the one that has run longest counts as idle longest. */
+/* Of black boxes that may be idle the one that has run longest counts as idle longest. */
 static unsigned pool_find_idle(struct generation *generation, struct pool_idle *idle)
 {
     unsigned count = 0;
@@ -296,7 +297,8 @@ static unsigned pool_find_idle(struct generation *generation, struct pool_idle *
         struct scoreboard_glance glance = scoreboard_glance(&generation->scoreboard, i);
         if (glance.phase == SCOREBOARD_IDLE)
             idle[count++] = (struct pool_idle){glance.idle_since, member};
-        else if (glance.phase == SCOREBOARD_BLACK_BOX)
+        else if (glance.phase == SCOREBOARD_BLACK_BOX &&
+                 blackbox_doing(member->worker.pid) != BLACKBOX_BUSY)
             idle[count++] = (struct pool_idle){(uint64_t)member->worker.started * 1000000u, member};
     }
     qsort(idle, count, sizeof *idle, pool_idle_order);
