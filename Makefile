@@ -26,7 +26,7 @@ endif
 # Optional libraries, by the names that pkg-config knows them by: used where they are found, and
 # `make` says which it leaves out. For each found one, -DHAVE_NAME=1 and its flags are added; the
 # programs that need it are linked with $(call libs_of,NAME).
-OPTIONAL = libdw
+OPTIONAL = libdw ncursesw
 FOUND    := $(foreach p,$(OPTIONAL),$(if $(shell pkg-config --exists $(p) && echo y),$(p)))
 LEFT_OUT := $(filter-out $(FOUND),$(OPTIONAL))
 ifneq ($(FOUND),)
@@ -36,7 +36,7 @@ endif
 libs_of  = $(if $(filter $(1),$(FOUND)),$(shell pkg-config --libs $(1)))
 
 SHIM_SRC = $(wildcard sapi-shim/*.c)
-CTL_SRC  = $(wildcard fpm/overtimectl.c fpm/ctl_*.c)
+CTL_SRC  = $(wildcard fpm/overtimectl.c fpm/ctl_*.c fpm/top*.c fpm/record.c fpm/plot*.c fpm/quantile.c)
 TRACE_SRC = $(wildcard fpm/tracer*.c)
 STATUS_SRC = fpm/overtime_status.c
 FPM_SRC  = $(filter-out $(CTL_SRC) $(TRACE_SRC) $(STATUS_SRC),$(wildcard fpm/*.c))
@@ -73,7 +73,7 @@ all: $(BUILD)/overtime $(BUILD)/overtimectl $(BUILD)/overtime-trace $(BUILD)/ove
 # Without these nothing compiles; say so before the compiler does.
 $(BUILD)/requirements:
 	@mkdir -p $(@D)
-	@pkg-config --exists fcgi inih && echo '#include <ev.h>' | $(CC) -E - >/dev/null 2>&1 || \
+	@pkg-config --exists fcgi inih jansson && echo '#include <ev.h>' | $(CC) -E - >/dev/null 2>&1 || \
 	    { echo "libraries are missing: run packaging/install-deps" >&2; exit 1; }
 	@touch $@
 
@@ -111,7 +111,7 @@ $(BUILD)/overtime: $(FPM_OBJ) $(SHARED_OBJ) $(BUILD)/objects
 	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) -lev -linih -o $@
 $(BUILD)/overtimectl: $(CTL_OBJ) $(BUILD)/objects
 	$(SAY) '  LINK  $@'
-	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) -o $@
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(call libs_of,ncursesw) -ljansson -lm -o $@
 # Programs and debug information of others are taken apart outside of the manager.
 $(BUILD)/overtime-trace: $(TRACE_OBJ) $(BUILD)/objects
 	$(SAY) '  LINK  $@'
@@ -154,7 +154,7 @@ $(BUILD)/load: $(LOAD_OBJ) $(BUILD)/objects
 $(BUILD)/unit/%: tests/unit/%.c $(PARTS)
 	@mkdir -p $(@D)
 	$(SAY) '  CC    $<'
-	$(Q)$(COMPILE) -pthread $(LDFLAGS) $< $(PARTS) -lcriterion -lev -linih -lfcgi -ldl -o $@
+	$(Q)$(COMPILE) -pthread $(LDFLAGS) $< $(PARTS) -lcriterion -lev -linih -lfcgi -ljansson -lm -ldl -o $@
 
 # The manual of the configuration is printed from the table of directives.
 $(BUILD)/print-directives: packaging/print-directives.c $(PARTS)

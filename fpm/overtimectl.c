@@ -9,6 +9,9 @@
 #include "fpm/ctl_complete.h"
 #include "fpm/ctl_link.h"
 #include "fpm/ctl_request.h"
+#include "fpm/plot.h"
+#include "fpm/record.h"
+#include "fpm/top.h"
 #include "fpm/version.h"
 
 #include <stdio.h>
@@ -25,6 +28,10 @@ static const struct ctl_option overtimectl_options[] = {
     {'d', true, "data", "BODY", "the request's body; - reads it from standard input"},
     {'p', true, "param", "NAME=VALUE", "set a FastCGI parameter; may be repeated"},
     {'t', true, "timeout", "SECONDS", "give up after that long (default 60; 0: never)"},
+    {'1', false, "once", NULL, "one look as text, for scripts"},
+    {'i', false, "interval", "TIME", "between looks, as 500ms or 2s (default 1s)"},
+    {'n', false, "count", "N", "end after so many"},
+    {'o', true, "output", "FILE", "write there (default: standard output)"},
     {'v', true, "version", NULL, "print the version"},
     {'h', true, "help", NULL, "print this, or the help of the verb"},
     {0, false, NULL, NULL, NULL},
@@ -42,7 +49,11 @@ static const struct ctl_verb overtimectl_verbs[] = {
      "any\n"
      "debugger.\n",
      NULL},
-    {CONTROL_TOP, "", 0, 0, "", "", "(not implemented yet)", NULL, NULL},
+    {CONTROL_TOP, "[POOL]", 0, 1, "P", "1ij", "pools and workers live, as top(1)", top_more,
+     top_run},
+    {"record", "FILE", 1, 1, "F", "in", "write the status down each second", record_more,
+     record_run},
+    {"plot", "FILE", 1, 1, "F", "o", "draw what was recorded, as SVG", plot_more, plot_run},
     {CONTROL_RELOAD, "", 0, 1, "", "jwa", "read the configuration anew",
      "Nothing changes if the file has an error. --wait returns when the new workers serve and the\n"
      "older ones are gone.\n",

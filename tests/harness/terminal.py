@@ -1,0 +1,89 @@
+"""A real terminal without eyes: a private tmux server, keys in, screen out."""
+
+import os
+import shlex
+import shutil
+import subprocess
+
+from . import build, process
+from .wait import wait_until
+
+
+def program():
+    """tmux's path, or None when it is not installed."""
+    return shutil.which("tmux")
+
+
+class Terminal:
+    """Runs one command in a shell of its own terminal; `start`, then keys() and screen()."""
+
+    def __init__(self, directory, command, columns=132, lines=30, term=None):
+        self.directory = directory
+        self.socket = directory / "tmux.sock"
+        self.status = directory / "terminal.status"
+        self.columns, self.lines = columns, lines
+        words = shlex.join(map(str, command))
+        setting = f"TERM={term} " if term else ""
+        # The shell stays for a look at what the command left of the terminal.
+        self.script = (
+            f"trap : INT; {setting}{words}; echo $? >{self.status}.new; stty -a >{directory}/terminal.stty; "
+            f"mv {self.status}.new {self.status}; exec cat"
+        )
+        self.environment = {
+            "PATH": os.environ["PATH"], "HOME": str(directory), "SHELL": "/bin/sh", "LC_ALL": "C.UTF-8",
+            **build.sanitizer_environment(directory),
+        }
+
+    def tmux(self, *words, check=True):
+        return subprocess.run(
+            [program(), "-u", "-S", str(self.socket), "-f", "/dev/null", *map(str, words)],
+            capture_output=True, text=True, timeout=60, check=check, env=self.environment,
+        ).stdout
+
+    def start(self):
+        self.tmux("new-session", "-d", "-x", self.columns, "-y", self.lines, self.script)
+        self.server = int(self.tmux("display-message", "-p", "#{pid}"))
+        return self
+
+    def keys(self, *keys):
+        """Names as tmux has them: "q", "Down", "PPage", "Enter"."""
+        self.tmux("send-keys", *keys)
+
+    def resize(self, columns, lines):
+        self.tmux("resize-window", "-x", columns, "-y", lines)
+
+    def screen(self):
+        return self.tmux("capture-pane", "-p")
+
+    def wait(self, condition, what="the screen"):
+        """Waits until condition(screen) is true, or the screen has that text; returns the screen."""
+        def look():
+            screen = self.screen()
+            found = condition in screen if isinstance(condition, str) else condition(screen)
+            return screen if found else None
+
+        wanted = condition if isinstance(condition, str) else what
+        return wait_until(look, lambda: f"{wanted!r} on the terminal:\n{self.screen()}")
+
+    def wait_status(self):
+        """The command's exit status, once it has ended."""
+        wait_until(self.status.exists, lambda: f"the command's end; the terminal:\n{self.screen()}")
+        return int(self.status.read_text())
+
+    def settings(self):
+        """What `stty -a` says behind the command's end."""
+        return (self.directory / "terminal.stty").read_text()
+
+    def log(self):
+        return self.tmux("capture-pane", "-p", check=False)
+
+    def stop(self):
+        inside = process.children(self.server)
+        inside += [pid for shell in inside for pid in process.children(shell)]
+        self.tmux("kill-server", check=False)
+        # They have lost their parents and are ours now.
+        for pid in [self.server, *inside]:
+            process.kill_and_reap(pid)
+        self.socket.unlink(missing_ok=True)
+
+    kill = stop
