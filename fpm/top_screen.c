@@ -66,7 +66,10 @@ static int top_screen_check(char *error, size_t size)
     }
     if (term != NULL && setupterm(term, STDOUT_FILENO, &found) == OK)
         move = tigetstr("cup");
-    if (move != NULL && move != (char *)-1)
+    bool drawable = move != NULL && move != (char *)-1;
+    if (found == 1)
+        (void)del_curterm(cur_term); /* newterm() makes one of its own */
+    if (drawable)
         return 0;
     snprintf(
         error, size,
