@@ -101,7 +101,7 @@ static struct plot_series *plot_data_series(struct plot_data *data, const char *
 /* A point at the end of the series; NULL = out of memory. */
 static struct plot_point *plot_data_extend(struct plot_series *series)
 {
-    if (series->count == series->room) {
+    if (series->points == NULL || series->count == series->room) {
         size_t room = series->room > 0 ? 2 * series->room : 64;
         struct plot_point *points = realloc(series->points, room * sizeof *points);
         if (points == NULL)
@@ -177,7 +177,7 @@ static int plot_data_pool(struct plot_reader *reader, const json_t *from)
     int64_t from_ms = follows ? series->last_ms : reader->time_ms - reader->data->interval_ms;
     if (point != NULL && !follows && from_ms < point->to_ms)
         from_ms = point->to_ms < reader->time_ms ? point->to_ms : reader->time_ms;
-    if (!follows || point->samples >= reader->together) {
+    if (point == NULL || !follows || point->samples >= reader->together) {
         point = plot_data_extend(series);
         if (point == NULL)
             return -1;

@@ -127,7 +127,7 @@ static void plot_svg_logarithmic(struct plot_panel *panel, double least, double 
     panel->high = ceil(log10(most > 0.01 ? most : 0.01) - 1e-9);
     if (panel->high <= panel->low)
         panel->high = panel->low + 1;
-    for (double decade = panel->low; decade <= panel->high; decade++) {
+    for (int decade = (int)panel->low; decade <= (int)panel->high; decade++) {
         plot_scale_duration(pow(10, decade), label, sizeof label);
         plot_svg_grid(panel, pow(10, decade), label);
     }

@@ -78,12 +78,17 @@ class Terminal:
         return self.tmux("capture-pane", "-p", check=False)
 
     def stop(self):
-        inside = process.children(self.server)
-        inside += [pid for shell in inside for pid in process.children(shell)]
+        sessions = {str(pid) for pid in [self.server, *process.children(self.server)]}
         self.tmux("kill-server", check=False)
-        # They have lost their parents and are ours now.
-        for pid in [self.server, *inside]:
-            process.kill_and_reap(pid)
+        wait_until(lambda: not process.alive(self.server), "tmux's end")
+
+        def left():
+            """What has lost its parent and is ours now; those that have ended are reaped."""
+            found = {pid: process.stat_fields(pid) for pid in process.children(os.getpid())}
+            return [pid for pid, fields in found.items()
+                    if fields and fields[3] in sessions and not process.reap(pid)]
+
+        wait_until(lambda: not [process.kill_and_reap(pid) for pid in left()], "the terminal's processes to end")
         self.socket.unlink(missing_ok=True)
 
     kill = stop
