@@ -53,7 +53,7 @@ static unsigned scale_need(const struct scale_limits *limits, const struct scale
     return first > most ? first : most;
 }
 
-/* Idle workers that the pool would not miss at this moment. */
+/* Idle workers that the pool would not miss at this moment: what waits is about to be theirs. */
 static unsigned scale_superfluous(const struct scale_limits *limits,
                                   const struct scale_counts *counts, unsigned counted)
 {
@@ -63,7 +63,7 @@ static unsigned scale_superfluous(const struct scale_limits *limits,
     unsigned others = counted - counts->idle;
     unsigned first = scale_minus(counts->first, others);
     keep = scale_least(keep > first ? keep : first, scale_minus(limits->max_children, others));
-    return scale_minus(counts->idle, keep);
+    return scale_minus(scale_minus(counts->idle, counts->waiting), keep);
 }
 
 /* The low-water mark: what was superfluous all the time is retired, all of it in one step. */

@@ -334,6 +334,20 @@ Test(scale, static_shrinks_back)
     PLAY("static", limits, looks);
 }
 
+Test(scale, who_is_about_to_serve_is_not_superfluous)
+{
+    static const struct scale_limits limits = ONDEMAND(50);
+    struct scale_memory memory = {0};
+    struct scale_counts counts = {MANY, .idle = 3, .waiting = 3};
+    (void)scale_decide(&limits, &counts, &memory, NOW);
+    cr_expect_eq(memory.since, 0);
+    counts.waiting = 1;
+    (void)scale_decide(&limits, &counts, &memory, NOW);
+    cr_expect_eq(memory.low, 2);
+    counts.waiting = 0;
+    cr_expect_eq(scale_decide(&limits, &counts, &memory, NOW + TIMEOUT).retire, 2);
+}
+
 /* No worker is retired in the moment in which another one is started. */
 Test(scale, a_start_ends_what_was_superfluous)
 {
