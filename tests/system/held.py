@@ -59,6 +59,12 @@ def stopped(pid):
         os.kill(pid, signal.SIGCONT)
 
 
+def look(daemon):
+    """Has the manager look at all its pools, and waits until it has."""
+    daemon.control("reload", check=True)
+    daemon.control("ping", check=True)
+
+
 def wait_states(daemon, pool="www", **counts):
     """Waits until the pool's workers are in these states: idle=2, running=1."""
     def reached():

@@ -7,7 +7,7 @@ import signal
 from fpm_script import sleeper
 from harness import fastcgi, process
 from harness.wait import stays, wait_until
-from held import Held, stopped, steps_of, wait_none, wait_states, wait_total, wakeups_within
+from held import Held, look, stopped, steps_of, wait_none, wait_states, wait_total, wakeups_within
 
 
 def pool(app, tmp_path, kind, most, **more):
@@ -31,6 +31,7 @@ def test_ondemand_starts_one_worker_for_each_connection(manager, app, tmp_path, 
         daemon.wait_workers(5)
         journal.wait("wait", count=5)
         assert steps_of(daemon, "started") == [(5, "connections wait")]
+        look(daemon)  # and forget who was idle between its start and its request
         with stopped(daemon.pid):
             held.end()
             wait_states(daemon, idle=5)
