@@ -153,10 +153,8 @@ static void top_help(void)
         "  ^ starting   x exiting   ? without the library   . idle",
         "  blank              may still be started: pm.max_children + post_response.max_children",
         "",
-        "FOR is the time in the state, AGE the age of the request, CPU the worker's processor "
-        "time.",
-        "P50 and P99: half of the answers, 99 of 100, took no longer, of those since the last "
-        "look.",
+        "FOR is the time in the state, AGE the request's age, CPU the worker's processor time.",
+        "P50, P99: half, 99 of 100 of the answers since the last look took no longer.",
     };
     top_screen_put(NULL, TOP_TITLE, "overtimectl top: help");
     top_screen_put(NULL, TOP_PLAIN, "");
@@ -180,6 +178,8 @@ static void top_draw(struct top *top)
     else
         top->matching = top_view_frame(&top->now, top->looked_before != 0 ? &top->before : NULL,
                                        view, top_screen_put, NULL);
+    view->clock = "";
+    view->note = NULL;
     top_screen_end();
 }
 
