@@ -233,7 +233,7 @@ static void top_move(struct top *top, int key)
 
 static void top_press(struct top *top, int key)
 {
-    if (key == TOP_KEY_QUIT)
+    if (key == TOP_KEY_QUIT || (key == 'q' && !top->helping && !top->editing))
         top->done = true;
     else if (key == TOP_KEY_RESIZE)
         return;
@@ -241,8 +241,6 @@ static void top_press(struct top *top, int key)
         top->helping = false;
     else if (top->editing)
         top_edit(top, key);
-    else if (key == 'q')
-        top->done = true;
     else if (key == 'p' || key == ' ')
         top->paused = !top->paused;
     else if (key == 's' || key == '>' || key == TOP_KEY_RIGHT)
