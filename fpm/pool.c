@@ -462,13 +462,13 @@ void pool_adopt(struct pool *pool, struct ev_loop *loop, char *name,
                 const struct pool_events *events, void *owner)
 {
     *pool = (struct pool){
-        .name = name,
         .loop = loop,
         .events = events,
         .owner = owner,
         .listener = SOCKET_NONE,
         .former = SOCKET_NONE,
     };
+    pool->name = name;
 }
 
 struct generation *pool_adopt_generation(struct pool *pool, struct conf *conf,

@@ -295,8 +295,7 @@ unsigned tracer_frames_walk(struct tracer_frames *frames, pid_t tid,
 const char *tracer_frames_lacks(void)
 {
     return "overtime was built without elfutils' libdw: install libdw-dev and build it anew, or "
-           "set "
-           "`slowlog.command`";
+           "set `slowlog.command`";
 }
 
 struct tracer_frames *tracer_frames_open(const struct tracer_stop *stop,
@@ -304,8 +303,7 @@ struct tracer_frames *tracer_frames_open(const struct tracer_stop *stop,
 {
     (void)stop;
     (void)files;
-    (void)error;
-    (void)size;
+    snprintf(error, size, "%s", tracer_frames_lacks());
     return NULL;
 }
 

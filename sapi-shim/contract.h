@@ -241,9 +241,9 @@ struct ot_board {
     uint32_t settings_size;
     char pool[OT_POOL_NAME_MAX]; /* NUL-terminated */
     struct ot_settings settings;
-    _Atomic uint32_t want; /* OT_WANT_ bits: the changes of state that ring the doorbell */
+    _Atomic uint32_t want;  /* OT_WANT_ bits: the changes of state that ring the doorbell */
     _Atomic uint32_t heirs; /* not 0: other workers go on and take idle connections over */
-    uint32_t access_size;  /* bytes used of `access`; 0: the pool has no access log */
+    uint32_t access_size;   /* bytes used of `access`; 0: the pool has no access log */
     char access[OT_ACCESS_SIZE];
     uint32_t members_offset;       /* bytes, a multiple of 32 */
     uint32_t generation;           /* of the workers of this board */
