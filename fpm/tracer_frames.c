@@ -292,6 +292,8 @@ unsigned tracer_frames_walk(struct tracer_frames *frames, pid_t tid,
 
 #else
 
+#include <stdio.h>
+
 const char *tracer_frames_lacks(void)
 {
     return "overtime was built without elfutils' libdw: install libdw-dev and build it anew, or "
