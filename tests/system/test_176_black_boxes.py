@@ -54,7 +54,7 @@ def test_ondemand_by_the_queue(manager, app, listen, tmp_path):
         for number in range(3, 7):
             busy.send(f"r{number}")
         daemon.wait_log("WARNING: pool www: .* all workers that `pm.max_children` allows are busy")
-        assert len(daemon.workers()) == 5
+        daemon.wait_workers(5)
         for number in range(7):
             busy.end(f"r{number}")
     wait_none(daemon)
