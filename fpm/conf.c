@@ -332,10 +332,7 @@ static void set_value(const struct target *target, const struct directive *row,
     if (where->file == NULL) {
         *where = *origin;
     }
-    if (row->not_yet) {
-        (void)snprintf(error, sizeof(error), "not implemented yet; remove the line");
-        result = -1;
-    } else if (row->type == DIRECTIVE_MAP) {
+    if (row->type == DIRECTIVE_MAP) {
         result = set_pair(row, target, item, origin, error, sizeof(error));
     } else {
         result =

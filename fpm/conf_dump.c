@@ -26,18 +26,6 @@ static void dump_line(FILE *out, const char *name, const char *value,
     }
 }
 
-/* Known, but refused so far: its default, as a comment. */
-static void dump_not_yet(FILE *out, const struct directive *row, const char *text)
-{
-    const int length = fprintf(out, "; %s = %s", row->name,
-                               text != NULL         ? text
-                               : row->unset != NULL ? row->unset
-                                                    : "unset");
-    const int pad = length > 0 && length < DUMP_COLUMN ? DUMP_COLUMN - length : 1;
-
-    (void)fprintf(out, "%*s; default, not implemented yet\n", pad, "");
-}
-
 static void dump_repeated(FILE *out, const struct directive *row, const void *field,
                           const struct conf_origin *origin)
 {
@@ -77,9 +65,7 @@ static void dump_all(FILE *out, const struct directive *table, size_t count, con
         const struct directive *row = &table[i];
         char *text = field_text(row, owner);
 
-        if (row->not_yet) {
-            dump_not_yet(out, row, text);
-        } else if (!field_is_set(row, owner)) {
+        if (!field_is_set(row, owner)) {
             (void)fprintf(out, "; %s: %s (default)\n", row->name,
                           row->unset != NULL ? row->unset : "unset");
         } else if (directive_repeats(row)) {

@@ -88,9 +88,6 @@ static void json_all(FILE *out, const struct directive *table, size_t count, con
 
     (void)fputc('{', out);
     for (size_t i = 0; i < count; i++) {
-        if (table[i].not_yet) {
-            continue;
-        }
         (void)fprintf(out, "%s\"%.*s\": {\"value\": ", between, (int)strcspn(table[i].name, "["),
                       table[i].name);
         json_value(out, &table[i], owner);

@@ -213,9 +213,6 @@ static void accepts_choice(const struct directive *row, char *out, size_t size)
     const char *before = "";
 
     for (const struct directive_choice *choice = row->choices; choice->word != NULL; choice++) {
-        if (choice->not_yet) {
-            continue;
-        }
         const char *joint = before[0] == '\0' ? "" : ", ";
         int length = snprintf(out + used, size - used, "%s%s", joint, choice->word);
         if (length < 0 || (size_t)length >= size - used) {

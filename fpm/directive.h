@@ -109,7 +109,6 @@ enum directive_reload {
 struct directive_choice {
     const char *word; /* NULL ends the list */
     int value;
-    bool not_yet; /* known, but refused for now */
 };
 
 struct directive {
@@ -117,7 +116,6 @@ struct directive {
     size_t offset;    /* of the field in its struct */
     enum directive_type type;
     enum directive_reload reload;
-    bool not_yet;           /* known, but refused for now */
     bool required;          /* a pool without it is refused */
     const char *by_default; /* as one would write it; NULL = unset */
     const char *unset;      /* what an unset value means, for the manual */

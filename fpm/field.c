@@ -107,12 +107,6 @@ static int set_choice(const struct directive *row, int *field, const char *text,
         if (strcmp(choice->word, text) != 0) {
             continue;
         }
-        if (choice->not_yet) {
-            char accepted[256] = "";
-            directive_accepts(row, accepted, sizeof(accepted));
-            (void)snprintf(error, size, "not implemented yet; use %s", accepted);
-            return -1;
-        }
         *field = choice->value;
         return 0;
     }

@@ -297,13 +297,6 @@ static int verbs_trace(void *context, struct control_call *call)
     return verb_trace_run(verbs->pools, verbs->answer, verbs->owner, call);
 }
 
-static int verbs_not_yet(void *context, struct control_call *call)
-{
-    (void)context;
-    snprintf(call->error, sizeof call->error, "\"%s\" is not implemented yet", call->verb);
-    return -1;
-}
-
 const struct control_command verbs_table[] = {
     {CONTROL_PING, 0, verbs_ping},
     {CONTROL_STATUS, 1, verbs_status},
@@ -315,7 +308,6 @@ const struct control_command verbs_table[] = {
     {CONTROL_RELOAD, CONTROL_ARGUMENTS_MAX, verbs_reload},
     {CONTROL_UPGRADE, 1, verbs_upgrade},
     {CONTROL_TRACE, 1, verbs_trace},
-    {CONTROL_TOP, CONTROL_ARGUMENTS_MAX, verbs_not_yet},
     {CONTROL_REQUEST, 2, verbs_request},
     {CONTROL_POOLS, 0, verbs_pools},
     {NULL, 0, NULL},

@@ -137,15 +137,6 @@ static void man_facts(const struct directive *row)
         (void)printf("Default: %s;\n", row->unset);
     }
     (void)printf("%s.\n", effect(row));
-    if (row->not_yet) {
-        (void)fputs(".Em Not implemented yet :\na file that sets it is refused.\n", stdout);
-    }
-    for (size_t i = 0; row->type == DIRECTIVE_CHOICE && i < count_choices(row); i++) {
-        if (row->choices[i].not_yet) {
-            (void)printf("The value\n.Cm %s\nis not implemented yet and refused.\n",
-                         row->choices[i].word);
-        }
-    }
 }
 
 static void man_rows(const struct directive *table, size_t count)
@@ -276,19 +267,13 @@ static void sample_row(const struct directive *row)
         (void)printf("\n\n; ---- %s ----\n", row->heading);
     }
     if (row->by_default == NULL && !row->required) {
-        length = asprintf(&text, "%s%s Unset: %s.", row->help,
-                          row->not_yet ? " Not implemented yet." : "", row->unset);
+        length = asprintf(&text, "%s Unset: %s.", row->help, row->unset);
     } else {
-        length = asprintf(&text, "%s%s", row->help, row->not_yet ? " Not implemented yet." : "");
+        length = asprintf(&text, "%s", row->help);
     }
     (void)putchar('\n');
     comment(length >= 0 ? text : row->help);
     free(length >= 0 ? text : NULL);
-    for (size_t i = 0; row->type == DIRECTIVE_CHOICE && i < count_choices(row); i++) {
-        if (row->choices[i].not_yet) {
-            (void)printf("; Not implemented yet: %s.\n", row->choices[i].word);
-        }
-    }
     if (row->sample != NULL) {
         (void)printf("%s = %s\n", row->name, row->sample);
     } else {

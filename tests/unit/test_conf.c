@@ -383,44 +383,6 @@ Test(conf, misses_every_folder_at_once)
     refused("main.ini", "main.ini:2: ", "not/made does not exist");
 }
 
-/* Each directive that is not there yet says so, whatever it is set to. */
-Test(conf, refuses_what_is_not_implemented)
-{
-    struct conf_report report = {0};
-    char *text = NULL;
-    size_t length, expected = 0;
-    FILE *out = open_memstream(&text, &length);
-
-    cr_assert_not_null(out);
-    (void)fprintf(out, "[global]\n");
-    for (size_t i = 0; i < DIRECTIVE_GLOBAL_COUNT; i++) {
-        if (directive_global[i].not_yet) {
-            (void)fprintf(out, "%s = 1\n", directive_global[i].name);
-            expected++;
-        }
-    }
-    (void)fprintf(out, "[www]\ncommand = true\nlisten = 9000\npm.max_children = 1\n%s", user());
-    for (size_t i = 0; i < DIRECTIVE_POOL_COUNT; i++) {
-        if (directive_pool[i].not_yet) {
-            (void)fprintf(out, "%s = 1\n", directive_pool[i].name);
-            expected++;
-        }
-    }
-    cr_assert_eq(fclose(out), 0);
-    write_bytes("main.ini", text, length);
-    free(text);
-
-    struct conf *conf = load("main.ini", &report);
-    cr_expect_eq(conf == NULL, expected > 0);
-    cr_expect_eq(report.errors.count, expected);
-    for (size_t i = 0; i < report.errors.count; i++) {
-        cr_expect(strstr(report.errors.items[i], " = 1: not implemented yet; remove the line"),
-                  "%s", report.errors.items[i]);
-    }
-    conf_free(&conf);
-    conf_report_free(&report);
-}
-
 Test(conf, reports_all_errors_at_once)
 {
     static const struct {
