@@ -18,12 +18,12 @@ import urllib.request
 
 import pytest
 
-from harness import process
+from harness import build, process
 from harness.address import Address, free_port
 from harness.wait import LIMIT, wait_until
 from harness.web import Apache, Nginx
 
-COUNT = 300
+COUNT = 100 if build.SANITIZED else 300
 WORKERS = 6  # as many connections as a browser opens to one host
 
 

@@ -14,7 +14,8 @@ from harness import build, process
 from harness.totals import totals, wait_totals
 from harness.wait import wait_until
 
-# Requests for each kind of worker; 100,000 in all on unix sockets, a tenth of it on TCP.
+# Requests for each kind of worker; 100,000 in all on unix sockets, a tenth of it on TCP, and a quarter
+# of either under sanitizers.
 KINDS = {
     "run": (60000, "-m run", {}),
     "loop": (20000, "-m loop", {}),
@@ -40,6 +41,8 @@ def test_random_requests(manager, app, listen, kind, tmp_path, journal):
     count, arguments, directives = KINDS[kind]
     if not listen.is_unix:
         count //= 10
+    if build.SANITIZED:
+        count //= 4
     daemon = manager({
         "command": f"{app('life')} {arguments} {tmp_path}", "listen": listen, "pm.max_children": WORKERS,
         "max_execution_time": "100ms", "hard_timeout": "60s", "shutdown_functions.time_limit": "60s",
