@@ -428,7 +428,6 @@ static void keeper_turn(struct keeper *keeper)
     struct scale_limits limits = keeper_limits(pool_settings(pool));
     struct scale_verdict verdict = scale_decide(&limits, &look.counts, &keeper->memory, now);
     keeper_tell_over(keeper, &look, verdict.over);
-    keeper_tell_full(keeper, &look, verdict.limit);
     if (backoff > 0 && verdict.spawn > 0) {
         verdict.spawn = 0;
         verdict.again = -1;
@@ -438,6 +437,7 @@ static void keeper_turn(struct keeper *keeper)
     keeper_bequeath(keeper, &look, &verdict);
     pool_spawn(pool, verdict.spawn, scale_reason_name(verdict.reason));
     pool_retire(pool, verdict.retire, scale_reason_name(verdict.reason));
+    keeper_tell_full(keeper, &look, verdict.limit); /* of those just started, too */
     if (verdict.spawn > 0)
         keeper->deafness = keeper->deaf_until = 0;
     else if (keeper->by_arrival)
