@@ -1,14 +1,30 @@
 """Where a pool listens: one object for the configuration, the client and the web servers."""
 
+import itertools
 import os
+import random
+import re
 import socket
+
+# Below the ports that the kernel gives to outgoing connections; each of the processes that run tests side
+# by side has a part of its own, and comes back to a port late.
+FIRST, PART = 10000, 10000
+WORKER = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or 0) % 2
+ports = itertools.cycle(range(FIRST + WORKER * PART, FIRST + (WORKER + 1) * PART))
+for _ in range(random.randrange(PART)):
+    next(ports)
 
 
 def free_port():
     """A TCP port on the loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class Address:

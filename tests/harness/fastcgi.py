@@ -48,10 +48,8 @@ def pairs(params):
 
 def stream(kind, content, request_id=1, end=True):
     """A stream's records, cut at the largest record, with its end."""
-    out = b""
-    for at in range(0, len(content), RECORD_MAX):
-        out += record(kind, content[at : at + RECORD_MAX], request_id)
-    return out + (record(kind, b"", request_id) if end else b"")
+    pieces = [content[at : at + RECORD_MAX] for at in range(0, len(content), RECORD_MAX)]
+    return b"".join(record(kind, piece, request_id) for piece in pieces + [b""] * end)
 
 
 def cgi_params(query="", method="GET", body=b"", **more):

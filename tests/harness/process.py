@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import signal
 
 from .wait import wait_until
@@ -34,6 +35,16 @@ def state(pid):
 def alive(pid):
     """True while the process exists and is not a zombie."""
     return state(pid) not in (None, "Z", "X")
+
+
+def catches(pid, number):
+    """True if it has a handler for that signal."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            caught = re.search(r"^SigCgt:\s*(\w+)", file.read(), re.MULTILINE)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
 
 
 def cpu_ticks(pid):

@@ -36,9 +36,10 @@ def show(case, measured):
 
 def best_of(tries, attempt, good):
     """Up to `tries` times until good(result): a noisy neighbour spoils one attempt, not all. What is
-    wrong is wrong in every attempt, and attempt() asserts it. Returns the last result."""
-    for _ in range(tries):
+    wrong is wrong in every attempt, and attempt() asserts it. Each is printed. Returns the last result."""
+    for number in range(1, tries + 1):
         result = attempt()
+        print(f"shown: attempt {number} of {tries}: {result}")
         if good(result):
             break
     return result

@@ -6,6 +6,7 @@ import subprocess
 
 from . import build, process
 from .address import as_address
+from .wait import wait_until
 
 
 class Spawner:
@@ -50,6 +51,12 @@ class Spawner:
         """Ends the workers and unlinks the socket; asserts that each ended as expected."""
         try:
             for worker in self.processes:
+                # One that shall end well has to be past its start, or the signal just kills it.
+                if -number not in self.expected:
+                    wait_until(
+                        lambda worker=worker: worker.poll() is not None or process.catches(worker.pid, number),
+                        "a worker to be past its start",
+                    )
                 if worker.poll() is None:
                     worker.send_signal(number)
             statuses = [process.end(worker, number) for worker in self.processes]

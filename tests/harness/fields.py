@@ -1,0 +1,17 @@
+"""The rows of the tables that name what the status tells."""
+
+import re
+
+from .build import ROOT
+
+
+def rows(owner, kind):
+    """Names of sapi-shim/status.def: owner POOL, WORKER or THREAD, kind COUNTER, GAUGE or LABEL."""
+    text = (ROOT / "sapi-shim" / "status.def").read_text()
+    return re.findall(rf'^{owner}\((\w+), [^,]+, {kind},', text, re.MULTILINE)
+
+
+def endings():
+    """Names of the causes in sapi-shim/endings.def."""
+    text = (ROOT / "sapi-shim" / "endings.def").read_text()
+    return re.findall(r'^ENDING\(\w+, "(\w+)"', text, re.MULTILINE)
