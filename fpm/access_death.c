@@ -85,17 +85,6 @@ static void access_death_durations(const struct ot_record *record, const struct 
         facts->post_response = access_death_span(finished, shutdown != 0 ? shutdown : end);
 }
 
-/* A field that is full was cut, or as good as. */
-static const char *access_death_text(char *out, const char *field, size_t size)
-{
-    size_t length = strnlen(field, size - 1);
-    memcpy(out, field, length);
-    memcpy(out + length, LINE_CUT, length == size - 1 ? sizeof LINE_CUT : 0);
-    if (length < size - 1)
-        out[length] = '\0';
-    return out;
-}
-
 /* The parameters that the record has. */
 static const char *access_death_param(const void *context, const char *name, size_t length)
 {
@@ -103,10 +92,8 @@ static const char *access_death_param(const void *context, const char *name, siz
     const struct {
         const char *name, *value;
     } known[] = {
-        {"REQUEST_METHOD", texts->method},
-        {"REQUEST_URI", texts->uri},
-        {"REMOTE_ADDR", texts->remote},
-        {"REMOTE_USER", texts->user},
+        {"REQUEST_METHOD", texts->record->method}, {"REQUEST_URI", texts->record->uri},
+        {"REMOTE_ADDR", texts->record->remote},    {"REMOTE_USER", texts->record->user},
         {"CONTENT_LENGTH", texts->content_length},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -129,10 +116,10 @@ struct format_facts access_death_facts(const struct ot_record *record,
         .pool = death->pool,
         .pid = death->pid,
         .parent = death->parent,
-        .method = access_death_text(texts->method, record->method, sizeof record->method),
-        .uri = access_death_text(texts->uri, record->uri, sizeof record->uri),
-        .remote = access_death_text(texts->remote, record->remote, sizeof record->remote),
-        .user = access_death_text(texts->user, record->user, sizeof record->user),
+        .method = record->method,
+        .uri = record->uri,
+        .remote = record->remote,
+        .user = record->user,
         .label = record->label,
         .param = access_death_param,
         .context = texts,
@@ -147,6 +134,7 @@ struct format_facts access_death_facts(const struct ot_record *record,
         .cpu_system = FORMAT_UNKNOWN,
         .memory = FORMAT_UNKNOWN,
     };
+    texts->record = record;
     snprintf(texts->content_length, sizeof texts->content_length, "%" PRIu64,
              record->content_length);
     access_death_durations(record, death, &facts);

@@ -21,12 +21,9 @@ struct access_death {
     int64_t wall; /* ns of CLOCK_REALTIME, at the same moment */
 };
 
-/* Room for texts that were cut when the worker wrote them, with the mark for that. */
+/* What the facts borrow besides. */
 struct access_death_texts {
-    char method[OT_METHOD_MAX + 8];
-    char uri[OT_URI_MAX + 8];
-    char remote[OT_REMOTE_MAX + 8];
-    char user[OT_USER_MAX + 8];
+    const struct ot_record *record;
     char content_length[24];
 };
 

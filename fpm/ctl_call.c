@@ -8,7 +8,7 @@
 enum {
     CTL_OPTIONS_MAX = 48,
     CTL_WORD_MAX = 32, /* of words that are compared for nearness */
-    CTL_COLUMN = 26
+    CTL_COLUMN = 30
 };
 
 /* ---- looking up ---- */

@@ -152,7 +152,9 @@ static bool ctl_pool_take(const char *answer, struct ctl_pool_trail *trail)
     } else if (strcmp(word, CONTROL_MARK_LOST) == 0) {
         ctl_pool_remark(trail, "the application handed the request from one thread to another");
     } else {
-        ctl_pool_remark(trail, "the worker is not linked with the library");
+        ctl_pool_remark(
+            trail, "no worker has noted it: it was answered in place of the application, as the "
+                   "status and ping are, or by a worker without the library");
     }
     return true;
 }

@@ -395,8 +395,9 @@ static void ctl_request_tell_death(struct ctl_request *request)
     size_t used = strlen(request->error);
     ctl_pool_follow(&request->target, 1, &request->trail);
     if (request->trail.outcome == CTL_POOL_DIED)
-        snprintf(request->error + used, sizeof request->error - used, "; worker %d %s",
-                 (int)request->trail.pid, request->trail.remark);
+        snprintf(request->error + used, sizeof request->error - used,
+                 "; worker %d ended in the midst of it: see the manager's log",
+                 (int)request->trail.pid);
 }
 
 static int ctl_request_do(struct ctl_request *request)

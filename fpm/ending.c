@@ -40,6 +40,28 @@ enum ending ending_judge(const struct ending_facts *facts)
     return facts->said < OT_EXIT_COUNT ? ending_said[facts->said] : ENDING_BY_EXIT;
 }
 
+const char *ending_reason(const struct ending_facts *facts)
+{
+    static const char *const said[OT_EXIT_COUNT] = {
+        [OT_EXIT_ASKED] = "asked to go, not by the manager",
+        [OT_EXIT_MAX_REQUESTS] = "`pm.max_requests` reached",
+        [OT_EXIT_MAX_MEMORY] = "above `pm.max_memory`",
+        [OT_EXIT_BAILOUT] = "its request timed out or was aborted",
+        [OT_EXIT_HARD_TIMEOUT] = "no safe point within `hard_timeout`",
+    };
+    if (facts->asked != ENDING_NOT_ASKED && facts->asked < ENDING_ASK_COUNT)
+        return ending_asks[facts->asked].name;
+    if (ending_judge(facts) == ENDING_BY_CRASH || facts->said >= OT_EXIT_COUNT)
+        return NULL;
+    return said[facts->said];
+}
+
+bool ending_is_expected(enum ending ending)
+{
+    return ending == ENDING_BY_REQUESTS || ending == ENDING_BY_MEMORY ||
+           ending == ENDING_BY_RETIREMENT || ending == ENDING_BY_RELOAD || ending == ENDING_BY_STOP;
+}
+
 const char *ending_name(enum ending ending)
 {
     static const char *const names[] = {

@@ -39,6 +39,12 @@ struct ending_facts {
 
 enum ending ending_judge(const struct ending_facts *facts);
 
+/* The reason as words for the log; NULL: none is known, or how it ended says it. */
+const char *ending_reason(const struct ending_facts *facts);
+
+/* Is an end for this reason the course of things, which nobody has to hear of? */
+bool ending_is_expected(enum ending ending);
+
 /* As endings.def names it. */
 const char *ending_name(enum ending ending);
 

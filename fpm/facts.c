@@ -67,9 +67,10 @@ static void facts_of_pool(const struct pool *pool, const struct keeper *keeper,
     facts->over_budget_episodes = totals->over_budget;
     facts->max_children_reached = totals->at_max;
     facts->slow_requests = totals->slow;
-    facts->slow_requests = totals->slow;
     for (unsigned i = 0; i < ENDING_COUNT; i++)
         facts->ended[i] = totals->ended[i];
+    memcpy(facts->exits, totals->exits, sizeof facts->exits);
+    memcpy(facts->signals, totals->signals, sizeof facts->signals);
     facts->elsewhere = totals->gone;
     snprintf(facts->listen, sizeof facts->listen, "%s", settings->listen.text);
     facts->retiring = pool->current->asked;
@@ -93,7 +94,7 @@ void facts_publish(const struct pool *pool, const struct keeper *keeper)
     struct ot_facts facts;
     facts_gather(pool, keeper, pool->current, &facts);
     scoreboard_publish(&pool->current->scoreboard, &facts);
-    for (const struct generation *g = pool->older; g != NULL; g = g->older) {
+    for (struct generation *g = pool->older; g != NULL; g = g->older) {
         facts_gather(pool, keeper, g, &facts);
         scoreboard_publish(&g->scoreboard, &facts);
     }

@@ -7,6 +7,7 @@
 #include "fpm/follow.h"
 #include "fpm/log.h"
 #include "fpm/obituary.h"
+#include "fpm/socket.h"
 #include "fpm/text.h"
 
 #include <errno.h>
@@ -69,6 +70,25 @@ static const enum ot_process generation_process[WORKER_STATE_COUNT] = {
     [WORKER_KILLED] = OT_PROCESS_KILLED,
 };
 
+void generation_touch(struct generation_member *member)
+{
+    struct generation *generation = member->generation;
+    if (member->touched)
+        return;
+    member->touched = true;
+    member->next_touched = generation->touched;
+    generation->touched = member;
+}
+
+struct generation_member *generation_take_touched(struct generation *generation)
+{
+    struct generation_member *list = generation->touched;
+    for (struct generation_member *member = list; member != NULL; member = member->next_touched)
+        member->touched = false;
+    generation->touched = NULL;
+    return list;
+}
+
 /* The one place where a member changes its state. */
 static void generation_worker_moved(struct worker *worker, enum worker_state from,
                                     enum worker_state to)
@@ -77,6 +97,7 @@ static void generation_worker_moved(struct worker *worker, enum worker_state fro
     struct generation *generation = member->generation;
     generation->counts[from]--;
     generation->counts[to]++;
+    generation_touch(member);
     generation->live = generation->size - generation->counts[WORKER_NONE];
     scoreboard_member(&generation->scoreboard, member->slot, generation_process[to],
                       to == WORKER_NONE ? 0 : worker->pid, worker->started);
@@ -93,12 +114,6 @@ static void generation_tell(struct generation_member *member, int signal, int64_
 {
     member->told = true;
     worker_stop(&member->worker, signal, (long)patience);
-}
-
-static bool generation_is_black_box(const struct generation_member *member)
-{
-    return scoreboard_glance(&member->generation->scoreboard, member->slot).phase ==
-           SCOREBOARD_BLACK_BOX;
 }
 
 /* Is a black box between requests? The sockets it was given are no sign of one. */
@@ -130,13 +145,21 @@ static void generation_log_box_cut_off(const struct generation_member *member, e
               ending_ask_name(member->asked));
 }
 
+/* Does somebody wait whom nobody else will serve? */
+static bool generation_has_queue(const struct generation *generation)
+{
+    return scoreboard_is_forsaken(&generation->scoreboard) &&
+           socket_pending(generation->spec.launch.listen_fd);
+}
+
 /* A black box is not sent a signal inside a request, as long as there is time, which one that is
  * only superfluous has always. */
 static void generation_ask_box(struct generation_member *member, int64_t left)
 {
     enum blackbox doing = generation_box_doing(member);
+    bool last = doing == BLACKBOX_WAITING && !generation_has_queue(member->generation);
     bool excused = member->asked == ENDING_SUPERFLUOUS && doing == BLACKBOX_BUSY;
-    if (doing == BLACKBOX_WAITING) {
+    if (last || (doing == BLACKBOX_WAITING && left == 0)) {
         generation_tell(member, SIGTERM, left > GENERATION_TERM ? left : GENERATION_TERM);
     } else if (left > 0 || !member->worker.asked) {
         worker_stop(&member->worker, 0, (long)(left < GENERATION_LOOK ? left : GENERATION_LOOK));
@@ -148,15 +171,26 @@ static void generation_ask_box(struct generation_member *member, int64_t left)
     }
 }
 
+/* One that does not accept yet, and so hears of no signal, shall serve a queue first. */
+static bool generation_is_awaited(const struct generation_member *member,
+                                  enum scoreboard_phase phase)
+{
+    return phase == SCOREBOARD_STARTING && generation_has_queue(member->generation);
+}
+
 /* What seems to be a black box may only have been too young to say that it is none. */
 static void generation_ask_now(struct generation_member *member)
 {
-    int signal = member->generation->pool->pm_stop_signal;
+    const struct generation *generation = member->generation;
+    enum scoreboard_phase phase = scoreboard_glance(&generation->scoreboard, member->slot).phase;
+    int signal = generation->pool->pm_stop_signal;
     int64_t left = member->grace_ends - clock_ms();
     left = left > 0 ? left : 0;
     if (signal != 0)
         generation_tell(member, signal, left);
-    else if (!generation_is_black_box(member))
+    else if (left > 0 && generation_is_awaited(member, phase))
+        worker_stop(&member->worker, 0, (long)(left < GENERATION_LOOK ? left : GENERATION_LOOK));
+    else if (phase != SCOREBOARD_BLACK_BOX)
         generation_tell(member, SIGQUIT, left);
     else
         generation_ask_box(member, left);
@@ -214,6 +248,8 @@ static void generation_worker_ended(struct worker *worker)
     capture_close(&member->output.capture);
     capture_close(&member->error.capture);
     generation->asked -= member->asked != ENDING_NOT_ASKED;
+    ev_timer_stop(generation->loop, &member->limit);
+    member->limit_at = 0;
     const struct access_end end = {.status = worker->status, .asked = worker->asked};
     if (!worker->start_failed)
         access_bury(generation->access, &generation->scoreboard, member->slot, &end);
@@ -293,6 +329,7 @@ static void generation_mark(struct generation_member *member, enum ending_ask wh
     int64_t ends = clock_ms() + grace;
     bool first = member->asked == ENDING_NOT_ASKED;
     member->generation->asked += first;
+    generation_touch(member);
     if (first || ends < member->grace_ends)
         member->grace_ends = ends;
     if (generation_outweighs(why, member->asked))
@@ -316,10 +353,10 @@ void generation_end(struct generation_member *member, enum ending_ask why, int64
 {
     if (!generation_can_ask(member))
         return;
-    bool late = generation_is_limit(member->asked);
+    bool late = member->asked != ENDING_NOT_ASKED && member->asked != ENDING_SUPERFLUOUS;
     generation_mark(member, why, patience_ms);
     int64_t left = member->grace_ends - clock_ms();
-    /* A stop does not give more time to one that has none left. */
+    /* Neither a stop nor a limit gives more time to one that has none left. */
     if (late && left < patience_ms)
         patience_ms = left > 0 ? left : 0;
     generation_tell(member, SIGTERM, patience_ms);
@@ -364,25 +401,28 @@ unsigned generation_size_for(const struct conf_pool *pool)
     return (unsigned)(pool->pm_max_children + pool->post_response_max_children);
 }
 
-/* The sockets between workers are the pool's, through all its generations. */
-static int generation_make_handoff(struct generation *generation, const struct generation *before)
+/* The doorbell and the sockets between workers are the pool's, through all its generations. */
+static int generation_share_channels(struct generation *generation, const struct generation *before)
 {
-    if (before == NULL)
-        return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, generation->handoff);
-    for (int i = 0; i < 2; i++) {
+    generation->doorbell_fd = fcntl(before->doorbell_fd, F_DUPFD_CLOEXEC, 0);
+    for (int i = 0; i < 2; i++)
         generation->handoff[i] = fcntl(before->handoff[i], F_DUPFD_CLOEXEC, 0);
-        if (generation->handoff[i] < 0)
-            return -1;
-    }
-    return 0;
+    return generation->doorbell_fd < 0 || generation->handoff[0] < 0 || generation->handoff[1] < 0
+               ? -1
+               : 0;
 }
 
 static int generation_make_channels(struct generation *generation, const struct generation *before,
                                     char *error, size_t size)
 {
-    generation->doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (generation->doorbell_fd >= 0 && generation_make_handoff(generation, before) == 0)
+    if (before != NULL && generation_share_channels(generation, before) == 0)
         return 0;
+    if (before == NULL) {
+        generation->doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (generation->doorbell_fd >= 0 &&
+            socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, generation->handoff) == 0)
+            return 0;
+    }
     snprintf(error, size, "cannot prepare the pool: %s", strerror(errno));
     return -1;
 }
@@ -564,8 +604,10 @@ void generation_close(struct generation **generation)
     if (old == NULL)
         return;
     access_close(&old->access);
-    for (unsigned i = 0; old->members != NULL && i < old->size; i++)
+    for (unsigned i = 0; old->members != NULL && i < old->size; i++) {
+        ev_timer_stop(old->loop, &old->members[i].limit);
         free(old->members[i].slow);
+    }
     free(old->members);
     spec_free(&old->spec);
     fd_close(&old->null_fd);

@@ -48,6 +48,10 @@ struct generation_member {
     struct worker worker;
     struct generation_stream output, error;
     struct slow_seen *slow; /* one a thread: what the slow log has of it; NULL = nothing */
+    ev_timer limit;         /* the owner's; stopped when the worker ends */
+    uint64_t limit_at;      /* ns: when it fires, 0 = not */
+    bool touched;           /* in the list of those that changed */
+    struct generation_member *next_touched;
 };
 
 struct generation {
@@ -69,10 +73,12 @@ struct generation {
     unsigned live;                     /* members with a process */
     unsigned asked;                    /* of these, asked to go */
     unsigned counts[WORKER_STATE_COUNT];
+    struct generation_member *touched; /* a list */
 };
 
 /* Makes everything but workers. `conf` is held, `pool` belongs to it; the listening socket stays
- * its owner's. `before`: the generation whose workers can give theirs connections, NULL = none.
+ * its owner's. `before`: the pool's last generation, whose workers can give theirs connections
+ * and ring the same doorbell, NULL = none.
  * Returns NULL with a sentence. */
 struct generation *generation_open(struct ev_loop *loop, struct conf *conf,
                                    const struct conf_pool *pool, const struct generation *before,
@@ -140,6 +146,13 @@ void generation_ask(struct generation_member *member, enum ending_ask why, int64
 void generation_end(struct generation_member *member, enum ending_ask why, int64_t patience_ms);
 
 void generation_kill(struct generation_member *member, enum ending_ask why);
+
+/* Puts it on the list of those that changed: for an owner that wants to look at it again. */
+void generation_touch(struct generation_member *member);
+
+/* The members whose worker moved from state to state or was asked to go since the last call, each
+ * once, linked by next_touched until it is touched again. NULL = none. */
+struct generation_member *generation_take_touched(struct generation *generation);
 
 /* The process of the worker that its application runs in: a wrapper may stay in front of it. */
 pid_t generation_program_pid(const struct generation_member *member);

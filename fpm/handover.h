@@ -16,7 +16,7 @@
 
 /* Raise this with every change of what is handed over, of its order or its meaning, and with every
  * change of access_proto.h, as the writer of access logs lives on. */
-#define HANDOVER_VERSION 1
+#define HANDOVER_VERSION 2
 
 enum handover_mode {
     HANDOVER_WRITE,

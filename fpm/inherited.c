@@ -20,7 +20,8 @@ enum {
 };
 
 struct inherited_socket {
-    int fd; /* -1: taken or closed */
+    int fd;    /* -1: taken or closed */
+    bool kept; /* a pool had it before */
     char name[INHERITED_NAME];
 };
 
@@ -160,14 +161,71 @@ static void inherited_tell(const struct inherited_socket *socket, char *text, si
 bool inherited_drop(char *text, size_t size)
 {
     for (size_t i = 0; i < inherited_count; i++) {
-        if (inherited[i].fd < 0)
+        if (inherited[i].fd < 0 || inherited[i].kept)
             continue;
         inherited_tell(&inherited[i], text, size);
         fd_close(&inherited[i].fd);
         return true;
     }
-    free(inherited);
-    inherited = NULL;
-    inherited_count = 0;
     return false;
+}
+
+/* ---- those that were given back ---- */
+
+/* The descriptor is theirs then. Returns 0, or -1 with errno. */
+static int inherited_put(const char *name, int fd)
+{
+    size_t at = 0;
+    while (at < inherited_count && inherited[at].fd >= 0)
+        at++;
+    if (at == inherited_count) {
+        struct inherited_socket *grown =
+            reallocarray(inherited, inherited_count + 1, sizeof *inherited);
+        if (grown == NULL)
+            return -1;
+        inherited = grown;
+        inherited_count++;
+    }
+    inherited[at] = (struct inherited_socket){.fd = fd, .kept = true};
+    snprintf(inherited[at].name, sizeof inherited[at].name, "%s", name);
+    return 0;
+}
+
+int inherited_keep(const char *name, int fd)
+{
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (own < 0 || inherited_put(name, own) == 0)
+        return own < 0 ? -1 : 0;
+    fd_close(&own);
+    errno = ENOMEM;
+    return -1;
+}
+
+static void inherited_read_one(struct handover *paper)
+{
+    char *name = NULL;
+    handover_text(paper, "kept_name", &name);
+    int fd = handover_fd(paper, "kept_socket", -1);
+    if (fd >= 0 && (name == NULL || inherited_put(name, fd) != 0))
+        fd_close(&fd);
+    free(name);
+}
+
+void inherited_hand_over(struct handover *paper)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < inherited_count; i++)
+        count += inherited[i].fd >= 0;
+    if (paper->mode != HANDOVER_WRITE)
+        count = 0;
+    count = handover_number(paper, "kept_sockets", count, 0, INT32_MAX);
+    for (int64_t i = 0; paper->mode != HANDOVER_WRITE && i < count && handover_good(paper); i++)
+        inherited_read_one(paper);
+    for (size_t i = 0; paper->mode == HANDOVER_WRITE && i < inherited_count; i++) {
+        char *name = inherited[i].name;
+        if (inherited[i].fd < 0)
+            continue;
+        handover_text(paper, "kept_name", &name);
+        (void)handover_fd(paper, "kept_socket", inherited[i].fd);
+    }
 }

@@ -2,7 +2,8 @@
  * sd_listen_fds(3) describes it), found again by the pools they are for.
  *
  * It belongs to the process, as the environment does that it reads. A pool whose socket is here
- * makes none. Called by main, which opens it once and drops what nobody took, and by pool.
+ * makes none. Called by main, which opens it once and drops what nobody took, by pool, and by
+ * upgrade.
  */
 #ifndef FPM_INHERITED_H
 #define FPM_INHERITED_H
@@ -21,7 +22,17 @@ int inherited_open(char *error, size_t size);
 int inherited_take(const char *pool, const struct socket_spec *spec,
                    struct socket_listener *listener, char *text, size_t size);
 
-/* Closes one that nobody took and says which, and why. Returns false if none is left. */
+/* Closes one that nobody took and says which, and why. Returns false if none is left but those that
+ * inherited_keep has. */
 bool inherited_drop(char *text, size_t size);
+
+/* Keeps a duplicate of a socket that its pool gives up, for inherited_take: whoever made it holds
+ * its place, where nobody else can listen. With an empty name it is found by where it listens
+ * alone. Returns 0, or -1 with errno. */
+int inherited_keep(const char *name, int fd);
+
+/* Hands over those that are kept to the program that takes this one's place, or takes them over,
+ * whichever the paper is for. */
+void inherited_hand_over(struct handover *paper);
 
 #endif

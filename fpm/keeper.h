@@ -2,13 +2,15 @@
  *
  * Looks at the scoreboard and the listen queue, asks the pure files (scale, overdue) what to do,
  * and has the pool do it. A turn comes with an event: a worker started, ended or rang; a connection
- * found no idle worker; a moment passed that was waited for. A pool at rest is not looked at.
- * Called by master.
+ * found no idle worker; a moment passed that was waited for. A pool at rest is not looked at. What
+ * one worker's start, end or limit leads to takes a look at that one, however many there are; all
+ * are looked at where the event does not tell whom it is about. Called by pools.
  */
 #ifndef FPM_KEEPER_H
 #define FPM_KEEPER_H
 
 #include "fpm/arrival.h"
+#include "fpm/inspect.h"
 #include "fpm/log.h"
 #include "fpm/pool.h"
 #include "sapi-shim/queue.h"
@@ -26,6 +28,15 @@ struct keeper_seen {
     unsigned over;         /* workers in post-response work beyond the budget */
 };
 
+/* What led to a turn. */
+enum keeper_cause {
+    KEEPER_BY_TIME,
+    KEEPER_BY_NEWS,    /* of workers that the pool knows to have changed */
+    KEEPER_BY_RING,    /* the doorbell: somebody changed */
+    KEEPER_BY_LIMIT,   /* one worker's request, or work, may have gone on for too long */
+    KEEPER_BY_ARRIVAL, /* a connection found no idle worker */
+};
+
 struct keeper {
     struct pool *pool;
     struct ev_loop *loop;
@@ -33,22 +44,29 @@ struct keeper {
     /* How many more workers process.max allows; asked of the owner. */
     unsigned (*room)(void *context);
     void *context;
-    void (*turned)(struct keeper *keeper); /* at the end of each turn */
+    void (*turned)(
+        struct keeper *keeper); /* at the end of a turn, and in it before workers start */
     struct arrival arrival;
     const struct generation *served; /* the one whose doorbell and sockets are watched */
     ev_io doorbell;
     ev_timer turn;
+    struct inspect inspect;
     struct scale_memory memory;
     struct keeper_seen seen;
-    bool first_due;      /* the current generation has not had its first workers yet */
-    bool by_arrival;     /* the turn that goes on came with an arrival */
-    bool memory_checked; /* pm.max_memory is looked after here */
-    int64_t rang;        /* ms: last turn by the doorbell */
-    int64_t deaf_until;  /* ms: arrivals are not listened for before */
-    int64_t deafness;    /* ms: how long the next time */
-    int64_t arrived;     /* ms: last turn by an arrival that led to nothing */
-    int64_t memory_at;   /* ms: next look at the workers' memory */
+    bool first_due;     /* the current generation has not had its first workers yet */
+    bool news;          /* a turn comes for workers that have changed */
+    bool whole;         /* the next turn looks at all workers */
+    int64_t whole_at;   /* ms: all are looked at then at the latest, -1 = not by the clock */
+    int64_t again_at;   /* ms: a turn comes then that need not look at all, -1 = none */
+    uint64_t rings;     /* of the doorbell, that led to the turn which goes on */
+    int64_t rang;       /* ms: last turn by the doorbell */
+    int64_t deaf_until; /* ms: arrivals are not listened for before */
+    int64_t deafness;   /* ms: how long the next time */
+    int64_t arrived;    /* ms: last turn by an arrival that led to nothing */
     struct log_episode over, full;
+    int64_t over_quiet; /* ms: within the budget from then on, though `over` is on; 0 = is not */
+    int64_t full_since; /* ms: connections wait for a full pool from then on; 0 = none do */
+    int64_t full_eased; /* ms: there were idle workers again from then on; 0 = none were seen */
 };
 
 /* Makes it ready; the first turn comes with keeper_poke. `room` is asked at every turn, and
@@ -61,10 +79,14 @@ void keeper_open(struct keeper *keeper, struct pool *pool, struct queue *queue,
  * start are still to come. */
 void keeper_resume(struct keeper *keeper, bool first_due);
 
-/* Something may have changed: a turn follows at once. Call it after pool_open and pool_commit. */
+/* Something may have changed: a turn follows at once. Call it after pool_open, pool_commit and
+ * pool_stop; of a pool that stops only the limits are looked after. */
 void keeper_poke(struct keeper *keeper);
 
-/* No more turns: the pool stops, or is closed. */
+/* Workers of the pool changed, which the pool knows by itself: a turn for them follows at once. */
+void keeper_news(struct keeper *keeper);
+
+/* No more turns: the pool is closed. */
 void keeper_rest(struct keeper *keeper);
 
 #endif

@@ -1,12 +1,23 @@
-/* launch.c: see launch.h. Between fork and exec only async-signal-safe calls are made. */
+/* launch.c: see launch.h.
+ *
+ * The child runs in the manager's memory, on a stack of its own, while the manager waits for its
+ * exec: there is no memory to copy and none to fault in, which is most of what a start costs. Nor
+ * does it copy the manager's descriptors, of which there are some for each worker: it begins with
+ * the manager's table and takes of it what it is given, which is put low for that.
+ * Between clone and exec only async-signal-safe calls are made, and nothing of the manager's is
+ * written but errno.
+ */
 #include "fpm/launch.h"
 
 #include "fpm/fd.h"
+#include "fpm/launch_table.h"
 #include "sapi-shim/contract.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/close_range.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,7 +66,16 @@ static const struct {
 /* While being moved, descriptors stay above this, clear of the treaty's numbers. */
 enum {
     LAUNCH_PARKING = 10,
-    LAUNCH_MOVED = 9
+    LAUNCH_MOVED = 9,
+    LAUNCH_REPORT = LAUNCH_MOVED, /* behind those that are moved */
+    LAUNCH_GIVEN
+};
+
+/* Where a child finds its descriptors, in the treaty's order, and the pipe to the manager. */
+struct launch_order {
+    const struct launch_spec *spec;
+    int from[LAUNCH_GIVEN]; /* -1 = none */
+    unsigned end;           /* all are below this, and the table is the manager's; 0 = it is not */
 };
 
 /* Signals return to how a fresh process has them. The mask is lifted last, so that no handler of
@@ -77,11 +97,8 @@ static int launch_limit_set(int resource, const struct launch_limit *limit)
 }
 
 /* First all out of the way, then each to its place. */
-static int launch_place_descriptors(const struct launch_spec *spec)
+static int launch_place_descriptors(const int *from)
 {
-    const int from[LAUNCH_MOVED] = {spec->listen_fd,  spec->output_fd,   spec->error_fd,
-                                    spec->board_fd,   spec->slot_fd,     spec->doorbell_fd,
-                                    spec->handoff_in, spec->handoff_out, spec->access_fd};
     static const int to[LAUNCH_MOVED] = {OT_FD_LISTEN,     STDOUT_FILENO,     STDERR_FILENO,
                                          OT_FD_BOARD,      OT_FD_SLOT,        OT_FD_DOORBELL,
                                          OT_FD_HANDOFF_IN, OT_FD_HANDOFF_OUT, OT_FD_ACCESS};
@@ -172,12 +189,13 @@ static int launch_prepare(const struct launch_spec *spec)
 }
 
 /* Returns the step that failed, errno set. */
-static int launch_become(const struct launch_spec *spec)
+static int launch_become(const struct launch_order *order)
 {
+    const struct launch_spec *spec = order->spec;
     launch_reset_signals();
     if (setpgid(0, 0) != 0)
         return LAUNCH_GROUP;
-    if (launch_place_descriptors(spec) != 0)
+    if (launch_place_descriptors(order->from) != 0)
         return LAUNCH_DESCRIPTORS;
     if (spec->umask >= 0)
         (void)umask((mode_t)spec->umask);
@@ -192,16 +210,59 @@ static int launch_become(const struct launch_spec *spec)
     return LAUNCH_EXEC;
 }
 
-/* The pipe to the manager may stand where the treaty puts a descriptor, so it is moved first. */
-static _Noreturn void launch_child(const struct launch_spec *spec, int report_fd)
+/* A table of its own, with the low end of the manager's. The pipe to the manager may stand where
+ * the treaty puts a descriptor, so it is moved first. */
+static int launch_child(void *context)
 {
-    int safe = fcntl(report_fd, F_DUPFD_CLOEXEC, LAUNCH_PARKING);
-    if (safe < 0)
-        safe = report_fd;
-    int step = launch_become(spec);
+    const struct launch_order *order = context;
+    int safe = order->from[LAUNCH_REPORT], step = LAUNCH_DESCRIPTORS;
+    if (order->end == 0 || close_range(order->end, ~0u, CLOSE_RANGE_UNSHARE) == 0) {
+        int moved = fcntl(safe, F_DUPFD_CLOEXEC, LAUNCH_PARKING);
+        safe = moved >= 0 ? moved : safe;
+        step = launch_become(order);
+    }
     struct launch_failure failure = {.step = step, .error = errno};
     ssize_t told = write(safe, &failure, sizeof failure);
     _exit(told == (ssize_t)sizeof failure ? 127 : 126);
+}
+
+#ifdef __SANITIZE_ADDRESS__
+/* The sanitizer keeps books of the stack, which a child must not write. */
+static pid_t launch_clone(struct launch_order *order)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        (void)launch_child(order);
+    return pid;
+}
+#else
+/* What the child changes of its memory's rights is the manager's, too: a change of user takes away
+ * that it can be dumped, and gets it back here. An OOM score needs more, and a copy. */
+static pid_t launch_clone(struct launch_order *order)
+{
+    static _Alignas(16) char stack[64 * 1024];
+    int flags = order->spec->oom_score_adj == NULL ? CLONE_VM | CLONE_VFORK : 0;
+    if (order->end > 0)
+        flags |= CLONE_FILES;
+    int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+    pid_t pid = clone(launch_child, stack + sizeof stack, flags | SIGCHLD, order);
+    int saved = errno;
+    if (dumpable == 1)
+        (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    errno = saved;
+    return pid;
+}
+#endif
+
+/* What the child is given, at its own numbers. */
+static struct launch_order launch_order(const struct launch_spec *spec, int report_fd)
+{
+    return (struct launch_order){
+        .spec = spec,
+        .from = {spec->listen_fd, spec->output_fd, spec->error_fd, spec->board_fd, spec->slot_fd,
+                 spec->doorbell_fd, spec->handoff_in, spec->handoff_out, spec->access_fd,
+                 report_fd},
+    };
 }
 
 pid_t launch(const struct launch_spec *spec, int *report_fd, char *error, size_t size)
@@ -212,13 +273,17 @@ pid_t launch(const struct launch_spec *spec, int *report_fd, char *error, size_t
         snprintf(error, size, "pipe: %s; check `rlimit_files` in [global]", strerror(errno));
         return -1;
     }
+    struct launch_order order = launch_order(spec, report[1]);
+    bool shares = launch_table_ready() && spec->oom_score_adj == NULL;
+    if (shares)
+        order.end = launch_table_fill(order.from, LAUNCH_GIVEN);
     sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, &before);
-    pid_t pid = fork();
-    if (pid == 0)
-        launch_child(spec, report[1]);
+    pid_t pid = launch_clone(&order);
     int saved = errno;
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    if (shares)
+        launch_table_empty();
     fd_close(&report[1]);
     if (pid < 0) {
         fd_close(&report[0]);

@@ -1,8 +1,9 @@
 /* launch.h: from a plain specification to a running program: everything between fork and exec.
  *
- * Decides nothing: the specification is complete and resolved. It waits for nobody, since a child
- * that fails before its program runs says so through a pipe that closes by itself when the program
- * runs. Called by worker.
+ * Decides nothing: the specification is complete and resolved. It waits for the kernel to begin
+ * with the program, a fraction of a millisecond, and for nobody else: a child that fails before its
+ * program runs says so through a pipe that closes by itself when the program runs. Called by
+ * worker, from one thread.
  */
 #ifndef FPM_LAUNCH_H
 #define FPM_LAUNCH_H

@@ -4,6 +4,7 @@
 #include "fpm/detach.h"
 #include "fpm/fd.h"
 #include "fpm/inherited.h"
+#include "fpm/launch_table.h"
 #include "fpm/log.h"
 #include "fpm/logconf.h"
 #include "fpm/master.h"
@@ -210,6 +211,7 @@ static struct master_hooks main_hooks(struct main_life *life, const struct main_
 static int main_run(struct conf *conf, struct master_hooks *hooks, char **argv)
 {
     char *path = self_program(argv[0]);
+    launch_table_reserve();
     hooks->program = (struct upgrade_program){path != NULL ? path : argv[0], argv};
     int status = master_run(conf, hooks);
     free(path);

@@ -136,7 +136,8 @@ static void master_ready(struct master *master)
         return;
     size_t pools = pools_staying(&master->pools);
     unsigned live = pools_live(&master->pools);
-    master_move(master, MASTER_RUNNING);
+    /* A reload during the start comes to its end like any other. */
+    master_move(master, master->waiting_count > 0 ? MASTER_RELOADING : MASTER_RUNNING);
     log_notice("ready: %zu pool%s, %u worker%s, version %s", pools, pools == 1 ? "" : "s", live,
                live == 1 ? "" : "s", OVERTIME_VERSION);
     master_announce(master);
@@ -180,21 +181,24 @@ static void master_check_start(struct master *master)
         master_settled(master);
 }
 
-/* How far the reload has come. */
+/* How far the reload has come, or the start that somebody waits for. */
 static void master_check_reload(struct master *master)
 {
     const struct pool *failed;
     char why[MASTER_SENTENCE];
-    if (pools_settled(&master->pools, &failed)) {
+    bool settled = pools_settled(&master->pools, &failed);
+    if (settled && master->state == MASTER_RELOADING) {
         master_move(master, MASTER_RUNNING);
         log_notice("reload: done, %u worker%s", pools_live(&master->pools),
                    pools_live(&master->pools) == 1 ? "" : "s");
-        master_answer_waiting(master, NULL);
-    } else if (failed != NULL && master->waiting_count > 0) {
+    }
+    if (failed != NULL && master->waiting_count > 0) {
         snprintf(why, sizeof why, "pool %s: %s; %sthe manager goes on trying", failed->name,
                  failed->failure,
                  failed->older != NULL ? "its older workers go on serving, and " : "");
         master_answer_waiting(master, why);
+    } else if (settled) {
+        master_answer_waiting(master, NULL);
     }
 }
 
@@ -213,8 +217,8 @@ static void master_changed(void *context)
 /* ---- reload ---- */
 
 /* Puts `wanted` in force, or nothing of it. */
-static int master_put_in_force(struct master *master, struct conf *wanted, bool all, FILE *out,
-                               char *error, size_t size)
+static int master_put_in_force(struct master *master, struct conf *wanted, const char *all,
+                               FILE *out, char *error, size_t size)
 {
     struct reload_plan plan;
     struct pools_outcome outcome;
@@ -234,8 +238,21 @@ static int master_put_in_force(struct master *master, struct conf *wanted, bool 
     return 0;
 }
 
+/* A configuration is in force: it was there before, or was just read. */
+static void master_follow(struct master *master, struct conf *conf)
+{
+    struct conf *before = master->conf;
+    master->conf = conf_keep(conf);
+    master->verbs.conf = master->conf;
+    conf_free(&before);
+    if (master->announced)
+        master_move(master, MASTER_RELOADING);
+    supervisor_time(&master->supervisor, master->conf->global.systemd_interval);
+    master_changed(master);
+}
+
 /* Returns 0, or -1 with the sentence, a line for each error. */
-static int master_reload(void *owner, const char *why, bool all, FILE *out, char *error,
+static int master_reload(void *owner, const char *why, const char *all, FILE *out, char *error,
                          size_t size)
 {
     struct master *master = owner;
@@ -249,15 +266,8 @@ static int master_reload(void *owner, const char *why, bool all, FILE *out, char
     struct conf *wanted = reread(master->conf->file, master->hooks->flags, error, size);
     int result = wanted == NULL ? -1 : master_put_in_force(master, wanted, all, out, error, size);
     if (result == 0) {
-        struct conf *before = master->conf;
-        master->conf = conf_keep(wanted);
-        master->verbs.conf = master->conf;
-        conf_free(&before);
         master->reloads++;
-        if (master->announced)
-            master_move(master, MASTER_RELOADING);
-        supervisor_time(&master->supervisor, master->conf->global.systemd_interval);
-        master_changed(master);
+        master_follow(master, wanted);
     } else {
         log_error("reload: nothing changes");
     }
@@ -273,8 +283,7 @@ static void master_wait(void *owner, unsigned ticket)
     struct master *master = owner;
     if (master->waiting_count < CONTROL_CLIENTS_MAX)
         master->waiting[master->waiting_count++] = ticket;
-    if (master->state != MASTER_RELOADING)
-        master_answer_waiting(master, NULL);
+    master_changed(master); /* not from here: the call that is to be put off is still running */
 }
 
 /* Many crashes in a short time may come from what all workers share: all are replaced, when this
@@ -288,13 +297,15 @@ static void master_crashed(void *context)
         master->emergency = true;
 }
 
+/* With the configuration that is in force: nobody asked for what the file says by now. */
 static void master_restart(struct master *master)
 {
     char error[MASTER_SENTENCE];
     master->emergency = false;
     log_alert("%d workers crashed within `emergency_restart_interval`: all pools get new workers",
               (int)master->conf->global.emergency_restart_threshold);
-    (void)master_reload(master, "emergency_restart_threshold", true, NULL, error, sizeof error);
+    if (master_put_in_force(master, master->conf, "", NULL, error, sizeof error) == 0)
+        master_follow(master, master->conf);
 }
 
 static void master_on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
@@ -310,7 +321,7 @@ static void master_on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
     if (master->emergency)
         master_restart(master);
     pools_sweep(&master->pools);
-    if (master->state == MASTER_RELOADING)
+    if (master->state == MASTER_RELOADING || (master->announced && master->waiting_count > 0))
         master_check_reload(master);
 }
 
@@ -421,7 +432,7 @@ static void master_come(struct master *master)
     if (foreign)
         log_notice("upgrade: the treaty with the workers has changed: all get new workers");
     pools_start(&master->pools);
-    int result = master_reload(master, "upgrade", foreign, out, error, sizeof error);
+    int result = master_reload(master, "upgrade", foreign ? "" : NULL, out, error, sizeof error);
     supervisor_time(&master->supervisor, master->conf->global.systemd_interval);
     if (out != NULL)
         (void)fclose(out);
@@ -468,7 +479,7 @@ static void master_on_reload(void *context, int number)
 {
     char why[32], error[MASTER_SENTENCE];
     snprintf(why, sizeof why, "SIG%s", sigabbrev_np(number));
-    (void)master_reload(context, why, false, NULL, error, sizeof error);
+    (void)master_reload(context, why, NULL, NULL, error, sizeof error);
 }
 
 static void master_orphan(pid_t pid, int status)

@@ -60,7 +60,7 @@ static enum log_level obituary_level(const struct obituary *obituary)
     bool clean = WIFEXITED(obituary->status) && WEXITSTATUS(obituary->status) == 0;
     if (obituary->view->busy > 0)
         return LOG_LEVEL_WARNING;
-    if (obituary->asked)
+    if (obituary->asked || (obituary->expected && clean))
         return LOG_LEVEL_DEBUG;
     return clean ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING;
 }
@@ -75,7 +75,9 @@ enum log_level obituary_compose(const struct obituary *obituary, int64_t now, ch
     if (obituary->view->attached)
         snprintf(served, sizeof served, "%" PRIu64 " request%s", obituary->view->counts.requests,
                  obituary->view->counts.requests == 1 ? "" : "s");
-    snprintf(text, size, "pool %s: worker %d (slot %u) %s %s, after %s and %s", obituary->pool,
-             (int)obituary->pid, obituary->slot, cause, doing, uptime, served);
+    const char *reason = obituary->reason;
+    snprintf(text, size, "pool %s: worker %d (slot %u) %s %s, after %s and %s%s%s", obituary->pool,
+             (int)obituary->pid, obituary->slot, cause, doing, uptime, served,
+             reason != NULL ? ": " : "", reason != NULL ? reason : "");
     return obituary_level(obituary);
 }

@@ -19,9 +19,11 @@ struct obituary {
     const char *pool;
     pid_t pid;
     unsigned slot;
-    int status;     /* of wait(2) */
-    int64_t uptime; /* ms */
-    bool asked;     /* the manager had told it to go */
+    int status;         /* of wait(2) */
+    int64_t uptime;     /* ms */
+    bool asked;         /* the manager had told it to go */
+    bool expected;      /* or it had its share, and left */
+    const char *reason; /* for which it ended; NULL = not known */
     const struct view *view;
 };
 

@@ -1,7 +1,7 @@
 /* overdue.h: has a worker's request, or its work after the response, gone on for too long?
  *
  * Pure: what a look at the slot found and the limits in, a verdict out, and when to look again.
- * Called by keeper for request_terminate_timeout and post_response.terminate_timeout.
+ * Called by limits for request_terminate_timeout and post_response.terminate_timeout.
  */
 #ifndef FPM_OVERDUE_H
 #define FPM_OVERDUE_H

@@ -108,10 +108,20 @@ static void pool_on_start_failed(struct generation *generation, const char *why,
 
 /* ---- ends ---- */
 
+static struct ending_facts pool_ending(const struct generation_member *member)
+{
+    return (struct ending_facts){
+        .asked = member->asked,
+        .said = scoreboard_exit_reason(&member->generation->scoreboard, member->slot),
+        .status = member->worker.status,
+    };
+}
+
 static void pool_log_end(const struct pool *pool, const struct generation_member *member,
                          const struct view *view)
 {
     const struct worker *worker = &member->worker;
+    const struct ending_facts facts = pool_ending(member);
     struct obituary obituary = {
         .pool = pool->name,
         .pid = worker->pid,
@@ -119,6 +129,8 @@ static void pool_log_end(const struct pool *pool, const struct generation_member
         .status = worker->status,
         .uptime = clock_ms() - worker->started,
         .asked = worker->asked,
+        .expected = ending_is_expected(ending_judge(&facts)),
+        .reason = ending_reason(&facts),
         .view = view,
     };
     char line[OBITUARY_MAX];
@@ -130,13 +142,8 @@ static void pool_log_end(const struct pool *pool, const struct generation_member
 /* A worker that died after the kernel had woken it alone for a connection took the wake-up with it:
  * the connection would wait for the next one to arrive. The signal is ignored by who does not know
  * it and makes a waiting library look again. */
-static void pool_pass_wakeup_on(struct pool *pool, const struct generation *of)
+static void pool_wake_idle(const struct generation *generation)
 {
-    const struct generation *generation = pool->current;
-    if (!socket_pending(pool->listener.fd) && !socket_pending(of->handoff[0]))
-        return;
-    if (socket_pending(of->handoff[0]))
-        generation = of;
     for (unsigned i = 0; i < generation->size; i++) {
         const struct generation_member *member = &generation->members[i];
         if (member->worker.state == WORKER_RUNNING &&
@@ -145,6 +152,17 @@ static void pool_pass_wakeup_on(struct pool *pool, const struct generation *of)
             return;
         }
     }
+}
+
+/* Of each generation one: an older one may be the only one that serves, or that has the socket. */
+static void pool_pass_wakeup_on(const struct pool *pool)
+{
+    if (!socket_pending(pool->listener.fd) && !socket_pending(pool->former.fd) &&
+        !socket_pending(pool->current->handoff[0]))
+        return;
+    pool_wake_idle(pool->current);
+    for (const struct generation *g = pool->older; g != NULL; g = g->older)
+        pool_wake_idle(g);
 }
 
 static void pool_warn_of_alien(struct pool *pool, uint32_t version)
@@ -156,17 +174,27 @@ static void pool_warn_of_alien(struct pool *pool, uint32_t version)
                   pool->name, version, OT_TREATY_VERSION);
 }
 
+/* By how it ended, whatever the reason. */
+static void pool_count_status(struct pool_totals *totals, int status)
+{
+    if (status == -1)
+        return;
+    if (WIFEXITED(status))
+        totals->exits[WEXITSTATUS(status)]++;
+    else if (WIFSIGNALED(status) && WTERMSIG(status) < OT_SIGNALS_MAX)
+        totals->signals[WTERMSIG(status)]++;
+}
+
 static void pool_count_end(struct pool *pool, const struct generation_member *member)
 {
     const struct worker *worker = &member->worker;
-    struct ending_facts facts = {
-        .asked = member->asked,
-        .said = scoreboard_exit_reason(&member->generation->scoreboard, member->slot),
-        .status = worker->status,
-    };
+    const struct ending_facts facts = pool_ending(member);
     int signal = worker->status != -1 && WIFSIGNALED(worker->status) ? WTERMSIG(worker->status) : 0;
-    pool->totals.ended[ending_judge(&facts)]++;
-    pool->totals.died += !worker->asked;
+    enum ending ending = ending_judge(&facts);
+    bool served = ending == ENDING_BY_REQUESTS || ending == ENDING_BY_MEMORY;
+    pool->totals.ended[ending]++;
+    pool_count_status(&pool->totals, worker->status);
+    pool->totals.died += !worker->asked && !served;
     pool->cut_off +=
         (member->asked == ENDING_RELOAD || member->asked == ENDING_STOP) && signal == SIGKILL;
     if (signal == SIGSEGV || signal == SIGBUS)
@@ -199,7 +227,7 @@ static void pool_on_ended(struct generation *generation, const struct generation
     }
     pool_take_over(pool, view);
     if (!worker->asked)
-        pool_pass_wakeup_on(pool, generation);
+        pool_pass_wakeup_on(pool);
     pool->events->changed(pool);
 }
 
@@ -221,9 +249,9 @@ static const struct generation_events pool_generation_events = {
 
 /* ---- starting ---- */
 
-int64_t pool_may_start_in(const struct pool *pool)
+int64_t pool_may_start_in(const struct pool *pool, int64_t now)
 {
-    return backoff_wait(&pool->backoff, clock_ms());
+    return backoff_wait(&pool->backoff, now);
 }
 
 void pool_spawn(struct pool *pool, unsigned count, const char *reason)
@@ -232,7 +260,7 @@ void pool_spawn(struct pool *pool, unsigned count, const char *reason)
         return;
     log_debug("pool %s: %u worker%s started: %s", pool->name, count, count == 1 ? " is" : "s are",
               reason);
-    while (count-- > 0 && pool_may_start_in(pool) == 0) {
+    while (count-- > 0 && pool_may_start_in(pool, clock_ms()) == 0) {
         uint64_t failed = pool->totals.start_failures;
         bool good = generation_spawn(pool->current);
         pool->totals.spawned += good || failed != pool->totals.start_failures;
@@ -252,6 +280,12 @@ void pool_limit_first(struct pool *pool, unsigned count)
         return;
     pool->first = count;
     pool->events->changed(pool);
+}
+
+bool pool_ails(const struct pool *pool, unsigned accepting)
+{
+    return accepting == 0 && pool->stop == POOL_STAY && pool->backoff.failures > 0 &&
+           *pool->failure != '\0' && (pool->first > 0 || pool_may_start_in(pool, clock_ms()) > 0);
 }
 
 bool pool_settled(const struct pool *pool)
@@ -349,12 +383,40 @@ static void pool_stop_generation(struct pool *pool, struct generation *generatio
     }
 }
 
+/* Is its queue lost when the workers have gone? */
+static bool pool_owns_socket(const struct pool *pool)
+{
+    return !pool->listener.given && !pool->passed_on;
+}
+
+/* Do workers that go serve first what is in the queue? For all that are there. */
+static void pool_forsake(struct pool *pool, bool forsaken)
+{
+    scoreboard_forsaken(&pool->current->scoreboard, forsaken);
+    for (struct generation *g = pool->older; g != NULL; g = g->older)
+        scoreboard_forsaken(&g->scoreboard, forsaken);
+}
+
+/* Somebody may have come before a worker was started for him. */
+static void pool_serve_queue(struct pool *pool)
+{
+    if (pool_owns_socket(pool) && pool_live(pool) == 0 && socket_pending(pool->listener.fd))
+        pool_spawn(pool, 1, "the socket is given up and its queue is not empty");
+}
+
 void pool_stop(struct pool *pool, enum pool_stop how)
 {
     if (how <= pool->stop)
         return;
+    if (how == POOL_STOP_GRACEFUL)
+        pool_serve_queue(pool);
     pool->stop = how;
     pool_bequeath(pool, false, false);
+    if (how != POOL_STOP_GRACEFUL || pool_owns_socket(pool))
+        pool_forsake(pool, how == POOL_STOP_GRACEFUL);
+    if (pool_owns_socket(pool))
+        socket_refuse(&pool->listener);
+    socket_refuse(&pool->former);
     pool_stop_generation(pool, pool->current, how);
     for (struct generation *g = pool->older; g != NULL; g = g->older)
         pool_stop_generation(pool, g, how);
@@ -421,6 +483,21 @@ static int pool_listen(const struct pool_wish *wish, struct socket_listener *lis
     }
     snprintf(error, size, "`listen = %s`: %s", settings->listen.text, why);
     return EX_CONFIG;
+}
+
+/* Whoever made it holds its place, so that no other can be made there. */
+static void pool_keep_socket(const struct socket_listener *listener, const char *name)
+{
+    if (listener->given && inherited_keep(name, listener->fd) != 0)
+        log_error("cannot keep a socket that was passed to the manager: %s", strerror(errno));
+}
+
+void pool_return_socket(struct pool *pool)
+{
+    if (!pool->listener.given || pool->passed_on)
+        return;
+    pool_keep_socket(&pool->listener, pool->name);
+    pool->passed_on = true;
 }
 
 /* ---- opening and closing ---- */
@@ -502,6 +579,8 @@ void pool_sweep(struct pool *pool)
         slowlog_forget(generation);
         generation_close(&generation);
     }
+    if (pool->older == NULL)
+        socket_close(&pool->former);
 }
 
 void pool_close(struct pool *pool)
@@ -511,6 +590,7 @@ void pool_close(struct pool *pool)
     slowlog_forget(pool->current);
     generation_close(&pool->current);
     slowlog_close(&pool->slowlog);
+    pool_return_socket(pool);
     socket_close(&pool->former);
     socket_close(&pool->listener);
     free(pool->name);
@@ -522,7 +602,7 @@ void pool_close(struct pool *pool)
 int pool_prepare(struct pool *pool, const struct pool_wish *wish, struct pool_change *change,
                  char *error, size_t size)
 {
-    *change = (struct pool_change){.listener = SOCKET_NONE};
+    *change = (struct pool_change){.listener = SOCKET_NONE, .shared = wish->inherit != NULL};
     int status = wish->listen ? pool_listen(wish, &change->listener, error, size) : 0;
     if (status == 0 && wish->replace) {
         int fd = wish->listen ? change->listener.fd : pool->listener.fd;
@@ -540,6 +620,8 @@ int pool_prepare(struct pool *pool, const struct pool_wish *wish, struct pool_ch
 void pool_abandon(struct pool_change *change)
 {
     generation_close(&change->generation);
+    if (!change->shared)
+        pool_keep_socket(&change->listener, "");
     socket_close(&change->listener);
     slowlog_close(&change->slowlog);
 }
@@ -576,11 +658,7 @@ static void pool_next_generation(struct pool *pool, struct generation *next)
 void pool_disown_socket(struct pool *pool)
 {
     socket_disown(&pool->listener);
-}
-
-void pool_close_socket(struct pool *pool)
-{
-    socket_close(&pool->listener);
+    pool->passed_on = true;
 }
 
 /* Owner, mode and backlog of a socket that stays. */
@@ -595,12 +673,21 @@ static void pool_update_socket(struct pool *pool, const struct conf_pool *settin
 }
 
 /* A socket that is given up takes no new connections by name; those in its queue are the older
- * workers', until these go. */
+ * workers', who go when it is empty. */
 static void pool_change_socket(struct pool *pool, struct socket_listener *next)
 {
+    pool_serve_queue(pool);
+    socket_refuse(&pool->former);
     socket_close(&pool->former);
+    if (!pool->passed_on)
+        pool_keep_socket(&pool->listener, "");
+    if (pool_owns_socket(pool)) {
+        pool_forsake(pool, true);
+        socket_unlink(&pool->listener);
+    }
     pool->former = pool->listener;
-    socket_unlink(&pool->former);
+    pool->former.given = !pool_owns_socket(pool);
+    pool->passed_on = false;
     pool->listener = *next;
     *next = SOCKET_NONE;
 }
@@ -628,8 +715,8 @@ bool pool_hand_over(struct pool *pool, unsigned accepting)
     pool->handed_over = true;
     log_about(LOG_LEVEL_NOTICE, &(struct log_about){.pool = pool->name},
               "pool %s: generation %u serves", pool->name, pool->number);
+    socket_refuse(&pool->former);
     for (struct generation *g = pool->older; g != NULL; g = g->older)
         pool_retire_generation(pool, g);
-    socket_close(&pool->former);
     return true;
 }

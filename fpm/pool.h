@@ -38,13 +38,15 @@ struct pool_events {
 struct pool_totals {
     uint64_t
         spawned;   /* starts, also those that failed: less all that ended, the workers there are */
-    uint64_t died; /* without being asked to */
+    uint64_t died; /* unasked, and not because they had served their share */
     uint64_t start_failures;
     uint64_t ended[ENDING_COUNT];
-    uint64_t over_budget;  /* times that post_response.max_children was exceeded */
-    uint64_t at_max;       /* times that connections waited with all workers busy */
-    uint64_t slow;         /* entries of the slow log */
-    struct ot_counts gone; /* of workers that are gone */
+    uint64_t exits[OT_STATUSES];      /* by exit status, of programs that ran */
+    uint64_t signals[OT_SIGNALS_MAX]; /* by the signal they died of */
+    uint64_t over_budget;             /* times that post_response.max_children was exceeded */
+    uint64_t at_max;                  /* times that connections waited with all workers busy */
+    uint64_t slow;                    /* entries of the slow log */
+    struct ot_counts gone;            /* of workers that are gone */
 };
 
 struct pool {
@@ -53,7 +55,8 @@ struct pool {
     const struct pool_events *events;
     void *owner;
     struct socket_listener listener;
-    struct socket_listener former; /* of before a reload, until the older workers go */
+    struct socket_listener former; /* of before a reload, until the older workers are gone */
+    bool passed_on;                /* another pool has the listener, too */
     struct generation *current;
     struct generation *older; /* a list, the youngest first */
     unsigned number;          /* of the current generation */
@@ -116,6 +119,7 @@ int pool_socket_spec(const struct conf_pool *settings, struct socket_spec *spec,
 struct pool_change {
     struct generation *generation;   /* NULL: the present one goes on with the new settings */
     struct socket_listener listener; /* none: the present one stays */
+    bool shared;                     /* the listener is another pool's so far */
     struct slowlog *slowlog;
 };
 
@@ -127,11 +131,12 @@ void pool_abandon(struct pool_change *change);
 /* Puts it in force: cannot fail. The older generation goes when the new one serves. */
 void pool_commit(struct pool *pool, const struct pool_wish *wish, struct pool_change *change);
 
-/* The socket goes to another pool: its file stays when it is closed here. */
+/* The socket goes to another pool: its file and its queue are that one's. */
 void pool_disown_socket(struct pool *pool);
 
-/* Nobody can connect any more; workers that go take what is in the queue. */
-void pool_close_socket(struct pool *pool);
+/* The pool gives its socket up for good: one that somebody else made is kept for a pool that wants
+ * it later. */
+void pool_return_socket(struct pool *pool);
 
 /* Does the current generation serve, so that older ones can go? Asks them to, the first time. */
 bool pool_hand_over(struct pool *pool, unsigned accepting);
@@ -145,8 +150,9 @@ void pool_sweep(struct pool *pool);
 
 /* ---- workers ---- */
 
-/* Milliseconds until the back-off allows a start; 0 = now. */
-int64_t pool_may_start_in(const struct pool *pool);
+/* Milliseconds from `now` (clock_ms()) until the back-off allows a start; 0 = at once. Who decides
+ * by it more than once asks for the same moment: between two, the end would pass unseen. */
+int64_t pool_may_start_in(const struct pool *pool, int64_t now);
 
 /* Starts so many workers of the current generation, or fewer where one fails. */
 void pool_spawn(struct pool *pool, unsigned count, const char *reason);
@@ -159,7 +165,8 @@ void pool_retire(struct pool *pool, unsigned count, const char *reason);
 void pool_bequeath(struct pool *pool, bool current, bool older);
 
 /* Makes all workers go; a later call may only be harsher. The pool is empty when pool_live is 0.
- */
+ * Nobody can connect any more, unless the socket is somebody else's, too; who waits in the queue is
+ * served by workers that go gracefully. */
 void pool_stop(struct pool *pool, enum pool_stop how);
 
 /* Processes of all generations. */
@@ -170,6 +177,10 @@ unsigned pool_staying(const struct pool *pool);
 
 /* Have all first workers started their program? */
 bool pool_ready(const struct pool *pool);
+
+/* Does every start fail, so that nobody serves? `failure` says why. `accepting`: workers of the
+ * current generation that do. */
+bool pool_ails(const struct pool *pool, unsigned accepting);
 
 /* Is it known of every first worker whether it could be started? */
 bool pool_settled(const struct pool *pool);

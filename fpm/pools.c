@@ -33,8 +33,11 @@ static void pools_on_turned(struct keeper *keeper)
 static void pools_on_changed(struct pool *pool)
 {
     struct pools_item *item = pool->owner;
-    facts_publish(pool, &item->keeper);
-    keeper_poke(&item->keeper);
+    /* While there are older workers that takes a look at each of them: the turn does it for all
+     * that is new, where there are turns for more than limits. */
+    if (pool->older == NULL || pool->stop != POOL_STAY)
+        facts_publish(pool, &item->keeper);
+    keeper_news(&item->keeper);
     item->set->events->changed(item->set->context);
 }
 
@@ -197,8 +200,8 @@ void pools_start(struct pools *pools)
 void pools_stop(struct pools *pools, enum pool_stop how)
 {
     for (size_t i = 0; i < pools->count; i++) {
-        keeper_rest(&pools->items[i]->keeper);
         pool_stop(&pools->items[i]->pool, how);
+        keeper_poke(&pools->items[i]->keeper);
         facts_publish(&pools->items[i]->pool, &pools->items[i]->keeper);
     }
 }
@@ -237,7 +240,7 @@ void pools_sweep(struct pools *pools)
 
 /* ---- reload ---- */
 
-int pools_plan(const struct pools *pools, const struct conf *wanted, bool all,
+int pools_plan(const struct pools *pools, const struct conf *wanted, const char *all,
                struct reload_plan *plan)
 {
     size_t staying = pools_staying(pools);
@@ -328,9 +331,9 @@ static void pools_let_go(struct pools_item *item)
               "pool %s: no longer in the file, ends when its %u worker%s done", item->pool.name,
               pool_live(&item->pool), pool_live(&item->pool) == 1 ? " is" : "s are");
     item->leaving = true;
-    keeper_rest(&item->keeper);
+    pool_return_socket(&item->pool);
     pool_stop(&item->pool, POOL_STOP_GRACEFUL);
-    pool_close_socket(&item->pool);
+    keeper_poke(&item->keeper);
 }
 
 static void pools_tell(const struct reload_step *step, const struct pool *pool)
@@ -423,13 +426,21 @@ int pools_reload(struct pools *pools, struct conf *wanted, const struct reload_p
     return 0;
 }
 
+static bool pools_failed(const struct pools_item *item)
+{
+    const struct pool *pool = &item->pool;
+    const struct scale_counts *seen = &item->keeper.seen.counts;
+    return (*pool->failure != '\0' && (!pool->handed_over || !pool_ready(pool))) ||
+           pool_ails(pool, seen->idle + seen->serving + seen->post);
+}
+
 bool pools_settled(const struct pools *pools, const struct pool **failed)
 {
     bool settled = true;
     *failed = NULL;
     for (size_t i = 0; i < pools->count; i++) {
         const struct pool *pool = &pools->items[i]->pool;
-        if (*failed == NULL && *pool->failure != '\0' && (!pool->handed_over || !pool_ready(pool)))
+        if (*failed == NULL && pools_failed(pools->items[i]))
             *failed = pool;
         settled = settled && !pools->items[i]->leaving && pool->handed_over &&
                   pool->older == NULL && pool_ready(pool);

@@ -68,17 +68,16 @@ void pools_hush(struct pools *pools);
 /* Starts the first workers. */
 void pools_start(struct pools *pools);
 
-/* Puts another configuration in force, or nothing of it. `plan` was made by pools_plan. Returns 0,
- * or -1 with a sentence. */
-int pools_plan(const struct pools *pools, const struct conf *wanted, bool all,
+/* Puts another configuration in force, or nothing of it. `plan` was made by pools_plan, `all` as
+ * reload_plan has it. Returns 0, or -1 with a sentence. */
+int pools_plan(const struct pools *pools, const struct conf *wanted, const char *all,
                struct reload_plan *plan);
 int pools_reload(struct pools *pools, struct conf *wanted, const struct reload_plan *plan,
                  struct pools_outcome *outcome, char *error, size_t size);
 
 /* Is everything as the last reload wants it: all new workers serving, all older ones gone? With
- * `failed` the first pool that has not the workers it wants since some could not start, NULL =
- * none.
- */
+ * `failed` the first pool that has not the workers it wants since some could not start, or has none
+ * since all die young; NULL = none. */
 bool pools_settled(const struct pools *pools, const struct pool **failed);
 
 void pools_stop(struct pools *pools, enum pool_stop how);

@@ -53,11 +53,14 @@ static json_t *record_buckets(const json_t *buckets)
 
 static json_t *record_pool(const json_t *pool)
 {
-    static const char *const keys[] = {
-        "pool",     "start_time", "max_children", "post_response_max_children",
-        "starting", "idle",       "serving",      "post_response",
-        "shutdown", "exiting",    "unknown",      "listen_queue",
-        "requests", "finished",   "died"};
+    static const char *const keys[] = {"pool",         "start_time",
+                                       "max_children", "post_response_max_children",
+                                       "starting",     "idle",
+                                       "serving",      "post_response",
+                                       "shutdown",     "exiting",
+                                       "unknown",      "listen_queue",
+                                       "requests",     "post_response_requests",
+                                       "died"};
     const json_t *histograms = json_object_get(pool, "histograms");
     const json_t *answer = json_object_get(json_object_get(histograms, "answer"), "buckets");
     json_t *out = json_object(), *chosen;

@@ -58,7 +58,7 @@ static bool reload_same_socket(const struct conf_pool *a, const struct conf_pool
 }
 
 static void reload_step(struct reload_step *step, const struct reload_was *was, size_t count,
-                        bool all)
+                        const char *all)
 {
     step->before = step->socket = RELOAD_NONE;
     for (size_t i = 0; i < count; i++) {
@@ -72,7 +72,7 @@ static void reload_step(struct reload_step *step, const struct reload_was *was, 
         return;
     step->deed = RELOAD_KEEP;
     reload_compare(step, &was[step->before]);
-    if (all)
+    if (all != NULL && (*all == '\0' || strcmp(all, step->wanted->name) == 0))
         step->deed = RELOAD_REPLACE;
 }
 
@@ -95,7 +95,7 @@ static int reload_later(struct conf_list *later, const struct directive *row,
 }
 
 int reload_plan(const struct conf_global *global, const struct reload_was *was, size_t was_count,
-                const struct conf *wanted, bool all, struct reload_plan *plan)
+                const struct conf *wanted, const char *all, struct reload_plan *plan)
 {
     *plan = (struct reload_plan){.count = wanted->pool_count};
     plan->steps = calloc(wanted->pool_count, sizeof *plan->steps);

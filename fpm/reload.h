@@ -38,10 +38,11 @@ struct reload_plan {
     struct conf_list later; /* sentences: what takes effect at the next start only */
 };
 
-/* `was` lists the pools in force. `all`: every pool gets a new generation. Returns 0, or -1 without
- * memory. The plan points into both configurations. */
+/* `was` lists the pools in force. `all`: NULL for those alone that changed, "" when every pool gets
+ * a new generation, a name when that pool does as well. Returns 0, or -1 without memory. The plan
+ * points into both configurations. */
 int reload_plan(const struct conf_global *global, const struct reload_was *was, size_t was_count,
-                const struct conf *wanted, bool all, struct reload_plan *plan);
+                const struct conf *wanted, const char *all, struct reload_plan *plan);
 void reload_plan_free(struct reload_plan *plan);
 
 #endif

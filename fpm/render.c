@@ -6,14 +6,44 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 enum {
-    RENDER_NAME = 27 /* columns of a name */
+    RENDER_NAME = 27, /* columns of a name */
+    RENDER_VALUE = 19
 };
+
+static void render_value(FILE *out, const char *name, const char *value, const char *help)
+{
+    fprintf(out, "%-*s %-*s %s\n", RENDER_NAME, name, RENDER_VALUE, value, help);
+}
 
 static void render_number(FILE *out, const char *name, int64_t number, const char *help)
 {
-    fprintf(out, "%-*s %-12" PRId64 " %s\n", RENDER_NAME, name, number, help);
+    char value[24];
+    snprintf(value, sizeof value, "%" PRId64, number);
+    render_value(out, name, value, help);
+}
+
+/* Dates and durations as people say them; without the unit that the name has in JSON. */
+static void render_field(FILE *out, const struct status_field *field, int64_t number)
+{
+    char value[32] = "-";
+    size_t length = strlen(field->key);
+    struct tm local;
+    time_t moment = (time_t)number;
+    if (field->unit == STATUS_MS) {
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)(length - strlen("_ms")), field->key);
+        text_duration(number, value, sizeof value);
+        render_value(out, name, value, field->help);
+    } else if (field->unit == STATUS_DATE) {
+        if (localtime_r(&moment, &local) != NULL)
+            (void)strftime(value, sizeof value, "%Y-%m-%d %H:%M:%S", &local);
+        render_value(out, field->key, value, field->help);
+    } else {
+        render_number(out, field->key, number, field->help);
+    }
 }
 
 /* The upper bound of the bucket in which the `percent`th of a hundred durations lies, ns. */
@@ -43,7 +73,7 @@ static void render_measure(FILE *out, const char *name, const struct ot_histogra
                            const char *help)
 {
     uint64_t count = measure_count(histogram);
-    fprintf(out, "%-*s %-12" PRIu64 " %s", RENDER_NAME, name, count, help);
+    fprintf(out, "%-*s %-*" PRIu64 " %s", RENDER_NAME, name, RENDER_VALUE, count, help);
     if (count > 0) {
         fputs(": mean ", out);
         render_short(out, histogram->sum / count);
@@ -59,6 +89,18 @@ static void render_measure(FILE *out, const char *name, const struct ot_histogra
     fputc('\n', out);
 }
 
+static void render_exits(FILE *out, const struct status_pool *pool)
+{
+    struct status_exit way;
+    char name[64];
+    for (unsigned at = 0; status_next_exit(pool, &at, &way);) {
+        snprintf(name, sizeof name, "%s %s", way.signal ? "exit_signals" : "exit_statuses",
+                 way.name);
+        render_number(out, name, (int64_t)way.count,
+                      way.signal ? "died of this signal" : "exited with this status");
+    }
+}
+
 void render_pool(FILE *out, const struct status_pool *pool)
 {
     char shown[2 * OT_LISTEN_MAX], name[64];
@@ -66,14 +108,46 @@ void render_pool(FILE *out, const struct status_pool *pool)
     fprintf(out, "%-*s %s\n", RENDER_NAME, "process_manager", pool->pm);
     fprintf(out, "%-*s %s\n", RENDER_NAME, "listen", text_show(shown, sizeof shown, pool->listen));
     for (const struct status_field *field = status_pool_fields; field->key != NULL; field++)
-        render_number(out, field->key, status_number(field, pool), field->help);
+        render_field(out, field, status_number(field, pool));
     for (unsigned i = 0; i < STATUS_CAUSES; i++) {
         snprintf(name, sizeof name, "ended_by %s", status_causes[i].name);
         render_number(out, name, (int64_t)pool->ended_by[i], status_causes[i].help);
     }
+    render_exits(out, pool);
     for (unsigned i = 0; i < OT_MEASURE_COUNT; i++)
         render_measure(out, status_measures[i].name, &pool->measures[i], status_measures[i].help);
 }
+
+/* ---- all pools, a line for each ---- */
+
+void render_pools_heading(FILE *out)
+{
+    fprintf(out, "%-16s %9s %9s %6s %6s %6s %6s %11s %11s %6s  %s\n", "POOL", "SERVING",
+            "POST-RESP", "SHUTD", "IDLE", "OTHER", "QUEUE", "REQUESTS", "WENT ON", "DIED", "UP");
+}
+
+/* What is above the budget for work takes the place of requests, as top shows it. */
+void render_pools_line(FILE *out, const struct status_pool *pool)
+{
+    char serving[72], post[48], up[32], over[24] = "";
+    int64_t above =
+        pool->over_budget_now < pool->post_response ? pool->over_budget_now : pool->post_response;
+    if (above > 0)
+        snprintf(over, sizeof over, "+%" PRId64, above);
+    snprintf(serving, sizeof serving, "%" PRId64 "%s/%" PRId64, pool->serving, over,
+             pool->max_children);
+    snprintf(post, sizeof post, "%" PRId64 "/%" PRId64, pool->post_response - above,
+             pool->post_response_max_children);
+    text_duration(pool->uptime_ms, up, sizeof up);
+    fprintf(out,
+            "%-16s %9s %9s %6" PRId64 " %6" PRId64 " %6" PRId64 " %6" PRId64 " %11" PRId64
+            " %11" PRId64 " %6" PRId64 "  %s\n",
+            pool->name, serving, post, pool->shutdown, pool->idle,
+            pool->starting + pool->exiting + pool->unknown, pool->listen_queue, pool->requests,
+            pool->post_response_requests, pool->died, up);
+}
+
+/* ---- workers ---- */
 
 void render_heading(FILE *out)
 {

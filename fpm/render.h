@@ -10,7 +10,11 @@
 
 #include <stdio.h>
 
-/* One pool as a block of text. */
+/* The heading of the pools' table; one pool as a row. */
+void render_pools_heading(FILE *out);
+void render_pools_line(FILE *out, const struct status_pool *pool);
+
+/* One pool as a block of text, all fields of it. */
 void render_pool(FILE *out, const struct status_pool *pool);
 
 /* The heading of the workers' table; one worker as a row, and a row for each of its threads where

@@ -6,8 +6,7 @@ enum {
     SCALE_PATIENCE = 2,    /* ms: first look again at a queue, doubled up to */
     SCALE_IMPATIENCE = 64, /* ms */
     SCALE_BUSY_LOOK = 100, /* ms: dynamic, while requests are served */
-    SCALE_LONGEST_LOOK = 1000,
-    SCALE_SHORTEST_LOOK = 20
+    SCALE_TICK = 1000      /* ms: what needs no precision happens on whole seconds */
 };
 
 const char *scale_reason_name(enum scale_reason reason)
@@ -107,16 +106,22 @@ static int64_t scale_sooner(int64_t a, int64_t b)
     return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
-/* When the low-water mark is read next. */
+/* ms until the next whole second. All pools have these in common: however many they are, they wake
+ * the manager up once. */
+static int64_t scale_next_tick(int64_t now)
+{
+    return SCALE_TICK - now % SCALE_TICK;
+}
+
+/* When the low-water mark is read next: with each tick, which is precise enough for a pool that
+ * counts its patience in seconds. */
 static int64_t scale_next_reading(const struct scale_limits *limits,
                                   const struct scale_memory *memory, int64_t now)
 {
     int64_t left = memory->since + limits->idle_timeout - now;
-    int64_t step = limits->idle_timeout / 4;
-    step = step > SCALE_LONGEST_LOOK    ? SCALE_LONGEST_LOOK
-           : step < SCALE_SHORTEST_LOOK ? SCALE_SHORTEST_LOOK
-                                        : step;
-    return left > 0 && left < step ? left : step;
+    if (left > 0 && limits->idle_timeout < SCALE_TICK)
+        return left;
+    return scale_next_tick(now);
 }
 
 static int64_t scale_again(const struct scale_limits *limits, const struct scale_counts *counts,
@@ -133,9 +138,9 @@ static int64_t scale_again(const struct scale_limits *limits, const struct scale
     if (limits->kind == SCALE_DYNAMIC && counts->serving > 0)
         again = scale_sooner(again, SCALE_BUSY_LOOK);
     if (verdict->limit == SCALE_AT_PROCESS_MAX) /* another pool may give way */
-        again = scale_sooner(again, counts->waiting > 0 ? SCALE_BUSY_LOOK : SCALE_LONGEST_LOOK);
+        again = scale_sooner(again, counts->waiting > 0 ? SCALE_BUSY_LOOK : scale_next_tick(now));
     if (counts->post > 0 || (limits->kind == SCALE_ONDEMAND && counts->serving > 0))
-        again = scale_sooner(again, SCALE_LONGEST_LOOK);
+        again = scale_sooner(again, scale_next_tick(now));
     return again;
 }
 

@@ -68,7 +68,8 @@ struct scale_verdict {
     unsigned over;          /* in post-response work beyond the budget: they count as serving */
     bool watch;             /* a connection that finds no idle worker matters */
     bool at_rest;           /* nothing happens and nothing is to come */
-    int64_t again;          /* ms until the next look without an event, -1 = never */
+    int64_t again;          /* ms until the next look without an event, -1 = never; looks that need
+                             * no precision fall on whole seconds of the clock */
 };
 
 struct scale_verdict scale_decide(const struct scale_limits *limits,

@@ -116,6 +116,7 @@ int scoreboard_adopt(struct scoreboard *scoreboard, const struct scoreboard *fro
                                       .stride = from->stride,
                                       .members_at = scoreboard_members_at(),
                                       .count = from->count,
+                                      .stale_end = from->count,
                                       .size = from->offset + from->stride * from->count};
     void *memory = MAP_FAILED;
     scoreboard->free = calloc(from->count, sizeof *scoreboard->free);
@@ -159,14 +160,26 @@ void scoreboard_destroy(struct scoreboard *scoreboard)
     *scoreboard = (struct scoreboard){.fd = -1, .read_fd = -1};
 }
 
-/* Giving the pages back empties the slot and costs nothing for pages never touched. */
+/* Most pages of a slot were never touched, and stay so: what was, in memory or swapped out, is data
+ * to the file. To give the pages back instead would cost time for each worker that has them mapped.
+ */
 static void scoreboard_clear(const struct scoreboard *scoreboard, unsigned slot)
 {
-    struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
-    off_t offset = (off_t)((char *)memory - (char *)scoreboard->board);
-    if (fallocate(scoreboard->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
-                  (off_t)scoreboard->stride) != 0)
-        memset((void *)memory, 0, scoreboard->stride);
+    char *board = (char *)scoreboard->board;
+    off_t from = (off_t)(scoreboard->offset + scoreboard->stride * slot);
+    off_t end = from + (off_t)scoreboard->stride;
+    while (from < end) {
+        off_t data = lseek(scoreboard->fd, from, SEEK_DATA);
+        if (data < 0 && errno == ENXIO)
+            return; /* no more of it to the end of the file */
+        off_t hole = data < 0 ? -1 : lseek(scoreboard->fd, data, SEEK_HOLE);
+        data = data < 0 ? from : data;
+        hole = hole < 0 || hole > end ? end : hole;
+        if (data >= end)
+            return;
+        memset(board + data, 0, (size_t)(hole - data));
+        from = hole;
+    }
 }
 
 int scoreboard_assign(struct scoreboard *scoreboard)
@@ -189,19 +202,27 @@ void scoreboard_member(struct scoreboard *scoreboard, unsigned slot, enum ot_pro
     }
     member->process = process;
     member->pid = (int32_t)pid;
+    if (scoreboard->stale == scoreboard->stale_end)
+        scoreboard->stale = scoreboard->stale_end = slot;
+    if (slot < scoreboard->stale)
+        scoreboard->stale = slot;
+    if (slot >= scoreboard->stale_end)
+        scoreboard->stale_end = slot + 1;
 }
 
-void scoreboard_publish(const struct scoreboard *scoreboard, const struct ot_facts *facts)
+void scoreboard_publish(struct scoreboard *scoreboard, const struct ot_facts *facts)
 {
     struct ot_facts *published = &scoreboard->board->facts;
-    char *members = (char *)scoreboard->board + scoreboard->members_at;
+    struct ot_member *members = (void *)((char *)scoreboard->board + scoreboard->members_at);
     const size_t counter = sizeof published->change;
     if (scoreboard->foreign)
         return;
     slot_open(&published->change);
     memcpy((char *)published + counter, (const char *)facts + counter, sizeof *facts - counter);
-    memcpy(members, scoreboard->members, scoreboard->count * sizeof *scoreboard->members);
+    memcpy(&members[scoreboard->stale], &scoreboard->members[scoreboard->stale],
+           (scoreboard->stale_end - scoreboard->stale) * sizeof *members);
     slot_close(&published->change);
+    scoreboard->stale = scoreboard->stale_end = 0;
 }
 
 void scoreboard_release(struct scoreboard *scoreboard, unsigned slot)
@@ -307,7 +328,7 @@ struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, 
     for (unsigned i = 0; i < threads; i++) {
         struct ot_record record;
         enum scoreboard_phase phase = SCOREBOARD_SERVING; /* it keeps changing: it is busy */
-        if (slot_copy(&memory->records[i], &record)) {
+        if (slot_peek(&memory->records[i], &record)) {
             phase = scoreboard_thread_phase(&record);
             if (phase == SCOREBOARD_IDLE && record.state_since > glance.idle_since)
                 glance.idle_since = record.state_since;
@@ -315,6 +336,8 @@ struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, 
             scoreboard_since(&record, &running, &finished);
             glance.running_since = scoreboard_older(glance.running_since, running);
             glance.finished_since = scoreboard_older(glance.finished_since, finished);
+        } else {
+            glance.changing = true;
         }
         if (rank[phase] > rank[glance.phase])
             glance.phase = phase;
@@ -325,6 +348,17 @@ struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, 
 void scoreboard_heirs(const struct scoreboard *scoreboard, bool heirs)
 {
     atomic_store_explicit(&scoreboard->board->heirs, heirs, memory_order_relaxed);
+}
+
+void scoreboard_forsaken(const struct scoreboard *scoreboard, bool forsaken)
+{
+    if (!scoreboard->foreign)
+        atomic_store_explicit(&scoreboard->board->forsaken, forsaken, memory_order_seq_cst);
+}
+
+bool scoreboard_is_forsaken(const struct scoreboard *scoreboard)
+{
+    return !scoreboard->foreign && atomic_load(&scoreboard->board->forsaken) != 0;
 }
 
 void scoreboard_want(const struct scoreboard *scoreboard, uint32_t occasions)

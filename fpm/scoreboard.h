@@ -25,7 +25,8 @@ struct scoreboard {
     bool foreign;              /* laid out by a manager of another treaty version */
     unsigned *free;            /* stack of free slots */
     unsigned free_top;         /* how many are free, <= count */
-    struct ot_member *members; /* one a slot; the board has a copy */
+    struct ot_member *members; /* one a slot; the board has a copy, */
+    unsigned stale, stale_end; /* but not yet of these: from, and up to without */
 };
 
 /* What a worker process is up to, as a whole: a thread that waits is worth more than one that
@@ -43,6 +44,7 @@ enum scoreboard_phase {
 /* Stamps of CLOCK_MONOTONIC in ns as the worker wrote them, 0 = none. */
 struct scoreboard_glance {
     enum scoreboard_phase phase;
+    bool changing;           /* a thread's record never stood still: the phase is a guess */
     uint64_t idle_since;     /* the thread that became idle last; with SCOREBOARD_IDLE */
     uint64_t running_since;  /* oldest request whose response is open */
     uint64_t finished_since; /* oldest finished response behind which work goes on */
@@ -80,6 +82,10 @@ void scoreboard_want(const struct scoreboard *scoreboard, uint32_t occasions);
 /* Shall workers that leave give their idle connections to others? */
 void scoreboard_heirs(const struct scoreboard *scoreboard, bool heirs);
 
+/* Is the listening socket given up, so that workers that leave serve what is in its queue? */
+void scoreboard_forsaken(const struct scoreboard *scoreboard, bool forsaken);
+bool scoreboard_is_forsaken(const struct scoreboard *scoreboard);
+
 /* Why the worker in this slot left, as it says itself: enum ot_exit_reason, or anything. */
 unsigned scoreboard_exit_reason(const struct scoreboard *scoreboard, unsigned slot);
 
@@ -114,6 +120,6 @@ void scoreboard_member(struct scoreboard *scoreboard, unsigned slot, enum ot_pro
                        pid_t pid, int64_t started);
 
 /* Publishes what only the manager knows, for those who show the status: facts and processes. */
-void scoreboard_publish(const struct scoreboard *scoreboard, const struct ot_facts *facts);
+void scoreboard_publish(struct scoreboard *scoreboard, const struct ot_facts *facts);
 
 #endif

@@ -287,6 +287,11 @@ uint64_t slowlog_limit(const struct slowlog *log)
     return log != NULL ? log->limits.request : 0;
 }
 
+uint64_t slowlog_post_limit(const struct slowlog *log)
+{
+    return log != NULL ? log->limits.post : 0;
+}
+
 /* Is there anything for `seen` to remember? Most workers are never slow. */
 static bool slowlog_near(const struct slowlog *log, const struct scoreboard_glance *glance,
                          uint64_t *again)

@@ -31,6 +31,9 @@ unsigned slowlog_look(struct slowlog *log, struct generation_member *member,
 /* The least age of a request that is entered: ns, 0 = none is. `log` may be NULL. */
 uint64_t slowlog_limit(const struct slowlog *log);
 
+/* The same of work after a response. */
+uint64_t slowlog_post_limit(const struct slowlog *log);
+
 /* The generation is about to be freed. */
 void slowlog_forget(const struct generation *generation);
 

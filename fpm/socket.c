@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -401,6 +402,27 @@ void socket_unlink(struct socket_listener *listener)
     if (socket_is_ours(listener, &status))
         (void)unlink(listener->path);
     socket_disown(listener);
+}
+
+/* Of what arrives for the listening socket itself, what begins a connection is dropped; the byte at
+ * 13 of a TCP header has the flags. */
+void socket_refuse(struct socket_listener *listener)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, TH_SYN | TH_ACK),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TH_SYN, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    const struct sock_fprog filter = {.len = sizeof code / sizeof *code, .filter = code};
+    int domain = AF_UNIX;
+    socklen_t length = sizeof domain;
+    if (listener->given)
+        return;
+    socket_unlink(listener);
+    if (getsockopt(listener->fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain != AF_UNIX)
+        (void)setsockopt(listener->fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
 }
 
 void socket_close(struct socket_listener *listener)

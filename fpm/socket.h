@@ -28,7 +28,7 @@ struct socket_spec {
 /* A socket that listens, or none (fd -1). */
 struct socket_listener {
     int fd;       /* close-on-exec, blocking */
-    bool given;   /* made by somebody else */
+    bool given;   /* made by somebody else, who holds it, too */
     char *path;   /* of the file made here; NULL: none, or not ours to remove */
     dev_t device; /* of that file */
     ino_t inode;
@@ -74,6 +74,10 @@ void socket_disown(struct socket_listener *listener);
 /* Removes the file if that is still the one made here: nobody can connect any more, and who waits
  * in the queue still does. */
 void socket_unlink(struct socket_listener *listener);
+
+/* Lets nobody in any more, by socket_unlink or, at a TCP port, where a client who comes waits until
+ * the last holder has closed it; who is in the queue already can be served. */
+void socket_refuse(struct socket_listener *listener);
 
 /* Closes it, after socket_unlink. */
 void socket_close(struct socket_listener *listener);

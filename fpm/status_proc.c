@@ -261,8 +261,12 @@ void status_proc_follow(struct status_proc *status)
         status_proc_deafen(status);
         return;
     }
-    if (backoff_wait(&status->backoff, clock_ms()) > 0)
+    int64_t wait = backoff_wait(&status->backoff, clock_ms());
+    if (wait > 0) {
+        if (!ev_is_active(&status->again))
+            status_proc_retry(status, wait);
         return;
+    }
     if (status_proc_listen(status, error, sizeof error) != 0)
         status_proc_failed(status, error);
     else

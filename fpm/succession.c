@@ -264,7 +264,8 @@ static void succession_read_generation(struct handover *paper, const struct succ
     if (owner->item != NULL && handover_good(paper)) {
         struct pool *pool = &owner->item->pool;
         heir.starts = pool->current == NULL && !owner->item->leaving;
-        heir.listen_fd = pool->listener.fd;
+        heir.listen_fd =
+            pool->current != NULL && pool->former.fd >= 0 ? pool->former.fd : pool->listener.fd;
         heir.access = access_adopt(paper, log, format);
         generation =
             pool_adopt_generation(pool, owner->conf, owner->settings, &heir, why, sizeof why);
@@ -317,6 +318,8 @@ static void succession_totals(struct handover *paper, struct pool_totals *totals
     succession_count(paper, "died", &totals->died);
     succession_count(paper, "start_failures", &totals->start_failures);
     succession_counts(paper, "ended", totals->ended, ENDING_COUNT);
+    succession_counts(paper, "exits", totals->exits, OT_STATUSES);
+    succession_counts(paper, "signals", totals->signals, OT_SIGNALS_MAX);
     succession_count(paper, "over_budget", &totals->over_budget);
     succession_count(paper, "at_max", &totals->at_max);
     succession_count(paper, "slow", &totals->slow);
@@ -442,7 +445,7 @@ static void succession_read_item(const struct succession *succession, struct han
         socket_disown(&scratch.pool.former);
     } else if (item->pool.current == NULL) {
         pools_forget_last(pools);
-    } else if (item->pool.stop == POOL_STAY) {
+    } else {
         keeper_resume(&item->keeper, first_due);
     }
 }

@@ -24,8 +24,9 @@ enum {
 const char top_more[] =
     "Keys: q quit, p pause, s < > sort by another column, r reverse, / filter by pool, state,\n"
     "URI or label, arrows and page keys scroll, 1 to 9 seconds between looks, h help.\n"
-    "Letters of the bar: # serving, + post-response, ~ shutdown functions, ^ starting, x exiting,\n"
-    "? unknown, . idle; blank is what pm.max_children and post_response.max_children leave.\n";
+    "Letters of the bar: # serving, + post-response, % the same above its budget, ~ shutdown\n"
+    "functions, ^ starting, x exiting, ? unknown, . idle; blank is what pm.max_children and\n"
+    "post_response.max_children leave.\n";
 
 struct top {
     const struct ctl_call *call;

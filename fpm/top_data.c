@@ -33,7 +33,7 @@ static const struct top_data_field top_pool_fields[] = {
     {"listen_queue", offsetof(struct top_pool, listen_queue)},
     {"over_budget_now", offsetof(struct top_pool, over_budget_now)},
     {"requests", offsetof(struct top_pool, requests)},
-    {"finished", offsetof(struct top_pool, finished)},
+    {"post_response_requests", offsetof(struct top_pool, worked_on)},
     {NULL, 0},
 };
 

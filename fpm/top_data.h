@@ -27,7 +27,7 @@ struct top_pool {
     int64_t start_time, uptime_ms;
     int64_t max_children, post_response_max_children;
     int64_t starting, idle, serving, post_response, shutdown, exiting, unknown;
-    int64_t listen_queue, over_budget_now, requests, finished;
+    int64_t listen_queue, over_budget_now, requests, worked_on;
     struct quantile_histogram answer;
 };
 

@@ -163,20 +163,28 @@ static void top_view_header(const struct top_data *now, const struct top_data *b
         used += snprintf(line + used, sizeof line - (size_t)used, ", %.1f/s", rate);
     snprintf(line + used, sizeof line - (size_t)used,
              ", %" PRId64 " went on after the response, %" PRId64 " waiting",
-             TOP_TOTAL(now, finished), TOP_TOTAL(now, listen_queue));
+             TOP_TOTAL(now, worked_on), TOP_TOTAL(now, listen_queue));
     put(context, TOP_PLAIN, line);
     put(context, view->alert ? TOP_ALERT : TOP_PLAIN, view->note != NULL ? view->note : "");
+}
+
+/* How many of those that work on take the room of requests. */
+static int64_t top_view_over(const struct top_pool *pool)
+{
+    int64_t over = pool->over_budget_now > 0 ? pool->over_budget_now : 0;
+    return over < pool->post_response ? over : pool->post_response > 0 ? pool->post_response : 0;
 }
 
 /* One letter a worker; scaled when there are more than letters. What may still come is blank. */
 static void top_view_bar(const struct top_pool *pool, char out[TOP_BAR + 3])
 {
+    int64_t over = top_view_over(pool);
     const struct {
         int64_t count;
         char letter;
-    } parts[] = {{pool->serving, '#'},  {pool->post_response, '+'}, {pool->shutdown, '~'},
-                 {pool->starting, '^'}, {pool->exiting, 'x'},       {pool->unknown, '?'},
-                 {pool->idle, '.'}};
+    } parts[] = {{pool->serving, '#'},  {over, '%'},           {pool->post_response - over, '+'},
+                 {pool->shutdown, '~'}, {pool->starting, '^'}, {pool->exiting, 'x'},
+                 {pool->unknown, '?'},  {pool->idle, '.'}};
     int64_t room = pool->max_children > 0 ? pool->max_children : 0, sum = 0, passed = 0;
     if (pool->post_response_max_children > 0)
         room += pool->post_response_max_children;
@@ -198,24 +206,31 @@ static void top_view_bar(const struct top_pool *pool, char out[TOP_BAR + 3])
     out[TOP_BAR + 2] = '\0';
 }
 
+/* "2/8", or "2+1/8" where one more is taken by work over its budget, which is not in the other. */
+static void top_view_rooms(const struct top_pool *pool, char *serving, char *after, size_t size)
+{
+    char number[TOP_WORD], more[TOP_WORD], most[TOP_WORD];
+    int64_t over = top_view_over(pool);
+    snprintf(serving, size, "%s%s%s/%s", top_view_count(pool->serving, number), over > 0 ? "+" : "",
+             over > 0 ? top_view_count(over, more) : "", top_view_count(pool->max_children, most));
+    snprintf(after, size, "%s/%s", top_view_count(pool->post_response - over, number),
+             top_view_count(pool->post_response_max_children, most));
+}
+
 static void top_view_pool(const struct top_pool *pool, const struct top_data *before,
                           const struct top_view *view, top_put_fn *put, void *context)
 {
     char line[512], name[TOP_POOL_WIDTH + 1], bar[TOP_BAR + 3], rate[TOP_WORD] = "-";
-    char serving[TOP_WORD], after[TOP_WORD], budget[TOP_WORD], shutdown[TOP_WORD], idle[TOP_WORD];
-    char queue[TOP_WORD], p50[TOP_WORD], p99[TOP_WORD], most[TOP_WORD], both[2 * TOP_WORD + 2];
-    char beside[2 * TOP_WORD + 2];
+    char shutdown[TOP_WORD], idle[TOP_WORD], queue[TOP_WORD], p50[TOP_WORD], p99[TOP_WORD];
+    char serving[3 * TOP_WORD + 3], after[3 * TOP_WORD + 3];
     struct quantile_histogram answers = top_view_answers(pool, before);
     double per_second = top_view_rate(pool, before, view->seconds);
     if (per_second >= 0)
         snprintf(rate, sizeof rate, "%.1f", per_second);
     top_view_bar(pool, bar);
-    snprintf(both, sizeof both, "%s/%s", top_view_count(pool->post_response, after),
-             top_view_count(pool->post_response_max_children, budget));
-    snprintf(beside, sizeof beside, "%s/%s", top_view_count(pool->serving, serving),
-             top_view_count(pool->max_children, most));
+    top_view_rooms(pool, serving, after, sizeof serving);
     snprintf(line, sizeof line, "%-*s %s %7s %9s %5s %5s %6s %8s %7s %7s", TOP_POOL_WIDTH,
-             text_show(name, sizeof name, pool->name), bar, beside, both,
+             text_show(name, sizeof name, pool->name), bar, serving, after,
              top_view_count(pool->shutdown, shutdown), top_view_count(pool->idle, idle),
              top_view_count(pool->listen_queue, queue), rate,
              top_view_ms(quantile_of(&answers, 0.5), p50),

@@ -3,6 +3,7 @@
 
 #include "fpm/access.h"
 #include "fpm/conf.h"
+#include "fpm/inherited.h"
 #include "fpm/log.h"
 #include "fpm/notify.h"
 #include "fpm/trace.h"
@@ -66,6 +67,7 @@ static int upgrade_write(struct upgrade *upgrade, struct handover *paper, char *
     upgrade_facts(paper, &facts);
     succession_confs(&succession, paper, 0);
     access_hand_over(paper, NULL);
+    inherited_hand_over(paper);
     succession_pools(&succession, paper, upgrade->pools);
     if (facts.listening)
         control_hand_over(upgrade->control, paper);
@@ -243,6 +245,7 @@ int upgrade_adopt(struct upgrade_heritage *heritage, struct ev_loop *loop, struc
 {
     struct handover *paper = &heritage->paper;
     access_hand_over(paper, loop);
+    inherited_hand_over(paper);
     succession_pools(&heritage->succession, paper, pools);
     if (heritage->facts.listening && handover_good(paper))
         control_adopt(control, loop, spec, paper, commands, context);

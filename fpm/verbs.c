@@ -33,19 +33,23 @@ static bool verbs_wanted(const struct control_call *call, const struct pool *poo
     return call->argc == 0 || strcmp(call->argv[0], pool->name) == 0;
 }
 
-/* The pool a call names exists, or it names none. */
-static bool verbs_known(const struct verbs *verbs, struct control_call *call)
+/* False with a sentence. */
+static bool verbs_exists(const struct verbs *verbs, struct control_call *call, const char *name)
 {
     char shown[128];
     for (size_t i = 0; i < verbs->pools->count; i++)
-        if (verbs_wanted(call, &verbs->pools->items[i]->pool))
+        if (strcmp(name, verbs->pools->items[i]->pool.name) == 0)
             return true;
-    if (call->argc == 0)
-        return true;
     snprintf(call->error, sizeof call->error,
              "no pool \"%s\": `overtimectl status` shows which there are",
-             text_show(shown, sizeof shown, call->argv[0]));
+             text_show(shown, sizeof shown, name));
     return false;
+}
+
+/* The pool a call names exists, or it names none. */
+static bool verbs_known(const struct verbs *verbs, struct control_call *call)
+{
+    return call->argc == 0 || verbs_exists(verbs, call, call->argv[0]);
 }
 
 /* Counts now, and not when something last happened. */
@@ -71,15 +75,19 @@ static int verbs_status(void *context, struct control_call *call)
     if (call->json)
         fprintf(call->body, "{\"pid\": %d, \"state\": \"%s\", \"pools\": [", (int)getpid(),
                 verbs->state(verbs->owner));
+    else if (call->argc == 0)
+        render_pools_heading(call->body);
     for (size_t i = 0; i < verbs->pools->count; i++) {
         struct status_pool pool;
         if (!verbs_wanted(call, &verbs->pools->items[i]->pool))
             continue;
         verbs_count(verbs->pools->items[i], &pool);
         fputs(between, call->body);
-        between = call->json ? ", " : "\n";
+        between = call->json ? ", " : "";
         if (call->json)
             status_json_pool(call->body, &pool);
+        else if (call->argc == 0)
+            render_pools_line(call->body, &pool);
         else
             render_pool(call->body, &pool);
     }
@@ -204,14 +212,16 @@ static void verbs_notes(FILE *out, char *lines)
     fputs("]}\n", out);
 }
 
-static int verbs_do_reload(const struct verbs *verbs, struct control_call *call, FILE *out)
+static int verbs_do_reload(const struct verbs *verbs, struct control_call *call, const char *all,
+                           FILE *out)
 {
     char why[64];
-    return verbs->reload(verbs->owner, verbs_why(why, sizeof why, call),
-                         verbs_has(call, CONTROL_ALL), out, call->error, sizeof call->error);
+    return verbs->reload(verbs->owner, verbs_why(why, sizeof why, call), all, out, call->error,
+                         sizeof call->error);
 }
 
-static int verbs_do_reload_json(const struct verbs *verbs, struct control_call *call)
+static int verbs_do_reload_json(const struct verbs *verbs, struct control_call *call,
+                                const char *all)
 {
     char *lines = NULL;
     size_t size = 0;
@@ -220,7 +230,7 @@ static int verbs_do_reload_json(const struct verbs *verbs, struct control_call *
         snprintf(call->error, sizeof call->error, "out of memory");
         return -1;
     }
-    int result = verbs_do_reload(verbs, call, out);
+    int result = verbs_do_reload(verbs, call, all, out);
     bool whole = fclose(out) == 0 && lines != NULL;
     if (whole && result == 0)
         verbs_notes(call->body, lines);
@@ -228,22 +238,39 @@ static int verbs_do_reload_json(const struct verbs *verbs, struct control_call *
     return result;
 }
 
+/* The pool that a reload names, "" = none; NULL with a sentence for what it does not take. */
+static const char *verbs_reload_pool(const struct verbs *verbs, struct control_call *call)
+{
+    const char *pool = "";
+    char shown[128];
+    for (int i = 0; i < call->argc; i++) {
+        const char *word = call->argv[i];
+        if (strcmp(word, CONTROL_ALL) == 0 || strcmp(word, CONTROL_WAIT) == 0)
+            continue;
+        if (*pool != '\0' || !verbs_has(call, CONTROL_ALL)) {
+            snprintf(
+                call->error, sizeof call->error,
+                "\"reload\" takes no \"%s\": the files are read as a whole, and a pool that did "
+                "not change keeps its workers; `reload --all POOL` gives it new ones",
+                text_show(shown, sizeof shown, word));
+            return NULL;
+        }
+        pool = word;
+        if (!verbs_exists(verbs, call, pool))
+            return NULL;
+    }
+    return pool;
+}
+
 static int verbs_reload(void *context, struct control_call *call)
 {
     const struct verbs *verbs = context;
-    char shown[128];
-    for (int i = 0; i < call->argc; i++) {
-        if (strcmp(call->argv[i], CONTROL_ALL) == 0 || strcmp(call->argv[i], CONTROL_WAIT) == 0)
-            continue;
-        snprintf(
-            call->error, sizeof call->error,
-            "\"reload\" takes no \"%s\": the files are read as a whole, and a pool that did not "
-            "change keeps its workers",
-            text_show(shown, sizeof shown, call->argv[i]));
+    const char *pool = verbs_reload_pool(verbs, call);
+    if (pool == NULL)
         return -1;
-    }
-    if ((call->json ? verbs_do_reload_json(verbs, call)
-                    : verbs_do_reload(verbs, call, call->body)) != 0)
+    const char *all = verbs_has(call, CONTROL_ALL) ? pool : NULL;
+    if ((call->json ? verbs_do_reload_json(verbs, call, all)
+                    : verbs_do_reload(verbs, call, all, call->body)) != 0)
         return -1;
     call->later = verbs_has(call, CONTROL_WAIT);
     if (call->later)

@@ -16,8 +16,10 @@ struct verbs {
     const struct pools *pools;
     const char *(*state)(void *owner); /* "starting", "running", "stopping" */
     void (*stop)(void *owner, enum pool_stop how, const char *why);
-    /* Returns 0 with what was done in `out`, or -1 with a sentence, a line for each error. */
-    int (*reload)(void *owner, const char *why, bool all, FILE *out, char *error, size_t size);
+    /* `all` as reload_plan has it. Returns 0 with what was done in `out`, or -1 with a sentence, a
+     * line for each error. */
+    int (*reload)(void *owner, const char *why, const char *all, FILE *out, char *error,
+                  size_t size);
     /* Has the ticket's client answered when the last reload has come to its end. */
     void (*wait)(void *owner, unsigned ticket);
     /* Returns 0, or -1 with a sentence about one that failed; it goes on where it was. */

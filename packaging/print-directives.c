@@ -205,6 +205,10 @@ static int print_man(const char *template)
         } else if (strcmp(line, "@STATUS_POOL@\n") == 0) {
             man_fields(status_pool_fields);
             man_causes(status_causes, STATUS_CAUSES, "ended_by.");
+            (void)printf(
+                ".It Cm exit_statuses , exit_signals\n"
+                "of workers whose program ran: by exit status and by the signal they died of, "
+                "those that occurred\n");
             man_causes(status_measures, OT_MEASURE_COUNT, "histograms.");
         } else if (strcmp(line, "@STATUS_WORKER@\n") == 0) {
             man_fields(status_worker_fields);

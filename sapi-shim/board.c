@@ -47,7 +47,7 @@ static pid_t board_pid; /* whose slot it is: a child may be made without a word 
 static _Atomic uint64_t board_taken; /* bit i: records[i] belongs to a thread */
 static _Thread_local struct ot_record *board_mine;
 static _Thread_local int board_index = -1;
-static _Thread_local struct ot_record board_private;
+static _Thread_local struct ot_record *board_private; /* where a thread has none of the slot's */
 
 const struct ot_settings *board_settings(void)
 {
@@ -59,16 +59,25 @@ const char *board_pool(void)
     return board != NULL ? board->pool : "-";
 }
 
+/* On the heap, as what is thread-local is to stay small: see the Makefile. */
+static struct ot_record *board_without_slot(void)
+{
+    static struct ot_record nobodys; /* written by all that found no memory, read by none */
+    if (board_private == NULL)
+        board_private = calloc(1, sizeof *board_private);
+    return board_private != NULL ? board_private : &nobodys;
+}
+
 /* Threads come and go, so the lowest free record is taken; `threads` says how far to look. */
 static struct ot_record *board_claim(void)
 {
     if (board_slot == NULL)
-        return &board_private;
+        return board_without_slot();
     uint64_t taken = atomic_load(&board_taken);
     int lowest = 0;
     do {
         if (taken == UINT64_MAX)
-            return &board_private;
+            return board_without_slot();
         lowest = __builtin_ctzll(~taken);
     } while (!atomic_compare_exchange_weak(&board_taken, &taken, taken | 1ull << lowest));
     uint32_t count = (uint32_t)lowest + 1;
@@ -102,6 +111,16 @@ int board_number(const struct ot_record *record)
 bool board_heirs(void)
 {
     return board != NULL && atomic_load_explicit(&board->heirs, memory_order_relaxed) != 0;
+}
+
+bool board_siblings(void)
+{
+    return board_heirs() && board->facts.max_children > 1;
+}
+
+bool board_forsaken(void)
+{
+    return board != NULL && atomic_load_explicit(&board->forsaken, memory_order_relaxed) != 0;
 }
 
 void board_ring(uint32_t occasion)
@@ -153,6 +172,8 @@ void board_thread_end(void)
     }
     board_index = -1;
     board_mine = NULL;
+    free(board_private);
+    board_private = NULL;
 }
 
 /* In a forked child: the slot stays the parent's, so write to a private record from now on; and the

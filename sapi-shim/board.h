@@ -30,6 +30,12 @@ int board_number(const struct ot_record *record);
 /* Do other workers of the pool go on, and take over the idle connections of one that does not? */
 bool board_heirs(void);
 
+/* Are there other workers of the pool that take over connections? */
+bool board_siblings(void);
+
+/* Is the listening socket given up, so that nobody serves what is in its queue but who leaves? */
+bool board_forsaken(void);
+
 /* Rings the manager's doorbell if it asked to be told of any of these changes (OT_WANT_ bits). */
 void board_ring(uint32_t occasion);
 

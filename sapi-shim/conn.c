@@ -17,7 +17,10 @@ enum {
     CONN_FDS = 65536,           /* higher descriptors are refused */
     CONN_FIRST_CAPACITY = 8192, /* holds the header of nearly every request */
     CONN_MANAGEMENT_MAX = 4096, /* content of a management record we read */
-    CONN_DRAIN_READS = 64,      /* a turn of draining, so that one peer cannot hold the thread */
+    CONN_LONG = 16384,     /* bytes read past the buffer that are worth a call of their own ... */
+    CONN_NEXT = 64,        /* ... which takes the next record's header as well, and little more */
+    CONN_SLEEP = 1,        /* s that a read waits itself */
+    CONN_DRAIN_READS = 64, /* a turn of draining, so that one peer cannot hold the thread */
 };
 
 static _Atomic(struct conn *) conn_table[CONN_FDS];
@@ -221,20 +224,32 @@ static bool conn_make_room(struct conn *conn, size_t limit)
     return true;
 }
 
-/* One read into free room, without waiting. */
-static enum conn_result conn_receive(struct conn *conn)
+/* One read, with MSG_DONTWAIT in `flags` or 0: up to `direct` bytes go to `into`, the next ones
+ * into the free room of the buffer. *count is how many of the former there were. */
+static enum conn_result conn_receive_split(struct conn *conn, void *into, size_t direct, int flags,
+                                           size_t *count)
 {
     size_t room = conn->capacity - conn->end;
+    if (direct >= CONN_LONG && room > CONN_NEXT)
+        room = CONN_NEXT;
+    struct iovec parts[] = {
+        {.iov_base = into, .iov_len = direct},
+        {.iov_base = conn->buffer + conn->end, .iov_len = room},
+    };
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
     ssize_t n = 0;
+    *count = 0;
     do {
-        n = recv(conn->fd, conn->buffer + conn->end, room, MSG_DONTWAIT);
-    } while (n < 0 && errno == EINTR);
+        n = direct > 0 ? recvmsg(conn->fd, &message, flags)
+                       : recv(conn->fd, conn->buffer + conn->end, room, flags);
+    } while (n < 0 && errno == EINTR && flags != 0); /* one that waits shall look at the time */
     if (n > 0) {
-        conn->drained = (size_t)n < room;
-        conn->end += (size_t)n;
+        conn->drained = (size_t)n < direct + room;
+        *count = (size_t)n < direct ? (size_t)n : direct;
+        conn->end += (size_t)n - *count;
         return CONN_OK;
     }
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
         conn->drained = true;
         return CONN_AGAIN;
     }
@@ -243,9 +258,38 @@ static enum conn_result conn_receive(struct conn *conn)
     return CONN_GONE;
 }
 
+static enum conn_result conn_receive(struct conn *conn)
+{
+    size_t none = 0;
+    return conn_receive_split(conn, NULL, 0, MSG_DONTWAIT, &none);
+}
+
 bool conn_has_header(const struct conn *conn)
 {
     return conn->frame.phase > FRAME_PARAMS;
+}
+
+/* The pieces move together to the front, and BEGIN_REQUEST to the empty record that ends them: each
+ * piece had a header, so that there is room. */
+const unsigned char *conn_take_params(struct conn *conn, size_t *count)
+{
+    unsigned char begin[FRAME_HEADER + FRAME_BEGIN_BODY];
+    unsigned char *content = conn->buffer + conn->start;
+    unsigned char *record = content;
+    size_t size = 0;
+    memcpy(begin, record, sizeof begin);
+    begin[6] = 0; /* its padding stays behind */
+    (void)frame_content(record, &size);
+    record += size;
+    *count = 0;
+    for (size_t piece = 0; (piece = frame_content(record, &size)) > 0; record += size) {
+        memmove(content + *count, record + FRAME_HEADER, piece);
+        *count += piece;
+    }
+    record -= sizeof begin;
+    memcpy(record, begin, sizeof begin);
+    conn->start = (size_t)(record - conn->buffer);
+    return content;
 }
 
 bool conn_input_complete(const struct conn *conn)
@@ -283,19 +327,71 @@ static enum conn_result conn_wait(const struct conn *conn, short events, uint64_
     return n == 0 ? CONN_LATE : CONN_AGAIN;
 }
 
+/* Nothing of a body has come and all records are whole, as in most requests: no need to tell them
+ * apart. */
+static bool conn_is_plain(const struct conn *conn)
+{
+    return conn->frame.body_bytes == 0 && conn->pass_left == 0 && feed_is_idle(&conn->feed);
+}
+
 void conn_read_rest(struct conn *conn, void *into, size_t size, size_t *count)
 {
     size_t there = conn->ready - conn->start;
-    *count = there < size ? there : size;
-    memcpy(into, conn->buffer + conn->start, *count);
-    conn->start += *count;
+    size_t used = 0;
+    if (there <= size && conn_is_plain(conn)) {
+        memcpy(into, conn->buffer + conn->start, there);
+        *count = there;
+        conn->start += there;
+        return;
+    }
+    *count = feed_records(&conn->feed, conn->frame.id, conn->buffer + conn->start, there, into,
+                          size, &used);
+    conn->start += used;
 }
 
-enum conn_result conn_read(struct conn *conn, void *into, size_t size, uint64_t deadline,
-                           size_t *count)
+static void conn_read_content(struct conn *conn, void *into, size_t size, size_t *count)
+{
+    size_t used = 0;
+    *count = feed_content(&conn->feed, conn->buffer + conn->start, conn->ready - conn->start, into,
+                          size, &used);
+    conn->start += used;
+}
+
+/* Where nothing is left in the buffer and a record goes on, `due` bytes of it, they need no detour.
+ */
+static enum conn_result conn_receive_through(struct conn *conn, void *into, size_t due, int flags,
+                                             size_t *count)
+{
+    size_t most = conn->start == conn->end ? due : 0;
+    enum conn_result result = conn_receive_split(conn, into, most, flags, count);
+    conn->pass_left -= *count;
+    feed_went(&conn->feed, *count);
+    return result;
+}
+
+/* Who reads, and what of the buffer and of the record that goes on is for that. */
+struct conn_reader {
+    void (*copy)(struct conn *conn, void *into, size_t size, size_t *count);
+    size_t (*due)(const struct feed *feed);
+};
+
+/* May a read itself wait? That is fewer calls where the peer is the slower one. It waits for a
+ * moment only, and where the deadline is not within that. */
+static bool conn_may_sleep(struct conn *conn, uint64_t deadline)
+{
+    const struct timeval moment = {.tv_sec = CONN_SLEEP};
+    if (deadline == 0)
+        return true;
+    if (!conn->timed)
+        conn->timed = setsockopt(conn->fd, SOL_SOCKET, SO_RCVTIMEO, &moment, sizeof moment) == 0;
+    return conn->timed && deadline > clock_now() + CONN_SLEEP * 1000 * CLOCK_MS;
+}
+
+static enum conn_result conn_read_by(const struct conn_reader *reader, struct conn *conn,
+                                     void *into, size_t size, uint64_t deadline, size_t *count)
 {
     for (;;) {
-        conn_read_rest(conn, into, size, count);
+        reader->copy(conn, into, size, count);
         if (*count > 0 || conn_input_complete(conn))
             return CONN_OK;
         if (conn->broken || conn->eof || conn->aborted)
@@ -304,28 +400,69 @@ enum conn_result conn_read(struct conn *conn, void *into, size_t size, uint64_t 
             conn->broken = true;
             return CONN_GONE;
         }
-        enum conn_result got = conn_receive(conn);
+        size_t due = reader->due(&conn->feed);
+        int flags = conn_may_sleep(conn, deadline) ? 0 : MSG_DONTWAIT;
+        enum conn_result got =
+            conn_receive_through(conn, into, size < due ? size : due, flags, count);
         if (got == CONN_AGAIN)
             got = conn_wait(conn, POLLIN, deadline);
         if (got == CONN_LATE || got == CONN_GONE)
             return got;
         conn_walk(conn);
+        if (*count > 0)
+            return CONN_OK;
     }
 }
 
-static enum conn_result conn_write_all(struct conn *conn, const void *from, size_t size,
-                                       uint64_t deadline)
+enum conn_result conn_read(struct conn *conn, void *into, size_t size, uint64_t deadline,
+                           size_t *count)
 {
-    const unsigned char *p = from;
-    size_t left = size;
+    static const struct conn_reader libfcgi = {.copy = conn_read_rest, .due = feed_records_due};
+    return conn_read_by(&libfcgi, conn, into, size, deadline, count);
+}
+
+bool conn_may_read_body(const struct conn *conn)
+{
+    return conn->fd >= 0 && !frame_is_filter(&conn->frame) && feed_may_content(&conn->feed);
+}
+
+enum conn_result conn_read_body(struct conn *conn, void *into, size_t size, uint64_t deadline,
+                                size_t *count)
+{
+    static const struct conn_reader body = {.copy = conn_read_content, .due = feed_content_due};
+    return conn_read_by(&body, conn, into, size, deadline, count);
+}
+
+/* Leaves what is still to be sent in *parts. */
+static void conn_sent(struct msghdr *message, size_t size)
+{
+    while (message->msg_iovlen > 0 && size >= message->msg_iov->iov_len) {
+        size -= message->msg_iov->iov_len;
+        message->msg_iov++;
+        message->msg_iovlen--;
+    }
+    if (message->msg_iovlen > 0) {
+        message->msg_iov->iov_base = (unsigned char *)message->msg_iov->iov_base + size;
+        message->msg_iov->iov_len -= size;
+    }
+}
+
+static ssize_t conn_send(const struct conn *conn, const struct msghdr *message)
+{
     int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (conn->last ? MSG_MORE : 0);
-    while (left > 0) {
+    const struct iovec *part = message->msg_iov;
+    return message->msg_iovlen == 1 ? send(conn->fd, part->iov_base, part->iov_len, flags)
+                                    : sendmsg(conn->fd, message, flags);
+}
+
+static enum conn_result conn_write_all(struct conn *conn, struct msghdr *message, uint64_t deadline)
+{
+    while (message->msg_iovlen > 0) {
         if (conn->gone || conn->broken)
             return CONN_GONE;
-        ssize_t n = send(conn->fd, p, left, flags);
+        ssize_t n = conn_send(conn, message);
         if (n >= 0) {
-            p += n;
-            left -= (size_t)n;
+            conn_sent(message, (size_t)n);
             continue;
         }
         if (errno == EINTR)
@@ -342,12 +479,20 @@ static enum conn_result conn_write_all(struct conn *conn, const void *from, size
     return CONN_OK;
 }
 
-enum conn_result conn_write(struct conn *conn, const void *from, size_t size, uint64_t deadline)
+enum conn_result conn_write_parts(struct conn *conn, struct iovec *parts, size_t count,
+                                  uint64_t deadline)
 {
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
     conn->writing = true;
-    enum conn_result result = conn_write_all(conn, from, size, deadline);
+    enum conn_result result = conn_write_all(conn, &message, deadline);
     conn->writing = false;
     return result;
+}
+
+enum conn_result conn_write(struct conn *conn, const void *from, size_t size, uint64_t deadline)
+{
+    struct iovec part = {.iov_base = (void *)(uintptr_t)from, .iov_len = size};
+    return conn_write_parts(conn, &part, 1, deadline);
 }
 
 void conn_look(struct conn *conn)
@@ -378,15 +523,21 @@ bool conn_sees_abort(const struct conn *conn)
            frame_is_abort(header, conn->frame.id);
 }
 
+bool conn_input_suffices(const struct conn *conn, uint64_t announced)
+{
+    return conn_input_complete(conn) ||
+           (conn->frame.phase == FRAME_STDIN && conn->frame.body_bytes == announced);
+}
+
 bool conn_end_request(struct conn *conn, uint64_t announced)
 {
     /* After an abort record the web server sends no more of the body. */
-    bool all = conn_input_complete(conn) || conn->aborted ||
-               (conn->frame.phase == FRAME_STDIN && conn->frame.body_bytes == announced);
+    bool all = conn_input_suffices(conn, announced) || conn->aborted;
     bool clean =
         !conn->gone && !conn->broken && !conn->eof && conn->pass_left == 0 && conn->cut_left == 0;
     conn->aborted = false;
     conn->start = conn->ready; /* input that the application left unread */
+    conn->feed = (struct feed){0};
     conn->passing = false;
     conn->sent_any = false;
     conn->ended = false;

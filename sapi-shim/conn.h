@@ -8,12 +8,14 @@
 #ifndef OT_CONN_H
 #define OT_CONN_H
 
+#include "feed.h"
 #include "frame.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 /* Where wait.c has put it; CONN_BUSY while a thread serves it. */
 enum conn_place {
@@ -38,6 +40,7 @@ struct conn {
     bool broken;           /* it violated the protocol, or a record was cut off on our side */
     bool aborted;          /* FCGI_ABORT_REQUEST for the current request */
     bool drained;          /* the last read left nothing behind */
+    bool timed;            /* a read that waits does so for a moment only */
     bool too_large;        /* its parameters exceed the limit */
     bool sent_any;         /* a STDOUT record of the current request is on its way */
     volatile bool writing; /* a record may be half out; read by a signal handler */
@@ -50,6 +53,7 @@ struct conn {
     struct conn *next;
 
     struct frame frame;
+    struct feed feed; /* what was given away of the record at `start` */
     size_t pass_left; /* rest of the record being walked */
     size_t cut_left;  /* its padding, to be dropped after that */
     bool passing;     /* that record is for libfcgi */
@@ -81,6 +85,10 @@ enum conn_result conn_fill(struct conn *conn, size_t limit);
 /* The request header is complete: libfcgi can read it without waiting. */
 bool conn_has_header(const struct conn *conn);
 
+/* Takes the parameters out of a complete request header: their content, *count bytes in one piece,
+ * to be used before the connection is touched again. libfcgi then reads a request without any. */
+const unsigned char *conn_take_params(struct conn *conn, size_t *count);
+
 /* The current request's input has arrived to its end. */
 bool conn_input_complete(const struct conn *conn);
 
@@ -89,8 +97,22 @@ bool conn_input_complete(const struct conn *conn);
 enum conn_result conn_read(struct conn *conn, void *into, size_t size, uint64_t deadline,
                            size_t *count);
 
+/* The same, of the body and without its records' headers, past libfcgi: only where that has nothing
+ * left to give and conn_may_read_body. *count is 0 at the body's end, which is libfcgi's to read.
+ */
+bool conn_may_read_body(const struct conn *conn);
+enum conn_result conn_read_body(struct conn *conn, void *into, size_t size, uint64_t deadline,
+                                size_t *count);
+
 /* Writes all, waiting for room until `deadline` (0 = for ever). */
 enum conn_result conn_write(struct conn *conn, const void *from, size_t size, uint64_t deadline);
+
+/* The same of up to CONN_PARTS pieces; their lengths and places are changed. */
+enum {
+    CONN_PARTS = 3
+};
+enum conn_result conn_write_parts(struct conn *conn, struct iovec *parts, size_t count,
+                                  uint64_t deadline);
 
 /* Looks whether the peer has left, without waiting; reads an abort record if one has come. */
 void conn_look(struct conn *conn);
@@ -98,10 +120,12 @@ void conn_look(struct conn *conn);
 /* An abort record of the current request waits to be read. Reads nothing; async-signal-safe. */
 bool conn_sees_abort(const struct conn *conn);
 
+/* Its input has arrived to its end, or as good as: when `announced` bytes (CONTENT_LENGTH) of the
+ * body have come, the record that ends it may be late, as Apache sends it behind a quick answer. */
+bool conn_input_suffices(const struct conn *conn, uint64_t announced);
+
 /* The current request is over: what is left of its input is nobody's from here on. True if the next
- * one may come on the same connection: the input was read to its end and nothing went wrong.
- * `announced` is CONTENT_LENGTH: when so many bytes have come, the record that ends the body may be
- * late, as Apache sends it behind a quick answer. */
+ * one may come on the same connection: the input suffices and nothing went wrong. */
 bool conn_end_request(struct conn *conn, uint64_t announced);
 
 /* Between two requests: takes in what has come without waiting, drops what is left of the last one,

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 /* Raise this with every change of layout, numbering or meaning below. */
-#define OT_TREATY_VERSION 1u
+#define OT_TREATY_VERSION 2u
 
 /* Set by the manager as decimal "VERSION SLOT"; the library unsets it before main(). */
 #define OT_TREATY_ENV "OVERTIME_TREATY"
@@ -97,6 +97,8 @@ enum ot_exit_reason {
 #define OT_LISTEN_MAX    128
 #define OT_PATH_MAX      256
 #define OT_ENDINGS_MAX   16
+#define OT_STATUSES      256
+#define OT_SIGNALS_MAX   65
 
 /* Buckets of a histogram: those with an upper bound (measure.h), and one for all above. */
 #define OT_BUCKETS 24
@@ -201,12 +203,14 @@ struct ot_facts {
     uint64_t over_budget_episodes;
     uint64_t max_children_reached;
     uint64_t slow_requests;
-    uint64_t ended[OT_ENDINGS_MAX];  /* by cause, in the order of endings.def */
-    uint32_t others[OT_STATE_COUNT]; /* workers of other generations than this board's */
-    uint32_t others_unknown;         /* of these, without the library */
-    uint32_t others_kept;            /* idle kept connections that they hold */
-    struct ot_counts elsewhere;      /* of workers that are gone, and of other generations */
-    char listen[OT_LISTEN_MAX];      /* as `listen` says */
+    uint64_t ended[OT_ENDINGS_MAX];   /* by cause, in the order of endings.def */
+    uint64_t exits[OT_STATUSES];      /* of these, by exit status */
+    uint64_t signals[OT_SIGNALS_MAX]; /* and by the signal that they died of */
+    uint32_t others[OT_STATE_COUNT];  /* workers of other generations than this board's */
+    uint32_t others_unknown;          /* of these, without the library */
+    uint32_t others_kept;             /* idle kept connections that they hold */
+    struct ot_counts elsewhere;       /* of workers that are gone, and of other generations */
+    char listen[OT_LISTEN_MAX];       /* as `listen` says */
 };
 
 /* The process in a slot, as the manager knows it. */
@@ -231,7 +235,7 @@ struct ot_member {
 };
 
 /* First bytes of the scoreboard. Written by the manager before the first worker starts, constant
- * from then on, but for `want`, `heirs` and `facts`. */
+ * from then on, but for `want`, `heirs`, `forsaken` and `facts`. */
 struct ot_board {
     uint32_t magic;   /* OT_BOARD_MAGIC */
     uint32_t version; /* OT_TREATY_VERSION */
@@ -250,6 +254,8 @@ struct ot_board {
     char status_path[OT_PATH_MAX]; /* these three as the directives say; "" = none */
     char ping_path[OT_PATH_MAX];
     char ping_response[OT_PATH_MAX];
+    _Atomic uint32_t forsaken; /* not 0: the pool gives the listening socket up, and nobody comes
+                                * after those who leave: they serve what is in its queue first */
     struct ot_facts facts;
 };
 
@@ -284,7 +290,7 @@ struct ot_record {
     uint64_t shutdown_late; /* shutdown functions begun and cut off by their time limit */
     uint64_t shutdown_lost; /* shutdown functions that never began */
     uint64_t content_length;
-    char method[OT_METHOD_MAX]; /* these three: NUL-terminated, cut where too long */
+    char method[OT_METHOD_MAX]; /* these three: NUL-terminated, marked where cut */
     char uri[OT_URI_MAX];
     char label[OT_LABEL_MAX];
     uint64_t ended_at;       /* the present request's true end */
@@ -293,7 +299,7 @@ struct ot_record {
     uint64_t response_bytes; /* of the present request: sent; these five with an access log only */
     uint64_t request_discarded; /* of the present request: output after its response */
     uint32_t http_status;       /* of the response's head; 0 = none sent yet */
-    char remote[OT_REMOTE_MAX]; /* REMOTE_ADDR, cut where too long */
+    char remote[OT_REMOTE_MAX]; /* REMOTE_ADDR, marked where cut */
     char user[OT_USER_MAX];     /* REMOTE_USER, the same */
     uint32_t tid;               /* the thread as it sees itself, 0 = not said: for its stack */
     uint64_t last_wait;         /* these four of the last request that ended: ns, */

@@ -1,6 +1,7 @@
 /* format.c: see format.h. */
 #include "sapi-shim/format.h"
 #include "sapi-shim/line.h"
+#include "sapi-shim/plain.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -96,20 +97,11 @@ static const struct tm *format_local(time_t second)
     return &local;
 }
 
-/* The operator's own words; what does not come out of it is 0 bytes. */
-static size_t format_strftime(char text[FORMAT_TIME_MAX], const char *how, const struct tm *when)
-{
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    return strftime(text, FORMAT_TIME_MAX, how, when);
-#pragma GCC diagnostic pop
-}
-
 static void format_time(struct line *line, int64_t ns, const char *how)
 {
     char text[FORMAT_TIME_MAX];
     const struct tm *local = ns < 0 ? NULL : format_local((time_t)(ns / 1000000000));
-    size_t length = local == NULL ? 0 : format_strftime(text, how, local);
+    size_t length = local == NULL ? 0 : plain_date(text, sizeof text, how, local);
     line_field(line, text, length);
 }
 
@@ -350,7 +342,7 @@ static bool format_check_time(const char *how)
 {
     char text[FORMAT_TIME_MAX];
     const struct tm sample = {.tm_mday = 27, .tm_mon = 8, .tm_year = 2000};
-    return format_strftime(text, how, &sample) > 0;
+    return plain_date(text, sizeof text, how, &sample) > 0;
 }
 
 static bool format_check_item(struct format_item *item, bool braces,
@@ -519,7 +511,7 @@ static void format_json_time(struct line *line, const char *key, int64_t ns)
     struct tm utc;
     size_t length = 0;
     if (ns >= 0 && gmtime_r(&second, &utc) != NULL)
-        length = strftime(text, sizeof text - 8, "%Y-%m-%dT%H:%M:%S", &utc);
+        length = plain_date(text, sizeof text - 8, "%Y-%m-%dT%H:%M:%S", &utc);
     if (length > 0)
         length += (size_t)snprintf(text + length, 8, ".%03dZ", (int)(ns / 1000000 % 1000));
     format_json_text(line, key, text, length);

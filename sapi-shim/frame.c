@@ -8,7 +8,6 @@ enum frame_type {
     FRAME_TYPE_ABORT_REQUEST = 2,
     FRAME_TYPE_END_REQUEST = 3,
     FRAME_TYPE_PARAMS = 4,
-    FRAME_TYPE_STDIN = 5,
     FRAME_TYPE_DATA = 8,
     FRAME_TYPE_GET_VALUES = 9,
     FRAME_TYPE_GET_VALUES_RESULT = 10,
@@ -98,6 +97,13 @@ static enum frame_kind frame_kind(struct frame *frame, const struct frame_record
     return frame_stream(frame, record);
 }
 
+size_t frame_content(const unsigned char *header, size_t *size)
+{
+    size_t content = (size_t)(header[4] << 8 | header[5]);
+    *size = FRAME_HEADER + content + header[6];
+    return content;
+}
+
 struct frame_record frame_next(struct frame *frame, const unsigned char *bytes, size_t count)
 {
     struct frame_record record = {.kind = FRAME_MORE};
@@ -105,8 +111,7 @@ struct frame_record frame_next(struct frame *frame, const unsigned char *bytes, 
         return record;
     record.type = bytes[1];
     record.id = (uint16_t)(bytes[2] << 8 | bytes[3]);
-    record.content = (size_t)(bytes[4] << 8 | bytes[5]);
-    record.size = FRAME_HEADER + record.content + bytes[6];
+    record.content = frame_content(bytes, &record.size);
     record.kind = bytes[0] == FRAME_VERSION ? frame_kind(frame, &record, bytes, count) : FRAME_BAD;
     return record;
 }
@@ -115,6 +120,11 @@ bool frame_is_abort(const unsigned char *header, uint16_t id)
 {
     return header[0] == FRAME_VERSION && header[1] == FRAME_TYPE_ABORT_REQUEST &&
            (uint16_t)(header[2] << 8 | header[3]) == id;
+}
+
+bool frame_is_filter(const struct frame *frame)
+{
+    return frame->role == FRAME_ROLE_FILTER;
 }
 
 void frame_reset(struct frame *frame)
@@ -136,20 +146,33 @@ static size_t frame_header(unsigned char type, uint16_t id, size_t content, unsi
     return FRAME_HEADER;
 }
 
-/* Reads one length of a name-value pair: one byte, or four with the top bit set. */
-static bool frame_length(const unsigned char **p, const unsigned char *end, size_t *length)
+/* Reads one length of a name-value pair, one byte or four with the top bit set, and returns where
+ * it ends; NULL if that is not before `end`. */
+static const unsigned char *frame_length(const unsigned char *p, const unsigned char *end,
+                                         size_t *length)
 {
-    if (*p == end)
-        return false;
-    if (**p < 0x80) {
-        *length = *(*p)++;
-        return true;
+    if (p == NULL || p == end)
+        return NULL;
+    if (*p < 0x80) {
+        *length = *p;
+        return p + 1;
     }
-    if (end - *p < 4)
+    if (end - p < 4)
+        return NULL;
+    *length = (size_t)(p[0] & 0x7f) << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+    return p + 4;
+}
+
+bool frame_next_pair(const unsigned char **p, const unsigned char *end, struct frame_pair *pair)
+{
+    const unsigned char *at = frame_length(*p, end, &pair->name_size);
+    at = frame_length(at, end, &pair->value_size);
+    if (at == NULL || pair->name_size > (size_t)(end - at) ||
+        pair->value_size > (size_t)(end - at) - pair->name_size)
         return false;
-    *length =
-        (size_t)((*p)[0] & 0x7f) << 24 | (size_t)(*p)[1] << 16 | (size_t)(*p)[2] << 8 | (*p)[3];
-    *p += 4;
+    pair->name = at;
+    pair->value = at + pair->name_size;
+    *p = pair->value + pair->value_size;
     return true;
 }
 
@@ -173,15 +196,13 @@ size_t frame_values_answer(const unsigned char *content, size_t count, unsigned 
     const unsigned char *end = content + count;
     bool asked[FRAME_VALUE_COUNT] = {false};
     while (p < end) {
-        size_t name = 0;
-        size_t value = 0;
-        if (!frame_length(&p, end, &name) || !frame_length(&p, end, &value) ||
-            name > (size_t)(end - p) || value > (size_t)(end - p) - name)
+        struct frame_pair pair;
+        if (!frame_next_pair(&p, end, &pair))
             return 0;
         for (size_t i = 0; i < FRAME_VALUE_COUNT; i++)
-            if (strlen(frame_values[i].name) == name && memcmp(frame_values[i].name, p, name) == 0)
+            if (strlen(frame_values[i].name) == pair.name_size &&
+                memcmp(frame_values[i].name, pair.name, pair.name_size) == 0)
                 asked[i] = true;
-        p += name + value;
     }
     size_t at = FRAME_HEADER;
     for (size_t i = 0; i < FRAME_VALUE_COUNT; i++) {
@@ -217,4 +238,11 @@ size_t frame_end_request(uint16_t id, enum frame_status status, unsigned char *o
 size_t frame_stdout_header(uint16_t id, size_t content, unsigned char *out)
 {
     return frame_header(FRAME_TYPE_STDOUT, id, content, out);
+}
+
+size_t frame_stdin_header(uint16_t id, size_t content, size_t padding, unsigned char *out)
+{
+    size_t size = frame_header(FRAME_TYPE_STDIN, id, content, out);
+    out[6] = (unsigned char)padding;
+    return size;
 }

@@ -15,11 +15,13 @@
 
 enum {
     FRAME_HEADER = 8,
+    FRAME_CONTENT_MAX = 65528, /* of a record, in whole units of 8 bytes */
     FRAME_BEGIN_BODY = 8
 };
 
 /* Record types that others need to know; frame.c knows the rest. */
 enum {
+    FRAME_TYPE_STDIN = 5,
     FRAME_TYPE_STDOUT = 6
 };
 
@@ -65,8 +67,25 @@ struct frame_record {
  * record.size bytes, as they come. */
 struct frame_record frame_next(struct frame *frame, const unsigned char *bytes, size_t count);
 
+/* From a record's header: bytes of its content, and in *size those of the whole record. */
+size_t frame_content(const unsigned char *header, size_t *size);
+
+/* A name-value pair, where it stands. */
+struct frame_pair {
+    const unsigned char *name;
+    const unsigned char *value;
+    size_t name_size;
+    size_t value_size;
+};
+
+/* Reads the pair at *p and moves *p behind it; false if it is not whole before `end`. */
+bool frame_next_pair(const unsigned char **p, const unsigned char *end, struct frame_pair *pair);
+
 /* The header of an FCGI_ABORT_REQUEST for this request. */
 bool frame_is_abort(const unsigned char *header, uint16_t id);
+
+/* The current request's role is the filter's, whose input is more than a body. */
+bool frame_is_filter(const struct frame *frame);
 
 /* The current request is over: the next record may begin another one. */
 void frame_reset(struct frame *frame);
@@ -90,7 +109,8 @@ enum frame_status {
 };
 size_t frame_end_request(uint16_t id, enum frame_status status, unsigned char *out);
 
-/* Header of a STDOUT record; 8 bytes. */
+/* Header of a STDOUT, and of a STDIN record; 8 bytes. */
 size_t frame_stdout_header(uint16_t id, size_t content, unsigned char *out);
+size_t frame_stdin_header(uint16_t id, size_t content, size_t padding, unsigned char *out);
 
 #endif

@@ -18,7 +18,8 @@ enum {
 struct handoff_head {
     uint64_t since; /* conn.h: the time it waits for a whole header goes on */
     bool is_tcp;
-    bool idle; /* kept, and no request has begun */
+    bool idle;   /* kept, and no request has begun */
+    bool leaver; /* the one that gives it leaves */
 };
 
 static int handoff_in = -1;
@@ -46,11 +47,12 @@ int handoff_fd(void)
     return handoff_in;
 }
 
-bool handoff_send(struct conn **conn, bool idle)
+bool handoff_send(struct conn **conn, bool idle, bool leaver)
 {
     struct conn *c = *conn;
     size_t count = c->end - c->start;
-    struct handoff_head head = {.since = c->since, .is_tcp = c->is_tcp, .idle = idle && count == 0};
+    struct handoff_head head = {
+        .since = c->since, .is_tcp = c->is_tcp, .idle = idle && count == 0, .leaver = leaver};
     struct iovec parts[] = {
         {.iov_base = &head, .iov_len = sizeof head},
         {.iov_base = c->buffer + c->start, .iov_len = count},
@@ -87,7 +89,7 @@ static int handoff_received(struct msghdr *message)
     return fd;
 }
 
-struct conn *handoff_take(bool *idle)
+struct conn *handoff_take(bool *idle, bool *leaver)
 {
     unsigned char bytes[HANDOFF_BYTES_MAX];
     struct handoff_head head = {.since = 0};
@@ -115,6 +117,7 @@ struct conn *handoff_take(bool *idle)
         conn->since = head.since;
         conn_preload(conn, bytes, (size_t)n - sizeof head);
         *idle = head.idle;
+        *leaver = head.leaver;
     }
     return conn;
 }

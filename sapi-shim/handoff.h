@@ -20,13 +20,13 @@ void handoff_attach(void);
 int handoff_fd(void);
 
 /* Gives the connection away, with the bytes of the request that has begun; `idle`: it is a kept
- * one, and none need have. On success it is freed and the pointer forgotten; false if nobody can
- * take it, and nothing has changed. Never waits. */
-bool handoff_send(struct conn **conn, bool idle);
+ * one, and none need have; `leaver`: this worker leaves. On success it is freed and the pointer
+ * forgotten; false if nobody can take it, and nothing has changed. Never waits. */
+bool handoff_send(struct conn **conn, bool idle, bool leaver);
 
-/* Takes one; NULL if there is none. `idle` becomes true for a kept one on which nothing had come.
- * Never waits. */
-struct conn *handoff_take(bool *idle);
+/* Takes one; NULL if there is none. `idle` becomes true for a kept one on which nothing had come,
+ * `leaver` if the worker that gave it leaves. Never waits. */
+struct conn *handoff_take(bool *idle, bool *leaver);
 
 /* In a forked child: the parent's siblings are not ours. */
 void handoff_after_fork(void);

@@ -73,8 +73,9 @@ bool ot_checkpoint(void);
  * if none can be had. It belongs to the library: do not read from it or close it. */
 int ot_abort_fd(void);
 
-/* A short text on what the request is doing ("mail 340 of 1000"), shown to the operator. Cut at 127
- * bytes, control characters become spaces; NULL clears it. Forgotten at the request's end. */
+/* A short text on what the request is doing ("mail 340 of 1000"), shown to the operator. What is
+ * above 127 bytes is cut and ends in "[...]", control characters become spaces; NULL clears it.
+ * Forgotten at the request's end. */
 void ot_set_label(const char *text);
 
 /* Leaving a handler as ot_run does skips C++ destructors, so a C++ program that calls it does not

@@ -2,6 +2,7 @@
 #include "sapi-shim/places.h"
 #include "sapi-shim/board.h"
 #include "sapi-shim/clock.h"
+#include "sapi-shim/drain.h"
 #include "sapi-shim/handoff.h"
 
 #include <sys/epoll.h>
@@ -96,7 +97,7 @@ bool places_give(struct places *places, struct conn **conn)
         (*conn)->since = clock_now(); /* the time for its header begins here */
     places_move(places, *conn, CONN_BUSY, 0);
     places_unwatch(places, *conn);
-    return handoff_send(conn, kept);
+    return handoff_send(conn, kept, drain_asked());
 }
 
 void places_give_all(struct places *places, enum conn_place place)

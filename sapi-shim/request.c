@@ -60,6 +60,8 @@ static void request_unlink(struct request *request)
 struct request *request_search(bool (*match)(const struct request *, const void *),
                                const void *context)
 {
+    if (atomic_load(&request_open_count) == 0)
+        return NULL;
     (void)pthread_mutex_lock(&request_lock);
     struct request *request = request_open;
     while (request != NULL && !match(request, context))
@@ -483,8 +485,10 @@ static void request_disconnect(struct request *request)
 
 static void request_respond(struct request *request, enum life_event event)
 {
-    /* The peer is not to see the END_REQUEST before the connection's end. */
-    request->conn->last = event == LIFE_FINISH && request->conn->is_tcp;
+    /* Where the connection's end is to follow, the peer is not to see the END_REQUEST before it. */
+    request->conn->last =
+        request->conn->is_tcp &&
+        (event == LIFE_FINISH || !conn_input_suffices(request->conn, request->announced));
     if (!request->abandoned)
         request->codec->complete(request);
     if (request->conn->gone)
@@ -512,9 +516,12 @@ static void request_drop_conn(struct request *request)
     bool complete = conn_input_complete(conn) || conn->gone || conn->eof;
     bool clean = conn_end_request(conn, request->announced);
     bool keeps = request->keep_wanted && !request->abandoned;
-    if (keeps && (clean || conn_has_begun(conn)))
+    if (keeps && (clean || conn_has_begun(conn))) {
+        if (conn->last)
+            conn_push(conn);
+        conn->last = false;
         wait_keep(&conn);
-    else if (complete)
+    } else if (complete)
         wait_close(&conn);
     else
         wait_park(&conn);
@@ -584,6 +591,8 @@ bool request_register(struct request *request, shutdown_function *function, void
 
 void request_label(struct request *request, const char *text)
 {
+    if (text == NULL && request->record->label[0] == '\0')
+        return;
     slot_begin(request->record);
     slot_text(request->record->label, sizeof request->record->label, text);
     slot_end(request->record);

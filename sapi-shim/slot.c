@@ -1,6 +1,8 @@
 /* slot.c: see slot.h. */
 #include "sapi-shim/slot.h"
+#include "sapi-shim/line.h"
 
+#include <stddef.h>
 #include <string.h>
 
 enum {
@@ -51,11 +53,16 @@ bool slot_read(const void *from, void *to, size_t size)
 
 /* A worker can write anything into its record, so the copy is made harmless before anybody looks.
  */
-static void slot_clamp(struct ot_record *record)
+static void slot_clamp_state(struct ot_record *record)
 {
     if (record->state >= OT_STATE_COUNT)
         record->state = OT_STATE_STARTING;
     record->status &= OT_BIT_ABORTED | OT_BIT_TIMEOUT;
+}
+
+static void slot_clamp(struct ot_record *record)
+{
+    slot_clamp_state(record);
     record->method[sizeof record->method - 1] = '\0';
     record->uri[sizeof record->uri - 1] = '\0';
     record->label[sizeof record->label - 1] = '\0';
@@ -65,9 +72,17 @@ static void slot_clamp(struct ot_record *record)
 
 bool slot_copy(const struct ot_record *from, struct ot_record *to)
 {
-    if (!slot_read(from, to, sizeof *to))
+    if (!slot_read(from, to, offsetof(struct ot_record, reserved)))
         return false;
     slot_clamp(to);
+    return true;
+}
+
+bool slot_peek(const struct ot_record *from, struct ot_record *to)
+{
+    if (!slot_read(from, to, offsetof(struct ot_record, logged)))
+        return false;
+    slot_clamp_state(to);
     return true;
 }
 
@@ -75,6 +90,19 @@ void slot_inherit(const struct ot_record *from, struct ot_record *to)
 {
     memcpy(to, from, sizeof *to);
     slot_clamp(to);
+}
+
+/* Ends a field that has no room for all of its text: behind the last whole character before the
+ * mark. A stray byte is no character, so no more than three are given up. */
+static void slot_mark_cut(char *field, size_t size)
+{
+    const size_t mark = sizeof LINE_CUT - 1;
+    if (size <= mark)
+        return;
+    size_t keep = size - 1 - mark;
+    for (int i = 0; i < 3 && keep > 0 && ((unsigned char)field[keep] & 0xc0) == 0x80; i++)
+        keep--;
+    memcpy(field + keep, LINE_CUT, mark + 1);
 }
 
 void slot_text(char *field, size_t size, const char *text)
@@ -85,4 +113,6 @@ void slot_text(char *field, size_t size, const char *text)
         field[i] = c < 0x20 || c == 0x7f ? ' ' : (char)c;
     }
     field[i] = '\0';
+    if (text != NULL && text[i] != '\0')
+        slot_mark_cut(field, size);
 }

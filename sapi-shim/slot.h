@@ -18,9 +18,14 @@ void slot_begin(struct ot_record *record);
 /* Closes the change and publishes it. */
 void slot_end(struct ot_record *record);
 
-/* Copies a whole record as it was at one moment. Strings in the copy are terminated; `state` and
- * `status` are in range. False if it kept changing: the next turn will do. Never blocks. */
+/* Copies a whole record, but for what is reserved, as it was at one moment. Strings in the copy are
+ * terminated; `state` and `status` are in range. False if it kept changing: the next turn will do.
+ * Never blocks. */
 bool slot_copy(const struct ot_record *from, struct ot_record *to);
+
+/* The same for what stands before `logged` alone, state and stamps among it; the rest of the copy
+ * is not written. For looks at many. */
+bool slot_peek(const struct ot_record *from, struct ot_record *to);
 
 /* Copies the record of a writer that is dead, who may have died in the middle of a change; made
  * harmless in the same way. */
@@ -32,8 +37,9 @@ void slot_open(_Atomic uint32_t *change);
 void slot_close(_Atomic uint32_t *change);
 bool slot_read(const void *from, void *to, size_t size);
 
-/* Copies text into a field of the record, cut to `size` bytes with its NUL; control characters
- * become spaces. NULL clears it. */
+/* Copies text into a field of the record of `size` bytes with its NUL; control characters become
+ * spaces. What is too long is cut between two characters and ends in LINE_CUT (line.h). NULL clears
+ * it. */
 void slot_text(char *field, size_t size, const char *text);
 
 #endif

@@ -1,11 +1,11 @@
 /* status.c: see status.h. */
 #include "sapi-shim/status.h"
 #include "sapi-shim/clock.h"
-#include "sapi-shim/measure.h"
 #include "sapi-shim/procfs.h"
 #include "sapi-shim/slot.h"
 #include "sapi-shim/view.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,9 +54,13 @@ const struct status_cause status_causes[] = {
 _Static_assert(STATUS_CAUSES <= OT_ENDINGS_MAX, "every cause has its place on the board");
 
 const struct status_cause status_measures[OT_MEASURE_COUNT] = {
-    [OT_MEASURE_WAIT] = {"queue_wait", "until the application had the request"},
-    [OT_MEASURE_ANSWER] = {"answer", "until the response was complete"},
-    [OT_MEASURE_POST] = {"post_response", "from the end of the response to that of the request"},
+    [OT_MEASURE_WAIT] =
+        {"queue_wait",
+         "Time until the application had the request, from the moment that OVERTIME_START tells; "
+         "without it the time in the listen queue is left out"},
+    [OT_MEASURE_ANSWER] = {"answer", "Time until the response was complete"},
+    [OT_MEASURE_POST] = {"post_response",
+                         "Time from the end of the response to that of the request"},
 };
 
 /* ---- the board ---- */
@@ -141,7 +145,7 @@ static void status_add_state(struct status_pool *pool, unsigned state, int64_t c
 static void status_take_counts(struct status_pool *pool, const struct ot_counts *counts)
 {
     pool->requests = status_positive(counts->requests);
-    pool->finished = status_positive(counts->finished);
+    pool->post_response_requests = status_positive(counts->finished);
     pool->aborted = status_positive(counts->aborted);
     pool->timed_out = status_positive(counts->timed_out);
     pool->dropped = status_positive(counts->dropped);
@@ -183,6 +187,28 @@ static void status_take_facts(struct status_pool *pool, const struct ot_facts *f
         pool->ended_by[i] = facts->ended[i];
         pool->ended += (int64_t)facts->ended[i];
     }
+    memcpy(pool->exits, facts->exits, sizeof pool->exits);
+    memcpy(pool->signals, facts->signals, sizeof pool->signals);
+}
+
+bool status_next_exit(const struct status_pool *pool, unsigned *at, struct status_exit *out)
+{
+    for (; *at < OT_STATUSES + OT_SIGNALS_MAX; (*at)++) {
+        bool signal = *at >= OT_STATUSES;
+        unsigned number = signal ? *at - OT_STATUSES : *at;
+        uint64_t count = signal ? pool->signals[number] : pool->exits[number];
+        const char *name = signal ? sigabbrev_np((int)number) : NULL;
+        if (count == 0)
+            continue;
+        *out = (struct status_exit){.signal = signal, .count = count};
+        if (name != NULL)
+            snprintf(out->name, sizeof out->name, "SIG%s", name);
+        else
+            snprintf(out->name, sizeof out->name, "%u", number);
+        (*at)++;
+        return true;
+    }
+    return false;
 }
 
 static int64_t status_higher(int64_t a, int64_t b)
@@ -211,10 +237,9 @@ static void status_count(const struct status_source *source, const struct ot_fac
         struct view view;
         if (source->members[i].process == OT_PROCESS_NONE)
             continue;
-        view_look(status_slot(source, i), &view);
+        view_look_and_add(status_slot(source, i), &view, &counts);
         status_add_state(pool, view.attached ? view_state(&view.lead) : OT_STATE_COUNT, 1);
         pool->kept_connections += view.kept;
-        measure_counts(&counts, &view.counts);
         here++;
     }
     for (unsigned state = 0; state < OT_STATE_COUNT; state++)
@@ -321,7 +346,7 @@ static void status_take_view(struct status_worker *worker, const struct view *vi
     const struct ot_counts *counts = &view->counts;
     worker->known = true;
     worker->requests = status_positive(counts->requests);
-    worker->finished = status_positive(counts->finished);
+    worker->post_response_requests = status_positive(counts->finished);
     worker->aborted = status_positive(counts->aborted);
     worker->timed_out = status_positive(counts->timed_out);
     worker->dropped = status_positive(counts->dropped);

@@ -84,8 +84,20 @@ struct status_pool {
 #define POOL(member, php, type, unit, help) int64_t member;
 #include "status.def"
     uint64_t ended_by[STATUS_CAUSES];
+    uint64_t exits[OT_STATUSES];
+    uint64_t signals[OT_SIGNALS_MAX];
     struct ot_histogram measures[OT_MEASURE_COUNT];
 };
+
+/* One way in which workers ended, and how many. */
+struct status_exit {
+    bool signal;   /* they died of it; otherwise an exit status */
+    char name[16]; /* "3", "SIGSEGV" */
+    uint64_t count;
+};
+
+/* The next one that occurred, statuses first. `at` begins as 0 and moves on; false: no more. */
+bool status_next_exit(const struct status_pool *pool, unsigned *at, struct status_exit *out);
 
 /* What one thread does; of a worker: the one that is up to something. */
 struct status_thread {

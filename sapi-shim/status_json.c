@@ -2,6 +2,7 @@
 #include "sapi-shim/status_json.h"
 #include "sapi-shim/line.h"
 #include "sapi-shim/measure.h"
+#include "sapi-shim/plain.h"
 #include "sapi-shim/status_php.h"
 
 #include <inttypes.h>
@@ -49,9 +50,10 @@ static void status_json_numbers(FILE *out, const struct status_field *field, con
 
 static void status_json_bounds(FILE *out)
 {
+    char number[PLAIN_MAX];
     fputs("\"bounds_ms\": [", out);
     for (unsigned i = 0; i < OT_BUCKETS - 1; i++)
-        fprintf(out, "%s%g", i > 0 ? ", " : "", (double)measure_bounds[i] / 1e6);
+        fprintf(out, "%s%s", i > 0 ? ", " : "", plain_decimal(number, measure_bounds[i], 6, 0));
     fputc(']', out);
 }
 
@@ -63,6 +65,18 @@ static void status_json_histogram(FILE *out, const char *name, const struct ot_h
     for (unsigned i = 0; i < OT_BUCKETS; i++)
         fprintf(out, "%s%" PRIu64, i > 0 ? ", " : "", histogram->buckets[i]);
     fputs("]}", out);
+}
+
+/* Those that occurred: {"0": 7, "3": 1}. */
+static void status_json_exits(FILE *out, const struct status_pool *pool, bool signals)
+{
+    struct status_exit way;
+    const char *comma = "";
+    for (unsigned at = 0; status_next_exit(pool, &at, &way);)
+        if (way.signal == signals) {
+            fprintf(out, "%s\"%s\": %" PRIu64, comma, way.name, way.count);
+            comma = ", ";
+        }
 }
 
 void status_json_pool(FILE *out, const struct status_pool *pool)
@@ -78,6 +92,10 @@ void status_json_pool(FILE *out, const struct status_pool *pool)
     for (unsigned i = 0; i < STATUS_CAUSES; i++)
         fprintf(out, "%s\"%s\": %" PRIu64, i > 0 ? ", " : "", status_causes[i].name,
                 pool->ended_by[i]);
+    fputs("}, \"exit_statuses\": {", out);
+    status_json_exits(out, pool, false);
+    fputs("}, \"exit_signals\": {", out);
+    status_json_exits(out, pool, true);
     fputs("}, \"histograms\": {", out);
     status_json_bounds(out);
     for (unsigned i = 0; i < OT_MEASURE_COUNT; i++)
@@ -150,6 +168,7 @@ static void status_json_workers(FILE *out, const struct status_report *report)
 static void status_json_php_worker(FILE *out, const struct status_worker *worker)
 {
     struct status_php php = status_php(worker);
+    char cpu[PLAIN_MAX];
     fprintf(out,
             "{\"pid\": %" PRId64 ", \"state\": \"%s\", \"start time\": %" PRId64
             ", \"start since\": %" PRId64 ", \"requests\": %" PRId64
@@ -162,9 +181,8 @@ static void status_json_php_worker(FILE *out, const struct status_worker *worker
     fprintf(out, ", \"content length\": %" PRId64 ", ", php.content_length);
     status_json_member(out, "user", php.user);
     fprintf(out,
-            ", \"script\": \"-\", \"last request cpu\": %.2f, \"last request memory\": %" PRId64
-            "}",
-            php.cpu, php.memory);
+            ", \"script\": \"-\", \"last request cpu\": %s, \"last request memory\": %" PRId64 "}",
+            plain_decimal(cpu, (uint64_t)php.cpu, 2, 2), php.memory);
 }
 
 static void status_json_php_workers(FILE *out, const struct status_report *report)
@@ -188,7 +206,6 @@ void status_json(FILE *out, const struct status_report *report)
     for (const struct status_field *field = status_pool_fields; field->key != NULL; field++)
         if (field->php != NULL)
             fprintf(out, ", \"%s\": %" PRId64, field->php, status_php_number(field, report->pool));
-    fputs(", \"memory peak\": 0", out);
     status_json_php_workers(out, report);
     fputs(", \"overtime\": ", out);
     status_json_pool(out, report->pool);

@@ -1,6 +1,7 @@
 /* status_metrics.c: see status_metrics.h. */
 #include "sapi-shim/status_metrics.h"
 #include "sapi-shim/measure.h"
+#include "sapi-shim/plain.h"
 #include "sapi-shim/utf8.h"
 
 #include <inttypes.h>
@@ -92,7 +93,7 @@ static void status_metrics_sample(FILE *out, const char *name, const char *suffi
 
 static void status_metrics_info(FILE *out, const struct status_pool *pool)
 {
-    status_metrics_family(out, "overtime_pool", "info", "", "what the pool is");
+    status_metrics_family(out, "overtime_pool", "info", "", "What the pool is");
     status_metrics_sample(out, "overtime_pool", "_info", pool);
     fputc(',', out);
     status_metrics_label(out, "process_manager", pool->pm);
@@ -103,17 +104,37 @@ static void status_metrics_info(FILE *out, const struct status_pool *pool)
 
 static void status_metrics_causes(FILE *out, const struct status_pool *pool)
 {
-    status_metrics_family(out, "overtime_ended_by", "counter", "", "workers ended, by cause");
+    status_metrics_family(out, "overtime_ended_by", "counter", "", "Workers that ended, by cause");
     for (unsigned i = 0; i < STATUS_CAUSES; i++) {
         status_metrics_sample(out, "overtime_ended_by", "_total", pool);
         fprintf(out, ",cause=\"%s\"} %" PRIu64 "\n", status_causes[i].name, pool->ended_by[i]);
     }
 }
 
+/* A family without a sample is left out. */
+static void status_metrics_exits(FILE *out, const struct status_pool *pool, bool signals)
+{
+    const char *name = signals ? "overtime_exit_signals" : "overtime_exit_statuses";
+    struct status_exit way;
+    bool begun = false;
+    for (unsigned at = 0; status_next_exit(pool, &at, &way);) {
+        if (way.signal != signals)
+            continue;
+        if (!begun)
+            status_metrics_family(out, name, "counter", "",
+                                  signals ? "Workers that died, by signal"
+                                          : "Workers that exited, by status");
+        begun = true;
+        status_metrics_sample(out, name, "_total", pool);
+        fprintf(out, ",%s=\"%s\"} %" PRIu64 "\n", signals ? "signal" : "status", way.name,
+                way.count);
+    }
+}
+
 static void status_metrics_histogram(FILE *out, const struct status_pool *pool, unsigned measure)
 {
     const struct ot_histogram *histogram = &pool->measures[measure];
-    char name[STATUS_METRICS_NAME];
+    char name[STATUS_METRICS_NAME], bound[PLAIN_MAX];
     uint64_t count = 0;
     snprintf(name, sizeof name, "overtime_request_%s_seconds", status_measures[measure].name);
     status_metrics_family(out, name, "histogram", "seconds", status_measures[measure].help);
@@ -121,7 +142,8 @@ static void status_metrics_histogram(FILE *out, const struct status_pool *pool, 
         count += histogram->buckets[i];
         status_metrics_sample(out, name, "_bucket", pool);
         if (i < OT_BUCKETS - 1)
-            fprintf(out, ",le=\"%g\"} %" PRIu64 "\n", (double)measure_bounds[i] / 1e9, count);
+            fprintf(out, ",le=\"%s\"} %" PRIu64 "\n", plain_decimal(bound, measure_bounds[i], 9, 1),
+                    count);
         else
             fprintf(out, ",le=\"+Inf\"} %" PRIu64 "\n", count);
     }
@@ -144,6 +166,8 @@ static void status_metrics_pool(FILE *out, const struct status_pool *pool)
         status_metrics_number(out, field, status_number(field, pool));
     }
     status_metrics_causes(out, pool);
+    status_metrics_exits(out, pool, false);
+    status_metrics_exits(out, pool, true);
     for (unsigned i = 0; i < OT_MEASURE_COUNT; i++)
         status_metrics_histogram(out, pool, i);
 }
@@ -161,7 +185,7 @@ static void status_metrics_of_worker(FILE *out, const char *name, const char *su
 
 static void status_metrics_states(FILE *out, const struct status_report *report)
 {
-    status_metrics_family(out, "overtime_worker", "info", "", "what a worker does");
+    status_metrics_family(out, "overtime_worker", "info", "", "What a worker does");
     for (size_t i = 0; i < report->count; i++) {
         const struct status_worker *worker = &report->workers[i];
         status_metrics_of_worker(out, "overtime_worker", "_info", report, worker);

@@ -43,7 +43,7 @@ struct status_php status_php(const struct status_worker *worker)
         .content_length = status_php_known(doing->content_length),
         .user = status_php_text(doing->user),
         .cpu = worker->cpu_ms > 0 && worker->uptime_ms > 0
-                   ? 100.0 * (double)worker->cpu_ms / (double)worker->uptime_ms
+                   ? worker->cpu_ms * 10000 / worker->uptime_ms
                    : 0,
         .memory = status_php_known(worker->memory_bytes),
     };

@@ -16,7 +16,7 @@ struct status_php {
     const char *uri;
     int64_t content_length;
     const char *user;
-    double cpu;     /* percent of one processor, mean since the worker's start */
+    int64_t cpu;    /* hundredths of a percent of one processor, mean since the start */
     int64_t memory; /* bytes, of the process */
 };
 

@@ -2,6 +2,7 @@
 #include "sapi-shim/status_text.h"
 #include "sapi-shim/line.h"
 #include "sapi-shim/measure.h"
+#include "sapi-shim/plain.h"
 #include "sapi-shim/status_php.h"
 
 #include <inttypes.h>
@@ -30,7 +31,7 @@ static void status_text_date(FILE *out, const char *name, int64_t seconds)
     struct tm tm;
     time_t moment = (time_t)seconds;
     if (localtime_r(&moment, &tm) != NULL)
-        (void)strftime(date, sizeof date, "%d/%b/%Y:%H:%M:%S %z", &tm);
+        (void)plain_date(date, sizeof date, "%d/%b/%Y:%H:%M:%S %z", &tm);
     status_text_foreign(out, name, date);
 }
 
@@ -64,9 +65,19 @@ static void status_text_owns(FILE *out, const struct status_field *field, const 
             status_text_own(out, field, owner);
 }
 
+static void status_text_exits(FILE *out, const struct status_pool *pool)
+{
+    struct status_exit way;
+    char name[64];
+    for (unsigned at = 0; status_next_exit(pool, &at, &way);) {
+        snprintf(name, sizeof name, "%s %s:", way.signal ? "died of" : "exited with", way.name);
+        fprintf(out, "%-*s%" PRIu64 "\n", STATUS_TEXT_OWN, name, way.count);
+    }
+}
+
 static void status_text_pool(FILE *out, const struct status_pool *pool)
 {
-    char name[64];
+    char name[64], mean[PLAIN_MAX];
     status_text_foreign(out, "pool", pool->name);
     status_text_foreign(out, "process manager", pool->pm);
     status_text_date(out, "start time", pool->start_time);
@@ -78,17 +89,19 @@ static void status_text_pool(FILE *out, const struct status_pool *pool)
         snprintf(name, sizeof name, "ended by %s:", status_causes[i].name);
         fprintf(out, "%-*s%" PRIu64 "\n", STATUS_TEXT_OWN, name, pool->ended_by[i]);
     }
+    status_text_exits(out, pool);
     for (unsigned i = 0; i < OT_MEASURE_COUNT; i++) {
         uint64_t count = measure_count(&pool->measures[i]);
         snprintf(name, sizeof name, "%s mean ms:", status_measures[i].name);
-        fprintf(out, "%-*s%.3f of %" PRIu64 "\n", STATUS_TEXT_OWN, name,
-                count > 0 ? (double)pool->measures[i].sum / 1e6 / (double)count : 0., count);
+        plain_decimal(mean, count > 0 ? pool->measures[i].sum / count / 1000 : 0, 3, 3);
+        fprintf(out, "%-*s%s of %" PRIu64 "\n", STATUS_TEXT_OWN, name, mean, count);
     }
 }
 
 static void status_text_worker(FILE *out, const struct status_worker *worker)
 {
     struct status_php php = status_php(worker);
+    char cpu[PLAIN_MAX];
     fputs("\n************************\n", out);
     status_text_number(out, "pid", worker->pid);
     status_text_foreign(out, "state", php.state);
@@ -101,7 +114,7 @@ static void status_text_worker(FILE *out, const struct status_worker *worker)
     status_text_number(out, "content length", php.content_length);
     status_text_foreign(out, "user", php.user);
     status_text_foreign(out, "script", "-");
-    fprintf(out, "last request cpu:     %.2f\n", php.cpu);
+    status_text_foreign(out, "last request cpu", plain_decimal(cpu, (uint64_t)php.cpu, 2, 2));
     status_text_number(out, "last request memory", php.memory);
     status_text_foreign(out, "label", worker->doing.label);
     status_text_foreign(out, "life", worker->doing.state);

@@ -1,6 +1,7 @@
 /* status_xml.c: see status_xml.h. */
 #include "sapi-shim/status_xml.h"
 #include "sapi-shim/measure.h"
+#include "sapi-shim/plain.h"
 #include "sapi-shim/status_php.h"
 #include "sapi-shim/utf8.h"
 
@@ -83,16 +84,27 @@ static void status_xml_owns(FILE *out, const struct status_field *field, const v
 
 static void status_xml_histogram(FILE *out, const char *name, const struct ot_histogram *histogram)
 {
-    fprintf(out, "<histogram name=\"%s\" count=\"%" PRIu64 "\" sum-ms=\"%.3f\">\n", name,
-            measure_count(histogram), (double)histogram->sum / 1e6);
+    char number[PLAIN_MAX];
+    fprintf(out, "<histogram name=\"%s\" count=\"%" PRIu64 "\" sum-ms=\"%s\">\n", name,
+            measure_count(histogram), plain_decimal(number, histogram->sum / 1000, 3, 3));
     for (unsigned i = 0; i < OT_BUCKETS; i++) {
         if (i < OT_BUCKETS - 1)
-            fprintf(out, "<bucket le-ms=\"%g\">", (double)measure_bounds[i] / 1e6);
+            fprintf(out, "<bucket le-ms=\"%s\">", plain_decimal(number, measure_bounds[i], 6, 0));
         else
             fputs("<bucket>", out);
         fprintf(out, "%" PRIu64 "</bucket>\n", histogram->buckets[i]);
     }
     fputs("</histogram>\n", out);
+}
+
+static void status_xml_exits(FILE *out, const struct status_pool *pool)
+{
+    struct status_exit way;
+    fputs("<exits>\n", out);
+    for (unsigned at = 0; status_next_exit(pool, &at, &way);)
+        fprintf(out, "<%s name=\"%s\">%" PRIu64 "</%s>\n", way.signal ? "signal" : "status",
+                way.name, way.count, way.signal ? "signal" : "status");
+    fputs("</exits>\n", out);
 }
 
 static void status_xml_pool(FILE *out, const struct status_pool *pool)
@@ -104,6 +116,7 @@ static void status_xml_pool(FILE *out, const struct status_pool *pool)
     for (unsigned i = 0; i < STATUS_CAUSES; i++)
         status_xml_number(out, status_causes[i].name, (int64_t)pool->ended_by[i]);
     fputs("</ended-by>\n", out);
+    status_xml_exits(out, pool);
     for (unsigned i = 0; i < OT_MEASURE_COUNT; i++)
         status_xml_histogram(out, status_measures[i].name, &pool->measures[i]);
     fputs("</overtime>\n", out);
@@ -112,6 +125,7 @@ static void status_xml_pool(FILE *out, const struct status_pool *pool)
 static void status_xml_worker(FILE *out, const struct status_worker *worker)
 {
     struct status_php php = status_php(worker);
+    char cpu[PLAIN_MAX];
     fputs("<process>\n", out);
     status_xml_number(out, "pid", worker->pid);
     status_xml_string(out, "state", php.state);
@@ -124,7 +138,7 @@ static void status_xml_worker(FILE *out, const struct status_worker *worker)
     status_xml_number(out, "content length", php.content_length);
     status_xml_string(out, "user", php.user);
     status_xml_string(out, "script", "-");
-    fprintf(out, "<last-request-cpu>%.2f</last-request-cpu>\n", php.cpu);
+    status_xml_string(out, "last request cpu", plain_decimal(cpu, (uint64_t)php.cpu, 2, 2));
     status_xml_number(out, "last request memory", php.memory);
     fputs("<overtime>\n", out);
     status_xml_string(out, "process", worker->process);

@@ -60,34 +60,47 @@ static bool view_inherit(const struct ot_record *from, struct ot_record *to)
     return true;
 }
 
-static void view_add_up(const struct ot_slot *slot, struct view *view,
+/* The lead is copied where it stays, and only what several threads say is copied again. */
+static void view_add_up(const struct ot_slot *slot, struct view *view, struct ot_counts *counts,
                         bool (*copy)(const struct ot_record *, struct ot_record *))
 {
     bool first = true;
-    memset(view, 0, sizeof *view);
     view->threads = view_threads(slot, &view->alien);
     view->attached = view->threads > 0;
+    view->busy = view->kept = 0;
     for (unsigned i = 0; i < view->threads; i++) {
-        struct ot_record record;
-        if (!copy(&slot->records[i], &record))
+        struct ot_record other;
+        struct ot_record *record = &view->lead;
+        if (!first)
+            record = &other;
+        if (!copy(&slot->records[i], record))
             continue;
-        view->busy += view_state_busy(record.state);
-        view->kept += i == 0 ? record.kept : 0;
-        measure_record(&view->counts, &record);
-        if (first || view_leads(&record, &view->lead))
-            view->lead = record;
+        view->busy += view_state_busy(record->state);
+        view->kept += i == 0 ? record->kept : 0;
+        measure_record(counts, record);
+        if (!first && view_leads(record, &view->lead))
+            view->lead = *record;
         first = false;
     }
+    if (first)
+        memset(&view->lead, 0, sizeof view->lead);
 }
 
 void view_look(const struct ot_slot *slot, struct view *view)
 {
-    view_add_up(slot, view, slot_copy);
+    memset(&view->counts, 0, sizeof view->counts);
+    view_add_up(slot, view, &view->counts, slot_copy);
+}
+
+void view_look_and_add(const struct ot_slot *slot, struct view *view, struct ot_counts *counts)
+{
+    view_add_up(slot, view, counts, slot_copy);
 }
 
 void view_bury(const struct ot_slot *slot, struct view *view)
 {
-    view_add_up(slot, view, view_inherit);
+    memset(&view->counts, 0, sizeof view->counts);
+    view_add_up(slot, view, &view->counts, view_inherit);
 }
 
 bool view_thread(const struct ot_slot *slot, unsigned thread, struct ot_record *out)

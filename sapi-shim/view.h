@@ -29,7 +29,10 @@ unsigned view_threads(const struct ot_slot *slot, uint32_t *alien);
 /* What the slot says now. Records that keep changing are left out. */
 void view_look(const struct ot_slot *slot, struct view *view);
 
-/* The same of a worker that is dead: nothing is left out. */
+/* The same, but that what it counts is added to `counts`; view->counts stays as it is. */
+void view_look_and_add(const struct ot_slot *slot, struct view *view, struct ot_counts *counts);
+
+/* As view_look, of a worker that is dead: nothing is left out. */
 void view_bury(const struct ot_slot *slot, struct view *view);
 
 /* One thread's record, by number from 0 on. False if there is no such thread, or it keeps changing.

@@ -10,13 +10,16 @@
 #include "sapi-shim/entry.h"
 #include "sapi-shim/handoff.h"
 #include "sapi-shim/listener.h"
+#include "sapi-shim/luck.h"
 #include "sapi-shim/note.h"
 #include "sapi-shim/places.h"
+#include "sapi-shim/share.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -27,12 +30,14 @@
 #define WAIT_LEAVE_TIME  (500 * CLOCK_MS)  /* for those that are parked when the process ends */
 #define WAIT_EAGER_TIME  (10 * CLOCK_MS) /* how long accept may go on without a look at the rest */
 #define WAIT_SIGNAL_TIME (20 * CLOCK_MS) /* how long signals may go unseen under full load */
+#define WAIT_BUSY_TIME   (CLOCK_MS / 10) /* a yield that takes longer says that cores are busy */
 #define WAIT_SHORT_PAUSE 20              /* ms, when descriptors or memory have run out */
 
 enum {
     WAIT_SETS = 8,          /* listening sockets per process */
     WAIT_PARKED_MAX = 64,   /* more than that and the oldest is closed */
     WAIT_LINGER_MAX = 1024, /* connections looked after while draining */
+    WAIT_BATCH = 16,        /* events taken with one call, where one thread waits */
 };
 
 struct wait {
@@ -43,10 +48,16 @@ struct wait {
     int nudge;    /* eventfd: a request became ready while its thread has other work */
     bool starved; /* descriptors or memory ran out: said once */
     pthread_mutex_t lock;
+    struct epoll_event seen[WAIT_BATCH]; /* [next, count) are still to be acted upon */
+    int seen_next;
+    int seen_count;
+    struct luck queue;        /* in asking the listen queue directly */
+    struct luck client;       /* in letting a client send what it is about to */
     _Atomic uint64_t looked;  /* clock_tick of the last epoll_pwait */
     _Atomic uint64_t blocked; /* clock_tick of the last one that lasted, so that signals came in */
     _Atomic unsigned threads;
-    bool draining;  /* the last accept is done */
+    struct share share;
+    bool draining;  /* no wake-up for the listening socket is wanted any more */
     bool lingering; /* a thread waits for what was accepted and is not finished */
 };
 
@@ -116,15 +127,21 @@ static bool wait_acceptable(struct wait *w, struct conn *conn)
 
 /* ---- one connection's progress ---- */
 
-/* A request is there for whichever thread waits next, or waits now. */
-static void wait_ready(struct wait *w, struct conn *conn)
+/* There is something to do for a thread that waits, if there is one. */
+static void wait_nudge(struct wait *w)
 {
     uint64_t one = 1;
-    places_move(&w->places, conn, CONN_READY, 0);
     if (atomic_load(&w->threads) > 1) {
         ssize_t n = write(w->nudge, &one, sizeof one);
         (void)n; /* full means that it wakes anyway */
     }
+}
+
+/* A request is there for whichever thread waits next, or waits now. */
+static void wait_ready(struct wait *w, struct conn *conn)
+{
+    places_move(&w->places, conn, CONN_READY, 0);
+    wait_nudge(w);
 }
 
 static uint64_t wait_setting(int64_t ms)
@@ -206,6 +223,20 @@ static void wait_relieve(struct wait *w)
     (void)poll(NULL, 0, WAIT_SHORT_PAUSE);
 }
 
+/* A client that has just connected sends at once, unless our own wake-up has interrupted it. Where
+ * all cores are busy it is let go on, before its connection is watched: that costs more than this,
+ * and another wake-up. They are if it takes long until it is our turn again; if not, to sleep would
+ * have been better, as whatever wakes us finds an idle core. */
+static void wait_for_client(struct wait *w, struct conn *conn)
+{
+    size_t limit = (size_t)board_settings()->limit_params_size;
+    if (!luck_tries(&w->client) || conn_fill(conn, limit) != CONN_AGAIN)
+        return;
+    uint64_t before = clock_now();
+    (void)sched_yield();
+    luck_tried(&w->client, clock_now() - before >= WAIT_BUSY_TIME);
+}
+
 /* A connection that nobody serves yet. True if it came with a whole request header. */
 static bool wait_admit(struct wait *w, struct conn *conn, struct conn **out)
 {
@@ -225,6 +256,7 @@ static enum wait_result wait_take(struct wait *w, struct conn **out)
     switch (listener_accept(&w->listener, &conn)) {
     case LISTENER_CONN:
         w->starved = false;
+        wait_for_client(w, conn);
         return wait_admit(w, conn, out) ? WAIT_REQUEST : WAIT_INTERRUPTED;
     case LISTENER_REFUSED:
         note("pool %s: connection refused: client not in listen.allowed_clients", board_pool());
@@ -243,10 +275,12 @@ static enum wait_result wait_take(struct wait *w, struct conn **out)
 
 static enum wait_result wait_take_handed(struct wait *w, struct conn **out)
 {
-    bool idle = false;
-    struct conn *conn = handoff_take(&idle);
+    bool idle = false, leaver = false;
+    struct conn *conn = handoff_take(&idle, &leaver);
     if (conn != NULL && idle) {
         conn->home = w;
+        if (leaver)
+            share_crowded(&w->share, clock_tick());
         wait_keep(&conn);
         return WAIT_INTERRUPTED;
     }
@@ -368,16 +402,31 @@ static void wait_linger(struct wait *w, int limit)
     (void)pthread_mutex_unlock(&w->lock);
 }
 
-/* The listening socket is given up for good: the kernel wakes others for what comes next. But one
- * connection may be waiting for the very wake-up that the signal took the place of. */
-static bool wait_last_accept(struct wait *w, struct conn **out)
+static bool wait_queued(const struct wait *w)
 {
-    bool got = false;
-    (void)epoll_ctl(w->places.epfd, EPOLL_CTL_DEL, w->listener.fd, NULL);
-    if (drain_by_signal() || atomic_load(&w->threads) > 1)
-        got = wait_take(w, out) == WAIT_REQUEST;
-    listener_close(&w->listener);
-    return got;
+    struct pollfd queue = {.fd = w->listener.fd, .events = POLLIN};
+    return poll(&queue, 1, 0) == 1 && (queue.revents & POLLIN) != 0;
+}
+
+/* The listening socket is given up for good: the kernel wakes others for what comes next. But one
+ * connection may be waiting for the very wake-up that the signal took the place of; and where the
+ * whole pool gives the socket up, there are no others. True with a request; else it is closed, or
+ * nothing can be taken before something else is finished. */
+static bool wait_last_accept(struct wait *w, bool first, struct conn **out)
+{
+    enum wait_result result = WAIT_INTERRUPTED;
+    if (first)
+        (void)epoll_ctl(w->places.epfd, EPOLL_CTL_DEL, w->listener.fd, NULL);
+    if (first && (drain_by_signal() || atomic_load(&w->threads) > 1))
+        result = wait_take(w, out);
+    while (result == WAIT_INTERRUPTED && board_forsaken() && wait_queued(w)) {
+        result = wait_take(w, out);
+        if (result == WAIT_INTERRUPTED && w->starved)
+            return false;
+    }
+    if (result != WAIT_REQUEST || !board_forsaken())
+        listener_close(&w->listener);
+    return result == WAIT_REQUEST;
 }
 
 /* What this worker gave away last may find no sibling that is not draining too, where none is to
@@ -385,8 +434,8 @@ static bool wait_last_accept(struct wait *w, struct conn **out)
 static void wait_take_back(struct wait *w)
 {
     struct conn *conn = NULL;
-    bool idle = false;
-    while (!board_heirs() && handoff_fd() >= 0 && (conn = handoff_take(&idle)) != NULL) {
+    bool idle = false, leaver = false;
+    while (!board_heirs() && handoff_fd() >= 0 && (conn = handoff_take(&idle, &leaver)) != NULL) {
         conn->home = w;
         if (idle && !conn_has_bytes(conn))
             places_drop(&w->places, &conn);
@@ -402,9 +451,9 @@ static enum wait_result wait_drain(struct wait *w, struct conn **out)
     bool first = !w->draining;
     w->draining = true;
     (void)pthread_mutex_unlock(&w->lock);
-    if (first && wait_last_accept(w, out))
-        return WAIT_REQUEST;
-    for (;;) {
+    for (;; first = false) {
+        if ((first || w->listener.fd >= 0) && wait_last_accept(w, first, out))
+            return WAIT_REQUEST;
         (void)pthread_mutex_lock(&w->lock);
         wait_sweep_kept(w, board_heirs() ? WAIT_SWEEP_BEQUEATH : WAIT_SWEEP_CLOSE);
         wait_take_back(w);
@@ -430,8 +479,17 @@ static enum wait_result wait_drain(struct wait *w, struct conn **out)
  * else may be neglected for longer than WAIT_EAGER_TIME. */
 static bool wait_eager(struct wait *w)
 {
-    return w->places.lists[CONN_KEPT].count + w->places.lists[CONN_PENDING].count == 0 &&
+    return luck_tries(&w->queue) &&
+           w->places.lists[CONN_KEPT].count + w->places.lists[CONN_PENDING].count == 0 &&
            clock_tick() < atomic_load_explicit(&w->looked, memory_order_relaxed) + WAIT_EAGER_TIME;
+}
+
+static enum wait_result wait_take_eagerly(struct wait *w, struct conn **out)
+{
+    *out = NULL;
+    enum wait_result result = wait_take(w, out);
+    luck_tried(&w->queue, *out != NULL);
+    return result;
 }
 
 static void wait_note_time(struct wait *w, uint64_t before, int events)
@@ -448,34 +506,59 @@ static void wait_note_time(struct wait *w, uint64_t before, int events)
     errno = saved;
 }
 
+/* Events taken before, or else a look at the kernel's. 1 with an event, 0 if the time is up, -1 for
+ * an error. */
+static int wait_event_next(struct wait *w, int timeout, struct epoll_event *event)
+{
+    struct epoll_event events[WAIT_BATCH];
+    if (w->seen_next < w->seen_count) {
+        *event = w->seen[w->seen_next++];
+        wait_note_time(w, clock_tick(), 1);
+        if (w->seen_next < w->seen_count)
+            wait_nudge(w);
+        return 1;
+    }
+    (void)pthread_mutex_unlock(&w->lock);
+    board_state(OT_STATE_IDLE);
+    uint64_t before = clock_tick();
+    /* With other threads each takes one: what this one held back could wait for its request. */
+    int most = atomic_load(&w->threads) == 1 ? WAIT_BATCH : 1;
+    int n = epoll_pwait(w->places.epfd, events, most, timeout, drain_wait_mask());
+    wait_note_time(w, before, n);
+    (void)pthread_mutex_lock(&w->lock);
+    if (n <= 0)
+        return n;
+    *event = events[0];
+    if (n > 1) {
+        memcpy(w->seen, events + 1, (size_t)(n - 1) * sizeof *events);
+        w->seen_next = 0;
+        w->seen_count = n - 1;
+        wait_nudge(w); /* a thread that has joined meanwhile may have nothing else to wake it */
+    }
+    return 1;
+}
+
 static enum wait_result wait_turn(struct wait *w, bool tell_interrupts, struct conn **out)
 {
     struct epoll_event event;
     (void)pthread_mutex_lock(&w->lock);
     int timeout = wait_expire(w);
     bool ready = wait_pop_ready(w, out);
+    int n = ready ? 0 : wait_event_next(w, timeout, &event);
+    bool of_conn = n > 0 && (int32_t)event.data.u64 >= 0;
+    if (of_conn)
+        ready = wait_event(w, event.data.u64, out);
     (void)pthread_mutex_unlock(&w->lock);
     if (ready)
         return WAIT_REQUEST;
-    board_state(OT_STATE_IDLE);
-    uint64_t before = clock_tick();
-    int n = epoll_pwait(w->places.epfd, &event, 1, timeout, drain_wait_mask());
-    wait_note_time(w, before, n);
-    if (n < 0 && errno == EINTR)
-        return tell_interrupts && !drain_asked() ? WAIT_FAILED : WAIT_INTERRUPTED;
     if (n < 0)
-        return WAIT_FAILED;
-    if (n == 0 || (int32_t)event.data.u64 == WAIT_TAG_DRAIN ||
-        (int32_t)event.data.u64 == WAIT_TAG_NUDGE)
-        return WAIT_INTERRUPTED;
-    if ((int32_t)event.data.u64 == WAIT_TAG_LISTENER)
+        return errno == EINTR && !(tell_interrupts && !drain_asked()) ? WAIT_INTERRUPTED
+                                                                      : WAIT_FAILED;
+    if (n > 0 && (int32_t)event.data.u64 == WAIT_TAG_LISTENER)
         return wait_take(w, out);
-    if ((int32_t)event.data.u64 == WAIT_TAG_HANDOFF)
+    if (n > 0 && (int32_t)event.data.u64 == WAIT_TAG_HANDOFF)
         return wait_take_handed(w, out);
-    (void)pthread_mutex_lock(&w->lock);
-    ready = wait_event(w, event.data.u64, out);
-    (void)pthread_mutex_unlock(&w->lock);
-    return ready ? WAIT_REQUEST : WAIT_INTERRUPTED;
+    return WAIT_INTERRUPTED;
 }
 
 /* ---- setting up ---- */
@@ -555,7 +638,7 @@ static enum wait_result wait_any(struct wait *w, bool tell_interrupts, struct co
         if (drain_asked())
             return wait_drain(w, conn);
         if (wait_eager(w))
-            result = wait_take(w, conn);
+            result = wait_take_eagerly(w, conn);
         if (result == WAIT_INTERRUPTED && !drain_asked())
             result = wait_turn(w, tell_interrupts, conn);
         if (result == WAIT_FAILED && drain_asked())
@@ -567,20 +650,30 @@ static enum wait_result wait_any(struct wait *w, bool tell_interrupts, struct co
     }
 }
 
+/* The others that were accepted must not wait for this request if another worker is free. */
+static void wait_share(struct wait *w)
+{
+    size_t count = w->places.lists[CONN_KEPT].count;
+    bool kept = count > 0 && board_siblings() && share_begin(&w->share, clock_tick(), count);
+    if (!kept && w->places.lists[CONN_PENDING].count + w->places.lists[CONN_READY].count == 0)
+        return;
+    (void)pthread_mutex_lock(&w->lock);
+    places_give_all(&w->places, CONN_READY);
+    places_give_all(&w->places, CONN_PENDING);
+    if (kept)
+        places_give_all(&w->places, CONN_KEPT);
+    (void)pthread_mutex_unlock(&w->lock);
+}
+
 enum wait_result wait_next(int listener, const char *addresses, bool tell_interrupts,
                            struct conn **conn)
 {
     struct wait *w = wait_join(listener, addresses);
+    if (w != NULL && share_timed(&w->share))
+        share_end(&w->share, clock_tick());
     enum wait_result result = w != NULL ? wait_any(w, tell_interrupts, conn) : WAIT_FAILED;
-    /* The others that were accepted must not wait for this request if another worker is free. */
-    if (result == WAIT_REQUEST &&
-        w->places.lists[CONN_PENDING].count + w->places.lists[CONN_READY].count > 0 &&
-        !drain_asked() && atomic_load(&w->threads) == 1) {
-        (void)pthread_mutex_lock(&w->lock);
-        places_give_all(&w->places, CONN_READY);
-        places_give_all(&w->places, CONN_PENDING);
-        (void)pthread_mutex_unlock(&w->lock);
-    }
+    if (result == WAIT_REQUEST && !drain_asked() && atomic_load(&w->threads) == 1)
+        wait_share(w);
     return result;
 }
 

@@ -14,6 +14,7 @@
 #include "sapi-shim/drain.h"
 #include "sapi-shim/measure.h"
 #include "sapi-shim/note.h"
+#include "sapi-shim/params.h"
 #include "sapi-shim/process.h"
 #include "sapi-shim/reply.h"
 #include "sapi-shim/request.h"
@@ -26,11 +27,16 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define WIRE_EXPORT __attribute__((visibility("default")))
+
+enum {
+    WIRE_LONG = 16384 /* bytes of a string that is worth a call of its own */
+};
 
 /* A writer of libfcgi's and the buffer it writes into. */
 struct wire_output {
@@ -47,6 +53,7 @@ struct wire {
     void (*fill)(FCGX_Stream *);
     struct wire_output out;
     struct wire_output err;
+    struct params params;
     struct detail detail; /* for the access log */
     bool closing;         /* the response is being completed: no safe point, no change of course */
     bool real;            /* ... by libfcgi, as nothing stands against it */
@@ -59,6 +66,8 @@ static struct {
     int (*os_accept)(int, int, const char *);
     int (*os_read)(int, char *, size_t);
     int (*os_write)(int, char *, size_t);
+    int (*put_str)(const char *, int, FCGX_Stream *);
+    int (*get_str)(char *, int, FCGX_Stream *);
     int (*os_ipc_close)(int, int);
     int (*os_is_fcgi)(int);
     void (*os_shutdown_pending)(void);
@@ -68,7 +77,8 @@ static struct {
 static void (*wire_libfcgi_empty)(FCGX_Stream *, int);
 static void (*wire_libfcgi_fill)(FCGX_Stream *);
 
-static _Thread_local struct wire *wire_spare; /* the last one freed: no malloc per request */
+static _Thread_local struct wire *wire_spare;  /* the last one freed: no malloc per request */
+static _Thread_local struct wire *wire_coming; /* for the request that libfcgi waits for */
 static _Thread_local unsigned wire_refusals; /* calls to accept since the worker was told to stop */
 
 static void *wire_symbol(const char *name)
@@ -97,6 +107,8 @@ __attribute__((constructor)) static void wire_init(void)
     WIRE_FIND(os_accept, "OS_Accept");
     WIRE_FIND(os_read, "OS_Read");
     WIRE_FIND(os_write, "OS_Write");
+    WIRE_FIND(put_str, "FCGX_PutStr");
+    WIRE_FIND(get_str, "FCGX_GetStr");
     WIRE_FIND(os_ipc_close, "OS_IpcClose");
     WIRE_FIND(os_is_fcgi, "OS_IsFcgi");
     WIRE_FIND(os_shutdown_pending, "OS_ShutdownPending");
@@ -141,10 +153,10 @@ static void wire_swallow(struct wire *wire, struct wire_output *output)
 }
 
 /* Makes the stream fail from now on, as libfcgi does after an error of its own. */
-static void wire_fail(FCGX_Stream *stream)
+static void wire_fail(FCGX_Stream *stream, int error)
 {
     if (stream->FCGI_errno == 0)
-        stream->FCGI_errno = EPIPE;
+        stream->FCGI_errno = error;
     stream->isClosed = 1;
 }
 
@@ -172,6 +184,20 @@ static void wire_empty_last(struct wire *wire, struct wire_output *output, int d
         wire_swallow(wire, output);
 }
 
+/* A safe point. True if output still goes to the client; otherwise what is in the buffer is
+ * dropped, and the stream may have been made to fail. */
+static bool wire_may_send(struct wire *wire, struct wire_output *output)
+{
+    struct request *request = &wire->request;
+    (void)request_safe_point(request);
+    if (!request_is_mute(request) && !(request->status & OT_BIT_ABORTED))
+        return true;
+    wire_swallow(wire, output);
+    if (!request_is_mute(request))
+        wire_fail(output->stream, EPIPE);
+    return false;
+}
+
 static void wire_empty(FCGX_Stream *stream, int do_close)
 {
     struct wire *wire = wire_find(wire_has_stream, stream);
@@ -180,24 +206,76 @@ static void wire_empty(FCGX_Stream *stream, int do_close)
         return;
     }
     struct wire_output *output = wire_output_of(wire, stream);
-    struct request *request = &wire->request;
     if (wire->closing) {
         wire_empty_last(wire, output, do_close);
         return;
     }
-    (void)request_safe_point(request);
-    if (request_is_mute(request)) {
-        wire_swallow(wire, output);
+    if (!wire_may_send(wire, output))
         return;
-    }
-    if (request->status & OT_BIT_ABORTED) {
-        wire_swallow(wire, output);
-        wire_fail(stream);
-        return;
-    }
     wire_send(wire, output, do_close);
     if (stream->isClosed)
-        (void)request_safe_point(request);
+        (void)request_safe_point(&wire->request);
+}
+
+/* What becomes of the request when this was the result of a write; false if the application is to
+ * know that it failed. */
+static bool wire_written(struct request *request, enum conn_result result)
+{
+    if (request != NULL && result == CONN_GONE)
+        request_aborted(request);
+    if (request != NULL && result == CONN_LATE)
+        request_late(request);
+    /* The application may have asked not to be bothered. */
+    return result == CONN_OK || (request != NULL && request_is_mute(request));
+}
+
+/* One record of what is in the buffer and of `text`, which does not pass through it. Returns how
+ * much of `text` that was. */
+static size_t wire_send_long(struct wire *wire, const char *text, size_t size)
+{
+    struct wire_output *output = &wire->out;
+    struct conn *conn = wire->request.conn;
+    unsigned char header[FRAME_HEADER];
+    size_t before = (size_t)(output->stream->wrNext - output->base);
+    size_t most = FRAME_CONTENT_MAX - before;
+    size = size < most ? size : most;
+    if (access_on()) {
+        bool keep = (access_needs() & FORMAT_NEEDS_HEAD) != 0;
+        detail_output(&wire->detail, (const char *)output->base, before, keep);
+        detail_output(&wire->detail, text, size, keep);
+    }
+    struct iovec parts[CONN_PARTS] = {
+        {.iov_base = header, .iov_len = frame_stdout_header(conn->frame.id, before + size, header)},
+        {.iov_base = output->base, .iov_len = before},
+        {.iov_base = (void *)(uintptr_t)text, .iov_len = size},
+    };
+    conn->sent_any = true;
+    enum conn_result result =
+        conn_write_parts(conn, parts, CONN_PARTS, request_deadline(&wire->request));
+    output->stream->wrNext = output->base;
+    if (!wire_written(&wire->request, result))
+        wire_fail(output->stream, EPIPE);
+    else if (access_on() && result == CONN_OK)
+        request_sent(&wire->request, before + size, wire->detail.head.status);
+    return size;
+}
+
+/* As FCGX_PutStr, for a string that is worth it. */
+static int wire_put_long(struct wire *wire, const char *text, size_t size)
+{
+    FCGX_Stream *stream = wire->out.stream;
+    size_t done = 0;
+    while (done < size && !stream->isClosed) {
+        if (wire_may_send(wire, &wire->out)) {
+            done += wire_send_long(wire, text + done, size - done);
+        } else if (!stream->isClosed) {
+            request_discard(&wire->request, size - done);
+            done = size;
+        }
+        if (stream->isClosed)
+            (void)request_safe_point(&wire->request);
+    }
+    return stream->isClosed ? EOF : (int)size;
 }
 
 /* Opens a writer that libfcgi holds for closed: what is written goes into the buffer and, when that
@@ -265,6 +343,17 @@ static void wire_describe(struct request *request, struct format_facts *facts)
     detail_fill(&wire->detail, request->entry.sent > 0, facts);
 }
 
+static void wire_free(struct wire *wire)
+{
+    params_trim(&wire->params);
+    if (wire_spare == NULL) {
+        wire_spare = wire;
+        return;
+    }
+    params_free(&wire->params);
+    free(wire);
+}
+
 static void wire_let_go(struct request *request)
 {
     struct wire *wire = (struct wire *)request;
@@ -275,10 +364,7 @@ static void wire_let_go(struct request *request)
         r->keepConnection = 1; /* nothing is left to close */
         wire_real.finish_r(r);
     }
-    if (wire_spare == NULL)
-        wire_spare = wire;
-    else
-        free(wire);
+    wire_free(wire);
 }
 
 static const struct request_codec wire_codec = {
@@ -304,12 +390,65 @@ static void wire_fill(FCGX_Stream *stream)
         (void)request_safe_point(&wire->request);
 }
 
+/* What becomes of the request when this was the result of a read; what the application is to know
+ * of it, 0 = all is well. */
+static int wire_was_read(struct request *request, enum conn_result result)
+{
+    if (request != NULL && result == CONN_GONE)
+        request_aborted(request);
+    if (request != NULL && result == CONN_LATE)
+        request_late(request);
+    return result == CONN_OK ? 0 : result == CONN_LATE ? ETIMEDOUT : ECONNRESET;
+}
+
+/* Past libfcgi, which has nothing left to give: how much was read, 0 where it has to be asked, or
+ * the stream has failed. */
+static size_t wire_read_body(struct wire *wire, char *into, size_t size)
+{
+    struct request *request = &wire->request;
+    size_t count = 0;
+    (void)request_safe_point(request);
+    if (!conn_may_read_body(request->conn))
+        return 0;
+    enum conn_result result =
+        conn_read_body(request->conn, into, size, request_deadline(request), &count);
+    int error = wire_was_read(request, result);
+    if (error == 0)
+        return count;
+    wire_fail(wire->in, error);
+    (void)request_safe_point(request);
+    return 0;
+}
+
+/* As FCGX_GetStr, where there is room for so much that it is worth it. */
+static int wire_get_long(struct wire *wire, char *into, size_t size)
+{
+    FCGX_Stream *stream = wire->in;
+    size_t done = 0;
+    while (done < size && !stream->isClosed) {
+        size_t there = stream->stop > stream->rdNext ? (size_t)(stream->stop - stream->rdNext) : 0;
+        size_t left = size - done;
+        size_t count =
+            there > 0
+                ? (size_t)wire_real.get_str(into + done, (int)(there < left ? there : left), stream)
+                : wire_read_body(wire, into + done, left);
+        if (count == 0)
+            break;
+        done += count;
+    }
+    if (done < size)
+        done += (size_t)wire_real.get_str(into + done, (int)(size - done), stream);
+    return (int)done;
+}
+
 /* ---- begin ---- */
 
+/* Nearly always they differ within a few bytes: less than what a call of strncmp costs. */
 static bool wire_name_is(const char *entry, const char *name, size_t length, const char **value)
 {
-    if (strncmp(entry, name, length) != 0)
-        return false;
+    for (size_t i = 0; i < length; i++)
+        if (entry[i] != name[i])
+            return false;
     *value = entry + length;
     return true;
 }
@@ -392,11 +531,14 @@ static void wire_begin(struct wire *wire, FCGX_Request *r, struct conn *conn)
 static struct wire *wire_alloc(void)
 {
     struct wire *wire = wire_spare;
+    struct params params = {.vector = NULL};
     wire_spare = NULL;
     if (wire == NULL)
         wire = malloc(sizeof *wire);
+    else
+        params = wire->params;
     if (wire != NULL)
-        *wire = (struct wire){.fcgx = NULL};
+        *wire = (struct wire){.params = params};
     return wire;
 }
 
@@ -417,6 +559,25 @@ static void wire_count_dropped(const struct conn *conn, char **params, unsigned 
     if (params != NULL)
         detail_fill(&detail, false, &facts);
     entry_dropped(record, board_number(record), status, conn->since, &facts);
+}
+
+static void wire_refuse_params(struct conn *conn)
+{
+    note("pool %s: request refused: malformed parameters", board_pool());
+    wire_count_dropped(conn, NULL, 400);
+    conn_refuse(conn, "400 Bad Request", FRAME_REQUEST_COMPLETE);
+    wait_park(&conn);
+}
+
+/* libfcgi puts the role before the parameters, and is given none of them: see params.h. */
+static bool wire_take_params(struct wire *wire, struct conn *conn)
+{
+    static const char *const roles[] = {"FCGI_ROLE=RESPONDER", "FCGI_ROLE=AUTHORIZER",
+                                        "FCGI_ROLE=FILTER"};
+    size_t count = 0;
+    const char *role = roles[conn->frame.role - 1]; /* wait.c lets no other through */
+    const unsigned char *content = conn_take_params(conn, &count);
+    return params_decode(&wire->params, role, content, count) == PARAMS_OK;
 }
 
 /* A client that is gone before its request began; only where the pool asks for it. */
@@ -458,6 +619,8 @@ static bool wire_answered(FCGX_Request *r, struct conn *conn)
 
 static void wire_thread_end(void)
 {
+    if (wire_spare != NULL)
+        params_free(&wire_spare->params);
     free(wire_spare);
     wire_spare = NULL;
 }
@@ -487,10 +650,14 @@ WIRE_EXPORT int FCGX_Accept_r(FCGX_Request *r)
         struct wire *wire = wire_alloc();
         if (wire == NULL)
             return -ENOMEM;
+        wire_coming = wire;
         int result = wire_real.accept_r(r);
+        wire_coming = NULL;
         struct conn *conn = result < 0 ? NULL : conn_find(r->ipcFd);
+        if (conn != NULL)
+            r->envp = wire->params.vector;
         if (conn == NULL || wire_answered(r, conn) || wire_dead_on_arrival(r, conn)) {
-            wire_spare = wire;
+            wire_free(wire);
             if (conn == NULL)
                 return result;
             continue;
@@ -507,12 +674,8 @@ WIRE_EXPORT void FCGX_Finish_r(FCGX_Request *r)
         wire_real.finish_r(r);
         return;
     }
-    bool mine = &wire->request == request_current();
     process_start(wire_thread_end); /* this thread may be one that serves and never accepts */
     request_end(&wire->request);
-    /* The application goes on without a request: not idle before it accepts again. */
-    if (mine)
-        board_state(OT_STATE_POST);
 }
 
 WIRE_EXPORT void FCGX_Free(FCGX_Request *r, int close)
@@ -526,12 +689,43 @@ WIRE_EXPORT void FCGX_Free(FCGX_Request *r, int close)
     request_end(&wire->request);
 }
 
+/* A long string would be copied into libfcgi's buffer, and leave it, in pieces of 8 KiB. */
+WIRE_EXPORT int FCGX_PutStr(const char *text, int size, FCGX_Stream *stream)
+{
+    struct wire *wire = size >= WIRE_LONG ? wire_find(wire_has_stream, stream) : NULL;
+    if (wire == NULL || stream != wire->out.stream || stream->isClosed || wire->closing ||
+        stream->emptyBuffProc != wire_empty)
+        return wire_real.put_str(text, size, stream);
+    return wire_put_long(wire, text, (size_t)size);
+}
+
+/* A long piece of the body would come through libfcgi's buffer, in pieces of 8 KiB. */
+WIRE_EXPORT int FCGX_GetStr(char *into, int size, FCGX_Stream *stream)
+{
+    struct wire *wire = size >= WIRE_LONG ? wire_find(wire_has_stream, stream) : NULL;
+    if (wire == NULL || stream != wire->in || stream->fillBuffProc != wire_fill)
+        return wire_real.get_str(into, size, stream);
+    return wire_get_long(wire, into, (size_t)size);
+}
+
 /* ---- libfcgi's OS layer ---- */
+
+/* Waits for a request whose parameters can be read. */
+static enum wait_result wire_wait(int listen_sock, const char *addresses, bool tell_interrupts,
+                                  struct conn **conn)
+{
+    for (;;) {
+        enum wait_result result = wait_next(listen_sock, addresses, tell_interrupts, conn);
+        if (result != WAIT_REQUEST || wire_coming == NULL || wire_take_params(wire_coming, *conn))
+            return result;
+        wire_refuse_params(*conn);
+    }
+}
 
 WIRE_EXPORT int OS_Accept(int listen_sock, int fail_on_intr, const char *addresses)
 {
     struct conn *conn = NULL;
-    switch (wait_next(listen_sock, addresses, fail_on_intr != 0, &conn)) {
+    switch (wire_wait(listen_sock, addresses, fail_on_intr != 0, &conn)) {
     case WAIT_REQUEST:
         board_state(OT_STATE_READING);
         return conn->fd;
@@ -569,13 +763,10 @@ WIRE_EXPORT int OS_Read(int fd, char *into, size_t size)
     struct request *request = conn->owner;
     enum conn_result result =
         conn_read(conn, into, size, request != NULL ? request_deadline(request) : 0, &count);
-    if (result == CONN_OK)
+    int error = wire_was_read(request, result);
+    if (error == 0)
         return (int)count;
-    if (request != NULL && result == CONN_GONE)
-        request_aborted(request);
-    if (request != NULL && result == CONN_LATE)
-        request_late(request);
-    errno = result == CONN_LATE ? ETIMEDOUT : ECONNRESET;
+    errno = error;
     return -1;
 }
 
@@ -589,20 +780,14 @@ WIRE_EXPORT int OS_Write(int fd, char *from, size_t size)
     conn->sent_any = conn->sent_any || (size > 1 && from[1] == FRAME_TYPE_STDOUT);
     enum conn_result result =
         conn_write(conn, from, size, request != NULL ? request_deadline(request) : 0);
-    if (result == CONN_OK)
+    if (wire_written(request, result))
         return (int)size;
-    if (request != NULL && result == CONN_GONE)
-        request_aborted(request);
-    if (request != NULL && result == CONN_LATE)
-        request_late(request);
-    if (request != NULL && request_is_mute(request))
-        return (int)size; /* the application asked not to be bothered */
     errno = result == CONN_LATE ? ETIMEDOUT : EPIPE;
     return -1;
 }
 
-/* Only libfcgi closes a connection here, when it cannot read a request header that we found whole.
- */
+/* Only libfcgi closes a connection here, when it cannot read a request header that we found whole:
+ * without memory, or where its own OS_Accept was asked by others. */
 WIRE_EXPORT int OS_IpcClose(int fd, int shutdown)
 {
     struct conn *conn = conn_find(fd);
@@ -614,10 +799,7 @@ WIRE_EXPORT int OS_IpcClose(int fd, int shutdown)
         conn_forget(&conn);
         return 0;
     }
-    note("pool %s: request refused: malformed parameters", board_pool());
-    wire_count_dropped(conn, NULL, 400);
-    conn_refuse(conn, "400 Bad Request", FRAME_REQUEST_COMPLETE);
-    wait_park(&conn);
+    wire_refuse_params(conn);
     return 0;
 }
 

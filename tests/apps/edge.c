@@ -129,6 +129,21 @@ static void free_in_child(FCGX_Request *request)
     FCGX_PutS("the parent's", request->out);
 }
 
+/* Puts one string of this length between brackets, and says what came of it. */
+static void put_long(FCGX_Request *request, int size)
+{
+    char *text = malloc((size_t)size);
+    if (text == NULL)
+        return;
+    for (int i = 0; i < size; i++)
+        text[i] = (char)('!' + i % 94);
+    FCGX_PutS(HEAD "<", request->out);
+    int result = FCGX_PutStr(text, size, request->out);
+    int end = FCGX_PutS(">", request->out);
+    free(text);
+    fprintf(stderr, "put %d, then %d\n", result, end);
+}
+
 static void serve(FCGX_Request *request)
 {
     const char *what = FCGX_GetParam("QUERY_STRING", request->envp);
@@ -140,6 +155,10 @@ static void serve(FCGX_Request *request)
         write_in_child(request);
     else if (strcmp(what, "child-frees") == 0)
         free_in_child(request);
+    else if (strncmp(what, "long=", 5) == 0)
+        put_long(request, (int)strtol(what + 5, NULL, 10));
+    else if (strncmp(what, "finish&long=", 12) == 0 && ot_finish_request())
+        put_long(request, (int)strtol(what + 12, NULL, 10));
     else
         FCGX_PutS(HEAD "hello", request->out);
 }

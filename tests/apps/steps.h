@@ -155,6 +155,47 @@ static inline void step_echo(struct visit *visit, const char *value)
         FCGX_PutStr(bytes, got, visit->out);
 }
 
+/* take=N: as read, by one call. */
+static inline void step_take(struct visit *visit, const char *value)
+{
+    int room = (int)strtol(value, NULL, 10);
+    char *bytes = malloc((size_t)room);
+    int got = bytes != NULL ? FCGX_GetStr(bytes, room, visit->in) : -1;
+    uint32_t sum = 0;
+
+    for (int at = 0; at < got; at++)
+        sum += (unsigned char)bytes[at];
+    free(bytes);
+    journal(visit->id, "take %d %u %d", got, sum, FCGX_GetError(visit->in));
+}
+
+/* mix=SEED: sends the body back, read in pieces of all sizes, by one byte and by unreading it, in
+ * turn. */
+static inline void step_mix(struct visit *visit, const char *value)
+{
+    enum {
+        MOST = 200000
+    };
+    static const unsigned sizes[] = {1, 100, 4096, 20000, MOST};
+    unsigned seed = (unsigned)strtoul(value, NULL, 10);
+    char *bytes = malloc(MOST);
+    int c = 0;
+
+    head(visit);
+    while (bytes != NULL && (c = FCGX_GetChar(visit->in)) != EOF) {
+        unsigned size = sizes[(unsigned)rand_r(&seed) % 5];
+        if (rand_r(&seed) % 2 == 0)
+            FCGX_UnGetChar(c, visit->in);
+        else
+            FCGX_PutChar(c, visit->out);
+        for (int left = rand_r(&seed) % 4; left > 0; left--) {
+            int got = FCGX_GetStr(bytes, (int)(1 + (unsigned)rand_r(&seed) % size), visit->in);
+            FCGX_PutStr(bytes, got, visit->out);
+        }
+    }
+    free(bytes);
+}
+
 static inline void step_write(struct visit *visit, const char *value)
 {
     size_t limit = strtoul(value, NULL, 10);
@@ -272,7 +313,7 @@ static const struct step steps_common[] = {
     {"text", step_text}, {"flush", step_flush}, {"param", step_param}, {"touch", step_touch},
     {"wait", step_wait}, {"note", step_note},   {"sleep", step_sleep}, {"fork", step_fork},
     {"exit", step_exit}, {"crash", step_crash}, {"hold", step_hold},   {"deaf", step_deaf},
-    {NULL, NULL},
+    {"take", step_take}, {"mix", step_mix},     {NULL, NULL},
 };
 
 static inline const struct step *step_find(const struct step *table, const char *name)

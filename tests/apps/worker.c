@@ -6,6 +6,7 @@
  *   accept  FCGX_Accept
  *   run     ot_run
  */
+#include <locale.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -47,6 +48,12 @@ static void step_label(struct visit *visit, const char *value)
 {
     (void)visit;
     ot_set_label(value);
+}
+
+/* locale=NAME: of the whole process from then on. */
+static void step_locale(struct visit *visit, const char *value)
+{
+    journal(visit->id, "locale %s", setlocale(LC_ALL, value) != NULL ? value : "(none)");
 }
 
 static void step_checkpoint(struct visit *visit, const char *value)
@@ -150,6 +157,7 @@ static const struct step steps_own[] = {
     {"ignore", step_ignore},
     {"limit", step_limit},
     {"label", step_label},
+    {"locale", step_locale},
     {"checkpoint", step_checkpoint},
     {"poll", step_poll},
     {"shutdown", step_shutdown},

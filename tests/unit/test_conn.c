@@ -4,8 +4,10 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 enum {
@@ -312,6 +314,81 @@ Test(conn, garbage_is_gone)
     cr_assert(conn->broken);
 }
 
+/* A request that has begun, and whose body is to come: so much of it has been sent. */
+static size_t begun_request(unsigned char *bytes)
+{
+    size_t at = begin_request(bytes, 1, 0);
+    at += record(bytes + at, 4, 1, NULL, 0, 0);
+    say(bytes, at);
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+    return at;
+}
+
+/* What libfcgi would read now, without waiting. */
+static size_t rest(unsigned char *into, size_t size)
+{
+    size_t at = 0;
+    size_t count = 0;
+    do {
+        conn_read_rest(conn, into + at, size - at, &count);
+        at += count;
+    } while (count > 0);
+    return at;
+}
+
+static void nothing(int signal)
+{
+    (void)signal;
+}
+
+/* Longer than a read waits itself, and signals begin that anew each time. */
+Test(conn, a_deadline_is_kept_whatever_interrupts_the_wait)
+{
+    const struct itimerval often = {.it_interval = {.tv_usec = 10000},
+                                    .it_value = {.tv_usec = 10000}};
+    unsigned char bytes[512];
+    unsigned char got[512];
+    size_t count = 0;
+    (void)begun_request(bytes);
+    cr_assert_eq(conn_read(conn, got, sizeof got, 0, &count), CONN_OK);
+    cr_assert_neq(signal(SIGALRM, nothing), SIG_ERR);
+    cr_assert_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
+    for (uint64_t limit = 300; limit <= 1300; limit += 1000) {
+        uint64_t deadline = clock_now() + limit * CLOCK_MS;
+        cr_expect_eq(conn_read(conn, got, sizeof got, deadline, &count), CONN_LATE);
+        cr_expect_geq(clock_now(), deadline);
+        cr_expect_eq(count, 0);
+    }
+}
+
+Test(conn, a_body_is_read_past_libfcgi)
+{
+    static unsigned char bytes[3 * 65536];
+    static unsigned char got[3 * 65536];
+    size_t count = 0;
+    size_t done = 0;
+    size_t at = begin_request(bytes, 1, 0);
+    at += record(bytes + at, 4, 1, NULL, 0, 0);
+    size_t head = at;
+    at += record(bytes + at, 5, 1, NULL, 65535, 1);
+    at += record(bytes + at, 5, 1, NULL, 30000, 0);
+    at += record(bytes + at, 5, 1, NULL, 0, 0);
+    say(bytes, at);
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+    cr_assert_eq(conn_read(conn, got, sizeof got, 0, &count), CONN_OK);
+    cr_assert_eq(count, head);
+    cr_assert(conn_may_read_body(conn));
+    do {
+        cr_assert_eq(conn_read_body(conn, got + done, sizeof got - done, 0, &count), CONN_OK);
+        done += count;
+    } while (count > 0);
+    cr_assert_eq(done, 95535);
+    cr_assert_arr_eq(got, bytes + head + 8, 65535);
+    cr_assert_eq(conn_read(conn, got, sizeof got, 0, &count), CONN_OK);
+    cr_assert_eq(count, 8, "the end is libfcgi's");
+    cr_assert(conn_end_request(conn, 95535));
+}
+
 Test(conn, a_body_cut_short_is_not_a_whole_one)
 {
     unsigned char bytes[512];
@@ -323,8 +400,7 @@ Test(conn, a_body_cut_short_is_not_a_whole_one)
     say(bytes, at - 40);
     cr_assert_eq(shutdown(peer, SHUT_WR), 0);
     cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
-    cr_assert_eq(conn_read(conn, got, sizeof got, 0, &count), CONN_OK);
-    cr_assert_eq(count, at - 40);
+    cr_assert_eq(rest(got, sizeof got), at - 40);
     cr_assert_eq(conn_read(conn, got, sizeof got, 0, &count), CONN_GONE);
 }
 
@@ -333,10 +409,7 @@ Test(conn, waiting_for_input_ends_at_the_deadline)
     unsigned char bytes[512];
     unsigned char got[512];
     size_t count = 0;
-    size_t at = begin_request(bytes, 1, 0);
-    at += record(bytes + at, 4, 1, NULL, 0, 0);
-    say(bytes, at);
-    cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+    (void)begun_request(bytes);
     conn_read_rest(conn, got, sizeof got, &count);
     cr_assert_eq(conn_read(conn, got, sizeof got, clock_now() + CLOCK_MS, &count), CONN_LATE);
 }
@@ -345,7 +418,6 @@ Test(conn, a_split_leaves_what_was_read)
 {
     unsigned char bytes[512];
     unsigned char got[512];
-    size_t count = 0;
     size_t at = begin_request(bytes, 1, 0);
     at += record(bytes + at, 4, 1, NULL, 0, 0);
     at += record(bytes + at, 5, 1, "hello", 5, 0);
@@ -356,9 +428,75 @@ Test(conn, a_split_leaves_what_was_read)
     cr_assert_not_null(parked);
     cr_assert_eq(conn->fd, -1);
     cr_assert_eq(conn_find(fd), parked);
-    conn_read_rest(conn, got, sizeof got, &count);
-    cr_assert_eq(count, at);
+    cr_assert_eq(rest(got, sizeof got), at);
     conn_free(&parked);
     cr_assert_null(conn_find(fd));
     cr_assert_eq(read(peer, got, sizeof got), 0);
+}
+
+Test(conn, parameters_are_taken_in_one_piece)
+{
+    static const unsigned char left[24] = {1, 1, 0, 7, 0, 8, 0, 0, 0, 1, 1, 0,
+                                           0, 0, 0, 0, 1, 4, 0, 7, 0, 0, 0, 0};
+    unsigned char out[512], in[64];
+    size_t count = 0;
+    size_t at = record(out, 1, 7, "\0\1\1\0\0\0\0\0", 8, 5);
+    at += record(out + at, 4, 7, "one piece", 9, 7);
+    at += record(out + at, 4, 8, "a stranger's", 12, 0);
+    at += record(out + at, 4, 7, ", and another", 13, 0);
+    at += record(out + at, 4, 7, NULL, 0, 3);
+    at += record(out + at, 5, 7, "body", 4, 0);
+    say(out, at);
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+    cr_assert(conn_has_header(conn));
+    const unsigned char *content = conn_take_params(conn, &count);
+    cr_expect_eq(count, 22);
+    cr_expect_arr_eq(content, "one piece, and another", 22);
+    cr_assert_eq(rest(in, sizeof in), 24 + 12);
+    cr_expect_arr_eq(in, left, 24, "a request without parameters is left");
+    cr_expect_arr_eq(in + 32, "body", 4);
+}
+
+Test(conn, there_may_be_no_parameters_to_take)
+{
+    unsigned char out[64], in[64];
+    size_t count = 1;
+    size_t at = begin_request(out, 1, 0);
+    at += record(out + at, 4, 1, NULL, 0, 0);
+    say(out, at);
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+    (void)conn_take_params(conn, &count);
+    cr_expect_eq(count, 0);
+    cr_assert_eq(rest(in, sizeof in), at);
+    cr_expect_arr_eq(in, out, at);
+}
+
+Test(conn, a_long_body_is_read_past_the_buffer_and_to_the_byte)
+{
+    enum {
+        BODY = 30000
+    };
+    static unsigned char out[BODY + 200], in[sizeof out];
+    size_t head = begin_request(out, 1, 1), got = 0, count = 1;
+    head += record(out + head, 4, 1, NULL, 0, 0);
+    say(out, head);
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+    size_t size = head + record(out + head, 5, 1, NULL, BODY, 3);
+    for (int i = 0; i < BODY; i++)
+        out[head + 8 + (size_t)i] = (unsigned char)(i % 251);
+    size += record(out + size, 5, 1, "after", 5, 0);
+    size += record(out + size, 5, 1, NULL, 0, 0);
+    size_t all = size + begin_request(out + size, 1, 0); /* the next one's: not to be read now */
+    say(out + head, all - head);
+    for (size_t piece = FRAME_HEADER; count > 0; piece = piece % 9000 * 2 + FRAME_HEADER) {
+        piece = piece < sizeof in - got ? piece : sizeof in - got;
+        cr_assert_eq(conn_read(conn, in + got, piece, 0, &count), CONN_OK);
+        cr_assert_leq(count, piece);
+        got += count;
+    }
+    cr_assert_eq(got, size);
+    cr_assert_arr_eq(in, out, size);
+    cr_assert(conn_input_complete(conn));
+    cr_assert(conn_end_request(conn, 0));
+    cr_assert(conn_has_begun(conn));
 }

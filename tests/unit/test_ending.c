@@ -72,3 +72,32 @@ Test(ending, every_row_has_a_name_of_its_own)
         cr_expect_str_neq(ending_ask_name((enum ending_ask)i), "unknown");
     cr_expect_str_eq(ending_ask_name(ENDING_ASK_COUNT), "unknown");
 }
+
+Test(ending, tells_the_reason_as_words)
+{
+    static const struct {
+        struct ending_facts facts;
+        const char *expected;
+    } cases[] = {
+        {{.status = EXITED(0)}, NULL},
+        {{.status = SIGNALLED(SIGSEGV), .said = OT_EXIT_MAX_REQUESTS}, NULL},
+        {{.said = 4711}, NULL},
+        {{.said = OT_EXIT_MAX_REQUESTS}, "`pm.max_requests` reached"},
+        {{.said = OT_EXIT_MAX_MEMORY}, "above `pm.max_memory`"},
+        {{.said = OT_EXIT_ASKED}, "asked to go, not by the manager"},
+        {{.said = OT_EXIT_ASKED, .asked = ENDING_SUPERFLUOUS}, "superfluous"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *reason = ending_reason(&cases[i].facts);
+        cr_expect(reason == cases[i].expected || (reason != NULL && cases[i].expected != NULL &&
+                                                  strcmp(reason, cases[i].expected) == 0),
+                  "case %zu: %s", i, reason != NULL ? reason : "none");
+    }
+}
+
+Test(ending, knows_what_is_expected)
+{
+    cr_expect(ending_is_expected(ENDING_BY_REQUESTS) && ending_is_expected(ENDING_BY_MEMORY));
+    cr_expect(ending_is_expected(ENDING_BY_RETIREMENT) && ending_is_expected(ENDING_BY_RELOAD));
+    cr_expect(!ending_is_expected(ENDING_BY_CRASH) && !ending_is_expected(ENDING_BY_EXIT));
+}

@@ -166,18 +166,18 @@ Test(handover, takes_nothing_else_for_it)
         {"garbage", "\x7f\x45LF", "was expected"},
         {"a name alone", "overtime-handover", "was expected"},
         {"no number", "overtime-handover x\n", "was expected"},
-        {"no line", "overtime-handover 1", "was expected"},
+        {"no line", "overtime-handover 2", "was expected"},
         {"a number too long", "overtime-handover 99999999999999999999\n", "was expected"},
         {"another version", "overtime-handover 2147483647\n", "restart it instead"},
-        {"another fact", "overtime-handover 1\nmost 1\n", "\"least\" was expected where \"most\""},
-        {"a cut off end", "overtime-handover 1\nleast 1\n", "\"most\" was expected"},
-        {"out of range", "overtime-handover 1\nleast 1\nmost 1\ncount 11\n", "cannot be 11"},
+        {"another fact", "overtime-handover 2\nmost 1\n", "\"least\" was expected where \"most\""},
+        {"a cut off end", "overtime-handover 2\nleast 1\n", "\"most\" was expected"},
+        {"out of range", "overtime-handover 2\nleast 1\nmost 1\ncount 11\n", "cannot be 11"},
         {"a text cut off",
-         "overtime-handover 1\nleast 1\nmost 1\ncount 1\nyes 1\nno 0\nfd -1\nnone -1\ntext "
+         "overtime-handover 2\nleast 1\nmost 1\ncount 1\nyes 1\nno 0\nfd -1\nnone -1\ntext "
          "9\nabc\n",
          "cut off"},
         {"a text too long",
-         "overtime-handover 1\nleast 1\nmost 1\ncount 1\nyes 1\nno 0\nfd -1\nnone -1\n"
+         "overtime-handover 2\nleast 1\nmost 1\ncount 1\nyes 1\nno 0\nfd -1\nnone -1\n"
          "text 9223372036854775807\nabc\n",
          "cannot be"},
     };
@@ -196,7 +196,7 @@ Test(handover, takes_nothing_else_for_it)
 
 Test(handover, leaves_nothing_unread)
 {
-    static const char more[] = "overtime-handover 1\nend 0\nmore 1\n";
+    static const char more[] = "overtime-handover 2\nend 0\nmore 1\n";
     struct handover paper;
     (void)handover_open(&paper, forged(more, sizeof more - 1), HANDOVER_TAKE);
     cr_expect_neq(handover_end(&paper), 0);

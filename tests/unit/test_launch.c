@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "fpm/launch.h"
+#include "fpm/launch_table.h"
 
 static int null_fd = -1;
 
@@ -203,4 +205,50 @@ Test(launch, garbage_in_the_report_is_no_report)
     cr_assert(close(ends[1]) == 0);
     cr_expect(launch_report(ends[0], &told) == 1);
     cr_assert(close(ends[0]) == 0);
+}
+
+/* Runs a shell's script on descriptors of which there are many, and returns its status. */
+static int run_among_many(const char *script)
+{
+    char *const script_arguments[] = {shell, option, (char *)(uintptr_t)script, NULL};
+    struct launch_spec spec = make("/bin/sh");
+    struct launch_failure failure;
+    int status, many[300];
+    for (size_t i = 0; i < sizeof many / sizeof *many; i++)
+        cr_assert((many[i] = open("/dev/zero", O_RDONLY | O_CLOEXEC)) >= 0);
+    spec.argv = script_arguments;
+    spec.doorbell_fd = fcntl(null_fd, F_DUPFD_CLOEXEC, 200);
+    cr_assert(spec.doorbell_fd > 200);
+    cr_expect(run(&spec, &failure, &status) == 1);
+    for (size_t i = 0; i < sizeof many / sizeof *many; i++)
+        cr_assert(close(many[i]) == 0);
+    cr_assert(close(spec.doorbell_fd) == 0);
+    return status;
+}
+
+Test(launch, a_child_has_nothing_but_what_it_is_given)
+{
+    static const char look[] = "cd /proc/self/fd && for fd in *; do case $fd in [0-7]) "
+                               "[ \"$(readlink /proc/$$/fd/$fd)\" = /dev/null ] || exit 9;; "
+                               "*) [ ! -e /proc/$$/fd/$fd ] || exit 8;; esac; done";
+    cr_expect(run_among_many(look) == 0, "all descriptors copied");
+    launch_table_reserve();
+    cr_expect(run_among_many(look) == 0, "only the low ones copied");
+}
+
+Test(launch, what_was_given_is_not_kept)
+{
+    struct launch_spec spec = make("/bin/sh");
+    struct launch_failure failure;
+    int status, output[2];
+    char byte;
+    launch_table_reserve();
+    launch_table_reserve(); /* once is enough, and twice does no harm */
+    cr_assert(pipe(output) == 0);
+    spec.output_fd = output[1];
+    cr_expect(run(&spec, &failure, &status) == 1);
+    cr_assert(close(output[1]) == 0);
+    struct pollfd wait_for = {.fd = output[0], .events = POLLIN};
+    cr_assert(poll(&wait_for, 1, 30000) == 1);
+    cr_expect(read(output[0], &byte, 1) == 0, "nobody has the writing end any more");
 }

@@ -61,6 +61,23 @@ Test(obituary, levels)
     cr_expect(compose(&busy, KILLED, true, line) == LOG_LEVEL_WARNING);
 }
 
+Test(obituary, tells_why_and_is_quiet_about_what_is_expected)
+{
+    char line[OBITUARY_MAX];
+    struct view view = view_of(OT_STATE_EXITING);
+    struct obituary obituary = {.pool = "www",
+                                .pid = 123,
+                                .uptime = 65000,
+                                .expected = true,
+                                .reason = "`pm.max_requests` reached",
+                                .view = &view};
+    cr_expect(obituary_compose(&obituary, 102 * SECOND, line, sizeof line) == LOG_LEVEL_DEBUG);
+    cr_expect_str_eq(line, "pool www: worker 123 (slot 0) exited with status 0 while exiting, "
+                           "after 65.0 s and 17 requests: `pm.max_requests` reached");
+    obituary.status = EXITED_3;
+    cr_expect(obituary_compose(&obituary, 102 * SECOND, line, sizeof line) == LOG_LEVEL_WARNING);
+}
+
 Test(obituary, says_unknown_rather_than_guess)
 {
     char line[OBITUARY_MAX];

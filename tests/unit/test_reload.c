@@ -63,7 +63,7 @@ static struct conf *load(const char *text)
 
 static size_t slots; /* of each generation, 0 = as its settings want */
 
-static void make_plan(bool all)
+static void make_plan(const char *all)
 {
     struct reload_was pools[8];
     reload_plan_free(&plan);
@@ -82,7 +82,7 @@ static void reread(const char *before, const char *after)
     conf_free(&wanted);
     was = load(before);
     wanted = load(after);
-    make_plan(false);
+    make_plan(NULL);
 }
 
 static void expect_step(size_t at, enum reload_deed deed, size_t before, size_t socket,
@@ -166,7 +166,7 @@ Test(reload, all_are_replaced_when_asked)
 {
     reread(POOL("www", "/tmp/ot-a.sock", "4"),
            POOL("www", "/tmp/ot-a.sock", "4") POOL("new", "/tmp/ot-b.sock", "4"));
-    make_plan(true);
+    make_plan("");
     expect_step(0, RELOAD_REPLACE, 0, 0, NULL);
     expect_step(1, RELOAD_ADD, RELOAD_NONE, RELOAD_NONE, NULL);
 }
@@ -227,17 +227,17 @@ Test(reload, another_identity_by_the_same_name)
     const struct conf_identity before = *identity;
     was->pools[0].identity.change = identity->change = true;
     identity->uid = was->pools[0].identity.uid + 1;
-    make_plan(false);
+    make_plan(NULL);
     expect_step(0, RELOAD_REPLACE, 0, 0, "user");
     identity->uid = was->pools[0].identity.uid;
     identity->gid = was->pools[0].identity.gid + 1;
-    make_plan(false);
+    make_plan(NULL);
     expect_step(0, RELOAD_REPLACE, 0, 0, "group");
     identity->change = false;
-    make_plan(false);
+    make_plan(NULL);
     expect_step(0, RELOAD_REPLACE, 0, 0, "user");
     was->pools[0].identity.change = false;
-    make_plan(false);
+    make_plan(NULL);
     expect_step(0, RELOAD_KEEP, 0, 0, NULL);
     *identity = before;
 }
@@ -247,7 +247,7 @@ Test(reload, another_program_by_the_same_name)
     reread(POOL("a", "/tmp/ot-a.sock", "4"), POOL("a", "/tmp/ot-a.sock", "4"));
     char *before = wanted->pools[0].program;
     wanted->pools[0].program = strdup("/usr/local/bin/true");
-    make_plan(false);
+    make_plan(NULL);
     expect_step(0, RELOAD_REPLACE, 0, 0, "command");
     free(wanted->pools[0].program);
     wanted->pools[0].program = before;
@@ -277,6 +277,6 @@ Test(reload, names_what_takes_effect_at_the_next_start_only)
 Test(reload, nothing_was_in_force)
 {
     wanted = load(POOL("a", "/tmp/ot-a.sock", "4"));
-    cr_assert_eq(reload_plan(&wanted->global, NULL, 0, wanted, false, &plan), 0);
+    cr_assert_eq(reload_plan(&wanted->global, NULL, 0, wanted, NULL, &plan), 0);
     expect_step(0, RELOAD_ADD, RELOAD_NONE, RELOAD_NONE, NULL);
 }

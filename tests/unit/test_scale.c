@@ -232,6 +232,34 @@ Test(scale, verdicts)
     }
 }
 
+/* Looks that can wait do so until the next whole second, which all pools have in common. */
+Test(scale, leisure_falls_on_whole_seconds)
+{
+    static const struct {
+        struct scale_limits limits;
+        struct scale_counts counts;
+        int64_t at, since, again; /* ms after NOW */
+    } looks[] = {
+        {ONDEMAND(5), {MANY, .serving = 1}, 1, -1, 999},
+        {ONDEMAND(5), {MANY, .idle = 1}, 1, -1, 999},
+        {ONDEMAND(5), {MANY, .idle = 1}, 300, -2000, 700},
+        {ONDEMAND(5), {MANY, .idle = 1}, 300, 650 - TIMEOUT, 700},
+        {ONDEMAND(5), {MANY, .idle = 1}, 300, 1100 - TIMEOUT, 700},
+        {STATIC(5), {MANY, .idle = 5, .post = 1}, 999, -1, 1},
+        {{.kind = SCALE_ONDEMAND, .max_children = 5, .max_spawn_rate = RATE, .idle_timeout = 80},
+         {MANY, .idle = 1},
+         300,
+         250,
+         30},
+    };
+    for (size_t i = 0; i < COUNT(looks); i++) {
+        struct scale_memory memory = {.since = NOW + looks[i].since, .low = 1};
+        struct scale_verdict verdict =
+            scale_decide(&looks[i].limits, &looks[i].counts, &memory, NOW + looks[i].at);
+        cr_expect_eq(verdict.again, looks[i].again, "case %zu: %lld", i, (long long)verdict.again);
+    }
+}
+
 /* Never more than the limits allow, whatever is counted. */
 Test(scale, limits_hold_for_all_counts)
 {
@@ -377,7 +405,7 @@ Test(scale, the_mark_is_read_in_time)
     cr_expect_eq(scale_decide(&limits, &counts, &memory, NOW).again, 1);
     memory = (struct scale_memory){0};
     limits.idle_timeout = 40;
-    cr_expect_eq(scale_decide(&limits, &counts, &memory, NOW).again, 20);
+    cr_expect_eq(scale_decide(&limits, &counts, &memory, NOW).again, 40);
 }
 
 /* A queue that does not move is looked at more and more seldom, and soon again when it was empty.

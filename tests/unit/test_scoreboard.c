@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fpm/scoreboard.h"
@@ -153,5 +154,28 @@ Test(scoreboard, another_treaty_is_no_treaty)
     scoreboard_look(&board, 0, &view);
     cr_expect(!view.attached && view.alien == OT_TREATY_VERSION + 1 && view.counts.requests == 0);
     (void)munmap(slot, sizeof *slot);
+    scoreboard_destroy(&board);
+}
+
+/* What a worker wrote far away in its slot goes as well; what nobody touched costs no memory. */
+Test(scoreboard, a_slot_is_emptied_to_its_end_and_no_more)
+{
+    struct scoreboard board = make(3);
+    struct stat before, after;
+    for (int i = 0; i < 3; i++)
+        cr_assert(scoreboard_assign(&board) >= 0);
+    struct ot_slot *slot = worker_map(&board, 1), *next = worker_map(&board, 2);
+    slot->records[OT_THREADS_MAX - 1].requests = 7;
+    next->records[0].requests = 8;
+    next->records[OT_THREADS_MAX - 1].requests = 9;
+    cr_assert(fstat(board.fd, &before) == 0);
+    scoreboard_release(&board, 1);
+    cr_assert(scoreboard_assign(&board) == 1);
+    cr_expect(slot->records[OT_THREADS_MAX - 1].requests == 0);
+    cr_expect(next->records[0].requests == 8 && next->records[OT_THREADS_MAX - 1].requests == 9);
+    cr_assert(fstat(board.fd, &after) == 0);
+    cr_expect(after.st_blocks == before.st_blocks);
+    (void)munmap(slot, sizeof *slot);
+    (void)munmap(next, sizeof *next);
     scoreboard_destroy(&board);
 }

@@ -64,13 +64,37 @@ Test(slot, garbage_is_clamped)
     cr_assert_lt(strlen(copy.label), sizeof copy.label);
 }
 
-Test(slot, text_is_cut_and_cleaned)
+Test(slot, text_is_cleaned)
 {
     char field[8];
     slot_text(field, sizeof field,
               "a\nb\x7f"
-              "cdefgh");
+              "cde");
     cr_assert_str_eq(field, "a b cde");
     slot_text(field, sizeof field, NULL);
     cr_assert_str_eq(field, "");
+}
+
+/* Never silently, and never inside a character. */
+Test(slot, text_that_is_cut_says_so)
+{
+    static const struct {
+        const char *text, *field;
+    } cases[] = {
+        {"123456789ab", "123456789ab"},           /* just fits */
+        {"123456789abc", "123456[...]"},          /* one too many */
+        {"12345\u00e9789abc", "12345[...]"},      /* two bytes */
+        {"1234\u20ac789abcd", "1234[...]"},       /* three */
+        {"123\U0001f600789abc", "123[...]"},      /* four */
+        {"1234\u00e9789abcd", "1234\u00e9[...]"}, /* ends where the mark begins */
+        {"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80", "\x80\x80\x80[...]"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char field[12];
+        slot_text(field, sizeof field, cases[i].text);
+        cr_expect_str_eq(field, cases[i].field, "%s: %s", cases[i].text, field);
+    }
+    char tiny[4];
+    slot_text(tiny, sizeof tiny, "12345");
+    cr_expect_str_eq(tiny, "123", "no room for a mark");
 }

@@ -73,13 +73,26 @@ Test(status, counts_the_living_the_dead_and_the_others)
     scene.facts.elsewhere.requests = 100;
     scene.facts.others[OT_STATE_RUNNING] = 2;
     scene.facts.ended[STATUS_CAUSE_CRASH] = 4;
+    scene.facts.exits[3] = 5;
+    scene.facts.signals[11] = 6;
+    scene.facts.signals[64] = 7;
     scoreboard_publish(&scene.board, &scene.facts);
     status_pool(&scene.source, NULL, NULL, &pool);
-    cr_expect(pool.requests == 108 && pool.finished == 1);
+    cr_expect(pool.requests == 108 && pool.post_response_requests == 1);
     cr_expect(pool.idle == 1 && pool.post_response == 1 && pool.unknown == 1 && pool.serving == 2);
     cr_expect(pool.workers == 5 && pool.active == 3 && pool.older == 2);
     cr_expect(pool.ended == 4 && pool.ended_by[STATUS_CAUSE_CRASH] == 4);
     cr_expect(pool.max_active == 3, "what is seen now may be the most");
+    static const struct status_exit ways[] = {
+        {false, "3", 5}, {true, "SIGSEGV", 6}, {true, "64", 7}};
+    unsigned at = 0;
+    struct status_exit way;
+    for (size_t i = 0; i < 3; i++) {
+        cr_assert(status_next_exit(&pool, &at, &way), "way %zu", i);
+        cr_expect(way.signal == ways[i].signal && way.count == ways[i].count);
+        cr_expect_str_eq(way.name, ways[i].name);
+    }
+    cr_expect(!status_next_exit(&pool, &at, &way));
     scoreboard_destroy(&scene.board);
 }
 
@@ -98,6 +111,28 @@ Test(status, a_slot_counts_until_the_facts_do)
     scoreboard_publish(&scene.board, &scene.facts);
     status_pool(&scene.source, NULL, NULL, &pool);
     cr_expect(pool.requests == 5 && pool.workers == 0);
+    scoreboard_destroy(&scene.board);
+}
+
+/* What changed is published, whichever slots that are, and what did not stays. */
+Test(status, only_changes_are_published_and_all_of_them)
+{
+    struct scene scene;
+    struct status_pool pool;
+    open_scene(&scene, 5);
+    for (unsigned slot = 0; slot < 5; slot++)
+        attach(&scene, slot, OT_STATE_IDLE);
+    scoreboard_publish(&scene.board, &scene.facts);
+    scoreboard_member(&scene.board, 4, OT_PROCESS_NONE, 0, 1);
+    scoreboard_member(&scene.board, 1, OT_PROCESS_NONE, 0, 1);
+    scoreboard_publish(&scene.board, &scene.facts);
+    scoreboard_publish(&scene.board, &scene.facts);
+    status_pool(&scene.source, NULL, NULL, &pool);
+    cr_expect(pool.workers == 3, "%u", pool.workers);
+    scoreboard_member(&scene.board, 0, OT_PROCESS_NONE, 0, 1);
+    scoreboard_publish(&scene.board, &scene.facts);
+    status_pool(&scene.source, NULL, NULL, &pool);
+    cr_expect(pool.workers == 2, "%u", pool.workers);
     scoreboard_destroy(&scene.board);
 }
 

@@ -157,7 +157,9 @@ static void run_worker(const struct scene *scene)
             put_at(from[i], i);
     put_at(HIGH, OT_FD_HANDOFF_IN); /* no socket pair: not taken */
     put_at(HIGH, OT_FD_HANDOFF_OUT);
-    (void)setenv(OT_TREATY_ENV, "1 0", 1);
+    char treaty[32];
+    snprintf(treaty, sizeof treaty, "%u 0", OT_TREATY_VERSION);
+    (void)setenv(OT_TREATY_ENV, treaty, 1);
     board_open();
     if (scene->prepare == NULL)
         recycle_open();

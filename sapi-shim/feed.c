@@ -1,0 +1,123 @@
+/* feed.c: see feed.h. */
+#include "sapi-shim/feed.h"
+#include "sapi-shim/frame.h"
+
+#include <string.h>
+
+static size_t feed_least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How much of `there` bytes is padding of a record that the application had. */
+static size_t feed_drop_padding(struct feed *feed, size_t there)
+{
+    size_t n = feed_least(feed->padding, there);
+    feed->padding -= n;
+    feed->ours = feed->padding > 0;
+    return n;
+}
+
+/* The record with this header begins, if it may: is one with content of the body, or another, to be
+ * taken? */
+static bool feed_begin(struct feed *feed, const unsigned char *header, bool take_body,
+                       bool take_other)
+{
+    size_t size = 0;
+    size_t content = frame_content(header, &size);
+    bool body = header[1] == FRAME_TYPE_STDIN && content > 0;
+    if (!(body ? take_body : take_other))
+        return false;
+    *feed =
+        (struct feed){.content = content, .padding = size - FRAME_HEADER - content, .body = body};
+    return true;
+}
+
+/* Walks over what libfcgi may be given of `there` bytes: so many. `any`: something is given before.
+ */
+static size_t feed_walk(struct feed *feed, const unsigned char *from, size_t there, bool any)
+{
+    size_t at = 0;
+    for (;;) {
+        size_t left = feed->content + feed->padding;
+        if (left > 0) {
+            size_t n = feed_least(left, there - at);
+            feed_went(feed, n);
+            at += n;
+            if (feed->body || n < left)
+                return at;
+        }
+        if (there - at < FRAME_HEADER || !feed_begin(feed, from + at, !any && at == 0, true))
+            return at;
+        at += FRAME_HEADER;
+    }
+}
+
+size_t feed_records(struct feed *feed, uint16_t id, const unsigned char *from, size_t there,
+                    unsigned char *into, size_t size, size_t *used)
+{
+    size_t given = 0, dropped = 0;
+    if (feed->ours && feed->content > 0) {
+        /* What the application left of a record begins with a header of its own. */
+        given = frame_stdin_header(id, feed->content, feed->padding, into);
+        feed->ours = false;
+    } else if (feed->ours) {
+        dropped = feed_drop_padding(feed, there);
+    }
+    size_t n = feed->ours ? 0
+                          : feed_walk(feed, from + dropped,
+                                      feed_least(there - dropped, size - given), given > 0);
+    memcpy(into + given, from + dropped, n);
+    *used = dropped + n;
+    return given + n;
+}
+
+size_t feed_content(struct feed *feed, const unsigned char *from, size_t there, unsigned char *into,
+                    size_t size, size_t *used)
+{
+    size_t at = 0, given = 0;
+    for (;;) {
+        size_t n = feed_least(feed->content, feed_least(there - at, size - given));
+        memcpy(into + given, from + at, n);
+        feed->content -= n;
+        at += n;
+        given += n;
+        if (feed->content > 0)
+            break;
+        at += feed_drop_padding(feed, there - at);
+        if (feed->ours || there - at < FRAME_HEADER || given == size ||
+            !feed_begin(feed, from + at, true, false))
+            break;
+        feed->ours = true;
+        at += FRAME_HEADER;
+    }
+    *used = at;
+    return given;
+}
+
+bool feed_is_idle(const struct feed *feed)
+{
+    return feed->content + feed->padding == 0;
+}
+
+bool feed_may_content(const struct feed *feed)
+{
+    return feed->ours || feed_is_idle(feed);
+}
+
+size_t feed_records_due(const struct feed *feed)
+{
+    return feed->ours ? 0 : feed->content + feed->padding;
+}
+
+size_t feed_content_due(const struct feed *feed)
+{
+    return feed->ours ? feed->content : 0;
+}
+
+void feed_went(struct feed *feed, size_t count)
+{
+    size_t n = feed_least(count, feed->content);
+    feed->content -= n;
+    feed->padding -= count - n;
+}
