@@ -33,7 +33,7 @@ def test_nothing_is_caught_unasked(manager, tmp_path):
 
 def test_the_last_words(manager, tmp_path):
     """A line without an end is told when its worker has died."""
-    body = f"printf 'cut sho'\nprintf 'and err' >&2\ntouch {tmp_path}/said\nexec sleep 100000"
+    body = f"printf 'cut sho'\nprintf 'and err' >&2\n: >{tmp_path}/said\nexec sleep 100000"
     daemon = manager({"command": script(tmp_path, body)})
     wait_until(lambda: (tmp_path / "said").exists(), "the words")
     (worker,) = daemon.workers()

@@ -29,7 +29,7 @@ def running(daemon):
 def environment(pid):
     with open(f"/proc/{pid}/environ", "rb") as file:
         pairs = file.read().rstrip(b"\0").split(b"\0")
-    return dict(pair.decode().split("=", 1) for pair in pairs)
+    return dict(pair.decode().split("=", 1) for pair in pairs if pair)
 
 
 def test_descriptors(manager, tmp_path):
@@ -64,7 +64,7 @@ def test_a_clean_environment(manager, tmp_path):
         env={"SECRET_OF_THE_MANAGER": "1"},
     )
     found = environment(running(daemon))
-    assert found["OVERTIME_TREATY"] == "1 0"
+    assert found["OVERTIME_TREATY"] == "2 0"
     assert found["GREETING"] == "hello world" and found["EMPTY"] == ""
     assert "/usr/bin" in found["PATH"].split(":")
     assert "SECRET_OF_THE_MANAGER" not in found
@@ -79,7 +79,7 @@ def test_an_inherited_environment(manager, tmp_path):
     found = environment(running(daemon))
     assert "FCGI_WEB_SERVER_ADDRS" not in found, "listen.allowed_clients decides who may connect"
     assert found["HANDED_DOWN"] == "yes" and found["OVERRULED"] == "new"
-    assert found["OVERTIME_TREATY"] == "1 0"
+    assert found["OVERTIME_TREATY"] == "2 0"
 
 
 def test_allowed_clients(manager, tmp_path):
@@ -100,9 +100,9 @@ def test_slots_are_used_again(manager, tmp_path):
         """{treaty: pid}; a worker that is not yet exec-ed has none."""
         return {environment(pid).get("OVERTIME_TREATY"): pid for pid in daemon.workers()}
 
-    three = {"1 0", "1 1", "1 2"}
+    three = {"2 0", "2 1", "2 2"}
     wait_until(lambda: set(slots()) == three, "three slots")
-    victim = slots()["1 1"]
+    victim = slots()["2 1"]
     os.kill(victim, signal.SIGKILL)
     daemon.wait_workers(3, without=[victim])
     wait_until(lambda: set(slots()) == three, "three slots again")

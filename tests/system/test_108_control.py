@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import re
 import socket
 import subprocess
 
@@ -10,6 +11,7 @@ import pytest
 
 from fpm_script import is_root, script, sleeper
 from harness import build, fastcgi, process
+from harness.fields import endings, rows
 from harness.wait import wait_until
 
 
@@ -53,7 +55,7 @@ def test_status(manager, app, tmp_path, journal):
 
         wait_until(lambda: counts()["www"]["idle"] == 3, lambda: f"three idle workers in {counts()}")
         www, box = counts()["www"], counts()["box"]
-        assert (www["workers"], www["post_response"], www["requests"], www["finished"]) == (4, 1, 2, 1)
+        assert (www["workers"], www["post_response"], www["requests"], www["post_response_requests"]) == (4, 1, 2, 1)
         assert (box["workers"], box["unknown"], box["requests"]) == (2, 2, 0)
         rows = json.loads(daemon.control("workers", "www", "--json").stdout)["workers"]
         (busy,) = [row for row in rows if row["state"] == "post-response"]
@@ -69,6 +71,27 @@ def test_status(manager, app, tmp_path, journal):
     assert unknown["state"] == "unknown" and unknown["requests"] is None
 
 
+def test_status_for_people(manager, app, tmp_path, journal):
+    """A line a pool; all of one pool with its dates and durations, and with what each field means."""
+    command = f"{app('worker')} {tmp_path}"
+    daemon = manager(pools={"www": {"command": command, "pm.max_children": 2}, "api": {"command": command}})
+    with fastcgi.Connection(daemon.addresses["www"]) as connection:
+        connection.send_request(fastcgi.cgi_params("id=a&text=x&finish&wait=go"))
+        journal.wait("wait", "a")
+        row = re.compile(r"^www +0/2 +1/2 +0 +2 +0 +0 +1 +1 +0  \S+ m?s$", re.MULTILINE)
+        text = wait_until(lambda: row.search(daemon.control("status").stdout) and daemon.control("status").stdout,
+                          lambda: daemon.control("status").stdout)
+        journal.signal("go")
+    assert [line.split()[0] for line in text.splitlines()] == ["POOL", "www", "api"]
+    whole = daemon.control("status", "www").stdout
+    assert re.search(r"^start_time +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  *When the pool was opened$", whole, re.MULTILINE)
+    assert re.search(r"^uptime +\S+ m?s +Time since", whole, re.MULTILINE), whole
+    shown = {re.split("  +", line)[0].removeprefix("ended_by ") for line in whole.splitlines()}
+    missing = {name.removesuffix("_ms") for kind in ("COUNTER", "GAUGE") for name in rows("POOL", kind)} - shown
+    assert not missing and set(endings()) <= shown, "every field is there"
+    assert "api" not in whole
+
+
 def test_counters_outlive_workers(manager, app, tmp_path):
     daemon = manager({"command": f"{app('worker')} {tmp_path}", "pm.max_requests": 2})
     for number in range(7):
@@ -77,8 +100,8 @@ def test_counters_outlive_workers(manager, app, tmp_path):
     def pool():
         return json.loads(daemon.control("--json", "status").stdout)["pools"][0]
 
-    wait_until(lambda: pool()["requests"] == 7 and pool()["died"] == 3, lambda: f"seven requests in {pool()}")
-    assert pool()["spawned"] == 4
+    wait_until(lambda: pool()["requests"] == 7 and pool()["ended"] == 3, lambda: f"seven requests in {pool()}")
+    assert pool()["spawned"] == 4 and pool()["died"] == 0, "they had served their share"
 
 
 def test_config(manager, tmp_path):
@@ -165,12 +188,30 @@ def test_status_while_stopping(manager, tmp_path):
     wait_until(lambda: daemon.popen.poll() is not None, "the manager's end")
 
 
-def test_a_pool_cannot_be_reloaded_alone(manager, tmp_path):
-    daemon = manager({"command": sleeper(tmp_path)})
-    for words in (["reload", "www"], ["reload", "--wait", "www"]):
-        answer = daemon.control(*words)
-        assert answer.returncode == 1 and "as a whole" in answer.stderr
-    assert "reload" not in daemon.log()
+def test_new_workers_for_one_pool(manager, app, tmp_path):
+    """Those of the others stay, unless their section has changed: the files are read as a whole."""
+    command = f"{app('worker')} {tmp_path}"
+    daemon = manager(pools={name: {"command": command} for name in ("www", "api", "box")})
+
+    def pids():
+        workers = json.loads(daemon.control("--json", "workers").stdout)["workers"]
+        return {worker["pool"]: worker["pid"] for worker in workers}
+
+    before = pids()
+    answer = daemon.control("reload", "--all", "--wait", "api")
+    assert answer.returncode == 0, answer.stderr
+    after = pids()
+    assert {name for name in before if before[name] != after[name]} == {"api"}
+    text = daemon.ini_path.read_text()
+    daemon.write(text.replace("[box]", "[box]\nenv[A] = b"))
+    assert daemon.control("reload", "api", "--all", "--wait").returncode == 0
+    assert {name for name in before if pids()[name] != after[name]} == {"api", "box"}
+    before, log = pids(), daemon.log()
+    for words, part in ((["www"], "reload --all POOL"), (["--wait", "www"], "as a whole"),
+                        (["--all", "ww"], 'no pool "ww"')):
+        answer = daemon.control("reload", *words)
+        assert answer.returncode == 1 and part in answer.stderr, answer
+    assert pids() == before and daemon.log() == log
 
 
 def test_refusals(manager, tmp_path):

@@ -13,6 +13,7 @@ from fpm_script import sleeper
 from harness import address, build, fastcgi, process
 from harness.manager import Manager
 from harness.wait import wait_until
+from held import Held
 
 # Puts the descriptors named by its first arguments at 3 and up, and becomes the program.
 BECOME = """
@@ -234,6 +235,81 @@ def test_a_worker_without_the_library_waits_in_accept(tmp_path, sockets):
     with open(f"/proc/{worker}/fdinfo/0", encoding="ascii") as file:
         flags = next(line for line in file if line.startswith("flags:"))
     assert int(flags.split()[1], 8) & os.O_NONBLOCK == 0
+    ended(daemon)
+
+
+def pid_at(where):
+    response = fastcgi.request(where, query="id=a&text=x")
+    assert response.text == "x"
+    return int(response.headers["X-Worker"])
+
+
+@pytest.mark.parametrize("kind", ["unix", "tcp"])
+@pytest.mark.parametrize("how", ["reload", "upgrade between"])
+def test_removed_and_added_again(tmp_path, sockets, app, kind, how):
+    """Whoever passed the socket holds its place, so it is kept for a pool that wants it."""
+    where = address.Address.make(kind, tmp_path)
+    other = {"command": f"{app('worker')} {tmp_path}"}
+    both = {"www": {**other, "listen": where}, "other": other}
+    daemon = Activated(tmp_path, [sockets(where)], "www", pools=both)
+    daemon.start()
+    try:
+        for _ in range(2):
+            before = pid_at(where)
+            daemon.rewrite({"other": other})
+            daemon.control("reload", "--wait", check=True)
+            assert before not in daemon.workers()
+            with fastcgi.Connection(where) as early:
+                early.send_request(fastcgi.cgi_params("id=e&text=early"))
+                if how != "reload":
+                    daemon.control("upgrade", "--wait", check=True)
+                daemon.rewrite(both)
+                daemon.control("reload", "--wait", check=True)
+                assert early.read_response().text == "early"
+            assert pid_at(where) in daemon.workers()
+        count = daemon.descriptor_count()
+        daemon.rewrite({"other": other})
+        daemon.control("reload", "--wait", check=True)
+        daemon.rewrite(both)
+        daemon.control("reload", "--wait", check=True)
+        wait_until(lambda: daemon.descriptor_count() <= count, "no more descriptors than before")
+    finally:
+        ended(daemon)
+
+
+def test_another_listen_and_back(tmp_path, sockets, app):
+    where, elsewhere = (address.Address.make("unix", tmp_path, name) for name in ("given", "own"))
+    command = f"{app('worker')} {tmp_path}"
+    daemon = Activated(tmp_path, [sockets(where)], "www", {"command": command, "listen": where})
+    daemon.start()
+    for listen in (elsewhere, where):
+        daemon.rewrite({"www": {"command": command, "listen": listen}})
+        daemon.control("reload", "--wait", check=True)
+        assert pid_at(listen) in daemon.workers()
+    assert os.path.exists(where.path) and not os.path.exists(elsewhere.path)
+    ended(daemon)
+
+
+def test_the_queue_stays_with_who_holds_it(tmp_path, sockets, app, journal):
+    """A stop serves no more than it must: the next manager finds who waits."""
+    where = address.Address.make("unix", tmp_path)
+    given = sockets(where)
+    command = f"{app('worker')} {tmp_path}"
+    daemon = Activated(tmp_path, [given], "www", {"command": command, "listen": where})
+    daemon.start()
+    with Held(daemon, journal) as held:
+        held.begin("a", "text=whole")
+        queued = [held.enter_context(fastcgi.Connection(where)) for _ in range(5)]
+        for number, connection in enumerate(queued):
+            connection.send_request(fastcgi.cgi_params(f"id=q{number}&sleep=50&text=queued{number}"))
+        daemon.send_signal(signal.SIGQUIT)
+        daemon.wait_log("SIGQUIT: stopping when")
+        held.end("a")
+        wait_until(lambda: daemon.popen.poll() is not None, "the manager's end")
+        daemon = Activated(tmp_path, [given], "www", {"command": command, "listen": where}, name="next")
+        daemon.start()
+        for number, connection in enumerate(queued):
+            assert connection.read_response().text == f"queued{number}"
     ended(daemon)
 
 

@@ -126,6 +126,27 @@ def test_death(pool, listen, log, journal, number, outcome):
     assert entry["answer_ms"] is None and entry["duration_ms"] > 0
 
 
+@pytest.mark.parametrize("steps", ["", "deaf&"], ids=["hears", "deaf"])
+@pytest.mark.parametrize("phase", ["request", "work"])
+def test_terminated_over_a_limit(pool, listen, log, journal, phase, steps):
+    """By TERM or by KILL, inside a request or in work after it: the line is the manager's to write."""
+    directive = {"request": "request_terminate_timeout", "work": "post_response__terminate_timeout"}[phase]
+    daemon = pool(max_execution_time=0, hard_timeout="200ms", **{directive: "400ms"})
+    finish = "finish&" if phase == "work" else "flush&"
+    with send(listen, f"id=late&text=x&label=import-3&{steps}{finish}wait=go"):
+        pid = journal.wait("wait", "late").pid
+        entry = log.one("late")
+    daemon.wait_workers(1, without=[pid])
+    assert list(entry) == KEYS
+    assert (entry["outcome"], entry["pid"], entry["status"], entry["label"]) == ("killed", pid, 200, "import-3")
+    assert entry["path"] == "/" and entry["duration_ms"] >= 400
+    if phase == "work":
+        assert entry["answer_ms"] is not None and entry["post_response_ms"] >= 400
+    else:
+        assert entry["answer_ms"] is None and not entry["post_response_ms"]
+    assert len(log.entries("late")) == 1
+
+
 def test_exit_inside_a_request(pool, listen, log):
     """exit() is an end like any other, and _exit() none."""
     pool()
@@ -233,6 +254,8 @@ def test_long_values_are_cut_visibly(pool, listen, log, journal):
     entry = log.one("a")
     assert entry["query"].endswith("[...]") and long.startswith(entry["query"][:-5])
     assert entry["user"] == "ann" and entry["label"] is None
+    fastcgi.request(listen, query="id=l&text=x&label=" + "\u00e9" * 100)
+    assert log.one("l")["label"] == "\u00e9" * 61 + "[...]", "127 bytes, and cut between two characters"
     connection = send(listen, long.replace("id=a", "id=b").replace("go", "never"))
     (pid,) = daemon.workers()
     journal.wait("wait", "b")

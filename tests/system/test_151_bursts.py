@@ -77,8 +77,11 @@ def test_from_one_to_fifty_workers(manager, app):
         return (climb.reached(50) - report.begin) * 1000, report
 
     def good(result):
-        return result[0] < bound(150) and result[1].p99 < handler + bound(200)
+        # Whoever came first was served by then, or his answer would have been later.
+        served = result[1].max - handler
+        return result[0] < bound(150) and served < bound(150) and result[1].p99 < handler + bound(200)
 
     took, report = best_of(3, attempt, good)
-    show("1 to 50 workers", f"{took:.0f} ms, p99 of the answers handler + {report.p99 - handler:.0f} ms")
+    show("1 to 50 workers", f"{took:.0f} ms, all 50 serve after {report.max - handler:.0f} ms, p99 of the answers "
+         f"handler + {report.p99 - handler:.0f} ms")
     assert good((took, report)), f"{took:.0f} ms to 50 workers; {report}"

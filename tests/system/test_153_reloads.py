@@ -13,6 +13,7 @@ from harness.totals import totals
 from harness.wait import now, stays, wait_until
 
 HANDLER = 50  # ms
+READING = 100  # ms that a slow reader takes on its own: 300,000 bytes, 15,000 each 5 ms
 
 
 def version(pid):
@@ -82,10 +83,10 @@ def test_reload_under_load(manager, app, tmp_path):
                 time.sleep(0.01)
         report = run.result()
     assert number >= seconds // 2 - 1, "the reloads took too long"
+    own = {"fast": 0, "sender": 0, "reader": READING}
     slowest = {
-        keep: max(count.max for name, count in report.kinds.items()
-                  if name.endswith(keep) and not name.startswith("reader")) - HANDLER
-        for keep in ("closed", "kept")
+        keep: max(count.max - own[name.split("-")[0]] for name, count in report.kinds.items() if name.endswith(keep))
+        - HANDLER for keep in ("closed", "kept")
     }
     show("reload under load", f"{report.failed} of {report.count} failed in {number} reloads, slowest answer handler "
          f"+ {slowest['closed']:.0f} ms on new connections, + {slowest['kept']:.0f} ms on kept ones; "
@@ -93,9 +94,7 @@ def test_reload_under_load(manager, app, tmp_path):
     print(report)
     assert report.failed == 0, report
     # Whatever the generator itself had to wait for a processor, the workers had to wait as well.
-    assert slowest["closed"] < bound(100) + 2 * report.lag, report
-    # A kept connection belongs to one worker, busy or not: that costs a handler's time more.
-    assert slowest["kept"] < bound(100) + HANDLER + 2 * report.lag, report
+    assert max(slowest.values()) < bound(100) + 2 * report.lag, report
     assert not re.search(r"died of|SIGKILL", daemon.log())
 
 
@@ -158,8 +157,9 @@ def test_twenty_five_reloads_in_a_row(manager, app, tmp_path):
         for number in range(1, 26):
             set_version(daemon, f"s{number}")
             daemon.send_signal(signal.SIGUSR2)
-            pids |= set(daemon.workers())
-            while now() < began + number * 0.024:
+            if number % 8 == 0:  # looking takes time, and the reloads shall be quick
+                pids |= set(daemon.workers())
+            while now() < began + number * 0.020:
                 time.sleep(0.001)
         spread = (now() - began) * 1000
         wait_version(daemon, "s25", 6)
@@ -177,4 +177,4 @@ def test_twenty_five_reloads_in_a_row(manager, app, tmp_path):
     truth = {"workers": 6, "idle": 6, "retiring": 0, "died": 0}
     assert {name: found[name] for name in truth} == truth, found
     assert all(not process.alive(pid) for pid in pids - set(daemon.workers()))
-    assert spread < 650 or not LONG
+    assert spread < 600 or not LONG

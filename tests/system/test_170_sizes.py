@@ -4,10 +4,13 @@ import os
 import re
 import signal
 
+import pytest
+
 from fpm_script import sleeper
-from harness import fastcgi, process
+from harness import fastcgi, load, process
+from harness.totals import totals
 from harness.wait import stays, wait_until
-from held import Held, look, stopped, steps_of, wait_none, wait_states, wait_total, wakeups_within
+from held import Held, look, stopped, steps_of, wait_none, wait_states, wait_total, wakeups, wakeups_within
 
 
 def pool(app, tmp_path, kind, most, **more):
@@ -18,6 +21,13 @@ def pool(app, tmp_path, kind, most, **more):
 
 
 DEBUG = {"log_level": "debug"}
+
+
+def test_no_more_than_the_spawn_rate_in_one_step(manager, app, tmp_path):
+    """The next step follows at once."""
+    daemon = manager(pool(app, tmp_path, "static", 8, **{"pm.max_spawn_rate": 3}), settings=DEBUG)
+    daemon.wait_workers(8)
+    assert [count for count, _ in steps_of(daemon, "started")] == [3, 3, 2]
 
 
 def test_ondemand_starts_one_worker_for_each_connection(manager, app, tmp_path, journal):
@@ -52,6 +62,21 @@ def test_ondemand_goes_to_its_limit_and_no_further(manager, app, tmp_path, journ
         stays(lambda: len(daemon.workers()) == 3, 0.2, "three workers")
         held.end()
     assert daemon.log().count("`pm.max_children` allows") == 1, "one line an episode"
+
+
+def test_a_pool_that_is_full_again_at_once_is_one_episode(manager, app, tmp_path, journal):
+    """Load that swings about the limit is not told at each swing."""
+    daemon = manager(pool(app, tmp_path, "static", 1))
+    for turn in range(3):
+        with Held(daemon, journal) as held:
+            held.begin(f"served{turn}")
+            held.send(f"waits{turn}")
+            wait_until(lambda: (look(daemon), totals(daemon)["listen_queue"])[1] == 1, "a connection to wait")
+            wait_total(daemon, max_children_reached=1)
+            held.end()
+        wait_states(daemon, idle=1)
+        look(daemon)
+    assert daemon.log().count("`pm.max_children` allows") == 1
 
 
 def test_the_longest_idle_goes_first(manager, app, tmp_path, journal):
@@ -126,7 +151,7 @@ def test_process_max_is_shared(manager, app, tmp_path, journal):
         assert len(daemon.workers()) == 3
         held.end("a0")  # its worker goes after a while, and makes room
         assert held.wait("b0") in daemon.workers()
-        assert len(daemon.workers()) == 3
+        wait_until(lambda: len(daemon.workers()) == 3, "the one that made room to be gone")
         assert held.end("b0")[0].text == "late"
         held.end()
     wait_none(daemon)
@@ -158,6 +183,8 @@ def test_static_pools_share_what_process_max_allows(manager, app, tmp_path):
     }, settings={"process.max": 4})
     daemon.wait_workers(4)
     assert "process.max = 4: the pools begin with 6 workers" in daemon.log()
+    # While one starts it is looked at more often.
+    wait_until(lambda: sum(totals(daemon, name)["idle"] for name in ("a", "b")) == 4, "idle workers")
     assert wakeups_within(daemon.pid, 2) <= 6, "an idle manager wakes up about once a second"
     for name in ("a", "b"):
         assert fastcgi.request(daemon.addresses[name], query="id=x&text=fine").text == "fine"
@@ -187,3 +214,14 @@ def test_idle_workers_cost_a_look_a_second(manager, app, tmp_path):
     wait_total(daemon, idle=1)
     wait_until(lambda: wakeups_within(daemon.pid, 1) <= 2, "rest")
     assert wakeups_within(daemon.pid, 3) <= 5
+
+
+@pytest.mark.parametrize("mode", ["loop", "finish", "accept", "run"])
+def test_the_manager_sleeps_while_requests_are_served(manager, app, tmp_path, mode):
+    """Nothing on a request's way asks it, however the application ends its requests."""
+    daemon = manager({"command": f"{app('worker')} -m {mode} {tmp_path}", "pm.max_children": 1})
+    wait_until(lambda: wakeups_within(daemon.pid, 0.5) == 0, "rest")
+    before = wakeups(daemon.pid)
+    report = load.run(daemon.address, clients=4, count=400)
+    assert wakeups(daemon.pid) == before, report
+    assert (report.ok, report.failed) == (400, 0)

@@ -1,11 +1,13 @@
 """Work after the response leaves requests their room, within its budget."""
 
+import os
 import re
+import signal
 
 from harness import fastcgi, load
 from harness.totals import totals
 from harness.wait import stays, wait_until
-from held import Held, steps_of, wait_total
+from held import Held, steps_of, wait_states, wait_total
 
 
 def pool(app, tmp_path, kind, most, budget, **more):
@@ -34,6 +36,23 @@ def test_replaced_at_once_and_no_churn_afterwards(manager, app, tmp_path, journa
     assert totals(daemon)["spawned"] == 3
 
 
+def test_what_is_over_makes_no_room(manager, app, tmp_path, journal):
+    """Work that has ended does not ring; a death is not decided on what was going on before."""
+    daemon = manager(pool(app, tmp_path, "static", 2, 2))
+    wait_total(daemon, idle=2)
+    with Held(daemon, journal) as held:
+        busy = {held.begin(ident, "text=x&finish") for ident in ("a", "b")}
+        wait_total(daemon, idle=2, post_response=2)
+        held.end()
+    wait_states(daemon, idle=4)
+    spawned = totals(daemon)["spawned"]
+    assert spawned == 4
+    for pid in busy:
+        os.kill(pid, signal.SIGKILL)
+    wait_total(daemon, died=2, workers=2)
+    stays(lambda: totals(daemon)["spawned"] == spawned, 0.2, "two workers")
+
+
 def test_over_the_budget(manager, app, tmp_path, journal):
     """What is above it counts as serving; a line for each episode, and a counter."""
     daemon = manager(pool(app, tmp_path, "static", 2, 2))
@@ -52,6 +71,24 @@ def test_over_the_budget(manager, app, tmp_path, journal):
             wait_total(daemon, idle=4, over_budget_now=0)
     assert len(re.findall(r"more than `post_response.max_children`", daemon.log())) == 2
     assert totals(daemon)["spawned"] == 4
+
+
+def test_load_that_swings_about_the_budget(manager, app, tmp_path, journal):
+    """It is one episode, told once, and over when it has been within the budget for a while."""
+    daemon = manager(pool(app, tmp_path, "static", 2, 1))
+    with Held(daemon, journal) as held:
+        for swing in range(4):
+            for number in range(2):
+                held.begin(f"r{swing}{number}", "text=x&finish")
+            wait_total(daemon, over_budget_now=1, over_budget=1)
+            held.end()
+            wait_total(daemon, over_budget_now=0, post_response=0)
+        daemon.wait_log("NOTICE: pool www: post-response work is within `post_response.max_children` again")
+        for number in range(2):
+            held.begin(f"s{number}", "text=x&finish")
+        wait_total(daemon, over_budget=2)
+        held.end()
+    assert len(re.findall(r"more than `post_response.max_children`", daemon.log())) == 2
 
 
 def test_no_budget_at_all(manager, app, tmp_path, journal):

@@ -1,13 +1,14 @@
 """Requests and work after the response that go on for too long are ended: TERM, grace, KILL."""
 
 import re
+import signal
 
 import pytest
 
 from harness import process
 from harness.totals import totals
 from harness.wait import now, stays, wait_until
-from held import Held, ended_by, wait_states, wait_total, wakeups_within
+from held import Held, ended_by, look, wait_states, wait_total, wakeups_within
 
 
 def pool(app, tmp_path, **more):
@@ -131,6 +132,66 @@ def test_older_workers_are_timed_while_new_ones_cannot_start(manager, app, tmp_p
         assert "next start in 3.2 s" not in daemon.log(), "not found at the next start only"
     daemon.write(text)
     daemon.control("reload", "--wait", check=True)
+
+
+def test_work_that_begins_in_an_older_generation(manager, app, tmp_path, journal):
+    """Its response was open when the new generation took over."""
+    daemon = manager(pool(app, tmp_path, **{"post_response.terminate_timeout": "700ms"}))
+    with Held(daemon, journal) as held:
+        pid = held.begin("late", "wait=begin&text=x&finish")
+        daemon.control("reload", "--all", check=True)
+        daemon.wait_log("generation 2 serves")
+        look(daemon)
+        journal.signal("begin")
+        journal.wait("wait", "late", count=2)
+        began = now()
+        line = daemon.wait_log(rf"^.*worker {pid} \(slot \d\) is ended .*$", limit=20)[0]
+        assert "over `post_response.terminate_timeout` = 700 ms" in line, line
+        assert since(began) < 10000
+        held.release()
+    daemon.wait_log("reload: done")
+
+
+def test_a_request_that_begins_in_an_older_generation(manager, app, tmp_path, journal):
+    """It waited in the queue of a socket that was given up."""
+    daemon = manager(pool(app, tmp_path, **{"pm.max_children": 1, "request_terminate_timeout": "700ms",
+                                            "listen": tmp_path / "old.sock"}))
+    with Held(daemon, journal) as held:
+        pid = held.begin("first")
+        held.send("late")
+        daemon.rewrite({"www": pool(app, tmp_path, **{"pm.max_children": 1, "request_terminate_timeout": "700ms",
+                                                      "listen": tmp_path / "new.sock"})})
+        daemon.control("reload", check=True)
+        held.end("first")
+        held.wait("late")
+        line = daemon.wait_log(rf"^.*worker {pid} \(slot \d\) is ended .*$", limit=20)[0]
+        assert "while running GET /?id=late" in line and "`request_terminate_timeout` = 700 ms" in line, line
+
+
+@pytest.mark.parametrize("how", ["QUIT", "removed"])
+@pytest.mark.parametrize("steps, limit", [
+    ("", "request_terminate_timeout"), ("text=x&finish", "post_response.terminate_timeout"),
+], ids=["request", "work"])
+def test_limits_hold_while_a_pool_stops(manager, app, tmp_path, journal, how, steps, limit):
+    """What nobody decided on before: the limit passes after the stop has begun."""
+    others = {"b": pool(app, tmp_path)}
+    daemon = manager(pools={"www": pool(app, tmp_path, **{limit: "1s"}), **others})
+    with Held(daemon, journal) as held:
+        pid = held.begin("late", steps)
+        if how == "QUIT":
+            daemon.send_signal(signal.SIGQUIT)
+            daemon.wait_log("SIGQUIT: stopping when")
+        else:
+            daemon.rewrite(others)
+            daemon.control("reload", check=True)
+        assert "is ended" not in daemon.log()
+        line = daemon.wait_log(rf"^.*worker {pid} \(slot \d\) is ended .*$", limit=20)[0]
+        assert f"over `{limit}` = 1.0 s; TERM now" in line, line
+        wait_until(lambda: not process.alive(pid), "the end of the worker")
+    if how == "QUIT":
+        daemon.stop()
+    else:
+        daemon.wait_log("pool www: gone")
 
 
 def test_nothing_to_time_nothing_to_wake_up_for(manager, app, tmp_path, journal):

@@ -15,7 +15,7 @@ from harness import build, fastcgi, process
 from harness.address import Address
 from harness.totals import totals
 from harness.wait import stays, wait_until
-from held import Held, wait_none, wait_total
+from held import Held, stopped, wait_none, wait_total
 
 
 def pool(app, tmp_path, **more):
@@ -45,15 +45,20 @@ def served_by(address, ident="x"):
 class Waiting:
     """`overtimectl reload --wait` at work."""
 
-    def __init__(self, daemon):
+    def __init__(self, daemon, *words):
         self.popen = subprocess.Popen(
-            [str(build.OVERTIMECTL), "-s", str(daemon.control_path), "reload", "--wait"],
+            [str(build.OVERTIMECTL), "-s", str(daemon.control_path), "reload", "--wait", *words],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=daemon.environment,
         )
 
     @property
     def running(self):
         return self.popen.poll() is None
+
+    @property
+    def asleep(self):
+        """It has asked, and waits."""
+        return process.state(self.popen.pid) == "S" and process.name(self.popen.pid) == "overtimectl"
 
     def __enter__(self):
         return self
@@ -397,6 +402,22 @@ def json_state(daemon):
     return "reloading" if "reloading" in words else "running" if "running" in words else words
 
 
+@pytest.mark.parametrize("kind", ["static", "dynamic"])
+def test_a_pool_in_a_crash_loop_is_no_success(manager, app, tmp_path, kind):
+    """Nothing of it has changed, and it has no worker: that is the answer."""
+    pools = {"bad": {"command": script(tmp_path, "exit 3"), "pm": kind}, "good": pool(app, tmp_path)}
+    daemon = manager(pools=pools)
+    daemon.wait_log("pool bad: workers die young .*; next start in")
+    for words in ([], ["--all"]):
+        answer = daemon.control("reload", "--wait", *words)
+        assert answer.returncode == 1, answer
+        assert "pool bad: workers die young" in answer.stderr and "goes on trying" in answer.stderr, answer
+    pools["bad"]["command"] = pools["good"]["command"]
+    daemon.rewrite(pools)
+    reload_by(daemon, "reload --wait")
+    assert served_by(daemon.addresses["bad"]) in daemon.workers()
+
+
 def test_a_program_that_cannot_be_executed(manager, app, tmp_path):
     good = pool(app, tmp_path)
     daemon = manager(good)
@@ -493,6 +514,25 @@ def test_during_the_start(manager, app, tmp_path):
     served_by(daemon.address)
     answer = daemon.control("reload", "--wait")
     assert answer.returncode == 0, answer
+
+
+@pytest.mark.parametrize("words", [[], ["--all"]], ids=["changed", "all"])
+def test_waiting_during_the_start(manager, app, tmp_path, words):
+    """The answer comes when the start is over, and with it the reload that came in its midst."""
+    workers = 40
+    daemon = manager({"command": app("load_worker"), "pm.max_children": workers})
+    daemon.stop()
+    daemon.start(wait=False)
+    wait_until(lambda: os.path.exists(daemon.control_path), "the control socket")
+    with stopped(daemon.pid):
+        waiting = Waiting(daemon, *words)
+        wait_until(lambda: waiting.asleep or not waiting.running, "the question")
+    with waiting:
+        code, out, err = waiting.result()
+        assert code == 0, (code, out, err)
+    assert daemon.log().count("NOTICE: ready: 1 pool") == 2
+    assert len(daemon.wait_workers(workers)) == workers
+    assert json_state(daemon) == "running"
 
 
 def test_many_wait_at_once(manager, app, tmp_path):

@@ -2,13 +2,16 @@
 
 import contextlib
 import json
+import re
 import signal
 
 import pytest
 
 from harness import fastcgi, process
+from harness.address import as_address
 from harness.totals import totals
 from harness.wait import stays, wait_until
+from fpm_script import script
 from held import steps_of, wait_none, wait_total
 
 
@@ -160,8 +163,42 @@ def test_unknown_in_every_output(manager, app, tmp_path):
         assert [row["state"] for row in rows] == ["unknown"] * 2
         assert all(row["requests"] is None for row in rows)
         assert daemon.control("workers").stdout.count("unknown") >= 2
-        assert "unknown" in daemon.control("status").stdout
+        assert re.search(r"^unknown +2 ", daemon.control("status", "www").stdout, re.MULTILINE)
         busy.end("a")
     (victim, _) = daemon.workers()
     process.kill_and_reap(victim)
     daemon.wait_log(rf"worker {victim} .*in unknown state \(no library attached\).* an unknown number of requests")
+
+
+@pytest.mark.parametrize("name", ["TERM", "QUIT", "INT", "USR1"])
+def test_the_stop_signal_is_the_one_that_was_chosen(manager, tmp_path, name):
+    """It alone asks a worker to go; one that then ends is not killed."""
+    traps = " ".join(f"trap 'echo heard-{each}; exit 0' {each};" for each in ("TERM", "QUIT", "INT", "USR1"))
+    program = script(tmp_path, f"{traps}\ntouch {tmp_path}/set.$$\nwhile :; do sleep 0.02; done")
+    daemon = manager({"command": program, "pm.stop_signal": name})
+    (pid,) = daemon.wait_workers(1)
+    wait_until((tmp_path / f"set.{pid}").exists, "its traps")
+    daemon.control("reload", "--all", check=True)
+    daemon.wait_log(f"heard-{name}")
+    wait_until(lambda: not process.alive(pid), "its end")
+    assert daemon.log().count("heard-") == 1 and "is killed" not in daemon.log()
+
+
+@pytest.mark.parametrize("query, piece", [
+    ("xml&full", "<state>unknown</state>"),
+    ("openmetrics&full", 'state="unknown"'),
+    ("json&full", '"state": "unknown"'),
+    ("full", "unknown"),
+])
+def test_unknown_in_every_output(manager, app, tmp_path, query, piece):
+    """Of the page that a browser draws test_441 tells."""
+    status = tmp_path / "status.sock"
+    daemon = manager(pool(app, tmp_path, **{
+        "pm.max_children": 2, "pm.status_path": "/status", "pm.status_listen": status}))
+    daemon.wait_workers(2)
+
+    def page():
+        return fastcgi.request(
+            as_address(status), params=fastcgi.cgi_params(query, SCRIPT_NAME="/status")).text
+
+    wait_until(lambda: page().count(piece) >= 2, lambda: f"{piece} twice in {page()}")

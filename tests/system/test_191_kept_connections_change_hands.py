@@ -83,3 +83,27 @@ def test_a_stop_closes_them(manager, app, tmp_path):
         daemon.control("quit")
         wait_until(lambda: daemon.popen.poll() is not None, "the manager's end")
         assert all(connection.read_eof() is not False for connection in kept)
+
+
+def test_a_request_does_not_wait_for_anothers(manager, app, listen, tmp_path, journal):
+    """Where requests take long, a worker that begins one leaves the connections it keeps to the others."""
+    daemon = manager({
+        "command": f"{app('worker')} {tmp_path}", "listen": listen, "pm.max_children": 2,
+    })
+    with contextlib.ExitStack() as stack:
+        # More connections than workers: somebody keeps several.
+        kept = [stack.enter_context(fastcgi.Connection(listen)) for _ in range(6)]
+        for turn in range(2):
+            for number, connection in enumerate(kept):
+                connection.send_request(fastcgi.cgi_params(f"id=w{turn}.{number}&poll=30&text=x"), keep=True)
+                assert connection.read_response().text == "x"
+        for number, holder in enumerate(kept):
+            holder.send_request(fastcgi.cgi_params(f"id=h{number}&wait=go{number}&text=held"), keep=True)
+            held = journal.wait("wait", f"h{number}").pid
+            for other, connection in enumerate(kept):
+                if connection is not holder:
+                    ask(connection, f"{number}.{other}")
+                    assert journal.wait("begin", f"{number}.{other}").pid != held
+            journal.signal(f"go{number}")
+            assert holder.read_response().text == "held"
+        assert len(daemon.workers()) == 2

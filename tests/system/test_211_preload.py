@@ -1,6 +1,7 @@
 """An unmodified libfcgi program under LD_PRELOAD has the library's accept and finish."""
 
 import signal
+import subprocess
 
 import pytest
 
@@ -48,6 +49,13 @@ def test_kept_connections(preloaded, web, listen, journal):
         assert answer.complete and answer.body == pattern(9000)
 
 
+def test_bodies_read_in_pieces_of_all_sizes(preloaded, listen):
+    preloaded()
+    for seed in range(5):
+        body = bytes(at * seed % 251 for at in range(300000))
+        assert fastcgi.request(listen, query=f"id=a&mix={seed}", body=body).body == body
+
+
 def test_unread_bodies_and_silent_peers(preloaded, listen, journal):
     preloaded()
     body = b"u" * 5000000
@@ -82,3 +90,12 @@ def test_stops_without_loss(preloaded, listen, number, journal):
         connection.send(request[20:] + fastcgi.record(fastcgi.STDIN))
         assert connection.read_response(wait_eof=True).text == "fine"
     wait_until(lambda: not process.alive(pid), "the worker's end")
+
+
+def test_loaded_late():
+    """By a program that was not linked with it, as languages load their extensions."""
+    if build.SANITIZED:
+        pytest.skip("a sanitizer's runtime has to be there first")
+    script = f"import ctypes; print(ctypes.CDLL({str(build.BUILD / 'libovertime.so')!r}).ot_connection_status())"
+    done = subprocess.run(["/usr/bin/python3", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("0\n", "")

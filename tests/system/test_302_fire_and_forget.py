@@ -23,7 +23,7 @@ from harness.address import Address, free_port
 from harness.wait import LIMIT, wait_until
 from harness.web import Apache, Nginx
 
-COUNT = 100 if build.SANITIZED else 300
+COUNT = 30 if build.SANITIZED else 300
 WORKERS = 6  # as many connections as a browser opens to one host
 
 

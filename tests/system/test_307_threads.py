@@ -74,7 +74,7 @@ def test_finish_and_work_on(pool, listen, journal):
         assert fastcgi.request(listen, query=f"id=n{number}&text=fine").text == "fine"
     journal.signal("go")
     journal.wait("end", count=THREADS - 1 + 20)
-    wait_totals(daemon, requests=THREADS - 1 + 20, finished=THREADS - 1)
+    wait_totals(daemon, requests=THREADS - 1 + 20, post_response_requests=THREADS - 1)
 
 
 @pytest.mark.parametrize("mode", ["run", "loop"])

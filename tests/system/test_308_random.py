@@ -14,7 +14,7 @@ from harness import build, process
 from harness.totals import totals, wait_totals
 from harness.wait import wait_until
 
-# Requests for each kind of worker; 100,000 in all on unix sockets, a tenth of it on TCP, and a quarter
+# Requests for each kind of worker; 100,000 in all on unix sockets, a tenth of it on TCP, and a tenth
 # of either under sanitizers.
 KINDS = {
     "run": (60000, "-m run", {}),
@@ -42,7 +42,7 @@ def test_random_requests(manager, app, listen, kind, tmp_path, journal):
     if not listen.is_unix:
         count //= 10
     if build.SANITIZED:
-        count //= 4
+        count //= 10
     daemon = manager({
         "command": f"{app('life')} {arguments} {tmp_path}", "listen": listen, "pm.max_children": WORKERS,
         "max_execution_time": "100ms", "hard_timeout": "60s", "shutdown_functions.time_limit": "60s",
@@ -74,7 +74,7 @@ def test_random_requests(manager, app, listen, kind, tmp_path, journal):
     assert sent["answered"] + sent["left"] == sent["sent"]
     counts = count_events(journal)
     assert counts["begin"] == found["requests"]
-    assert counts["finish 1"] == found["finished"] and "finish 0" not in counts
+    assert counts["finish 1"] == found["post_response_requests"] and "finish 0" not in counts
     assert counts["shutdown"] == found["shutdown_run"]
     for pid in daemon.workers():
         sockets = [target for target in process.descriptors(pid).values() if target.startswith("socket:")]

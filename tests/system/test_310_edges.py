@@ -6,6 +6,8 @@ import re
 import pytest
 
 from harness import fastcgi
+from harness.journal import pattern
+from harness.totals import wait_totals
 from harness.wait import wait_until
 
 
@@ -52,6 +54,68 @@ def test_child_writes_the_answer(edge, listen):
     edge()
     response = fastcgi.request(listen, query="child-writes")
     assert response.body == b"0123456789abcdef" * 1000 and response.complete
+
+
+@pytest.mark.parametrize("content", [b"\x04", b"\x01\x7fA", b"\x80\0\0", b"\xff\xff\xff\xff\x01a"])
+def test_malformed_parameters(manager, app, listen, content):
+    """Refused in words, counted, and the application never hears of it."""
+    daemon = manager({"command": f"{app('edge')} loop", "listen": listen})
+    with fastcgi.Connection(listen) as connection:
+        good = fastcgi.pairs({"REQUEST_METHOD": "GET"})
+        connection.send(
+            fastcgi.begin(keep=True) + fastcgi.record(fastcgi.PARAMS, good + content)
+            + fastcgi.record(fastcgi.PARAMS)
+        )
+        response = connection.read_response(wait_eof=True)
+    assert response.status == 400 and response.complete
+    wait_until(lambda: "malformed parameters" in daemon.log(), "a line in the log")
+    assert fastcgi.request(listen, query="x").text == "hello"
+    wait_totals(daemon, requests=1, dropped=1)
+
+
+def test_parameters_in_pieces(serve, listen, journal):
+    """However the web server cuts them up, and with records of nobody in between."""
+    serve()
+    for size in (7, 100, 8000):
+        params = fastcgi.cgi_params(f"id=p{size}&param=HTTP_LAST&text=read", HTTP_LONG="x" * 20000)
+        content = fastcgi.pairs({**params, "HTTP_LAST": f"of {size}"})
+        data = fastcgi.begin()
+        for at in range(0, len(content), size):
+            data += fastcgi.record(fastcgi.PARAMS, content[at : at + size], padding=at % 8)
+            data += fastcgi.record(fastcgi.PARAMS, b"a stranger's", request_id=9)
+        with fastcgi.Connection(listen) as connection:
+            connection.send(data + fastcgi.record(fastcgi.PARAMS) + fastcgi.record(fastcgi.STDIN))
+            assert connection.read_response().text == "read"
+        assert journal.wait("param", f"p{size}").detail == f"HTTP_LAST=of {size}"
+
+
+@pytest.mark.parametrize("size", [16383, 16384, 65500, 65528, 65529, 131056, 3000001])
+def test_a_long_string(edge, listen, size):
+    """It does not pass through libfcgi's buffer, and stands where it should all the same."""
+    application = edge()
+    for _ in range(3):
+        response = fastcgi.request(listen, query=f"long={size}")
+        assert response.body == b"<" + pattern(size) + b">" and response.end_request == b"\0" * 8
+    wait_until(lambda: application.log().count(f"put {size}, then 1\n") == 3, "what it was told")
+
+
+@pytest.mark.parametrize("ignore, told", [("off", "put -1, then"), ("on", "put 9000000, then 1")])
+def test_a_long_string_that_nobody_takes(manager, app, listen, ignore, told):
+    daemon = manager({"command": f"{app('edge')} loop", "listen": listen, "ignore_user_abort": ignore})
+    with fastcgi.Connection(listen) as connection:
+        connection.send_request(fastcgi.cgi_params("long=9000000"))
+        connection.read_record()
+    daemon.wait_log(told)
+    wait_totals(daemon, requests=1, aborted=1, idle=1)
+    assert fastcgi.request(listen, query="x").text == "hello"
+
+
+def test_a_long_string_after_the_response(manager, app, listen):
+    daemon = manager({"command": f"{app('edge')} loop", "listen": listen})
+    assert fastcgi.request(listen, query="finish&long=100000").complete
+    daemon.wait_log("put 100000, then 1")
+    head = len("Content-Type: text/plain\r\n\r\n<>")
+    wait_totals(daemon, requests=1, discarded_bytes=100000 + head, aborted=0, idle=1)
 
 
 def test_child_lets_go(edge, listen):

@@ -30,6 +30,7 @@ def ask(address, query="", path="/status", **more):
 def pool(manager, app, tmp_path, listen):
     return manager({
         "command": f"{app('worker')} {tmp_path}", "listen": listen, "pm.max_children": 2,
+        "post_response.max_children": 0,  # nobody stands in
         "pm.status_path": "/status", "ping.path": "/ping", "ping.response": "here I am",
     })
 

@@ -51,7 +51,7 @@ def test_every_counter_equals_what_the_load_did(manager, app, tmp_path, journal)
             wait_until(lambda: not process.alive(pid), "its end")
     total = served + dead
     finished = early + discarded + dead
-    now = settled(daemon, requests=total, finished=finished, idle=2, workers=2)
+    now = settled(daemon, requests=total, post_response_requests=finished, idle=2, workers=2)
     assert now["aborted"] == now["timed_out"] == now["dropped"] == 0
     assert now["discarded_bytes"] == discarded * len("late")
     assert (now["shutdown_run"], now["shutdown_late"], now["shutdown_lost"]) == (6, 0, 0)

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 
 import pytest
 
@@ -43,25 +42,12 @@ def test_answers_while_every_worker_is_stuck(manager, app, tmp_path, beside, jou
         wait_until(lambda: totals(daemon)["serving"] == min(number, count), "the one before served")
         held.append(fastcgi.Connection(daemon.address))
         held[-1].send_request(fastcgi.cgi_params(f"id=s{number}&text=x&wait=go"))
-    slowest = {}
-    for name, call in (
-        ("status worker", lambda: status(beside, "json&full")),
-        ("overtimectl", lambda: json.loads(daemon.control("--json", "status", check=True).stdout)),
-    ):
-        times = []
-        for _ in range(100):
-            began = time.monotonic()
-            call()
-            times.append(time.monotonic() - began)
-        slowest[name] = max(times)
-        print(f"{name}: slowest of 100 {max(times) * 1000:.1f} ms, middle {sorted(times)[50] * 1000:.2f} ms")
     found = status(beside, "json&full")
     assert found["active processes"] == count == found["overtime"]["serving"]
     assert found["idle processes"] == 0 and len(found["workers"]) == count
     assert found["listen queue"] == waiting == totals(daemon)["listen_queue"]
     assert ask(beside, path="/ping").text == "pong"
     assert ask(beside, path="/other").status == 404
-    assert max(slowest.values()) < 2
     journal.signal("go")
     for connection in held:
         connection.read_response()

@@ -390,6 +390,21 @@ def test_a_reload_changes_limits_for_living_workers(pool, listen, log, journal):
         connection.read_response()
 
 
+def test_work_that_begins_in_an_older_generation(pool, listen, log, journal):
+    """Its response was open when the new workers took over."""
+    daemon = pool(post_response__slowlog_timeout=FAST)
+    with send(listen, "id=a&wait=go&text=x&finish&wait=done") as connection:
+        pid = journal.wait("wait", "a").pid
+        daemon.control("reload", "--all", check=True)
+        daemon.wait_log("generation 2 serves")
+        daemon.control("ping", check=True)
+        journal.signal("go")
+        (entry,) = log.wait(1)
+        journal.signal("done")
+        connection.read_response()
+    assert int(entry.head["pid"]) == pid and entry.head["why"] == "post_response.slowlog_timeout = 20 ms"
+
+
 def test_an_upgrade(pool, listen, log, journal):
     """Looks under way are given up and said; the next program times on."""
     daemon = pool(pm__max_children=2, request_slowlog_timeout=FAST, slowlog__command="/bin/sleep 60 %p")
@@ -441,3 +456,14 @@ def test_what_is_wrong_is_told(tmp_path, app, reason):
     )
     assert done.returncode == 78
     assert f"{ini}:10: [www] " in done.stderr and said in done.stderr, done.stderr
+
+
+def test_where_the_process_number_goes(pool, listen, log, journal):
+    """Each %p of `slowlog.command` is the worker's; then none is put behind it."""
+    pool(request_slowlog_timeout=FAST, slowlog__command="/bin/echo %p and --pid=%p")
+    with send(listen, "id=a&wait=go&text=x") as connection:
+        pid = journal.wait("wait", "a").pid
+        (entry,) = log.wait(1)
+        journal.signal("go")
+        connection.read_response()
+    assert entry.fields["stack"] == f"{pid} and --pid={pid}"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -182,6 +183,15 @@ def test_without_the_library(manager, app, tmp_path):
     assert "library" in got["remark"] and got["answer_ms"] > 0
 
 
+def test_what_the_application_does_not_answer(manager, app, tmp_path):
+    """The library does, and notes nothing: the worker is not said to be without it."""
+    daemon = manager(www(app, tmp_path, **{"pm.status_path": "/status", "ping.path": "/ping"}))
+    for path in ("/status", "/ping"):
+        got = ask(daemon, path)
+        assert (got["done"], got["worker"]) == ("unknown", None) and got["body"]
+        assert "in place of the application, as the status and ping are" in got["remark"]
+
+
 def test_not_done_in_time(manager, app, tmp_path, journal):
     """The answer counts; the worker goes on."""
     daemon = manager(www(app, tmp_path))
@@ -211,6 +221,8 @@ def test_a_worker_that_crashes(manager, app, tmp_path):
     worker = daemon.workers()[0]
     answer = daemon.control("request", "www", "/?id=a&crash")
     assert answer.returncode == 1 and "no answer" in answer.stderr
+    told = answer.stderr.split("; worker ")[1:]  # if the manager knows it by then
+    assert not told or re.match(r"\d+ ended in the midst of it: see the manager's log$", told[0]), answer.stderr
     answer = daemon.control("request", "www", "/?id=b&text=half&flush&crash")
     assert answer.returncode == 1 and "broke off" in answer.stderr
     assert "half" in answer.stdout and str(worker) not in answer.stderr

@@ -180,3 +180,29 @@ def test_those_that_wait(manager, app, tmp_path, journal):
         journal.signal("go")
         for client in clients[:32]:
             assert client.recv(1000).startswith(b"ok\n")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_verbs_that_change_something(manager, app, tmp_path, seed):
+    """Broken lines of them change nothing; whole ones do what they say, however they are sent."""
+    dice = random.Random(seed)
+    daemon = manager({"command": f"{app('worker')} {tmp_path}"})
+    (worker,) = daemon.workers()
+    for _ in range(100):
+        verb = dice.choice([b"stop", b"quit", b"upgrade", b"reload --all"])
+        line = b"overtime/1 " + verb + dice.choice([b" nope", b" www www", b"\x00", b" " + b"9" * 5000, b"x", b" \x1b[2J"])
+        with connected(daemon) as client:
+            client.sendall(line + b"\n")
+            client.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):
+                assert not client.recv(65536).startswith(b"ok"), line
+    assert daemon.workers() == [worker] and "reload" not in daemon.log()
+    for line in (b"overtime/1 reload --all www --wait\n", b"overtime/1 upgrade --wait\n"):
+        with connected(daemon) as client:
+            for at in range(len(line)):
+                client.sendall(line[at:at + 1])
+        serves(daemon)
+    daemon.wait_log("NOTICE: upgrade: process")
+    with connected(daemon) as client:
+        client.sendall(b"overtime/1 " + dice.choice([b"stop", b"quit"]) + b"\n")
+    wait_until(lambda: daemon.popen.poll() is not None, "the manager's end")

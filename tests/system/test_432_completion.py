@@ -60,6 +60,7 @@ def test_what_the_manager_knows(manager, tmp_path):
     assert complete(f"{begin} status w") == ["www", "web"]
     assert complete(f"overtimectl --socket={daemon.control_path} request b") == ["box"]
     assert complete(f"overtimectl --socket {daemon.control_path} --json workers ww") == ["www"]
+    assert complete(f"{begin} reload --all b") == ["box"]
     assert complete(f"{begin} request www ") == []
     assert sorted(map(int, complete(f"{begin} trace "))) == sorted(daemon.workers())
     log = daemon.log()

@@ -18,7 +18,7 @@ POOL = {
     "pool": "www", "process_manager": "static", "listen": "/run/www.sock", "start_time": 1700000000,
     "uptime_ms": 7384000, "generation": 2, "max_children": 4, "post_response_max_children": 2,
     "workers": 6, "starting": 0, "idle": 2, "serving": 1, "post_response": 3, "shutdown": 0, "exiting": 0,
-    "unknown": 0, "active": 4, "listen_queue": 7, "max_listen_queue": 9, "requests": 1000, "finished": 30,
+    "unknown": 0, "active": 4, "listen_queue": 7, "max_listen_queue": 9, "requests": 1000, "post_response_requests": 30,
     "over_budget_now": 1, "over_budget": 5, "backoff_ms": 2500, "died": 2, "start_failures": 1,
     "ended_by": {"crash": 2, "max_requests": 40},
     "histograms": {"bounds_ms": BOUNDS, **{
@@ -103,10 +103,13 @@ def test_numbers(site, browser):
     page = browser.page(site.url)
     page.wait("!document.querySelector('main').hidden")
     bars = page.value("[...document.querySelectorAll('.bar')].map((bar) => bar.lastChild.textContent)")
-    assert bars == ["1 of 4", "3 of 2"]
+    assert bars == ["2 of 4 (1 over budget)", "2 of 2"], "what is over the budget takes a request's place"
+    assert page.value("document.querySelector('.parts .over').textContent") == "1"
     assert page.value("[...document.querySelectorAll('.room')].map((room) => room.style.width)") == ["100%", "50%"]
     labels = page.value("[...document.querySelectorAll('.track')].map((track) => track.ariaLabel)")
-    assert labels == ["Requests: 1 serving, 2 idle; limit 4", "Afterwards: 3 post-response; limit 2"]
+    assert labels == [
+        "Requests: 1 serving, 1 post-response over budget, 2 idle; limit 4", "Afterwards: 2 post-response; limit 2",
+    ]
     numbers = page.value("$('numbers').innerText")
     for part in ("7peak 9", "15 times", "2.5 s1 failed starts", "22 crash"):
         assert part in numbers.replace("\n", "").replace(" " * 2, " "), numbers

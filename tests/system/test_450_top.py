@@ -7,6 +7,7 @@ import pytest
 from harness import build, fastcgi
 from harness.terminal import Terminal, program
 from harness.wait import wait_until
+from held import Held
 
 
 @pytest.fixture
@@ -69,6 +70,21 @@ def test_once(manager, app, tmp_path, journal):
     assert len(rows(result.stdout)) >= 3
     only = daemon.control("top", "--once", "api").stdout
     assert "www" not in only and len(rows(only)) == 1
+
+
+def test_work_above_its_budget(manager, app, tmp_path, journal):
+    """It takes the place of requests, and is shown there."""
+    daemon = manager({
+        "command": f"{app('worker')} {tmp_path}", "pm.max_children": 3, "post_response.max_children": 1,
+    })
+    with Held(daemon, journal) as held:
+        for ident in ("a", "b", "c"):
+            held.begin(ident, "text=x&finish")
+        held.begin("d")
+        row = re.compile(r"^www +\[#%%\+ *\] +1\+2/3 +1/1 ", re.MULTILINE)
+        wait_until(lambda: row.search(daemon.control("top", "--once").stdout),
+                   lambda: daemon.control("top", "--once").stdout)
+        held.end()
 
 
 def test_refusals(manager, app, tmp_path):
