@@ -4,8 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum {
+    LONG_REQUEST = 65536,
     RECORD_MAX = 65535,
     BEGIN_REQUEST = 1,
     PARAMS = 4,
@@ -60,6 +65,17 @@ static int put_pair(struct load_request *out, const char *name, size_t name_size
     return put(out, name, name_size) != 0 ? -1 : put(out, value, value_size);
 }
 
+/* True if the kind brings a parameter of that name itself. */
+static bool has_own(const struct load_kind *kind, const char *name)
+{
+    size_t length = strlen(name);
+
+    for (size_t i = 0; i < kind->param_count; i++)
+        if (strncmp(kind->params[i], name, length) == 0 && kind->params[i][length] == '=')
+            return true;
+    return false;
+}
+
 /* The parameters of nginx's fastcgi_params, in its order. */
 static int put_params(struct load_request *out, const struct load_kind *kind)
 {
@@ -95,7 +111,8 @@ static int put_params(struct load_request *out, const struct load_kind *kind)
         {"HTTP_USER_AGENT", "load"},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
-        if (put_pair(out, pairs[i][0], strlen(pairs[i][0]), pairs[i][1]) != 0)
+        if (!has_own(kind, pairs[i][0]) &&
+            put_pair(out, pairs[i][0], strlen(pairs[i][0]), pairs[i][1]) != 0)
             return -1;
     for (size_t i = 0; i < kind->param_count; i++) {
         const char *value = strchr(kind->params[i], '=');
@@ -117,12 +134,28 @@ static int put_body(struct load_request *out, size_t size)
     return result;
 }
 
+/* Best effort: without the file, the bytes are there. */
+static void put_into_file(struct load_request *request)
+{
+    size_t done = 0;
+    request->file = memfd_create("load", MFD_CLOEXEC);
+    while (request->file >= 0 && done < request->size) {
+        ssize_t n = write(request->file, request->bytes + done, request->size - done);
+        if (n > 0) {
+            done += (size_t)n;
+            continue;
+        }
+        (void)close(request->file);
+        request->file = -1;
+    }
+}
+
 int load_request_make(struct load_request *request, const struct load_kind *kind)
 {
     const unsigned char begin[8] = {0, 1, kind->keep ? KEEP_CONN : 0};
     struct load_request params = {0};
 
-    *request = (struct load_request){0};
+    *request = (struct load_request){.file = -1};
     int result = put_params(&params, kind);
     if (result == 0)
         result = put_record(request, BEGIN_REQUEST, begin, sizeof begin);
@@ -133,11 +166,22 @@ int load_request_make(struct load_request *request, const struct load_kind *kind
     free(params.bytes);
     if (result != 0)
         load_request_free(request);
+    else if (request->size >= LONG_REQUEST)
+        put_into_file(request);
     return result;
+}
+
+ssize_t load_request_send(const struct load_request *request, int fd, size_t at, size_t size)
+{
+    off_t from = (off_t)at;
+    return request->file >= 0 ? sendfile(fd, request->file, &from, size)
+                              : send(fd, request->bytes + at, size, MSG_NOSIGNAL);
 }
 
 void load_request_free(struct load_request *request)
 {
     free(request->bytes);
-    *request = (struct load_request){0};
+    if (request->file >= 0)
+        (void)close(request->file);
+    *request = (struct load_request){.file = -1};
 }

@@ -1,0 +1,87 @@
+"""Cases that count instead of timing: system calls and instructions of a request. Repeatable."""
+
+import re
+
+from harness import build
+from harness.spawner import Spawner
+
+from . import measure
+from .contestants import PROGRAMS, Address, Floor, Overtime
+from .serve import start
+
+# A worker that is quicker than its clients waits now and then; that, and what goes with it, is not the
+# request's.
+WAITS = {"poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2", "select", "restart_syscall", "epoll_ctl",
+         "rt_sigpending", "sched_yield"}
+
+
+def sorted_out(calls):
+    """Calls a request by what they are for."""
+    waits = sum(number for name, number in calls.items() if name in WAITS or name.endswith(" in vain"))
+    return {"calls": sum(calls.values()) - waits, "waits": waits}
+
+
+def system_calls(bench, sheet):
+    """Calls a request makes under load, on new connections and on a kept one."""
+    services = start(bench, ("floor", "libfcgi", "linked", "preloaded", "php", "uwsgi"), 1)
+    kept = bench.start(lambda directory, workers: Floor(directory, workers, kept=True), 1, "kept")
+    for name, service in services.items():
+        log = bench.directory / f"{name}.strace"
+        calls = measure.system_calls(service, log, 1000, clients=4)
+        told = sorted_out(calls)
+        row = {"calls": told["calls"], "waits": told["waits"]}
+        if name != "uwsgi":  # always closes
+            on_kept = measure.system_calls(kept if name == "floor" else service, log, 1000, clients=1, keep=True)
+            told = sorted_out(on_kept)
+            row.update({"kept": told["calls"], "kept waits": told["waits"]})
+        sheet.add(name, row)
+        sheet.note(f"{name}: " + " ".join(f"{call} {number:.3g}" for call, number in calls.items() if number >= 0.01))
+        bench.progress()
+
+
+FEW, MANY = 100, 600
+
+
+def loader(program):
+    """The dynamic loader that a program names."""
+    return re.search(rb"/lib[\w/.-]*ld-[\w.-]*", program.read_bytes())[0].decode()
+
+
+def counted(directory, name, count, keep):
+    """Instructions of a worker in user space from its start to its end, with so many requests between."""
+    label = f"{name}-{count}"
+    words = measure.counting(directory, label)
+    if name == "libfcgi":
+        service = Spawner(directory, [*words, PROGRAMS / "hello-plain"], Address.make("unix", directory, label))
+        service.expected = (0, -15)
+    elif name == "floor":
+        service = Spawner(directory, [*words, PROGRAMS / "floor", *(["kept"] if keep else [])],
+                          Address.make("unix", directory, label))
+        service.expected = (0, -15)
+    else:
+        program = PROGRAMS / ("hello-linked" if name == "linked" else "hello-plain")
+        # valgrind shall not have the library preloaded itself, so the loader is asked by name.
+        words += [loader(program), "--preload", build.preload(), program] if name == "preloaded" else [program]
+        service = Overtime(directory, 1, command=" ".join(map(str, words)))
+        service.start()
+    try:
+        row = measure.direct(service, clients=1, count=count, keep=keep)
+        assert row["failed"] == 0, row
+    finally:
+        service.stop()
+    return measure.instructions(directory / f"{label}.out")
+
+
+def a_request(directory, name, keep=False):
+    """User-space instructions of one more request."""
+    few, many = (counted(directory, name, count, keep) for count in (FEW, MANY))
+    return (many - few) / (MANY - FEW)
+
+
+def instructions(bench, sheet):
+    """What a request costs a worker in user space."""
+    for name in ("floor", "libfcgi", "linked", "preloaded"):
+        sheet.add(name, {"closed": a_request(bench.directory, name), "kept": a_request(bench.directory, name, True)})
+        bench.progress()
+
+
