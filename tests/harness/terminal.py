@@ -56,11 +56,19 @@ class Terminal:
         return self.tmux("capture-pane", "-p")
 
     def wait(self, condition, what="the screen"):
-        """Waits until condition(screen) is true, or the screen has that text; returns the screen."""
+        """Waits until condition(screen) is true, or the screen has that text; returns the screen.
+
+        Two looks must have seen the same: the first may have met it half drawn.
+        """
+        seen = None
+
         def look():
-            screen = self.screen()
-            found = condition in screen if isinstance(condition, str) else condition(screen)
-            return screen if found else None
+            nonlocal seen
+            seen, before = self.screen(), seen
+            if seen != before:
+                return None
+            found = condition in seen if isinstance(condition, str) else condition(seen)
+            return seen if found else None
 
         wanted = condition if isinstance(condition, str) else what
         return wait_until(look, lambda: f"{wanted!r} on the terminal:\n{self.screen()}")

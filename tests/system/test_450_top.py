@@ -42,9 +42,9 @@ def pair(manager, app, tmp_path):
 
 
 def rows(screen):
-    """The pids of the workers, from above."""
-    below = re.split(r"^POOL +PID.*$", screen, flags=re.MULTILINE)[1]
-    return [int(pid) for pid in re.findall(r"^\S+ +(\d+) ", below, re.MULTILINE)]
+    """The pids of the workers, from above; none on a screen that is still being drawn."""
+    _, *below = re.split(r"^POOL +PID.*$", screen, maxsplit=1, flags=re.MULTILINE)
+    return [int(pid) for pid in re.findall(r"^\S+ +(\d+) ", "".join(below), re.MULTILINE)]
 
 
 def needs_ncurses():
@@ -130,7 +130,7 @@ def test_live(manager, app, tmp_path, terminal, journal):
         wait_until(lambda: "post-response" not in daemon.control("workers").stdout, "the work's end")
         assert "post-response" in top.screen().split("REQUEST")[1]
         top.keys("p")
-        top.wait(lambda text: "post-response" not in text.split("REQUEST")[1], "its end")
+        top.wait(lambda text: len(rows(text)) > 0 and "post-response" not in text.split("REQUEST")[1], "its end")
     top.keys("q")
     assert top.wait_status() == 0
 
