@@ -1,8 +1,11 @@
 """Cases that count instead of timing: system calls and instructions of a request. Repeatable."""
 
+import contextlib
+import os
 import re
+import signal
 
-from harness import build
+from harness import build, fastcgi
 from harness.spawner import Spawner
 
 from . import measure
@@ -39,12 +42,32 @@ def system_calls(bench, sheet):
         bench.progress()
 
 
-FEW, MANY = 100, 600
+FEW, MANY = 100, 500  # all of them fit into the listen queue
+PARAMS = fastcgi.cgi_params(
+    CONTENT_TYPE="", SCRIPT_FILENAME="/srv/application/index", DOCUMENT_URI="/", DOCUMENT_ROOT="/srv/application",
+    REQUEST_SCHEME="http", SERVER_SOFTWARE="cost", REMOTE_PORT="40000", SERVER_ADDR="127.0.0.1", SERVER_PORT="80",
+    REDIRECT_STATUS="200", HTTP_HOST="localhost", HTTP_USER_AGENT="cost",
+)
 
 
 def loader(program):
     """The dynamic loader that a program names."""
     return re.search(rb"/lib[\w/.-]*ld-[\w.-]*", program.read_bytes())[0].decode()
+
+
+def queued(service, count):
+    """So many requests that all have come before the worker sees the first: it waits for none of them."""
+    (pid,) = service.workers()
+    with contextlib.ExitStack() as stack:
+        os.kill(pid, signal.SIGSTOP)
+        stack.callback(os.kill, pid, signal.SIGCONT)
+        connections = [stack.enter_context(fastcgi.Connection(service.address)) for _ in range(count)]
+        for connection in connections:
+            connection.send_request(PARAMS)
+        os.kill(pid, signal.SIGCONT)
+        for connection in connections:
+            assert connection.read_response().text == "hello"
+            connection.close()  # which libfcgi waits for
 
 
 def counted(directory, name, count, keep):
@@ -65,8 +88,11 @@ def counted(directory, name, count, keep):
         service = Overtime(directory, 1, command=" ".join(map(str, words)))
         service.start()
     try:
-        row = measure.direct(service, clients=1, count=count, keep=keep)
-        assert row["failed"] == 0, row
+        if keep:
+            row = measure.direct(service, clients=1, count=count, keep=True)
+            assert row["failed"] == 0, row
+        else:
+            queued(service, count)
     finally:
         service.stop()
     return measure.instructions(directory / f"{label}.out")
