@@ -59,7 +59,7 @@ def test_killed_ten_times_a_second(manager, app):
         report = run.result()
     show("killed at random", f"{report.failed} of {report.count} failed in {kills} kills ({report.failures}), "
          f"slowest answer {report.max:.0f} ms")
-    assert kills >= seconds * 8
+    assert kills >= seconds * pick(2, 8)  # a slow machine looks for victims slowly
     assert report.failed <= kills, report
     assert set(report.failures) <= {"closed", "reset", "truncated"}, report
     daemon.wait_workers(workers)

@@ -40,7 +40,7 @@ def watch(daemon, seconds):
 @pytest.mark.parametrize("pm", ["static", "dynamic", "ondemand"])
 def test_an_idle_manager_sleeps(manager, app, pm):
     """With workers that are all idle, and where the pool's kind allows it more than it wants to keep."""
-    workers, seconds = pick(20 if build.SANITIZED else 60, 200), pick(2, 60)
+    workers, seconds = pick(10 if build.SANITIZED else 60, 200), pick(2, 60)
     directives = {"pm": pm, "pm.max_children": workers, "pm.process_idle_timeout": "10m"}
     if pm == "dynamic":
         directives.update({"pm.start_servers": 2, "pm.min_spare_servers": 1, "pm.max_spare_servers": 3})
