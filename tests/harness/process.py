@@ -106,11 +106,16 @@ def reap(pid):
 
 
 def strays(ours):
-    """Live children of this process that are not in `ours`; zombies among the others are reaped."""
+    """Live children of this process that are not in `ours`; zombies among the others are reaped.
+
+    One without a command line has begun to exit, and is waited for: nobody was there to do it.
+    """
     left = []
     for pid in children(os.getpid()):
         if pid in ours:
             continue
+        if alive(pid) and command_line(pid) == "":
+            wait_until(lambda pid=pid: not alive(pid), f"the end of process {pid}")
         if state(pid) == "Z":
             reap(pid)
         elif alive(pid):
