@@ -40,6 +40,8 @@ BASE_CFLAGS += $(foreach p,$(FOUND),-DHAVE_$(call upper,$(p))=1) $(shell pkg-con
 endif
 libs_of  = $(if $(filter $(1),$(FOUND)),$(shell pkg-config --libs $(1)))
 
+# What has much memory of which little is used comes last, so that the rest shares its pages.
+SHIM_ROOMY = wait conn emergency
 SHIM_SRC = $(wildcard sapi-shim/*.c)
 CTL_SRC  = $(wildcard fpm/overtimectl.c fpm/ctl_*.c fpm/top*.c fpm/record.c fpm/plot*.c fpm/quantile.c)
 TRACE_SRC = $(wildcard fpm/tracer*.c)
@@ -53,7 +55,7 @@ C_FILES  = $(wildcard fpm/*.[ch] sapi-shim/*.[ch] tests/apps/*.[ch] tests/unit/*
 # What both halves use.
 SHARED_OBJ = $(patsubst %,$(BUILD)/obj/sapi-shim/%.o,slot scalar statm utf8 line plain format measure view procfs \
              status status_php status_json queue)
-SHIM_OBJ = $(SHIM_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/sapi-shim/status_page.o
+SHIM_OBJ = $(patsubst %,$(BUILD)/obj/sapi-shim/%.o,$(filter-out $(SHIM_ROOMY),$(SHIM_SRC:sapi-shim/%.c=%)) status_page $(SHIM_ROOMY))
 FPM_OBJ  = $(FPM_SRC:%.c=$(BUILD)/obj/%.o)
 PART_OBJ = $(sort $(filter-out %/main.o %/overtimectl.o,$(FPM_OBJ) $(CTL_OBJ)))
 CTL_OBJ  = $(patsubst %.c,$(BUILD)/obj/%.o,$(CTL_SRC) fpm/text.c sapi-shim/utf8.c)
