@@ -120,11 +120,11 @@ static void keeper_tell_over(struct keeper *keeper, const struct keeper_look *lo
         keeper->over_quiet = 0;
         pool->totals.over_budget++;
         log_about(LOG_LEVEL_WARNING, &(struct log_about){.pool = pool->name},
-                  "pool %s: %u workers are in post-response work, more than "
+                  "pool %s: %u worker%s in post-response work, more than "
                   "`post_response.max_children` = %u: those above it count as serving and take "
                   "room from requests; raise it, shorten the work, or bound it by "
                   "`post_response.time_limit`",
-                  pool->name, look->counts.post, budget);
+                  pool->name, look->counts.post, look->counts.post == 1 ? " is" : "s are", budget);
     } else if (keeper_over_ends(keeper, look, budget, now)) {
         log_about(LOG_LEVEL_NOTICE, &(struct log_about){.pool = pool->name},
                   "pool %s: post-response work is within `post_response.max_children` again",
