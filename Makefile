@@ -14,7 +14,7 @@ T          ?=
 ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
 MAKEFLAGS  += -j$(shell nproc)
 endif
-VERSION    := $(shell sed -n 's/^.define OVERTIME_VERSION "\(.*\)"/\1/p' fpm/version.h)
+VERSION    := $(shell sed -n 's/^.define OVERTIME_VERSION "\(.*\)"/\1/p' fpm/util/version.h)
 SOVERSION  := 0
 
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
@@ -41,25 +41,26 @@ endif
 libs_of  = $(if $(filter $(1),$(FOUND)),$(shell pkg-config --libs $(1)))
 
 # What has much memory of which little is used comes last, so that the rest shares its pages.
-SHIM_ROOMY = wait conn emergency
-SHIM_SRC = $(wildcard sapi-shim/*.c)
-CTL_SRC  = $(wildcard fpm/overtimectl.c fpm/ctl_*.c fpm/top*.c fpm/record.c fpm/plot*.c fpm/quantile.c)
-TRACE_SRC = $(wildcard fpm/tracer*.c)
-STATUS_SRC = fpm/overtime_status.c
-FPM_SRC  = $(filter-out $(CTL_SRC) $(TRACE_SRC) $(STATUS_SRC),$(wildcard fpm/*.c))
+SHIM_ROOMY = connection/wait_set connection/conn request/hard_timeout
+SHIM_SRC = $(wildcard sapi-shim/*/*.c)
+CTL_SRC  = $(wildcard fpm/ctl/*.c)
+TRACE_SRC = $(wildcard fpm/helpers/tracer*.c)
+STATUS_SRC = fpm/helpers/overtime_status.c
+FPM_SRC  = $(filter-out fpm/ctl/% fpm/helpers/%,$(wildcard fpm/*.c fpm/*/*.c))
 APP_SRC  = $(wildcard tests/apps/*.c) $(wildcard conf/demo/*.c)
 UNIT_SRC = $(wildcard tests/unit/test_*.c)
-C_FILES  = $(wildcard fpm/*.[ch] sapi-shim/*.[ch] tests/apps/*.[ch] tests/unit/*.[ch] conf/demo/*.[ch] \
+C_FILES  = $(wildcard fpm/*.[ch] fpm/*/*.[ch] sapi-shim/*.[ch] sapi-shim/*/*.[ch] tests/apps/*.[ch] tests/unit/*.[ch] conf/demo/*.[ch] \
              packaging/*.c tests/bench/*.[ch] tests/bench/apps/*.c)
 
 # What both halves use.
-SHARED_OBJ = $(patsubst %,$(BUILD)/obj/sapi-shim/%.o,slot scalar statm utf8 line plain format measure view procfs \
-             status status_php status_json queue)
-SHIM_OBJ = $(patsubst %,$(BUILD)/obj/sapi-shim/%.o,$(filter-out $(SHIM_ROOMY),$(SHIM_SRC:sapi-shim/%.c=%)) status_page $(SHIM_ROOMY))
+SHARED_OBJ = $(patsubst %,$(BUILD)/obj/sapi-shim/%.o,scoreboard/record scoreboard/histogram scoreboard/slot_view \
+             status/status status/status_php status/status_json access_log/log_format util/scalar util/statm util/utf8 \
+             util/escape util/locale_free util/procfs util/listen_queue)
+SHIM_OBJ = $(patsubst %,$(BUILD)/obj/sapi-shim/%.o,$(filter-out $(SHIM_ROOMY),$(SHIM_SRC:sapi-shim/%.c=%)) status/status_page $(SHIM_ROOMY))
 FPM_OBJ  = $(FPM_SRC:%.c=$(BUILD)/obj/%.o)
 PART_OBJ = $(sort $(filter-out %/main.o %/overtimectl.o,$(FPM_OBJ) $(CTL_OBJ)))
-CTL_OBJ  = $(patsubst %.c,$(BUILD)/obj/%.o,$(CTL_SRC) fpm/text.c sapi-shim/utf8.c)
-TRACE_OBJ = $(patsubst %.c,$(BUILD)/obj/%.o,$(TRACE_SRC) fpm/text.c sapi-shim/utf8.c)
+CTL_OBJ  = $(patsubst %.c,$(BUILD)/obj/%.o,$(CTL_SRC) fpm/util/text.c sapi-shim/util/utf8.c)
+TRACE_OBJ = $(patsubst %.c,$(BUILD)/obj/%.o,$(TRACE_SRC) fpm/util/text.c sapi-shim/util/utf8.c)
 STATUS_OBJ = $(STATUS_SRC:%.c=$(BUILD)/obj/%.o) $(SHIM_OBJ)
 LOAD_OBJ = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/load*.c))
 BENCH    = $(patsubst %,$(BUILD)/bench/%,hello-plain hello-linked floor empty startup uwsgi.so)
@@ -86,13 +87,13 @@ $(BUILD)/requirements:
 	@touch $@
 
 # The status page goes into the library as bytes.
-$(BUILD)/gen/sapi-shim/status_page.c: sapi-shim/status_page.html
+$(BUILD)/gen/sapi-shim/status/status_page.c: sapi-shim/status/status_page.html
 	@mkdir -p $(@D)
 	$(SAY) '  EMBED $<'
-	$(Q){ echo '#include "sapi-shim/status_page.h"'; echo 'const unsigned char status_page[] = {'; \
+	$(Q){ echo '#include "sapi-shim/status/status_page.h"'; echo 'const unsigned char status_page[] = {'; \
 	    od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g'; echo '};'; \
 	    echo 'const size_t status_page_size = sizeof status_page;'; } >$@
-$(BUILD)/obj/sapi-shim/status_page.o: $(BUILD)/gen/sapi-shim/status_page.c sapi-shim/status_page.h
+$(BUILD)/obj/sapi-shim/status/status_page.o: $(BUILD)/gen/sapi-shim/status/status_page.c sapi-shim/status/status_page.h
 	@mkdir -p $(@D)
 	$(SAY) '  CC    $<'
 	$(Q)$(COMPILE) $(SHIM_CFLAGS) -c $< -o $@
@@ -149,7 +150,7 @@ $(BUILD)/libovertime.a: $(SHIM_OBJ) $(BUILD)/objects
 # What unit tests and tools pick from: all but main().
 $(PARTS): $(PART_OBJ) $(SHIM_OBJ) $(BUILD)/objects
 	@rm -f $@
-	$(Q)ar rcs $@ $(filter %.o,$^)
+	$(Q)ar qcs $@ $(filter %.o,$^)
 # Programs that stand for those of strangers: nothing of ours is linked in.
 $(BUILD)/apps/%_plain: %_plain.c | $(BUILD)/requirements
 	@mkdir -p $(@D)
@@ -286,7 +287,7 @@ uninstall:  ## remove what `make install` put there, but for the configuration
 	$(LDCONFIG)
 
 map:  ## every file's job, from its first line
-	@for file in sapi-shim/*.h fpm/*.h; do \
+	@for file in sapi-shim/*.h sapi-shim/*/*.h fpm/*.h fpm/*/*.h; do \
 	    sed -n "1s|^/\* [a-z_]*\.h: \(.*\)|$$file  \1|p" $$file; done | sed 's| \*/$$||' | \
 	    awk -F '  ' '{ printf "%-26s %s\n", $$1, $$2 }'
 

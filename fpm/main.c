@@ -1,21 +1,21 @@
 /* main.c: the program `overtime`: command line, configuration, background, log, pid file; then
  * master. */
-#include "fpm/conf.h"
-#include "fpm/detach.h"
-#include "fpm/fd.h"
-#include "fpm/inherited.h"
-#include "fpm/launch_table.h"
-#include "fpm/log.h"
-#include "fpm/logconf.h"
+#include "fpm/config/config.h"
+#include "fpm/config/log_settings.h"
+#include "fpm/log/log.h"
 #include "fpm/master.h"
-#include "fpm/pidfile.h"
-#include "fpm/self.h"
-#include "fpm/upgrade.h"
-#include "fpm/version.h"
+#include "fpm/pool/socket_activation.h"
+#include "fpm/upgrade/upgrade.h"
+#include "fpm/util/daemonize.h"
+#include "fpm/util/fd.h"
+#include "fpm/util/pidfile.h"
+#include "fpm/util/version.h"
+#include "fpm/worker/launch_fds.h"
+#include "fpm/worker/process_limits.h"
 #include "sapi-shim/contract.h"
 
-#include <ev.h>
 #include <errno.h>
+#include <ev.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -40,7 +40,7 @@ struct main_options {
 
 /* What the hooks work on. */
 struct main_life {
-    struct detach detach;
+    struct daemonize detach;
     struct pidfile pidfile;
     const char *pid_path; /* NULL: none */
     bool background;
@@ -80,7 +80,7 @@ static int main_absolute(const char *path, char *out, size_t size)
 
 static int main_version(void)
 {
-    printf("overtime %s (treaty %u, libev %d.%d)\n", OVERTIME_VERSION, OT_TREATY_VERSION,
+    printf("overtime %s (contract %u, libev %d.%d)\n", OVERTIME_VERSION, OT_CONTRACT_VERSION,
            ev_version_major(), ev_version_minor());
     return EX_OK;
 }
@@ -143,18 +143,18 @@ static int main_parse(int argc, char **argv, struct main_options *options)
     return optind < argc ? main_bad_usage("there are no arguments, only options") : -1;
 }
 
-static void main_print(const struct conf_list *sentences)
+static void main_print(const struct config_list *sentences)
 {
     for (size_t i = 0; i < sentences->count; i++)
         fprintf(stderr, "overtime: %s\n", sentences->items[i]);
 }
 
-static int main_test(const struct conf *conf, int level)
+static int main_test(const struct config *config, int level)
 {
     if (level > 1)
-        return conf_dump(conf, stdout) == 0 && fflush(stdout) == 0 ? EX_OK : EX_SOFTWARE;
-    printf("%s: the configuration is fine, %zu pool%s\n", conf->file, conf->pool_count,
-           conf->pool_count == 1 ? "" : "s");
+        return config_dump(config, stdout) == 0 && fflush(stdout) == 0 ? EX_OK : EX_SOFTWARE;
+    printf("%s: the configuration is fine, %zu pool%s\n", config->file, config->pool_count,
+           config->pool_count == 1 ? "" : "s");
     return EX_OK;
 }
 
@@ -165,7 +165,7 @@ static int main_up(void *context, char *error, size_t size)
 {
     struct main_life *life = context;
     char left[MAIN_SENTENCE];
-    while (inherited_drop(left, sizeof left))
+    while (socket_activation_drop(left, sizeof left))
         log_warning("%s", left);
     if (life->pid_path != NULL && pidfile_write(&life->pidfile, life->pid_path, error, size) != 0)
         return -1;
@@ -178,7 +178,7 @@ static void main_told(void *context)
     log_mirror(LOG_LEVEL_NONE);
     if (life->detach.fd >= 0)
         log_background();
-    detach_tell(&life->detach, EX_OK);
+    daemonize_tell(&life->detach, EX_OK);
 }
 
 static void main_down(void *context)
@@ -193,7 +193,7 @@ static void main_leave(void *context, struct upgrade_facts *facts)
     facts->background = life->background;
     facts->pid_path = life->pidfile.path;
     facts->pid_fd = life->pidfile.fd;
-    facts->files = self_worker_files();
+    facts->files = process_limits_worker_files();
 }
 
 static struct master_hooks main_hooks(struct main_life *life, const struct main_options *options)
@@ -203,33 +203,33 @@ static struct master_hooks main_hooks(struct main_life *life, const struct main_
         .told = main_told,
         .down = main_down,
         .leave = main_leave,
-        .flags = options->allow_root ? CONF_ALLOW_ROOT : 0,
+        .flags = options->allow_root ? CONFIG_ALLOW_ROOT : 0,
         .context = life,
     };
 }
 
-static int main_run(struct conf *conf, struct master_hooks *hooks, char **argv)
+static int main_run(struct config *config, struct master_hooks *hooks, char **argv)
 {
-    char *path = self_program(argv[0]);
-    launch_table_reserve();
+    char *path = process_limits_program(argv[0]);
+    launch_fds_reserve();
     hooks->program = (struct upgrade_program){path != NULL ? path : argv[0], argv};
-    int status = master_run(conf, hooks);
+    int status = master_run(config, hooks);
     free(path);
     return status;
 }
 
 /* ---- the start ---- */
 
-static int main_start(struct conf *conf, const struct conf_report *report,
+static int main_start(struct config *config, const struct config_report *report,
                       const struct main_options *options, char **argv)
 {
-    struct main_life life = {.detach = DETACH_NONE, .pidfile = PIDFILE_NONE};
+    struct main_life life = {.detach = DAEMONIZE_NONE, .pidfile = PIDFILE_NONE};
     struct master_hooks hooks = main_hooks(&life, options);
     char error[MAIN_SENTENCE];
-    bool background = options->background < 0 ? conf->global.daemonize : options->background;
+    bool background = options->background < 0 ? config->global.daemonize : options->background;
     life.background = background;
-    life.pid_path = *options->pidfile != '\0' ? options->pidfile : conf->global.pid;
-    if (background && log_is_stderr(conf->global.error_log)) {
+    life.pid_path = *options->pidfile != '\0' ? options->pidfile : config->global.pid;
+    if (background && log_is_stderr(config->global.error_log)) {
         fputs("overtime: the background has no standard error: set `error_log` in [global] to a "
               "file, or stay in the foreground with -F\n",
               stderr);
@@ -239,7 +239,7 @@ static int main_start(struct conf *conf, const struct conf_report *report,
         fprintf(stderr, "overtime: %s\n", error);
         return EX_SOFTWARE;
     }
-    if (inherited_open(error, sizeof error) != 0) {
+    if (socket_activation_open(error, sizeof error) != 0) {
         fprintf(stderr, "overtime: %s\n", error);
         return EX_SOFTWARE;
     }
@@ -250,15 +250,15 @@ static int main_start(struct conf *conf, const struct conf_report *report,
     int status = EX_CONFIG;
     /* Whoever started us reads what goes wrong until the start is decided. */
     log_mirror(LOG_LEVEL_WARNING);
-    if (logconf_apply(&conf->global, error, sizeof error) != 0) {
+    if (log_settings_apply(&config->global, error, sizeof error) != 0) {
         log_alert("%s", error);
     } else {
         for (size_t i = 0; i < report->warnings.count; i++)
             log_warning("%s", report->warnings.items[i]);
-        self_prepare(&conf->global);
-        status = main_run(conf, &hooks, argv);
+        process_limits_prepare(&config->global);
+        status = main_run(config, &hooks, argv);
     }
-    detach_tell(&life.detach, status);
+    daemonize_tell(&life.detach, status);
     return status;
 }
 
@@ -266,26 +266,26 @@ static int main_start(struct conf *conf, const struct conf_report *report,
 static int main_come(int fd, const struct main_options *options, char **argv)
 {
     struct upgrade_heritage heritage;
-    struct main_life life = {.detach = DETACH_NONE, .pidfile = PIDFILE_NONE};
+    struct main_life life = {.detach = DAEMONIZE_NONE, .pidfile = PIDFILE_NONE};
     struct master_hooks hooks = main_hooks(&life, options);
     char error[MAIN_SENTENCE];
     int status = EX_SOFTWARE;
     hooks.heritage = &heritage;
-    if (upgrade_read(&heritage, fd, HANDOVER_TAKE, hooks.flags, error, sizeof error) != 0) {
+    if (upgrade_read(&heritage, fd, SAVED_STATE_TAKE, hooks.flags, error, sizeof error) != 0) {
         log_alert("upgrade: %s", error);
     } else {
-        const struct conf *conf = heritage.succession.confs[0];
+        const struct config *config = heritage.upgrade_state.confs[0];
         life.background = heritage.facts.background;
         life.pidfile =
             (struct pidfile){.path = heritage.facts.pid_path, .fd = heritage.facts.pid_fd};
         heritage.facts.pid_path = NULL;
         if (life.background)
             log_background();
-        if (logconf_apply(&conf->global, error, sizeof error) != 0)
+        if (log_settings_apply(&config->global, error, sizeof error) != 0)
             log_alert("upgrade: %s", error);
-        self_inherit(&heritage.facts.files);
-        self_prepare(&conf->global);
-        status = main_run(heritage.succession.confs[0], &hooks, argv);
+        process_limits_inherit(&heritage.facts.files);
+        process_limits_prepare(&config->global);
+        status = main_run(heritage.upgrade_state.confs[0], &hooks, argv);
     }
     upgrade_free(&heritage);
     return status;
@@ -299,14 +299,14 @@ static int main_try(int fd, unsigned flags)
         fprintf(stderr, "%s\n", error);
         return EX_SOFTWARE;
     }
-    puts(TRIAL_YES_BEFORE OVERTIME_VERSION TRIAL_YES_BEHIND);
+    puts(UPGRADE_PROBE_YES_BEFORE OVERTIME_VERSION UPGRADE_PROBE_YES_BEHIND);
     return fflush(stdout) == 0 ? EX_OK : EX_SOFTWARE;
 }
 
 int main(int argc, char **argv)
 {
     struct main_options options;
-    struct conf_report report = {0};
+    struct config_report report = {0};
     int heritage = upgrade_given();
     if (fd_fill_standard() != 0)
         return EX_SOFTWARE;
@@ -316,20 +316,20 @@ int main(int argc, char **argv)
         return status;
     if (heritage >= 0)
         return main_come(heritage, &options, argv);
-    unsigned flags = options.allow_root ? CONF_ALLOW_ROOT : 0;
-    struct conf *conf = conf_load(options.configuration, flags, &report);
+    unsigned flags = options.allow_root ? CONFIG_ALLOW_ROOT : 0;
+    struct config *config = config_load(options.configuration, flags, &report);
     main_print(&report.errors);
     if (options.test > 0)
         main_print(&report.warnings);
-    if (conf == NULL)
+    if (config == NULL)
         status = EX_CONFIG;
     else if (options.can_adopt >= 0)
         status = main_try(options.can_adopt, flags);
     else if (options.test > 0)
-        status = main_test(conf, options.test);
+        status = main_test(config, options.test);
     else
-        status = main_start(conf, &report, &options, argv);
-    conf_free(&conf);
-    conf_report_free(&report);
+        status = main_start(config, &report, &options, argv);
+    config_free(&config);
+    config_report_free(&report);
     return status;
 }

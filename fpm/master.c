@@ -1,26 +1,26 @@
 /* master.c: see master.h. */
 #include "fpm/master.h"
 
-#include "fpm/access.h"
-#include "fpm/child.h"
-#include "fpm/clock.h"
-#include "fpm/control.h"
-#include "fpm/control_spec.h"
-#include "fpm/crashes.h"
-#include "fpm/log.h"
-#include "fpm/logconf.h"
-#include "fpm/loop.h"
-#include "fpm/notify.h"
-#include "fpm/pools.h"
-#include "fpm/reread.h"
+#include "fpm/access_log/access_log.h"
+#include "fpm/config/log_settings.h"
+#include "fpm/control/commands.h"
+#include "fpm/control/control_server.h"
+#include "fpm/control/control_spec.h"
+#include "fpm/log/log.h"
+#include "fpm/manager/loop.h"
+#include "fpm/manager/pool_set.h"
+#include "fpm/manager/reread.h"
+#include "fpm/manager/systemd_watchdog.h"
+#include "fpm/pool/crashes.h"
 #include "fpm/signals.h"
-#include "fpm/slowlog.h"
-#include "fpm/supervisor.h"
-#include "fpm/text.h"
-#include "fpm/trace.h"
-#include "fpm/upgrade.h"
-#include "fpm/verbs.h"
-#include "fpm/version.h"
+#include "fpm/slow_log/slow_log.h"
+#include "fpm/slow_log/trace_runner.h"
+#include "fpm/upgrade/upgrade.h"
+#include "fpm/util/child.h"
+#include "fpm/util/clock.h"
+#include "fpm/util/systemd_notify.h"
+#include "fpm/util/text.h"
+#include "fpm/util/version.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -44,7 +44,7 @@ enum master_state {
 
 struct master {
     struct ev_loop *loop;
-    struct conf *conf; /* in force */
+    struct config *config; /* in force */
     const struct master_hooks *hooks;
     enum master_state state;
     enum pool_stop stop;
@@ -52,17 +52,18 @@ struct master {
     bool listening; /* the control socket is open */
     int exit_status;
     int64_t started; /* ms, clock.h */
-    struct pools pools;
+    struct pool_set pools;
     struct signals signals;
-    struct control control;
-    struct verbs verbs;
+    struct control_server control;
+    struct commands commands;
     struct crashes crashes;
-    bool emergency;                        /* so many that all workers are to be replaced */
-    unsigned reloads;                      /* that were put in force */
-    unsigned waiting[CONTROL_CLIENTS_MAX]; /* tickets of those who wait for the reload's end */
+    bool hard_timeout; /* so many that all workers are to be replaced */
+    unsigned reloads;  /* that were put in force */
+    unsigned
+        waiting[CONTROL_SERVER_CLIENTS_MAX]; /* tickets of those who wait for the reload's end */
     unsigned waiting_count;
     ev_timer sweep; /* after a worker ended: not from within its callback */
-    struct supervisor supervisor;
+    struct systemd_watchdog supervisor;
     struct upgrade upgrade;
     unsigned upgrading; /* ticket of the one who asked for an upgrade */
     bool upgrade_wait;
@@ -74,7 +75,7 @@ struct master {
 static void master_answer_waiting(struct master *master, const char *why)
 {
     for (unsigned i = 0; i < master->waiting_count; i++)
-        control_answer(&master->control, master->waiting[i], why);
+        control_server_answer(&master->control, master->waiting[i], why);
     master->waiting_count = 0;
 }
 
@@ -96,14 +97,14 @@ static void master_stop(void *owner, enum pool_stop how, const char *why)
         log_notice("%s: stopping already", why);
         return;
     }
-    log_notice("%s: %s, %u left", why, manners[how], pools_live(&master->pools));
+    log_notice("%s: %s, %u left", why, manners[how], pool_set_live(&master->pools));
     if (master->state != MASTER_STOPPING)
-        (void)notify_stopping();
+        (void)systemd_notify_stopping();
     master_move(master, MASTER_STOPPING);
     master_answer_waiting(master, "the manager stops");
     master->stop = how;
-    pools_stop(&master->pools, how);
-    if (pools_live(&master->pools) == 0)
+    pool_set_stop(&master->pools, how);
+    if (pool_set_live(&master->pools) == 0)
         ev_break(master->loop, EVBREAK_ALL);
 }
 
@@ -125,8 +126,8 @@ static void master_announce(struct master *master)
     if (master->announced)
         return;
     master->announced = true;
-    (void)notify_ready();
-    supervisor_time(&master->supervisor, master->conf->global.systemd_interval);
+    (void)systemd_notify_ready();
+    systemd_watchdog_time(&master->supervisor, master->config->global.systemd_interval);
     master->hooks->told(master->hooks->context);
 }
 
@@ -134,8 +135,8 @@ static void master_ready(struct master *master)
 {
     if (!master_may_go_up(master))
         return;
-    size_t pools = pools_staying(&master->pools);
-    unsigned live = pools_live(&master->pools);
+    size_t pools = pool_set_staying(&master->pools);
+    unsigned live = pool_set_live(&master->pools);
     /* A reload during the start comes to its end like any other. */
     master_move(master, master->waiting_count > 0 ? MASTER_RELOADING : MASTER_RUNNING);
     log_notice("ready: %zu pool%s, %u worker%s, version %s", pools, pools == 1 ? "" : "s", live,
@@ -186,11 +187,11 @@ static void master_check_reload(struct master *master)
 {
     const struct pool *failed;
     char why[MASTER_SENTENCE];
-    bool settled = pools_settled(&master->pools, &failed);
+    bool settled = pool_set_settled(&master->pools, &failed);
     if (settled && master->state == MASTER_RELOADING) {
         master_move(master, MASTER_RUNNING);
-        log_notice("reload: done, %u worker%s", pools_live(&master->pools),
-                   pools_live(&master->pools) == 1 ? "" : "s");
+        log_notice("reload: done, %u worker%s", pool_set_live(&master->pools),
+                   pool_set_live(&master->pools) == 1 ? "" : "s");
     }
     if (failed != NULL && master->waiting_count > 0) {
         snprintf(why, sizeof why, "pool %s: %s; %sthe manager goes on trying", failed->name,
@@ -217,37 +218,37 @@ static void master_changed(void *context)
 /* ---- reload ---- */
 
 /* Puts `wanted` in force, or nothing of it. */
-static int master_put_in_force(struct master *master, struct conf *wanted, const char *all,
+static int master_put_in_force(struct master *master, struct config *wanted, const char *all,
                                FILE *out, char *error, size_t size)
 {
-    struct reload_plan plan;
-    struct pools_outcome outcome;
-    if (pools_plan(&master->pools, wanted, all, &plan) != 0) {
+    struct reload_plan_plan plan;
+    struct pool_set_outcome outcome;
+    if (pool_set_plan(&master->pools, wanted, all, &plan) != 0) {
         snprintf(error, size, "out of memory");
         return -1;
     }
-    if (pools_reload(&master->pools, wanted, &plan, &outcome, error, size) != 0) {
+    if (pool_set_reload(&master->pools, wanted, &plan, &outcome, error, size) != 0) {
         log_error("reload: %s", error);
-        reload_plan_free(&plan);
+        reload_plan_plan_free(&plan);
         return -1;
     }
-    if (logconf_apply(&wanted->global, error, size) != 0)
+    if (log_settings_apply(&wanted->global, error, size) != 0)
         log_error("reload: %s; the log goes on as it was", error);
     reread_tell(&outcome, &plan, out);
-    reload_plan_free(&plan);
+    reload_plan_plan_free(&plan);
     return 0;
 }
 
 /* A configuration is in force: it was there before, or was just read. */
-static void master_follow(struct master *master, struct conf *conf)
+static void master_follow(struct master *master, struct config *config)
 {
-    struct conf *before = master->conf;
-    master->conf = conf_keep(conf);
-    master->verbs.conf = master->conf;
-    conf_free(&before);
+    struct config *before = master->config;
+    master->config = config_keep(config);
+    master->commands.config = master->config;
+    config_free(&before);
     if (master->announced)
         master_move(master, MASTER_RELOADING);
-    supervisor_time(&master->supervisor, master->conf->global.systemd_interval);
+    systemd_watchdog_time(&master->supervisor, master->config->global.systemd_interval);
     master_changed(master);
 }
 
@@ -260,10 +261,10 @@ static int master_reload(void *owner, const char *why, const char *all, FILE *ou
         snprintf(error, size, "the manager stops");
         return -1;
     }
-    log_notice("%s: reload of %s", why, master->conf->file);
+    log_notice("%s: reload of %s", why, master->config->file);
     if (master->announced)
-        (void)notify_reloading();
-    struct conf *wanted = reread(master->conf->file, master->hooks->flags, error, size);
+        (void)systemd_notify_reloading();
+    struct config *wanted = reread(master->config->file, master->hooks->flags, error, size);
     int result = wanted == NULL ? -1 : master_put_in_force(master, wanted, all, out, error, size);
     if (result == 0) {
         master->reloads++;
@@ -271,9 +272,9 @@ static int master_reload(void *owner, const char *why, const char *all, FILE *ou
     } else {
         log_error("reload: nothing changes");
     }
-    conf_free(&wanted);
+    config_free(&wanted);
     if (master->announced)
-        (void)notify_ready();
+        (void)systemd_notify_ready();
     return result;
 }
 
@@ -281,7 +282,7 @@ static int master_reload(void *owner, const char *why, const char *all, FILE *ou
 static void master_wait(void *owner, unsigned ticket)
 {
     struct master *master = owner;
-    if (master->waiting_count < CONTROL_CLIENTS_MAX)
+    if (master->waiting_count < CONTROL_SERVER_CLIENTS_MAX)
         master->waiting[master->waiting_count++] = ticket;
     master_changed(master); /* not from here: the call that is to be put off is still running */
 }
@@ -291,21 +292,21 @@ static void master_wait(void *owner, unsigned ticket)
 static void master_crashed(void *context)
 {
     struct master *master = context;
-    const struct conf_global *global = &master->conf->global;
+    const struct config_global *global = &master->config->global;
     if (crashes_note(&master->crashes, (size_t)global->emergency_restart_threshold,
                      global->emergency_restart_interval, clock_ms()))
-        master->emergency = true;
+        master->hard_timeout = true;
 }
 
 /* With the configuration that is in force: nobody asked for what the file says by now. */
 static void master_restart(struct master *master)
 {
     char error[MASTER_SENTENCE];
-    master->emergency = false;
+    master->hard_timeout = false;
     log_alert("%d workers crashed within `emergency_restart_interval`: all pools get new workers",
-              (int)master->conf->global.emergency_restart_threshold);
-    if (master_put_in_force(master, master->conf, "", NULL, error, sizeof error) == 0)
-        master_follow(master, master->conf);
+              (int)master->config->global.emergency_restart_threshold);
+    if (master_put_in_force(master, master->config, "", NULL, error, sizeof error) == 0)
+        master_follow(master, master->config);
 }
 
 static void master_on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
@@ -314,18 +315,18 @@ static void master_on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     struct master *master = timer->data;
     if (master->state == MASTER_STOPPING) {
-        if (pools_live(&master->pools) == 0)
+        if (pool_set_live(&master->pools) == 0)
             ev_break(master->loop, EVBREAK_ALL);
         return;
     }
-    if (master->emergency)
+    if (master->hard_timeout)
         master_restart(master);
-    pools_sweep(&master->pools);
+    pool_set_sweep(&master->pools);
     if (master->state == MASTER_RELOADING || (master->announced && master->waiting_count > 0))
         master_check_reload(master);
 }
 
-static const struct pools_events master_pools_events = {
+static const struct pool_set_events master_pools_events = {
     .changed = master_changed,
     .crashed = master_crashed,
 };
@@ -339,11 +340,11 @@ static int master_reopen_logs(void *owner, const char *why, char *error, size_t 
         log_error("%s: %s; the log goes on where it was", why, error);
     else
         log_notice("%s: log reopened", why);
-    if (access_reopen(error, size) != 0) {
+    if (access_log_reopen(error, size) != 0) {
         log_error("%s: %s; it goes on where it was", why, error);
         result = -1;
     }
-    if (slowlog_reopen(error, size) != 0) {
+    if (slow_log_reopen(error, size) != 0) {
         log_error("%s: %s; it goes on where it was", why, error);
         result = -1;
     }
@@ -365,8 +366,8 @@ static const char *master_state_name(void *owner)
 static void master_answer(void *owner, unsigned ticket, const char *text, const char *why)
 {
     struct master *master = owner;
-    control_say(&master->control, ticket, text);
-    control_answer(&master->control, ticket, why);
+    control_server_say(&master->control, ticket, text);
+    control_server_answer(&master->control, ticket, why);
 }
 
 /* ---- upgrade ---- */
@@ -410,7 +411,7 @@ static void master_upgrade_failed(void *owner, const char *why)
 {
     struct master *master = owner;
     log_error("upgrade: %s; nothing changes", why);
-    control_answer(&master->control, master->upgrading, why);
+    control_server_answer(&master->control, master->upgrading, why);
 }
 
 static const struct upgrade_events master_upgrade_events = {
@@ -424,31 +425,31 @@ static void master_come(struct master *master)
     const struct upgrade_facts *facts = &master->hooks->heritage->facts;
     char line[MASTER_SENTENCE], error[MASTER_SENTENCE], *outcome = NULL;
     size_t size = 0;
-    bool foreign = succession_foreign(&master->pools);
+    bool foreign = upgrade_state_foreign(&master->pools);
     FILE *out = open_memstream(&outcome, &size);
     snprintf(line, sizeof line, "process %d was version %s and is version %s, with %u workers\n",
-             (int)getpid(), facts->version, OVERTIME_VERSION, pools_live(&master->pools));
+             (int)getpid(), facts->version, OVERTIME_VERSION, pool_set_live(&master->pools));
     log_notice("upgrade: %.*s", (int)strcspn(line, "\n"), line);
     if (foreign)
-        log_notice("upgrade: the treaty with the workers has changed: all get new workers");
-    pools_start(&master->pools);
+        log_notice("upgrade: the contract with the workers has changed: all get new workers");
+    pool_set_start(&master->pools);
     int result = master_reload(master, "upgrade", foreign ? "" : NULL, out, error, sizeof error);
-    supervisor_time(&master->supervisor, master->conf->global.systemd_interval);
+    systemd_watchdog_time(&master->supervisor, master->config->global.systemd_interval);
     if (out != NULL)
         (void)fclose(out);
-    control_say(&master->control, facts->asking, line);
+    control_server_say(&master->control, facts->asking, line);
     if (outcome != NULL)
-        control_say(&master->control, facts->asking, outcome);
+        control_server_say(&master->control, facts->asking, outcome);
     free(outcome);
     if (result != 0) {
         size_t used = strcspn(line, "\n");
         snprintf(line + used, sizeof line - used, "; the configuration file is not in force:\n%s",
                  error);
-        control_answer(&master->control, facts->asking, line);
+        control_server_answer(&master->control, facts->asking, line);
     } else if (facts->wait) {
         master_wait(master, facts->asking);
     } else {
-        control_answer(&master->control, facts->asking, NULL);
+        control_server_answer(&master->control, facts->asking, NULL);
     }
 }
 
@@ -514,18 +515,18 @@ static const struct signals_row master_signals[] = {
 
 static int master_open_control(struct master *master)
 {
-    const struct conf_global *global = &master->conf->global;
-    const struct conf_origin *origin = &global->origins[DIRECTIVE_GLOBAL_control_listen];
+    const struct config_global *global = &master->config->global;
+    const struct config_origin *origin = &global->origins[DIRECTIVE_GLOBAL_control_listen];
     struct socket_spec spec;
     char error[MASTER_SENTENCE];
-    if (global->control_listen.kind != CONF_ADDRESS_UNIX)
+    if (global->control_listen.kind != CONFIG_ADDRESS_UNIX)
         return 0;
     if (control_spec(global, &spec, error, sizeof error) != 0) {
         log_alert("%s", error);
         return -1;
     }
-    if (control_open(&master->control, master->loop, &spec, verbs_table, &master->verbs, error,
-                     sizeof error) == 0) {
+    if (control_server_open(&master->control, master->loop, &spec, commands_table,
+                            &master->commands, error, sizeof error) == 0) {
         master->listening = true;
         return 0;
     }
@@ -540,8 +541,8 @@ static int master_open_control(struct master *master)
 static int master_open_pools(struct master *master)
 {
     char error[MASTER_SENTENCE];
-    int status = pools_open(&master->pools, master->loop, master->conf, &master_pools_events,
-                            master, error, sizeof error);
+    int status = pool_set_open(&master->pools, master->loop, master->config, &master_pools_events,
+                               master, error, sizeof error);
     if (status != 0)
         log_alert("%s", error);
     return status;
@@ -554,7 +555,7 @@ static int master_take_over(struct master *master)
     const struct upgrade_facts *facts = &heritage->facts;
     struct socket_spec spec = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
     char error[MASTER_SENTENCE];
-    if (control_spec(&master->conf->global, &spec, error, sizeof error) != 0)
+    if (control_spec(&master->config->global, &spec, error, sizeof error) != 0)
         log_error("%s", error);
     master->announced = true;
     master->state = (enum master_state)facts->state;
@@ -562,9 +563,9 @@ static int master_take_over(struct master *master)
     master->reloads = facts->reloads;
     master->waiting_count = facts->waiting_count;
     memcpy(master->waiting, facts->waiting, sizeof master->waiting);
-    pools_begin(&master->pools, master->loop, master->conf, &master_pools_events, master);
+    pool_set_begin(&master->pools, master->loop, master->config, &master_pools_events, master);
     int result = upgrade_adopt(heritage, master->loop, &master->pools, &master->control, &spec,
-                               verbs_table, &master->verbs, error, sizeof error);
+                               commands_table, &master->commands, error, sizeof error);
     master->listening = facts->listening && master->control.listener.fd >= 0;
     if (result == 0) {
         master_come(master);
@@ -584,10 +585,10 @@ static int master_open(struct master *master)
     }
     ev_timer_init(&master->sweep, master_on_sweep, 0., 0.);
     master->sweep.data = master;
-    supervisor_init(&master->supervisor, master->loop, &master->pools);
+    systemd_watchdog_init(&master->supervisor, master->loop, &master->pools);
     upgrade_init(&master->upgrade, master->loop, &master->hooks->program, &master->pools,
                  &master->control, &master_upgrade_events, master);
-    trace_open(master->loop);
+    trace_runner_open(master->loop);
     signals_start(&master->signals, master->loop, master_signals,
                   sizeof master_signals / sizeof *master_signals, master);
     master->control.listener.fd = -1;
@@ -602,47 +603,47 @@ static void master_close(struct master *master)
 {
     upgrade_stop(&master->upgrade);
     if (master->loop != NULL)
-        pools_close(&master->pools);
-    trace_finish();
-    access_finish();
+        pool_set_close(&master->pools);
+    trace_runner_finish();
+    access_log_finish();
     crashes_free(&master->crashes);
     master->hooks->down(master->hooks->context);
     if (master->listening)
-        control_close(&master->control);
+        control_server_close(&master->control);
     if (master->loop == NULL)
         return;
     ev_timer_stop(master->loop, &master->sweep);
-    supervisor_stop(&master->supervisor);
+    systemd_watchdog_stop(&master->supervisor);
     signals_stop(&master->signals);
     ev_loop_destroy(master->loop);
 }
 
-int master_run(struct conf *conf, const struct master_hooks *hooks)
+int master_run(struct config *config, const struct master_hooks *hooks)
 {
-    struct master master = {.conf = conf_keep(conf), .hooks = hooks, .started = clock_ms()};
-    master.verbs = (struct verbs){.conf = conf,
-                                  .pools = &master.pools,
-                                  .state = master_state_name,
-                                  .stop = master_stop,
-                                  .reload = master_reload,
-                                  .wait = master_wait,
-                                  .reopen_logs = master_reopen_logs,
-                                  .upgrade = master_upgrade,
-                                  .answer = master_answer,
-                                  .owner = &master};
+    struct master master = {.config = config_keep(config), .hooks = hooks, .started = clock_ms()};
+    master.commands = (struct commands){.config = config,
+                                        .pools = &master.pools,
+                                        .state = master_state_name,
+                                        .stop = master_stop,
+                                        .reload = master_reload,
+                                        .wait = master_wait,
+                                        .reopen_logs = master_reopen_logs,
+                                        .upgrade = master_upgrade,
+                                        .answer = master_answer,
+                                        .owner = &master};
     char lived[32];
-    log_debug("starting with %s, version %s", conf->file, OVERTIME_VERSION);
+    log_debug("starting with %s, version %s", config->file, OVERTIME_VERSION);
     master.exit_status = master_open(&master);
     if (master.exit_status == 0) {
         if (hooks->heritage != NULL)
             master.exit_status = master_take_over(&master);
         else
-            pools_start(&master.pools);
+            pool_set_start(&master.pools);
         master_changed(&master);
         ev_run(master.loop, 0);
     }
     master_close(&master);
-    conf_free(&master.conf);
+    config_free(&master.config);
     text_duration(clock_ms() - master.started, lived, sizeof lived);
     log_notice("%s after %s", master.exit_status == 0 ? "stopped" : "start failed", lived);
     return master.exit_status;

@@ -6,8 +6,8 @@
 #ifndef FPM_MASTER_H
 #define FPM_MASTER_H
 
-#include "fpm/conf.h"
-#include "fpm/upgrade.h"
+#include "fpm/config/config.h"
+#include "fpm/upgrade/upgrade.h"
 
 /* What main wants to do at the turns of the manager's life. */
 struct master_hooks {
@@ -20,13 +20,13 @@ struct master_hooks {
     void (*down)(void *context);
     /* Another program is to take this one's place: its part of the facts. */
     void (*leave)(void *context, struct upgrade_facts *facts);
-    unsigned flags; /* enum conf_flag, for a reload */
+    unsigned flags; /* enum config_flag, for a reload */
     void *context;
     struct upgrade_program program;
     struct upgrade_heritage *heritage; /* what was taken over; NULL: this is a start */
 };
 
 /* Runs until stopped. Returns an exit status: 0, 70 or 78; what went wrong is in the log. */
-int master_run(struct conf *conf, const struct master_hooks *hooks);
+int master_run(struct config *config, const struct master_hooks *hooks);
 
 #endif

@@ -2,8 +2,8 @@
  *
  *   print-directives man [TEMPLATE]   overtime.ini(5): TEMPLATE with the lines @GLOBAL@ and @POOL@
  *                                     replaced; by default packaging/man/overtime.ini.5.in
- *   print-directives global           conf/overtime.ini
- *   print-directives pool             conf/pool.d/www.ini
+ *   print-directives global           config/overtime.ini
+ *   print-directives pool             config/pool.d/www.ini
  *
  * A program of the build; nothing of it is installed. Exit 0, 64 usage, 70 failure.
  */
@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fpm/directive.h"
-#include "sapi-shim/format.h"
-#include "sapi-shim/status.h"
+#include "fpm/config/directive.h"
+#include "sapi-shim/access_log/log_format.h"
+#include "sapi-shim/status/status.h"
 
 #define TEMPLATE "packaging/man/overtime.ini.5.in"
 #define COLUMNS  92
@@ -156,7 +156,7 @@ static void man_rows(const struct directive *table, size_t count)
 static void man_codes(void)
 {
     (void)fputs(".Bl -tag -width \"%X\" -compact\n", stdout);
-    for (const struct format_code_help *help = format_help(); help->code != NULL; help++) {
+    for (const struct log_format_code_help *help = log_format_help(); help->code != NULL; help++) {
         (void)printf(".It Li \\&%s\n%s", help->code, help->help);
         if (*help->in != '\0') {
             (void)printf(" { %s }", help->in);
@@ -256,7 +256,8 @@ static void comment(const char *text)
 static void sample_value(const struct directive *row)
 {
     const char *value = row->by_default != NULL ? row->by_default : row->example;
-    char *quoted = row->type == DIRECTIVE_WORDS || value == NULL ? NULL : value_quote_text(value);
+    char *quoted =
+        row->type == DIRECTIVE_WORDS || value == NULL ? NULL : value_parse_quote_text(value);
 
     (void)printf(";%s = %s\n", row->name, quoted != NULL ? quoted : value != NULL ? value : "");
     free(quoted);

@@ -1,8 +1,8 @@
-/* contract.h: the treaty between the manager and a worker process.
+/* contract.h: what the manager and a worker process agree on.
  *
  * It says which descriptors and which environment variable a worker inherits, how the scoreboard is
  * laid out and what the states mean. The library owns it and the manager includes it, never the
- * reverse. It holds no code. Both sides compare OT_TREATY_VERSION before they believe anything
+ * reverse. It holds no code. Both sides compare OT_CONTRACT_VERSION before they believe anything
  * else; on a mismatch the worker runs as one without the library.
  *
  * The scoreboard is one memfd per pool: a board (written by the manager alone) and, from
@@ -17,14 +17,14 @@
 #include <stdint.h>
 
 /* Raise this with every change of layout, numbering or meaning below. */
-#define OT_TREATY_VERSION 2u
+#define OT_CONTRACT_VERSION 2u
 
 /* Set by the manager as decimal "VERSION SLOT"; the library unsets it before main(). */
-#define OT_TREATY_ENV "OVERTIME_TREATY"
+#define OT_CONTRACT_ENV "OVERTIME_CONTRACT"
 
 /* Descriptors of a worker at exec. All but the first three are closed by the library before main().
  */
-enum ot_treaty_fd {
+enum ot_contract_fd {
     OT_FD_LISTEN = 0,   /* the pool's listening socket; 1 and 2 are output: captured or null */
     OT_FD_BOARD = 3,    /* the scoreboard, opened read-only */
     OT_FD_SLOT = 4,     /* the scoreboard, opened for writing: map the own slot, then close */
@@ -37,7 +37,7 @@ enum ot_treaty_fd {
     OT_FD_FIRST_FREE = 9,  /* nothing from here on is inherited */
 };
 
-/* Where a thread of a worker is in the life of its request. Numbers are part of the treaty. */
+/* Where a thread of a worker is in the life of its request. Numbers are part of the contract. */
 enum ot_state {
     OT_STATE_STARTING = 0, /* exec done, first accept not reached */
     OT_STATE_IDLE = 1,     /* waits for a connection; may hold idle or half-read ones */
@@ -100,7 +100,7 @@ enum ot_exit_reason {
 #define OT_STATUSES      256
 #define OT_SIGNALS_MAX   65
 
-/* Buckets of a histogram: those with an upper bound (measure.h), and one for all above. */
+/* Buckets of a histogram: those with an upper bound (histogram.h), and one for all above. */
 #define OT_BUCKETS 24
 
 /* `access.format` and `access.suppress_path[]` as they lie on the board: the format, then each
@@ -180,7 +180,7 @@ enum ot_pm {
 /* What the manager alone knows of a pool, for whoever shows its status. Written by the manager
  * when something happens, never on a tick; `change` as in struct ot_record. Stamps are
  * CLOCK_MONOTONIC in ns. */
-struct ot_facts {
+struct ot_pool_stats {
     _Atomic uint32_t change;
     uint32_t pm;         /* enum ot_pm */
     uint32_t generation; /* of the workers that are started now */
@@ -203,7 +203,7 @@ struct ot_facts {
     uint64_t over_budget_episodes;
     uint64_t max_children_reached;
     uint64_t slow_requests;
-    uint64_t ended[OT_ENDINGS_MAX];   /* by cause, in the order of endings.def */
+    uint64_t ended[OT_ENDINGS_MAX];   /* by cause, in the order of exit_causes.def */
     uint64_t exits[OT_STATUSES];      /* of these, by exit status */
     uint64_t signals[OT_SIGNALS_MAX]; /* and by the signal that they died of */
     uint32_t others[OT_STATE_COUNT];  /* workers of other generations than this board's */
@@ -238,7 +238,7 @@ struct ot_member {
  * from then on, but for `want`, `heirs`, `forsaken` and `facts`. */
 struct ot_board {
     uint32_t magic;   /* OT_BOARD_MAGIC */
-    uint32_t version; /* OT_TREATY_VERSION */
+    uint32_t version; /* OT_CONTRACT_VERSION */
     uint32_t slot_count;
     uint32_t slot_stride;  /* bytes, a multiple of the page size */
     uint32_t slots_offset; /* bytes, a multiple of the page size */
@@ -256,7 +256,7 @@ struct ot_board {
     char ping_response[OT_PATH_MAX];
     _Atomic uint32_t forsaken; /* not 0: the pool gives the listening socket up, and nobody comes
                                 * after those who leave: they serve what is in its queue first */
-    struct ot_facts facts;
+    struct ot_pool_stats facts;
 };
 
 /* A request that came with the parameter OVERTIME_MARK, a decimal number: somebody waits for its
@@ -315,7 +315,7 @@ struct ot_record {
 /* A worker process. `magic` is written last, when the library has attached. */
 struct ot_slot {
     _Atomic uint32_t magic;   /* OT_SLOT_MAGIC */
-    uint32_t version;         /* OT_TREATY_VERSION of the library */
+    uint32_t version;         /* OT_CONTRACT_VERSION of the library */
     int32_t pid;              /* as the worker sees itself */
     _Atomic uint32_t threads; /* records in use, 1 to OT_THREADS_MAX */
     uint32_t exit_reason;     /* enum ot_exit_reason; set before the process begins to leave */
@@ -324,8 +324,9 @@ struct ot_slot {
     struct ot_record records[OT_THREADS_MAX];
 };
 
-_Static_assert(sizeof(struct ot_record) == 2048, "records keep their size within a treaty version");
-_Static_assert(sizeof(struct ot_member) == 32, "members keep their size within a treaty version");
+_Static_assert(sizeof(struct ot_record) == 2048,
+               "records keep their size within a contract version");
+_Static_assert(sizeof(struct ot_member) == 32, "members keep their size within a contract version");
 _Static_assert(sizeof(struct ot_slot) == 1024 + 2048 * OT_THREADS_MAX,
                "the slot's layout is fixed");
 

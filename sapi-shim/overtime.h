@@ -11,8 +11,8 @@
  * set_time_limit, register_shutdown_function) and PHP-FPM's fastcgi_finish_request, with the
  * differences that overtime(3) lists.
  */
-#ifndef OVERTIME_H
-#define OVERTIME_H
+#ifndef OT_OVERTIME_H
+#define OT_OVERTIME_H
 
 #include <stdbool.h>
 

@@ -72,8 +72,8 @@ static void feed_stdout(struct load_answer *answer, const struct load_expect *ex
         feed_body(answer, expect, bytes + at, size - at);
 }
 
-static void feed_content(struct load_answer *answer, const struct load_expect *expect,
-                         const unsigned char *bytes, size_t size)
+static void stdin_split_content(struct load_answer *answer, const struct load_expect *expect,
+                                const unsigned char *bytes, size_t size)
 {
     switch (answer->header[1]) {
     case STDOUT:
@@ -120,7 +120,7 @@ void load_answer_feed(struct load_answer *answer, const struct load_expect *expe
                 begin_record(answer);
         } else if (answer->content > 0) {
             part = least(size, answer->content);
-            feed_content(answer, expect, bytes, part);
+            stdin_split_content(answer, expect, bytes, part);
             answer->content -= part;
         } else {
             part = least(size, answer->padding);
@@ -139,7 +139,7 @@ void load_answer_feed(struct load_answer *answer, const struct load_expect *expe
 }
 
 /* The Status header's number, 200 without one. */
-static unsigned head_status(const struct load_answer *answer)
+static unsigned cgi_head_status(const struct load_answer *answer)
 {
     for (const char *line = answer->head; line != NULL && *line != '\0';) {
         if (strncasecmp(line, "Status:", 7) == 0)
@@ -161,7 +161,7 @@ const char *load_answer_judge(const struct load_answer *answer, const struct loa
         return "application status";
     if (!answer->in_body)
         return "response headers";
-    if (head_status(answer) != expect->status)
+    if (cgi_head_status(answer) != expect->status)
         return "HTTP status";
     if (expect->length >= 0 && answer->body != (uint64_t)expect->length)
         return "body length";

@@ -59,10 +59,10 @@ static int put_length(struct load_request *out, size_t length)
 
 static int put_pair(struct load_request *out, const char *name, size_t name_size, const char *value)
 {
-    size_t value_size = strlen(value);
-    if (put_length(out, name_size) != 0 || put_length(out, value_size) != 0)
+    size_t value_parse_size = strlen(value);
+    if (put_length(out, name_size) != 0 || put_length(out, value_parse_size) != 0)
         return -1;
-    return put(out, name, name_size) != 0 ? -1 : put(out, value, value_size);
+    return put(out, name, name_size) != 0 ? -1 : put(out, value, value_parse_size);
 }
 
 /* True if the kind brings a parameter of that name itself. */

@@ -18,7 +18,7 @@ ROW = re.compile(r'^(GLOBAL|POOL)\("([^"]+)",\s*(\w+),', re.MULTILINE)
 
 def rows():
     """(section, name, field) of every row, read from the table's source."""
-    text = (ROOT / "fpm" / "directives.def").read_text()
+    text = (ROOT / "fpm" / "config" / "directives.def").read_text()
     found = [(section.lower(), name, field) for section, name, field in ROW.findall(text)]
     assert len(found) == len(re.findall(r"^(?:GLOBAL|POOL)\(", text, re.MULTILINE))
     return found

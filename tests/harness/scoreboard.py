@@ -1,6 +1,6 @@
 """Reads a pool's scoreboard as the manager sees it, straight from the shared memory.
 
-The layout is that of sapi-shim/contract.h; a test of the treaty, and a look that asks nobody.
+The layout is that of sapi-shim/contract.h; a test of the contract, and a look that asks nobody.
 """
 
 import mmap
@@ -14,7 +14,7 @@ from .wait import wait_until
 
 CONTRACT = pathlib.Path(__file__).resolve().parents[2] / "sapi-shim" / "contract.h"
 MAGIC_BOARD, MAGIC_SLOT = 0x4F54424F, 0x4F54534C
-VERSION = int(re.search(r"^#define OT_TREATY_VERSION (\d+)u$", CONTRACT.read_text(), re.MULTILINE)[1])
+VERSION = int(re.search(r"^#define OT_CONTRACT_VERSION (\d+)u$", CONTRACT.read_text(), re.MULTILINE)[1])
 STATES = ("starting", "idle", "reading", "running", "post", "shutdown", "exiting")
 HEADER, SIZE = 1024, 2048  # of a slot, and of each record behind it
 RECORD = struct.Struct("=4I15Q16s384s128s")

@@ -43,7 +43,7 @@ def test_a_killed_worker_is_replaced(manager, tmp_path):
 def test_every_exit_status(manager, tmp_path):
     """256 workers of one pool leave with 256 statuses, each told in its obituary."""
     body = (
-        "n=${OVERTIME_TREATY#* }\n"
+        "n=${OVERTIME_CONTRACT#* }\n"
         f"mkdir {tmp_path}/first.$n 2>/dev/null || exec sleep 100000\n"
         f": <{tmp_path}/go\nexit $n"  # opening it waits for who opens its other end
     )

@@ -33,7 +33,7 @@ def environment(pid):
 
 
 def test_descriptors(manager, tmp_path):
-    """Those of the treaty; and none that the manager itself inherited."""
+    """Those of the contract; and none that the manager itself inherited."""
     with open(tmp_path / "leak", "w", encoding="ascii") as leak:
         os.set_inheritable(leak.fileno(), True)
         daemon = manager(pools={
@@ -64,7 +64,7 @@ def test_a_clean_environment(manager, tmp_path):
         env={"SECRET_OF_THE_MANAGER": "1"},
     )
     found = environment(running(daemon))
-    assert found["OVERTIME_TREATY"] == "2 0"
+    assert found["OVERTIME_CONTRACT"] == "2 0"
     assert found["GREETING"] == "hello world" and found["EMPTY"] == ""
     assert "/usr/bin" in found["PATH"].split(":")
     assert "SECRET_OF_THE_MANAGER" not in found
@@ -73,13 +73,13 @@ def test_a_clean_environment(manager, tmp_path):
 def test_an_inherited_environment(manager, tmp_path):
     daemon = manager(
         {"command": sleeper(tmp_path), "clear_env": "no", "env[OVERRULED]": "new"},
-        env={"HANDED_DOWN": "yes", "OVERRULED": "old", "OVERTIME_TREATY": "99 99",
+        env={"HANDED_DOWN": "yes", "OVERRULED": "old", "OVERTIME_CONTRACT": "99 99",
              "FCGI_WEB_SERVER_ADDRS": "192.0.2.1"},
     )
     found = environment(running(daemon))
     assert "FCGI_WEB_SERVER_ADDRS" not in found, "listen.allowed_clients decides who may connect"
     assert found["HANDED_DOWN"] == "yes" and found["OVERRULED"] == "new"
-    assert found["OVERTIME_TREATY"] == "2 0"
+    assert found["OVERTIME_CONTRACT"] == "2 0"
 
 
 def test_allowed_clients(manager, tmp_path):
@@ -97,8 +97,8 @@ def test_slots_are_used_again(manager, tmp_path):
     daemon = manager({"command": sleeper(tmp_path), "pm.max_children": 3})
 
     def slots():
-        """{treaty: pid}; a worker that is not yet exec-ed has none."""
-        return {environment(pid).get("OVERTIME_TREATY"): pid for pid in daemon.workers()}
+        """{contract: pid}; a worker that is not yet exec-ed has none."""
+        return {environment(pid).get("OVERTIME_CONTRACT"): pid for pid in daemon.workers()}
 
     three = {"2 0", "2 1", "2 2"}
     wait_until(lambda: set(slots()) == three, "three slots")

@@ -236,13 +236,13 @@ def test_a_manager_without_root_is_closed_to_its_workers(tmp_path, core, closed)
 
 
 def test_no_descriptor_of_the_managers_start(manager, tmp_path):
-    """With all that a worker can be given it has the treaty's descriptors alone."""
+    """With all that a worker can be given it has the contract's descriptors alone."""
     extra = {"chroot": "/", "chdir": "/tmp", "user": "nobody"} if is_root() else {"chdir": "/tmp"}
     daemon = manager({
         "command": sleeper(tmp_path), "process.priority": 5, "oom_score_adj": 500, "umask": "077", "rlimit_files": 64, **extra,
     })
     worker = running(daemon)
-    wait_until(lambda: sorted(process.descriptors(worker)) == list(range(8)), "the treaty's descriptors")
+    wait_until(lambda: sorted(process.descriptors(worker)) == list(range(8)), "the contract's descriptors")
 
 
 @needs_root

@@ -77,7 +77,7 @@ def test_the_service_says_what_the_manager_does():
     assert directive("Type") == ["notify"] and directive("NotifyAccess") == ["main"]
     assert directive("RestartPreventExitStatus") == ["64 78"]
     assert directive("KillSignal") == ["SIGQUIT"] and directive("KillMode") == ["mixed"]
-    table = (build.ROOT / "fpm" / "directives.def").read_text()
+    table = (build.ROOT / "fpm" / "config" / "directives.def").read_text()
     patience = re.search(r'GLOBAL\("process_control_timeout".*?by_default = "(\d+)s"', table, re.DOTALL)[1]
     assert int(directive("TimeoutStopSec")[0]) > int(patience)
     sockets = re.search(r'GLOBAL\("control.listen".*?by_default = "/run/([^"]*)/', table, re.DOTALL)[1]

@@ -160,7 +160,7 @@ def test_a_lost_wake_up(manager, app, listen, tmp_path, kind):
 THIEF = """
 import os, pathlib, select, signal, sys, time
 first = pathlib.Path(sys.argv[2], "first")
-if not os.environ["OVERTIME_TREATY"].endswith(" 0"):
+if not os.environ["OVERTIME_CONTRACT"].endswith(" 0"):
     while not first.exists():
         time.sleep(0.02)
     os.execv(sys.argv[1], sys.argv[1:])

@@ -1,5 +1,5 @@
 /* test_access_head.c: the status and the fields of a response, however its bytes come. */
-#include "sapi-shim/head.h"
+#include "sapi-shim/protocol/cgi_head.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -26,57 +26,57 @@ static const struct {
     {"HTTP/1.", 200},
 };
 
-Test(access_head, the_status_is_found_whole_or_in_pieces)
+Test(log_pipe_head, the_status_is_found_whole_or_in_pieces)
 {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         size_t length = strlen(cases[i].bytes);
         for (size_t piece = 1; piece <= length; piece++) {
-            struct head head = {.done = false};
+            struct cgi_head head = {.done = false};
             for (size_t at = 0; at < length; at += piece)
-                head_feed(&head, cases[i].bytes + at, length - at < piece ? length - at : piece,
-                          false);
-            head_end(&head);
+                cgi_head_feed(&head, cases[i].bytes + at, length - at < piece ? length - at : piece,
+                              false);
+            cgi_head_end(&head);
             cr_expect_eq(head.status, cases[i].status, "case %zu by %zu: %u", i, piece,
                          head.status);
-            head_free(&head);
+            cgi_head_free(&head);
         }
     }
 }
 
-Test(access_head, fields_are_kept_if_asked_for)
+Test(log_pipe_head, fields_are_kept_if_asked_for)
 {
     static const char bytes[] =
         "Content-Type:  text/html; charset=utf-8 \r\nX-Empty:\r\nX-Last: 7\r\n\r\nX-Body: 1\r\n";
     for (size_t piece = 1; piece < sizeof bytes; piece += 11) {
-        struct head head = {.done = false};
+        struct cgi_head head = {.done = false};
         size_t length = 99;
         for (size_t at = 0; at < sizeof bytes - 1; at += piece)
-            head_feed(&head, bytes + at,
-                      sizeof bytes - 1 - at < piece ? sizeof bytes - 1 - at : piece, true);
-        const char *value = head_get(&head, "content-type", 12, &length);
+            cgi_head_feed(&head, bytes + at,
+                          sizeof bytes - 1 - at < piece ? sizeof bytes - 1 - at : piece, true);
+        const char *value = cgi_head_get(&head, "content-type", 12, &length);
         cr_assert_not_null(value);
         cr_expect_arr_eq(value, "text/html; charset=utf-8", 24);
         cr_expect_eq(length, 24);
-        cr_expect_not_null(head_get(&head, "X-Empty", 7, &length));
+        cr_expect_not_null(cgi_head_get(&head, "X-Empty", 7, &length));
         cr_expect_eq(length, 0);
-        cr_expect_null(head_get(&head, "X-Body", 6, &length), "the body is none of the head");
-        cr_expect_null(head_get(&head, "X-Las", 5, &length));
-        head_free(&head);
+        cr_expect_null(cgi_head_get(&head, "X-Body", 6, &length), "the body is none of the head");
+        cr_expect_null(cgi_head_get(&head, "X-Las", 5, &length));
+        cgi_head_free(&head);
         cr_expect_null(head.text);
     }
 }
 
-Test(access_head, a_head_without_end_is_not_kept_for_ever)
+Test(log_pipe_head, a_head_without_end_is_not_kept_for_ever)
 {
-    struct head head = {.done = false};
+    struct cgi_head head = {.done = false};
     char line[64];
     memset(line, 'x', sizeof line);
     line[63] = '\n';
-    head_feed(&head, "Status: 410\r\n", 13, true);
+    cgi_head_feed(&head, "Status: 410\r\n", 13, true);
     for (int i = 0; i < 1000; i++)
-        head_feed(&head, line, sizeof line, true);
+        cgi_head_feed(&head, line, sizeof line, true);
     cr_expect(head.done);
     cr_expect_eq(head.status, 410);
-    cr_expect_leq(head.length, HEAD_MAX);
-    head_free(&head);
+    cr_expect_leq(head.length, CGI_HEAD_MAX);
+    cgi_head_free(&head);
 }

@@ -1,5 +1,5 @@
 /* test_access_line.c: foreign text in a line of the access log. */
-#include "sapi-shim/line.h"
+#include "sapi-shim/util/escape.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -15,8 +15,8 @@ static const char *put(void (*how)(struct line *, const char *, size_t), const c
     return out;
 }
 
-#define FIELD(text)  put(line_field, text, sizeof(text) - 1, 400)
-#define STRING(text) put(line_string, text, sizeof(text) - 1, 400)
+#define FIELD(text)  put(escape_field, text, sizeof(text) - 1, 400)
+#define STRING(text) put(escape_string, text, sizeof(text) - 1, 400)
 
 Test(access_line, a_field_stays_one_field)
 {
@@ -25,7 +25,7 @@ Test(access_line, a_field_stays_one_field)
     cr_expect_str_eq(FIELD("\x1b[31m\x7f\xff\xc2\x9b"), "\\x1b[31m\\x7f\\xff\\xc2\\x9b");
     cr_expect_str_eq(FIELD("a\0b"), "a\\x00b");
     cr_expect_str_eq(FIELD(""), "-");
-    cr_expect_str_eq(put(line_field, NULL, 0, 400), "-");
+    cr_expect_str_eq(put(escape_field, NULL, 0, 400), "-");
 }
 
 Test(access_line, a_string_stays_one_string)
@@ -33,17 +33,18 @@ Test(access_line, a_string_stays_one_string)
     cr_expect_str_eq(STRING("a\nb\"c\\d\x7f"), "\"a\\u000ab\\\"c\\\\d\\u007f\"");
     cr_expect_str_eq(STRING("\xff \xc2\x9b \xe2\x82\xac"), "\"\\ufffd \\u009b \xe2\x82\xac\"");
     cr_expect_str_eq(STRING(""), "\"\"");
-    cr_expect_str_eq(put(line_string, NULL, 0, 400), "null");
+    cr_expect_str_eq(put(escape_string, NULL, 0, 400), "null");
 }
 
 Test(access_line, what_is_cut_says_so)
 {
-    cr_expect_str_eq(put(line_field, "abcdefghij", 10, 10), "abcdefghij");
-    cr_expect_str_eq(put(line_field, "abcdefghijk", 11, 10), "abcde[...]");
-    cr_expect_str_eq(put(line_field, "abc\n\n\n\n\n\n", 9, 10), "abc[...]", "no part of an escape");
-    cr_expect_str_eq(put(line_field, "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac", 12, 10),
+    cr_expect_str_eq(put(escape_field, "abcdefghij", 10, 10), "abcdefghij");
+    cr_expect_str_eq(put(escape_field, "abcdefghijk", 11, 10), "abcde[...]");
+    cr_expect_str_eq(put(escape_field, "abc\n\n\n\n\n\n", 9, 10), "abc[...]",
+                     "no part of an escape");
+    cr_expect_str_eq(put(escape_field, "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac", 12, 10),
                      "\xe2\x82\xac[...]", "no part of a character");
-    cr_expect_str_eq(put(line_string, "abcdefghijk", 11, 10), "\"abcde[...]\"");
+    cr_expect_str_eq(put(escape_string, "abcdefghijk", 11, 10), "\"abcde[...]\"");
 }
 
 Test(access_line, every_bound_holds)
@@ -53,14 +54,14 @@ Test(access_line, every_bound_holds)
         foreign[i] = (char)(i * 37 + i / 3);
     for (size_t size = 0; size < sizeof out; size++) {
         struct line line = {.text = out, .size = size, .field_max = 400};
-        line_field(&line, foreign, sizeof foreign);
-        line_string(&line, foreign, sizeof foreign);
-        line_decimal(&line, UINT64_MAX, 3);
+        escape_field(&line, foreign, sizeof foreign);
+        escape_string(&line, foreign, sizeof foreign);
+        escape_decimal(&line, UINT64_MAX, 3);
         cr_expect(line.length <= size);
     }
     for (size_t most = 5; most < 300; most++) {
         struct line line = {.text = out, .size = sizeof out, .field_max = most};
-        line_field(&line, foreign, sizeof foreign);
+        escape_field(&line, foreign, sizeof foreign);
         cr_expect(line.full || line.length <= most, "%zu of %zu", line.length, most);
     }
 }
@@ -84,7 +85,7 @@ Test(access_line, numbers)
                  {UINT64_MAX, 0, "18446744073709551615"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         line.length = 0;
-        line_decimal(&line, cases[i].number, cases[i].decimals);
+        escape_decimal(&line, cases[i].number, cases[i].decimals);
         out[line.length] = '\0';
         cr_expect_str_eq(out, cases[i].text);
     }

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <signal.h>
 
-#include "fpm/backoff.h"
+#include "fpm/pool/backoff.h"
 
 static struct backoff_death crash(int64_t now, int64_t started)
 {

@@ -1,7 +1,7 @@
 /* Who is at what, as noted slot by slot. */
 #include <criterion/criterion.h>
 
-#include "fpm/census.h"
+#include "fpm/pool/census.h"
 
 static unsigned total(const struct census *census)
 {

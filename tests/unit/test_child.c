@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fpm/child.h"
+#include "fpm/util/child.h"
 
 enum {
     MANY = 50

@@ -1,6 +1,6 @@
 /* test_conn.c: a connection gives libfcgi its own request's bytes and no others. */
-#include "sapi-shim/conn.h"
-#include "sapi-shim/clock.h"
+#include "sapi-shim/connection/conn.h"
+#include "sapi-shim/util/clock.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* So many crashes within so short a time. */
 #include <criterion/criterion.h>
 
-#include "fpm/crashes.h"
+#include "fpm/pool/crashes.h"
 
 static struct crashes crashes;
 

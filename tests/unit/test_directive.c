@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fpm/directive.h"
-#include "fpm/field.h"
+#include "fpm/config/directive.h"
+#include "fpm/config/directive_value.h"
 
 struct side {
     const struct directive *table;
@@ -15,8 +15,8 @@ struct side {
 };
 
 static const struct side sides[] = {
-    {directive_global, DIRECTIVE_GLOBAL_COUNT, sizeof(struct conf_global)},
-    {directive_pool, DIRECTIVE_POOL_COUNT, sizeof(struct conf_pool)},
+    {directive_global, DIRECTIVE_GLOBAL_COUNT, sizeof(struct config_global)},
+    {directive_pool, DIRECTIVE_POOL_COUNT, sizeof(struct config_pool)},
 };
 
 Test(directive, every_row_is_complete)
@@ -55,7 +55,7 @@ Test(directive, names_are_unique_and_found)
 /* Every default and every value of the samples is one that the row takes. */
 Test(directive, defaults_and_examples_are_valid)
 {
-    const struct value_source source = {.pool = "www", .variable = NULL};
+    const struct value_parse_source source = {.pool = "www", .variable = NULL};
     char error[512];
 
     for (size_t s = 0; s < 2; s++) {
@@ -65,8 +65,8 @@ Test(directive, defaults_and_examples_are_valid)
             const struct directive *row = &sides[s].table[i];
             const char *const values[] = {row->by_default, row->example, row->sample};
 
-            cr_expect_eq(field_init(row, owner), 0, "%s", row->name);
-            cr_expect_eq(field_is_set(row, owner),
+            cr_expect_eq(directive_value_init(row, owner), 0, "%s", row->name);
+            cr_expect_eq(directive_value_is_set(row, owner),
                          row->by_default != NULL || row->type == DIRECTIVE_BOOL, "%s", row->name);
             for (size_t j = 0; j < 3; j++) {
                 /* Folders and accounts of the samples need not exist here. */
@@ -74,15 +74,16 @@ Test(directive, defaults_and_examples_are_valid)
                                    row->type == DIRECTIVE_GROUP || row->type == DIRECTIVE_MAP;
                 char *quoted = values[j] == NULL || local || row->type == DIRECTIVE_WORDS || j > 0
                                    ? NULL
-                                   : value_quote_text(values[j]);
+                                   : value_parse_quote_text(values[j]);
                 if (values[j] != NULL && !local) {
-                    cr_expect_eq(field_set(row, owner, quoted != NULL ? quoted : values[j], &source,
-                                           error, sizeof(error)),
+                    cr_expect_eq(directive_value_set(row, owner,
+                                                     quoted != NULL ? quoted : values[j], &source,
+                                                     error, sizeof(error)),
                                  0, "%s = %s: %s", row->name, values[j], error);
                 }
                 free(quoted);
             }
-            field_free(row, owner);
+            directive_value_free(row, owner);
         }
         free(owner);
     }

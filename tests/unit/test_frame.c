@@ -1,5 +1,5 @@
 /* test_frame.c: which records belong to whom, whatever a peer sends. */
-#include "sapi-shim/frame.h"
+#include "sapi-shim/protocol/frame.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

@@ -11,8 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fpm/launch.h"
-#include "fpm/launch_table.h"
+#include "fpm/worker/launch.h"
+#include "fpm/worker/launch_fds.h"
 
 static int null_fd = -1;
 
@@ -21,28 +21,28 @@ static char shell[] = "sh", option[] = "-c", leave[] = "exit 7", given[] = "GIVE
 static char *arguments[] = {shell, option, leave, NULL};
 static char *environment[] = {given, NULL};
 
-static struct launch_spec make(const char *program)
+static struct launch_arguments make(const char *program)
 {
     if (null_fd < 0)
         null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     cr_assert(null_fd >= 0);
-    return (struct launch_spec){.program = program,
-                                .argv = arguments,
-                                .envp = environment,
-                                .listen_fd = null_fd,
-                                .board_fd = null_fd,
-                                .slot_fd = null_fd,
-                                .doorbell_fd = null_fd,
-                                .handoff_in = null_fd,
-                                .handoff_out = null_fd,
-                                .access_fd = -1,
-                                .output_fd = null_fd,
-                                .error_fd = null_fd,
-                                .umask = -1};
+    return (struct launch_arguments){.program = program,
+                                     .argv = arguments,
+                                     .envp = environment,
+                                     .listen_fd = null_fd,
+                                     .board_fd = null_fd,
+                                     .slot_fd = null_fd,
+                                     .doorbell_fd = null_fd,
+                                     .conn_handoff_in = null_fd,
+                                     .conn_handoff_out = null_fd,
+                                     .access_log_fd = -1,
+                                     .output_fd = null_fd,
+                                     .error_fd = null_fd,
+                                     .umask = -1};
 }
 
 /* Launches, waits for the report and the end. Returns what launch_report says. */
-static int run(const struct launch_spec *spec, struct launch_failure *failure, int *status)
+static int run(const struct launch_arguments *spec, struct launch_failure *failure, int *status)
 {
     char error[256] = "";
     int report_fd = -1;
@@ -58,7 +58,7 @@ static int run(const struct launch_spec *spec, struct launch_failure *failure, i
 
 Test(launch, a_program_runs)
 {
-    struct launch_spec spec = make("/bin/sh");
+    struct launch_arguments spec = make("/bin/sh");
     struct launch_failure failure;
     int status;
     cr_expect(run(&spec, &failure, &status) == 1);
@@ -70,7 +70,7 @@ Test(launch, the_child_has_what_was_given)
     static char look[] = "[ \"$GIVEN\" = yes ] && [ -z \"$HOME\" ] && [ \"$(pwd)\" = / ] && "
                          "[ \"$(umask)\" = 0031 ] && [ \"$(ulimit -n)\" = 99 ]";
     static char *script[] = {shell, option, look, NULL};
-    struct launch_spec spec = make("/bin/sh");
+    struct launch_arguments spec = make("/bin/sh");
     struct launch_failure failure;
     int status;
     spec.argv = script;
@@ -83,7 +83,7 @@ Test(launch, the_child_has_what_was_given)
 
 Test(launch, a_missing_program_is_reported)
 {
-    struct launch_spec spec = make("/nowhere/program");
+    struct launch_arguments spec = make("/nowhere/program");
     struct launch_failure failure = {0};
     char text[256];
     int status;
@@ -96,7 +96,7 @@ Test(launch, a_missing_program_is_reported)
 
 Test(launch, a_missing_folder_is_reported)
 {
-    struct launch_spec spec = make("/bin/sh");
+    struct launch_arguments spec = make("/bin/sh");
     struct launch_failure failure = {0};
     char text[256];
     int status;
@@ -110,7 +110,7 @@ Test(launch, a_missing_folder_is_reported)
 Test(launch, every_failed_step_names_its_directive)
 {
     static const struct {
-        struct launch_spec change;
+        struct launch_arguments change;
         const char *text;
     } cases[] = {
         {{.chroot = "/nowhere"}, "chroot /nowhere: No such file or directory; check `chroot`"},
@@ -127,7 +127,7 @@ Test(launch, every_failed_step_names_its_directive)
          "set the supplementary groups: Invalid argument; check `user`"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct launch_spec spec = make("/bin/sh");
+        struct launch_arguments spec = make("/bin/sh");
         struct launch_failure failure = {0};
         char text[256];
         int status;
@@ -148,7 +148,7 @@ Test(launch, every_failed_step_names_its_directive)
 
 Test(launch, inside_a_jail_all_is_seen_from_there)
 {
-    struct launch_spec spec = make("/bin/sh");
+    struct launch_arguments spec = make("/bin/sh");
     struct launch_failure failure = {0};
     char text[256];
     int status;
@@ -173,7 +173,7 @@ Test(launch, a_child_that_cannot_be_traced_gets_its_oom_score)
 {
     static char look[] = "[ \"$(cat /proc/self/oom_score_adj)\" = 777 ] && [ \"$(nice)\" = 19 ]";
     static char *script[] = {shell, option, look, NULL};
-    struct launch_spec spec = make("/bin/sh");
+    struct launch_arguments spec = make("/bin/sh");
     struct launch_failure failure;
     int status;
     spec.argv = script;
@@ -186,7 +186,7 @@ Test(launch, a_child_that_cannot_be_traced_gets_its_oom_score)
 
 Test(launch, a_bad_descriptor_is_reported)
 {
-    struct launch_spec spec = make("/bin/sh");
+    struct launch_arguments spec = make("/bin/sh");
     struct launch_failure failure = {0};
     int status;
     spec.slot_fd = 1000000;
@@ -211,7 +211,7 @@ Test(launch, garbage_in_the_report_is_no_report)
 static int run_among_many(const char *script)
 {
     char *const script_arguments[] = {shell, option, (char *)(uintptr_t)script, NULL};
-    struct launch_spec spec = make("/bin/sh");
+    struct launch_arguments spec = make("/bin/sh");
     struct launch_failure failure;
     int status, many[300];
     for (size_t i = 0; i < sizeof many / sizeof *many; i++)
@@ -232,18 +232,18 @@ Test(launch, a_child_has_nothing_but_what_it_is_given)
                                "[ \"$(readlink /proc/$$/fd/$fd)\" = /dev/null ] || exit 9;; "
                                "*) [ ! -e /proc/$$/fd/$fd ] || exit 8;; esac; done";
     cr_expect(run_among_many(look) == 0, "all descriptors copied");
-    launch_table_reserve();
+    launch_fds_reserve();
     cr_expect(run_among_many(look) == 0, "only the low ones copied");
 }
 
 Test(launch, what_was_given_is_not_kept)
 {
-    struct launch_spec spec = make("/bin/sh");
+    struct launch_arguments spec = make("/bin/sh");
     struct launch_failure failure;
     int status, output[2];
     char byte;
-    launch_table_reserve();
-    launch_table_reserve(); /* once is enough, and twice does no harm */
+    launch_fds_reserve();
+    launch_fds_reserve(); /* once is enough, and twice does no harm */
     cr_assert(pipe(output) == 0);
     spec.output_fd = output[1];
     cr_expect(run(&spec, &failure, &status) == 1);

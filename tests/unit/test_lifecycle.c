@@ -1,5 +1,5 @@
 /* test_lifecycle.c: the table of a request's life: every pair, and random lives against a model. */
-#include "sapi-shim/lifecycle.h"
+#include "sapi-shim/request/lifecycle.h"
 
 #include <criterion/criterion.h>
 #include <stdbool.h>

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fpm/log.h"
+#include "fpm/log/log.h"
 
 static char folder[] = "/tmp/ot-log-XXXXXX";
 static char path[64], other[64], errors[64];

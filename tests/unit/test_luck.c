@@ -1,7 +1,7 @@
 /* What does not pay is left alone for longer each time, and tried for ever while it does. */
 #include <criterion/criterion.h>
 
-#include "sapi-shim/luck.h"
+#include "sapi-shim/connection/luck.h"
 
 /* How often it is left alone until it is tried again. */
 static unsigned pause_of(struct luck *luck)

@@ -1,7 +1,7 @@
 /* When a request, or the work behind it, is over its limit. */
 #include <criterion/criterion.h>
 
-#include "fpm/overdue.h"
+#include "fpm/pool/overdue.h"
 
 Test(overdue, verdicts)
 {

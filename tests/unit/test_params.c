@@ -1,5 +1,5 @@
 /* test_params.c: a request's parameters as texts, whatever a web server sends. */
-#include "sapi-shim/params.h"
+#include "sapi-shim/protocol/params.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "fpm/plot_scale.h"
+#include "fpm/ctl/plot_scale.h"
 
 static void utc(void)
 {

@@ -1,7 +1,7 @@
 /* Quantiles out of histograms. */
 #include <criterion/criterion.h>
 
-#include "fpm/quantile.h"
+#include "fpm/ctl/quantile.h"
 
 #define NEAR(a, b) cr_expect_float_eq(a, b, 1e-9, "%.12g is not %.12g", (double)(a), (double)(b))
 

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fpm/scoreboard.h"
+#include "fpm/worker/scoreboard.h"
 
 static struct scoreboard make(unsigned slots)
 {
@@ -41,7 +41,7 @@ Test(scoreboard, the_board_tells_its_layout)
     struct scoreboard board = make(3);
     const struct ot_board *face = board.board;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    cr_expect(face->magic == OT_BOARD_MAGIC && face->version == OT_TREATY_VERSION);
+    cr_expect(face->magic == OT_BOARD_MAGIC && face->version == OT_CONTRACT_VERSION);
     cr_expect(face->slot_count == 3 && face->slot_stride >= sizeof(struct ot_slot));
     cr_expect(face->slot_stride % page == 0 && face->slots_offset % page == 0);
     cr_expect(face->settings_size == sizeof(struct ot_settings));
@@ -73,10 +73,10 @@ Test(scoreboard, slots_go_round)
 Test(scoreboard, a_slot_is_emptied_before_reuse)
 {
     struct scoreboard board = make(1);
-    struct view view;
+    struct slot_view view;
     cr_assert(scoreboard_assign(&board) == 0);
     struct ot_slot *slot = worker_map(&board, 0);
-    attach(slot, OT_TREATY_VERSION, 1);
+    attach(slot, OT_CONTRACT_VERSION, 1);
     slot->records[0].requests = 7;
     scoreboard_look(&board, 0, &view);
     cr_expect(view.attached && view.counts.requests == 7);
@@ -94,7 +94,7 @@ Test(scoreboard, adds_threads_up_and_leads_with_the_oldest_request)
 {
     struct scoreboard board = make(1);
     struct ot_slot *slot = worker_map(&board, 0);
-    struct view view;
+    struct slot_view view;
     static const struct {
         uint32_t state;
         uint64_t accepted;
@@ -104,7 +104,7 @@ Test(scoreboard, adds_threads_up_and_leads_with_the_oldest_request)
         slot->records[i].accepted_at = threads[i].accepted;
         slot->records[i].requests = i + 1;
     }
-    attach(slot, OT_TREATY_VERSION, 3);
+    attach(slot, OT_CONTRACT_VERSION, 3);
     scoreboard_look(&board, 0, &view);
     cr_expect(view.threads == 3 && view.busy == 2 && view.counts.requests == 6);
     cr_expect(view.lead.state == OT_STATE_POST);
@@ -117,9 +117,9 @@ Test(scoreboard, garbage_is_clamped)
 {
     struct scoreboard board = make(2);
     struct ot_slot *slot = worker_map(&board, 0);
-    struct view view;
+    struct slot_view view;
     memset((void *)slot, 0xfe, sizeof *slot);
-    attach(slot, OT_TREATY_VERSION, 4000000000u);
+    attach(slot, OT_CONTRACT_VERSION, 4000000000u);
     scoreboard_look(&board, 0, &view);
     cr_expect(view.attached && view.threads == OT_THREADS_MAX);
     cr_expect(view.lead.state < OT_STATE_COUNT);
@@ -136,7 +136,7 @@ Test(scoreboard, garbage_is_clamped)
 Test(scoreboard, a_board_that_was_overwritten_misleads_nobody)
 {
     struct scoreboard board = make(2);
-    struct view view;
+    struct slot_view view;
     memset((void *)board.board, 0xff, sizeof *board.board);
     scoreboard_look(&board, 1, &view);
     cr_expect(!view.attached);
@@ -144,15 +144,15 @@ Test(scoreboard, a_board_that_was_overwritten_misleads_nobody)
     scoreboard_destroy(&board);
 }
 
-Test(scoreboard, another_treaty_is_no_treaty)
+Test(scoreboard, another_contract_is_no_contract)
 {
     struct scoreboard board = make(1);
     struct ot_slot *slot = worker_map(&board, 0);
-    struct view view;
-    attach(slot, OT_TREATY_VERSION + 1, 1);
+    struct slot_view view;
+    attach(slot, OT_CONTRACT_VERSION + 1, 1);
     slot->records[0].requests = 5;
     scoreboard_look(&board, 0, &view);
-    cr_expect(!view.attached && view.alien == OT_TREATY_VERSION + 1 && view.counts.requests == 0);
+    cr_expect(!view.attached && view.alien == OT_CONTRACT_VERSION + 1 && view.counts.requests == 0);
     (void)munmap(slot, sizeof *slot);
     scoreboard_destroy(&board);
 }

@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fpm/fd.h"
-#include "fpm/socket.h"
+#include "fpm/util/fd.h"
+#include "fpm/pool/socket.h"
 
 static char folder[] = "/tmp/ot-socket-XXXXXX", path[64], error[512];
 

@@ -1,7 +1,7 @@
 /* A line of /proc/PID/statm read, and lines that are none. */
 #include <criterion/criterion.h>
 
-#include "sapi-shim/statm.h"
+#include "sapi-shim/util/statm.h"
 
 Test(statm, private_memory)
 {

@@ -1,12 +1,12 @@
 /* test_status.c: a scoreboard read as plain values, however wrong what is on it. */
-#include "fpm/scoreboard.h"
-#include "sapi-shim/measure.h"
-#include "sapi-shim/procfs.h"
-#include "sapi-shim/status.h"
-#include "sapi-shim/status_json.h"
-#include "sapi-shim/status_metrics.h"
-#include "sapi-shim/status_text.h"
-#include "sapi-shim/status_xml.h"
+#include "fpm/worker/scoreboard.h"
+#include "sapi-shim/scoreboard/histogram.h"
+#include "sapi-shim/util/procfs.h"
+#include "sapi-shim/status/status.h"
+#include "sapi-shim/status/status_json.h"
+#include "sapi-shim/status/status_metrics.h"
+#include "sapi-shim/status/status_text.h"
+#include "sapi-shim/status/status_xml.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 
 struct scene {
     struct scoreboard board;
-    struct ot_facts facts;
+    struct ot_pool_stats facts;
     struct status_source source;
 };
 
@@ -40,7 +40,7 @@ static struct ot_slot *slot_of(const struct scene *scene, unsigned slot)
 static struct ot_record *attach(struct scene *scene, unsigned slot, enum ot_state state)
 {
     struct ot_slot *memory = slot_of(scene, slot);
-    memory->version = OT_TREATY_VERSION;
+    memory->version = OT_CONTRACT_VERSION;
     atomic_store(&memory->threads, 1);
     atomic_store(&memory->magic, OT_SLOT_MAGIC);
     memory->records[0].state = state;

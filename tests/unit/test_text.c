@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fpm/text.h"
+#include "fpm/util/text.h"
 
 static const char *show(const char *text)
 {

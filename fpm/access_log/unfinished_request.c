@@ -1,0 +1,146 @@
+/* unfinished_request.c: see unfinished_request.h. */
+#include "fpm/access_log/unfinished_request.h"
+
+#include "sapi-shim/util/escape.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+enum {
+    UNFINISHED_REQUEST_HARD_TIMEOUT = 124, /* how the library leaves at hard_timeout */
+    UNFINISHED_REQUEST_ANSWERED = 200,
+    UNFINISHED_REQUEST_GONE = 499
+};
+
+bool unfinished_request_owes(const struct ot_record *record)
+{
+    return record->requests != record->logged;
+}
+
+/* Did the request end before its worker did? A stamp of an earlier one does not count. */
+static bool unfinished_request_ended(const struct ot_record *record)
+{
+    return record->ended_at != 0 && record->ended_at >= record->running_at;
+}
+
+/* Signals that somebody sends on purpose. */
+static bool unfinished_request_is_order(int signal)
+{
+    return signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGQUIT ||
+           signal == SIGHUP;
+}
+
+static enum log_format_outcome unfinished_request_outcome(const struct ot_record *record,
+                                                          const struct unfinished_request *death)
+{
+    bool timeout = (record->status & OT_BIT_TIMEOUT) != 0;
+    int status = death->status;
+    if (unfinished_request_ended(record)) {
+        bool aborted = (record->status & OT_BIT_ABORTED) != 0;
+        return timeout ? LOG_FORMAT_TIMEOUT : aborted ? LOG_FORMAT_ABORTED : LOG_FORMAT_OK;
+    }
+    if (status != -1 && WIFEXITED(status) &&
+        WEXITSTATUS(status) == UNFINISHED_REQUEST_HARD_TIMEOUT && timeout)
+        return LOG_FORMAT_TIMEOUT;
+    if (status != -1 && WIFSIGNALED(status))
+        return unfinished_request_is_order(WTERMSIG(status)) ? LOG_FORMAT_KILLED
+                                                             : LOG_FORMAT_CRASHED;
+    if (death->asked)
+        return LOG_FORMAT_KILLED;
+    return LOG_FORMAT_CRASHED;
+}
+
+static unsigned unfinished_request_status(const struct ot_record *record,
+                                          enum log_format_outcome outcome)
+{
+    if (record->http_status >= 100 && record->http_status <= 999)
+        return record->http_status;
+    if (outcome == LOG_FORMAT_OK)
+        return UNFINISHED_REQUEST_ANSWERED;
+    return outcome == LOG_FORMAT_ABORTED ? UNFINISHED_REQUEST_GONE : 0;
+}
+
+/* Between two stamps of which the worker wrote one at the least. */
+static int64_t unfinished_request_span(uint64_t from, uint64_t to)
+{
+    return from == 0 || to < from || to - from > INT64_MAX ? LOG_FORMAT_UNKNOWN
+                                                           : (int64_t)(to - from);
+}
+
+static void unfinished_request_durations(const struct ot_record *record,
+                                         const struct unfinished_request *death,
+                                         struct log_format_facts *facts)
+{
+    bool over = unfinished_request_ended(record) && record->ended_at <= (uint64_t)death->now;
+    uint64_t end = over ? record->ended_at : (uint64_t)death->now;
+    uint64_t finished = record->finished_at, shutdown = record->shutdown_at;
+    int64_t age = unfinished_request_span(record->accepted_at, (uint64_t)death->now);
+    facts->duration = unfinished_request_span(record->accepted_at, end);
+    facts->ended = death->wall - (death->now - (int64_t)end);
+    facts->began = age < 0 ? LOG_FORMAT_UNKNOWN : death->wall - age;
+    if (finished != 0 && (record->status & OT_BIT_ABORTED) == 0)
+        facts->answer = unfinished_request_span(record->accepted_at, finished);
+    facts->shutdown = shutdown == 0 ? 0 : unfinished_request_span(shutdown, end);
+    facts->post_response = 0;
+    if (finished != 0 && (shutdown == 0 || finished < shutdown))
+        facts->post_response = unfinished_request_span(finished, shutdown != 0 ? shutdown : end);
+}
+
+/* The parameters that the record has. */
+static const char *unfinished_request_param(const void *context, const char *name, size_t length)
+{
+    const struct unfinished_request_texts *texts = context;
+    const struct {
+        const char *name, *value;
+    } known[] = {
+        {"REQUEST_METHOD", texts->record->method}, {"REQUEST_URI", texts->record->uri},
+        {"REMOTE_ADDR", texts->record->remote},    {"REMOTE_USER", texts->record->user},
+        {"CONTENT_LENGTH", texts->content_length},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strlen(known[i].name) == length && memcmp(known[i].name, name, length) == 0)
+            return known[i].value;
+    return NULL;
+}
+
+static int64_t unfinished_request_count(uint64_t count)
+{
+    return count > INT64_MAX ? LOG_FORMAT_UNKNOWN : (int64_t)count;
+}
+
+struct log_format_facts unfinished_request_facts(const struct ot_record *record,
+                                                 const struct unfinished_request *death,
+                                                 struct unfinished_request_texts *texts)
+{
+    enum log_format_outcome outcome = unfinished_request_outcome(record, death);
+    struct log_format_facts facts = {
+        .pool = death->pool,
+        .pid = death->pid,
+        .parent = death->parent,
+        .method = record->method,
+        .uri = record->uri,
+        .remote = record->remote,
+        .user = record->user,
+        .label = record->label,
+        .param = unfinished_request_param,
+        .context = texts,
+        .outcome = outcome,
+        .bits = record->status & (OT_BIT_ABORTED | OT_BIT_TIMEOUT),
+        .status = unfinished_request_status(record, outcome),
+        .content_length = unfinished_request_count(record->content_length),
+        .sent = unfinished_request_count(record->response_bytes),
+        .discarded = unfinished_request_count(record->request_discarded),
+        .answer = LOG_FORMAT_UNKNOWN,
+        .cpu_user = LOG_FORMAT_UNKNOWN,
+        .cpu_system = LOG_FORMAT_UNKNOWN,
+        .memory = LOG_FORMAT_UNKNOWN,
+    };
+    texts->record = record;
+    snprintf(texts->content_length, sizeof texts->content_length, "%" PRIu64,
+             record->content_length);
+    unfinished_request_durations(record, death, &facts);
+    return facts;
+}

@@ -1,0 +1,632 @@
+/* config_check.c: checks that need more than one value. See config_check.h. */
+#include "fpm/config/config_check.h"
+
+#include "fpm/config/config_slow.h"
+#include "fpm/config/directive_value.h"
+#include "fpm/log/log_line.h"
+#include "fpm/util/account.h"
+#include "fpm/util/chroot_path.h"
+#include "sapi-shim/access_log/log_format.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Where the manager has no PATH of its own. */
+#define PATH_BY_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+#define ORIGIN(pool, field) (&(pool)->origins[DIRECTIVE_POOL_##field])
+
+static void check_required(const struct config_pool *pool, struct config_report *report)
+{
+    for (size_t i = 0; i < DIRECTIVE_POOL_COUNT; i++) {
+        const struct directive *row = &directive_pool[i];
+        char accepted[256] = "";
+
+        if (row->required && pool->origins[i].file == NULL) {
+            directive_accepts(row, accepted, sizeof(accepted));
+            config_report_error(report, &pool->origin,
+                                "[%s] %s is missing: every pool needs it, %s", pool->name,
+                                row->name, accepted);
+        }
+    }
+}
+
+/* ---- user and group ---- */
+
+/* The account that `user` and `group` come to; false if it was reported as impossible. */
+static bool find_identity(struct config_pool *pool, struct config_identity *out,
+                          struct config_report *report)
+{
+    struct account account;
+    gid_t gid = (gid_t)-1;
+    char error[256];
+
+    if (account_user(pool->user, &account, error, sizeof(error)) != 0) {
+        config_report_error(report, ORIGIN(pool, user), "[%s] user = %s: %s", pool->name,
+                            pool->user, error);
+        return false;
+    }
+    if (pool->group != NULL && account_group(pool->group, &gid, error, sizeof(error)) != 0) {
+        config_report_error(report, ORIGIN(pool, group), "[%s] group = %s: %s", pool->name,
+                            pool->group, error);
+        return false;
+    }
+    if (pool->group == NULL && !account.listed) {
+        config_report_error(report, ORIGIN(pool, user),
+                            "[%s] user = %s: the number has no entry among the users; name a group "
+                            "as well",
+                            pool->name, pool->user);
+        return false;
+    }
+    *out = (struct config_identity){
+        .change = true, .uid = account.uid, .gid = pool->group != NULL ? gid : account.gid};
+    if (account.listed) {
+        out->name = strdup(account.name);
+        if (out->name == NULL) {
+            config_report_error(report, NULL, "out of memory");
+            return false;
+        }
+    }
+    return true;
+}
+
+static void check_as_root(struct config_pool *pool, bool allow_root, struct config_report *report)
+{
+    struct config_identity identity;
+
+    if (pool->user == NULL) {
+        if (ORIGIN(pool, user)->file == NULL) {
+            config_report_error(report, &pool->origin,
+                                "[%s] user is missing: the manager runs as root and needs to know "
+                                "whom the workers run as",
+                                pool->name);
+        }
+        return;
+    }
+    if (!find_identity(pool, &identity, report)) {
+        return;
+    }
+    pool->identity = identity;
+    if (!allow_root && identity.uid == 0) {
+        config_report_error(report, ORIGIN(pool, user),
+                            "[%s] user = %s: workers as root are refused; name another user, or "
+                            "start the manager with -R",
+                            pool->name, pool->user);
+    } else if (!allow_root && identity.gid == 0) {
+        config_report_error(report, pool->group != NULL ? ORIGIN(pool, group) : ORIGIN(pool, user),
+                            "[%s] %s = %s: workers in the group root are refused; name another "
+                            "group, or start the manager with -R",
+                            pool->name, pool->group != NULL ? "group" : "user",
+                            pool->group != NULL ? pool->group : pool->user);
+    }
+}
+
+/* Forgets a user or group that only root could change to. */
+static void ignore(const char *section, struct config_origin *origin, const char *what,
+                   char **field, const char *instead, struct config_report *report)
+{
+    config_report_warning(report, origin,
+                          "[%s] %s = %s: ignored, because only root can change to it; %s", section,
+                          what, *field, instead);
+    free(*field);
+    *field = NULL;
+    *origin = (struct config_origin){0};
+}
+
+/* The manager's own user. */
+static bool is_own_user(const char *name)
+{
+    struct account account;
+    char error[256];
+
+    return account_user(name, &account, error, sizeof(error)) == 0 && account.uid == geteuid();
+}
+
+/* A group the manager is in, to which it may give its files. */
+static bool is_own_group(const char *name)
+{
+    gid_t gid;
+    char error[256];
+
+    return account_group(name, &gid, error, sizeof(error)) == 0 &&
+           (gid == getegid() || group_member(gid));
+}
+
+static bool is_main_group(const char *name)
+{
+    gid_t gid;
+    char error[256];
+
+    return account_group(name, &gid, error, sizeof(error)) == 0 && gid == getegid();
+}
+
+static void check_as_user(struct config_pool *pool, struct config_report *report)
+{
+    static const char workers[] = "the workers run as the manager does";
+    static const char socket[] = "the socket belongs to the manager";
+
+    if (pool->user != NULL && !is_own_user(pool->user)) {
+        ignore(pool->name, ORIGIN(pool, user), "user", &pool->user, workers, report);
+    }
+    if (pool->group != NULL && !is_main_group(pool->group)) {
+        ignore(pool->name, ORIGIN(pool, group), "group", &pool->group, workers, report);
+    }
+    if (pool->listen_owner != NULL && !is_own_user(pool->listen_owner)) {
+        ignore(pool->name, ORIGIN(pool, listen_owner), "listen.owner", &pool->listen_owner, socket,
+               report);
+    }
+    if (pool->listen_group != NULL && !is_own_group(pool->listen_group)) {
+        ignore(pool->name, ORIGIN(pool, listen_group), "listen.group", &pool->listen_group, socket,
+               report);
+    }
+}
+
+static void check_global_as_user(struct config_global *global, struct config_report *report)
+{
+    static const char socket[] = "the control socket belongs to the manager";
+    struct config_origin *origins = global->origins;
+
+    if (global->control_owner != NULL && !is_own_user(global->control_owner)) {
+        ignore("global", &origins[DIRECTIVE_GLOBAL_control_owner], "control.owner",
+               &global->control_owner, socket, report);
+    }
+    if (global->control_group != NULL && !is_own_group(global->control_group)) {
+        ignore("global", &origins[DIRECTIVE_GLOBAL_control_group], "control.group",
+               &global->control_group, socket, report);
+    }
+}
+
+/* ---- what only root may give ---- */
+
+/* A worker that is not in its jail must not run, so this is no warning. */
+static void check_powers(const struct config_pool *pool, struct config_report *report)
+{
+    struct rlimit nice;
+    const int64_t wanted = pool->process_priority;
+
+    if (geteuid() == 0) {
+        return;
+    }
+    if (pool->chroot != NULL) {
+        config_report_error(report, ORIGIN(pool, chroot),
+                            "[%s] chroot = %s: only root can change the root folder; start the "
+                            "manager as root, or remove the line",
+                            pool->name, pool->chroot);
+    }
+    if (wanted != DIRECTIVE_UNSET && wanted < getpriority(PRIO_PROCESS, 0) &&
+        getrlimit(RLIMIT_NICE, &nice) == 0 && nice.rlim_cur < (rlim_t)(20 - wanted)) {
+        config_report_error(
+            report, ORIGIN(pool, process_priority),
+            "[%s] process.priority = %d: only root can raise the priority above the "
+            "manager's, which is %d",
+            pool->name, (int)wanted, getpriority(PRIO_PROCESS, 0));
+    }
+}
+
+/* ---- the program ---- */
+
+/* The first entry of `search` that holds a runnable `name` inside `root`; NULL if none does. */
+static char *search_path(const char *root, const char *search, const char *name)
+{
+    while (*search != '\0') {
+        const size_t length = strcspn(search, ":");
+        char *candidate = NULL;
+
+        /* Entries that depend on the current folder would find another program after chdir. */
+        if (*search == '/' && asprintf(&candidate, "%.*s/%s", (int)length, search, name) >= 0) {
+            if (chroot_path_runnable(root, candidate) == 0) {
+                return candidate;
+            }
+            free(candidate);
+        }
+        search += length + (search[length] == ':');
+    }
+    return NULL;
+}
+
+static void check_program(struct config_pool *pool, struct config_report *report)
+{
+    const char *name = pool->command.argc > 0 ? pool->command.argv[0] : NULL;
+    const char *search = getenv("PATH");
+    const char *inside = pool->chroot != NULL ? " inside " : "";
+    const char *root = pool->chroot != NULL ? pool->chroot : "";
+    int result;
+
+    if (name == NULL) {
+        return;
+    }
+    if (strchr(name, '/') == NULL) {
+        search = search != NULL && *search != '\0' ? search : PATH_BY_DEFAULT;
+        pool->program = search_path(pool->chroot, search, name);
+        if (pool->program == NULL) {
+            config_report_error(
+                report, ORIGIN(pool, command),
+                "[%s] command = %.200s: no program of that name in PATH (%.500s)%s%s", pool->name,
+                pool->command.text, search, inside, root);
+        }
+    } else if (*name != '/') {
+        config_report_error(report, ORIGIN(pool, command),
+                            "[%s] command = %.200s: must begin with an absolute path, or a name "
+                            "without a slash that is found in PATH",
+                            pool->name, pool->command.text);
+    } else if ((result = chroot_path_runnable(pool->chroot, name)) != 0) {
+        config_report_error(report, ORIGIN(pool, command),
+                            "[%s] command = %.200s: %.200s cannot be run%s%s: %s", pool->name,
+                            pool->command.text, name, inside, root, strerror(result));
+    } else if ((pool->program = strdup(name)) == NULL) {
+        config_report_error(report, NULL, "out of memory");
+    }
+}
+
+/* ---- sockets ---- */
+
+/* Is the directive given, and not as its default? A dump gives every default. */
+static bool is_chosen(const struct config_pool *pool, size_t index)
+{
+    const struct directive *row = &directive_pool[index];
+    char *text = directive_value_text(row, pool);
+    const bool same = text != NULL && row->by_default != NULL && strcmp(text, row->by_default) == 0;
+
+    free(text);
+    return pool->origins[index].file != NULL && !same;
+}
+
+/* Directives that have no effect on the kind of socket the pool listens on. */
+static void check_listen(const struct config_pool *pool, struct config_report *report)
+{
+    static const size_t unix_alone[] = {DIRECTIVE_POOL_listen_owner, DIRECTIVE_POOL_listen_group,
+                                        DIRECTIVE_POOL_listen_mode};
+
+    if (pool->listen.kind == CONFIG_ADDRESS_UNIX && pool->listen_allowed_clients.count > 0) {
+        config_report_warning(report, ORIGIN(pool, listen_allowed_clients),
+                              "[%s] listen.allowed_clients has no effect on a unix socket; "
+                              "listen.owner, listen.group and listen.mode guard it",
+                              pool->name);
+    }
+    for (size_t i = 0; i < sizeof(unix_alone) / sizeof(unix_alone[0]); i++) {
+        if (pool->listen.kind == CONFIG_ADDRESS_TCP && is_chosen(pool, unix_alone[i])) {
+            config_report_warning(report, &pool->origins[unix_alone[i]],
+                                  "[%s] %s has no effect on a TCP socket; listen.allowed_clients "
+                                  "guards it",
+                                  pool->name, directive_pool[unix_alone[i]].name);
+        }
+    }
+}
+
+/* ---- folders ---- */
+
+/* Is there a folder at the first `length` bytes of `path`? */
+static bool is_folder(const char *path, size_t length)
+{
+    struct stat status;
+    char *folder = length == 0 ? strdup("/") : strndup(path, length);
+    const bool result = folder != NULL && stat(folder, &status) == 0 && S_ISDIR(status.st_mode);
+
+    free(folder);
+    return result;
+}
+
+/* The bytes of an absolute path before its last slash. */
+static size_t folder_length(const char *path, size_t length)
+{
+    while (length > 0 && path[length - 1] != '/') {
+        length--;
+    }
+    while (length > 0 && path[length - 1] == '/') {
+        length--;
+    }
+    return length;
+}
+
+/* Will there be a folder for the file at `path`? The manager makes the one of control.listen, if
+ * that alone is missing; what may be written is for the start to find out. */
+static bool has_folder(const struct config_global *global, const char *path)
+{
+    const char *control = global->control_listen.path;
+    const size_t length = folder_length(path, strlen(path));
+
+    if (is_folder(path, length)) {
+        return true;
+    }
+    return control != NULL && folder_length(control, strlen(control)) == length &&
+           strncmp(path, control, length) == 0 && is_folder(path, folder_length(path, length));
+}
+
+static void check_folder(const struct config_global *global, const char *section, const char *name,
+                         const char *path, const struct config_origin *origin,
+                         struct config_report *report)
+{
+    if (path != NULL && *path == '/' && !has_folder(global, path)) {
+        config_report_error(report, origin, "[%s] %s = %s%s: the folder %.*s does not exist",
+                            section, name, path, origin->file == NULL ? " (by default)" : "",
+                            (int)folder_length(path, strlen(path)), path);
+    }
+}
+
+/* The log is opened before there is a folder that the manager makes. */
+static void check_folders(const struct config_global *global, const struct config_pool *pools,
+                          size_t count, struct config_report *report)
+{
+    static const struct config_global none = {0};
+    const struct config_origin *origins = global->origins;
+
+    check_folder(&none, "global", "error_log", global->error_log,
+                 &origins[DIRECTIVE_GLOBAL_error_log], report);
+    check_folder(global, "global", "pid", global->pid, &origins[DIRECTIVE_GLOBAL_pid], report);
+    check_folder(global, "global", "control.listen", global->control_listen.path,
+                 &origins[DIRECTIVE_GLOBAL_control_listen], report);
+    for (size_t i = 0; i < count; i++) {
+        check_folder(global, pools[i].name, "listen", pools[i].listen.path,
+                     ORIGIN(&pools[i], listen), report);
+        check_folder(global, pools[i].name, "access.log", pools[i].access_log,
+                     ORIGIN(&pools[i], access_log), report);
+        check_folder(global, pools[i].name, "slowlog", pools[i].slowlog, ORIGIN(&pools[i], slowlog),
+                     report);
+    }
+}
+
+/* `path` is what the pool's `name` says, and is looked for inside `root`. */
+static void check_inside(const struct config_pool *pool, const char *root, const char *name,
+                         const char *path, const struct config_origin *origin,
+                         struct config_report *report)
+{
+    const int result = path != NULL ? chroot_path_folder(root, path) : 0;
+    const char *inside = root != NULL ? " inside " : "";
+
+    root = root != NULL ? root : "";
+    if (result == ENOTDIR) {
+        config_report_error(report, origin, "[%s] %s = %s: is not a folder%s%s", pool->name, name,
+                            path, inside, root);
+    } else if (result != 0) {
+        config_report_error(report, origin, "[%s] %s = %s: cannot be used%s%s: %s", pool->name,
+                            name, path, inside, root, strerror(result));
+    }
+}
+
+/* What is inside of a jail that is missing is not worth a second complaint. */
+static void check_jail(struct config_pool *pool, struct config_report *report)
+{
+    const char *root = pool->chroot;
+
+    check_inside(pool, NULL, "chroot", root, ORIGIN(pool, chroot), report);
+    if (root != NULL && chroot_path_folder(NULL, root) != 0) {
+        return;
+    }
+    check_inside(pool, root, "chdir", pool->chdir, ORIGIN(pool, chdir), report);
+    check_program(pool, report);
+}
+
+static void check_ident(const struct config_global *global, struct config_report *report)
+{
+    if (!log_line_ident_fits(global->syslog_ident)) {
+        config_report_error(report, &global->origins[DIRECTIVE_GLOBAL_syslog_ident],
+                            "[global] syslog.ident = %s: must be 1 to %d visible characters of "
+                            "ASCII, without blanks",
+                            global->syslog_ident, LOG_LINE_IDENT_MAX);
+    }
+}
+
+/* ---- numbers of workers ---- */
+
+/* Directives of *dynamic* that were not given follow from the others. */
+static void complete_scaling(struct config_pool *pool)
+{
+    const int64_t most = pool->pm_max_children;
+
+    if (pool->pm_min_spare_servers == DIRECTIVE_UNSET) {
+        pool->pm_min_spare_servers = 1;
+    }
+    if (pool->pm_max_spare_servers == DIRECTIVE_UNSET) {
+        const int64_t wanted = 3 * pool->pm_min_spare_servers;
+        pool->pm_max_spare_servers = wanted < most ? wanted : most;
+    }
+    if (pool->pm_start_servers == DIRECTIVE_UNSET) {
+        pool->pm_start_servers = (pool->pm_min_spare_servers + pool->pm_max_spare_servers) / 2;
+    }
+    if (pool->post_response_max_children == DIRECTIVE_UNSET) {
+        pool->post_response_max_children = most;
+    }
+}
+
+static void check_at_most(const struct config_pool *pool, size_t index, int64_t value,
+                          const char *other, int64_t most, struct config_report *report)
+{
+    if (value > most && pool->origins[index].file != NULL) {
+        config_report_error(report, &pool->origins[index],
+                            "[%s] %s = %lld: must not be more than %s, which is %lld", pool->name,
+                            directive_pool[index].name, (long long)value, other, (long long)most);
+    }
+}
+
+/* They mean nothing with another kind of pool, and a mistake there hurts nobody. */
+static void check_scaling(struct config_pool *pool, struct config_report *report)
+{
+    const bool known = ORIGIN(pool, pm_max_children)->file != NULL;
+
+    if (!known) {
+        return; /* it was said that it is missing */
+    }
+    complete_scaling(pool);
+    if (pool->pm != CONFIG_PM_DYNAMIC) {
+        return;
+    }
+    check_at_most(pool, DIRECTIVE_POOL_pm_max_spare_servers, pool->pm_max_spare_servers,
+                  "pm.max_children", pool->pm_max_children, report);
+    check_at_most(pool, DIRECTIVE_POOL_pm_min_spare_servers, pool->pm_min_spare_servers,
+                  "pm.max_spare_servers", pool->pm_max_spare_servers, report);
+    check_at_most(pool, DIRECTIVE_POOL_pm_start_servers, pool->pm_start_servers, "pm.max_children",
+                  pool->pm_max_children, report);
+}
+
+/* Does not fail, as pools need not all be busy at once; but the first workers are started. */
+static void check_process_max(const struct config_global *global, const struct config_pool *pools,
+                              size_t count, struct config_report *report)
+{
+    int64_t first = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (pools[i].pm_max_children == DIRECTIVE_UNSET) {
+            return;
+        }
+        first += pools[i].pm == CONFIG_PM_STATIC    ? pools[i].pm_max_children
+                 : pools[i].pm == CONFIG_PM_DYNAMIC ? pools[i].pm_start_servers
+                                                    : 0;
+    }
+    if (global->process_max > 0 && first > global->process_max) {
+        config_report_warning(
+            report, &global->origins[DIRECTIVE_GLOBAL_process_max],
+            "[global] process.max = %lld: the pools begin with %lld workers, not all "
+            "of which will be started; raise it, or lower pm.max_children",
+            (long long)global->process_max, (long long)first);
+    }
+}
+
+/* ---- the access log ---- */
+
+/* What workers read of it lies in a place of fixed size. */
+static void check_access(const struct config_pool *pool, struct config_report *report)
+{
+    const struct config_list *paths = &pool->access_suppress_path;
+    char error[1024];
+    size_t size = strlen(pool->access_format) + 1;
+    struct log_format *format = log_format_compile(pool->access_format, error, sizeof(error));
+
+    if (format == NULL) {
+        config_report_error(report, ORIGIN(pool, access_format), "[%s] access.format = %.200s: %s",
+                            pool->name, pool->access_format, error);
+    }
+    log_format_free(&format);
+    for (size_t i = 0; i < paths->count; i++) {
+        size += strlen(paths->items[i]) + 1;
+        if (paths->items[i][0] != '/' || strchr(paths->items[i], '?') != NULL) {
+            config_report_error(report, ORIGIN(pool, access_suppress_path),
+                                "[%s] access.suppress_path[] = %.200s: must be a path that begins "
+                                "with /, without a query",
+                                pool->name, paths->items[i]);
+        }
+    }
+    if (size > OT_ACCESS_SIZE) {
+        config_report_error(report, ORIGIN(pool, access_suppress_path),
+                            "[%s] access.suppress_path[]: these paths and access.format have %zu "
+                            "bytes together; %d fit",
+                            pool->name, size, OT_ACCESS_SIZE);
+    }
+}
+
+/* ---- status and ping ---- */
+
+static void check_length(const struct config_pool *pool, const struct config_origin *origin,
+                         const char *name, const char *text, struct config_report *report)
+{
+    if (text != NULL && strlen(text) >= OT_PATH_MAX) {
+        config_report_error(report, origin, "[%s] %s = %.60s...: has %zu bytes; %d fit", pool->name,
+                            name, text, strlen(text), OT_PATH_MAX - 1);
+    }
+}
+
+static void check_answers(const struct config_pool *pool, struct config_report *report)
+{
+    const char *status = pool->pm_status_path;
+    const char *ping = pool->ping_path;
+
+    check_length(pool, ORIGIN(pool, pm_status_path), "pm.status_path", status, report);
+    check_length(pool, ORIGIN(pool, ping_path), "ping.path", ping, report);
+    check_length(pool, ORIGIN(pool, ping_response), "ping.response", pool->ping_response, report);
+    if ((status != NULL && strchr(status, '?') != NULL) ||
+        (ping != NULL && strchr(ping, '?') != NULL)) {
+        const bool first = status != NULL && strchr(status, '?') != NULL;
+        config_report_error(report, first ? ORIGIN(pool, pm_status_path) : ORIGIN(pool, ping_path),
+                            "[%s] %s = %.200s: must be a path without a query", pool->name,
+                            first ? "pm.status_path" : "ping.path", first ? status : ping);
+    }
+    if (status == NULL && ping == NULL && pool->pm_status_listen.kind != CONFIG_ADDRESS_NONE) {
+        config_report_error(report, ORIGIN(pool, pm_status_listen),
+                            "[%s] pm.status_listen = %s: there is nothing to answer; set "
+                            "pm.status_path or ping.path",
+                            pool->name, pool->pm_status_listen.text);
+    }
+    if (status != NULL && ping != NULL && strcmp(status, ping) == 0) {
+        config_report_error(report, ORIGIN(pool, ping_path),
+                            "[%s] ping.path = %.200s: is pm.status_path as well; ping would never "
+                            "be answered",
+                            pool->name, ping);
+    }
+}
+
+void config_check_pool(struct config_pool *pool, bool allow_root, struct config_report *report)
+{
+    check_required(pool, report);
+    if (geteuid() == 0) {
+        check_as_root(pool, allow_root, report);
+    } else {
+        check_as_user(pool, report);
+    }
+    check_powers(pool, report);
+    check_jail(pool, report);
+    check_listen(pool, report);
+    check_access(pool, report);
+    check_answers(pool, report);
+    config_slow_check(pool, report);
+    check_scaling(pool, report);
+}
+
+/* Of pool number `index`, against all that listens elsewhere. */
+static void check_status_listen(const struct config_global *global, const struct config_pool *pools,
+                                size_t index, size_t count, struct config_report *report)
+{
+    const struct config_pool *pool = &pools[index];
+    const struct config_address *address = &pool->pm_status_listen;
+    const char *other = NULL;
+
+    if (value_parse_address_clash(address, &global->control_listen)) {
+        other = "this is the manager's control.listen";
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (value_parse_address_clash(address, &pools[i].listen)) {
+            other = "a pool's listen is there already";
+        }
+        if (i < index && value_parse_address_clash(address, &pools[i].pm_status_listen)) {
+            other = "another pool's pm.status_listen is there already";
+        }
+    }
+    if (other != NULL) {
+        config_report_error(report, ORIGIN(pool, pm_status_listen),
+                            "[%s] pm.status_listen = %s: %s", pool->name, address->text, other);
+    }
+}
+
+void config_check_all(struct config_global *global, const struct config_pool *pools, size_t count,
+                      struct config_report *report)
+{
+    if (geteuid() != 0) {
+        check_global_as_user(global, report);
+    }
+    check_ident(global, report);
+    check_folders(global, pools, count, report);
+    check_process_max(global, pools, count, report);
+    for (size_t i = 0; i < count; i++) {
+        const struct config_pool *pool = &pools[i];
+
+        if (value_parse_address_clash(&pool->listen, &global->control_listen)) {
+            config_report_error(report, ORIGIN(pool, listen),
+                                "[%s] listen = %s: this is the manager's control.listen",
+                                pool->name, pool->listen.text);
+        }
+        check_status_listen(global, pools, i, count, report);
+        for (size_t j = 0; j < i; j++) {
+            if (value_parse_address_clash(&pool->listen, &pools[j].listen)) {
+                const struct config_origin *other = ORIGIN(&pools[j], listen);
+                config_report_error(report, ORIGIN(pool, listen),
+                                    "[%s] listen = %s: [%s] listens there already, see %s:%u",
+                                    pool->name, pool->listen.text, pools[j].name, other->file,
+                                    other->line);
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+/* config_report.h: collects what is wrong with a configuration, as ready sentences.
+ *
+ * It decides their shape, "FILE:LINE: what", and how many are kept; it shows them to nobody. Used
+ * by the files that read a configuration; read by whoever asked for it.
+ */
+#ifndef CONFIG_REPORT_H
+#define CONFIG_REPORT_H
+
+#include "fpm/config/directive.h"
+
+#include <stddef.h>
+
+/* Errors, and as many warnings, kept in a report. */
+#define CONFIG_REPORT_MAX 200
+
+/* Birth value: all zero. */
+struct config_report {
+    struct config_list errors;
+    struct config_list warnings;
+    size_t dropped; /* errors and warnings not kept, for their number or without memory */
+    size_t failed;  /* errors, kept or not: 0 = the configuration can be used */
+};
+
+/* `origin` may be NULL, or without a file: then the sentence stands alone. */
+void config_report_error(struct config_report *report, const struct config_origin *origin,
+                         const char *format, ...) __attribute__((format(printf, 3, 4)));
+void config_report_warning(struct config_report *report, const struct config_origin *origin,
+                           const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Says how many were not kept, as a last sentence. */
+void config_report_close(struct config_report *report);
+void config_report_free(struct config_report *report);
+
+#endif

@@ -1,0 +1,193 @@
+/* directive.h: the table of every directive of overtime.ini, one row each (directives.def).
+ *
+ * From a row come the field of struct config_global or struct config_pool, the parser's choice, the
+ * range check, the default, the dump, the commented samples and the manual. This file decides what
+ * a directive is and never reads a configuration; config.h does. Anybody may read the table.
+ */
+#ifndef FPM_DIRECTIVE_H
+#define FPM_DIRECTIVE_H
+
+#include "fpm/config/value_parse.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The value of a number that was not given and has no default. */
+#define DIRECTIVE_UNSET INT64_MIN
+
+/* The numbers that choices take in the struct; directives whose choices are part of the contract
+ * take theirs from sapi-shim/contract.h, syslog.facility and pm.stop_signal from the system (0 =
+ * none).
+ */
+enum config_pm {
+    CONFIG_PM_STATIC,
+    CONFIG_PM_DYNAMIC,
+    CONFIG_PM_ONDEMAND
+};
+enum config_log_level {
+    CONFIG_LOG_DEBUG,
+    CONFIG_LOG_NOTICE,
+    CONFIG_LOG_WARNING,
+    CONFIG_LOG_ERROR,
+    CONFIG_LOG_ALERT
+};
+enum config_log_format {
+    CONFIG_LOG_TEXT,
+    CONFIG_LOG_JSON
+};
+
+/* Where a value stands in the files. */
+struct config_origin {
+    const char *file; /* NULL: the default */
+    unsigned line;    /* from 1 */
+};
+
+/* What `user` and `group` of a pool come to. */
+struct config_identity {
+    bool change; /* false: the workers stay what the manager is; the rest is then unset */
+    uid_t uid;
+    gid_t gid;
+    char *name; /* for initgroups(3); NULL: no supplementary groups */
+};
+
+struct config_pair {
+    char *name, *value;
+    struct config_origin origin;
+};
+struct config_map {
+    size_t count;
+    struct config_pair *items;
+};
+
+/* What each type of value becomes in C. */
+typedef char *directive_text;
+typedef bool directive_bool;
+typedef int64_t directive_number; /* DIRECTIVE_UNSET when not given and without a default */
+typedef int64_t directive_size;   /* bytes */
+typedef int64_t directive_time;   /* milliseconds; -1 when not given and without a default */
+typedef int directive_choice;
+typedef int directive_mode;      /* permission bits; -1 unset */
+typedef int64_t directive_limit; /* -1 unset, INT64_MAX unlimited */
+typedef struct config_list directive_list;
+typedef struct config_map directive_map;
+typedef struct config_words directive_words;
+typedef struct config_address directive_address;
+
+/* How a value is written and checked. */
+enum directive_type {
+    DIRECTIVE_TEXT,        /* any text */
+    DIRECTIVE_PATH,        /* absolute path, or the row's `word` */
+    DIRECTIVE_FOLDER,      /* absolute path of a folder that exists; conf_check looks */
+    DIRECTIVE_URI,         /* begins with a slash */
+    DIRECTIVE_USER,        /* a known user: name or number */
+    DIRECTIVE_GROUP,       /* a known group: name or number */
+    DIRECTIVE_BOOL,        /* yes, no and their synonyms */
+    DIRECTIVE_NUMBER,      /* whole number, min..max */
+    DIRECTIVE_SIZE,        /* bytes; K M G */
+    DIRECTIVE_TIME,        /* seconds; ms s m h d */
+    DIRECTIVE_CHOICE,      /* one word of `choices` */
+    DIRECTIVE_MODE,        /* octal */
+    DIRECTIVE_LIMIT_COUNT, /* whole number or `unlimited` */
+    DIRECTIVE_LIMIT_SIZE,  /* bytes or `unlimited` */
+    DIRECTIVE_LIST,        /* one item a line, the name ends in [] and repeats */
+    DIRECTIVE_NETWORKS,    /* addresses and CIDR networks, separated by commas */
+    DIRECTIVE_INCLUDE,     /* a file or a pattern; repeats */
+    DIRECTIVE_MAP,         /* name[KEY] = value; repeats */
+    DIRECTIVE_WORDS,       /* a command line */
+    DIRECTIVE_ADDRESS,     /* unix path, port, ip:port, [ip6]:port */
+    DIRECTIVE_SOCKET_PATH  /* unix path alone */
+};
+
+/* When a changed value takes effect. */
+enum directive_reload {
+    DIRECTIVE_LIVE,       /* with the reload, for living workers too */
+    DIRECTIVE_GENERATION, /* with the reload, in workers started from then on */
+    DIRECTIVE_RESTART     /* with the next start of the manager */
+};
+
+struct directive_choice {
+    const char *word; /* NULL ends the list */
+    int value;
+};
+
+struct directive {
+    const char *name; /* as in the file; also env[NAME], access.suppress_path[] */
+    size_t offset;    /* of the field in its struct */
+    enum directive_type type;
+    enum directive_reload reload;
+    bool required;          /* a pool without it is refused */
+    const char *by_default; /* as one would write it; NULL = unset */
+    const char *unset;      /* what an unset value means, for the manual */
+    const char *word;       /* DIRECTIVE_PATH: a word accepted in place of a path */
+    const char *other_word; /* and another */
+    const char *unit;       /* what is counted, plural, lower case */
+    int64_t min, max;       /* numbers, sizes and times, in the units of the field */
+    const struct directive_choice *choices;
+    const char *example; /* for rows without a default: a value for the sample's comment */
+    const char *heading; /* of the group of rows that begins here */
+    const char *sample;  /* what a first pool writes; the sample shows it set, not as a comment */
+    const char *help;    /* one to three sentences */
+};
+
+/* Indexes into directive_global and directive_pool: DIRECTIVE_GLOBAL_pid, DIRECTIVE_POOL_pm, ... */
+enum directive_global_index {
+#define GLOBAL(name, field, ctype, type, ...) DIRECTIVE_GLOBAL_##field,
+#define POOL(name, field, ctype, type, ...)
+#include "fpm/config/directives.def"
+#undef GLOBAL
+#undef POOL
+    DIRECTIVE_GLOBAL_COUNT
+};
+enum directive_pool_index {
+#define GLOBAL(name, field, ctype, type, ...)
+#define POOL(name, field, ctype, type, ...) DIRECTIVE_POOL_##field,
+#include "fpm/config/directives.def"
+#undef GLOBAL
+#undef POOL
+    DIRECTIVE_POOL_COUNT
+};
+
+struct config_global {
+#define GLOBAL(name, field, ctype, type, ...) directive_##ctype field;
+#define POOL(name, field, ctype, type, ...)
+#include "fpm/config/directives.def"
+#undef GLOBAL
+#undef POOL
+    struct config_origin origins[DIRECTIVE_GLOBAL_COUNT];
+};
+
+/* In the order of the manual, at the cost of some padding.
+ * NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding) */
+struct config_pool {
+    char *name;                  /* the section's name, fits OT_POOL_NAME_MAX */
+    struct config_origin origin; /* of the section */
+    struct config_identity identity;
+    char *program; /* path of command's argv[0], found in PATH where it has no slash */
+#define GLOBAL(name, field, ctype, type, ...)
+#define POOL(name, field, ctype, type, ...) directive_##ctype field;
+#include "fpm/config/directives.def"
+#undef GLOBAL
+#undef POOL
+    struct config_origin origins[DIRECTIVE_POOL_COUNT];
+};
+
+extern const struct directive directive_global[DIRECTIVE_GLOBAL_COUNT];
+extern const struct directive directive_pool[DIRECTIVE_POOL_COUNT];
+
+/* The row that `name` (as in the file, env[HOME] included) belongs to, or NULL. */
+const struct directive *directive_find(const struct directive *table, size_t count,
+                                       const char *name);
+
+/* The row's name nearest to an unknown name, or NULL where none is near. */
+const char *directive_nearest(const struct directive *table, size_t count, const char *name);
+
+/* Can the directive stand in a section more than once? */
+bool directive_repeats(const struct directive *row);
+
+/* What is accepted, as a phrase that follows "must be": "a number from 1 to 65536". Always ends in
+ * NUL; cut at `size`. */
+void directive_accepts(const struct directive *row, char *out, size_t size);
+
+#endif

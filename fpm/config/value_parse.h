@@ -1,0 +1,110 @@
+/* value_parse.h: from the text of a value to a number, a list, a command line, an address, and
+ * back.
+ *
+ * Pure: it decides what a text means and whether it is well formed; it knows no directive, opens
+ * nothing and looks nothing up (variables come from a function it is handed). Anybody may call it.
+ *
+ * Functions that fill a struct leave it empty (all zero) on failure. Where a failure needs words,
+ * they are written to `error` as the end of a sentence: "has a quote that is never closed".
+ */
+#ifndef VALUE_PARSE_H
+#define VALUE_PARSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Long enough for every text that value_*_text writes. */
+#define VALUE_PARSE_TEXT_SIZE       32
+/* Longest path of a unix socket, without its NUL. */
+#define VALUE_PARSE_SOCKET_PATH_MAX 107
+
+struct config_list {
+    size_t count;
+    char **items;
+};
+
+/* A command line. `argv` ends with NULL; `text` is the value as written. */
+struct config_words {
+    char *text; /* NULL: unset */
+    char **argv;
+    size_t argc;
+};
+
+enum config_address_kind {
+    CONFIG_ADDRESS_NONE, /* unset */
+    CONFIG_ADDRESS_UNIX,
+    CONFIG_ADDRESS_TCP
+};
+struct config_address {
+    char *text; /* as written, NULL when unset */
+    enum config_address_kind kind;
+    char *path; /* unix: absolute, fits sun_path */
+    char *host; /* TCP: a numeric address in its shortest form, no brackets; NULL = any address */
+    char *port; /* TCP: "1" to "65535" */
+};
+
+/* An address (all bits) or a CIDR network. */
+struct value_parse_network {
+    int family;              /* AF_INET or AF_INET6 */
+    unsigned bits;           /* 0 to 32 or 128 */
+    unsigned char bytes[16]; /* network order; those beyond `bits` are zero */
+};
+
+/* What $pool and ${NAME} stand for. */
+struct value_parse_source {
+    const char *pool;                      /* NULL: $pool is an error */
+    const char *(*variable)(const char *); /* NULL result: no such variable */
+};
+
+/* Whole decimal number. Returns 0, or -1 for anything else, overflow included. */
+int value_parse_number(const char *text, int64_t *out);
+/* Bytes: a number, with K, M or G (of 1,024) behind it or nothing. Never negative. */
+int value_parse_size(const char *text, int64_t *out);
+/* Milliseconds: a number of seconds, or with ms, s, m, h or d behind it. Never negative. */
+int value_parse_time(const char *text, int64_t *out);
+/* yes, no; on, off; true, false; 1, 0. */
+int value_parse_bool(const char *text, bool *out);
+/* Octal permission bits, 0 to 07777. */
+int value_parse_mode(const char *text, int *out);
+
+/* The shortest text that reads back as the same value. `out` holds VALUE_PARSE_TEXT_SIZE bytes. */
+void value_parse_size_text(int64_t bytes, char *out);
+void value_parse_time_text(int64_t milliseconds, char *out);
+
+/* A whole value: takes one pair of quotes off, puts in $pool and ${NAME}. Inside '...' nothing is
+ * replaced; inside "..." a backslash takes the meaning from $, " and \. The result is the caller's
+ * to free. */
+int value_parse_text(const char *text, const struct value_parse_source *source, char **out,
+                     char *error, size_t size);
+/* Words as a shell splits them, with quotes and backslash; $pool and ${NAME} are put in after the
+ * split, so that they never make two words of one. At least one word. */
+int value_parse_words(const char *text, const struct value_parse_source *source,
+                      struct config_words *out, char *error, size_t size);
+/* Items separated by commas, blanks or both; at least one. */
+int value_parse_list(const char *text, struct config_list *out, char *error, size_t size);
+/* /path, port, ip:port, *:port, [ip6]:port. */
+int value_parse_address(const char *text, struct config_address *out, char *error, size_t size);
+/* 192.0.2.7, 192.0.2.0/24, 2001:db8::/32. Bits beyond the mask are cleared. */
+int value_parse_network(const char *text, struct value_parse_network *out);
+
+/* Would two sockets get into each other's way? Unset addresses never do. */
+bool value_parse_address_clash(const struct config_address *a, const struct config_address *b);
+
+/* Writes `text` so that value_parse_text, or as a word value_parse_words, reads it back; the result
+ * is the caller's to free, NULL without memory. */
+char *value_parse_quote_text(const char *text);
+char *value_parse_quote_word(const char *word);
+
+/* Length of the value in a line's rest: up to a ';' that begins a comment (at the start or after a
+ * blank, outside quotes), trailing blanks aside. */
+size_t value_parse_length(const char *rest);
+
+/* Adds a copy of `item`. Returns 0, or -1 without memory. */
+int value_parse_list_add(struct config_list *list, const char *item);
+/* These free and forget. */
+void value_parse_list_free(struct config_list *list);
+void value_parse_words_free(struct config_words *words);
+void value_parse_address_free(struct config_address *address);
+
+#endif

@@ -1,0 +1,39 @@
+/* commands.h: what the commands of the control socket do.
+ *
+ * Reads pools and configuration, and asks its owner, by the functions handed over, for what only
+ * the owner can do. Called by control through the table.
+ */
+#ifndef FPM_COMMANDS_H
+#define FPM_COMMANDS_H
+
+#include "fpm/config/config.h"
+#include "fpm/control/control_server.h"
+#include "fpm/manager/pool_set.h"
+
+/* The context of every command. */
+struct commands {
+    const struct config *config;
+    const struct pool_set *pools;
+    const char *(*state)(void *owner); /* "starting", "running", "stopping" */
+    void (*stop)(void *owner, enum pool_stop how, const char *why);
+    /* `all` as reload_plan_plan has it. Returns 0 with what was done in `out`, or -1 with a
+     * sentence, a line for each error. */
+    int (*reload)(void *owner, const char *why, const char *all, FILE *out, char *error,
+                  size_t size);
+    /* Has the ticket's client answered when the last reload has come to its end. */
+    void (*wait)(void *owner, unsigned ticket);
+    /* Returns 0, or -1 with a sentence about one that failed; it goes on where it was. */
+    int (*reopen_logs)(void *owner, const char *why, char *error, size_t size);
+    /* Begins an upgrade; the ticket's client is answered when it has come to its end, with `wait`
+     * when the reload that is part of it has. Returns 0, or -1 with a sentence. */
+    int (*upgrade)(void *owner, const char *why, unsigned ticket, bool wait, char *error,
+                   size_t size);
+    /* Answers a call that was put off, with more text, or with `why` not. */
+    void (*answer)(void *owner, unsigned ticket, const char *text, const char *why);
+    void *owner;
+};
+
+/* Ends with a NULL verb. */
+extern const struct control_server_command commands_table[];
+
+#endif

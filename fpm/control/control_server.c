@@ -1,0 +1,612 @@
+/* control_server.c: see control_server.h. */
+#include "fpm/control/control_server.h"
+
+#include "fpm/control/control_proto.h"
+#include "fpm/log/log.h"
+#include "fpm/util/fd.h"
+#include "fpm/util/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Seconds a client has to send its line, to take its answer, and to hang up. */
+#define CONTROL_SERVER_PATIENCE 5.
+/* Seconds without accepting after accept failed. */
+#define CONTROL_SERVER_PAUSE    1.
+
+enum control_server_state {
+    CONTROL_SERVER_READING,
+    CONTROL_SERVER_WRITING,
+    CONTROL_SERVER_LEAVING, /* answered; what the client still sends is thrown away */
+    CONTROL_SERVER_HELD,    /* answered; open until the client or the manager goes */
+    CONTROL_SERVER_WAITING  /* the answer comes by control_server_answer */
+};
+
+struct control_server_client {
+    struct control_server *control;
+    struct control_server_client *next, *previous;
+    enum control_server_state state;
+    int fd;
+    ev_io io;
+    ev_timer patience;
+    bool hold;
+    unsigned ticket;
+    char line[CONTROL_LINE_MAX];
+    size_t line_used;
+    char *answer;
+    size_t answer_size, answer_sent;
+};
+
+static void control_server_accept_on(struct control_server *control)
+{
+    if (control->client_count < CONTROL_SERVER_CLIENTS_MAX && control->listener.fd >= 0)
+        ev_io_start(control->loop, &control->accepting);
+}
+
+static void control_server_client_free(struct control_server_client *client)
+{
+    struct control_server *control = client->control;
+    ev_io_stop(control->loop, &client->io);
+    ev_timer_stop(control->loop, &client->patience);
+    if (client->previous != NULL)
+        client->previous->next = client->next;
+    else
+        control->clients = client->next;
+    if (client->next != NULL)
+        client->next->previous = client->previous;
+    fd_close(&client->fd);
+    free(client->answer);
+    free(client);
+    control->client_count--;
+    control_server_accept_on(control);
+}
+
+/* The one place where a client changes its state. */
+static void control_server_client_move(struct control_server_client *client,
+                                       enum control_server_state state)
+{
+    struct ev_loop *loop = client->control->loop;
+    client->state = state;
+    ev_io_stop(loop, &client->io);
+    ev_io_set(&client->io, client->fd, state == CONTROL_SERVER_WRITING ? EV_WRITE : EV_READ);
+    ev_io_start(loop, &client->io);
+    ev_timer_stop(loop, &client->patience);
+    if (state == CONTROL_SERVER_HELD || state == CONTROL_SERVER_WAITING)
+        return;
+    ev_timer_set(&client->patience, CONTROL_SERVER_PATIENCE, 0.);
+    ev_timer_start(loop, &client->patience);
+}
+
+/* ---- the answer ---- */
+
+static void control_server_write(struct control_server_client *client)
+{
+    while (client->answer_sent < client->answer_size) {
+        ssize_t sent = send(client->fd, client->answer + client->answer_sent,
+                            client->answer_size - client->answer_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && errno == EAGAIN) {
+            control_server_client_move(client, CONTROL_SERVER_WRITING);
+            return;
+        }
+        if (sent < 0) {
+            control_server_client_free(client);
+            return;
+        }
+        client->answer_sent += (size_t)sent;
+    }
+    if (client->hold) {
+        control_server_client_move(client, CONTROL_SERVER_HELD);
+        return;
+    }
+    /* A close with input unread would take the answer away again. */
+    (void)shutdown(client->fd, SHUT_WR);
+    control_server_client_move(client, CONTROL_SERVER_LEAVING);
+}
+
+static void control_server_refuse(struct control_server_client *client, const char *reason)
+{
+    free(client->answer);
+    client->answer = NULL;
+    client->answer_size = 0;
+    int size = asprintf(&client->answer, "%s %s\n", CONTROL_ERROR, reason);
+    if (size < 0) {
+        client->answer = NULL;
+        control_server_client_free(client);
+        return;
+    }
+    client->answer_size = (size_t)size;
+    control_server_write(client);
+}
+
+static const struct control_server_command *
+control_server_find(const struct control_server *control, const char *verb)
+{
+    for (const struct control_server_command *row = control->commands; row->verb != NULL; row++)
+        if (strcmp(row->verb, verb) == 0)
+            return row;
+    return NULL;
+}
+
+static unsigned control_server_count_waiting(const struct control_server *control)
+{
+    unsigned count = 0;
+    for (const struct control_server_client *client = control->clients; client != NULL;
+         client = client->next)
+        count += client->state == CONTROL_SERVER_WAITING;
+    return count;
+}
+
+static void control_server_run(struct control_server_client *client,
+                               const struct control_server_command *command,
+                               struct control_server_call *call)
+{
+    struct control_server *control = client->control;
+    call->body = open_memstream(&client->answer, &client->answer_size);
+    if (call->body == NULL) {
+        control_server_refuse(client, "out of memory");
+        return;
+    }
+    fputs(CONTROL_OK "\n", call->body);
+    client->ticket = call->ticket = ++control->tickets;
+    bool crowded = control_server_count_waiting(control) >= CONTROL_SERVER_WAITING_MAX;
+    int result = command->run(control->context, call);
+    bool whole = !ferror(call->body);
+    whole = fclose(call->body) == 0 && whole;
+    client->hold = call->hold;
+    if (result != 0)
+        control_server_refuse(client, call->error);
+    else if (!whole)
+        control_server_refuse(client, "out of memory");
+    else if (call->later && crowded)
+        control_server_refuse(client,
+                              "it is being done, but too many wait for an answer already: ask "
+                              "without --wait");
+    else if (call->later)
+        control_server_client_move(client, CONTROL_SERVER_WAITING);
+    else
+        control_server_write(client);
+}
+
+static struct control_server_client *
+control_server_find_waiting(const struct control_server *control, unsigned ticket)
+{
+    struct control_server_client *client = control->clients;
+    while (client != NULL && (client->state != CONTROL_SERVER_WAITING || client->ticket != ticket))
+        client = client->next;
+    return client;
+}
+
+void control_server_say(struct control_server *control, unsigned ticket, const char *text)
+{
+    struct control_server_client *client = control_server_find_waiting(control, ticket);
+    size_t length = strlen(text);
+    char *grown = client != NULL ? realloc(client->answer, client->answer_size + length) : NULL;
+    if (grown == NULL)
+        return;
+    memcpy(grown + client->answer_size, text, length);
+    client->answer = grown;
+    client->answer_size += length;
+}
+
+void control_server_answer(struct control_server *control, unsigned ticket, const char *why)
+{
+    struct control_server_client *client = control_server_find_waiting(control, ticket);
+    if (client != NULL && why != NULL)
+        control_server_refuse(client, why);
+    else if (client != NULL)
+        control_server_write(client);
+}
+
+/* Takes the line apart in place. */
+static int control_server_parse(char *line, struct control_server_call *call)
+{
+    char *rest = line;
+    char *word = strsep(&rest, " ");
+    if (word == NULL || strcmp(word, CONTROL_HELLO) != 0 || rest == NULL)
+        return -1;
+    call->verb = strsep(&rest, " ");
+    while ((word = strsep(&rest, " ")) != NULL) {
+        if (strcmp(word, CONTROL_JSON) == 0)
+            call->json = true;
+        else if (*word == '\0' || call->argc == CONTROL_SERVER_ARGUMENTS_MAX)
+            return -1;
+        else
+            call->argv[call->argc++] = word;
+    }
+    return 0;
+}
+
+/* A stranger who tries again and again is logged once. */
+static bool control_server_may(struct control_server_client *client, const struct peer_cred *peer,
+                               char *reason, size_t size)
+{
+    struct control_server *control = client->control;
+    const char *who = peer->known ? "" : "somebody unknown";
+    char number[32] = "";
+    if (peer_cred_may(peer, &control->door, geteuid())) {
+        (void)log_episode_end(&control->refusing);
+        return true;
+    }
+    if (peer->known)
+        snprintf(number, sizeof number, "user %u", (unsigned)peer->uid);
+    snprintf(reason, size,
+             "%s%s may not command this manager: see `control.owner`, `control.group` and "
+             "`control.mode` in [global]",
+             number, who);
+    if (log_episode_begin(&control->refusing))
+        log_warning("control: refused: %s", reason);
+    return false;
+}
+
+static void control_server_dispatch(struct control_server_client *client)
+{
+    struct peer_cred peer = peer_cred_look(client->fd);
+    struct control_server_call call = {.uid = peer.known ? peer.uid : (uid_t)-1};
+    char reason[512], shown[128];
+    if (!control_server_may(client, &peer, reason, sizeof reason)) {
+        control_server_refuse(client, reason);
+        return;
+    }
+    if (memchr(client->line, '\0', client->line_used) != NULL ||
+        control_server_parse(client->line, &call) != 0) {
+        control_server_refuse(client,
+                              "this is no request: expected \"" CONTROL_HELLO " VERB [ARGUMENT]\"");
+        return;
+    }
+    const struct control_server_command *command = control_server_find(client->control, call.verb);
+    if (command == NULL) {
+        text_show(shown, sizeof shown, call.verb);
+        snprintf(reason, sizeof reason, "unknown command \"%s\"", shown);
+        control_server_refuse(client, reason);
+        return;
+    }
+    if (call.argc > command->arguments_max) {
+        snprintf(reason, sizeof reason, "too many arguments for \"%s\": %d is the most",
+                 command->verb, command->arguments_max);
+        control_server_refuse(client, reason);
+        return;
+    }
+    log_debug("control: %s", command->verb);
+    control_server_run(client, command, &call);
+}
+
+/* ---- the question ---- */
+
+static void control_server_read(struct control_server_client *client)
+{
+    size_t room = sizeof client->line - client->line_used;
+    ssize_t got = read(client->fd, client->line + client->line_used, room);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        control_server_client_free(client);
+        return;
+    }
+    char *newline = memchr(client->line + client->line_used, '\n', (size_t)got);
+    client->line_used += (size_t)got;
+    if (newline != NULL) {
+        *newline = '\0';
+        client->line_used = (size_t)(newline - client->line);
+        control_server_dispatch(client);
+    } else if (client->line_used == sizeof client->line) {
+        control_server_refuse(client, "the request is too long");
+    }
+}
+
+static void control_server_discard(struct control_server_client *client)
+{
+    char waste[4096];
+    ssize_t got = read(client->fd, waste, sizeof waste);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+        control_server_client_free(client);
+}
+
+static void control_server_on_io(struct ev_loop *loop, ev_io *io, int events)
+{
+    (void)loop;
+    (void)events;
+    struct control_server_client *client = io->data;
+    switch (client->state) {
+    case CONTROL_SERVER_READING:
+        control_server_read(client);
+        break;
+    case CONTROL_SERVER_WRITING:
+        control_server_write(client);
+        break;
+    case CONTROL_SERVER_LEAVING:
+    case CONTROL_SERVER_HELD:
+    case CONTROL_SERVER_WAITING:
+        control_server_discard(client);
+        break;
+    }
+}
+
+static void control_server_on_impatience(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct control_server_client *client = timer->data;
+    if (client->state == CONTROL_SERVER_READING)
+        control_server_refuse(client, "no request came");
+    else
+        control_server_client_free(client);
+}
+
+/* ---- clients come ---- */
+
+static void control_server_client_new(struct control_server *control, int fd)
+{
+    struct control_server_client *client = calloc(1, sizeof *client);
+    if (client == NULL) {
+        fd_close(&fd);
+        return;
+    }
+    client->control = control;
+    client->fd = fd;
+    client->next = control->clients;
+    if (client->next != NULL)
+        client->next->previous = client;
+    control->clients = client;
+    control->client_count++;
+    ev_io_init(&client->io, control_server_on_io, fd, EV_READ);
+    ev_timer_init(&client->patience, control_server_on_impatience, CONTROL_SERVER_PATIENCE, 0.);
+    client->io.data = client->patience.data = client;
+    control_server_client_move(client, CONTROL_SERVER_READING);
+}
+
+/* Makes room where all places are taken. Of those who have said nothing, or have their answer, the
+ * first to come goes; if there are none, of those who do not take theirs. Who waits for something
+ * stays. */
+static void control_server_make_room(struct control_server *control)
+{
+    struct control_server_client *oldest = NULL, *slow = NULL;
+    if (control->client_count < CONTROL_SERVER_CLIENTS_MAX)
+        return;
+    for (struct control_server_client *client = control->clients; client != NULL;
+         client = client->next)
+        if (client->state == CONTROL_SERVER_READING || client->state == CONTROL_SERVER_LEAVING)
+            oldest = client;
+        else if (client->state == CONTROL_SERVER_WRITING)
+            slow = client;
+    if (oldest == NULL)
+        oldest = slow;
+    if (oldest != NULL)
+        control_server_client_free(oldest);
+}
+
+static void control_server_on_accept(struct ev_loop *loop, ev_io *io, int events)
+{
+    (void)events;
+    struct control_server *control = io->data;
+    control_server_make_room(control);
+    if (control->client_count >= CONTROL_SERVER_CLIENTS_MAX) {
+        ev_io_stop(loop, io);
+        return;
+    }
+    int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0)
+        control_server_client_new(control, fd);
+    if (fd >= 0 || errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+        return;
+    log_error("control: cannot accept: %s; check `rlimit_files` in [global]", strerror(errno));
+    ev_io_stop(loop, io);
+    ev_timer_set(&control->pause, CONTROL_SERVER_PAUSE, 0.);
+    ev_timer_start(loop, &control->pause);
+}
+
+static void control_server_on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    control_server_accept_on(timer->data);
+}
+
+/* ---- birth and end ---- */
+
+/* /run is empty after each boot, so a folder of our own in it is made by us. */
+static int control_server_make_folder(struct control_server *control, const char *path, char *error,
+                                      size_t size)
+{
+    struct stat status;
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL || slash == path)
+        return 0;
+    char *folder = strndup(path, (size_t)(slash - path));
+    if (folder == NULL) {
+        snprintf(error, size, "out of memory");
+        return -1;
+    }
+    if (stat(folder, &status) == 0 || errno != ENOENT) {
+        free(folder);
+        return 0;
+    }
+    mode_t old = umask(022);
+    int made = mkdir(folder, 0755);
+    umask(old);
+    if (made != 0 && errno != EEXIST) {
+        snprintf(error, size,
+                 "cannot make its folder %s: %s; make it, or set `control.listen` in [global]",
+                 folder, strerror(errno));
+        free(folder);
+        return -1;
+    }
+    if (made == 0)
+        control->folder = folder;
+    else
+        free(folder);
+    return 0;
+}
+
+/* Somebody else's files keep it. */
+static void control_server_remove_folder(struct control_server *control)
+{
+    if (control->folder != NULL)
+        (void)rmdir(control->folder);
+    free(control->folder);
+    control->folder = NULL;
+}
+
+static void control_server_init(struct control_server *control, struct ev_loop *loop,
+                                const struct socket_spec *spec,
+                                const struct control_server_command *commands, void *context)
+{
+    *control = (struct control_server){
+        .loop = loop, .listener = SOCKET_NONE, .commands = commands, .context = context};
+    control->door = (struct peer_cred_door){
+        .mode = spec->mode,
+        .uid = spec->uid != (uid_t)-1 ? spec->uid : geteuid(),
+        .gid = spec->gid != (gid_t)-1 ? spec->gid : getegid(),
+    };
+    ev_timer_init(&control->pause, control_server_on_pause_over, 0., 0.);
+    control->pause.data = control;
+}
+
+static void control_server_listen(struct control_server *control)
+{
+    (void)fcntl(control->listener.fd, F_SETFL, O_NONBLOCK);
+    ev_io_init(&control->accepting, control_server_on_accept, control->listener.fd, EV_READ);
+    control->accepting.data = control;
+    control_server_accept_on(control);
+}
+
+int control_server_open(struct control_server *control, struct ev_loop *loop,
+                        const struct socket_spec *spec,
+                        const struct control_server_command *commands, void *context, char *error,
+                        size_t size)
+{
+    control_server_init(control, loop, spec, commands, context);
+    if (control_server_make_folder(control, spec->path, error, size) != 0)
+        return -1;
+    if (socket_listen(&control->listener, spec, error, size) != 0) {
+        control_server_remove_folder(control);
+        return -1;
+    }
+    control_server_listen(control);
+    return 0;
+}
+
+/* ---- another program in this process's place ---- */
+
+/* One who has no answer yet; what was read of the question or is still to be sent goes along. */
+struct control_server_heir {
+    unsigned state, ticket;
+    int fd;
+    char *text;
+    size_t size;
+};
+
+static void control_server_pass(struct saved_state *paper, struct control_server_heir *heir)
+{
+    heir->state =
+        (unsigned)saved_state_number(paper, "client", heir->state, 0, CONTROL_SERVER_WAITING);
+    heir->ticket =
+        (unsigned)saved_state_number(paper, "client_ticket", heir->ticket, 0, UINT32_MAX);
+    heir->fd = saved_state_fd(paper, "client_fd", heir->fd);
+    saved_state_bytes(paper, "client_text", &heir->text, &heir->size);
+}
+
+static bool control_server_goes_along(const struct control_server_client *client)
+{
+    return client->state == CONTROL_SERVER_READING || client->state == CONTROL_SERVER_WRITING ||
+           client->state == CONTROL_SERVER_WAITING;
+}
+
+static void control_server_pass_socket(struct control_server *control, struct saved_state *paper)
+{
+    socket_hand_over(&control->listener, paper);
+    saved_state_text(paper, "control_folder", &control->folder);
+    control->tickets =
+        (unsigned)saved_state_number(paper, "control_tickets", control->tickets, 0, UINT32_MAX);
+}
+
+void control_server_hand_over(struct control_server *control, struct saved_state *paper)
+{
+    int64_t count = 0;
+    control_server_pass_socket(control, paper);
+    for (const struct control_server_client *client = control->clients; client != NULL;
+         client = client->next)
+        count += control_server_goes_along(client);
+    (void)saved_state_number(paper, "clients", count, 0, CONTROL_SERVER_CLIENTS_MAX);
+    for (struct control_server_client *client = control->clients; client != NULL;
+         client = client->next) {
+        bool reading = client->state == CONTROL_SERVER_READING;
+        struct control_server_heir heir = {
+            .state = client->state,
+            .ticket = client->ticket,
+            .fd = client->fd,
+            .text = reading ? client->line : client->answer + client->answer_sent,
+            .size = reading ? client->line_used : client->answer_size - client->answer_sent,
+        };
+        if (control_server_goes_along(client))
+            control_server_pass(paper, &heir);
+    }
+}
+
+static void control_server_adopt_client(struct control_server *control,
+                                        struct control_server_heir *heir)
+{
+    control_server_client_new(control, heir->fd);
+    struct control_server_client *client = control->clients;
+    if (client == NULL || client->fd != heir->fd)
+        return;
+    client->ticket = heir->ticket;
+    if (heir->state != CONTROL_SERVER_READING) {
+        client->answer = heir->text;
+        client->answer_size = heir->size;
+        heir->text = NULL;
+        control_server_client_move(client, (enum control_server_state)heir->state);
+    } else if (heir->text != NULL && heir->size < sizeof client->line) {
+        memcpy(client->line, heir->text, heir->size);
+        client->line_used = heir->size;
+    }
+}
+
+void control_server_adopt(struct control_server *control, struct ev_loop *loop,
+                          const struct socket_spec *spec, struct saved_state *paper,
+                          const struct control_server_command *commands, void *context)
+{
+    struct control_server fresh;
+    control_server_init(&fresh, loop, spec, commands, context);
+    control_server_pass_socket(&fresh, paper);
+    bool take = paper->mode == SAVED_STATE_TAKE && fresh.listener.fd >= 0;
+    if (take) {
+        *control = fresh;
+        control->pause.data = control;
+        control_server_listen(control);
+    } else {
+        free(fresh.folder);
+        socket_disown(&fresh.listener);
+    }
+    int64_t count = saved_state_number(paper, "clients", 0, 0, CONTROL_SERVER_CLIENTS_MAX);
+    for (int64_t i = 0; i < count && saved_state_good(paper); i++) {
+        struct control_server_heir heir = {.fd = -1};
+        control_server_pass(paper, &heir);
+        if (take && saved_state_good(paper))
+            control_server_adopt_client(control, &heir);
+        free(heir.text);
+    }
+}
+
+void control_server_close(struct control_server *control)
+{
+    if (control->listener.fd < 0)
+        return;
+    ev_io_stop(control->loop, &control->accepting);
+    ev_timer_stop(control->loop, &control->pause);
+    socket_close(&control->listener);
+    control_server_remove_folder(control);
+    struct control_server_client *next;
+    for (struct control_server_client *client = control->clients; client != NULL; client = next) {
+        next = client->next;
+        if (client->state == CONTROL_SERVER_HELD)
+            client->fd = -1; /* left to the end of the process, which it is to tell */
+        control_server_client_free(client);
+    }
+}

@@ -1,0 +1,225 @@
+/* status_table.c: see status_table.h. */
+#include "fpm/control/status_table.h"
+
+#include "fpm/util/text.h"
+#include "sapi-shim/scoreboard/histogram.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    STATUS_TABLE_NAME = 27, /* columns of a name */
+    STATUS_TABLE_VALUE = 19
+};
+
+static void status_table_value(FILE *out, const char *name, const char *value, const char *help)
+{
+    fprintf(out, "%-*s %-*s %s\n", STATUS_TABLE_NAME, name, STATUS_TABLE_VALUE, value, help);
+}
+
+static void status_table_number(FILE *out, const char *name, int64_t number, const char *help)
+{
+    char value[24];
+    snprintf(value, sizeof value, "%" PRId64, number);
+    status_table_value(out, name, value, help);
+}
+
+/* Dates and durations as people say them; without the unit that the name has in JSON. */
+static void status_table_field(FILE *out, const struct status_field *field, int64_t number)
+{
+    char value[32] = "-";
+    size_t length = strlen(field->key);
+    struct tm local;
+    time_t moment = (time_t)number;
+    if (field->unit == STATUS_MS) {
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)(length - strlen("_ms")), field->key);
+        text_duration(number, value, sizeof value);
+        status_table_value(out, name, value, field->help);
+    } else if (field->unit == STATUS_DATE) {
+        if (localtime_r(&moment, &local) != NULL)
+            (void)strftime(value, sizeof value, "%Y-%m-%d %H:%M:%S", &local);
+        status_table_value(out, field->key, value, field->help);
+    } else {
+        status_table_number(out, field->key, number, field->help);
+    }
+}
+
+/* The upper bound of the bucket in which the `percent`th of a hundred durations lies, ns. */
+static uint64_t status_table_percentile(const struct ot_histogram *histogram, unsigned percent)
+{
+    uint64_t below = 0, count = histogram_count(histogram);
+    for (unsigned i = 0; i < OT_BUCKETS - 1; i++) {
+        below += histogram->buckets[i];
+        if (below * 100 >= count * percent)
+            return histogram_bounds[i];
+    }
+    return UINT64_MAX;
+}
+
+/* As text_duration, below a millisecond too. */
+static void status_table_short(FILE *out, uint64_t ns)
+{
+    char text[32];
+    text_duration((int64_t)(ns / 1000000), text, sizeof text);
+    if (ns < 10000000)
+        fprintf(out, "%.1f ms", (double)ns / 1e6);
+    else
+        fputs(text, out);
+}
+
+static void status_table_measure(FILE *out, const char *name, const struct ot_histogram *histogram,
+                                 const char *help)
+{
+    uint64_t count = histogram_count(histogram);
+    fprintf(out, "%-*s %-*" PRIu64 " %s", STATUS_TABLE_NAME, name, STATUS_TABLE_VALUE, count, help);
+    if (count > 0) {
+        fputs(": mean ", out);
+        status_table_short(out, histogram->sum / count);
+        for (unsigned percent = 50; percent <= 99; percent += 49) {
+            uint64_t bound = status_table_percentile(histogram, percent);
+            fprintf(out, ", %u%% within ", percent);
+            if (bound == UINT64_MAX)
+                fputs("more than 2000 s", out);
+            else
+                status_table_short(out, bound);
+        }
+    }
+    fputc('\n', out);
+}
+
+static void status_table_exits(FILE *out, const struct status_pool *pool)
+{
+    struct status_exit way;
+    char name[64];
+    for (unsigned at = 0; status_next_exit(pool, &at, &way);) {
+        snprintf(name, sizeof name, "%s %s", way.signal ? "exit_signals" : "exit_statuses",
+                 way.name);
+        status_table_number(out, name, (int64_t)way.count,
+                            way.signal ? "died of this signal" : "exited with this status");
+    }
+}
+
+void status_table_pool(FILE *out, const struct status_pool *pool)
+{
+    char shown[2 * OT_LISTEN_MAX], name[64];
+    fprintf(out, "%-*s %s\n", STATUS_TABLE_NAME, "pool", pool->name);
+    fprintf(out, "%-*s %s\n", STATUS_TABLE_NAME, "process_manager", pool->pm);
+    fprintf(out, "%-*s %s\n", STATUS_TABLE_NAME, "listen",
+            text_show(shown, sizeof shown, pool->listen));
+    for (const struct status_field *field = status_pool_fields; field->key != NULL; field++)
+        status_table_field(out, field, status_number(field, pool));
+    for (unsigned i = 0; i < STATUS_CAUSES; i++) {
+        snprintf(name, sizeof name, "ended_by %s", status_causes[i].name);
+        status_table_number(out, name, (int64_t)pool->ended_by[i], status_causes[i].help);
+    }
+    status_table_exits(out, pool);
+    for (unsigned i = 0; i < OT_MEASURE_COUNT; i++)
+        status_table_measure(out, status_measures[i].name, &pool->measures[i],
+                             status_measures[i].help);
+}
+
+/* ---- all pools, a line for each ---- */
+
+void status_table_pools_heading(FILE *out)
+{
+    fprintf(out, "%-16s %9s %9s %6s %6s %6s %6s %11s %11s %6s  %s\n", "POOL", "SERVING",
+            "POST-RESP", "SHUTD", "IDLE", "OTHER", "QUEUE", "REQUESTS", "WENT ON", "DIED", "UP");
+}
+
+/* What is above the budget for work takes the place of requests, as top shows it. */
+void status_table_pools_line(FILE *out, const struct status_pool *pool)
+{
+    char serving[72], post[48], up[32], over[24] = "";
+    int64_t above =
+        pool->over_budget_now < pool->post_response ? pool->over_budget_now : pool->post_response;
+    if (above > 0)
+        snprintf(over, sizeof over, "+%" PRId64, above);
+    snprintf(serving, sizeof serving, "%" PRId64 "%s/%" PRId64, pool->serving, over,
+             pool->max_children);
+    snprintf(post, sizeof post, "%" PRId64 "/%" PRId64, pool->post_response - above,
+             pool->post_response_max_children);
+    text_duration(pool->uptime_ms, up, sizeof up);
+    fprintf(out,
+            "%-16s %9s %9s %6" PRId64 " %6" PRId64 " %6" PRId64 " %6" PRId64 " %11" PRId64
+            " %11" PRId64 " %6" PRId64 "  %s\n",
+            pool->name, serving, post, pool->shutdown, pool->idle,
+            pool->starting + pool->exiting + pool->unknown, pool->listen_queue, pool->requests,
+            pool->post_response_requests, pool->died, up);
+}
+
+/* ---- workers ---- */
+
+void status_table_heading(FILE *out)
+{
+    fprintf(out, "%-16s %7s %4s %-13s %12s %12s %10s %10s %8s  %s\n", "POOL", "PID", "SLOT",
+            "STATE", "FOR", "UP", "REQUESTS", "CPU", "MEMORY", "DOING");
+}
+
+/* What is being done: the end of a line. */
+static void status_table_doing(FILE *out, const struct status_thread *doing)
+{
+    char method[OT_METHOD_MAX * 4], uri[OT_URI_MAX * 4], label[OT_LABEL_MAX * 4];
+    text_show(method, sizeof method, doing->method);
+    text_show(uri, sizeof uri, doing->uri);
+    text_show(label, sizeof label, doing->label);
+    if (*method != '\0' || *uri != '\0')
+        fprintf(out, "  %s%s%s", method, *method ? " " : "", uri);
+    if (*label != '\0')
+        fprintf(out, " \"%s\"", label);
+}
+
+static const char *status_table_time(char *text, size_t size, int64_t ms)
+{
+    if (ms < 0)
+        snprintf(text, size, "-");
+    else
+        text_duration(ms, text, size);
+    return text;
+}
+
+static const char *status_table_memory(char *text, size_t size, int64_t bytes)
+{
+    if (bytes < 0)
+        snprintf(text, size, "-");
+    else
+        snprintf(text, size, "%.1fM", (double)bytes / 1048576);
+    return text;
+}
+
+static void status_table_thread(FILE *out, unsigned number, const struct status_thread *thread)
+{
+    char in_state[32], requests[24] = "-";
+    if (thread->requests >= 0)
+        snprintf(requests, sizeof requests, "%" PRId64, thread->requests);
+    fprintf(out, "%-16s %7s %4s %-13s %12s %12s %10s %10s %8s  thread %u", "", "", "",
+            thread->state, status_table_time(in_state, sizeof in_state, thread->state_ms), "",
+            requests, "", "", number);
+    status_table_doing(out, thread);
+    fputc('\n', out);
+}
+
+void status_table_worker(FILE *out, const char *pool, const struct status_worker *worker)
+{
+    char in_state[32], up[32], cpu[32], memory[32], requests[24] = "-";
+    if (worker->known)
+        snprintf(requests, sizeof requests, "%" PRId64, worker->requests);
+    fprintf(out, "%-16s %7d %4d %-13s %12s %12s %10s %10s %8s", pool, (int)worker->pid,
+            (int)worker->slot, worker->doing.state,
+            status_table_time(in_state, sizeof in_state, worker->doing.state_ms),
+            status_table_time(up, sizeof up, worker->uptime_ms), requests,
+            status_table_time(cpu, sizeof cpu, worker->cpu_ms),
+            status_table_memory(memory, sizeof memory, worker->memory_bytes));
+    status_table_doing(out, &worker->doing);
+    if (worker->threads > 1)
+        fprintf(out, "  (%d of %d threads busy)", (int)worker->busy, (int)worker->threads);
+    if (strcmp(worker->process, "running") != 0)
+        fprintf(out, " (%s)", worker->process);
+    fputc('\n', out);
+    for (unsigned i = 0; worker->threads > 1 && i < (unsigned)worker->threads; i++) {
+        struct status_thread thread;
+        status_thread(worker, i, &thread);
+        status_table_thread(out, i, &thread);
+    }
+}

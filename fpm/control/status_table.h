@@ -1,0 +1,25 @@
+/* status_table.h: the status as aligned text for people at a terminal.
+ *
+ * Decides how things look and nothing else; programs get JSON (status_json.h). Strings that came
+ * from outside are made harmless here. Called by commands.
+ */
+#ifndef FPM_STATUS_TABLE_H
+#define FPM_STATUS_TABLE_H
+
+#include "sapi-shim/status/status.h"
+
+#include <stdio.h>
+
+/* The heading of the pools' table; one pool as a row. */
+void status_table_pools_heading(FILE *out);
+void status_table_pools_line(FILE *out, const struct status_pool *pool);
+
+/* One pool as a block of text, all fields of it. */
+void status_table_pool(FILE *out, const struct status_pool *pool);
+
+/* The heading of the workers' table; one worker as a row, and a row for each of its threads where
+ * it has more than one. */
+void status_table_heading(FILE *out);
+void status_table_worker(FILE *out, const char *pool, const struct status_worker *worker);
+
+#endif

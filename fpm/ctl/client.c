@@ -1,0 +1,169 @@
+/* client.c: see client.h. */
+#include "fpm/ctl/client.h"
+
+#include "fpm/control/control_proto.h"
+#include "fpm/ctl/options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum {
+    CLIENT_SECONDS = 30
+};
+
+static int client_lost(char *error, size_t size)
+{
+    if (errno == EAGAIN)
+        snprintf(error, size, "the manager has not answered for %d seconds; is it stopped?",
+                 CLIENT_SECONDS);
+    else
+        snprintf(error, size, "the manager went away: %s",
+                 errno != 0 ? strerror(errno) : "connection closed");
+    return CTL_FAILED;
+}
+
+/* Returns a descriptor, or -1 with a sentence. */
+static int client_connect(const char *path, enum client_patience patience, char *error, size_t size)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct timeval limit = {.tv_sec = CLIENT_SECONDS};
+    bool limited = patience == CLIENT_SOON || patience == CLIENT_ACCEPTED;
+    if (strlen(path) >= sizeof address.sun_path) {
+        snprintf(error, size, "%s: the path is too long for a socket", path);
+        return -1;
+    }
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+        (!limited || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0))
+        return fd;
+    snprintf(error, size,
+             "no manager at %s: %s; is overtime running, and is this its `control.listen`?", path,
+             strerror(errno));
+    if (fd >= 0)
+        (void)close(fd);
+    return -1;
+}
+
+/* Composes the line; returns its length, or -1: arguments with a blank or a newline cannot be said.
+ */
+static int client_compose(char *line, size_t size, const struct client_words *words)
+{
+    int used = snprintf(line, size, "%s %s", CONTROL_HELLO, words->verb);
+    for (size_t i = 0; i < 4 && words->switches[i] != NULL; i++)
+        used += snprintf(line + used, size - (size_t)used, " %s", words->switches[i]);
+    for (int i = 0; i < words->argc; i++) {
+        const char *word = words->argv[i];
+        if (*word == '\0' || strpbrk(word, " \n") != NULL || (size_t)used + strlen(word) + 3 > size)
+            return -1;
+        used += snprintf(line + used, size - (size_t)used, " %s", word);
+    }
+    line[used++] = '\n';
+    return used;
+}
+
+/* Reads the first line and says what it means. */
+static int client_verdict(FILE *answer, char *error, size_t size)
+{
+    char line[CONTROL_LINE_MAX];
+    size_t length = strlen(CONTROL_ERROR " ");
+    errno = 0;
+    if (fgets(line, sizeof line, answer) == NULL)
+        return client_lost(error, size);
+    if (strcmp(line, CONTROL_OK "\n") == 0)
+        return EX_OK;
+    if (strncmp(line, CONTROL_ERROR " ", length) != 0) {
+        snprintf(error, size, "the answer makes no sense: is this the control socket of overtime?");
+        return CTL_FAILED;
+    }
+    int used = snprintf(error, size, "%s", line + length);
+    while (used > 0 && (size_t)used < size && fgets(line, sizeof line, answer) != NULL)
+        used += snprintf(error + used, size - (size_t)used, "%s", line);
+    length = strlen(error);
+    if (length > 0 && error[length - 1] == '\n')
+        error[length - 1] = '\0';
+    return CTL_FAILED;
+}
+
+/* Asks, and reads the verdict. *answer, what follows, is the caller's to close, also after a no. */
+static int client_ask(const char *socket, const struct client_words *words,
+                      enum client_patience patience, FILE **answer, char *error, size_t size)
+{
+    char line[CONTROL_LINE_MAX];
+    int length = client_compose(line, sizeof line, words);
+    *answer = NULL;
+    if (length < 0) {
+        snprintf(error, size, "arguments with blanks, empty or too long ones cannot be sent");
+        return EX_USAGE;
+    }
+    int fd = client_connect(socket, patience, error, size);
+    if (fd < 0)
+        return EX_UNAVAILABLE;
+    *answer = fdopen(fd, "r");
+    if (*answer == NULL) {
+        (void)close(fd);
+        return client_lost(error, size);
+    }
+    /* One that refuses at once need not have read the line. */
+    errno = 0;
+    if (send(fd, line, (size_t)length, MSG_NOSIGNAL) != length && errno != EPIPE)
+        return client_lost(error, size);
+    return client_verdict(*answer, error, size);
+}
+
+static int client_copy(FILE *answer, char *error, size_t size)
+{
+    char data[8192];
+    size_t got;
+    errno = 0;
+    while ((got = fread(data, 1, sizeof data, answer)) > 0)
+        if (fwrite(data, 1, got, stdout) != got)
+            break;
+    if (ferror(answer))
+        return client_lost(error, size);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        snprintf(error, size, "cannot write: %s", strerror(errno));
+        return CTL_FAILED;
+    }
+    return EX_OK;
+}
+
+int client_show(const char *socket, const struct client_words *words, enum client_patience patience,
+                char *error, size_t size)
+{
+    FILE *answer;
+    int status = client_ask(socket, words, patience, &answer, error, size);
+    if (status == EX_OK && patience == CLIENT_GONE)
+        while (fgetc(answer) != EOF)
+            continue;
+    else if (status == EX_OK && patience != CLIENT_ACCEPTED)
+        status = client_copy(answer, error, size);
+    if (answer != NULL)
+        (void)fclose(answer);
+    return status;
+}
+
+int client_fetch(const char *socket, const struct client_words *words, char **answer, char *error,
+                 size_t size)
+{
+    FILE *from;
+    size_t length = 0;
+    *answer = NULL;
+    int status = client_ask(socket, words, CLIENT_SOON, &from, error, size);
+    errno = 0;
+    if (status == EX_OK && getdelim(answer, &length, '\0', from) < 0) {
+        status = ferror(from) ? client_lost(error, size) : status;
+        free(*answer);
+        *answer = status == EX_OK ? strdup("") : NULL;
+    }
+    if (from != NULL)
+        (void)fclose(from);
+    return status;
+}

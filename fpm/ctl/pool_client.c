@@ -1,0 +1,199 @@
+/* pool_client.c: see pool_client.h. */
+#include "fpm/ctl/pool_client.h"
+
+#include "fpm/control/control_proto.h"
+#include "fpm/ctl/client.h"
+#include "fpm/ctl/options.h"
+#include "fpm/util/clock.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    POOL_CLIENT_PAUSE_MIN = 2, /* ms between two questions, growing */
+    POOL_CLIENT_PAUSE_MAX = 100
+};
+
+/* ---- where it listens ---- */
+
+static int pool_client_ask(const struct pool_client *pool, bool follow, char **answer, char *error,
+                           size_t size)
+{
+    char *arguments[2] = {(char *)(uintptr_t)pool->name, (char *)(uintptr_t)pool->mark};
+    const struct client_words words = {
+        .verb = CONTROL_REQUEST, .argc = follow ? 2 : 1, .argv = arguments};
+    return client_fetch(pool->socket, &words, answer, error, size);
+}
+
+int pool_client_find(struct pool_client *pool, const char *socket, const char *name, char *error,
+                     size_t size)
+{
+    char *answer;
+    *pool = (struct pool_client){.socket = socket, .name = name};
+    int status = pool_client_ask(pool, false, &answer, error, size);
+    if (status != 0)
+        return status;
+    if (sscanf(answer, "%23[0-9] tcp %127s %15s", pool->mark, pool->host, pool->port) == 3)
+        pool->is_tcp = true;
+    else if (sscanf(answer, "%23[0-9] unix %127[^\n]", pool->mark, pool->host) != 2) {
+        snprintf(error, size, "the manager's answer makes no sense; is it of another version?");
+        status = CTL_FAILED;
+    }
+    free(answer);
+    return status;
+}
+
+/* ---- connecting ---- */
+
+static int pool_client_open(const struct sockaddr *address, socklen_t length, int64_t limit)
+{
+    /* Blocks for as long as the listen queue is full. */
+    struct timeval patience = {.tv_sec = limit / 1000000000, .tv_usec = limit % 1000000000 / 1000};
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0 &&
+        connect(fd, address, length) == 0)
+        return fd;
+    int saved = errno;
+    if (fd >= 0)
+        (void)close(fd);
+    errno = saved;
+    return -1;
+}
+
+static int pool_client_open_tcp(const struct pool_client *pool, int64_t limit)
+{
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+                                   .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    errno = EINVAL;
+    if (getaddrinfo(pool->host, pool->port, &hints, &found) != 0 || found == NULL)
+        return -1;
+    int fd = pool_client_open(found->ai_addr, found->ai_addrlen, limit);
+    int saved = errno;
+    freeaddrinfo(found);
+    errno = saved;
+    return fd;
+}
+
+static int pool_client_open_unix(const struct pool_client *pool, int64_t limit)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(pool->host) >= sizeof address.sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(address.sun_path, pool->host, strlen(pool->host) + 1);
+    return pool_client_open((const struct sockaddr *)&address, sizeof address, limit);
+}
+
+static const char *pool_client_remedy(int reason)
+{
+    switch (reason) {
+    case EACCES:
+    case EPERM:
+        return "; see `listen.owner`, `listen.group` and `listen.mode`";
+    case EAGAIN:
+    case ETIMEDOUT:
+    case EINPROGRESS:
+        return "; the listen queue is full: all workers are busy";
+    case ENOENT:
+    case ECONNREFUSED:
+        return "; the pool is stopping, or its socket was taken away";
+    default:
+        return "";
+    }
+}
+
+int pool_client_connect(const struct pool_client *pool, int64_t limit, char *error, size_t size)
+{
+    int fd = pool->is_tcp ? pool_client_open_tcp(pool, limit) : pool_client_open_unix(pool, limit);
+    if (fd < 0)
+        snprintf(error, size, "pool %s: cannot connect to %s%s%s: %s%s", pool->name, pool->host,
+                 pool->is_tcp ? " port " : "", pool->port,
+                 errno == EAGAIN || errno == EINPROGRESS ? "timed out" : strerror(errno),
+                 pool_client_remedy(errno));
+    return fd;
+}
+
+/* ---- following ---- */
+
+static void pool_client_remark(struct pool_client_trail *trail, const char *text)
+{
+    snprintf(trail->remark, sizeof trail->remark, "%s", text);
+}
+
+/* What the manager says of the mark. True: there is no more to come. */
+static bool pool_client_take(const char *answer, struct pool_client_trail *trail)
+{
+    char word[16] = "";
+    int pid = 0, read = sscanf(answer, "%15s %d %" SCNd64, word, &pid, &trail->ended_at);
+    trail->outcome = POOL_CLIENT_UNKNOWN;
+    trail->pid = pid;
+    if (strcmp(word, CONTROL_MARK_RUNNING) == 0 && read >= 2) {
+        trail->outcome = POOL_CLIENT_RUNNING;
+        pool_client_remark(trail, "the worker is still busy with it");
+        return false;
+    }
+    if (strcmp(word, CONTROL_MARK_ENDED) == 0 && read == 3) {
+        trail->outcome = POOL_CLIENT_ENDED;
+        pool_client_remark(trail, "");
+    } else if (strcmp(word, CONTROL_MARK_DIED) == 0 && read == 3) {
+        trail->outcome = POOL_CLIENT_DIED;
+        pool_client_remark(trail, "its process ended before it was done; see the manager's log");
+    } else if (strcmp(word, CONTROL_MARK_LOST) == 0) {
+        pool_client_remark(trail, "the application handed the request from one thread to another");
+    } else {
+        pool_client_remark(
+            trail, "no worker has noted it: it was answered in place of the application, as the "
+                   "status and ping are, or by a worker without the library");
+    }
+    return true;
+}
+
+static bool pool_client_pause(int64_t *pause, int64_t deadline)
+{
+    const struct timespec time = {.tv_nsec = *pause * 1000000};
+    if (deadline != 0 && clock_ns() + time.tv_nsec > deadline)
+        return false;
+    (void)nanosleep(&time, NULL);
+    *pause = *pause * 3 / 2 < POOL_CLIENT_PAUSE_MAX ? *pause * 3 / 2 : POOL_CLIENT_PAUSE_MAX;
+    return true;
+}
+
+void pool_client_follow(const struct pool_client *pool, int64_t deadline,
+                        struct pool_client_trail *trail)
+{
+    int64_t pause = POOL_CLIENT_PAUSE_MIN;
+    bool over = false;
+    *trail = (struct pool_client_trail){0};
+    while (!over) {
+        char *answer, error[CONTROL_LINE_MAX];
+        if (pool_client_ask(pool, true, &answer, error, sizeof error) != 0) {
+            *trail = (struct pool_client_trail){.pid = trail->pid};
+            pool_client_remark(trail, error);
+            return;
+        }
+        over = pool_client_take(answer, trail) || !pool_client_pause(&pause, deadline);
+        free(answer);
+    }
+}
+
+const char *pool_client_outcome(const struct pool_client_trail *trail)
+{
+    static const char *const names[] = {
+        [POOL_CLIENT_UNKNOWN] = "unknown",
+        [POOL_CLIENT_RUNNING] = "running",
+        [POOL_CLIENT_ENDED] = "ended",
+        [POOL_CLIENT_DIED] = "died",
+    };
+    return names[trail->outcome];
+}

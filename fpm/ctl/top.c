@@ -1,0 +1,324 @@
+/* top.c: see top.h. */
+#include "fpm/ctl/top.h"
+
+#include "fpm/control/control_proto.h"
+#include "fpm/ctl/client.h"
+#include "fpm/ctl/status_read.h"
+#include "fpm/ctl/top_screen.h"
+#include "fpm/ctl/top_view.h"
+#include "fpm/util/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+
+enum {
+    TOP_INTERVAL_MIN = 100,
+    TOP_INTERVAL_MAX = 86400000,
+    TOP_ERROR = 512
+};
+
+const char top_more[] =
+    "Keys: q quit, p pause, s < > sort by another column, r reverse, / filter by pool, state,\n"
+    "URI or label, arrows and page keys scroll, 1 to 9 seconds between looks, h help.\n"
+    "Letters of the bar: # serving, + post-response, % the same above its budget, ~ shutdown\n"
+    "functions, ^ starting, x exiting, ? unknown, . idle; blank is what pm.max_children and\n"
+    "post_response.max_children leave.\n";
+
+struct top {
+    const struct options *call;
+    const char *socket;
+    struct status_read now, before; /* looks; *before is empty until there were two */
+    int64_t looked, looked_before;  /* ms, 0 = never */
+    struct top_view view;
+    char error[TOP_ERROR]; /* why there is no newer look, "" = there is */
+    long interval;         /* ms */
+    bool paused, editing, helping, done;
+    size_t matching; /* workers that go through the filter */
+};
+
+long top_interval(const struct options *call, long otherwise)
+{
+    const char *text = options_value(call, 'i');
+    char *end = NULL;
+    if (text == NULL)
+        return otherwise;
+    errno = 0;
+    double number = strtod(text, &end);
+    bool sane = end != text && errno == 0 && *text >= '0' && *text <= '9';
+    if (sane && strcmp(end, "ms") != 0)
+        number *= 1000;
+    if (sane && (strcmp(end, "ms") == 0 || strcmp(end, "s") == 0 || *end == '\0') &&
+        number >= TOP_INTERVAL_MIN && number <= TOP_INTERVAL_MAX)
+        return (long)number;
+    fprintf(stderr,
+            "overtimectl: --interval \"%.32s\": a time from 100ms to 86400s, as 500ms or 2s\n",
+            text);
+    return -1;
+}
+
+/* ---- looks ---- */
+
+static int top_fetch(struct top *top, const char *verb,
+                     int (*read)(struct status_read *, const char *, char *, size_t),
+                     struct status_read *data)
+{
+    struct client_words words = {
+        .verb = verb,
+        .switches = {CONTROL_JSON},
+        .argc = top->call->argc,
+        .argv = top->call->argv,
+    };
+    char *answer = NULL;
+    int status = client_fetch(top->socket, &words, &answer, top->error, sizeof top->error);
+    if (status == EX_OK && read(data, answer, top->error, sizeof top->error) != 0)
+        status = CTL_FAILED;
+    free(answer);
+    return status;
+}
+
+/* A new look takes the place of the last; returns an exit status. */
+static int top_look(struct top *top)
+{
+    struct status_read data = {0};
+    int status = top_fetch(top, CONTROL_STATUS, status_read_status, &data);
+    if (status == EX_OK)
+        status = top_fetch(top, CONTROL_WORKERS, status_read_workers, &data);
+    if (status != EX_OK) {
+        status_read_free(&data);
+        return status;
+    }
+    top->error[0] = '\0';
+    status_read_free(&top->before);
+    top->before = top->now;
+    top->looked_before = top->looked;
+    top->now = data;
+    top->looked = clock_ms();
+    return EX_OK;
+}
+
+/* ---- frames ---- */
+
+static void top_print(void *context, enum top_style style, const char *text)
+{
+    (void)style;
+    size_t length = strlen(text);
+    while (length > 0 && text[length - 1] == ' ')
+        length--;
+    fprintf(context, "%.*s\n", (int)length, text);
+}
+
+static void top_clock(char *out, size_t size)
+{
+    time_t now = time(NULL);
+    struct tm parts;
+    if (localtime_r(&now, &parts) == NULL || strftime(out, size, "%H:%M:%S", &parts) == 0)
+        *out = '\0';
+}
+
+/* What the fourth line says. */
+static const char *top_note(const struct top *top, char *out, size_t size)
+{
+    const struct top_view *view = &top->view;
+    const char *direction = view->reverse ? ", reversed" : "";
+    if (top->editing)
+        snprintf(out, size, "filter: %s_   (Enter keeps it, Esc clears it)", view->filter);
+    else if (*top->error != '\0')
+        snprintf(out, size, "%s; trying again, this is what it was", top->error);
+    else
+        snprintf(out, size, "%severy %g s, by %s%s%s%s; h for help", top->paused ? "PAUSED; " : "",
+                 (double)top->interval / 1000, top_view_column(view->sort), direction,
+                 *view->filter != '\0' ? ", filter: " : "", view->filter);
+    return out;
+}
+
+static void top_help(void)
+{
+    static const char *const lines[] = {
+        "q        quit",
+        "p        pause and go on",
+        "s > <    sort by the next column, by the one before",
+        "r        reverse the order",
+        "/        show only workers whose pool, state, URI or label has this text",
+        "arrows, page up and down, home, end    scroll the workers",
+        "1 to 9   seconds between two looks",
+        "h ?      this; any key goes back",
+        "",
+        "Letters of a pool's bar, one for each worker:",
+        "  # serving          a response is open",
+        "  + post-response    works on after the response",
+        "  ~ shutdown         runs shutdown functions",
+        "  ^ starting   x exiting   ? without the library   . idle",
+        "  blank              may still be started: pm.max_children + post_response.max_children",
+        "",
+        "FOR is the time in the state, AGE the request's age, CPU the worker's processor time.",
+        "P50, P99: half, 99 of 100 of the answers since the last look took no longer.",
+    };
+    top_screen_put(NULL, TOP_TITLE, "overtimectl top: help");
+    top_screen_put(NULL, TOP_PLAIN, "");
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        top_screen_put(NULL, TOP_PLAIN, lines[i]);
+}
+
+static void top_draw(struct top *top)
+{
+    char note[TOP_ERROR + 128], now[16];
+    struct top_view *view = &top->view;
+    top_clock(now, sizeof now);
+    view->clock = now;
+    view->note = top_note(top, note, sizeof note);
+    view->alert = *top->error != '\0';
+    view->lines = top_screen_lines();
+    view->seconds = (double)(top->looked - top->looked_before) / 1000;
+    top_screen_begin();
+    if (top->helping)
+        top_help();
+    else
+        top->matching = top_view_frame(&top->now, top->looked_before != 0 ? &top->before : NULL,
+                                       view, top_screen_put, NULL);
+    view->clock = "";
+    view->note = NULL;
+    top_screen_end();
+}
+
+/* ---- keys ---- */
+
+static void top_scroll(struct top *top, long by)
+{
+    long last = top->matching > 0 ? (long)top->matching - 1 : 0;
+    long first = (long)top->view.first + by;
+    top->view.first = first < 0 ? 0 : (size_t)(first > last ? last : first);
+}
+
+static void top_edit(struct top *top, int key)
+{
+    char *filter = top->view.filter;
+    size_t length = strlen(filter);
+    if (key == TOP_KEY_ENTER || key == TOP_KEY_ESCAPE)
+        top->editing = false;
+    if (key == TOP_KEY_ESCAPE)
+        *filter = '\0';
+    if (key == TOP_KEY_BACKSPACE && length > 0)
+        filter[length - 1] = '\0';
+    if (key >= ' ' && key < 127 && length + 1 < sizeof top->view.filter) {
+        filter[length] = (char)key;
+        filter[length + 1] = '\0';
+    }
+    top->view.first = 0;
+}
+
+static void top_sort(struct top *top, unsigned by)
+{
+    top->view.sort = (enum top_column)(((unsigned)top->view.sort + by) % TOP_COLUMNS);
+}
+
+static void top_move(struct top *top, int key)
+{
+    long page = (long)top_screen_lines() / 2;
+    if (key == TOP_KEY_UP)
+        top_scroll(top, -1);
+    else if (key == TOP_KEY_DOWN)
+        top_scroll(top, 1);
+    else if (key == TOP_KEY_PAGE_UP)
+        top_scroll(top, -page);
+    else if (key == TOP_KEY_PAGE_DOWN)
+        top_scroll(top, page);
+    else if (key == TOP_KEY_HOME)
+        top->view.first = 0;
+    else if (key == TOP_KEY_END)
+        top_scroll(top, (long)top->matching);
+}
+
+static void top_press(struct top *top, int key)
+{
+    if (key == TOP_KEY_QUIT || (key == 'q' && !top->helping && !top->editing))
+        top->done = true;
+    else if (key == TOP_KEY_RESIZE)
+        return;
+    else if (top->helping)
+        top->helping = false;
+    else if (top->editing)
+        top_edit(top, key);
+    else if (key == 'p' || key == ' ')
+        top->paused = !top->paused;
+    else if (key == 's' || key == '>' || key == TOP_KEY_RIGHT)
+        top_sort(top, 1);
+    else if (key == '<' || key == TOP_KEY_LEFT)
+        top_sort(top, TOP_COLUMNS - 1);
+    else if (key == 'r')
+        top->view.reverse = !top->view.reverse;
+    else if (key == '/')
+        top->editing = true;
+    else if (key == 'h' || key == '?')
+        top->helping = true;
+    else if (key >= '1' && key <= '9')
+        top->interval = (long)(key - '0') * 1000;
+    else
+        top_move(top, key);
+}
+
+/* Until somebody has enough of it. */
+static void top_live(struct top *top)
+{
+    int64_t due = clock_ms() + top->interval;
+    while (!top->done) {
+        top_draw(top);
+        int64_t left = due - clock_ms();
+        int key = top_screen_key(left > 0 ? (int)left : 0);
+        if (key != TOP_KEY_NONE)
+            top_press(top, key);
+        if (clock_ms() + top->interval < due)
+            due = clock_ms() + top->interval;
+        if (top->done || clock_ms() < due)
+            continue;
+        if (!top->paused)
+            (void)top_look(top);
+        due = clock_ms() + top->interval;
+    }
+}
+
+static int top_once(struct top *top)
+{
+    char now[16];
+    top_clock(now, sizeof now);
+    top->view.clock = now;
+    (void)top_view_frame(&top->now, NULL, &top->view, top_print, stdout);
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return EX_OK;
+    snprintf(top->error, sizeof top->error, "cannot write: %s", strerror(errno));
+    return CTL_FAILED;
+}
+
+int top_run(const struct options *call)
+{
+    const char *socket = options_value(call, 's');
+    struct top top = {.call = call, .socket = socket != NULL ? socket : CONTROL_DEFAULT};
+    if (options_has(call, 'j')) {
+        fputs(
+            "overtimectl: \"top\" is for eyes; `overtimectl --json status` and `workers` have the "
+            "same for programs\n",
+            stderr);
+        return EX_USAGE;
+    }
+    top.view.sort = TOP_BY_AGE;
+    top.interval = top_interval(call, 1000);
+    if (top.interval < 0)
+        return EX_USAGE;
+    int status = top_look(&top);
+    if (status == EX_OK && options_has(call, '1'))
+        status = top_once(&top);
+    else if (status == EX_OK && top_screen_open(top.error, sizeof top.error) != 0)
+        status = CTL_FAILED;
+    else if (status == EX_OK) {
+        top_live(&top);
+        top_screen_close();
+    }
+    if (status != EX_OK)
+        fprintf(stderr, "overtimectl: %s\n", top.error);
+    status_read_free(&top.now);
+    status_read_free(&top.before);
+    return status;
+}

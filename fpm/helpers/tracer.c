@@ -1,0 +1,351 @@
+/* tracer.c: the program `overtime-trace`: the stack of one process, for the slow log and for
+ * `overtimectl trace`.
+ *
+ * Holds the process for a moment, copies registers and stacks, lets it go on, and only then finds
+ * out what they mean, with no more rights than the process has itself. Started by the manager, one
+ * for each look, so that neither a hang nor a fault in here is the manager's.
+ *
+ * usage: overtime-trace [-j] [-d DEPTH] [-f TID] PID
+ *   -j        one JSON object instead of lines
+ *   -d DEPTH  most frames of a thread (64)
+ *   -f TID    the thread that comes first
+ * Exit 0 with a stack, 1 with a sentence why there is none, 64 wrong usage.
+ */
+#include "fpm/helpers/tracer_frames.h"
+#include "fpm/helpers/tracer_stop.h"
+#include "fpm/util/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum {
+    TRACER_DEPTH = 64,
+    TRACER_DATA_MAX = 1 << 30 /* bytes: debug information may be made to swell */
+};
+
+struct tracer_options {
+    bool json;
+    unsigned depth;
+    pid_t first, pid;
+};
+
+/* Who the process is, as /proc/PID/status has it. */
+struct tracer_identity {
+    bool known;
+    uid_t uid;
+    gid_t gid;
+    pid_t tracer; /* who traces it already, 0 = nobody */
+};
+
+__attribute__((format(printf, 1, 2))) static int tracer_fail(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    vprintf(format, list);
+    va_end(list);
+    putchar('\n');
+    return EXIT_FAILURE;
+}
+
+/* ---- who ---- */
+
+static struct tracer_identity tracer_identify(pid_t pid)
+{
+    struct tracer_identity identity = {0};
+    char path[64], line[256];
+    unsigned real, effective;
+    bool uid = false, gid = false;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        int tracer;
+        if (sscanf(line, "Uid: %u %u", &real, &effective) == 2) { /* NOLINT(cert-err34-c) */
+            identity.uid = effective;
+            uid = true;
+        } else if (sscanf(line, "Gid: %u %u", &real, &effective) == 2) { /* NOLINT(cert-err34-c) */
+            identity.gid = effective;
+            gid = true;
+        } else if (sscanf(line, "TracerPid: %d", &tracer) == 1) { /* NOLINT(cert-err34-c) */
+            identity.tracer = tracer;
+        }
+    }
+    if (file != NULL)
+        (void)fclose(file);
+    identity.known = uid && gid;
+    return identity;
+}
+
+/* Programs and debug information are read as the process itself may read them. */
+static int tracer_become(const struct tracer_identity *identity)
+{
+    struct rlimit limit = {.rlim_cur = TRACER_DATA_MAX, .rlim_max = TRACER_DATA_MAX};
+#ifndef __SANITIZE_ADDRESS__
+    if (setrlimit(RLIMIT_DATA, &limit) != 0)
+        return -1;
+#endif
+    (void)limit;
+    if (geteuid() != 0 || (identity->known && identity->uid == 0))
+        return 0;
+    if (!identity->known) {
+        errno = ESRCH;
+        return -1;
+    }
+    /* In a container root may not be allowed to; then it is root there alone. */
+    if (setgroups(0, NULL) != 0 && errno != EPERM)
+        return -1;
+    if (setresgid(identity->gid, identity->gid, identity->gid) != 0)
+        return -1;
+    return setresuid(identity->uid, identity->uid, identity->uid);
+}
+
+static void tracer_open_files(pid_t pid, struct tracer_files *files)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/root", (int)pid);
+    files->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+    files->program = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = readlink(path, files->name, sizeof files->name - 1);
+    files->name[length > 0 ? length : 0] = '\0';
+}
+
+/* ---- why not ---- */
+
+static bool tracer_has_right(void)
+{
+    unsigned long long effective = 0;
+    char line[256];
+    FILE *file = fopen("/proc/self/status", "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "CapEff:", 7) == 0)
+            effective = strtoull(line + 7, NULL, 16);
+    if (file != NULL)
+        (void)fclose(file);
+    return (effective >> CAP_SYS_PTRACE & 1) != 0;
+}
+
+static int tracer_yama(void)
+{
+    char text[16] = "";
+    int fd = open("/proc/sys/kernel/yama/ptrace_scope", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || read(fd, text, sizeof text - 1) <= 0)
+        text[0] = '\0';
+    if (fd >= 0)
+        (void)close(fd);
+    return (int)strtol(text, NULL, 10);
+}
+
+static int tracer_refused(pid_t pid, const struct tracer_identity *identity, int error)
+{
+    int yama = tracer_yama();
+    if (error == ESRCH || error == ENOENT)
+        return tracer_fail("process %d is gone", (int)pid);
+    if (error != EPERM && error != EACCES)
+        return tracer_fail("cannot look into process %d: %s", (int)pid, strerror(error));
+    if (identity->tracer != 0)
+        return tracer_fail("process %d is looked into by process %d already, a debugger perhaps",
+                           (int)pid, (int)identity->tracer);
+    if (yama == 3)
+        return tracer_fail("not allowed to look into process %d: kernel.yama.ptrace_scope = 3 "
+                           "forbids it to everybody until the next boot",
+                           (int)pid);
+    if (!tracer_has_right() && yama > 0 && identity->uid == geteuid())
+        return tracer_fail("not allowed to look into process %d: grant the manager CAP_SYS_PTRACE "
+                           "(systemd: AmbientCapabilities=CAP_SYS_PTRACE; in a container --cap-add "
+                           "SYS_PTRACE), or set kernel.yama.ptrace_scope = 0, which is %d",
+                           (int)pid, yama);
+    if (!tracer_has_right())
+        return tracer_fail("not allowed to look into process %d: grant the manager CAP_SYS_PTRACE "
+                           "(systemd: CapabilityBoundingSet= has to hold it, and "
+                           "AmbientCapabilities= for another user than root; in a container "
+                           "--cap-add SYS_PTRACE)",
+                           (int)pid);
+    return tracer_fail("not allowed to look into process %d (%s), in spite of CAP_SYS_PTRACE: "
+                       "perhaps a seccomp filter or security module, or the process is in another "
+                       "user namespace",
+                       (int)pid, strerror(error));
+}
+
+/* ---- what is written ---- */
+
+struct tracer_out {
+    const struct tracer_options *options;
+    unsigned count; /* frames of this thread so far */
+    bool cut;
+};
+
+static const char *tracer_base(const char *path)
+{
+    const char *slash = path == NULL ? NULL : strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+static void tracer_text_frame(const struct tracer_out *out, const struct tracer_frame *frame)
+{
+    char function[512], file[1024];
+    printf("  #%-2u %s", out->count,
+           frame->function != NULL ? text_show(function, sizeof function, frame->function) : "?");
+    if (frame->file != NULL)
+        printf("  %s:%d%s", text_show(file, sizeof file, frame->file), frame->line,
+               frame->inlined ? "  (inlined)" : "");
+    else if (frame->module != NULL)
+        printf("  %s+%#llx", text_show(file, sizeof file, tracer_base(frame->module)),
+               (unsigned long long)frame->offset);
+    else
+        printf("  %#llx", (unsigned long long)frame->address);
+    putchar('\n');
+}
+
+static void tracer_json_text(const char *name, const char *text)
+{
+    printf("\"%s\": ", name);
+    if (text != NULL)
+        text_json(stdout, text);
+    else
+        fputs("null", stdout);
+}
+
+static void tracer_json_frame(const struct tracer_out *out, const struct tracer_frame *frame)
+{
+    fputs(out->count > 0 ? ", {" : "{", stdout);
+    tracer_json_text("function", frame->function);
+    fputs(", ", stdout);
+    tracer_json_text("file", frame->file);
+    if (frame->file != NULL && frame->line > 0)
+        printf(", \"line\": %d, ", frame->line);
+    else
+        fputs(", \"line\": null, ", stdout);
+    tracer_json_text("module", frame->module);
+    printf(", \"address\": \"%#llx\", \"inlined\": %s}", (unsigned long long)frame->address,
+           frame->inlined ? "true" : "false");
+}
+
+static bool tracer_on_frame(void *context, const struct tracer_frame *frame)
+{
+    struct tracer_out *out = context;
+    if (out->count == out->options->depth) {
+        out->cut = true;
+        return false;
+    }
+    if (out->options->json)
+        tracer_json_frame(out, frame);
+    else
+        tracer_text_frame(out, frame);
+    out->count++;
+    return true;
+}
+
+static void tracer_show_text(struct tracer_frames *frames, const struct tracer_thread *thread,
+                             struct tracer_out *out)
+{
+    char name[TRACER_NAME_MAX * 4];
+    printf("thread %d (%s)\n", (int)thread->tid, text_show(name, sizeof name, thread->name));
+    if (thread->missing[0] != '\0') {
+        printf("  no stack: %s\n", thread->missing);
+        return;
+    }
+    if (tracer_frames_walk(frames, thread->tid, tracer_on_frame, out) == 0)
+        printf("  no stack: nothing is known of %#llx\n", (unsigned long long)thread->pc);
+    if (out->cut)
+        printf("  ... deeper ones are left out\n");
+}
+
+static void tracer_show_json(struct tracer_frames *frames, const struct tracer_thread *thread,
+                             struct tracer_out *out)
+{
+    printf("{\"tid\": %d, ", (int)thread->tid);
+    tracer_json_text("name", thread->name);
+    fputs(", ", stdout);
+    tracer_json_text("missing", thread->missing[0] != '\0' ? thread->missing : NULL);
+    fputs(", \"frames\": [", stdout);
+    if (thread->missing[0] == '\0')
+        (void)tracer_frames_walk(frames, thread->tid, tracer_on_frame, out);
+    printf("], \"cut\": %s}", out->cut ? "true" : "false");
+}
+
+static void tracer_show(struct tracer_frames *frames, const struct tracer_stop *stop,
+                        const struct tracer_options *options)
+{
+    double held = (double)stop->stopped_us / 1000.;
+    if (options->json)
+        printf("{\"stopped_ms\": %.3f, \"left_out\": %zu, \"threads\": [", held, stop->left_out);
+    else
+        printf("stopped for %.1f ms\n", held);
+    for (size_t i = 0; i < stop->count; i++) {
+        struct tracer_out out = {.options = options};
+        fputs(options->json && i > 0 ? ", " : "", stdout);
+        if (options->json)
+            tracer_show_json(frames, &stop->threads[i], &out);
+        else
+            tracer_show_text(frames, &stop->threads[i], &out);
+    }
+    if (options->json)
+        fputs("]}\n", stdout);
+    else if (stop->left_out > 0)
+        printf("%zu more threads are left out\n", stop->left_out);
+}
+
+/* ---- the program ---- */
+
+static int tracer_run(const struct tracer_options *options)
+{
+    static struct tracer_stop stop;
+    static struct tracer_files files;
+    char error[256];
+    struct tracer_identity identity = tracer_identify(options->pid);
+    if (tracer_frames_lacks() != NULL)
+        return tracer_fail("%s", tracer_frames_lacks());
+    tracer_open_files(options->pid, &files);
+    if (tracer_stop(&stop, options->pid, options->first) != 0)
+        return tracer_refused(options->pid, &identity, errno);
+    if (tracer_become(&identity) != 0)
+        return tracer_fail("cannot become the user of process %d: %s", (int)options->pid,
+                           strerror(errno));
+    struct tracer_frames *frames = tracer_frames_open(&stop, &files, error, sizeof error);
+    if (frames == NULL)
+        return tracer_fail("no stack of process %d: %s", (int)options->pid, error);
+    tracer_show(frames, &stop, options);
+    tracer_frames_close(&frames);
+    tracer_stop_free(&stop);
+    return EXIT_SUCCESS;
+}
+
+static bool tracer_number(const char *text, long most, long *out)
+{
+    char *rest;
+    errno = 0;
+    *out = strtol(text, &rest, 10);
+    return errno == 0 && rest != text && *rest == '\0' && *out > 0 && *out <= most;
+}
+
+int main(int argc, char **argv)
+{
+    struct tracer_options options = {.depth = TRACER_DEPTH};
+    long number;
+    int option;
+    bool good = true;
+    while ((option = getopt(argc, argv, "jd:f:")) != -1) {
+        options.json |= option == 'j';
+        good =
+            good && (option == 'j' || (option != '?' && tracer_number(optarg, 1 << 30, &number)));
+        if (good && option == 'd')
+            options.depth = (unsigned)number;
+        else if (good && option == 'f')
+            options.first = (pid_t)number;
+    }
+    if (!good || optind + 1 != argc || !tracer_number(argv[optind], 1 << 30, &number)) {
+        fputs("usage: overtime-trace [-j] [-d DEPTH] [-f TID] PID\n", stderr);
+        return EX_USAGE;
+    }
+    options.pid = (pid_t)number;
+    int status = tracer_run(&options);
+    return fflush(stdout) == 0 ? status : EXIT_FAILURE;
+}

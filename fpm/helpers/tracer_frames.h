@@ -1,0 +1,48 @@
+/* tracer_frames.h: from registers and a copied stack to functions, files and lines.
+ *
+ * Reads the programs that the process runs and their debug information, by elfutils' libdw; without
+ * that library it says so. What it reads may be made by somebody who means harm: give up rights
+ * first. Called by tracer.
+ */
+#ifndef FPM_TRACER_FRAMES_H
+#define FPM_TRACER_FRAMES_H
+
+#include "fpm/helpers/tracer_stop.h"
+
+#include <stdbool.h>
+
+struct tracer_frame {
+    uint64_t address;
+    const char *function; /* NULL = unknown */
+    const char *file;     /* of the source, NULL = unknown */
+    int line;             /* 0 = unknown */
+    const char *module;   /* path of the program or library, NULL = none is mapped there */
+    uint64_t offset;      /* of the address in the module */
+    bool inlined;         /* the function stands inside of the next one */
+};
+
+/* Where the process's files are. */
+struct tracer_files {
+    int root;       /* /proc/PID/root, -1 = ours */
+    int program;    /* /proc/PID/exe, -1 = none */
+    char name[512]; /* of the program, as /proc/PID/maps has it */
+};
+
+struct tracer_frames;
+
+/* Why there can be no stacks in this build; NULL = there can. */
+const char *tracer_frames_lacks(void);
+
+/* Makes ready to look at what was stopped, which has to stay. Returns NULL with a sentence. */
+struct tracer_frames *tracer_frames_open(const struct tracer_stop *stop,
+                                         const struct tracer_files *files, char *error,
+                                         size_t size);
+void tracer_frames_close(struct tracer_frames **frames);
+
+/* Calls `take` for each frame of the thread, the innermost first, until it says false. Returns how
+ * many there were. */
+unsigned tracer_frames_walk(struct tracer_frames *frames, pid_t tid,
+                            bool (*take)(void *context, const struct tracer_frame *frame),
+                            void *context);
+
+#endif

@@ -1,0 +1,373 @@
+/* log.c: see log.h. */
+#include "fpm/log/log.h"
+
+#include "fpm/log/log_target.h"
+#include "fpm/util/clock.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <paths.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+enum {
+    LOG_POOLS_MAX = 64,     /* whose lost lines are counted by name; the rest share one count */
+    LOG_LINE_MARGIN = 1024, /* what may stand around a message, and its escapes */
+    LOG_ROOM_TEXT = 128,    /* what stands around a worker's words, about */
+    LOG_ROOM_JSON = 256,
+    LOG_TELL_AGAIN = 60000 /* ms */
+};
+
+/* Lines of a pool's workers that could not be written. */
+struct log_loss {
+    char pool[64];
+    unsigned long lines;
+};
+
+static struct {
+    struct log_target sink;
+    struct log_target copy; /* of standard error, while the log is mirrored there */
+    char target[PATH_MAX];
+    char socket[sizeof((struct log_target *)0)->path];
+    char ident[LOG_LINE_IDENT_MAX + 1];
+    int facility;
+    enum log_level level;
+    enum log_level mirror;
+    bool json;
+    bool background;
+    size_t limit;
+    struct log_episode losing;
+    int error; /* why lines were lost, last time */
+    unsigned long lost;
+    struct log_loss losses[LOG_POOLS_MAX + 1];
+    int64_t told; /* ms, clock.h: standard error was told that the log cannot be written */
+} log_state = {
+    .sink = {.kind = LOG_TARGET_NONE, .fd = -1},
+    .copy = {.kind = LOG_TARGET_NONE, .fd = -1},
+    .socket = _PATH_LOG,
+    .ident = "overtime",
+    .facility = LOG_DAEMON,
+    .level = LOG_LEVEL_NOTICE,
+    .mirror = LOG_LEVEL_NONE,
+    .limit = 1024,
+    .told = -LOG_TELL_AGAIN,
+};
+
+/* ---- settings ---- */
+
+bool log_is_stderr(const char *target)
+{
+    return target == NULL || *target == '\0' || strcmp(target, "stderr") == 0 ||
+           strcmp(target, "/dev/stderr") == 0;
+}
+
+/* Returns 0, or -1 with a sentence. */
+static int log_open(struct log_target *sink, const char *target, const char *socket, char *error,
+                    size_t size)
+{
+    bool system = !log_is_stderr(target) && strcmp(target, "syslog") == 0;
+    if (log_is_stderr(target) && log_state.background) {
+        snprintf(error, size,
+                 "the background has no standard error to log to; set `error_log` to a file");
+        return -1;
+    }
+    if (log_is_stderr(target))
+        log_target_stderr(sink);
+    else if ((system ? log_target_syslog(sink, socket) : log_target_file(sink, target)) != 0) {
+        snprintf(error, size, "cannot open the log %s: %s; check `error_log`",
+                 system ? socket : target, strerror(errno));
+        return -1;
+    }
+    return 0;
+}
+
+static void log_replace(const struct log_target *next)
+{
+    log_target_close(&log_state.sink);
+    log_state.sink = *next;
+}
+
+int log_configure(const struct log_settings *settings, char *error, size_t size)
+{
+    const char *target = log_is_stderr(settings->target) ? "stderr" : settings->target;
+    const char *socket = settings->syslog_socket != NULL ? settings->syslog_socket : _PATH_LOG;
+    struct log_target next = LOG_TARGET_CLOSED;
+    if (strlen(target) >= sizeof log_state.target || strlen(socket) >= sizeof log_state.socket) {
+        snprintf(error, size, "the path of the log is too long; check `error_log`");
+        return -1;
+    }
+    if (!log_line_ident_fits(settings->syslog_ident)) {
+        snprintf(error, size, "`syslog.ident` must have 1 to %d visible characters of ASCII",
+                 LOG_LINE_IDENT_MAX);
+        return -1;
+    }
+    if (log_state.sink.kind == LOG_TARGET_NONE || strcmp(target, log_state.target) != 0 ||
+        strcmp(socket, log_state.socket) != 0) {
+        if (log_open(&next, target, socket, error, size) != 0)
+            return -1;
+        log_replace(&next);
+    }
+    snprintf(log_state.target, sizeof log_state.target, "%s", target);
+    snprintf(log_state.socket, sizeof log_state.socket, "%s", socket);
+    snprintf(log_state.ident, sizeof log_state.ident, "%s", settings->syslog_ident);
+    log_state.facility = settings->syslog_facility;
+    log_state.level = settings->level;
+    log_state.json = settings->json;
+    log_state.limit = settings->limit < LOG_LINE_LEAST   ? LOG_LINE_LEAST
+                      : settings->limit > LOG_LIMIT_MOST ? LOG_LIMIT_MOST
+                                                         : settings->limit;
+    return 0;
+}
+
+int log_reopen(char *error, size_t size)
+{
+    struct log_target next = LOG_TARGET_CLOSED;
+    if (log_open(&next, log_state.target, log_state.socket, error, size) != 0)
+        return -1;
+    log_replace(&next);
+    return 0;
+}
+
+void log_mirror(enum log_level level)
+{
+    log_state.mirror = level;
+    log_target_close(&log_state.copy);
+    if (level < LOG_LEVEL_NONE)
+        log_target_stderr(&log_state.copy);
+}
+
+void log_background(void)
+{
+    log_state.background = true;
+}
+
+size_t log_output_room(void)
+{
+    return log_state.limit - (log_state.json ? LOG_ROOM_JSON : LOG_ROOM_TEXT);
+}
+
+/* ---- lines ---- */
+
+/* Writes what fits `limit` bytes; *taken is as log_line_compose has it. Returns 0, or -1 with
+ * errno.
+ */
+static int log_line(struct log_target *sink, const struct log_record *record, size_t limit,
+                    size_t *taken)
+{
+    static char line[LOG_MESSAGE_MAX + LOG_LINE_MARGIN];
+    struct timespec now = {0};
+    struct log_line_style style = {
+        .frame = sink->kind == LOG_TARGET_SYSLOG ? LOG_LINE_SYSLOG
+                 : sink->journal                 ? LOG_LINE_JOURNAL
+                                                 : LOG_LINE_FILE,
+        .json = log_state.json,
+        .ident = log_state.ident,
+        .facility = log_state.facility,
+        .self = getpid(),
+    };
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    size_t size = log_line_compose(&style, &now, record, line,
+                                   limit < sizeof line ? limit : sizeof line, taken);
+    return log_target_put(sink, line, size);
+}
+
+/* A short message of the log about itself. */
+static int log_remark(struct log_target *sink, const char *pool, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static int log_remark(struct log_target *sink, const char *pool, const char *format, ...)
+{
+    char text[PATH_MAX + 256];
+    size_t taken;
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (length < 0)
+        return -1;
+    struct log_record record = {
+        .level = LOG_LEVEL_WARNING, .about = {.pool = pool}, .text = text, .length = strlen(text)};
+    return log_line(sink, &record, SIZE_MAX, &taken);
+}
+
+/* ---- what was lost ---- */
+
+/* Somebody may look at standard error while the log itself cannot tell. */
+static void log_tell_stderr(void)
+{
+    struct log_target other;
+    int64_t now = clock_ms();
+    if (log_state.sink.kind == LOG_TARGET_STDERR || now - log_state.told < LOG_TELL_AGAIN)
+        return;
+    log_state.told = now;
+    log_target_stderr(&other);
+    (void)log_remark(&other, NULL, "log: %s cannot be written: %s; lines are lost until it can",
+                     log_state.sink.kind == LOG_TARGET_SYSLOG ? log_state.socket : log_state.target,
+                     strerror(log_state.error));
+    log_target_close(&other);
+}
+
+static struct log_loss *log_loss_of(const char *pool)
+{
+    struct log_loss *loss = log_state.losses;
+    while (loss < log_state.losses + LOG_POOLS_MAX && loss->lines > 0 &&
+           strcmp(loss->pool, pool) != 0)
+        loss++;
+    return loss;
+}
+
+static void log_lose(const struct log_record *record)
+{
+    log_state.error = errno;
+    if (record->stream == NULL) {
+        log_state.lost++;
+    } else {
+        struct log_loss *loss = log_loss_of(record->about.pool);
+        if (loss->lines++ == 0)
+            snprintf(loss->pool, sizeof loss->pool, "%s", record->about.pool);
+    }
+    if (log_episode_begin(&log_state.losing))
+        log_tell_stderr();
+}
+
+static int log_tell_loss(struct log_loss *loss)
+{
+    const char *plural = loss->lines == 1 ? " was" : "s were";
+    bool rest = loss == log_state.losses + LOG_POOLS_MAX;
+    if (loss->lines == 0)
+        return 0;
+    if (log_remark(&log_state.sink, rest ? NULL : loss->pool,
+                   "%s%s: %lu line%s lost of what workers wrote: %s", rest ? "" : "pool ",
+                   rest ? "other pools" : loss->pool, loss->lines, plural,
+                   strerror(log_state.error)) != 0)
+        return -1;
+    loss->lines = 0;
+    return 0;
+}
+
+/* Before the next line is written. Returns 0, or -1 with errno while the log cannot tell. */
+static int log_tell_losses(void)
+{
+    if (!log_state.losing.on)
+        return 0;
+    if (log_state.lost > 0 &&
+        log_remark(&log_state.sink, NULL, "log: %lu line%s lost: %s", log_state.lost,
+                   log_state.lost == 1 ? " was" : "s were", strerror(log_state.error)) != 0)
+        return -1;
+    log_state.lost = 0;
+    /* From the last, since a count is looked for up to the first that is empty. */
+    for (size_t i = LOG_POOLS_MAX + 1; i-- > 0;)
+        if (log_tell_loss(&log_state.losses[i]) != 0)
+            return -1;
+    (void)log_episode_end(&log_state.losing);
+    return 0;
+}
+
+/* ---- delivery ---- */
+
+/* Returns how much of the record's text was dealt with. */
+static size_t log_deliver(const struct log_record *record, size_t limit)
+{
+    size_t taken = record->length;
+    if (log_state.sink.kind == LOG_TARGET_NONE)
+        log_target_stderr(&log_state.sink);
+    if (log_tell_losses() != 0 || log_line(&log_state.sink, record, limit, &taken) != 0)
+        log_lose(record);
+    return taken;
+}
+
+static void log_write(enum log_level level, const struct log_about *about, const char *format,
+                      va_list arguments)
+{
+    static char text[LOG_MESSAGE_MAX];
+    size_t taken;
+    int saved = errno;
+    if (level < log_state.level || level >= LOG_LEVEL_NONE)
+        return;
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    if (length < 0)
+        return;
+    if ((size_t)length >= sizeof text)
+        memcpy(text + sizeof text - 4, "...", 4);
+    struct log_record record = {.level = level, .text = text, .length = strlen(text)};
+    if (about != NULL)
+        record.about = *about;
+    (void)log_deliver(&record, SIZE_MAX);
+    if (level >= log_state.mirror && log_state.sink.kind != LOG_TARGET_STDERR)
+        (void)log_line(&log_state.copy, &record, SIZE_MAX, &taken);
+    errno = saved;
+}
+
+void log_output(const struct log_record *record)
+{
+    struct log_record piece = *record;
+    int saved = errno;
+    if (piece.level < log_state.level)
+        return;
+    do {
+        size_t taken = log_deliver(&piece, log_state.limit);
+        piece.text += taken;
+        piece.length -= taken;
+        piece.begins = false;
+    } while (piece.length > 0);
+    errno = saved;
+}
+
+#define LOG_FORWARD(level, about)                                                                  \
+    do {                                                                                           \
+        va_list arguments;                                                                         \
+        va_start(arguments, format);                                                               \
+        log_write(level, about, format, arguments);                                                \
+        va_end(arguments);                                                                         \
+    } while (0)
+
+void log_debug(const char *format, ...)
+{
+    LOG_FORWARD(LOG_LEVEL_DEBUG, NULL);
+}
+
+void log_notice(const char *format, ...)
+{
+    LOG_FORWARD(LOG_LEVEL_NOTICE, NULL);
+}
+
+void log_warning(const char *format, ...)
+{
+    LOG_FORWARD(LOG_LEVEL_WARNING, NULL);
+}
+
+void log_error(const char *format, ...)
+{
+    LOG_FORWARD(LOG_LEVEL_ERROR, NULL);
+}
+
+void log_alert(const char *format, ...)
+{
+    LOG_FORWARD(LOG_LEVEL_ALERT, NULL);
+}
+
+void log_at(enum log_level level, const char *format, ...)
+{
+    LOG_FORWARD(level, NULL);
+}
+
+void log_about(enum log_level level, const struct log_about *about, const char *format, ...)
+{
+    LOG_FORWARD(level, about);
+}
+
+bool log_episode_begin(struct log_episode *episode)
+{
+    bool begins = !episode->on;
+    episode->on = true;
+    return begins;
+}
+
+bool log_episode_end(struct log_episode *episode)
+{
+    bool ends = episode->on;
+    episode->on = false;
+    return ends;
+}

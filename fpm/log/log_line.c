@@ -1,0 +1,200 @@
+/* log_line.c: see log_line.h. */
+#include "fpm/log/log_line.h"
+
+#include "fpm/util/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+enum {
+    LOG_LINE_NAME = 64,      /* a pool's name, and more than it may have */
+    LOG_LINE_JSON_TAIL = 20, /* what ends an object, at most: ","part":"middle"} */
+    LOG_LINE_TEXT_TAIL = 6,  /* " ... */
+};
+
+/* What the levels are called: in text, in JSON as in `log_level`, and for the system. */
+static const struct {
+    const char *text, *json;
+    int priority;
+} log_line_levels[] = {
+    [LOG_LEVEL_DEBUG] = {"DEBUG", "debug", LOG_DEBUG},
+    [LOG_LEVEL_NOTICE] = {"NOTICE", "notice", LOG_NOTICE},
+    [LOG_LEVEL_WARNING] = {"WARNING", "warning", LOG_WARNING},
+    [LOG_LEVEL_ERROR] = {"ERROR", "error", LOG_ERR},
+    [LOG_LEVEL_ALERT] = {"ALERT", "alert", LOG_ALERT},
+};
+
+/* The line so far; used <= size. */
+struct log_line_out {
+    char *line;
+    size_t size, used;
+};
+
+typedef size_t log_line_escape_fn(char *out, size_t size, const char *text, size_t length);
+
+__attribute__((format(printf, 2, 3))) static void log_line_add(struct log_line_out *out,
+                                                               const char *format, ...)
+{
+    char piece[256];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(piece, sizeof piece, format, arguments);
+    va_end(arguments);
+    if (length < 0)
+        return;
+    size_t taken = (size_t)length < sizeof piece ? (size_t)length : sizeof piece - 1;
+    if (taken > out->size - out->used)
+        taken = out->size - out->used;
+    memcpy(out->line + out->used, piece, taken);
+    out->used += taken;
+}
+
+/* As much of the text as leaves `reserve` bytes (>= 1); returns how much was taken. */
+static size_t log_line_fill(struct log_line_out *out, log_line_escape_fn *escape,
+                            const struct log_record *record, size_t reserve)
+{
+    size_t room = out->size - out->used - reserve;
+    char *start = out->line + out->used;
+    size_t taken = escape(start, room + 1, record->text, record->length);
+    out->used += strlen(start);
+    return taken;
+}
+
+/* ---- the time ---- */
+
+static struct tm log_line_local(const struct timespec *now)
+{
+    struct tm local = {.tm_mday = 1};
+    (void)localtime_r(&now->tv_sec, &local);
+    return local;
+}
+
+/* RFC 3339. */
+static void log_line_json_time(struct log_line_out *out, const struct timespec *now)
+{
+    char day[32] = "";
+    struct tm local = log_line_local(now);
+    long minutes = local.tm_gmtoff / 60;
+    (void)strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &local);
+    log_line_add(out, "%s.%03ld%c%02ld:%02ld", day, now->tv_nsec / 1000000, minutes < 0 ? '-' : '+',
+                 labs(minutes) / 60, labs(minutes) % 60);
+}
+
+/* ---- what is around the words ---- */
+
+static void log_line_frame(struct log_line_out *out, const struct log_line_style *style,
+                           const struct timespec *now, const struct log_record *record)
+{
+    int priority = log_line_levels[record->level].priority;
+    struct tm local = log_line_local(now);
+    char day[32] = "";
+    if (style->frame == LOG_LINE_JOURNAL) {
+        log_line_add(out, "<%d>", priority);
+    } else if (style->frame == LOG_LINE_SYSLOG) {
+        (void)strftime(day, sizeof day, "%b %e %H:%M:%S", &local);
+        log_line_add(out, "<%d>%s %.*s[%d]: ", style->facility | priority, day, LOG_LINE_IDENT_MAX,
+                     style->ident, (int)style->self);
+    } else if (!style->json && (record->stream == NULL || record->decorate)) {
+        (void)strftime(day, sizeof day, "%d-%b-%Y %H:%M:%S", &local);
+        log_line_add(out, "[%s.%03ld] %s: ", day, now->tv_nsec / 1000000,
+                     log_line_levels[record->level].text);
+    }
+}
+
+/* The manager's own words; they were made for one line, so that this is for what went wrong. */
+static size_t log_line_words(struct log_line_out *out, log_line_escape_fn *escape,
+                             const struct log_record *record, size_t reserve)
+{
+    size_t taken = log_line_fill(out, escape, record, reserve + 3);
+    if (taken < record->length)
+        log_line_add(out, "...");
+    return record->length;
+}
+
+/* ---- text ---- */
+
+static size_t log_line_text(struct log_line_out *out, const struct log_record *record)
+{
+    if (record->stream == NULL)
+        return log_line_words(out, text_one_line, record, 1);
+    if (!record->decorate)
+        return log_line_fill(out, text_printable, record, 1);
+    log_line_add(out, "[pool %.*s] child %d said into %s: ", LOG_LINE_NAME, record->about.pool,
+                 (int)record->about.pid, record->stream);
+    if (record->empty_lines > 0) {
+        log_line_add(out, "%zu empty lines", record->empty_lines);
+        return record->length;
+    }
+    log_line_add(out, "%s\"", record->begins ? "" : "... ");
+    size_t taken = log_line_fill(out, text_printable, record, LOG_LINE_TEXT_TAIL);
+    log_line_add(out, "\"%s", record->ends && taken == record->length ? "" : " ...");
+    return taken;
+}
+
+/* ---- JSON ---- */
+
+static void log_line_json_about(struct log_line_out *out, const struct log_about *about)
+{
+    char name[LOG_LINE_NAME * 3];
+    if (about->pool != NULL) {
+        text_json_part(name, sizeof name, about->pool, strlen(about->pool));
+        log_line_add(out, ",\"pool\":\"%s\"", name);
+    }
+    if (about->pid != 0)
+        log_line_add(out, ",\"pid\":%d,\"slot\":%u", (int)about->pid, about->slot);
+}
+
+static size_t log_line_json_output(struct log_line_out *out, const struct log_record *record)
+{
+    log_line_add(out, ",\"stream\":\"%s\",\"message\":\"worker output\"", record->stream);
+    if (record->empty_lines > 0) {
+        log_line_add(out, ",\"text\":\"\",\"empty_lines\":%zu}", record->empty_lines);
+        return record->length;
+    }
+    log_line_add(out, ",\"text\":\"");
+    size_t taken = log_line_fill(out, text_json_part, record, LOG_LINE_JSON_TAIL);
+    bool ends = record->ends && taken == record->length;
+    log_line_add(out, "\"");
+    if (!record->begins || !ends)
+        log_line_add(out, ",\"part\":\"%s\"", record->begins ? "first" : ends ? "last" : "middle");
+    log_line_add(out, "}");
+    return taken;
+}
+
+static size_t log_line_json(struct log_line_out *out, const struct timespec *now,
+                            const struct log_record *record)
+{
+    log_line_add(out, "{\"time\":\"");
+    log_line_json_time(out, now);
+    log_line_add(out, "\",\"level\":\"%s\"", log_line_levels[record->level].json);
+    log_line_json_about(out, &record->about);
+    if (record->stream != NULL)
+        return log_line_json_output(out, record);
+    log_line_add(out, ",\"message\":\"");
+    size_t taken = log_line_words(out, text_json_part, record, LOG_LINE_JSON_TAIL);
+    log_line_add(out, "\"}");
+    return taken;
+}
+
+bool log_line_ident_fits(const char *ident)
+{
+    size_t length = strlen(ident);
+    for (size_t i = 0; i < length; i++)
+        if (ident[i] <= ' ' || ident[i] > '~')
+            return false;
+    return length > 0 && length <= LOG_LINE_IDENT_MAX;
+}
+
+size_t log_line_compose(const struct log_line_style *style, const struct timespec *now,
+                        const struct log_record *record, char *out, size_t size, size_t *taken)
+{
+    struct log_line_out line = {.line = out, .size = size - 1};
+    log_line_frame(&line, style, now, record);
+    *taken = style->json ? log_line_json(&line, now, record) : log_line_text(&line, record);
+    if (style->frame != LOG_LINE_SYSLOG)
+        out[line.used++] = '\n';
+    return line.used;
+}

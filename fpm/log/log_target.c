@@ -1,0 +1,147 @@
+/* log_target.c: see log_target.h. */
+#include "fpm/log/log_target.h"
+
+#include "fpm/util/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+_Static_assert(sizeof((struct log_target *)0)->path == sizeof((struct sockaddr_un *)0)->sun_path,
+               "what fits a sink's path is an address");
+
+/* ---- opening ---- */
+
+static bool log_target_is_journal(const struct stat *status)
+{
+    char name[64];
+    const char *journal = getenv("JOURNAL_STREAM");
+    snprintf(name, sizeof name, "%ju:%ju", (uintmax_t)status->st_dev, (uintmax_t)status->st_ino);
+    return journal != NULL && strcmp(journal, name) == 0;
+}
+
+/* Standard error is shared with whoever started us, so it is not made non-blocking: a description
+ * of our own is, where the kernel gives one. */
+void log_target_stderr(struct log_target *sink)
+{
+    struct stat status;
+    *sink = (struct log_target){.kind = LOG_TARGET_STDERR, .fd = STDERR_FILENO};
+    if (fstat(STDERR_FILENO, &status) != 0)
+        return;
+    sink->journal = log_target_is_journal(&status);
+    sink->socket = S_ISSOCK(status.st_mode);
+    if (!S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode))
+        return;
+    int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    sink->shared = fd < 0;
+    if (fd >= 0)
+        sink->fd = fd;
+}
+
+int log_target_file(struct log_target *sink, const char *path)
+{
+    int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    int fd = open(path, flags, 0640);
+    if (fd < 0)
+        return -1;
+    *sink = (struct log_target){.kind = LOG_TARGET_FILE, .fd = fd};
+    return 0;
+}
+
+int log_target_syslog(struct log_target *sink, const char *path)
+{
+    struct log_target next = {.kind = LOG_TARGET_SYSLOG, .socket = true};
+    int length = snprintf(next.path, sizeof next.path, "%s", path);
+    if (length < 0 || (size_t)length >= sizeof next.path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    next.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (next.fd < 0)
+        return -1;
+    *sink = next;
+    return 0;
+}
+
+void log_target_close(struct log_target *sink)
+{
+    if (sink->fd != STDERR_FILENO)
+        fd_close(&sink->fd);
+    *sink = LOG_TARGET_CLOSED;
+}
+
+/* ---- writing ---- */
+
+/* Without a description of our own a pipe or a terminal with room takes this much without waiting;
+ * a plain write of more would wait. */
+static ssize_t log_target_write_shared(int fd, const char *text, size_t size)
+{
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+    if (poll(&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0) {
+        errno = room.revents & (POLLERR | POLLHUP) ? EPIPE : EAGAIN;
+        return -1;
+    }
+    return write(fd, text, size < PIPE_BUF ? size : PIPE_BUF);
+}
+
+static ssize_t log_target_attempt(const struct log_target *sink, const char *text, size_t size)
+{
+    if (sink->socket)
+        return send(sink->fd, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sink->shared)
+        return log_target_write_shared(sink->fd, text, size);
+    return write(sink->fd, text, size);
+}
+
+/* All of it, or -1; *done says how much went. */
+static int log_target_write(const struct log_target *sink, const char *text, size_t size,
+                            size_t *done)
+{
+    for (*done = 0; *done < size;) {
+        ssize_t more = log_target_attempt(sink, text + *done, size - *done);
+        if (more < 0 && errno == EINTR)
+            continue;
+        if (more == 0)
+            errno = ENOSPC;
+        if (more <= 0)
+            return -1;
+        *done += (size_t)more;
+    }
+    return 0;
+}
+
+/* A whole datagram or none. Whoever listened may have gone, come back, or never have been there. */
+static int log_target_send(const struct log_target *sink, const char *text, size_t size)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t done;
+    if (log_target_write(sink, text, size, &done) == 0)
+        return 0;
+    if (errno != ENOTCONN && errno != ECONNREFUSED && errno != ECONNRESET && errno != EDESTADDRREQ)
+        return -1;
+    memcpy(address.sun_path, sink->path, sizeof address.sun_path);
+    if (connect(sink->fd, (const struct sockaddr *)&address, sizeof address) != 0)
+        return -1;
+    return log_target_write(sink, text, size, &done);
+}
+
+int log_target_put(struct log_target *sink, const char *line, size_t size)
+{
+    size_t done;
+    if (sink->kind == LOG_TARGET_SYSLOG)
+        return log_target_send(sink, line, size);
+    if (sink->torn && log_target_write(sink, "\n", 1, &done) != 0)
+        return -1;
+    int result = log_target_write(sink, line, size, &done);
+    sink->torn = result != 0 && done > 0;
+    return result;
+}

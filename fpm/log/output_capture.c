@@ -1,0 +1,205 @@
+/* output_capture.c: see output_capture.h. */
+#include "fpm/log/output_capture.h"
+
+#include "fpm/util/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    OUTPUT_CAPTURE_LAST_READ = 16384,
+    OUTPUT_CAPTURE_LAST_READS = 64, /* at the end: what a pipe can hold, and then some */
+    OUTPUT_CAPTURE_LINES_MANY = 32, /* of one read */
+    OUTPUT_CAPTURE_LINES_FEW = 8
+};
+
+void output_capture_init(struct output_capture *capture, output_capture_limit_fn *room,
+                         output_capture_line_fn *line, void *context)
+{
+    *capture = OUTPUT_CAPTURE_NONE;
+    capture->room = room;
+    capture->line = line;
+    capture->context = context;
+    capture->appetite = OUTPUT_CAPTURE_APPETITE_FIRST;
+}
+
+/* ---- lines ---- */
+
+static void output_capture_emit(struct output_capture *capture, const char *text, size_t length,
+                                bool ends)
+{
+    struct output_capture_line line = {
+        .text = text, .length = length, .begins = !capture->inside, .ends = ends};
+    capture->inside = !ends;
+    capture->lines++;
+    capture->line(capture->context, &line);
+}
+
+static void output_capture_emit_empty(struct output_capture *capture)
+{
+    struct output_capture_line line = {.text = "", .begins = true, .ends = true};
+    if (capture->empty == 0)
+        return;
+    line.empty_lines = capture->empty > 1 ? capture->empty : 0;
+    capture->empty = 0;
+    capture->lines++;
+    capture->line(capture->context, &line);
+}
+
+static void output_capture_emit_buffer(struct output_capture *capture, bool ends)
+{
+    output_capture_emit(capture, capture->buffer, capture->used, ends);
+    free(capture->buffer);
+    capture->buffer = NULL;
+    capture->used = 0;
+}
+
+/* Takes bytes of one line, with its end if `whole`; returns how many. Only a line that comes in
+ * parts needs memory. */
+static size_t output_capture_take(struct output_capture *capture, const char *data, size_t size,
+                                  bool whole)
+{
+    if (capture->buffer == NULL) {
+        capture->limit = capture->room();
+        if (whole && size <= capture->limit) {
+            output_capture_emit(capture, data, size, true);
+            return size + 1;
+        }
+        capture->buffer = malloc(capture->limit);
+    }
+    if (capture->buffer == NULL) {
+        size_t piece = size < capture->limit ? size : capture->limit;
+        output_capture_emit(capture, data, piece, false);
+        return piece;
+    }
+    size_t room = capture->limit - capture->used;
+    size_t taken = size < room ? size : room;
+    memcpy(capture->buffer + capture->used, data, taken);
+    capture->used += taken;
+    return taken;
+}
+
+static void output_capture_end_line(struct output_capture *capture)
+{
+    if (capture->buffer != NULL)
+        output_capture_emit_buffer(capture, true);
+    else if (capture->inside)
+        output_capture_emit(capture, "", 0, true);
+    else
+        capture->empty++;
+}
+
+void output_capture_feed(struct output_capture *capture, const char *data, size_t size)
+{
+    while (size > 0) {
+        size_t taken = 1;
+        if (*data == '\n') {
+            output_capture_end_line(capture);
+        } else {
+            const char *newline = memchr(data, '\n', size);
+            size_t piece = newline != NULL ? (size_t)(newline - data) : size;
+            output_capture_emit_empty(capture);
+            /* A full buffer is handed out only when more of its line comes. */
+            if (capture->buffer != NULL && capture->used == capture->limit)
+                output_capture_emit_buffer(capture, false);
+            taken = output_capture_take(capture, data, piece, newline != NULL);
+        }
+        data += taken;
+        size -= taken;
+    }
+    output_capture_emit_empty(capture);
+}
+
+void output_capture_flush(struct output_capture *capture)
+{
+    if (capture->buffer != NULL)
+        output_capture_emit_buffer(capture, true);
+    capture->inside = false;
+}
+
+size_t output_capture_appetite(size_t asked, size_t lines)
+{
+    if (lines > OUTPUT_CAPTURE_LINES_MANY)
+        return asked / 4 > OUTPUT_CAPTURE_APPETITE_LEAST ? asked / 4
+                                                         : OUTPUT_CAPTURE_APPETITE_LEAST;
+    if (lines < OUTPUT_CAPTURE_LINES_FEW)
+        return asked * 2 < OUTPUT_CAPTURE_APPETITE_MOST ? asked * 2 : OUTPUT_CAPTURE_APPETITE_MOST;
+    return asked;
+}
+
+/* At most `size` bytes, OUTPUT_CAPTURE_LAST_READ or less. Returns true while more may be there. */
+static bool output_capture_read(struct output_capture *capture, size_t size)
+{
+    char data[OUTPUT_CAPTURE_LAST_READ];
+    ssize_t got = read(capture->fd, data, size);
+    if (got > 0) {
+        output_capture_feed(capture, data, (size_t)got);
+        return true;
+    }
+    if (got < 0 && errno == EINTR)
+        return true;
+    if (got == 0 || errno != EAGAIN)
+        ev_io_stop(capture->loop, &capture->io);
+    return false;
+}
+
+static void output_capture_on_readable(struct ev_loop *loop, ev_io *io, int events)
+{
+    (void)loop;
+    (void)events;
+    struct output_capture *capture = io->data;
+    capture->lines = 0;
+    if (output_capture_read(capture, capture->appetite))
+        capture->appetite = output_capture_appetite(capture->appetite, capture->lines);
+}
+
+static void output_capture_watch(struct output_capture *capture, struct ev_loop *loop, int fd)
+{
+    capture->fd = fd;
+    capture->loop = loop;
+    ev_io_init(&capture->io, output_capture_on_readable, capture->fd, EV_READ);
+    capture->io.data = capture;
+    /* Signals, deaths, timers and control come first. */
+    ev_set_priority(&capture->io, EV_MINPRI);
+    ev_io_start(loop, &capture->io);
+}
+
+int output_capture_open(struct output_capture *capture, struct ev_loop *loop)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return -1;
+    /* The child's end stays blocking: programs do not expect EAGAIN on their standard error. */
+    if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) {
+        fd_close(&ends[0]);
+        fd_close(&ends[1]);
+        return -1;
+    }
+    output_capture_watch(capture, loop, ends[0]);
+    return ends[1];
+}
+
+void output_capture_adopt(struct output_capture *capture, struct ev_loop *loop, int fd,
+                          const char *begun, size_t size, bool inside)
+{
+    output_capture_watch(capture, loop, fd);
+    capture->inside = inside;
+    output_capture_feed(capture, begun, size);
+}
+
+void output_capture_close(struct output_capture *capture)
+{
+    if (capture->fd >= 0) {
+        for (int i = 0; i < OUTPUT_CAPTURE_LAST_READS &&
+                        output_capture_read(capture, OUTPUT_CAPTURE_LAST_READ);
+             i++)
+            continue;
+        ev_io_stop(capture->loop, &capture->io);
+        fd_close(&capture->fd);
+    }
+    output_capture_flush(capture);
+    *capture = OUTPUT_CAPTURE_NONE;
+}

@@ -1,0 +1,128 @@
+/* reload_plan.c: see reload_plan.h. */
+#include "fpm/manager/reload_plan.h"
+
+#include "fpm/config/directive_value.h"
+#include "fpm/config/value_parse.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static size_t reload_plan_slots(const struct config_pool *pool)
+{
+    return (size_t)(pool->pm_max_children + pool->post_response_max_children);
+}
+
+/* What `user`, `group` and a program's name come to may change without a word in the file. */
+static const char *reload_plan_resolved(const struct config_pool *was,
+                                        const struct config_pool *wanted)
+{
+    const struct config_identity *a = &was->identity, *b = &wanted->identity;
+    if (a->change != b->change || (a->change && a->uid != b->uid))
+        return "user";
+    if (a->change && a->gid != b->gid)
+        return "group";
+    return strcmp(was->program, wanted->program) != 0 ? "command" : NULL;
+}
+
+static enum reload_plan_deed reload_plan_row(const struct directive *row)
+{
+    return row->reload == DIRECTIVE_LIVE ? RELOAD_PLAN_APPLY : RELOAD_PLAN_REPLACE;
+}
+
+/* A pool that goes on under its name. */
+static void reload_plan_compare(struct reload_plan_step *step, const struct reload_plan_was *before)
+{
+    const struct config_pool *wanted = step->wanted, *was = before->settings;
+    for (size_t i = 0; i < DIRECTIVE_POOL_COUNT; i++) {
+        const struct directive *row = &directive_pool[i];
+        if (directive_value_equal(row, was, wanted))
+            continue;
+        enum reload_plan_deed deed = reload_plan_row(row);
+        if (i == DIRECTIVE_POOL_listen || reload_plan_slots(wanted) > before->slots)
+            deed = RELOAD_PLAN_REPLACE;
+        if (deed > step->deed) {
+            step->deed = deed;
+            step->because = row->name;
+        }
+    }
+    const char *resolved = reload_plan_resolved(was, wanted);
+    if (resolved != NULL && step->deed < RELOAD_PLAN_REPLACE) {
+        step->deed = RELOAD_PLAN_REPLACE;
+        step->because = resolved;
+    }
+}
+
+static bool reload_plan_same_socket(const struct config_pool *a, const struct config_pool *b)
+{
+    return directive_value_equal(&directive_pool[DIRECTIVE_POOL_listen], a, b);
+}
+
+static void reload_plan_step(struct reload_plan_step *step, const struct reload_plan_was *was,
+                             size_t count, const char *all)
+{
+    step->before = step->socket = RELOAD_PLAN_NONE;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(was[i].settings->name, step->wanted->name) == 0)
+            step->before = i;
+        if (reload_plan_same_socket(was[i].settings, step->wanted))
+            step->socket = i;
+    }
+    step->deed = RELOAD_PLAN_ADD;
+    if (step->before == RELOAD_PLAN_NONE)
+        return;
+    step->deed = RELOAD_PLAN_KEEP;
+    reload_plan_compare(step, &was[step->before]);
+    if (all != NULL && (*all == '\0' || strcmp(all, step->wanted->name) == 0))
+        step->deed = RELOAD_PLAN_REPLACE;
+}
+
+/* A sentence on a directive of [global] that cannot change now. */
+static int reload_plan_later(struct config_list *later, const struct directive *row,
+                             const struct config_global *was, const struct config_global *wanted)
+{
+    char *old = directive_value_text(row, was), *new = directive_value_text(row, wanted),
+         *sentence = NULL;
+    int result = -1;
+    if (asprintf(&sentence,
+                 "`%s` was %s and is %s in the file: it stays as it was until the manager is "
+                 "started anew",
+                 row->name, old != NULL ? old : "not set", new != NULL ? new : "not set") >= 0) {
+        result = value_parse_list_add(later, sentence);
+        free(sentence);
+    }
+    free(old);
+    free(new);
+    return result;
+}
+
+int reload_plan_plan(const struct config_global *global, const struct reload_plan_was *was,
+                     size_t was_count, const struct config *wanted, const char *all,
+                     struct reload_plan_plan *plan)
+{
+    *plan = (struct reload_plan_plan){.count = wanted->pool_count};
+    plan->steps = calloc(wanted->pool_count, sizeof *plan->steps);
+    if (plan->steps == NULL)
+        return -1;
+    for (size_t i = 0; i < wanted->pool_count; i++) {
+        plan->steps[i].wanted = &wanted->pools[i];
+        reload_plan_step(&plan->steps[i], was, was_count, all);
+    }
+    for (size_t i = 0; i < DIRECTIVE_GLOBAL_COUNT; i++) {
+        const struct directive *row = &directive_global[i];
+        if (row->reload == DIRECTIVE_RESTART &&
+            !directive_value_equal(row, global, &wanted->global) &&
+            reload_plan_later(&plan->later, row, global, &wanted->global) != 0) {
+            reload_plan_plan_free(plan);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+void reload_plan_plan_free(struct reload_plan_plan *plan)
+{
+    free(plan->steps);
+    value_parse_list_free(&plan->later);
+    *plan = (struct reload_plan_plan){0};
+}

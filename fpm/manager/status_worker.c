@@ -1,0 +1,291 @@
+/* status_worker_process.c: see status_worker_process.h. */
+#include "fpm/manager/status_worker.h"
+
+#include "fpm/log/log.h"
+#include "fpm/util/clock.h"
+#include "fpm/util/fd.h"
+#include "fpm/worker/launch_spec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    STATUS_WORKER_SENTENCE = 1024,
+    STATUS_WORKER_PATIENCE = 2000 /* ms that it has for what it answers */
+};
+
+static void status_worker_complain(const struct status_worker_process *status, const char *what)
+{
+    log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = status->pool->name},
+              "pool %s: %s; `pm.status_listen` is not answered", status->pool->name, what);
+}
+
+/* ---- the socket ---- */
+
+static bool status_worker_wanted(const struct status_worker_process *status)
+{
+    return status->pool->stop == POOL_STAY &&
+           pool_settings(status->pool)->pm_status_listen.kind != CONFIG_ADDRESS_NONE;
+}
+
+static void status_worker_deafen(struct status_worker_process *status)
+{
+    socket_close(&status->listener);
+    free(status->listens);
+    status->listens = NULL;
+}
+
+int status_worker_listen(struct status_worker_process *status, char *error, size_t size)
+{
+    const struct config_pool *settings = pool_settings(status->pool);
+    const struct config_address *address = &settings->pm_status_listen;
+    struct socket_spec spec;
+    char why[STATUS_WORKER_SENTENCE];
+    if (!status_worker_wanted(status) ||
+        (status->listens != NULL && strcmp(status->listens, address->text) == 0))
+        return 0;
+    status_worker_deafen(status);
+    if (pool_socket_spec(settings, &spec, error, size) != 0)
+        return -1;
+    spec.path = address->kind == CONFIG_ADDRESS_UNIX ? address->path : NULL;
+    spec.host = address->host;
+    spec.port = address->port;
+    if (socket_listen(&status->listener, &spec, why, sizeof why) != 0) {
+        snprintf(error, size, "`pm.status_listen = %s`: %s", address->text, why);
+        return -1;
+    }
+    status->listens = strdup(address->text);
+    return 0;
+}
+
+/* ---- the process ---- */
+
+static void status_worker_retry(struct status_worker_process *status, int64_t in)
+{
+    ev_timer_stop(status->loop, &status->again);
+    ev_now_update(status->loop);
+    ev_timer_set(&status->again, (double)in / 1000., 0.);
+    ev_timer_start(status->loop, &status->again);
+}
+
+static void status_worker_failed(struct status_worker_process *status, const char *why)
+{
+    struct backoff_death death = {.now = clock_ms(), .exec_failed = true, .exit_status = -1};
+    bool news = false;
+    int64_t wait = backoff_note(&status->backoff, &death, &news);
+    if (news)
+        status_worker_complain(status, why);
+    status_worker_retry(status, wait);
+}
+
+/* Beside the manager's program, as in a build tree, or where `make install` puts it. */
+static bool status_worker_program(char path[PATH_MAX])
+{
+    static const char *const places[] = {"/" STATUS_WORKER_PROGRAM,
+                                         "/../libexec/overtime/" STATUS_WORKER_PROGRAM};
+    char self[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (length <= 0)
+        return false;
+    self[length] = '\0';
+    *strrchr(self, '/') = '\0';
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        int n = snprintf(path, PATH_MAX, "%s%s", self, places[i]);
+        if (n > 0 && n < PATH_MAX && access(path, X_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The pool's environment, without what would put other code into our program, and without the
+ * contract, which stands first. */
+static size_t status_worker_environment(char **from, char **to)
+{
+    size_t count = 0;
+    for (char **item = from + 1; *item != NULL; item++)
+        if (strncmp(*item, "LD_", 3) != 0)
+            to[count++] = *item;
+    to[count] = NULL;
+    return count;
+}
+
+/* In place of what workers inherit: the scoreboards, from OT_FD_BOARD on, the current one first. */
+static void status_worker_boards(const struct pool *pool, struct launch_arguments *launch)
+{
+    int *const places[] = {&launch->slot_fd, &launch->doorbell_fd, &launch->conn_handoff_in,
+                           &launch->conn_handoff_out, &launch->access_log_fd};
+    const struct generation *older = pool->older;
+    launch->board_fd = pool->current->scoreboard.read_fd;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        *places[i] = older != NULL ? older->scoreboard.read_fd : -1;
+        older = older != NULL ? older->older : NULL;
+    }
+}
+
+static int status_worker_launch(struct status_worker_process *status, struct launch_spec *spec,
+                                char *error, size_t size)
+{
+    char path[PATH_MAX];
+    char name[] = STATUS_WORKER_PROGRAM;
+    char pool[OT_POOL_NAME_MAX + 16];
+    char *argv[] = {name, pool, NULL};
+    struct launch_arguments *launch = &spec->launch;
+    size_t count = 0;
+    if (!status_worker_program(path)) {
+        snprintf(error, size, "%s is neither beside the manager's program nor in libexec/overtime",
+                 STATUS_WORKER_PROGRAM);
+        return -1;
+    }
+    while (spec->environment[count] != NULL)
+        count++;
+    char **environment = calloc(count + 1, sizeof *environment);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int result = -1;
+    snprintf(pool, sizeof pool, "pool %s", status->pool->name);
+    if (environment == NULL || null < 0) {
+        snprintf(error, size, "cannot start it: %s", strerror(errno));
+    } else {
+        (void)status_worker_environment(spec->environment, environment);
+        launch->program = path;
+        launch->argv = argv;
+        launch->envp = environment;
+        launch->chroot = NULL;
+        launch->chdir = "/";
+        launch->listen_fd = status->listener.fd;
+        launch->output_fd = launch->error_fd = null;
+        launch->core.set = launch->address_space.set = launch->priority.set = false;
+        launch->no_new_privs = true;
+        status_worker_boards(status->pool, launch);
+        result = worker_spawn(&status->worker, launch, error, size);
+    }
+    fd_close(&null);
+    free(environment);
+    return result;
+}
+
+static void status_worker_start(struct status_worker_process *status)
+{
+    struct launch_spec spec;
+    char error[STATUS_WORKER_SENTENCE];
+    if (launch_spec_build(&spec, pool_settings(status->pool), error, sizeof error) != 0) {
+        status_worker_failed(status, error);
+        return;
+    }
+    status->shows = status->pool->current;
+    if (status_worker_launch(status, &spec, error, sizeof error) != 0)
+        status_worker_failed(status, error);
+    launch_spec_free(&spec);
+}
+
+/* ---- news of it ---- */
+
+static void status_worker_moved(struct worker *worker, enum worker_state from, enum worker_state to)
+{
+    const struct status_worker_process *status = worker->owner;
+    log_debug("pool %s: status worker %d: %s -> %s", status->pool->name, (int)worker->pid,
+              worker_state_name(from), worker_state_name(to));
+}
+
+static void status_worker_overdue(struct worker *worker)
+{
+    worker_kill(worker);
+}
+
+static void status_worker_ended(struct worker *worker)
+{
+    struct status_worker_process *status = worker->owner;
+    char why[STATUS_WORKER_SENTENCE];
+    if (worker->asked) {
+        status_worker_retry(status, 0);
+    } else if (worker->start_failed) {
+        snprintf(why, sizeof why, "cannot start its status worker: %s",
+                 strerror(worker->failure.error));
+        status_worker_failed(status, why);
+    } else {
+        snprintf(why, sizeof why, "its status worker %d ended with status %#x", (int)worker->pid,
+                 (unsigned)worker->status);
+        if (clock_ms() - worker->started >= BACKOFF_GROWN_MS)
+            status->backoff = (struct backoff){0};
+        status_worker_failed(status, why);
+    }
+}
+
+static const struct worker_events status_worker_events = {
+    .moved = status_worker_moved,
+    .overdue = status_worker_overdue,
+    .ended = status_worker_ended,
+};
+
+static void status_worker_on_again(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    status_worker_follow(timer->data);
+}
+
+/* ---- following the pool ---- */
+
+void status_worker_init(struct status_worker_process *status, struct ev_loop *loop,
+                        const struct pool *pool)
+{
+    *status = (struct status_worker_process){.pool = pool, .loop = loop, .listener = SOCKET_NONE};
+    worker_init(&status->worker, loop, &status_worker_events, status);
+    ev_timer_init(&status->again, status_worker_on_again, 0., 0.);
+    status->again.data = status;
+}
+
+/* A listener that changed is another descriptor: the process that has the old one goes first. */
+static bool status_worker_stale(const struct status_worker_process *status)
+{
+    const struct config_address *address = &pool_settings(status->pool)->pm_status_listen;
+    return !status_worker_wanted(status) || status->shows != status->pool->current ||
+           status->listens == NULL || strcmp(status->listens, address->text) != 0;
+}
+
+void status_worker_follow(struct status_worker_process *status)
+{
+    char error[STATUS_WORKER_SENTENCE];
+    bool runs = status->worker.state != WORKER_NONE;
+    if (runs && status_worker_stale(status) && status->worker.state != WORKER_STOPPING &&
+        status->worker.state != WORKER_KILLED)
+        worker_stop(&status->worker, SIGTERM, STATUS_WORKER_PATIENCE);
+    if (runs)
+        return;
+    if (!status_worker_wanted(status)) {
+        status_worker_deafen(status);
+        return;
+    }
+    int64_t wait = backoff_wait(&status->backoff, clock_ms());
+    if (wait > 0) {
+        if (!ev_is_active(&status->again))
+            status_worker_retry(status, wait);
+        return;
+    }
+    if (status_worker_listen(status, error, sizeof error) != 0)
+        status_worker_failed(status, error);
+    else
+        status_worker_start(status);
+}
+
+void status_worker_close(struct status_worker_process *status)
+{
+    pid_t pid = status->worker.state != WORKER_NONE ? status->worker.pid : 0;
+    ev_timer_stop(status->loop, &status->again);
+    if (pid > 0) {
+        worker_kill(&status->worker);
+        child_forget(&status->worker.child);
+        ev_io_stop(status->loop, &status->worker.report);
+        fd_close(&status->worker.report_fd);
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+        }
+        worker_init(&status->worker, status->loop, &status_worker_events, status);
+    }
+    status_worker_deafen(status);
+}

@@ -1,0 +1,626 @@
+/* generation.c: see generation.h. */
+#include "fpm/pool/generation.h"
+
+#include "fpm/log/log.h"
+#include "fpm/pool/request_tracking.h"
+#include "fpm/pool/socket.h"
+#include "fpm/util/clock.h"
+#include "fpm/util/fd.h"
+#include "fpm/util/text.h"
+#include "fpm/worker/exit_message.h"
+#include "fpm/worker/proc_activity.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    GENERATION_SENTENCE = 1024,
+    GENERATION_LOOK = 50,  /* ms between looks whether a black box waits for a request */
+    GENERATION_TERM = 1000 /* ms that a black box has at the least after TERM */
+};
+
+/* ---- what workers write ---- */
+
+static struct log_about generation_about(const struct generation_member *member)
+{
+    return (struct log_about){
+        .pool = member->generation->pool->name, .pid = member->worker.pid, .slot = member->slot};
+}
+
+static void generation_on_line(void *context, const struct output_capture_line *line)
+{
+    const struct generation_stream *stream = context;
+    const struct log_record record = {
+        .level = stream == &stream->member->error ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE,
+        .about = generation_about(stream->member),
+        .text = line->text,
+        .length = line->length,
+        .stream = stream->name,
+        .decorate = stream->member->generation->pool->decorate_workers_output,
+        .begins = line->begins,
+        .ends = line->ends,
+        .empty_lines = line->empty_lines,
+    };
+    log_output(&record);
+}
+
+/* Where the worker's stream goes: a pipe of ours or /dev/null. Returns -1 with errno. */
+static int generation_stream_open(struct generation_stream *stream)
+{
+    const struct generation *generation = stream->member->generation;
+    if (!generation->pool->catch_workers_output)
+        return fcntl(generation->null_fd, F_DUPFD_CLOEXEC, 0);
+    output_capture_init(&stream->capture, log_output_room, generation_on_line, stream);
+    return output_capture_open(&stream->capture, generation->loop);
+}
+
+/* ---- news from workers ---- */
+
+static const enum ot_process generation_process[WORKER_STATE_COUNT] = {
+    [WORKER_NONE] = OT_PROCESS_NONE,       [WORKER_STARTING] = OT_PROCESS_STARTING,
+    [WORKER_RUNNING] = OT_PROCESS_RUNNING, [WORKER_STOPPING] = OT_PROCESS_STOPPING,
+    [WORKER_KILLED] = OT_PROCESS_KILLED,
+};
+
+void generation_touch(struct generation_member *member)
+{
+    struct generation *generation = member->generation;
+    if (member->touched)
+        return;
+    member->touched = true;
+    member->next_touched = generation->touched;
+    generation->touched = member;
+}
+
+struct generation_member *generation_take_touched(struct generation *generation)
+{
+    struct generation_member *list = generation->touched;
+    for (struct generation_member *member = list; member != NULL; member = member->next_touched)
+        member->touched = false;
+    generation->touched = NULL;
+    return list;
+}
+
+/* The one place where a member changes its state. */
+static void generation_worker_moved(struct worker *worker, enum worker_state from,
+                                    enum worker_state to)
+{
+    struct generation_member *member = worker->owner;
+    struct generation *generation = member->generation;
+    generation->counts[from]--;
+    generation->counts[to]++;
+    generation_touch(member);
+    generation->live = generation->size - generation->counts[WORKER_NONE];
+    scoreboard_member(&generation->scoreboard, member->slot, generation_process[to],
+                      to == WORKER_NONE ? 0 : worker->pid, worker->started);
+    const struct log_about about = generation_about(member);
+    log_about(LOG_LEVEL_DEBUG, &about, "pool %s: worker %d (slot %u): %s -> %s",
+              generation->pool->name, (int)worker->pid, member->slot, worker_state_name(from),
+              worker_state_name(to));
+    if (from == WORKER_STARTING && to == WORKER_RUNNING)
+        generation->events->started(generation, member);
+}
+
+/* It is told to go now: the rest of its time begins. */
+static void generation_tell(struct generation_member *member, int signal, int64_t patience)
+{
+    member->told = true;
+    worker_stop(&member->worker, signal, (long)patience);
+}
+
+/* Is a black box between requests? The sockets it was given are no sign of one. */
+static enum proc_activity generation_box_doing(const struct generation_member *member)
+{
+    const struct generation *generation = member->generation;
+    const int given[] = {generation->spec.launch.listen_fd, generation->handoff[0],
+                         generation->handoff[1]};
+    ino_t numbers[sizeof given / sizeof *given] = {0};
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
+        struct stat status;
+        if (fstat(given[i], &status) == 0)
+            numbers[i] = status.st_ino;
+    }
+    return proc_activity_between_requests(member->worker.pid, numbers,
+                                          sizeof given / sizeof *given);
+}
+
+/* What it was at is lost, and nobody can say what that was. */
+static void generation_log_box_cut_off(const struct generation_member *member,
+                                       enum proc_activity doing)
+{
+    char waited[32];
+    text_duration(clock_ms() - member->worker.asked_since, waited, sizeof waited);
+    const struct log_about about = generation_about(member);
+    log_about(doing == PROC_ACTIVITY_BUSY ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE, &about,
+              "pool %s: worker %d (slot %u) is ended in unknown state (no library attached): it "
+              "did not seem to wait for a request within %s of having to go (%s); see "
+              "`process_control_timeout`",
+              member->generation->pool->name, (int)member->worker.pid, member->slot, waited,
+              exit_cause_ask_name(member->asked));
+}
+
+/* Does somebody wait whom nobody else will serve? */
+static bool generation_has_queue(const struct generation *generation)
+{
+    return scoreboard_is_forsaken(&generation->scoreboard) &&
+           socket_pending(generation->spec.launch.listen_fd);
+}
+
+/* A black box is not sent a signal inside a request, as long as there is time, which one that is
+ * only superfluous has always. */
+static void generation_ask_box(struct generation_member *member, int64_t left)
+{
+    enum proc_activity doing = generation_box_doing(member);
+    bool last = doing == PROC_ACTIVITY_WAITING && !generation_has_queue(member->generation);
+    bool excused = member->asked == EXIT_CAUSE_SUPERFLUOUS && doing == PROC_ACTIVITY_BUSY;
+    if (last || (doing == PROC_ACTIVITY_WAITING && left == 0)) {
+        generation_tell(member, SIGTERM, left > GENERATION_TERM ? left : GENERATION_TERM);
+    } else if (left > 0 || !member->worker.asked) {
+        worker_stop(&member->worker, 0, (long)(left < GENERATION_LOOK ? left : GENERATION_LOOK));
+    } else if (excused) {
+        worker_stop(&member->worker, 0, GENERATION_TERM);
+    } else {
+        generation_log_box_cut_off(member, doing);
+        generation_tell(member, SIGTERM, GENERATION_TERM);
+    }
+}
+
+/* One that does not accept yet, and so hears of no signal, shall serve a queue first. */
+static bool generation_is_awaited(const struct generation_member *member,
+                                  enum scoreboard_phase phase)
+{
+    return phase == SCOREBOARD_STARTING && generation_has_queue(member->generation);
+}
+
+/* What seems to be a black box may only have been too young to say that it is none. */
+static void generation_ask_now(struct generation_member *member)
+{
+    const struct generation *generation = member->generation;
+    enum scoreboard_phase phase = scoreboard_glance(&generation->scoreboard, member->slot).phase;
+    int signal = generation->pool->pm_stop_signal;
+    int64_t left = member->grace_ends - clock_ms();
+    left = left > 0 ? left : 0;
+    if (signal != 0)
+        generation_tell(member, signal, left);
+    else if (left > 0 && generation_is_awaited(member, phase))
+        worker_stop(&member->worker, 0, (long)(left < GENERATION_LOOK ? left : GENERATION_LOOK));
+    else if (phase != SCOREBOARD_BLACK_BOX)
+        generation_tell(member, SIGQUIT, left);
+    else
+        generation_ask_box(member, left);
+}
+
+/* A limit, which cuts off what is going on. */
+static bool generation_is_limit(enum exit_cause_ask why)
+{
+    return why == EXIT_CAUSE_REQUEST || why == EXIT_CAUSE_POST || why == EXIT_CAUSE_MEMORY_HARD;
+}
+
+static void generation_log_overdue(const struct generation_member *member)
+{
+    const struct worker *worker = &member->worker;
+    bool limit = generation_is_limit(member->asked);
+    struct slot_view view;
+    char doing[EXIT_MESSAGE_MAX], waited[32];
+    scoreboard_look(&member->generation->scoreboard, member->slot, &view);
+    exit_message_doing(&view, clock_ns(), doing, sizeof doing);
+    text_duration(clock_ms() - worker->asked_since, waited, sizeof waited);
+    const struct log_about about = generation_about(member);
+    log_about(LOG_LEVEL_WARNING, &about,
+              "pool %s: worker %d (slot %u) is killed %s: it did not end within %s of being "
+              "asked to (%s); see `%s`",
+              member->generation->pool->name, (int)worker->pid, member->slot, doing, waited,
+              exit_cause_ask_name(member->asked),
+              limit ? "hard_timeout" : "process_control_timeout");
+}
+
+/* It was asked to go, and the time for that is over. One that is only superfluous has perhaps taken
+ * a request at the last moment, which nobody told it to drop. */
+static void generation_worker_overdue(struct worker *worker)
+{
+    struct generation_member *member = worker->owner;
+    struct generation *generation = member->generation;
+    enum scoreboard_phase phase = scoreboard_glance(&generation->scoreboard, member->slot).phase;
+    if (!member->told) {
+        generation_ask_now(member);
+        return;
+    }
+    if (member->asked == EXIT_CAUSE_SUPERFLUOUS &&
+        (phase == SCOREBOARD_SERVING || phase == SCOREBOARD_POST)) {
+        worker_stop(worker, 0, GENERATION_TERM);
+        return;
+    }
+    generation_log_overdue(member);
+    worker_kill(worker);
+}
+
+static void generation_worker_ended(struct worker *worker)
+{
+    struct generation_member *member = worker->owner;
+    struct generation *generation = member->generation;
+    struct slot_view view;
+    scoreboard_bury(&generation->scoreboard, member->slot, &view);
+    output_capture_close(&member->output.capture);
+    output_capture_close(&member->error.capture);
+    generation->asked -= member->asked != EXIT_CAUSE_NOT_ASKED;
+    ev_timer_stop(generation->loop, &member->limit);
+    member->limit_at = 0;
+    const struct access_log_end end = {.status = worker->status, .asked = worker->asked};
+    if (!worker->start_failed)
+        access_log_bury(generation->access, &generation->scoreboard, member->slot, &end);
+    request_tracking_bury(&generation->scoreboard, member->slot, worker->pid);
+    scoreboard_release(&generation->scoreboard, member->slot);
+    if (worker->start_failed) {
+        char why[GENERATION_SENTENCE];
+        launch_explain(&generation->spec.launch, &worker->failure, why, sizeof why);
+        generation->events->start_failed(generation, why, worker->started);
+    } else {
+        generation->events->ended(generation, member, &view);
+    }
+}
+
+static const struct worker_events generation_worker_events = {
+    .moved = generation_worker_moved,
+    .overdue = generation_worker_overdue,
+    .ended = generation_worker_ended,
+};
+
+/* ---- starting ---- */
+
+bool generation_spawn(struct generation *generation)
+{
+    struct launch_arguments *launch = &generation->spec.launch;
+    char error[GENERATION_SENTENCE];
+    bool good = false;
+    int slot = scoreboard_assign(&generation->scoreboard);
+    if (slot < 0)
+        return false;
+    struct generation_member *member = &generation->members[slot];
+    member->asked = EXIT_CAUSE_NOT_ASKED;
+    member->told = false;
+    launch_spec_slot(&generation->spec, (unsigned)slot);
+    launch->output_fd = generation_stream_open(&member->output);
+    launch->error_fd = generation_stream_open(&member->error);
+    if (launch->output_fd < 0 || launch->error_fd < 0)
+        snprintf(error, sizeof error, "open its output: %s; check `rlimit_files` in [global]",
+                 strerror(errno));
+    else
+        good = worker_spawn(&member->worker, launch, error, sizeof error) == 0;
+    fd_close(&launch->output_fd);
+    fd_close(&launch->error_fd);
+    if (good)
+        return true;
+    output_capture_close(&member->output.capture);
+    output_capture_close(&member->error.capture);
+    scoreboard_release(&generation->scoreboard, (unsigned)slot);
+    generation->events->start_failed(generation, error, clock_ms());
+    return false;
+}
+
+/* ---- stopping ---- */
+
+/* What the worker says of itself is believed within its process group. */
+pid_t generation_program_pid(const struct generation_member *member)
+{
+    pid_t said = scoreboard_pid(&member->generation->scoreboard, member->slot);
+    return said > 0 && getpgid(said) == member->worker.pid ? said : member->worker.pid;
+}
+
+bool generation_member_stays(const struct generation_member *member)
+{
+    return member->worker.state != WORKER_NONE && member->asked == EXIT_CAUSE_NOT_ASKED;
+}
+
+/* The first reason stays, but for being superfluous, which excuses much, and where a limit cuts off
+ * what was to be waited for. */
+static bool generation_outweighs(enum exit_cause_ask why, enum exit_cause_ask before)
+{
+    return before == EXIT_CAUSE_NOT_ASKED || before == EXIT_CAUSE_SUPERFLUOUS ||
+           (generation_is_limit(why) && !generation_is_limit(before));
+}
+
+static void generation_mark(struct generation_member *member, enum exit_cause_ask why,
+                            int64_t grace)
+{
+    int64_t ends = clock_ms() + grace;
+    bool first = member->asked == EXIT_CAUSE_NOT_ASKED;
+    member->generation->asked += first;
+    generation_touch(member);
+    if (first || ends < member->grace_ends)
+        member->grace_ends = ends;
+    if (generation_outweighs(why, member->asked))
+        member->asked = why;
+}
+
+static bool generation_can_ask(const struct generation_member *member)
+{
+    return member->worker.state != WORKER_NONE && member->worker.state != WORKER_KILLED;
+}
+
+void generation_ask(struct generation_member *member, enum exit_cause_ask why, int64_t patience_ms)
+{
+    if (!generation_can_ask(member))
+        return;
+    generation_mark(member, why, patience_ms);
+    generation_ask_now(member);
+}
+
+void generation_end(struct generation_member *member, enum exit_cause_ask why, int64_t patience_ms)
+{
+    if (!generation_can_ask(member))
+        return;
+    bool late = member->asked != EXIT_CAUSE_NOT_ASKED && member->asked != EXIT_CAUSE_SUPERFLUOUS;
+    generation_mark(member, why, patience_ms);
+    int64_t left = member->grace_ends - clock_ms();
+    /* Neither a stop nor a limit gives more time to one that has none left. */
+    if (late && left < patience_ms)
+        patience_ms = left > 0 ? left : 0;
+    generation_tell(member, SIGTERM, patience_ms);
+}
+
+void generation_kill(struct generation_member *member, enum exit_cause_ask why)
+{
+    if (!generation_can_ask(member))
+        return;
+    generation_mark(member, why, 0);
+    worker_kill(&member->worker);
+}
+
+/* ---- opening and closing ---- */
+
+/* The settings a worker reads from its board, each from the directive of the same name. */
+static struct ot_settings generation_settings(const struct config_pool *pool)
+{
+    return (struct ot_settings){
+        .ignore_user_abort = pool->ignore_user_abort,
+        .abort_detection = pool->abort_detection,
+        .drop_dead_on_arrival = pool->drop_dead_on_arrival,
+        .bailout = pool->bailout,
+        .max_execution_time = pool->max_execution_time,
+        .max_execution_cpu_time = pool->max_execution_cpu_time,
+        .hard_timeout = pool->hard_timeout,
+        .post_response_time_limit = pool->post_response_time_limit,
+        .shutdown_functions_time_limit = pool->shutdown_functions_time_limit,
+        .request_header_timeout = pool->request_header_timeout,
+        .keepalive_timeout = pool->keepalive_timeout,
+        .keepalive_max = (uint64_t)pool->keepalive_max,
+        .limit_params_size = (uint64_t)pool->limit_params_size,
+        .max_requests = (uint64_t)pool->pm_max_requests,
+        .max_requests_jitter = (uint64_t)pool->pm_max_requests_jitter,
+        .dumpable = pool->rlimit_core > 0 || !pool->identity.change,
+        .max_memory = (uint64_t)pool->pm_max_memory,
+    };
+}
+
+unsigned generation_size_for(const struct config_pool *pool)
+{
+    return (unsigned)(pool->pm_max_children + pool->post_response_max_children);
+}
+
+/* The doorbell and the sockets between workers are the pool's, through all its generations. */
+static int generation_share_channels(struct generation *generation, const struct generation *before)
+{
+    generation->doorbell_fd = fcntl(before->doorbell_fd, F_DUPFD_CLOEXEC, 0);
+    for (int i = 0; i < 2; i++)
+        generation->handoff[i] = fcntl(before->handoff[i], F_DUPFD_CLOEXEC, 0);
+    return generation->doorbell_fd < 0 || generation->handoff[0] < 0 || generation->handoff[1] < 0
+               ? -1
+               : 0;
+}
+
+static int generation_make_channels(struct generation *generation, const struct generation *before,
+                                    char *error, size_t size)
+{
+    if (before != NULL && generation_share_channels(generation, before) == 0)
+        return 0;
+    if (before == NULL) {
+        generation->doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (generation->doorbell_fd >= 0 &&
+            socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, generation->handoff) == 0)
+            return 0;
+    }
+    snprintf(error, size, "cannot prepare the pool: %s", strerror(errno));
+    return -1;
+}
+
+static int generation_make_members(struct generation *generation, char *error, size_t size)
+{
+    generation->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    generation->members = calloc(generation->size, sizeof *generation->members);
+    if (generation->null_fd < 0 || generation->members == NULL) {
+        snprintf(error, size, "cannot prepare the pool: %s", strerror(errno));
+        return -1;
+    }
+    for (unsigned i = 0; i < generation->size; i++) {
+        struct generation_member *member = &generation->members[i];
+        member->generation = generation;
+        member->slot = i;
+        worker_init(&member->worker, generation->loop, &generation_worker_events, member);
+        member->output = (struct generation_stream){member, "stdout", OUTPUT_CAPTURE_NONE};
+        member->error = (struct generation_stream){member, "stderr", OUTPUT_CAPTURE_NONE};
+    }
+    generation->counts[WORKER_NONE] = generation->size;
+    return 0;
+}
+
+/* What else a worker reads from its board. */
+static void generation_face(const struct generation *generation)
+{
+    const struct config_pool *pool = generation->pool;
+    struct ot_board *board = generation->scoreboard.board;
+    board->generation = generation->number;
+    snprintf(board->status_path, sizeof board->status_path, "%s",
+             pool->pm_status_path != NULL ? pool->pm_status_path : "");
+    snprintf(board->ping_path, sizeof board->ping_path, "%s",
+             pool->ping_path != NULL ? pool->ping_path : "");
+    snprintf(board->ping_response, sizeof board->ping_response, "%s", pool->ping_response);
+}
+
+static void generation_prepare_launch(struct generation *generation, int listen_fd)
+{
+    struct launch_arguments *launch = &generation->spec.launch;
+    launch->listen_fd = listen_fd;
+    launch->board_fd = generation->scoreboard.read_fd;
+    launch->slot_fd = generation->scoreboard.fd;
+    launch->doorbell_fd = generation->doorbell_fd;
+    launch->conn_handoff_in = generation->handoff[0];
+    launch->conn_handoff_out = generation->handoff[1];
+    launch->access_log_fd = access_log_fd(generation->access);
+}
+
+/* Nothing but what its owner says. */
+static struct generation *generation_new(struct ev_loop *loop, struct config *config,
+                                         const struct config_pool *pool,
+                                         const struct generation_events *events, void *owner,
+                                         char *error, size_t size)
+{
+    struct generation *generation = calloc(1, sizeof *generation);
+    if (generation == NULL) {
+        snprintf(error, size, "out of memory");
+        return NULL;
+    }
+    *generation = (struct generation){
+        .config = config_keep(config),
+        .born = config_keep(config),
+        .pool = pool,
+        .loop = loop,
+        .events = events,
+        .owner = owner,
+        .scoreboard = {.fd = -1, .read_fd = -1},
+        .doorbell_fd = -1,
+        .null_fd = -1,
+        .handoff = {-1, -1},
+    };
+    return generation;
+}
+
+struct generation *generation_open(struct ev_loop *loop, struct config *config,
+                                   const struct config_pool *pool, const struct generation *before,
+                                   int listen_fd, const struct generation_events *events,
+                                   void *owner, char *error, size_t size)
+{
+    struct generation *generation = generation_new(loop, config, pool, events, owner, error, size);
+    if (generation == NULL)
+        return NULL;
+    generation->number = before != NULL ? before->number + 1 : 1;
+    generation->size = generation_size_for(pool);
+    struct ot_settings settings = generation_settings(pool);
+    errno = 0;
+    if (scoreboard_create(&generation->scoreboard, pool->name, generation->size, &settings, error,
+                          size) != 0 ||
+        launch_spec_build(&generation->spec, pool, error, size) != 0 ||
+        access_log_open(&generation->access, loop, pool, &generation->scoreboard, error, size) !=
+            0 ||
+        generation_make_channels(generation, before, error, size) != 0 ||
+        generation_make_members(generation, error, size) != 0) {
+        size_t used = strlen(error);
+        if (errno == EMFILE)
+            snprintf(error + used, size - used, "; check `rlimit_files` in [global]");
+        generation_close(&generation);
+        return NULL;
+    }
+    generation_face(generation);
+    generation_prepare_launch(generation, listen_fd);
+    return generation;
+}
+
+/* ---- taking over ---- */
+
+struct generation *generation_adopt(struct ev_loop *loop, struct config *config,
+                                    const struct config_pool *pool,
+                                    const struct generation_heir *heir,
+                                    const struct generation_events *events, void *owner,
+                                    char *error, size_t size)
+{
+    struct generation *generation = generation_new(loop, config, pool, events, owner, error, size);
+    if (generation == NULL)
+        return NULL;
+    generation->number = heir->number;
+    generation->size = heir->scoreboard.count;
+    generation->doorbell_fd = heir->doorbell_fd;
+    generation->handoff[0] = heir->handoff[0];
+    generation->handoff[1] = heir->handoff[1];
+    generation->access = heir->access;
+    if (scoreboard_adopt(&generation->scoreboard, &heir->scoreboard, error, size) != 0 ||
+        (heir->starts && launch_spec_build(&generation->spec, pool, error, size) != 0) ||
+        generation_make_members(generation, error, size) != 0) {
+        generation_close(&generation);
+        return NULL;
+    }
+    generation_prepare_launch(generation, heir->listen_fd);
+    return generation;
+}
+
+static void generation_stream_adopt(struct generation_stream *stream,
+                                    const struct generation_line *line)
+{
+    if (line->fd < 0)
+        return;
+    output_capture_init(&stream->capture, log_output_room, generation_on_line, stream);
+    output_capture_adopt(&stream->capture, stream->member->generation->loop, line->fd, line->begun,
+                         line->size, line->inside);
+}
+
+int generation_adopt_member(struct generation *generation,
+                            const struct generation_member_heir *heir, char *error, size_t size)
+{
+    if (heir->slot >= generation->size || !scoreboard_take(&generation->scoreboard, heir->slot)) {
+        snprintf(error, size, "there is no free slot %u", heir->slot);
+        return -1;
+    }
+    struct generation_member *member = &generation->members[heir->slot];
+    member->asked = heir->asked;
+    member->told = heir->told;
+    member->grace_ends = heir->grace_ends;
+    member->worker.pid = heir->worker.pid; /* for the lines that follow */
+    generation_stream_adopt(&member->output, &heir->output);
+    generation_stream_adopt(&member->error, &heir->error);
+    if (worker_adopt(&member->worker, &heir->worker, error, size) == 0) {
+        generation->asked += heir->asked != EXIT_CAUSE_NOT_ASKED;
+        return 0;
+    }
+    output_capture_close(&member->output.capture);
+    output_capture_close(&member->error.capture);
+    scoreboard_release(&generation->scoreboard, heir->slot);
+    return -1;
+}
+
+void generation_apply(struct generation *generation, struct config *config,
+                      const struct config_pool *pool)
+{
+    struct config *before = generation->config;
+    generation->config = config_keep(config);
+    generation->pool = pool;
+    config_free(&before);
+}
+
+void generation_close(struct generation **generation)
+{
+    struct generation *old = *generation;
+    *generation = NULL;
+    if (old == NULL)
+        return;
+    access_log_close(&old->access);
+    for (unsigned i = 0; old->members != NULL && i < old->size; i++) {
+        ev_timer_stop(old->loop, &old->members[i].limit);
+        free(old->members[i].slow);
+    }
+    free(old->members);
+    launch_spec_free(&old->spec);
+    fd_close(&old->null_fd);
+    fd_close(&old->doorbell_fd);
+    fd_close(&old->handoff[0]);
+    fd_close(&old->handoff[1]);
+    scoreboard_destroy(&old->scoreboard);
+    config_free(&old->config);
+    config_free(&old->born);
+    free(old);
+}

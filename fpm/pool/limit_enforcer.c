@@ -1,0 +1,113 @@
+/* limit_enforcer.c: see limit_enforcer.h. */
+#include "fpm/pool/limit_enforcer.h"
+
+#include "fpm/log/log.h"
+#include "fpm/pool/overdue.h"
+#include "fpm/util/clock.h"
+#include "fpm/util/text.h"
+#include "fpm/worker/exit_message.h"
+#include "fpm/worker/proc_activity.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define LIMIT_ENFORCER_NS 1000000 /* in a millisecond */
+
+/* ---- ending ---- */
+
+/* TERM, then KILL after hard_timeout, with a line that says what was cut off. */
+static void limit_enforcer_end(const struct pool *pool, struct generation_member *member,
+                               enum exit_cause_ask why, const char *cause)
+{
+    const struct generation *generation = member->generation;
+    struct slot_view view;
+    char doing[EXIT_MESSAGE_MAX], grace[32];
+    scoreboard_look(&generation->scoreboard, member->slot, &view);
+    exit_message_doing(&view, clock_ns(), doing, sizeof doing);
+    text_duration(generation->pool->hard_timeout, grace, sizeof grace);
+    const struct log_about about = {pool->name, member->worker.pid, member->slot};
+    log_about(LOG_LEVEL_WARNING, &about,
+              "pool %s: worker %d (slot %u) is ended %s: %s; TERM now, KILL in %s", pool->name,
+              (int)member->worker.pid, member->slot, doing, cause, grace);
+    generation_end(member, why, generation->pool->hard_timeout);
+}
+
+static void limit_enforcer_end_late(const struct pool *pool, struct generation_member *member,
+                                    enum exit_cause_ask why, int64_t limit)
+{
+    char cause[128], allowed[32];
+    text_duration(limit, allowed, sizeof allowed);
+    snprintf(cause, sizeof cause, "%s = %s", exit_cause_ask_name(why), allowed);
+    limit_enforcer_end(pool, member, why, cause);
+}
+
+/* What a limit has ended already is not ended again. */
+static bool limit_enforcer_may_end(const struct generation_member *member)
+{
+    return member->asked != EXIT_CAUSE_REQUEST && member->asked != EXIT_CAUSE_POST &&
+           member->asked != EXIT_CAUSE_MEMORY_HARD;
+}
+
+/* ---- time ---- */
+
+void limit_enforcer_check(const struct pool *pool, struct generation_member *member,
+                          const struct scoreboard_glance *glance, uint64_t *again)
+{
+    const struct config_pool *limits = pool_settings(pool);
+    struct overdue_facts facts = {
+        .running_since = glance->running_since,
+        .finished_since = glance->finished_since,
+        .request_limit = (uint64_t)limits->request_terminate_timeout * LIMIT_ENFORCER_NS,
+        .post_limit = (uint64_t)limits->post_response_terminate_timeout * LIMIT_ENFORCER_NS,
+        .now = (uint64_t)clock_ns(),
+    };
+    uint64_t next = 0;
+    if (!limit_enforcer_may_end(member))
+        return;
+    switch (overdue_check(&facts, &next)) {
+    case OVERDUE_REQUEST:
+        limit_enforcer_end_late(pool, member, EXIT_CAUSE_REQUEST,
+                                limits->request_terminate_timeout);
+        break;
+    case OVERDUE_POST:
+        limit_enforcer_end_late(pool, member, EXIT_CAUSE_POST,
+                                limits->post_response_terminate_timeout);
+        break;
+    case OVERDUE_NOTHING:
+    default:
+        if (next != 0 && (*again == 0 || next < *again))
+            *again = next;
+    }
+}
+
+/* ---- memory ---- */
+
+/* After a request is the library's part; here is what happens inside one, and all of a black box.
+ */
+void limit_enforcer_check_memory(const struct pool *pool, struct generation_member *member,
+                                 const struct scoreboard_glance *glance)
+{
+    const struct config_pool *limits = pool_settings(pool);
+    const struct worker *worker = &member->worker;
+    bool box = glance->phase == SCOREBOARD_BLACK_BOX;
+    bool soft = limits->pm_max_memory > 0 && (box || glance->phase == SCOREBOARD_IDLE);
+    uint64_t used = 0;
+    if (worker->state != WORKER_RUNNING && worker->state != WORKER_STOPPING)
+        return;
+    if ((limits->pm_max_memory_hard == 0 && !soft) ||
+        proc_activity_memory(generation_program_pid(member), &used) != 0)
+        return;
+    if (limits->pm_max_memory_hard > 0 && used > (uint64_t)limits->pm_max_memory_hard &&
+        limit_enforcer_may_end(member)) {
+        char cause[128];
+        snprintf(cause, sizeof cause, "it uses %" PRIu64 " KiB, above `pm.max_memory_hard`",
+                 used / 1024);
+        limit_enforcer_end(pool, member, EXIT_CAUSE_MEMORY_HARD, cause);
+    } else if (soft && used > (uint64_t)limits->pm_max_memory && generation_member_stays(member)) {
+        log_debug("pool %s: worker %d (slot %u) is replaced: it uses %" PRIu64 " KiB, more than "
+                  "pm.max_memory",
+                  pool->name, (int)worker->pid, member->slot, used / 1024);
+        generation_ask(member, EXIT_CAUSE_MEMORY,
+                       member->generation->config->global.process_control_timeout);
+    }
+}

@@ -1,0 +1,439 @@
+/* socket.c: see socket.h. */
+#include "fpm/pool/socket.h"
+
+#include "fpm/util/fd.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int socket_fail(char *error, size_t size, const char *deed, const char *where)
+{
+    const char *remedy = errno == EMFILE ? "; check `rlimit_files` in [global]" : "";
+    snprintf(error, size, "cannot %s %s: %s%s", deed, where, strerror(errno), remedy);
+    return -1;
+}
+
+static int socket_unix_address(struct sockaddr_un *address, const char *path)
+{
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address->sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(address->sun_path, path, strlen(path) + 1);
+    return 0;
+}
+
+int socket_answered(const char *path)
+{
+    struct sockaddr_un address;
+    if (socket_unix_address(&address, path) != 0)
+        return -1;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    int answer = 1;
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+        /* A full queue (EAGAIN) belongs to somebody who listens. */
+        if (errno == ECONNREFUSED || errno == ENOENT)
+            answer = 0;
+        else if (errno != EAGAIN && errno != EINPROGRESS)
+            answer = -1;
+    }
+    fd_close(&fd);
+    return answer;
+}
+
+/* Removes a socket's file that nobody listens on any more. */
+static int socket_clear_stale(const char *path, char *error, size_t size)
+{
+    struct stat status;
+    if (lstat(path, &status) != 0)
+        return errno == ENOENT ? 0 : socket_fail(error, size, "look at", path);
+    if (!S_ISSOCK(status.st_mode)) {
+        snprintf(error, size, "cannot listen on %s: the file exists and is not a socket", path);
+        return -1;
+    }
+    int answered = socket_answered(path);
+    if (answered < 0)
+        return socket_fail(error, size, "test whether somebody listens on", path);
+    if (answered > 0) {
+        snprintf(error, size, "cannot listen on %s: another process listens there", path);
+        return -1;
+    }
+    if (unlink(path) != 0 && errno != ENOENT)
+        return socket_fail(error, size, "remove the stale socket", path);
+    return 0;
+}
+
+/* The file is born closed to others and opened by chmod, so that no mode is ever wider than wanted.
+ */
+static int socket_bind_unix(int fd, const struct sockaddr_un *address,
+                            const struct socket_spec *spec, char *error, size_t size)
+{
+    mode_t old = umask(0177);
+    int bound = bind(fd, (const struct sockaddr *)address, sizeof *address);
+    umask(old);
+    if (bound != 0)
+        return socket_fail(error, size, "listen on", spec->path);
+    if ((spec->uid != (uid_t)-1 || spec->gid != (gid_t)-1) &&
+        chown(spec->path, spec->uid, spec->gid) != 0) {
+        socket_fail(error, size, "change the owner of", spec->path);
+        (void)unlink(spec->path);
+        return -1;
+    }
+    if (chmod(spec->path, (mode_t)spec->mode) != 0) {
+        socket_fail(error, size, "change the mode of", spec->path);
+        (void)unlink(spec->path);
+        return -1;
+    }
+    return 0;
+}
+
+static int socket_listen_unix(struct socket_listener *listener, const struct socket_spec *spec,
+                              char *error, size_t size)
+{
+    struct sockaddr_un address;
+    struct stat status;
+    if (socket_unix_address(&address, spec->path) != 0)
+        return socket_fail(error, size, "listen on", spec->path);
+    if (socket_clear_stale(spec->path, error, size) != 0)
+        return -1;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return socket_fail(error, size, "make a socket for", spec->path);
+    char *path = strdup(spec->path);
+    if (path == NULL || socket_bind_unix(fd, &address, spec, error, size) != 0) {
+        if (path == NULL)
+            snprintf(error, size, "out of memory");
+        free(path);
+        fd_close(&fd);
+        return -1;
+    }
+    if (listen(fd, spec->backlog < 0 ? SOMAXCONN : spec->backlog) != 0 ||
+        lstat(path, &status) != 0) {
+        socket_fail(error, size, "listen on", spec->path);
+        (void)unlink(path);
+        free(path);
+        fd_close(&fd);
+        return -1;
+    }
+    *listener = (struct socket_listener){
+        .fd = fd, .path = path, .device = status.st_dev, .inode = status.st_ino};
+    return 0;
+}
+
+/* Tries one address. Accepted connections inherit TCP_NODELAY. */
+static int socket_try(const struct addrinfo *address, bool any, int backlog)
+{
+    int on = 1, off = 0;
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    bool good = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+                setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0;
+    if (any && address->ai_family == AF_INET6)
+        good = good && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0;
+    if (good && bind(fd, address->ai_addr, address->ai_addrlen) == 0 &&
+        listen(fd, backlog < 0 ? SOMAXCONN : backlog) == 0)
+        return fd;
+    fd_close(&fd);
+    return -1;
+}
+
+static int socket_listen_host(const char *host, const struct socket_spec *spec, int *why)
+{
+    struct addrinfo hints = {
+        .ai_socktype = SOCK_STREAM,
+        .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV,
+    };
+    struct addrinfo *found = NULL;
+    *why = getaddrinfo(host, spec->port, &hints, &found);
+    if (*why != 0)
+        return -1;
+    int fd = socket_try(found, spec->host == NULL, spec->backlog);
+    int saved = errno;
+    freeaddrinfo(found);
+    errno = saved;
+    return fd;
+}
+
+/* Any address: both families on one socket where the machine has IPv6, else IPv4 alone. */
+static int socket_listen_tcp(struct socket_listener *listener, const struct socket_spec *spec,
+                             char *error, size_t size)
+{
+    int why = 0;
+    int fd = socket_listen_host(spec->host != NULL ? spec->host : "::", spec, &why);
+    if (fd < 0 && spec->host == NULL && (why != 0 || errno != EADDRINUSE))
+        fd = socket_listen_host("0.0.0.0", spec, &why);
+    if (fd < 0) {
+        const char *host = spec->host != NULL ? spec->host : "any address";
+        snprintf(error, size, "cannot listen on %s, port %s: %s%s", host, spec->port,
+                 why != 0 && why != EAI_SYSTEM ? gai_strerror(why) : strerror(errno),
+                 errno == EMFILE ? "; check `rlimit_files` in [global]" : "");
+        return -1;
+    }
+    *listener = (struct socket_listener){.fd = fd};
+    return 0;
+}
+
+int socket_listen(struct socket_listener *listener, const struct socket_spec *spec, char *error,
+                  size_t size)
+{
+    *listener = SOCKET_NONE;
+    if (spec->path != NULL)
+        return socket_listen_unix(listener, spec, error, size);
+    return socket_listen_tcp(listener, spec, error, size);
+}
+
+/* ---- sockets of others ---- */
+
+static int socket_option(int fd, int name)
+{
+    int value = -1;
+    socklen_t length = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, name, &value, &length) == 0 ? value : -1;
+}
+
+/* What a descriptor is that cannot be listened on; NULL if it can. */
+static const char *socket_fault(int fd)
+{
+    struct stat status;
+    int family = socket_option(fd, SO_DOMAIN);
+    if (fstat(fd, &status) != 0 || !S_ISSOCK(status.st_mode))
+        return "is no socket";
+    if (socket_option(fd, SO_TYPE) != SOCK_STREAM)
+        return "is no stream socket (ListenStream= makes one)";
+    if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
+        return "is of an address family that is not served";
+    if (socket_option(fd, SO_ACCEPTCONN) != 1)
+        return "does not listen (Accept=yes hands over connections, Accept=no the socket)";
+    return NULL;
+}
+
+int socket_adopt(struct socket_listener *listener, int fd, char *error, size_t size)
+{
+    int on = 1, flags = fcntl(fd, F_GETFL);
+    const char *fault = socket_fault(fd);
+    *listener = SOCKET_NONE;
+    if (fault != NULL) {
+        snprintf(error, size, "%s", fault);
+        return -1;
+    }
+    /* Workers without the library wait in accept. */
+    if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+        snprintf(error, size, "cannot be made blocking: %s", strerror(errno));
+        return -1;
+    }
+    if (socket_option(fd, SO_DOMAIN) != AF_UNIX)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    *listener = (struct socket_listener){.fd = fd, .given = true};
+    return 0;
+}
+
+/* ---- places ---- */
+
+union socket_address {
+    struct sockaddr any;
+    struct sockaddr_un local;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* The address in two texts; false if it has none. A unix path is in `host`. */
+static bool socket_texts(int fd, char host[NI_MAXHOST], char port[NI_MAXSERV])
+{
+    union socket_address address = {0};
+    socklen_t length = sizeof address;
+    *port = '\0';
+    if (getsockname(fd, &address.any, &length) != 0)
+        return false;
+    if (address.any.sa_family != AF_UNIX)
+        return getnameinfo(&address.any, length, host, NI_MAXHOST, port, NI_MAXSERV,
+                           NI_NUMERICHOST | NI_NUMERICSERV) == 0;
+    size_t used = length - offsetof(struct sockaddr_un, sun_path);
+    bool abstract = used > 1 && address.local.sun_path[0] == '\0';
+    snprintf(host, NI_MAXHOST, "%s%.*s", abstract ? "@" : "", (int)(used - abstract),
+             address.local.sun_path + abstract);
+    return used > 0;
+}
+
+/* Numeric hosts in the form the system writes them in: [0:0::1] is ::1. */
+static bool socket_same_host(const char *a, const char *b)
+{
+    struct in6_addr left, right;
+    if (strcmp(a, b) == 0)
+        return true;
+    return inet_pton(AF_INET6, a, &left) == 1 && inet_pton(AF_INET6, b, &right) == 1 &&
+           memcmp(&left, &right, sizeof left) == 0;
+}
+
+bool socket_is_at(int fd, const struct socket_spec *spec)
+{
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+    if (!socket_texts(fd, host, port))
+        return false;
+    if (spec->path != NULL)
+        return *port == '\0' && strcmp(host, spec->path) == 0;
+    if (strcmp(port, spec->port) != 0)
+        return false;
+    if (spec->host == NULL)
+        return strcmp(host, "::") == 0 || strcmp(host, "0.0.0.0") == 0;
+    return socket_same_host(host, spec->host);
+}
+
+bool socket_same_place(const struct socket_spec *a, const struct socket_spec *b)
+{
+    if (a->path != NULL || b->path != NULL)
+        return a->path != NULL && b->path != NULL && strcmp(a->path, b->path) == 0;
+    if (strcmp(a->port, b->port) != 0 || (a->host == NULL) != (b->host == NULL))
+        return false;
+    return a->host == NULL || socket_same_host(a->host, b->host);
+}
+
+const char *socket_where(int fd, char *out, size_t size)
+{
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+    if (!socket_texts(fd, host, port))
+        snprintf(out, size, "an unknown place");
+    else if (*port == '\0')
+        snprintf(out, size, "%s", host);
+    else
+        snprintf(out, size, strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host, port);
+    return out;
+}
+
+/* ---- while it listens, and the end ---- */
+
+/* Is the file still the one made here? */
+static bool socket_is_ours(const struct socket_listener *listener, struct stat *status)
+{
+    return listener->path != NULL && lstat(listener->path, status) == 0 &&
+           status->st_dev == listener->device && status->st_ino == listener->inode;
+}
+
+static int socket_update_file(const struct socket_listener *listener,
+                              const struct socket_spec *spec, char *error, size_t size)
+{
+    struct stat status;
+    mode_t mode = (mode_t)spec->mode;
+    if (listener->path == NULL)
+        return 0;
+    if (!socket_is_ours(listener, &status)) {
+        snprintf(error, size, "the file %s is no longer the one made here: restart the manager",
+                 listener->path);
+        return -1;
+    }
+    uid_t uid = spec->uid != (uid_t)-1 ? spec->uid : geteuid();
+    gid_t gid = spec->gid != (gid_t)-1 ? spec->gid : getegid();
+    bool other = status.st_uid != uid || status.st_gid != gid;
+    if (other && (chmod(listener->path, status.st_mode & mode) != 0 ||
+                  lchown(listener->path, uid, gid) != 0)) {
+        socket_fail(error, size, "change the owner of", listener->path);
+        (void)chmod(listener->path, status.st_mode & 07777);
+        return -1;
+    }
+    if ((other || (status.st_mode & 0777) != mode) && chmod(listener->path, mode) != 0)
+        return socket_fail(error, size, "change the mode of", listener->path);
+    return 0;
+}
+
+int socket_update(const struct socket_listener *listener, const struct socket_spec *spec,
+                  char *error, size_t size)
+{
+    if (listener->given)
+        return 0;
+    if (listen(listener->fd, spec->backlog < 0 ? SOMAXCONN : spec->backlog) != 0)
+        return socket_fail(error, size, "change the backlog of",
+                           spec->path != NULL ? spec->path : spec->port);
+    return socket_update_file(listener, spec, error, size);
+}
+
+int socket_share(const struct socket_listener *from, struct socket_listener *to, char *error,
+                 size_t size)
+{
+    *to = *from;
+    to->path = from->path != NULL ? strdup(from->path) : NULL;
+    to->fd = fcntl(from->fd, F_DUPFD_CLOEXEC, 0);
+    if (to->fd >= 0 && (to->path != NULL || from->path == NULL))
+        return 0;
+    socket_fail(error, size, "share", from->path != NULL ? from->path : "a socket");
+    fd_close(&to->fd);
+    free(to->path);
+    *to = SOCKET_NONE;
+    return -1;
+}
+
+void socket_hand_over(struct socket_listener *listener, struct saved_state *paper)
+{
+    listener->fd = saved_state_fd(paper, "socket", listener->fd);
+    listener->given = saved_state_flag(paper, "socket_given", listener->given);
+    saved_state_text(paper, "socket_path", &listener->path);
+    listener->device = (dev_t)saved_state_number(paper, "socket_device", (int64_t)listener->device,
+                                                 INT64_MIN, INT64_MAX);
+    listener->inode = (ino_t)saved_state_number(paper, "socket_inode", (int64_t)listener->inode,
+                                                INT64_MIN, INT64_MAX);
+}
+
+void socket_disown(struct socket_listener *listener)
+{
+    free(listener->path);
+    listener->path = NULL;
+}
+
+void socket_unlink(struct socket_listener *listener)
+{
+    struct stat status;
+    if (socket_is_ours(listener, &status))
+        (void)unlink(listener->path);
+    socket_disown(listener);
+}
+
+/* Of what arrives for the listening socket itself, what begins a connection is dropped; the byte at
+ * 13 of a TCP header has the flags. */
+void socket_refuse(struct socket_listener *listener)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, TH_SYN | TH_ACK),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TH_SYN, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    const struct sock_fprog filter = {.len = sizeof code / sizeof *code, .filter = code};
+    int domain = AF_UNIX;
+    socklen_t length = sizeof domain;
+    if (listener->given)
+        return;
+    socket_unlink(listener);
+    if (getsockopt(listener->fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain != AF_UNIX)
+        (void)setsockopt(listener->fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+}
+
+void socket_close(struct socket_listener *listener)
+{
+    socket_unlink(listener);
+    fd_close(&listener->fd);
+    *listener = SOCKET_NONE;
+}
+
+bool socket_pending(int fd)
+{
+    struct pollfd look = {.fd = fd, .events = POLLIN};
+    return poll(&look, 1, 0) == 1 && (look.revents & POLLIN) != 0;
+}

@@ -1,0 +1,234 @@
+/* socket_activation.c: see socket_activation.h. */
+#include "fpm/pool/socket_activation.h"
+
+#include "fpm/util/fd.h"
+#include "fpm/util/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/param.h>
+#include <unistd.h>
+
+enum {
+    SOCKET_ACTIVATION_FIRST = 3, /* number of the first descriptor, by the protocol */
+    SOCKET_ACTIVATION_MAX = 4096,
+    SOCKET_ACTIVATION_NAME = 256,
+    SOCKET_ACTIVATION_PLACE = 256
+};
+
+struct socket_activation_socket {
+    int fd;    /* -1: taken or closed */
+    bool kept; /* a pool had it before */
+    char name[SOCKET_ACTIVATION_NAME];
+};
+
+static struct socket_activation_socket *inherited;
+static size_t socket_activation_count;
+
+/* The variable as a number up to `most`; -1 if it is none. */
+static long socket_activation_number(const char *name, long most)
+{
+    const char *text = getenv(name);
+    if (text == NULL || *text == '\0' || strspn(text, "0123456789") != strlen(text))
+        return -1;
+    errno = 0;
+    long number = strtol(text, NULL, 10);
+    return errno == 0 && number <= most ? number : -1;
+}
+
+/* Names stand in the order of the descriptors; there may be fewer. */
+static void socket_activation_names(const char *names)
+{
+    for (size_t i = 0; i < socket_activation_count && names != NULL; i++) {
+        size_t length = strcspn(names, ":");
+        snprintf(inherited[i].name, sizeof inherited[i].name, "%.*s",
+                 (int)MIN(length, SOCKET_ACTIVATION_NAME - 1), names);
+        names = names[length] == ':' ? names + length + 1 : NULL;
+    }
+}
+
+/* Now: a number that is free would soon be that of a file of the manager's own. */
+static int socket_activation_all_open(char *error, size_t size)
+{
+    for (size_t i = 0; i < socket_activation_count; i++) {
+        if (fcntl(inherited[i].fd, F_GETFD) >= 0)
+            continue;
+        snprintf(error, size,
+                 "LISTEN_FDS in the environment promises %zu descriptors, but %d is "
+                 "not open",
+                 socket_activation_count, inherited[i].fd);
+        return -1;
+    }
+    return 0;
+}
+
+static int socket_activation_read(char *error, size_t size)
+{
+    if (socket_activation_number("LISTEN_PID", INT32_MAX) != getpid())
+        return 0;
+    long count = socket_activation_number("LISTEN_FDS", SOCKET_ACTIVATION_MAX);
+    if (count < 0) {
+        snprintf(error, size, "LISTEN_FDS in the environment is no number up to %d",
+                 (int)SOCKET_ACTIVATION_MAX);
+        return -1;
+    }
+    if (count == 0)
+        return 0;
+    inherited = calloc((size_t)count, sizeof *inherited);
+    if (inherited == NULL) {
+        snprintf(error, size, "out of memory");
+        return -1;
+    }
+    socket_activation_count = (size_t)count;
+    for (size_t i = 0; i < socket_activation_count; i++)
+        inherited[i].fd = SOCKET_ACTIVATION_FIRST + (int)i;
+    socket_activation_names(getenv("LISTEN_FDNAMES"));
+    return socket_activation_all_open(error, size);
+}
+
+int socket_activation_open(char *error, size_t size)
+{
+    static const char *const variables[] = {"LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS",
+                                            "LISTEN_FDNAMES"};
+    int result = socket_activation_read(error, size);
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        (void)unsetenv(variables[i]);
+    return result;
+}
+
+/* How well a socket fits; the best is taken, among equals the first. */
+static int socket_activation_fit(const struct socket_activation_socket *socket, const char *pool,
+                                 const struct socket_spec *spec)
+{
+    if (socket->fd < 0)
+        return 0;
+    return 2 * (strcmp(socket->name, pool) == 0) + socket_is_at(socket->fd, spec);
+}
+
+static struct socket_activation_socket *socket_activation_find(const char *pool,
+                                                               const struct socket_spec *spec)
+{
+    struct socket_activation_socket *best = NULL;
+    int fit = 0;
+    for (size_t i = 0; i < socket_activation_count; i++) {
+        int this = socket_activation_fit(&inherited[i], pool, spec);
+        if (this > fit) {
+            fit = this;
+            best = &inherited[i];
+        }
+    }
+    return best;
+}
+
+int socket_activation_take(const char *pool, const struct socket_spec *spec,
+                           struct socket_listener *listener, char *text, size_t size)
+{
+    char why[128], where[SOCKET_ACTIVATION_PLACE];
+    struct socket_activation_socket *found = socket_activation_find(pool, spec);
+    *listener = SOCKET_NONE;
+    *text = '\0';
+    if (found == NULL)
+        return 0;
+    if (socket_adopt(listener, found->fd, why, sizeof why) != 0) {
+        snprintf(text, size, "descriptor %d, passed for it by the one who started the manager, %s",
+                 found->fd, why);
+        return -1;
+    }
+    if (!socket_is_at(found->fd, spec))
+        snprintf(text, size, "the socket passed under its name listens on %s, which is used",
+                 socket_where(found->fd, where, sizeof where));
+    found->fd = -1;
+    return 1;
+}
+
+static void socket_activation_tell(const struct socket_activation_socket *socket, char *text,
+                                   size_t size)
+{
+    struct socket_listener listener;
+    char why[128], where[SOCKET_ACTIVATION_PLACE], name[SOCKET_ACTIVATION_NAME];
+    text_show(name, sizeof name, socket->name);
+    if (socket_adopt(&listener, socket->fd, why, sizeof why) != 0)
+        snprintf(text, size, "descriptor %d \"%s\", passed to the manager, %s: closed", socket->fd,
+                 name, why);
+    else
+        snprintf(text, size,
+                 "descriptor %d \"%s\", passed to the manager, listens on %s, which is no pool's: "
+                 "closed; name it as its pool (FileDescriptorName=), or set `listen`",
+                 socket->fd, name, socket_where(socket->fd, where, sizeof where));
+}
+
+bool socket_activation_drop(char *text, size_t size)
+{
+    for (size_t i = 0; i < socket_activation_count; i++) {
+        if (inherited[i].fd < 0 || inherited[i].kept)
+            continue;
+        socket_activation_tell(&inherited[i], text, size);
+        fd_close(&inherited[i].fd);
+        return true;
+    }
+    return false;
+}
+
+/* ---- those that were given back ---- */
+
+/* The descriptor is theirs then. Returns 0, or -1 with errno. */
+static int socket_activation_put(const char *name, int fd)
+{
+    size_t at = 0;
+    while (at < socket_activation_count && inherited[at].fd >= 0)
+        at++;
+    if (at == socket_activation_count) {
+        struct socket_activation_socket *grown =
+            reallocarray(inherited, socket_activation_count + 1, sizeof *inherited);
+        if (grown == NULL)
+            return -1;
+        inherited = grown;
+        socket_activation_count++;
+    }
+    inherited[at] = (struct socket_activation_socket){.fd = fd, .kept = true};
+    snprintf(inherited[at].name, sizeof inherited[at].name, "%s", name);
+    return 0;
+}
+
+int socket_activation_keep(const char *name, int fd)
+{
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (own < 0 || socket_activation_put(name, own) == 0)
+        return own < 0 ? -1 : 0;
+    fd_close(&own);
+    errno = ENOMEM;
+    return -1;
+}
+
+static void socket_activation_read_one(struct saved_state *paper)
+{
+    char *name = NULL;
+    saved_state_text(paper, "kept_name", &name);
+    int fd = saved_state_fd(paper, "kept_socket", -1);
+    if (fd >= 0 && (name == NULL || socket_activation_put(name, fd) != 0))
+        fd_close(&fd);
+    free(name);
+}
+
+void socket_activation_hand_over(struct saved_state *paper)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < socket_activation_count; i++)
+        count += inherited[i].fd >= 0;
+    if (paper->mode != SAVED_STATE_WRITE)
+        count = 0;
+    count = saved_state_number(paper, "kept_sockets", count, 0, INT32_MAX);
+    for (int64_t i = 0; paper->mode != SAVED_STATE_WRITE && i < count && saved_state_good(paper);
+         i++)
+        socket_activation_read_one(paper);
+    for (size_t i = 0; paper->mode == SAVED_STATE_WRITE && i < socket_activation_count; i++) {
+        char *name = inherited[i].name;
+        if (inherited[i].fd < 0)
+            continue;
+        saved_state_text(paper, "kept_name", &name);
+        (void)saved_state_fd(paper, "kept_socket", inherited[i].fd);
+    }
+}

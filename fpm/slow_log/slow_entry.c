@@ -1,0 +1,91 @@
+/* slow_entry.c: see slow_entry.h. */
+#include "fpm/slow_log/slow_entry.h"
+
+#include "fpm/util/text.h"
+#include "sapi-shim/scoreboard/slot_view.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* "1.5 s"; a stamp from the future, which is the worker's to write, is no age at all. */
+static const char *slow_entry_age(char *out, size_t size, uint64_t stamp, int64_t now)
+{
+    int64_t age = stamp > (uint64_t)now ? 0 : now - (int64_t)stamp;
+    text_duration(age / 1000000, out, size);
+    return out;
+}
+
+static void slow_entry_head(FILE *out, const struct slow_entry *entry)
+{
+    const struct ot_record *record = &entry->record;
+    bool post = entry->why == DEADLINE_POST;
+    struct tm local = {.tm_mday = 1};
+    char day[32] = "", age[32], limit[32];
+    (void)localtime_r(&entry->wall.tv_sec, &local);
+    (void)strftime(day, sizeof day, "%d-%b-%Y %H:%M:%S", &local);
+    text_duration(entry->limit, limit, sizeof limit);
+    fprintf(out, "[%s.%03ld] [pool %s] worker %d (slot %u)", day, entry->wall.tv_nsec / 1000000,
+            entry->pool, (int)entry->pid, entry->slot);
+    if (record->tid != 0 && record->tid != (uint32_t)entry->pid)
+        fprintf(out, ", thread %" PRIu32, record->tid);
+    fprintf(out, ": %s for %s, %s = %s\n", slot_view_state_name(record->state),
+            slow_entry_age(age, sizeof age, post ? record->finished_at : record->running_at,
+                           entry->now),
+            post ? "post_response.slowlog_timeout" : "request_slowlog_timeout", limit);
+}
+
+static void slow_entry_request(FILE *out, const struct slow_entry *entry)
+{
+    const struct ot_record *record = &entry->record;
+    char method[OT_METHOD_MAX * 4], uri[OT_URI_MAX * 4], label[OT_LABEL_MAX * 4], age[32];
+    text_show(method, sizeof method, record->method);
+    text_show(uri, sizeof uri, record->uri);
+    text_show(label, sizeof label, record->label);
+    fprintf(out, "  request  %s %s\n", *method != '\0' ? method : "?", *uri != '\0' ? uri : "?");
+    if (*label != '\0')
+        fprintf(out, "  label    %s\n", label);
+    fprintf(out, "  age      %s since it was accepted",
+            slow_entry_age(age, sizeof age, record->accepted_at, entry->now));
+    if (record->finished_at != 0)
+        fprintf(out, ", %s since its response",
+                slow_entry_age(age, sizeof age, record->finished_at, entry->now));
+    if (record->shutdown_at != 0)
+        fprintf(out, ", %s in shutdown functions",
+                slow_entry_age(age, sizeof age, record->shutdown_at, entry->now));
+    fprintf(out, ", the thread's request number %" PRIu64 "\n", record->requests);
+}
+
+/* The first line stands behind the word. An empty one would end the entry. */
+static void slow_entry_lines(FILE *out, const char *text, size_t length)
+{
+    char line[4096];
+    while (length > 0) {
+        const char *newline = memchr(text, '\n', length);
+        size_t size = newline != NULL ? (size_t)(newline - text) : length;
+        (void)text_one_line(line, sizeof line, text, size);
+        if (*line != '\0')
+            fprintf(out, "%s\n", line);
+        size += newline != NULL;
+        text += size;
+        length -= size;
+    }
+}
+
+void slow_entry_write(FILE *out, const struct slow_entry *entry,
+                      const struct slow_entry_stack *stack)
+{
+    char missing[1024];
+    slow_entry_head(out, entry);
+    slow_entry_request(out, entry);
+    if (stack->note != NULL)
+        fprintf(out, "  note     %s\n", stack->note);
+    fputs("  stack    ", out);
+    if (stack->missing != NULL) {
+        (void)text_one_line(missing, sizeof missing, stack->missing, strlen(stack->missing));
+        fprintf(out, "none: %s\n", missing);
+    }
+    slow_entry_lines(out, stack->text, stack->length);
+    if (stack->missing == NULL && stack->length == 0)
+        fputs("nothing was said\n", out);
+    fputc('\n', out);
+}

@@ -1,0 +1,26 @@
+/* account.h: users and groups by name or number, from the system's data bases.
+ *
+ * It decides what a text names and changes nothing. Anybody may call it; a data base on the network
+ * can make it slow, so nobody does while requests wait.
+ */
+#ifndef FPM_ACCOUNT_H
+#define FPM_ACCOUNT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define ACCOUNT_NAME_SIZE 256
+
+struct account {
+    uid_t uid;
+    gid_t gid;                    /* the user's first group; (gid_t)-1 when listed is false */
+    bool listed;                  /* false: a number without an entry */
+    char name[ACCOUNT_NAME_SIZE]; /* "" when listed is false */
+};
+
+/* Both return 0, or -1 with the end of a sentence in `error`. A number needs no entry. */
+int account_user(const char *text, struct account *out, char *error, size_t size);
+int account_group(const char *text, gid_t *out, char *error, size_t size);
+
+#endif

@@ -1,0 +1,85 @@
+/* exit_message.c: see exit_message.h. */
+#include "fpm/worker/exit_message.h"
+
+#include "fpm/util/text.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+/* Age of a stamp that a worker wrote; one from the future is no age at all. */
+static int64_t exit_message_age(uint64_t stamp, int64_t now)
+{
+    return stamp == 0 || stamp > (uint64_t)now ? 0 : (now - (int64_t)stamp) / 1000000;
+}
+
+void exit_message_doing(const struct slot_view *view, int64_t now, char *text, size_t size)
+{
+    const struct ot_record *lead = &view->lead;
+    if (!view->attached) {
+        snprintf(text, size, "in unknown state (no library attached)");
+        return;
+    }
+    if (!slot_view_state_busy(lead->state)) {
+        snprintf(text, size, "while %s", slot_view_state_name(lead->state));
+        return;
+    }
+    char method[OT_METHOD_MAX * 4], uri[OT_URI_MAX * 4], label[OT_LABEL_MAX * 4], age[32];
+    text_show(method, sizeof method, lead->method);
+    text_show(uri, sizeof uri, lead->uri);
+    text_show(label, sizeof label, lead->label);
+    text_duration(exit_message_age(lead->accepted_at, now), age, sizeof age);
+    const char *what = lead->state == OT_STATE_POST       ? "in post-response work of"
+                       : lead->state == OT_STATE_SHUTDOWN ? "in shutdown functions of"
+                                                          : slot_view_state_name(lead->state);
+    int used = snprintf(text, size, "while %s %s %s, %s old", what, *method ? method : "?",
+                        *uri ? uri : "?", age);
+    if (*label != '\0' && used > 0 && (size_t)used < size)
+        used += snprintf(text + used, size - (size_t)used, ", \"%s\"", label);
+    if (view->busy > 1 && used > 0 && (size_t)used < size)
+        snprintf(text + used, size - (size_t)used, " (and %u more)", view->busy - 1);
+}
+
+static void exit_message_cause(int status, char *text, size_t size)
+{
+    if (!WIFSIGNALED(status)) {
+        snprintf(text, size, "exited with status %d", WEXITSTATUS(status));
+        return;
+    }
+    const char *name = sigabbrev_np(WTERMSIG(status));
+    char number[16];
+    snprintf(number, sizeof number, "%d", WTERMSIG(status));
+    snprintf(text, size, "died of %s%s%s", name != NULL ? "SIG" : "signal ",
+             name != NULL ? name : number, WCOREDUMP(status) ? " (core dumped)" : "");
+}
+
+static enum log_level exit_message_level(const struct exit_message *exit_message)
+{
+    bool clean = WIFEXITED(exit_message->status) && WEXITSTATUS(exit_message->status) == 0;
+    if (exit_message->view->busy > 0)
+        return LOG_LEVEL_WARNING;
+    if (exit_message->asked || (exit_message->expected && clean))
+        return LOG_LEVEL_DEBUG;
+    return clean ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING;
+}
+
+enum log_level exit_message_compose(const struct exit_message *exit_message, int64_t now,
+                                    char *text, size_t size)
+{
+    char cause[64], uptime[32], doing[EXIT_MESSAGE_MAX],
+        served[48] = "an unknown number of requests";
+    exit_message_cause(exit_message->status, cause, sizeof cause);
+    text_duration(exit_message->uptime, uptime, sizeof uptime);
+    exit_message_doing(exit_message->view, now, doing, sizeof doing);
+    if (exit_message->view->attached)
+        snprintf(served, sizeof served, "%" PRIu64 " request%s",
+                 exit_message->view->counts.requests,
+                 exit_message->view->counts.requests == 1 ? "" : "s");
+    const char *reason = exit_message->reason;
+    snprintf(text, size, "pool %s: worker %d (slot %u) %s %s, after %s and %s%s%s",
+             exit_message->pool, (int)exit_message->pid, exit_message->slot, cause, doing, uptime,
+             served, reason != NULL ? ": " : "", reason != NULL ? reason : "");
+    return exit_message_level(exit_message);
+}

@@ -1,0 +1,156 @@
+/* proc_activity.c: see proc_activity.h. */
+#include "fpm/worker/proc_activity.h"
+
+#include "fpm/util/fd.h"
+#include "sapi-shim/util/statm.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+    PROC_ACTIVITY_THREADS_MAX = 256 /* more are not looked at */
+};
+
+/* System calls in which a process may be idle as well as busy. Not every machine has all. */
+static const long proc_activity_ambiguous[] = {
+#ifdef SYS_poll
+    SYS_poll,
+#endif
+#ifdef SYS_select
+    SYS_select,
+#endif
+#ifdef SYS_epoll_wait
+    SYS_epoll_wait,
+#endif
+#ifdef SYS_pause
+    SYS_pause,
+#endif
+#ifdef SYS_io_uring_enter
+    SYS_io_uring_enter,
+#endif
+#ifdef SYS_epoll_pwait2
+    SYS_epoll_pwait2,
+#endif
+    SYS_ppoll,          SYS_pselect6, SYS_epoll_pwait,     SYS_futex,
+    SYS_wait4,          SYS_waitid,   SYS_rt_sigtimedwait, SYS_rt_sigsuspend,
+};
+
+/* Reads a small file whole. Returns its length, or -1 with errno. */
+static ssize_t proc_activity_read(int folder, const char *path, char *text, size_t size)
+{
+    int fd = openat(folder, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    ssize_t n = read(fd, text, size - 1);
+    fd_close(&fd);
+    text[n > 0 ? n : 0] = '\0';
+    return n;
+}
+
+/* A line of /proc/PID/syscall begins with the number of the call, -1 when it sleeps outside of one,
+ * or "running". */
+static enum proc_activity proc_activity_thread(const char *line)
+{
+    char *end = NULL;
+    long call = strtol(line, &end, 10);
+    if (end == line)
+        return strncmp(line, "running", 7) == 0 ? PROC_ACTIVITY_BUSY : PROC_ACTIVITY_UNKNOWN;
+#ifdef SYS_accept
+    if (call == SYS_accept)
+        return PROC_ACTIVITY_WAITING;
+#endif
+    if (call == SYS_accept4)
+        return PROC_ACTIVITY_WAITING;
+    for (size_t i = 0; i < sizeof proc_activity_ambiguous / sizeof proc_activity_ambiguous[0]; i++)
+        if (call == proc_activity_ambiguous[i])
+            return PROC_ACTIVITY_UNKNOWN;
+    return PROC_ACTIVITY_BUSY;
+}
+
+/* All threads in the same way, or unknown. */
+static enum proc_activity proc_activity_threads(DIR *tasks)
+{
+    enum proc_activity all = PROC_ACTIVITY_UNKNOWN;
+    unsigned count = 0;
+    const struct dirent *entry;
+    while ((entry = readdir(tasks)) != NULL) {
+        char path[sizeof entry->d_name + sizeof "/syscall"];
+        char line[256];
+        if (!isdigit((unsigned char)entry->d_name[0]))
+            continue;
+        (void)snprintf(path, sizeof path, "%s/syscall", entry->d_name);
+        ssize_t n = proc_activity_read(dirfd(tasks), path, line, sizeof line);
+        if (n < 0 && (errno == ENOENT || errno == ESRCH))
+            continue; /* the thread has ended */
+        enum proc_activity one = n > 0 ? proc_activity_thread(line) : PROC_ACTIVITY_UNKNOWN;
+        if (one == PROC_ACTIVITY_UNKNOWN || (count > 0 && one != all) ||
+            count == PROC_ACTIVITY_THREADS_MAX)
+            return PROC_ACTIVITY_UNKNOWN;
+        all = one;
+        count++;
+    }
+    return all;
+}
+
+/* Does the process hold a socket besides those that it was given? Without one it is inside no
+ * request, whatever it sleeps in. */
+static bool proc_activity_has_connection(pid_t pid, const ino_t *given, size_t count)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *folder = opendir(path);
+    bool has = folder == NULL; /* we cannot tell */
+    const struct dirent *entry;
+    while (!has && (entry = readdir(folder)) != NULL) {
+        struct stat status;
+        if (fstatat(dirfd(folder), entry->d_name, &status, 0) != 0 || !S_ISSOCK(status.st_mode))
+            continue;
+        has = true;
+        for (size_t i = 0; i < count && has; i++)
+            has = status.st_ino != given[i];
+    }
+    if (folder != NULL)
+        (void)closedir(folder);
+    return has;
+}
+
+enum proc_activity proc_activity_between_requests(pid_t pid, const ino_t *given, size_t count)
+{
+    enum proc_activity doing = proc_activity_doing(pid);
+    if (doing != PROC_ACTIVITY_WAITING && !proc_activity_has_connection(pid, given, count))
+        return PROC_ACTIVITY_WAITING;
+    return doing;
+}
+
+enum proc_activity proc_activity_doing(pid_t pid)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *tasks = opendir(path);
+    if (tasks == NULL)
+        return PROC_ACTIVITY_UNKNOWN;
+    enum proc_activity all = proc_activity_threads(tasks);
+    (void)closedir(tasks);
+    return all;
+}
+
+int proc_activity_memory(pid_t pid, uint64_t *bytes)
+{
+    char path[64], line[256];
+    (void)snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+    if (proc_activity_read(AT_FDCWD, path, line, sizeof line) < 0)
+        return -1;
+    if (statm_private(line, (uint64_t)sysconf(_SC_PAGESIZE), bytes))
+        return 0;
+    errno = EINVAL;
+    return -1;
+}

@@ -1,0 +1,376 @@
+/* scoreboard.c: see scoreboard.h. */
+#include "fpm/worker/scoreboard.h"
+
+#include "fpm/util/clock.h"
+#include "fpm/util/fd.h"
+#include "sapi-shim/scoreboard/record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SCOREBOARD_NS 1000000u /* in a millisecond */
+
+static size_t scoreboard_round(size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (bytes + page - 1) / page * page;
+}
+
+/* The processes' places come right behind the board. */
+static size_t scoreboard_members_at(void)
+{
+    const size_t one = sizeof(struct ot_member);
+    return (sizeof(struct ot_board) + one - 1) / one * one;
+}
+
+static struct ot_slot *scoreboard_slot(const struct scoreboard *scoreboard, unsigned slot)
+{
+    char *first = (char *)scoreboard->board + scoreboard->offset;
+    return (struct ot_slot *)(first + scoreboard->stride * slot);
+}
+
+/* A worker gets a descriptor it can only read: opening the memory anew is what takes the right to
+ * write away. The seals keep it from cutting the memory off under the manager. */
+static int scoreboard_memory(struct scoreboard *scoreboard, const char *pool)
+{
+    char path[64];
+    scoreboard->fd = memfd_create(pool, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (scoreboard->fd < 0 || ftruncate(scoreboard->fd, (off_t)scoreboard->size) != 0 ||
+        fcntl(scoreboard->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+        return -1;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", scoreboard->fd);
+    scoreboard->read_fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (scoreboard->read_fd < 0)
+        return -1;
+    void *memory =
+        mmap(NULL, scoreboard->size, PROT_READ | PROT_WRITE, MAP_SHARED, scoreboard->fd, 0);
+    if (memory == MAP_FAILED)
+        return -1;
+    scoreboard->board = memory;
+    return 0;
+}
+
+int scoreboard_create(struct scoreboard *scoreboard, const char *pool, unsigned slots,
+                      const struct ot_settings *settings, char *error, size_t size)
+{
+    size_t members = scoreboard_members_at();
+    size_t offset = scoreboard_round(members + slots * sizeof(struct ot_member));
+    size_t stride = scoreboard_round(sizeof(struct ot_slot));
+    *scoreboard = (struct scoreboard){.fd = -1,
+                                      .read_fd = -1,
+                                      .count = slots,
+                                      .size = offset + stride * slots,
+                                      .offset = offset,
+                                      .members_at = members,
+                                      .stride = stride};
+    scoreboard->free = calloc(slots, sizeof *scoreboard->free);
+    scoreboard->members = calloc(slots, sizeof *scoreboard->members);
+    if (scoreboard->free == NULL || scoreboard->members == NULL ||
+        scoreboard_memory(scoreboard, pool) != 0) {
+        snprintf(error, size, "cannot make the scoreboard: %s", strerror(errno));
+        scoreboard_destroy(scoreboard);
+        return -1;
+    }
+    for (unsigned i = 0; i < slots; i++)
+        scoreboard->free[scoreboard->free_top++] = slots - 1 - i;
+    struct ot_board *board = scoreboard->board;
+    board->magic = OT_BOARD_MAGIC;
+    board->version = OT_CONTRACT_VERSION;
+    board->slot_count = slots;
+    board->slot_stride = (uint32_t)stride;
+    board->slots_offset = (uint32_t)offset;
+    board->members_offset = (uint32_t)members;
+    board->settings_size = (uint32_t)sizeof *settings;
+    board->settings = *settings;
+    snprintf(board->pool, sizeof board->pool, "%s", pool);
+    return 0;
+}
+
+/* How often slots were used is known from the board alone. */
+static void scoreboard_adopt_members(struct scoreboard *scoreboard)
+{
+    const struct ot_member *published =
+        (const void *)((const char *)scoreboard->board + scoreboard->members_at);
+    if (scoreboard->foreign ||
+        scoreboard->members_at + scoreboard->count * sizeof *published > scoreboard->offset)
+        return;
+    for (unsigned i = 0; i < scoreboard->count; i++)
+        scoreboard->members[i].restarts = published[i].restarts;
+}
+
+/* What is on the board is for the workers: only its version is read, and what is only shown. */
+int scoreboard_adopt(struct scoreboard *scoreboard, const struct scoreboard *from, char *error,
+                     size_t size)
+{
+    struct stat status;
+    *scoreboard = (struct scoreboard){.fd = from->fd,
+                                      .read_fd = from->read_fd,
+                                      .offset = from->offset,
+                                      .stride = from->stride,
+                                      .members_at = scoreboard_members_at(),
+                                      .count = from->count,
+                                      .stale_end = from->count,
+                                      .size = from->offset + from->stride * from->count};
+    void *memory = MAP_FAILED;
+    scoreboard->free = calloc(from->count, sizeof *scoreboard->free);
+    scoreboard->members = calloc(from->count, sizeof *scoreboard->members);
+    if (fstat(from->fd, &status) == 0 && status.st_size == (off_t)scoreboard->size)
+        memory =
+            mmap(NULL, scoreboard->size, PROT_READ | PROT_WRITE, MAP_SHARED, scoreboard->fd, 0);
+    if (scoreboard->free == NULL || scoreboard->members == NULL || memory == MAP_FAILED) {
+        snprintf(error, size, "cannot take over a scoreboard of %zu bytes", scoreboard->size);
+        return -1;
+    }
+    scoreboard->board = memory;
+    scoreboard->foreign = scoreboard->board->version != OT_CONTRACT_VERSION;
+    scoreboard_adopt_members(scoreboard);
+    for (unsigned i = 0; i < from->count; i++)
+        scoreboard->free[scoreboard->free_top++] = from->count - 1 - i;
+    return 0;
+}
+
+bool scoreboard_take(struct scoreboard *scoreboard, unsigned slot)
+{
+    for (unsigned i = scoreboard->free_top; i-- > 0;) {
+        if (scoreboard->free[i] != slot)
+            continue;
+        memmove(&scoreboard->free[i], &scoreboard->free[i + 1],
+                (scoreboard->free_top - i - 1) * sizeof *scoreboard->free);
+        scoreboard->free_top--;
+        return true;
+    }
+    return false;
+}
+
+void scoreboard_destroy(struct scoreboard *scoreboard)
+{
+    if (scoreboard->board != NULL)
+        (void)munmap(scoreboard->board, scoreboard->size);
+    fd_close(&scoreboard->fd);
+    fd_close(&scoreboard->read_fd);
+    free(scoreboard->free);
+    free(scoreboard->members);
+    *scoreboard = (struct scoreboard){.fd = -1, .read_fd = -1};
+}
+
+/* Most pages of a slot were never touched, and stay so: what was, in memory or swapped out, is data
+ * to the file. To give the pages back instead would cost time for each worker that has them mapped.
+ */
+static void scoreboard_clear(const struct scoreboard *scoreboard, unsigned slot)
+{
+    char *board = (char *)scoreboard->board;
+    off_t from = (off_t)(scoreboard->offset + scoreboard->stride * slot);
+    off_t end = from + (off_t)scoreboard->stride;
+    while (from < end) {
+        off_t data = lseek(scoreboard->fd, from, SEEK_DATA);
+        if (data < 0 && errno == ENXIO)
+            return; /* no more of it to the end of the file */
+        off_t hole = data < 0 ? -1 : lseek(scoreboard->fd, data, SEEK_HOLE);
+        data = data < 0 ? from : data;
+        hole = hole < 0 || hole > end ? end : hole;
+        if (data >= end)
+            return;
+        memset(board + data, 0, (size_t)(hole - data));
+        from = hole;
+    }
+}
+
+int scoreboard_assign(struct scoreboard *scoreboard)
+{
+    if (scoreboard->free_top == 0)
+        return -1;
+    unsigned slot = scoreboard->free[--scoreboard->free_top];
+    scoreboard_clear(scoreboard, slot);
+    return (int)slot;
+}
+
+void scoreboard_member(struct scoreboard *scoreboard, unsigned slot, enum ot_process process,
+                       pid_t pid, int64_t started)
+{
+    struct ot_member *member = &scoreboard->members[slot];
+    if (member->process == OT_PROCESS_NONE && process != OT_PROCESS_NONE) {
+        member->restarts += member->started_at != 0;
+        member->started_at = (uint64_t)started * SCOREBOARD_NS;
+        member->started_time = time(NULL) - (clock_ms() - started) / 1000;
+    }
+    member->process = process;
+    member->pid = (int32_t)pid;
+    if (scoreboard->stale == scoreboard->stale_end)
+        scoreboard->stale = scoreboard->stale_end = slot;
+    if (slot < scoreboard->stale)
+        scoreboard->stale = slot;
+    if (slot >= scoreboard->stale_end)
+        scoreboard->stale_end = slot + 1;
+}
+
+void scoreboard_publish(struct scoreboard *scoreboard, const struct ot_pool_stats *facts)
+{
+    struct ot_pool_stats *published = &scoreboard->board->facts;
+    struct ot_member *members = (void *)((char *)scoreboard->board + scoreboard->members_at);
+    const size_t counter = sizeof published->change;
+    if (scoreboard->foreign)
+        return;
+    record_open(&published->change);
+    memcpy((char *)published + counter, (const char *)facts + counter, sizeof *facts - counter);
+    memcpy(&members[scoreboard->stale], &scoreboard->members[scoreboard->stale],
+           (scoreboard->stale_end - scoreboard->stale) * sizeof *members);
+    record_close(&published->change);
+    scoreboard->stale = scoreboard->stale_end = 0;
+}
+
+void scoreboard_release(struct scoreboard *scoreboard, unsigned slot)
+{
+    if (slot < scoreboard->count && scoreboard->free_top < scoreboard->count)
+        scoreboard->free[scoreboard->free_top++] = slot;
+}
+
+void scoreboard_look(const struct scoreboard *scoreboard, unsigned slot, struct slot_view *view)
+{
+    slot_view_look(scoreboard_slot(scoreboard, slot), view);
+}
+
+void scoreboard_bury(const struct scoreboard *scoreboard, unsigned slot, struct slot_view *view)
+{
+    slot_view_bury(scoreboard_slot(scoreboard, slot), view);
+}
+
+bool scoreboard_thread(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
+                       struct ot_record *out)
+{
+    return slot_view_thread(scoreboard_slot(scoreboard, slot), thread, out);
+}
+
+bool scoreboard_inherit(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
+                        struct ot_record *out)
+{
+    uint32_t alien = 0;
+    const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
+    if (thread >= slot_view_threads(memory, &alien))
+        return false;
+    record_inherit(&memory->records[thread], out);
+    return true;
+}
+
+int32_t scoreboard_pid(const struct scoreboard *scoreboard, unsigned slot)
+{
+    return *(const volatile int32_t *)&scoreboard_slot(scoreboard, slot)->pid;
+}
+
+uint32_t scoreboard_untold(const struct scoreboard *scoreboard, unsigned slot)
+{
+    return atomic_load(&scoreboard_slot(scoreboard, slot)->untold);
+}
+
+uint64_t scoreboard_requests(const struct scoreboard *scoreboard, unsigned slot)
+{
+    const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
+    uint32_t alien;
+    unsigned threads = slot_view_threads(memory, &alien);
+    uint64_t requests = 0;
+    for (unsigned i = 0; i < threads; i++)
+        requests += *(const volatile uint64_t *)&memory->records[i].requests;
+    return requests;
+}
+
+/* One thread's part in what the worker is up to. Behind the end of its request it shows that
+ * request's last state until it waits again; it is not in work after a response then. */
+static enum scoreboard_phase scoreboard_thread_phase(const struct ot_record *record)
+{
+    bool goes_on = record->finished_at != 0 && record->ended_at == 0;
+    switch (record->state) {
+    case OT_STATE_IDLE:
+        return SCOREBOARD_IDLE;
+    case OT_STATE_READING:
+    case OT_STATE_RUNNING:
+        return SCOREBOARD_SERVING;
+    case OT_STATE_POST:
+    case OT_STATE_SHUTDOWN:
+        return goes_on ? SCOREBOARD_POST : SCOREBOARD_SERVING;
+    case OT_STATE_EXITING:
+        return SCOREBOARD_LEAVING;
+    default:
+        return SCOREBOARD_STARTING;
+    }
+}
+
+void scoreboard_since(const struct ot_record *record, uint64_t *running, uint64_t *finished)
+{
+    enum scoreboard_phase phase = scoreboard_thread_phase(record);
+    *running = phase == SCOREBOARD_SERVING && record->ended_at == 0 ? record->running_at : 0;
+    *finished = phase == SCOREBOARD_POST ? record->finished_at : 0;
+}
+
+static uint64_t scoreboard_older(uint64_t a, uint64_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, unsigned slot)
+{
+    /* A thread's phase counts for more the further to the right it stands. */
+    static const unsigned char rank[SCOREBOARD_PHASES] = {
+        [SCOREBOARD_STARTING] = 0, [SCOREBOARD_LEAVING] = 1, [SCOREBOARD_POST] = 2,
+        [SCOREBOARD_SERVING] = 3,  [SCOREBOARD_IDLE] = 4,
+    };
+    const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
+    struct scoreboard_glance glance = {.phase = SCOREBOARD_BLACK_BOX};
+    uint32_t alien;
+    unsigned threads = slot_view_threads(memory, &alien);
+    if (threads > 0)
+        glance.phase = SCOREBOARD_STARTING;
+    for (unsigned i = 0; i < threads; i++) {
+        struct ot_record record;
+        enum scoreboard_phase phase = SCOREBOARD_SERVING; /* it keeps changing: it is busy */
+        if (record_peek(&memory->records[i], &record)) {
+            phase = scoreboard_thread_phase(&record);
+            if (phase == SCOREBOARD_IDLE && record.state_since > glance.idle_since)
+                glance.idle_since = record.state_since;
+            uint64_t running, finished;
+            scoreboard_since(&record, &running, &finished);
+            glance.running_since = scoreboard_older(glance.running_since, running);
+            glance.finished_since = scoreboard_older(glance.finished_since, finished);
+        } else {
+            glance.changing = true;
+        }
+        if (rank[phase] > rank[glance.phase])
+            glance.phase = phase;
+    }
+    return glance;
+}
+
+void scoreboard_heirs(const struct scoreboard *scoreboard, bool heirs)
+{
+    atomic_store_explicit(&scoreboard->board->heirs, heirs, memory_order_relaxed);
+}
+
+void scoreboard_forsaken(const struct scoreboard *scoreboard, bool forsaken)
+{
+    if (!scoreboard->foreign)
+        atomic_store_explicit(&scoreboard->board->forsaken, forsaken, memory_order_seq_cst);
+}
+
+bool scoreboard_is_forsaken(const struct scoreboard *scoreboard)
+{
+    return !scoreboard->foreign && atomic_load(&scoreboard->board->forsaken) != 0;
+}
+
+void scoreboard_want(const struct scoreboard *scoreboard, uint32_t occasions)
+{
+    if (!scoreboard->foreign)
+        atomic_store_explicit(&scoreboard->board->want, occasions, memory_order_relaxed);
+    /* A worker publishes its state and then reads this: what is looked at from here on is later
+     * than what did not ring. */
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+unsigned scoreboard_exit_reason(const struct scoreboard *scoreboard, unsigned slot)
+{
+    return *(const volatile uint32_t *)&scoreboard_slot(scoreboard, slot)->exit_reason;
+}

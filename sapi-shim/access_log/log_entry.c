@@ -1,0 +1,180 @@
+/* log_entry.c: see log_entry.h. */
+#include "sapi-shim/access_log/log_entry.h"
+
+#include "sapi-shim/access_log/log_pipe.h"
+#include "sapi-shim/scoreboard/record.h"
+#include "sapi-shim/util/clock.h"
+
+#include <sys/resource.h>
+
+enum {
+    LOG_ENTRY_STATUS = 200,     /* of a response that says nothing */
+    LOG_ENTRY_STATUS_GONE = 499 /* of a client that left before there was one */
+};
+
+struct log_format_facts log_entry_unknown(void)
+{
+    return (struct log_format_facts){
+        .content_length = LOG_FORMAT_UNKNOWN,
+        .sent = LOG_FORMAT_UNKNOWN,
+        .discarded = LOG_FORMAT_UNKNOWN,
+        .began = LOG_FORMAT_UNKNOWN,
+        .ended = LOG_FORMAT_UNKNOWN,
+        .duration = LOG_FORMAT_UNKNOWN,
+        .answer = LOG_FORMAT_UNKNOWN,
+        .post_response = LOG_FORMAT_UNKNOWN,
+        .shutdown = LOG_FORMAT_UNKNOWN,
+        .cpu_user = LOG_FORMAT_UNKNOWN,
+        .cpu_system = LOG_FORMAT_UNKNOWN,
+        .memory = LOG_FORMAT_UNKNOWN,
+    };
+}
+
+/* ---- what the kernel is asked for where the format does ---- */
+
+static int64_t log_entry_time(struct timeval t)
+{
+    return (int64_t)t.tv_sec * 1000000000 + (int64_t)t.tv_usec * 1000;
+}
+
+static void log_entry_cpu_begin(struct log_entry *entry)
+{
+    struct rusage usage;
+    if ((log_pipe_needs() & LOG_FORMAT_NEEDS_CPU) == 0 || getrusage(RUSAGE_THREAD, &usage) != 0)
+        return;
+    entry->cpu_user = log_entry_time(usage.ru_utime);
+    entry->cpu_system = log_entry_time(usage.ru_stime);
+    entry->thread = pthread_self();
+}
+
+/* A request that two threads served has no processor time of its own. */
+static void log_entry_cpu_end(const struct log_entry *entry, struct log_format_facts *facts)
+{
+    struct rusage usage;
+    if ((log_pipe_needs() & LOG_FORMAT_NEEDS_CPU) == 0 || entry->cpu_user < 0 ||
+        !pthread_equal(entry->thread, pthread_self()) || getrusage(RUSAGE_THREAD, &usage) != 0)
+        return;
+    facts->cpu_user = log_entry_time(usage.ru_utime) - entry->cpu_user;
+    facts->cpu_system = log_entry_time(usage.ru_stime) - entry->cpu_system;
+}
+
+static void log_entry_memory(struct log_format_facts *facts)
+{
+    struct rusage usage;
+    if ((log_pipe_needs() & LOG_FORMAT_NEEDS_MEMORY) != 0 && getrusage(RUSAGE_SELF, &usage) == 0)
+        facts->memory = (int64_t)usage.ru_maxrss * 1024;
+}
+
+/* ---- a request ---- */
+
+void log_entry_begin(struct log_entry *entry, struct ot_record *record, uint64_t accepted_at,
+                     const char *remote, const char *user)
+{
+    if (!log_pipe_on())
+        return;
+    *entry = (struct log_entry){
+        .number = record->requests, .accepted_at = accepted_at, .cpu_user = LOG_FORMAT_UNKNOWN};
+    record->http_status = 0;
+    record->response_bytes = 0;
+    record->request_discarded = 0;
+    record_text(record->remote, sizeof record->remote, remote);
+    record_text(record->user, sizeof record->user, user);
+    log_entry_cpu_begin(entry);
+}
+
+void log_entry_sent(struct log_entry *entry, struct ot_record *record, size_t bytes,
+                    unsigned status)
+{
+    entry->sent += bytes;
+    record_begin(record);
+    record->response_bytes = entry->sent;
+    record->http_status = status;
+    record_end(record);
+}
+
+void log_entry_discarded(struct log_entry *entry, struct ot_record *record, size_t bytes)
+{
+    entry->discarded += bytes;
+    record->request_discarded = entry->discarded;
+}
+
+void log_entry_detach(struct ot_record *record)
+{
+    record->logged = record->requests;
+}
+
+static enum log_format_outcome log_entry_outcome(unsigned bits)
+{
+    if (bits & OT_BIT_TIMEOUT)
+        return LOG_FORMAT_TIMEOUT;
+    return bits & OT_BIT_ABORTED ? LOG_FORMAT_ABORTED : LOG_FORMAT_OK;
+}
+
+static unsigned log_entry_status(const struct log_format_facts *facts)
+{
+    if (facts->status != 0 || facts->outcome == LOG_FORMAT_TIMEOUT)
+        return facts->status;
+    return facts->outcome == LOG_FORMAT_ABORTED ? LOG_ENTRY_STATUS_GONE : LOG_ENTRY_STATUS;
+}
+
+/* Of stamps a worker writes itself the earlier is never above the later. */
+static void log_entry_durations(const struct log_entry *entry, uint64_t functions_at, uint64_t now,
+                                struct log_format_facts *facts)
+{
+    uint64_t wall = clock_read(CLOCK_REALTIME);
+    facts->ended = (int64_t)wall;
+    facts->began = (int64_t)(wall - (now - entry->accepted_at));
+    facts->duration = (int64_t)(now - entry->accepted_at);
+    facts->post_response = 0;
+    facts->shutdown = (int64_t)(functions_at - entry->shutdown_at);
+    if ((facts->bits & OT_BIT_ABORTED) == 0)
+        facts->answer = (int64_t)(entry->finished_at - entry->accepted_at);
+    if (entry->finished_at < entry->shutdown_at)
+        facts->post_response = (int64_t)(entry->shutdown_at - entry->finished_at);
+}
+
+/* The mark comes after the line: a worker that is killed between the two owes nothing, but the
+ * manager cannot know; the writer then sees both lines and drops the second. */
+void log_entry_end(struct log_entry *entry, struct ot_record *record, int thread,
+                   uint64_t functions_at, struct log_format_facts *facts)
+{
+    uint64_t now = clock_now();
+    facts->outcome = log_entry_outcome(facts->bits);
+    facts->status = log_entry_status(facts);
+    facts->sent = (int64_t)entry->sent;
+    facts->discarded = (int64_t)entry->discarded;
+    log_entry_durations(entry, functions_at, now, facts);
+    log_entry_cpu_end(entry, facts);
+    log_entry_memory(facts);
+    if (thread < 0) {
+        (void)log_pipe_write(0, 0, facts);
+        return;
+    }
+    bool written = log_pipe_write((unsigned)thread, entry->number, facts);
+    record_begin(record);
+    record->logged = entry->number;
+    record->unlogged += !written;
+    record_end(record);
+}
+
+void log_entry_dropped(struct ot_record *record, int thread, unsigned status, uint64_t accepted_at,
+                       const struct log_format_facts *known)
+{
+    struct log_format_facts facts = known != NULL ? *known : log_entry_unknown();
+    bool written = true;
+    if (log_pipe_on()) {
+        uint64_t wall = clock_read(CLOCK_REALTIME);
+        facts.outcome = LOG_FORMAT_DROPPED;
+        facts.status = status;
+        facts.began = facts.ended = (int64_t)wall;
+        if (accepted_at != 0) {
+            facts.duration = (int64_t)(clock_now() - accepted_at);
+            facts.began -= facts.duration;
+        }
+        written = log_pipe_write(thread < 0 ? 0 : (unsigned)thread, 0, &facts);
+    }
+    record_begin(record);
+    record->dropped++;
+    record->unlogged += !written;
+    record_end(record);
+}

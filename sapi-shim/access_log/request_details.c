@@ -1,0 +1,102 @@
+/* request_details.c: see request_details.h. */
+#include "sapi-shim/access_log/request_details.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *request_details_param(const void *context, const char *name, size_t length)
+{
+    const struct request_details *detail = context;
+    for (char **param = detail->params; param != NULL && *param != NULL; param++)
+        if (strncmp(*param, name, length) == 0 && (*param)[length] == '=')
+            return *param + length + 1;
+    return NULL;
+}
+
+static const char *request_details_field(const void *context, const char *name, size_t name_length,
+                                         size_t *length)
+{
+    const struct request_details *detail = context;
+    return cgi_head_get(&detail->head, name, name_length, length);
+}
+
+void request_details_output(struct request_details *detail, const char *bytes, size_t count,
+                            bool keep_head)
+{
+    if (!detail->head.done)
+        cgi_head_feed(&detail->head, bytes, count, keep_head);
+}
+
+struct request_details_name {
+    const char *name;
+    size_t length;
+    const char *value;
+};
+
+enum request_details_index {
+    REQUEST_DETAILS_METHOD,
+    REQUEST_DETAILS_URI,
+    REQUEST_DETAILS_SCRIPT_NAME,
+    REQUEST_DETAILS_QUERY,
+    REQUEST_DETAILS_SCRIPT,
+    REQUEST_DETAILS_REMOTE,
+    REQUEST_DETAILS_USER,
+    REQUEST_DETAILS_LENGTH,
+    REQUEST_DETAILS_NAMES
+};
+
+#define NAME(text)                                                                                 \
+    {                                                                                              \
+        (text "="), sizeof(text), NULL                                                             \
+    }
+
+/* One pass over the parameters instead of one for each. */
+static void request_details_find(const struct request_details *detail,
+                                 struct request_details_name *names)
+{
+    for (char **param = detail->params; param != NULL && *param != NULL; param++) {
+        char first = **param;
+        if (first != 'R' && first != 'S' && first != 'Q' && first != 'C')
+            continue;
+        for (size_t i = 0; i < REQUEST_DETAILS_NAMES; i++)
+            if (strncmp(*param, names[i].name, names[i].length) == 0)
+                names[i].value = *param + names[i].length;
+    }
+}
+
+void request_details_fill(struct request_details *detail, bool sent, struct log_format_facts *facts)
+{
+    struct request_details_name names[REQUEST_DETAILS_NAMES] = {
+        [REQUEST_DETAILS_METHOD] = NAME("REQUEST_METHOD"),
+        [REQUEST_DETAILS_URI] = NAME("REQUEST_URI"),
+        [REQUEST_DETAILS_SCRIPT_NAME] = NAME("SCRIPT_NAME"),
+        [REQUEST_DETAILS_QUERY] = NAME("QUERY_STRING"),
+        [REQUEST_DETAILS_SCRIPT] = NAME("SCRIPT_FILENAME"),
+        [REQUEST_DETAILS_REMOTE] = NAME("REMOTE_ADDR"),
+        [REQUEST_DETAILS_USER] = NAME("REMOTE_USER"),
+        [REQUEST_DETAILS_LENGTH] = NAME("CONTENT_LENGTH"),
+    };
+    request_details_find(detail, names);
+    const char *uri = names[REQUEST_DETAILS_URI].value;
+    const char *length = names[REQUEST_DETAILS_LENGTH].value;
+    bool has_uri = uri != NULL && *uri != '\0';
+    facts->method = names[REQUEST_DETAILS_METHOD].value;
+    facts->uri = has_uri ? uri : names[REQUEST_DETAILS_SCRIPT_NAME].value;
+    /* An application may have cut up its query string; the URI it seldom touches. */
+    facts->query = has_uri ? NULL : names[REQUEST_DETAILS_QUERY].value;
+    facts->script = names[REQUEST_DETAILS_SCRIPT].value;
+    facts->remote = names[REQUEST_DETAILS_REMOTE].value;
+    facts->user = names[REQUEST_DETAILS_USER].value;
+    facts->content_length = length != NULL ? (int64_t)(strtoull(length, NULL, 10) & INT64_MAX) : 0;
+    facts->param = request_details_param;
+    facts->field = request_details_field;
+    facts->context = detail;
+    if (sent)
+        cgi_head_end(&detail->head);
+    facts->status = sent ? detail->head.status : 0;
+}
+
+void request_details_end(struct request_details *detail)
+{
+    cgi_head_free(&detail->head);
+}

@@ -1,0 +1,101 @@
+/* listener.c: see listener.h. */
+#include "sapi-shim/connection/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int listener_option(int fd, int option)
+{
+    int value = 0;
+    socklen_t length = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 ? value : 0;
+}
+
+/* Children of the application must not get the listening socket: ours is a close-on-exec copy, and
+ * the place of standard input goes to the null device. */
+static int listener_adopt(int asked)
+{
+    int one = 1;
+    int own = fcntl(asked, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (own < 0)
+        return -1;
+    int flags = fcntl(own, F_GETFL);
+    if (flags >= 0 && !(flags & O_NONBLOCK))
+        (void)fcntl(own, F_SETFL, flags | O_NONBLOCK);
+    /* Accepted sockets inherit it; on a unix socket it fails, and is not needed. */
+    (void)setsockopt(own, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (asked != STDIN_FILENO) {
+        (void)fcntl(asked, F_SETFD, FD_CLOEXEC);
+        return own;
+    }
+    int nowhere = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (nowhere > STDIN_FILENO) {
+        (void)dup2(nowhere, STDIN_FILENO);
+        (void)close(nowhere);
+    }
+    return own;
+}
+
+bool listener_open(struct listener *listener, int asked, const char *addresses)
+{
+    *listener = (struct listener){.fd = -1};
+    if (listener_option(asked, SO_ACCEPTCONN) == 0) {
+        errno = ENOTSOCK;
+        return false;
+    }
+    listener->fd = listener_adopt(asked);
+    listener->is_tcp = listener_option(listener->fd, SO_DOMAIN) != AF_UNIX;
+    allowed_clients_parse(&listener->peers, addresses);
+    return listener->fd >= 0;
+}
+
+void listener_close(struct listener *listener)
+{
+    if (listener->fd >= 0)
+        (void)close(listener->fd);
+    listener->fd = -1;
+}
+
+static enum listener_result listener_error(int error)
+{
+    switch (error) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        return LISTENER_STARVED;
+    case EBADF:
+    case EINVAL:
+    case ENOTSOCK:
+        return LISTENER_FAILED;
+    default: /* EAGAIN, or an error of the connection that was to be taken */
+        return LISTENER_NONE;
+    }
+}
+
+enum listener_result listener_accept(struct listener *listener, struct conn **conn)
+{
+    struct sockaddr_storage address;
+    bool look = listener->is_tcp && !listener->peers.any;
+    int fd = -1;
+    do {
+        socklen_t length = sizeof address;
+        fd = accept4(listener->fd, look ? (struct sockaddr *)&address : NULL, look ? &length : NULL,
+                     SOCK_CLOEXEC);
+    } while (fd < 0 && (errno == ECONNABORTED || errno == EINTR || errno == EPROTO));
+    if (fd < 0)
+        return listener_error(errno);
+    if (look && !allowed_clients_allow(&listener->peers, (struct sockaddr *)&address)) {
+        (void)close(fd);
+        return LISTENER_REFUSED;
+    }
+    *conn = conn_open(fd, listener->is_tcp);
+    if (*conn != NULL)
+        return LISTENER_CONN;
+    errno = EMFILE;
+    return LISTENER_STARVED;
+}

@@ -1,0 +1,79 @@
+/* peer_watch.c: see peer_watch.h. */
+#include "sapi-shim/request/peer_watch.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* An epoll descriptor is readable while one of those it watches has news, and it can be told to
+ * look at nothing but the peer's leaving. */
+static _Thread_local int peer_watch_epoll = -1;
+static _Thread_local int peer_watch_fd = -1;     /* the connection in it */
+static _Thread_local int peer_watch_raised = -1; /* an eventfd in it, readable from the start */
+
+int peer_watch_descriptor(int fd, bool input_complete)
+{
+    struct epoll_event event = {.events = EPOLLRDHUP | (input_complete ? EPOLLIN : 0u)};
+    if (peer_watch_epoll < 0)
+        peer_watch_epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (peer_watch_epoll >= 0 && fd >= 0 && peer_watch_fd != fd &&
+        epoll_ctl(peer_watch_epoll, EPOLL_CTL_ADD, fd, &event) == 0)
+        peer_watch_fd = fd;
+    return peer_watch_epoll;
+}
+
+void peer_watch_raise(void)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    if (peer_watch_epoll < 0 || peer_watch_raised >= 0)
+        return;
+    peer_watch_raised = eventfd(1, EFD_CLOEXEC);
+    if (peer_watch_raised >= 0)
+        (void)epoll_ctl(peer_watch_epoll, EPOLL_CTL_ADD, peer_watch_raised, &event);
+}
+
+void peer_watch_stop(int fd)
+{
+    if (peer_watch_fd >= 0 && peer_watch_fd == fd)
+        (void)epoll_ctl(peer_watch_epoll, EPOLL_CTL_DEL, peer_watch_fd, NULL);
+    peer_watch_fd = -1;
+    if (peer_watch_raised >= 0)
+        (void)close(peer_watch_raised);
+    peer_watch_raised = -1;
+}
+
+bool peer_watch_gone(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+    return poll(&p, 1, 0) > 0;
+}
+
+bool peer_watch_arm(int fd, int signal)
+{
+    struct f_owner_ex owner = {.type = F_OWNER_TID, .pid = (pid_t)syscall(SYS_gettid)};
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && fcntl(fd, F_SETSIG, signal) == 0 && fcntl(fd, F_SETOWN_EX, &owner) == 0 &&
+           fcntl(fd, F_SETFL, flags | O_ASYNC) == 0;
+}
+
+void peer_watch_disarm(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0)
+        (void)fcntl(fd, F_SETFL, flags & ~O_ASYNC);
+}
+
+void peer_watch_thread_end(void)
+{
+    if (peer_watch_raised >= 0)
+        (void)close(peer_watch_raised);
+    if (peer_watch_epoll >= 0)
+        (void)close(peer_watch_epoll);
+    peer_watch_raised = -1;
+    peer_watch_epoll = -1;
+    peer_watch_fd = -1;
+}

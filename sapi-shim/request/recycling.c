@@ -1,0 +1,119 @@
+/* recycling.c: see recycling.h. */
+#include "sapi-shim/request/recycling.h"
+
+#include "sapi-shim/connection/graceful_stop.h"
+#include "sapi-shim/scoreboard/worker_slot.h"
+#include "sapi-shim/util/clock.h"
+#include "sapi-shim/util/diagnostics.h"
+#include "sapi-shim/util/statm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+enum {
+    RECYCLING_NONE = -1,
+    RECYCLING_ANEW = -2 /* to be opened at the next look */
+};
+
+static _Atomic uint64_t recycling_requests;
+static uint64_t recycling_last; /* the request after which to leave; 0 = none */
+static pthread_once_t recycling_once = PTHREAD_ONCE_INIT;
+static _Atomic int recycling_statm = RECYCLING_NONE;
+
+/* ---- requests ---- */
+
+uint64_t recycling_share(uint64_t max, uint64_t jitter, uint64_t random)
+{
+    if (max == 0)
+        return 0;
+    uint64_t more = jitter == UINT64_MAX ? random : random % (jitter + 1);
+    return more > UINT64_MAX - max ? UINT64_MAX : max + more;
+}
+
+static void recycling_draw(void)
+{
+    const struct ot_settings *settings = worker_slot_settings();
+    uint64_t random = 0;
+    if (settings->max_requests_jitter > 0 &&
+        getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random)
+        random = clock_now() ^ (uint64_t)getpid() << 20;
+    recycling_last = recycling_share(settings->max_requests, settings->max_requests_jitter, random);
+}
+
+void recycling_count(void)
+{
+    if (worker_slot_settings()->max_requests == 0)
+        return;
+    (void)pthread_once(&recycling_once, recycling_draw);
+    if (atomic_fetch_add(&recycling_requests, 1) + 1 >= recycling_last)
+        graceful_stop_begin(OT_EXIT_MAX_REQUESTS);
+}
+
+/* ---- memory ---- */
+
+/* The manager looks from time to time as well. */
+static void recycling_give_up(const char *why)
+{
+    if (atomic_exchange(&recycling_statm, RECYCLING_NONE) != RECYCLING_NONE)
+        diagnostics_write(
+            "pool %s: pm.max_memory is not looked at after each request: /proc/self/statm: %s",
+            worker_slot_pool(), why);
+}
+
+/* Above the descriptors that the contract and the application's start-up know by their numbers. */
+static int recycling_open_statm(void)
+{
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fd >= OT_FD_FIRST_FREE)
+        return fd;
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE);
+    (void)close(fd);
+    return high;
+}
+
+void recycling_open(void)
+{
+    if (worker_slot_settings()->max_memory == 0)
+        return;
+    atomic_store(&recycling_statm, RECYCLING_ANEW);
+    int fd = recycling_open_statm();
+    if (fd < 0)
+        recycling_give_up(strerror(errno));
+    else
+        atomic_store(&recycling_statm, fd);
+}
+
+void recycling_weigh(void)
+{
+    char line[256];
+    uint64_t bytes = 0;
+    int fd = atomic_load_explicit(&recycling_statm, memory_order_relaxed);
+    if (fd == RECYCLING_NONE)
+        return;
+    if (fd == RECYCLING_ANEW) {
+        recycling_open();
+        fd = atomic_load(&recycling_statm);
+        if (fd < 0)
+            return;
+    }
+    ssize_t n = pread(fd, line, sizeof line - 1, 0);
+    line[n > 0 ? n : 0] = '\0';
+    if (n < 0 || !statm_private(line, (uint64_t)sysconf(_SC_PAGESIZE), &bytes))
+        recycling_give_up(n < 0 ? strerror(errno) : "not understood");
+    else if (bytes > worker_slot_settings()->max_memory)
+        graceful_stop_begin(OT_EXIT_MAX_MEMORY);
+}
+
+void recycling_after_fork(void)
+{
+    int fd = atomic_load(&recycling_statm);
+    if (fd < 0)
+        return;
+    (void)close(fd);
+    atomic_store(&recycling_statm, RECYCLING_ANEW);
+}

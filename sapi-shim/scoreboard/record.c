@@ -1,0 +1,120 @@
+/* record.c: see record.h. */
+#include "sapi-shim/scoreboard/record.h"
+
+#include "sapi-shim/util/escape.h"
+
+#include <stddef.h>
+#include <string.h>
+
+enum {
+    RECORD_TRIES = 64
+};
+
+/* Every block begins with its change counter. */
+_Static_assert(offsetof(struct ot_record, change) == 0 &&
+                   offsetof(struct ot_pool_stats, change) == 0,
+               "a block begins with its change counter");
+
+void record_open(_Atomic uint32_t *change)
+{
+    /* In one instruction: a signal handler of the same thread may make a change in between. */
+    (void)atomic_fetch_add_explicit(change, 1, memory_order_relaxed);
+    /* No store of the change may be seen before the odd number is. */
+    atomic_thread_fence(memory_order_release);
+}
+
+void record_close(_Atomic uint32_t *change)
+{
+    (void)atomic_fetch_add_explicit(change, 1, memory_order_release);
+}
+
+void record_begin(struct ot_record *record)
+{
+    record_open(&record->change);
+}
+
+void record_end(struct ot_record *record)
+{
+    record_close(&record->change);
+}
+
+bool record_read(const void *from, void *to, size_t size)
+{
+    const _Atomic uint32_t *change = from;
+    for (int i = 0; i < RECORD_TRIES; i++) {
+        uint32_t before = atomic_load_explicit(change, memory_order_acquire);
+        if (before & 1)
+            continue;
+        memcpy(to, from, size);
+        atomic_thread_fence(memory_order_acquire);
+        if (atomic_load_explicit(change, memory_order_relaxed) == before)
+            return true;
+    }
+    return false;
+}
+
+/* A worker can write anything into its record, so the copy is made harmless before anybody looks.
+ */
+static void record_clamp_state(struct ot_record *record)
+{
+    if (record->state >= OT_STATE_COUNT)
+        record->state = OT_STATE_STARTING;
+    record->status &= OT_BIT_ABORTED | OT_BIT_TIMEOUT;
+}
+
+static void record_clamp(struct ot_record *record)
+{
+    record_clamp_state(record);
+    record->method[sizeof record->method - 1] = '\0';
+    record->uri[sizeof record->uri - 1] = '\0';
+    record->label[sizeof record->label - 1] = '\0';
+    record->remote[sizeof record->remote - 1] = '\0';
+    record->user[sizeof record->user - 1] = '\0';
+}
+
+bool record_copy(const struct ot_record *from, struct ot_record *to)
+{
+    if (!record_read(from, to, offsetof(struct ot_record, reserved)))
+        return false;
+    record_clamp(to);
+    return true;
+}
+
+bool record_peek(const struct ot_record *from, struct ot_record *to)
+{
+    if (!record_read(from, to, offsetof(struct ot_record, logged)))
+        return false;
+    record_clamp_state(to);
+    return true;
+}
+
+void record_inherit(const struct ot_record *from, struct ot_record *to)
+{
+    memcpy(to, from, sizeof *to);
+    record_clamp(to);
+}
+
+/* Ends a field that has no room for all of its text: behind the last whole character before the
+ * mark. A stray byte is no character, so no more than three are given up. */
+static void record_mark_cut(char *field, size_t size)
+{
+    const size_t mark = sizeof ESCAPE_CUT - 1;
+    if (size <= mark)
+        return;
+    size_t keep = size - 1 - mark;
+    for (int i = 0; i < 3 && keep > 0 && ((unsigned char)field[keep] & 0xc0) == 0x80; i++)
+        keep--;
+    memcpy(field + keep, ESCAPE_CUT, mark + 1);
+}
+
+void record_text(char *field, size_t size, const char *text)
+{
+    size_t i = 0;
+    for (; text != NULL && text[i] != '\0' && i < size - 1; i++) {
+        unsigned char c = (unsigned char)text[i];
+        field[i] = c < 0x20 || c == 0x7f ? ' ' : (char)c;
+    }
+    field[i] = '\0';
+    if (text != NULL && text[i] != '\0')
+        record_mark_cut(field, size);
+}

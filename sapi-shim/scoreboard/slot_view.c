@@ -1,0 +1,113 @@
+/* slot_view.c: see slot_view.h. */
+#include "sapi-shim/scoreboard/slot_view.h"
+
+#include "sapi-shim/scoreboard/histogram.h"
+#include "sapi-shim/scoreboard/record.h"
+
+#include <string.h>
+
+static const struct {
+    const char *name;
+    bool busy;
+} slot_view_states[OT_STATE_COUNT] = {
+    [OT_STATE_STARTING] = {"starting", false}, [OT_STATE_IDLE] = {"idle", false},
+    [OT_STATE_READING] = {"reading", true},    [OT_STATE_RUNNING] = {"running", true},
+    [OT_STATE_POST] = {"post-response", true}, [OT_STATE_SHUTDOWN] = {"shutdown", true},
+    [OT_STATE_EXITING] = {"exiting", false},
+};
+
+const char *slot_view_state_name(unsigned state)
+{
+    return state < OT_STATE_COUNT ? slot_view_states[state].name : "unknown";
+}
+
+bool slot_view_state_busy(unsigned state)
+{
+    return state < OT_STATE_COUNT && slot_view_states[state].busy;
+}
+
+enum ot_state slot_view_state(const struct ot_record *record)
+{
+    bool over = record->ended_at != 0 &&
+                (record->state == OT_STATE_POST || record->state == OT_STATE_SHUTDOWN);
+    return over ? OT_STATE_RUNNING : (enum ot_state)record->state;
+}
+
+unsigned slot_view_threads(const struct ot_slot *slot, uint32_t *alien)
+{
+    *alien = 0;
+    if (atomic_load_explicit(&slot->magic, memory_order_acquire) != OT_SLOT_MAGIC)
+        return 0;
+    if (slot->version != OT_CONTRACT_VERSION) {
+        *alien = slot->version;
+        return 0;
+    }
+    unsigned threads = atomic_load_explicit(&slot->threads, memory_order_acquire);
+    return threads < 1 ? 1 : threads > OT_THREADS_MAX ? OT_THREADS_MAX : threads;
+}
+
+/* Is `a` the better answer to "what does this worker do"? */
+static bool slot_view_leads(const struct ot_record *a, const struct ot_record *b)
+{
+    bool busy_a = slot_view_state_busy(a->state), busy_b = slot_view_state_busy(b->state);
+    if (busy_a != busy_b)
+        return busy_a;
+    return busy_a && a->accepted_at < b->accepted_at;
+}
+
+static bool slot_view_inherit(const struct ot_record *from, struct ot_record *to)
+{
+    record_inherit(from, to);
+    return true;
+}
+
+/* The lead is copied where it stays, and only what several threads say is copied again. */
+static void slot_view_add_up(const struct ot_slot *slot, struct slot_view *view,
+                             struct ot_counts *counts,
+                             bool (*copy)(const struct ot_record *, struct ot_record *))
+{
+    bool first = true;
+    view->threads = slot_view_threads(slot, &view->alien);
+    view->attached = view->threads > 0;
+    view->busy = view->kept = 0;
+    for (unsigned i = 0; i < view->threads; i++) {
+        struct ot_record other;
+        struct ot_record *record = &view->lead;
+        if (!first)
+            record = &other;
+        if (!copy(&slot->records[i], record))
+            continue;
+        view->busy += slot_view_state_busy(record->state);
+        view->kept += i == 0 ? record->kept : 0;
+        histogram_record(counts, record);
+        if (!first && slot_view_leads(record, &view->lead))
+            view->lead = *record;
+        first = false;
+    }
+    if (first)
+        memset(&view->lead, 0, sizeof view->lead);
+}
+
+void slot_view_look(const struct ot_slot *slot, struct slot_view *view)
+{
+    memset(&view->counts, 0, sizeof view->counts);
+    slot_view_add_up(slot, view, &view->counts, record_copy);
+}
+
+void slot_view_look_and_add(const struct ot_slot *slot, struct slot_view *view,
+                            struct ot_counts *counts)
+{
+    slot_view_add_up(slot, view, counts, record_copy);
+}
+
+void slot_view_bury(const struct ot_slot *slot, struct slot_view *view)
+{
+    memset(&view->counts, 0, sizeof view->counts);
+    slot_view_add_up(slot, view, &view->counts, slot_view_inherit);
+}
+
+bool slot_view_thread(const struct ot_slot *slot, unsigned thread, struct ot_record *out)
+{
+    uint32_t alien = 0;
+    return thread < slot_view_threads(slot, &alien) && record_copy(&slot->records[thread], out);
+}

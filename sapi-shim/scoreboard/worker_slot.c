@@ -1,0 +1,322 @@
+/* worker_slot.c: see worker_slot.h. */
+#include "sapi-shim/scoreboard/worker_slot.h"
+
+#include "sapi-shim/access_log/log_pipe.h"
+#include "sapi-shim/connection/conn_handoff.h"
+#include "sapi-shim/scoreboard/record.h"
+#include "sapi-shim/status/status_handler.h"
+#include "sapi-shim/util/clock.h"
+#include "sapi-shim/util/diagnostics.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The defaults of overtime.ini(5), for workers of a plain spawner. */
+static const struct ot_settings worker_slot_defaults = {
+    .ignore_user_abort = 0,
+    .abort_detection = OT_ABORT_CHECKPOINT,
+    .drop_dead_on_arrival = 0,
+    .bailout = OT_BAILOUT_AUTO,
+    .max_execution_time = 30000,
+    .max_execution_cpu_time = 0,
+    .hard_timeout = 2000,
+    .post_response_time_limit = -1,
+    .shutdown_functions_time_limit = 2000,
+    .request_header_timeout = 5000,
+    .keepalive_timeout = 60000,
+    .keepalive_max = 64,
+    .limit_params_size = 1024 * 1024,
+    .max_requests = 0,
+    .dumpable = 1,
+};
+
+static const struct ot_board *board;     /* read-only; NULL with no manager */
+static struct ot_slot *worker_slot_slot; /* our own; NULL with no manager and after fork */
+static struct ot_settings worker_slot_own_settings;
+static int worker_slot_doorbell = -1;
+static pid_t worker_slot_pid; /* whose slot it is: a child may be made without a word to us */
+static _Atomic uint64_t worker_slot_taken; /* bit i: records[i] belongs to a thread */
+static _Thread_local struct ot_record *worker_slot_mine;
+static _Thread_local int worker_slot_index = -1;
+static _Thread_local struct ot_record
+    *worker_slot_private; /* where a thread has none of the slot's */
+
+const struct ot_settings *worker_slot_settings(void)
+{
+    return board != NULL ? &worker_slot_own_settings : &worker_slot_defaults;
+}
+
+const char *worker_slot_pool(void)
+{
+    return board != NULL ? board->pool : "-";
+}
+
+/* On the heap, as what is thread-local is to stay small: see the Makefile. */
+static struct ot_record *worker_slot_without_slot(void)
+{
+    static struct ot_record nobodys; /* written by all that found no memory, read by none */
+    if (worker_slot_private == NULL)
+        worker_slot_private = calloc(1, sizeof *worker_slot_private);
+    return worker_slot_private != NULL ? worker_slot_private : &nobodys;
+}
+
+/* Threads come and go, so the lowest free record is taken; `threads` says how far to look. */
+static struct ot_record *worker_slot_claim(void)
+{
+    if (worker_slot_slot == NULL)
+        return worker_slot_without_slot();
+    uint64_t taken = atomic_load(&worker_slot_taken);
+    int lowest = 0;
+    do {
+        if (taken == UINT64_MAX)
+            return worker_slot_without_slot();
+        lowest = __builtin_ctzll(~taken);
+    } while (!atomic_compare_exchange_weak(&worker_slot_taken, &taken, taken | 1ull << lowest));
+    uint32_t count = (uint32_t)lowest + 1;
+    uint32_t threads = atomic_load(&worker_slot_slot->threads);
+    while (threads < count &&
+           !atomic_compare_exchange_weak(&worker_slot_slot->threads, &threads, count)) {
+    }
+    worker_slot_index = lowest;
+    struct ot_record *record = &worker_slot_slot->records[lowest];
+    record_begin(record);
+    record->tid = (uint32_t)gettid();
+    record_end(record);
+    return record;
+}
+
+struct ot_record *worker_slot_record(void)
+{
+    if (worker_slot_mine == NULL)
+        worker_slot_mine = worker_slot_claim();
+    return worker_slot_mine;
+}
+
+int worker_slot_number(const struct ot_record *record)
+{
+    const struct ot_slot *slot = worker_slot_slot;
+    if (slot == NULL || record < slot->records || record >= slot->records + OT_THREADS_MAX)
+        return -1;
+    return (int)(record - slot->records);
+}
+
+bool worker_slot_heirs(void)
+{
+    return board != NULL && atomic_load_explicit(&board->heirs, memory_order_relaxed) != 0;
+}
+
+bool worker_slot_siblings(void)
+{
+    return worker_slot_heirs() && board->facts.max_children > 1;
+}
+
+bool worker_slot_forsaken(void)
+{
+    return board != NULL && atomic_load_explicit(&board->forsaken, memory_order_relaxed) != 0;
+}
+
+void worker_slot_ring(uint32_t occasion)
+{
+    if (board == NULL || worker_slot_doorbell < 0)
+        return;
+    /* Either we see what is wanted, or the manager that has just asked sees the new state. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if ((atomic_load_explicit(&board->want, memory_order_relaxed) & occasion) == 0)
+        return;
+    uint64_t one = 1;
+    ssize_t n = write(worker_slot_doorbell, &one, sizeof one);
+    (void)n; /* full means that it rings already */
+}
+
+void worker_slot_state(enum ot_state state)
+{
+    struct ot_record *record = worker_slot_record();
+    uint32_t before = record->state;
+    if (before == (uint32_t)state)
+        return;
+    record_begin(record);
+    record->state = state;
+    record->state_since = clock_now();
+    record_end(record);
+    worker_slot_ring(OT_WANT_LEAVE(before) | OT_WANT_ENTER(state));
+}
+
+void worker_slot_leaving(enum ot_exit_reason reason)
+{
+    uint32_t unsaid = OT_EXIT_UNSAID;
+    struct ot_slot *slot = worker_slot_slot;
+    if (slot != NULL && getpid() == worker_slot_pid)
+        (void)__atomic_compare_exchange_n(&slot->exit_reason, &unsaid, (uint32_t)reason, false,
+                                          __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+void worker_slot_kept(unsigned count)
+{
+    if (worker_slot_slot != NULL)
+        __atomic_store_n(&worker_slot_slot->records[0].kept, count, __ATOMIC_RELAXED);
+}
+
+void worker_slot_thread_end(void)
+{
+    if (worker_slot_index >= 0) {
+        worker_slot_state(OT_STATE_EXITING);
+        atomic_fetch_and(&worker_slot_taken, ~(1ull << worker_slot_index));
+    }
+    worker_slot_index = -1;
+    worker_slot_mine = NULL;
+    free(worker_slot_private);
+    worker_slot_private = NULL;
+}
+
+/* In a forked child: the slot stays the parent's, so write to a private record from now on; and the
+ * parent's siblings are not ours. */
+static void worker_slot_after_fork(void)
+{
+    worker_slot_slot = NULL;
+    worker_slot_index = -1;
+    worker_slot_mine = NULL;
+    if (worker_slot_doorbell >= 0)
+        (void)close(worker_slot_doorbell);
+    worker_slot_doorbell = -1;
+    conn_handoff_after_fork();
+    status_handler_after_fork();
+    log_pipe_after_fork();
+}
+
+/* Reads "VERSION SLOT". */
+static bool worker_slot_contract(const char *text, unsigned *version, unsigned *slot)
+{
+    char junk = 0;
+    return sscanf(text, "%u %u%c", version, slot, &junk) == 2;
+}
+
+static bool worker_slot_fits(const struct ot_board *b, size_t size, unsigned slot)
+{
+    return b->magic == OT_BOARD_MAGIC && b->version == OT_CONTRACT_VERSION &&
+           b->slot_stride >= sizeof(struct ot_slot) && slot < b->slot_count &&
+           b->settings_size == sizeof(struct ot_settings) && b->slots_offset >= sizeof *b &&
+           (size - b->slots_offset) / b->slot_stride >= b->slot_count;
+}
+
+static const struct ot_board *worker_slot_map(unsigned slot, struct ot_slot **own, size_t *length)
+{
+    struct stat st;
+    if (fstat(OT_FD_BOARD, &st) < 0 || (size_t)st.st_size < sizeof(struct ot_board))
+        return NULL;
+    size_t size = (size_t)st.st_size;
+    const struct ot_board *b = mmap(NULL, size, PROT_READ, MAP_SHARED, OT_FD_BOARD, 0);
+    if (b == MAP_FAILED)
+        return NULL;
+    void *mine = MAP_FAILED;
+    if (worker_slot_fits(b, size, slot))
+        mine = mmap(NULL, sizeof(struct ot_slot), PROT_READ | PROT_WRITE, MAP_SHARED, OT_FD_SLOT,
+                    (off_t)b->slots_offset + (off_t)slot * b->slot_stride);
+    if (mine == MAP_FAILED) {
+        (void)munmap((void *)(uintptr_t)b, size);
+        return NULL;
+    }
+    *own = mine;
+    *length = size;
+    return b;
+}
+
+static void worker_slot_attach(unsigned slot)
+{
+    struct ot_slot *own = NULL;
+    size_t size = 0;
+    board = worker_slot_map(slot, &own, &size);
+    if (board == NULL) {
+        diagnostics_write(
+            "the scoreboard handed over by the manager cannot be used (%s); running without it",
+            errno != 0 ? strerror(errno) : "wrong layout");
+        return;
+    }
+    worker_slot_own_settings = board->settings;
+    status_handler_from(&(struct status_handler_board){board, size}, 1, OT_FD_LISTEN, false);
+    if (worker_slot_own_settings.dumpable == 0)
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    own->version = OT_CONTRACT_VERSION;
+    worker_slot_pid = getpid();
+    own->pid = (int32_t)worker_slot_pid;
+    worker_slot_slot = own;
+    worker_slot_doorbell = fcntl(OT_FD_DOORBELL, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE);
+    atomic_store(&own->threads, 1); /* the first record is there, whichever thread takes it */
+    atomic_store(&own->magic, OT_SLOT_MAGIC);
+}
+
+/* Children of the application must get neither the library nor the contract: takes our own file out
+ * of LD_PRELOAD. */
+static void worker_slot_hide_preload(void)
+{
+    Dl_info self;
+    const char *list = getenv("LD_PRELOAD");
+    if (list == NULL || dladdr((const void *)&worker_slot_defaults, &self) == 0 ||
+        self.dli_fname == NULL)
+        return;
+    const char *slash = strrchr(self.dli_fname, '/');
+    const char *name = slash != NULL ? slash + 1 : self.dli_fname;
+    char *copy = strdup(list);
+    char *kept = calloc(1, strlen(list) + 1);
+    char *rest = NULL;
+    bool found = false;
+    if (copy == NULL || kept == NULL) {
+        free(copy);
+        free(kept);
+        return;
+    }
+    size_t at = 0;
+    for (char *entry = strtok_r(copy, ": ", &rest); entry != NULL;
+         entry = strtok_r(NULL, ": ", &rest)) {
+        const char *base = strrchr(entry, '/');
+        if (strcmp(base != NULL ? base + 1 : entry, name) == 0) {
+            found = true;
+            continue;
+        }
+        size_t length = strlen(entry);
+        if (at > 0)
+            kept[at++] = ':';
+        memcpy(kept + at, entry, length);
+        at += length;
+    }
+    if (found)
+        (void)(at > 0 ? setenv("LD_PRELOAD", kept, 1) : unsetenv("LD_PRELOAD"));
+    free(copy);
+    free(kept);
+}
+
+void worker_slot_open(void)
+{
+    unsigned version = 0;
+    unsigned slot = 0;
+    const char *contract = getenv(OT_CONTRACT_ENV);
+    worker_slot_hide_preload();
+    if (contract == NULL)
+        return;
+    errno = 0;
+    if (!worker_slot_contract(contract, &version, &slot) || version != OT_CONTRACT_VERSION)
+        diagnostics_write(
+            "the manager speaks contract version \"%s\", this library version %u: running without "
+            "status and policies of the pool; install matching versions",
+            contract, OT_CONTRACT_VERSION);
+    else
+        worker_slot_attach(slot);
+    /* Now, as an application may fork before it accepts, and the slot has one writer. */
+    if (worker_slot_slot != NULL && pthread_atfork(NULL, NULL, worker_slot_after_fork) != 0)
+        diagnostics_write("out of memory while starting: a forked child may write into the slot");
+    (void)unsetenv(OT_CONTRACT_ENV);
+    (void)close(OT_FD_BOARD);
+    (void)close(OT_FD_SLOT);
+    (void)close(OT_FD_DOORBELL);
+    conn_handoff_attach();
+    log_pipe_attach(worker_slot_slot != NULL ? board : NULL, worker_slot_slot, slot);
+}

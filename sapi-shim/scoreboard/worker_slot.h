@@ -1,0 +1,55 @@
+/* worker_slot.h: the worker's side of the scoreboard.
+ *
+ * Attaches to what the manager handed over, before main(), and gives each thread its own record.
+ * With no manager every thread writes into a private record and the settings are the documented
+ * defaults, so that no caller needs to know the difference. Decides nothing. Opened by
+ * process_hooks.c, used by request.c, wait_set.c and whoever begins to leave.
+ */
+#ifndef OT_WORKER_SLOT_H
+#define OT_WORKER_SLOT_H
+
+#include "sapi-shim/contract.h"
+
+#include <stdbool.h>
+
+/* Once, before application code runs: takes over what the manager handed over, if there is one. */
+void worker_slot_open(void);
+
+/* The pool's policies; constant for the life of the process. */
+const struct ot_settings *worker_slot_settings(void);
+
+/* The pool's name, "-" with no manager. */
+const char *worker_slot_pool(void);
+
+/* The calling thread's record; never NULL. Change it between record_begin and record_end only. */
+struct ot_record *worker_slot_record(void);
+
+/* The record's number in our slot; -1 for one that the manager does not see. */
+int worker_slot_number(const struct ot_record *record);
+
+/* Do other workers of the pool go on, and take over the idle connections of one that does not? */
+bool worker_slot_heirs(void);
+
+/* Are there other workers of the pool that take over connections? */
+bool worker_slot_siblings(void);
+
+/* Is the listening socket given up, so that nobody serves what is in its queue but who leaves? */
+bool worker_slot_forsaken(void);
+
+/* Rings the manager's doorbell if it asked to be told of any of these changes (OT_WANT_ bits). */
+void worker_slot_ring(uint32_t occasion);
+
+/* Moves the calling thread's record to another state and rings. */
+void worker_slot_state(enum ot_state state);
+
+/* Says why the process is about to leave; the first reason stays. Nothing in a forked child.
+ * Thread-safe and async-signal-safe. */
+void worker_slot_leaving(enum ot_exit_reason reason);
+
+/* Publishes how many idle kept connections the process holds. */
+void worker_slot_kept(unsigned count);
+
+/* The calling thread ends: its record may be another's. */
+void worker_slot_thread_end(void);
+
+#endif

@@ -1,0 +1,419 @@
+/* status.c: see status.h. */
+#include "sapi-shim/status/status.h"
+
+#include "sapi-shim/scoreboard/record.h"
+#include "sapi-shim/scoreboard/slot_view.h"
+#include "sapi-shim/util/clock.h"
+#include "sapi-shim/util/procfs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    STATUS_TRIES = 16 /* to count between two pieces of news from the manager */
+};
+
+/* ---- the table ---- */
+
+#define STATUS_ROW(owner, member, php, type, unit, help)                                           \
+    {#member, php, STATUS_##type, STATUS_##unit, help, offsetof(struct owner, member)},
+
+const struct status_field status_pool_fields[] = {
+#define POOL(member, php, type, unit, help) STATUS_ROW(status_pool, member, php, type, unit, help)
+#include "sapi-shim/status/status.def"
+    {.key = NULL},
+};
+
+const struct status_field status_worker_fields[] = {
+#define WORKER(member, php, type, unit, help)                                                      \
+    STATUS_ROW(status_worker, member, php, type, unit, help)
+#include "sapi-shim/status/status.def"
+    {.key = NULL},
+};
+
+const struct status_field status_thread_fields[] = {
+#define THREAD(member, php, type, unit, help)                                                      \
+    STATUS_ROW(status_thread, member, php, type, unit, help)
+#include "sapi-shim/status/status.def"
+    {.key = NULL},
+};
+
+int64_t status_number(const struct status_field *field, const void *owner)
+{
+    int64_t number;
+    memcpy(&number, (const char *)owner + field->offset, sizeof number);
+    return number;
+}
+
+const struct status_cause status_causes[] = {
+#define EXIT_CAUSE(cause, name, help) {name, help},
+#include "sapi-shim/exit_causes.def"
+#undef EXIT_CAUSE
+};
+
+_Static_assert(STATUS_CAUSES <= OT_ENDINGS_MAX, "every cause has its place on the board");
+
+const struct status_cause status_measures[OT_MEASURE_COUNT] = {
+    [OT_MEASURE_WAIT] =
+        {"queue_wait",
+         "Time until the application had the request, from the moment that OVERTIME_START tells; "
+         "without it the time in the listen queue is left out"},
+    [OT_MEASURE_ANSWER] = {"answer", "Time until the response was complete"},
+    [OT_MEASURE_POST] = {"post_response",
+                         "Time from the end of the response to that of the request"},
+};
+
+/* ---- the board ---- */
+
+bool status_open(const struct ot_board *board, size_t size, struct status_source *source)
+{
+    if (size < sizeof *board || board->magic != OT_BOARD_MAGIC ||
+        board->version != OT_CONTRACT_VERSION || board->slot_stride < sizeof(struct ot_slot) ||
+        board->slots_offset > size || board->members_offset > board->slots_offset ||
+        board->members_offset < sizeof *board ||
+        (size - board->slots_offset) / board->slot_stride < board->slot_count ||
+        (board->slots_offset - board->members_offset) / sizeof(struct ot_member) <
+            board->slot_count)
+        return false;
+    const unsigned char *bytes = (const unsigned char *)board;
+    *source = (struct status_source){
+        .board = board,
+        .slots = bytes + board->slots_offset,
+        .stride = board->slot_stride,
+        .count = board->slot_count,
+        .generation = board->generation,
+        .members = (const void *)(bytes + board->members_offset),
+    };
+    return true;
+}
+
+static const struct ot_slot *status_slot(const struct status_source *source, unsigned slot)
+{
+    return (const void *)(source->slots + source->stride * slot);
+}
+
+bool status_facts(const struct status_source *source, struct ot_pool_stats *facts)
+{
+    if (!record_read(&source->board->facts, facts, sizeof *facts))
+        return false;
+    facts->listen[sizeof facts->listen - 1] = '\0';
+    return true;
+}
+
+/* Counters that workers wrote are no reason to show less than nothing. */
+static int64_t status_positive(uint64_t number)
+{
+    return (int64_t)(number & INT64_MAX);
+}
+
+/* ---- a pool ---- */
+
+static const char *status_pm_name(uint32_t pm)
+{
+    static const char *const names[] = {
+        [OT_PM_STATIC] = "static", [OT_PM_DYNAMIC] = "dynamic", [OT_PM_ONDEMAND] = "ondemand"};
+    return pm < sizeof names / sizeof *names ? names[pm] : "unknown";
+}
+
+static void status_add_state(struct status_pool *pool, unsigned state, int64_t count)
+{
+    switch (state) {
+    case OT_STATE_STARTING:
+        pool->starting += count;
+        break;
+    case OT_STATE_IDLE:
+        pool->idle += count;
+        break;
+    case OT_STATE_READING:
+    case OT_STATE_RUNNING:
+        pool->serving += count;
+        break;
+    case OT_STATE_POST:
+        pool->post_response += count;
+        break;
+    case OT_STATE_SHUTDOWN:
+        pool->shutdown += count;
+        break;
+    case OT_STATE_EXITING:
+        pool->exiting += count;
+        break;
+    default:
+        pool->unknown += count;
+    }
+}
+
+static void status_take_counts(struct status_pool *pool, const struct ot_counts *counts)
+{
+    pool->requests = status_positive(counts->requests);
+    pool->post_response_requests = status_positive(counts->finished);
+    pool->aborted = status_positive(counts->aborted);
+    pool->timed_out = status_positive(counts->timed_out);
+    pool->dropped = status_positive(counts->dropped);
+    pool->discarded_bytes = status_positive(counts->discarded);
+    pool->shutdown_run = status_positive(counts->shutdown_run);
+    pool->shutdown_late = status_positive(counts->shutdown_late);
+    pool->shutdown_lost = status_positive(counts->shutdown_lost);
+    pool->post_response_ms = status_positive(counts->measures[OT_MEASURE_POST].sum / CLOCK_MS);
+    memcpy(pool->measures, counts->measures, sizeof pool->measures);
+}
+
+/* What is not counted from the slots. */
+static void status_take_facts(struct status_pool *pool, const struct ot_pool_stats *facts,
+                              uint64_t now)
+{
+    pool->pm = status_pm_name(facts->pm);
+    memcpy(pool->listen, facts->listen, sizeof pool->listen);
+    pool->start_time = facts->opened_time;
+    pool->uptime_ms = facts->opened_at < now ? (int64_t)((now - facts->opened_at) / CLOCK_MS) : 0;
+    pool->listen_queue = facts->listen_queue;
+    pool->max_listen_queue = facts->max_listen_queue;
+    pool->listen_backlog = facts->listen_backlog;
+    pool->max_active = facts->max_active;
+    pool->max_children_reached = (int64_t)facts->max_children_reached;
+    pool->slow_requests = (int64_t)facts->slow_requests;
+    pool->max_children = facts->max_children;
+    pool->post_response_max_children = facts->post_max_children;
+    pool->max_post_response = facts->max_post_response;
+    pool->retiring = facts->retiring;
+    pool->generation = facts->generation;
+    pool->over_budget = (int64_t)facts->over_budget_episodes;
+    pool->over_budget_now = facts->over_budget;
+    pool->spawned = (int64_t)facts->spawned;
+    pool->died = (int64_t)facts->died;
+    pool->start_failures = (int64_t)facts->start_failures;
+    pool->backoff_ms = facts->backoff_ends > now
+                           ? (int64_t)((facts->backoff_ends - now + CLOCK_MS - 1) / CLOCK_MS)
+                           : 0;
+    for (unsigned i = 0; i < STATUS_CAUSES; i++) {
+        pool->ended_by[i] = facts->ended[i];
+        pool->ended += (int64_t)facts->ended[i];
+    }
+    memcpy(pool->exits, facts->exits, sizeof pool->exits);
+    memcpy(pool->signals, facts->signals, sizeof pool->signals);
+}
+
+bool status_next_exit(const struct status_pool *pool, unsigned *at, struct status_exit *out)
+{
+    for (; *at < OT_STATUSES + OT_SIGNALS_MAX; (*at)++) {
+        bool signal = *at >= OT_STATUSES;
+        unsigned number = signal ? *at - OT_STATUSES : *at;
+        uint64_t count = signal ? pool->signals[number] : pool->exits[number];
+        const char *name = signal ? sigabbrev_np((int)number) : NULL;
+        if (count == 0)
+            continue;
+        *out = (struct status_exit){.signal = signal, .count = count};
+        if (name != NULL)
+            snprintf(out->name, sizeof out->name, "SIG%s", name);
+        else
+            snprintf(out->name, sizeof out->name, "%u", number);
+        (*at)++;
+        return true;
+    }
+    return false;
+}
+
+static int64_t status_higher(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* What is seen now may be more than the manager has seen yet. */
+static void status_take_queue(struct status_pool *pool, const struct status_queue *queue)
+{
+    if (queue != NULL) {
+        pool->listen_queue = queue->waiting;
+        pool->listen_backlog = queue->backlog;
+    }
+    pool->max_listen_queue = status_higher(pool->max_listen_queue, pool->listen_queue);
+    pool->max_active = status_higher(pool->max_active, pool->active);
+    pool->max_post_response = status_higher(pool->max_post_response, pool->post_response);
+}
+
+static void status_count(const struct status_source *source, const struct ot_pool_stats *facts,
+                         struct status_pool *pool)
+{
+    struct ot_counts counts = facts->elsewhere;
+    int64_t here = 0;
+    for (unsigned i = 0; i < source->count; i++) {
+        struct slot_view view;
+        if (source->members[i].process == OT_PROCESS_NONE)
+            continue;
+        slot_view_look_and_add(status_slot(source, i), &view, &counts);
+        status_add_state(pool, view.attached ? slot_view_state(&view.lead) : OT_STATE_COUNT, 1);
+        pool->kept_connections += view.kept;
+        here++;
+    }
+    for (unsigned state = 0; state < OT_STATE_COUNT; state++)
+        status_add_state(pool, state, facts->others[state]);
+    status_add_state(pool, OT_STATE_COUNT, facts->others_unknown);
+    pool->kept_connections += facts->others_kept;
+    pool->active = pool->serving + pool->post_response + pool->shutdown;
+    pool->workers = pool->starting + pool->idle + pool->active + pool->exiting + pool->unknown;
+    pool->older = source->generation == facts->generation ? pool->workers - here : here;
+    status_take_counts(pool, &counts);
+}
+
+static void status_fill(const struct status_source *source, const struct ot_pool_stats *facts,
+                        const struct status_queue *queue, struct status_pool *pool)
+{
+    memset(pool, 0, sizeof *pool);
+    memcpy(pool->name, source->board->pool, sizeof pool->name);
+    pool->name[sizeof pool->name - 1] = '\0';
+    status_take_facts(pool, facts, clock_now());
+    status_count(source, facts, pool);
+    status_take_queue(pool, queue);
+}
+
+void status_pool(const struct status_source *source, const struct ot_pool_stats *facts,
+                 const struct status_queue *queue, struct status_pool *pool)
+{
+    struct ot_pool_stats own;
+    memset(&own, 0, sizeof own);
+    if (facts != NULL) {
+        status_fill(source, facts, queue, pool);
+        return;
+    }
+    for (int i = 0; i < STATUS_TRIES; i++) {
+        uint32_t after;
+        bool whole = status_facts(source, &own);
+        status_fill(source, &own, queue, pool);
+        atomic_thread_fence(memory_order_acquire);
+        after = atomic_load_explicit(&source->board->facts.change, memory_order_relaxed);
+        if (whole && after == atomic_load(&own.change))
+            return;
+    }
+}
+
+/* ---- a worker ---- */
+
+/* Milliseconds since a stamp that a worker wrote: never negative, 0 for none. */
+static int64_t status_since(uint64_t stamp, uint64_t now)
+{
+    return stamp == 0 || stamp > now ? 0 : (int64_t)((now - stamp) / CLOCK_MS);
+}
+
+static int64_t status_us(uint64_t ns)
+{
+    return ns == 0 ? STATUS_UNKNOWN : (int64_t)(ns / 1000);
+}
+
+static void status_unknown(struct status_thread *out, const char *state)
+{
+    memset(out, 0, sizeof *out);
+    out->state = state;
+    out->requests = STATUS_UNKNOWN;
+    for (const struct status_field *field = status_thread_fields; field->key != NULL; field++) {
+        int64_t unknown = STATUS_UNKNOWN;
+        memcpy((char *)out + field->offset, &unknown, sizeof unknown);
+    }
+}
+
+static void status_activity(const struct ot_record *record, struct status_thread *out)
+{
+    uint64_t now = clock_now();
+    /* Of a request that is being read nothing is known yet. */
+    bool busy = slot_view_state_busy(record->state) && record->state != OT_STATE_READING;
+    memset(out, 0, sizeof *out);
+    out->state = slot_view_state_name(slot_view_state(record));
+    out->requests = status_positive(record->requests);
+    out->state_ms = status_since(record->state_since, now);
+    out->last_wait_ms = status_us(record->last_wait);
+    out->last_answer_ms = status_us(record->last_answer);
+    out->last_post_response_ms = status_us(record->last_post);
+    out->last_shutdown_ms = status_us(record->last_shutdown);
+    if (!busy)
+        return;
+    out->request_ms = status_since(record->accepted_at, now);
+    out->content_length = status_positive(record->content_length);
+    memcpy(out->method, record->method, sizeof out->method);
+    memcpy(out->uri, record->uri, sizeof out->uri);
+    memcpy(out->label, record->label, sizeof out->label);
+    memcpy(out->user, record->user, sizeof out->user);
+}
+
+static const char *status_process_name(uint32_t process)
+{
+    static const char *const names[OT_PROCESS_COUNT] = {
+        [OT_PROCESS_NONE] = "none",       [OT_PROCESS_STARTING] = "starting",
+        [OT_PROCESS_RUNNING] = "running", [OT_PROCESS_STOPPING] = "stopping",
+        [OT_PROCESS_KILLED] = "killed",
+    };
+    return process < OT_PROCESS_COUNT ? names[process] : "unknown";
+}
+
+/* What the library says of a process. */
+static void status_take_view(struct status_worker *worker, const struct slot_view *view)
+{
+    const struct ot_counts *counts = &view->counts;
+    worker->known = true;
+    worker->requests = status_positive(counts->requests);
+    worker->post_response_requests = status_positive(counts->finished);
+    worker->aborted = status_positive(counts->aborted);
+    worker->timed_out = status_positive(counts->timed_out);
+    worker->dropped = status_positive(counts->dropped);
+    worker->discarded_bytes = status_positive(counts->discarded);
+    worker->shutdown_run = status_positive(counts->shutdown_run);
+    worker->shutdown_late = status_positive(counts->shutdown_late);
+    worker->shutdown_lost = status_positive(counts->shutdown_lost);
+    worker->kept_connections = view->kept;
+    worker->threads = view->threads;
+    worker->busy = view->busy;
+    status_activity(&view->lead, &worker->doing);
+}
+
+static void status_forget(struct status_worker *worker)
+{
+    memset(worker, 0, sizeof *worker);
+    for (const struct status_field *field = status_worker_fields; field->key != NULL; field++) {
+        int64_t unknown = STATUS_UNKNOWN;
+        memcpy((char *)worker + field->offset, &unknown, sizeof unknown);
+    }
+    status_unknown(&worker->doing, "unknown");
+}
+
+bool status_worker(const struct status_source *source, unsigned slot, struct status_worker *worker)
+{
+    const struct ot_member member = source->members[slot];
+    struct slot_view view;
+    if (member.process == OT_PROCESS_NONE)
+        return false;
+    status_forget(worker);
+    worker->source = source;
+    worker->process = status_process_name(member.process);
+    worker->pid = member.pid;
+    worker->slot = slot;
+    worker->generation = source->generation;
+    worker->start_time = member.started_time;
+    worker->uptime_ms = status_since(member.started_at, clock_now());
+    worker->restarts = member.restarts;
+    (void)procfs_usage(member.pid, &worker->cpu_ms, &worker->memory_bytes);
+    slot_view_look(status_slot(source, slot), &view);
+    if (view.attached)
+        status_take_view(worker, &view);
+    return true;
+}
+
+void status_thread(const struct status_worker *worker, unsigned thread, struct status_thread *out)
+{
+    struct ot_record record;
+    if (slot_view_thread(status_slot(worker->source, (unsigned)worker->slot), thread, &record))
+        status_activity(&record, out);
+    else
+        status_unknown(out, "changing");
+}
+
+/* ---- a page ---- */
+
+bool status_collect(const struct status_source *sources, size_t count, struct status_report *report)
+{
+    size_t most = 0;
+    for (size_t s = 0; s < count; s++)
+        most += sources[s].count;
+    report->count = 0;
+    report->workers = calloc(most, sizeof *report->workers);
+    for (size_t s = 0; s < count && report->workers != NULL; s++)
+        for (unsigned i = 0; i < sources[s].count; i++)
+            report->count += status_worker(&sources[s], i, &report->workers[report->count]);
+    return report->workers != NULL;
+}

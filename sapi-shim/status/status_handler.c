@@ -1,0 +1,232 @@
+/* status_handler.c: see status_handler.h. */
+#include "sapi-shim/status/status_handler.h"
+
+#include "sapi-shim/status/status.h"
+#include "sapi-shim/status/status_json.h"
+#include "sapi-shim/status/status_metrics.h"
+#include "sapi-shim/status/status_page.h"
+#include "sapi-shim/status/status_text.h"
+#include "sapi-shim/status/status_xml.h"
+#include "sapi-shim/util/listen_queue.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Nobody else's script, style or picture is let in; the page asks its own address alone. */
+#define STATUS_HANDLER_POLICY                                                                      \
+    "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; "                     \
+    "script-src 'unsafe-inline'; connect-src 'self'; img-src data:; frame-ancestors 'self'\r\n"
+
+static struct {
+    struct status_source sources[STATUS_HANDLER_BOARDS];
+    size_t count;
+    int listen_fd;
+    bool alone;
+    char status_path[OT_PATH_MAX];
+    char ping_path[OT_PATH_MAX];
+    char ping_response[OT_PATH_MAX];
+} status_handler_set;
+
+static const void *_Atomic status_handler_ready; /* not NULL: there is something to answer */
+
+void status_handler_from(const struct status_handler_board *boards, size_t count, int listen_fd,
+                         bool alone)
+{
+    status_handler_set.listen_fd = listen_fd;
+    status_handler_set.alone = alone;
+    for (size_t i = 0; i < count && status_handler_set.count < STATUS_HANDLER_BOARDS; i++)
+        status_handler_set.count += status_open(
+            boards[i].board, boards[i].size, &status_handler_set.sources[status_handler_set.count]);
+    if (status_handler_set.count == 0)
+        return;
+    const struct ot_board *board = status_handler_set.sources[0].board;
+    memcpy(status_handler_set.status_path, board->status_path,
+           sizeof status_handler_set.status_path - 1);
+    memcpy(status_handler_set.ping_path, board->ping_path, sizeof status_handler_set.ping_path - 1);
+    memcpy(status_handler_set.ping_response, board->ping_response,
+           sizeof status_handler_set.ping_response - 1);
+    if (alone || *status_handler_set.status_path != '\0' || *status_handler_set.ping_path != '\0')
+        status_handler_ready = &status_handler_set;
+}
+
+bool status_handler_on(void)
+{
+    return status_handler_ready != NULL;
+}
+
+void status_handler_after_fork(void)
+{
+    status_handler_ready = NULL;
+}
+
+/* ---- what is asked for ---- */
+
+struct status_handler_question {
+    const char *path;
+    size_t length;
+    const char *query;
+    bool head; /* the body is not wanted */
+};
+
+static const char *status_handler_param(char *const *params, const char *name)
+{
+    size_t length = strlen(name);
+    for (; params != NULL && *params != NULL; params++)
+        if (strncmp(*params, name, length) == 0 && (*params)[length] == '=')
+            return *params + length + 1;
+    return "";
+}
+
+static struct status_handler_question status_handler_read(char *const *params)
+{
+    const char *uri = status_handler_param(params, "REQUEST_URI");
+    struct status_handler_question question = {
+        .path = status_handler_param(params, "SCRIPT_NAME"),
+        .query = status_handler_param(params, "QUERY_STRING"),
+        .head = strcmp(status_handler_param(params, "REQUEST_METHOD"), "HEAD") == 0,
+    };
+    question.length = strlen(question.path);
+    if (question.length == 0) {
+        question.path = uri;
+        question.length = strcspn(uri, "?");
+        if (*question.query == '\0' && uri[question.length] == '?')
+            question.query = uri + question.length + 1;
+    }
+    return question;
+}
+
+static bool status_handler_is(const struct status_handler_question *question, const char *path)
+{
+    return *path != '\0' && strlen(path) == question->length &&
+           memcmp(path, question->path, question->length) == 0;
+}
+
+/* One of the words between ampersands; what stands behind an equals sign does not count. */
+static bool status_handler_asks(const char *query, const char *word)
+{
+    size_t length = strlen(word);
+    while (*query != '\0') {
+        size_t whole = strcspn(query, "&");
+        size_t name = strcspn(query, "&=");
+        if (name == length && memcmp(query, word, length) == 0)
+            return true;
+        query += whole + (query[whole] == '&');
+    }
+    return false;
+}
+
+/* ---- answers ---- */
+
+static void status_handler_page(FILE *out, const struct status_report *report)
+{
+    (void)report;
+    (void)fwrite(status_page, 1, status_page_size, out);
+}
+
+struct status_handler_format {
+    const char *word; /* in the query; NULL: without one */
+    const char *type;
+    const char *more; /* further lines of the head */
+    void (*write)(FILE *out, const struct status_report *report);
+    bool numbers; /* shows what is now */
+};
+
+static const struct status_handler_format status_handler_formats[] = {
+    {"json", "application/json", "", status_json, true},
+    {"xml", "text/xml; charset=utf-8", "", status_xml, true},
+    {"html", "text/html; charset=utf-8", STATUS_HANDLER_POLICY, status_handler_page, false},
+    {"openmetrics", "application/openmetrics-text; version=1.0.0; charset=utf-8", "",
+     status_metrics, true},
+    {NULL, "text/plain; charset=utf-8", "", status_text, true},
+};
+
+static const struct status_handler_format *status_handler_format(const char *query)
+{
+    const struct status_handler_format *format = status_handler_formats;
+    while (format->word != NULL && !status_handler_asks(query, format->word))
+        format++;
+    return format;
+}
+
+static void status_handler_head(FILE *out, const char *status, const char *type, const char *more)
+{
+    fprintf(out,
+            "Status: %s\r\nContent-Type: %s\r\nX-Content-Type-Options: nosniff\r\n%s"
+            "Expires: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
+            "Cache-Control: no-cache, no-store, must-revalidate, max-age=0\r\n\r\n",
+            status, type, more);
+}
+
+/* How many wait now: by the socket, else by its number, else as the manager saw it last. */
+static bool status_handler_queue(struct status_queue *queue)
+{
+    struct listen_queue asked = LISTEN_QUEUE_NONE;
+    struct listen_queue_state state = {0};
+    struct ot_pool_stats facts;
+    bool told;
+    if (status_handler_set.listen_fd >= 0)
+        told = listen_queue_look(&asked, status_handler_set.listen_fd, &state) == 0;
+    else
+        told = status_facts(&status_handler_set.sources[0], &facts) && facts.listen_inode != 0 &&
+               listen_queue_look_by_number(&asked, (uint32_t)facts.listen_inode, &state) == 0;
+    listen_queue_close(&asked);
+    *queue = (struct status_queue){.waiting = state.waiting, .backlog = state.backlog};
+    return told;
+}
+
+static void status_handler_numbers(FILE *out, const struct status_handler_format *format, bool full)
+{
+    struct status_pool pool;
+    struct status_queue queue;
+    struct status_report report = {.pool = &pool};
+    bool told = status_handler_queue(&queue);
+    status_pool(&status_handler_set.sources[0], NULL, told ? &queue : NULL, &pool);
+    if (full)
+        (void)status_collect(status_handler_set.sources, status_handler_set.count, &report);
+    format->write(out, &report);
+    free(report.workers);
+}
+
+static void status_handler_status(FILE *out, const struct status_handler_question *question)
+{
+    const struct status_handler_format *format = status_handler_format(question->query);
+    status_handler_head(out, "200 OK", format->type, format->more);
+    if (question->head)
+        return;
+    if (format->numbers)
+        status_handler_numbers(out, format, status_handler_asks(question->query, "full"));
+    else
+        format->write(out, NULL);
+}
+
+static void status_handler_write(FILE *out, const struct status_handler_question *question,
+                                 bool status, bool ping)
+{
+    static const char type[] = "text/plain; charset=utf-8";
+    if (status) {
+        status_handler_status(out, question);
+    } else {
+        status_handler_head(out, ping ? "200 OK" : "404 Not Found", type, "");
+        if (!question->head)
+            fputs(ping ? status_handler_set.ping_response : "Not found.\n", out);
+    }
+}
+
+bool status_handler_compose(char *const *params, char **response, size_t *size)
+{
+    struct status_handler_question question = status_handler_read(params);
+    bool status = status_handler_is(&question, status_handler_set.status_path);
+    bool ping = status_handler_is(&question, status_handler_set.ping_path);
+    if (!status && !ping && !status_handler_set.alone)
+        return false;
+    *response = NULL;
+    FILE *out = open_memstream(response, size);
+    if (out == NULL)
+        return false;
+    status_handler_write(out, &question, status, ping);
+    if (fclose(out) == 0)
+        return true;
+    free(*response);
+    return false;
+}

@@ -1,0 +1,12 @@
+/* status_text.h: the status as a page of plain text, in PHP-FPM's layout with our fields behind its
+ * own. Decides nothing. */
+#ifndef OT_STATUS_TEXT_H
+#define OT_STATUS_TEXT_H
+
+#include "sapi-shim/status/status.h"
+
+#include <stdio.h>
+
+void status_text(FILE *out, const struct status_report *report);
+
+#endif

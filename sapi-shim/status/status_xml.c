@@ -1,0 +1,175 @@
+/* status_xml.c: see status_xml.h. */
+#include "sapi-shim/status/status_xml.h"
+
+#include "sapi-shim/scoreboard/histogram.h"
+#include "sapi-shim/status/status_php.h"
+#include "sapi-shim/util/locale_free.h"
+#include "sapi-shim/util/utf8.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define STATUS_XML_NO_TEXT "\xef\xbf\xbd" /* U+FFFD, for what XML cannot say */
+
+/* XML has no way to write these, not even escaped. */
+static bool status_xml_is_text(const char *text, size_t bytes)
+{
+    unsigned char c = (unsigned char)*text;
+    if (bytes == 0 || (bytes == 1 && c < 0x20 && c != '\t') || c == 0x7f || utf8_is_c1(text, bytes))
+        return false;
+    return bytes != 3 || memcmp(text, "\xef\xbf", 2) != 0 || (unsigned char)text[2] < 0xbe;
+}
+
+static void status_xml_text(FILE *out, const char *text)
+{
+    size_t length = strlen(text);
+    for (size_t i = 0; i < length;) {
+        size_t bytes = utf8_character(text + i, length - i);
+        if (!status_xml_is_text(text + i, bytes))
+            fputs(STATUS_XML_NO_TEXT, out);
+        else if (text[i] == '<')
+            fputs("&lt;", out);
+        else if (text[i] == '>')
+            fputs("&gt;", out);
+        else if (text[i] == '&')
+            fputs("&amp;", out);
+        else if (text[i] == '"')
+            fputs("&quot;", out);
+        else if (text[i] == '\'')
+            fputs("&#39;", out);
+        else
+            (void)fwrite(text + i, 1, bytes, out);
+        i += bytes > 0 ? bytes : 1;
+    }
+}
+
+/* Names have dashes in place of blanks and underscores. */
+static void status_xml_name(FILE *out, const char *name)
+{
+    for (; *name != '\0'; name++)
+        fputc(*name == ' ' || *name == '_' ? '-' : *name, out);
+}
+
+static void status_xml_string(FILE *out, const char *name, const char *text)
+{
+    fputc('<', out);
+    status_xml_name(out, name);
+    fputc('>', out);
+    status_xml_text(out, text);
+    fputs("</", out);
+    status_xml_name(out, name);
+    fputs(">\n", out);
+}
+
+static void status_xml_number(FILE *out, const char *name, int64_t number)
+{
+    char digits[32];
+    snprintf(digits, sizeof digits, "%" PRId64, number);
+    status_xml_string(out, name, digits);
+}
+
+/* What is not known is an empty element. */
+static void status_xml_owns(FILE *out, const struct status_field *field, const void *owner)
+{
+    for (; field->key != NULL; field++) {
+        int64_t number = status_number(field, owner);
+        char digits[32] = "";
+        if (number >= 0 && field->unit == STATUS_US)
+            snprintf(digits, sizeof digits, "%" PRId64 ".%03d", number / 1000,
+                     (int)(number % 1000));
+        else if (number >= 0)
+            snprintf(digits, sizeof digits, "%" PRId64, number);
+        status_xml_string(out, field->key, digits);
+    }
+}
+
+static void status_xml_histogram(FILE *out, const char *name, const struct ot_histogram *histogram)
+{
+    char number[LOCALE_FREE_MAX];
+    fprintf(out, "<histogram name=\"%s\" count=\"%" PRIu64 "\" sum-ms=\"%s\">\n", name,
+            histogram_count(histogram), locale_free_decimal(number, histogram->sum / 1000, 3, 3));
+    for (unsigned i = 0; i < OT_BUCKETS; i++) {
+        if (i < OT_BUCKETS - 1)
+            fprintf(out, "<bucket le-ms=\"%s\">",
+                    locale_free_decimal(number, histogram_bounds[i], 6, 0));
+        else
+            fputs("<bucket>", out);
+        fprintf(out, "%" PRIu64 "</bucket>\n", histogram->buckets[i]);
+    }
+    fputs("</histogram>\n", out);
+}
+
+static void status_xml_exits(FILE *out, const struct status_pool *pool)
+{
+    struct status_exit way;
+    fputs("<exits>\n", out);
+    for (unsigned at = 0; status_next_exit(pool, &at, &way);)
+        fprintf(out, "<%s name=\"%s\">%" PRIu64 "</%s>\n", way.signal ? "signal" : "status",
+                way.name, way.count, way.signal ? "signal" : "status");
+    fputs("</exits>\n", out);
+}
+
+static void status_xml_pool(FILE *out, const struct status_pool *pool)
+{
+    fputs("<overtime>\n", out);
+    status_xml_string(out, "listen", pool->listen);
+    status_xml_owns(out, status_pool_fields, pool);
+    fputs("<ended-by>\n", out);
+    for (unsigned i = 0; i < STATUS_CAUSES; i++)
+        status_xml_number(out, status_causes[i].name, (int64_t)pool->ended_by[i]);
+    fputs("</ended-by>\n", out);
+    status_xml_exits(out, pool);
+    for (unsigned i = 0; i < OT_MEASURE_COUNT; i++)
+        status_xml_histogram(out, status_measures[i].name, &pool->measures[i]);
+    fputs("</overtime>\n", out);
+}
+
+static void status_xml_worker(FILE *out, const struct status_worker *worker)
+{
+    struct status_php php = status_php(worker);
+    char cpu[LOCALE_FREE_MAX];
+    fputs("<process>\n", out);
+    status_xml_number(out, "pid", worker->pid);
+    status_xml_string(out, "state", php.state);
+    status_xml_number(out, "start time", worker->start_time);
+    status_xml_number(out, "start since", worker->uptime_ms / 1000);
+    status_xml_number(out, "requests", php.requests);
+    status_xml_number(out, "request duration", php.duration);
+    status_xml_string(out, "request method", php.method);
+    status_xml_string(out, "request uri", php.uri);
+    status_xml_number(out, "content length", php.content_length);
+    status_xml_string(out, "user", php.user);
+    status_xml_string(out, "script", "-");
+    status_xml_string(out, "last request cpu", locale_free_decimal(cpu, (uint64_t)php.cpu, 2, 2));
+    status_xml_number(out, "last request memory", php.memory);
+    fputs("<overtime>\n", out);
+    status_xml_string(out, "process", worker->process);
+    status_xml_string(out, "state", worker->doing.state);
+    status_xml_string(out, "label", worker->doing.label);
+    status_xml_owns(out, status_worker_fields, worker);
+    status_xml_owns(out, status_thread_fields, &worker->doing);
+    fputs("</overtime>\n</process>\n", out);
+}
+
+static void status_xml_workers(FILE *out, const struct status_report *report)
+{
+    if (report->workers == NULL)
+        return;
+    fputs("<processes>\n", out);
+    for (size_t i = 0; i < report->count; i++)
+        status_xml_worker(out, &report->workers[i]);
+    fputs("</processes>\n", out);
+}
+
+void status_xml(FILE *out, const struct status_report *report)
+{
+    fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<status>\n", out);
+    status_xml_string(out, "pool", report->pool->name);
+    status_xml_string(out, "process manager", report->pool->pm);
+    for (const struct status_field *field = status_pool_fields; field->key != NULL; field++)
+        if (field->php != NULL)
+            status_xml_number(out, field->php, status_php_number(field, report->pool));
+    status_xml_workers(out, report);
+    status_xml_pool(out, report->pool);
+    fputs("</status>\n", out);
+}

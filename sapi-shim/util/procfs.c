@@ -1,0 +1,50 @@
+/* procfs.c: see procfs.h. */
+#include "sapi-shim/util/procfs.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    PROCFS_LINE = 1024, /* bytes; a line has less than 500 */
+    PROCFS_UTIME = 14,  /* places in the line, from 1 on, as in proc(5) */
+    PROCFS_STIME = 15,
+    PROCFS_RSS = 24
+};
+
+/* The program's name may hold anything, blanks and brackets too: what counts comes behind its last
+ * bracket. */
+int procfs_parse(const char *line, long ticks, long page_size, int64_t *cpu_ms, int64_t *memory)
+{
+    const char *at = strrchr(line, ')');
+    long long numbers[PROCFS_RSS + 1] = {0};
+    if (at == NULL || ticks <= 0)
+        return -1;
+    at++;
+    for (int place = 3; place <= PROCFS_RSS; place++) {
+        int used = 0;
+        if (place == 3 ? sscanf(at, " %*c%n", &used) < 0 || used == 0
+                       : sscanf(at, "%lld%n", &numbers[place], &used) != 1)
+            return -1;
+        at += used;
+    }
+    *cpu_ms = (numbers[PROCFS_UTIME] + numbers[PROCFS_STIME]) * 1000 / ticks;
+    *memory = numbers[PROCFS_RSS] * page_size;
+    return 0;
+}
+
+int procfs_usage(int32_t pid, int64_t *cpu_ms, int64_t *memory)
+{
+    char path[32], line[PROCFS_LINE];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    ssize_t n = read(fd, line, sizeof line - 1);
+    (void)close(fd);
+    if (n <= 0)
+        return -1;
+    line[n] = '\0';
+    return procfs_parse(line, sysconf(_SC_CLK_TCK), sysconf(_SC_PAGESIZE), cpu_ms, memory);
+}

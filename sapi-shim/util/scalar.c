@@ -1,0 +1,53 @@
+/* scalar.c: see scalar.h. */
+#include "sapi-shim/util/scalar.h"
+
+#include <strings.h>
+
+const struct scalar_unit scalar_times[SCALAR_TIMES] = {
+    {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {"", 1000},
+};
+
+bool scalar_digits(const char **text, int64_t *out)
+{
+    const char *p = *text;
+    int64_t number = 0;
+    for (; *p >= '0' && *p <= '9'; p++)
+        if (__builtin_mul_overflow(number, 10, &number) ||
+            __builtin_add_overflow(number, *p - '0', &number))
+            return false;
+    if (p == *text)
+        return false;
+    *text = p;
+    *out = number;
+    return true;
+}
+
+bool scalar_with_unit(const char *text, const struct scalar_unit *units, size_t count, int64_t *out)
+{
+    int64_t number = 0;
+    size_t i = 0;
+    if (!scalar_digits(&text, &number))
+        return false;
+    while (i < count && strcasecmp(units[i].suffix, text) != 0)
+        i++;
+    if (i == count || __builtin_mul_overflow(number, units[i].factor, &number))
+        return false;
+    *out = number;
+    return true;
+}
+
+bool scalar_time(const char *text, int64_t *out)
+{
+    return scalar_with_unit(text, scalar_times, SCALAR_TIMES, out);
+}
+
+bool scalar_bool(const char *text, bool *out)
+{
+    static const char *const words[] = {"no", "yes", "off", "on", "false", "true", "0", "1"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcasecmp(words[i], text) == 0) {
+            *out = i % 2 == 1;
+            return true;
+        }
+    return false;
+}

@@ -1,0 +1,37 @@
+/* scalar.h: texts of numbers with units, durations and truth values, the same in the ini files and
+ * in what a web server sets per request.
+ *
+ * Pure. Used by request_overrides.c and, for the ini files, by the manager.
+ */
+#ifndef OT_SCALAR_H
+#define OT_SCALAR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct scalar_unit {
+    const char *suffix;
+    int64_t factor;
+};
+
+/* Suffixes of durations, longest unit first, in milliseconds; a plain number is seconds. */
+enum {
+    SCALAR_TIMES = 6
+};
+extern const struct scalar_unit scalar_times[SCALAR_TIMES];
+
+/* Digits at the beginning; leaves *text behind them. False if there are none or too many. */
+bool scalar_digits(const char **text, int64_t *out);
+
+/* Digits and one of these suffixes, in any case. False for anything else, overflow included. */
+bool scalar_with_unit(const char *text, const struct scalar_unit *units, size_t count,
+                      int64_t *out);
+
+/* Milliseconds: a number of seconds, or with ms, s, m, h or d behind it. Never negative. */
+bool scalar_time(const char *text, int64_t *out);
+
+/* yes, no; on, off; true, false; 1, 0. */
+bool scalar_bool(const char *text, bool *out);
+
+#endif

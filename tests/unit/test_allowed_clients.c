@@ -1,0 +1,62 @@
+/* test_peers.c: who may connect. */
+#include "sapi-shim/connection/allowed_clients.h"
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/un.h>
+
+static bool allows(const char *list, const char *client)
+{
+    struct allowed_clients peers;
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    allowed_clients_parse(&peers, list);
+    if (inet_pton(AF_INET, client, &v4.sin_addr) == 1)
+        return allowed_clients_allow(&peers, (struct sockaddr *)&v4);
+    cr_assert_eq(inet_pton(AF_INET6, client, &v6.sin6_addr), 1, "%s", client);
+    return allowed_clients_allow(&peers, (struct sockaddr *)&v6);
+}
+
+Test(peers, lists)
+{
+    static const struct {
+        const char *list;
+        const char *client;
+        bool allowed;
+    } cases[] = {
+        {NULL, "10.0.0.1", true},
+        {"", "10.0.0.1", true},
+        {"127.0.0.1", "127.0.0.1", true},
+        {"127.0.0.1", "127.0.0.2", false},
+        {"127.0.0.1, 10.1.2.3", "10.1.2.3", true},
+        {"10.0.0.0/8", "10.200.1.1", true},
+        {"10.0.0.0/8", "11.0.0.1", false},
+        {"192.168.4.0/22", "192.168.7.255", true},
+        {"192.168.4.0/22", "192.168.8.0", false},
+        {"0.0.0.0/0", "8.8.8.8", true},
+        {"0.0.0.0/0", "2001:db8::1", false},
+        {"127.0.0.1", "::ffff:127.0.0.1", true},
+        {"::1", "::1", true},
+        {"::1", "::2", false},
+        {"2001:db8::/33", "2001:db8:7fff::1", true},
+        {"2001:db8::/33", "2001:db8:8000::1", false},
+        {"::/0", "127.0.0.1", true},
+        {"nonsense", "127.0.0.1", false},
+        {"127.0.0.1/33", "127.0.0.1", false},
+        {"127.0.0.1/", "127.0.0.1", false},
+        {"nonsense,127.0.0.1", "127.0.0.1", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        cr_expect_eq(allows(cases[i].list, cases[i].client), cases[i].allowed, "%s from %s",
+                     cases[i].client, cases[i].list == NULL ? "(none)" : cases[i].list);
+}
+
+Test(peers, unix_sockets_have_modes_instead)
+{
+    struct allowed_clients peers;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    allowed_clients_parse(&peers, "127.0.0.1");
+    cr_assert(allowed_clients_allow(&peers, (struct sockaddr *)&address));
+}

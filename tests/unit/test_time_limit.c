@@ -1,0 +1,63 @@
+/* test_limit.c: when a request's time is up, and when it is up for good. */
+#include "sapi-shim/util/clock.h"
+#include "sapi-shim/request/time_limit.h"
+
+#include <criterion/criterion.h>
+
+#define MS CLOCK_MS
+
+Test(limit, soft_then_hard)
+{
+    struct time_limit limit = {.hard_ms = 500};
+    time_limit_set(&limit, 1000, "x", 10 * MS);
+    cr_assert_not(time_limit_is_reached(&limit, 1009 * MS));
+    cr_assert(time_limit_is_reached(&limit, 1010 * MS));
+    cr_assert_not(time_limit_is_hard(&limit, 1509 * MS));
+    cr_assert(time_limit_is_hard(&limit, 1510 * MS));
+    cr_assert_eq(time_limit_next(&limit, 0, 20 * MS), 1510 * MS);
+}
+
+Test(limit, noticed_at_a_safe_point_there_is_no_hard_end)
+{
+    struct time_limit limit = {.hard_ms = 500};
+    time_limit_set(&limit, 1000, "x", 0);
+    time_limit_notice(&limit);
+    cr_assert_not(time_limit_is_reached(&limit, 99999 * MS));
+    cr_assert_not(time_limit_is_hard(&limit, 99999 * MS));
+    cr_assert_eq(time_limit_next(&limit, 0, 0), 0);
+}
+
+Test(limit, none)
+{
+    struct time_limit limit = {.hard_ms = 500};
+    time_limit_set(&limit, 0, "x", 5 * MS);
+    cr_assert_not(time_limit_is_reached(&limit, UINT64_MAX));
+    cr_assert_not(time_limit_is_hard(&limit, UINT64_MAX));
+    limit.hard_ms = 0;
+    time_limit_set(&limit, 10, "x", 5 * MS);
+    cr_assert(time_limit_is_reached(&limit, 15 * MS));
+    cr_assert_not(time_limit_is_hard(&limit, UINT64_MAX));
+}
+
+Test(limit, processor_time)
+{
+    struct time_limit limit = {.hard_ms = 500};
+    time_limit_set(&limit, 60000, "wall", 0);
+    time_limit_set_cpu(&limit, 200, 50 * MS);
+    cr_assert_eq(time_limit_next(&limit, 150 * MS, 1000 * MS), 1100 * MS, "100 ms of it are left");
+    time_limit_cpu(&limit, 249 * MS, 3000 * MS);
+    cr_assert_not(time_limit_is_reached(&limit, 3000 * MS));
+    time_limit_cpu(&limit, 250 * MS, 3001 * MS);
+    cr_assert(time_limit_is_reached(&limit, 3001 * MS));
+    cr_assert_str_eq(limit.name, "max_execution_cpu_time");
+    cr_assert(time_limit_is_hard(&limit, 3501 * MS));
+}
+
+Test(limit, earlier_of_two)
+{
+    cr_assert_eq(time_limit_earlier(0, 0), 0);
+    cr_assert_eq(time_limit_earlier(0, 7), 7);
+    cr_assert_eq(time_limit_earlier(7, 0), 7);
+    cr_assert_eq(time_limit_earlier(7, 9), 7);
+    cr_assert_eq(time_limit_earlier(9, 7), 7);
+}
