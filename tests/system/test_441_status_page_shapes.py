@@ -10,7 +10,7 @@ import pytest
 
 from harness import browser as chromium, build
 
-PAGE = (build.ROOT / "sapi-shim" / "status_page.html").read_text()
+PAGE = (build.ROOT / "sapi-shim" / "status" / "status_page.html").read_text()
 POLICY = ("default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
           "connect-src 'self'; img-src data:")
 BOUNDS = [factor * 10.0**power for power in range(-1, 7) for factor in (1, 2, 5)][:23]
