@@ -1,7 +1,9 @@
 /* process_hooks.c: see process_hooks.h. */
 #include "sapi-shim/api/process_hooks.h"
 
+#include "sapi-shim/access_log/log_pipe.h"
 #include "sapi-shim/connection/conn.h"
+#include "sapi-shim/connection/conn_handoff.h"
 #include "sapi-shim/connection/graceful_stop.h"
 #include "sapi-shim/connection/wait_set.h"
 #include "sapi-shim/request/limit_timer.h"
@@ -10,6 +12,7 @@
 #include "sapi-shim/request/request.h"
 #include "sapi-shim/request/timer.h"
 #include "sapi-shim/scoreboard/worker_slot.h"
+#include "sapi-shim/status/status_handler.h"
 #include "sapi-shim/util/diagnostics.h"
 
 #include <pthread.h>
@@ -17,27 +20,58 @@
 
 static pthread_once_t process_hooks_once = PTHREAD_ONCE_INIT;
 static pthread_key_t process_hooks_key;
-static _Thread_local void (*process_hooks_last_word)(void); /* not NULL: the thread has started */
+static _Thread_local void (*process_hooks_thread_ended)(void); /* not NULL: the thread serves */
 
-/* exit() is an end like any other for the thread's own request. Registered when serving begins, so
- * that the shutdown functions run before whatever the application registered while it started. */
+/* ---- the library is loaded, before main() ---- */
+
+/* A forked child gives back what the manager handed to its parent. */
+static void process_hooks_detach_child(void)
+{
+    worker_slot_after_fork();
+    conn_handoff_after_fork();
+    status_handler_after_fork();
+    log_pipe_after_fork();
+    recycling_after_fork();
+}
+
+__attribute__((constructor)) static void process_hooks_load(void)
+{
+    struct worker_slot_contract contract;
+    if (!worker_slot_open(&contract))
+        return;
+    if (contract.board != NULL)
+        status_handler_from(&(struct status_handler_board){contract.board, contract.size}, 1,
+                            OT_FD_LISTEN, false);
+    conn_handoff_attach();
+    log_pipe_attach(contract.board, contract.own, contract.slot);
+    recycling_open();
+    /* The application may fork before it accepts, and the slot has one writer. */
+    if (pthread_atfork(NULL, NULL, process_hooks_detach_child) != 0)
+        diagnostics_write("out of memory while starting: a forked child may write into the slot");
+}
+
+/* ---- a process or a thread starts to serve, forks, or ends ---- */
+
+/* exit() ends the thread's own request like any other. Registered when serving begins, so that the
+ * shutdown functions run before whatever the application registered while it started. */
 static void process_hooks_at_exit(void)
 {
     struct request *request = request_current();
     size_t others = request_open_elsewhere();
     request_exiting();
-    /* exit() inside a shutdown function never comes back here: the request ends in another call. */
+    /* A shutdown function that calls exit() does not return here. The handler, registered once
+     * more, then ends the request. */
     if (request != NULL && atexit(process_hooks_at_exit) == 0)
         request_end(request);
     if (others > 0)
         diagnostics_write("pool %s: exit() cut off %zu request%s of other threads",
                           worker_slot_pool(), others, others == 1 ? "" : "s");
     wait_set_leave();
-    if (process_hooks_last_word != NULL)
+    if (process_hooks_thread_ended != NULL)
         worker_slot_state(OT_STATE_EXITING);
 }
 
-static void process_hooks_thread_end(void *unused)
+static void process_hooks_at_thread_end(void *unused)
 {
     struct request *request = request_current();
     (void)unused;
@@ -47,7 +81,7 @@ static void process_hooks_thread_end(void *unused)
     peer_watch_thread_end();
     worker_slot_thread_end();
     conn_thread_end();
-    process_hooks_last_word();
+    process_hooks_thread_ended();
 }
 
 static void process_hooks_before_fork(void)
@@ -63,7 +97,6 @@ static void process_hooks_in_child(void)
     conn_after_fork();
     wait_set_after_fork();
     graceful_stop_after_fork();
-    recycling_after_fork();
 }
 
 static void process_hooks_register(void)
@@ -72,22 +105,15 @@ static void process_hooks_register(void)
     graceful_stop_spare(timer_signal());
     if (atexit(process_hooks_at_exit) != 0 ||
         pthread_atfork(process_hooks_before_fork, NULL, process_hooks_in_child) != 0 ||
-        pthread_key_create(&process_hooks_key, process_hooks_thread_end) != 0)
+        pthread_key_create(&process_hooks_key, process_hooks_at_thread_end) != 0)
         diagnostics_write("out of memory while starting: shutdown functions may not run at exit()");
 }
 
-void process_hooks_start(void (*thread_end)(void))
+void process_hooks_start(void (*thread_ended)(void))
 {
-    if (process_hooks_last_word != NULL)
+    if (process_hooks_thread_ended != NULL)
         return;
-    process_hooks_last_word = thread_end;
+    process_hooks_thread_ended = thread_ended;
     (void)pthread_once(&process_hooks_once, process_hooks_register);
-    (void)pthread_setspecific(process_hooks_key, (void *)&process_hooks_last_word);
-}
-
-/* Before main(), where a child of the application could already go wrong. */
-__attribute__((constructor)) static void process_hooks_load(void)
-{
-    worker_slot_open();
-    recycling_open();
+    (void)pthread_setspecific(process_hooks_key, (void *)&process_hooks_thread_ended);
 }

@@ -1,17 +1,13 @@
 /* worker_slot.c: see worker_slot.h. */
 #include "sapi-shim/scoreboard/worker_slot.h"
 
-#include "sapi-shim/access_log/log_pipe.h"
-#include "sapi-shim/connection/conn_handoff.h"
 #include "sapi-shim/scoreboard/record.h"
-#include "sapi-shim/status/status_handler.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/diagnostics.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,9 +174,7 @@ void worker_slot_thread_end(void)
     worker_slot_private = NULL;
 }
 
-/* In a forked child: the slot stays the parent's, so write to a private record from now on; and the
- * parent's siblings are not ours. */
-static void worker_slot_after_fork(void)
+void worker_slot_after_fork(void)
 {
     worker_slot_slot = NULL;
     worker_slot_index = -1;
@@ -188,13 +182,10 @@ static void worker_slot_after_fork(void)
     if (worker_slot_doorbell >= 0)
         (void)close(worker_slot_doorbell);
     worker_slot_doorbell = -1;
-    conn_handoff_after_fork();
-    status_handler_after_fork();
-    log_pipe_after_fork();
 }
 
 /* Reads "VERSION SLOT". */
-static bool worker_slot_contract(const char *text, unsigned *version, unsigned *slot)
+static bool worker_slot_parse(const char *text, unsigned *version, unsigned *slot)
 {
     char junk = 0;
     return sscanf(text, "%u %u%c", version, slot, &junk) == 2;
@@ -230,11 +221,10 @@ static const struct ot_board *worker_slot_map(unsigned slot, struct ot_slot **ow
     return b;
 }
 
-static void worker_slot_attach(unsigned slot)
+static void worker_slot_attach(struct worker_slot_contract *contract)
 {
     struct ot_slot *own = NULL;
-    size_t size = 0;
-    board = worker_slot_map(slot, &own, &size);
+    board = worker_slot_map(contract->slot, &own, &contract->size);
     if (board == NULL) {
         diagnostics_write(
             "the scoreboard handed over by the manager cannot be used (%s); running without it",
@@ -242,7 +232,6 @@ static void worker_slot_attach(unsigned slot)
         return;
     }
     worker_slot_own_settings = board->settings;
-    status_handler_from(&(struct status_handler_board){board, size}, 1, OT_FD_LISTEN, false);
     if (worker_slot_own_settings.dumpable == 0)
         (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     own->version = OT_CONTRACT_VERSION;
@@ -252,6 +241,8 @@ static void worker_slot_attach(unsigned slot)
     worker_slot_doorbell = fcntl(OT_FD_DOORBELL, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE);
     atomic_store(&own->threads, 1); /* the first record is there, whichever thread takes it */
     atomic_store(&own->magic, OT_SLOT_MAGIC);
+    contract->board = board;
+    contract->own = own;
 }
 
 /* Children of the application must get neither the library nor the contract: takes our own file out
@@ -294,29 +285,25 @@ static void worker_slot_hide_preload(void)
     free(kept);
 }
 
-void worker_slot_open(void)
+bool worker_slot_open(struct worker_slot_contract *contract)
 {
     unsigned version = 0;
-    unsigned slot = 0;
-    const char *contract = getenv(OT_CONTRACT_ENV);
+    const char *text = getenv(OT_CONTRACT_ENV);
+    *contract = (struct worker_slot_contract){.board = NULL};
     worker_slot_hide_preload();
-    if (contract == NULL)
-        return;
+    if (text == NULL)
+        return false;
     errno = 0;
-    if (!worker_slot_contract(contract, &version, &slot) || version != OT_CONTRACT_VERSION)
+    if (!worker_slot_parse(text, &version, &contract->slot) || version != OT_CONTRACT_VERSION)
         diagnostics_write(
             "the manager speaks contract version \"%s\", this library version %u: running without "
             "status and policies of the pool; install matching versions",
-            contract, OT_CONTRACT_VERSION);
+            text, OT_CONTRACT_VERSION);
     else
-        worker_slot_attach(slot);
-    /* Now, as an application may fork before it accepts, and the slot has one writer. */
-    if (worker_slot_slot != NULL && pthread_atfork(NULL, NULL, worker_slot_after_fork) != 0)
-        diagnostics_write("out of memory while starting: a forked child may write into the slot");
+        worker_slot_attach(contract);
     (void)unsetenv(OT_CONTRACT_ENV);
     (void)close(OT_FD_BOARD);
     (void)close(OT_FD_SLOT);
     (void)close(OT_FD_DOORBELL);
-    conn_handoff_attach();
-    log_pipe_attach(worker_slot_slot != NULL ? board : NULL, worker_slot_slot, slot);
+    return true;
 }

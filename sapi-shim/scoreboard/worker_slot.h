@@ -2,8 +2,7 @@
  *
  * Attaches to what the manager handed over, before main(), and gives each thread its own record.
  * With no manager every thread writes into a private record and the settings are the documented
- * defaults, so that no caller needs to know the difference. Decides nothing. Opened by
- * process_hooks.c, used by request.c, wait_set.c and whoever begins to leave.
+ * defaults, so that no caller needs to know the difference. Decides nothing.
  */
 #ifndef OT_WORKER_SLOT_H
 #define OT_WORKER_SLOT_H
@@ -11,9 +10,22 @@
 #include "sapi-shim/contract.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
-/* Once, before application code runs: takes over what the manager handed over, if there is one. */
-void worker_slot_open(void);
+/* What the manager handed over, for others that read the board or write into the slot. Both stay
+ * mapped for the life of the process. */
+struct worker_slot_contract {
+    const struct ot_board *board; /* NULL: it cannot be used, and a line has said why */
+    size_t size;                  /* bytes of the board and all its slots */
+    struct ot_slot *own;
+    unsigned slot; /* the number of `own` */
+};
+
+/* Attaches to the scoreboard. Once, before application code runs. False with no manager. */
+bool worker_slot_open(struct worker_slot_contract *contract);
+
+/* In a forked child: the slot stays the parent's, and the child writes into private records. */
+void worker_slot_after_fork(void);
 
 /* The pool's policies; constant for the life of the process. */
 const struct ot_settings *worker_slot_settings(void);

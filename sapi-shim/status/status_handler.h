@@ -2,8 +2,7 @@
  *
  * Decides by `pm.status_path` and `ping.path` of the scoreboard which requests these are, and by
  * the query which format is asked for, and composes the response. Sends nothing. Costs one look at
- * a pointer per request where neither is set. Set up by worker_slot.c in a worker and by the status
- * worker's main(); called by libfcgi.c.
+ * a pointer per request where neither is set.
  */
 #ifndef OT_STATUS_HANDLER_H
 #define OT_STATUS_HANDLER_H

@@ -145,9 +145,7 @@ def test_no_ring():
 
 def test_no_folder_looks_up():
     known = graph()
-    # To be cut: what attaches the slot calls three folders above it, and the slow log knows a pool's workers.
-    known["sapi-shim/scoreboard/worker_slot"] -= {
-        "sapi-shim/access_log/log_pipe", "sapi-shim/connection/conn_handoff", "sapi-shim/status/status_handler"}
+    # To be cut: the slow log knows a pool's workers.
     known["fpm/slow_log/slow_log"] -= {"fpm/pool/generation"}
     assert upward(known, ORDER) == []
 

@@ -5,6 +5,7 @@
 #include <fcgiapp.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,12 +156,12 @@ static void run_worker(const struct scene *scene)
     for (int i = 0; i < 6; i++)
         if (from[i] >= 0)
             put_at(from[i], i);
-    put_at(HIGH, OT_FD_HANDOFF_IN); /* no socket pair: not taken */
-    put_at(HIGH, OT_FD_HANDOFF_OUT);
-    char contract[32];
-    snprintf(contract, sizeof contract, "%u 0", OT_CONTRACT_VERSION);
-    (void)setenv(OT_CONTRACT_ENV, contract, 1);
-    worker_slot_open();
+    char text[32];
+    snprintf(text, sizeof text, "%u 0", OT_CONTRACT_VERSION);
+    (void)setenv(OT_CONTRACT_ENV, text, 1);
+    struct worker_slot_contract contract;
+    if (!worker_slot_open(&contract) || pthread_atfork(NULL, NULL, worker_slot_after_fork) != 0)
+        _exit(96);
     if (scene->prepare == NULL)
         recycling_open();
     else if (!scene->prepare())
