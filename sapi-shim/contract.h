@@ -79,9 +79,9 @@ enum ot_exit_reason {
     OT_EXIT_COUNT
 };
 
-/* Bits of ot_board.want: ring the doorbell when a thread enters this state, or leaves it. */
-#define OT_WANT_ENTER(state) (1u << (unsigned)(state))
-#define OT_WANT_LEAVE(state) (0x10000u << (unsigned)(state))
+/* Bits of ot_board.notify_mask: ring the doorbell when a thread enters or leaves this state. */
+#define OT_NOTIFY_ENTER(state) (1u << (unsigned)(state))
+#define OT_NOTIFY_LEAVE(state) (0x10000u << (unsigned)(state))
 
 #define OT_BOARD_MAGIC   0x4f54424fu /* "OTBO" */
 #define OT_SLOT_MAGIC    0x4f54534cu /* "OTSL" */
@@ -235,7 +235,7 @@ struct ot_member {
 };
 
 /* First bytes of the scoreboard. Written by the manager before the first worker starts, constant
- * from then on, but for `want`, `heirs`, `forsaken` and `facts`. */
+ * from then on, but for `notify_mask`, `siblings_take_over`, `last_drain` and `facts`. */
 struct ot_board {
     uint32_t magic;   /* OT_BOARD_MAGIC */
     uint32_t version; /* OT_CONTRACT_VERSION */
@@ -245,17 +245,18 @@ struct ot_board {
     uint32_t settings_size;
     char pool[OT_POOL_NAME_MAX]; /* NUL-terminated */
     struct ot_settings settings;
-    _Atomic uint32_t want;  /* OT_WANT_ bits: the changes of state that ring the doorbell */
-    _Atomic uint32_t heirs; /* not 0: other workers go on and take idle connections over */
-    uint32_t access_size;   /* bytes used of `access`; 0: the pool has no access log */
+    _Atomic uint32_t notify_mask;        /* OT_NOTIFY_ bits: state changes that ring the doorbell */
+    _Atomic uint32_t siblings_take_over; /* not 0: a worker that leaves gives its idle connections
+                                          * to the others */
+    uint32_t access_size;                /* bytes used of `access`; 0: the pool has no access log */
     char access[OT_ACCESS_SIZE];
     uint32_t members_offset;       /* bytes, a multiple of 32 */
     uint32_t generation;           /* of the workers of this board */
     char status_path[OT_PATH_MAX]; /* these three as the directives say; "" = none */
     char ping_path[OT_PATH_MAX];
     char ping_response[OT_PATH_MAX];
-    _Atomic uint32_t forsaken; /* not 0: the pool gives the listening socket up, and nobody comes
-                                * after those who leave: they serve what is in its queue first */
+    _Atomic uint32_t last_drain; /* not 0: the pool closes its listening socket and starts no more
+                                  * workers; those that leave serve its listen queue first */
     struct ot_pool_stats facts;
 };
 

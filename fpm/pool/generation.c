@@ -150,7 +150,7 @@ static void generation_log_box_cut_off(const struct generation_member *member,
 /* Does somebody wait whom nobody else will serve? */
 static bool generation_has_queue(const struct generation *generation)
 {
-    return scoreboard_is_forsaken(&generation->scoreboard) &&
+    return scoreboard_is_last_drain(&generation->scoreboard) &&
            socket_pending(generation->spec.launch.listen_fd);
 }
 

@@ -364,9 +364,9 @@ static void pool_retire_generation(struct pool *pool, struct generation *generat
 
 void pool_bequeath(struct pool *pool, bool current, bool older)
 {
-    scoreboard_heirs(&pool->current->scoreboard, current);
+    scoreboard_siblings_take_over(&pool->current->scoreboard, current);
     for (struct generation *g = pool->older; g != NULL; g = g->older)
-        scoreboard_heirs(&g->scoreboard, older);
+        scoreboard_siblings_take_over(&g->scoreboard, older);
 }
 
 static void pool_stop_generation(struct pool *pool, struct generation *generation,
@@ -392,9 +392,9 @@ static bool pool_owns_socket(const struct pool *pool)
 /* Do workers that go serve first what is in the queue? For all that are there. */
 static void pool_forsake(struct pool *pool, bool forsaken)
 {
-    scoreboard_forsaken(&pool->current->scoreboard, forsaken);
+    scoreboard_last_drain(&pool->current->scoreboard, forsaken);
     for (struct generation *g = pool->older; g != NULL; g = g->older)
-        scoreboard_forsaken(&g->scoreboard, forsaken);
+        scoreboard_last_drain(&g->scoreboard, forsaken);
 }
 
 /* Somebody may have come before a worker was started for him. */
@@ -645,7 +645,7 @@ static void pool_next_generation(struct pool *pool, struct generation *next)
     pool->first = pool_first_of_next(pool, next->pool);
     if (!pool->handed_over)
         pool_retire_generation(pool, present); /* overtaken before it served */
-    scoreboard_want(&present->scoreboard, 0);
+    scoreboard_notify(&present->scoreboard, 0);
     present->older = pool->older;
     pool->older = present;
     pool->current = next;

@@ -186,26 +186,26 @@ static uint32_t pool_supervisor_want_for_limits(const struct pool_supervisor *ke
     uint32_t want = 0;
     if (pool_settings(keeper->pool)->post_response_terminate_timeout > 0 ||
         slow_log_post_limit(keeper->pool->slowlog) > 0)
-        want |= OT_WANT_ENTER(OT_STATE_POST);
+        want |= OT_NOTIFY_ENTER(OT_STATE_POST);
     if (pool_supervisor_request_limit(keeper) > 0 && !keeper->inspect.timed)
-        want |= OT_WANT_ENTER(OT_STATE_RUNNING);
+        want |= OT_NOTIFY_ENTER(OT_STATE_RUNNING);
     return want;
 }
 
 /* Every change that the turn which goes on may find that it has to follow. */
 static uint32_t pool_supervisor_want_most(const struct pool_supervisor *keeper)
 {
-    uint32_t want = OT_WANT_ENTER(OT_STATE_POST) | OT_WANT_LEAVE(OT_STATE_STARTING);
+    uint32_t want = OT_NOTIFY_ENTER(OT_STATE_POST) | OT_NOTIFY_LEAVE(OT_STATE_STARTING);
     if (pool_settings(keeper->pool)->pm == CONFIG_PM_DYNAMIC ||
         pool_supervisor_request_limit(keeper) > 0)
-        want |= OT_WANT_ENTER(OT_STATE_RUNNING);
+        want |= OT_NOTIFY_ENTER(OT_STATE_RUNNING);
     return want;
 }
 
 static void pool_supervisor_want_of_older(const struct pool_supervisor *keeper, uint32_t want)
 {
     for (const struct generation *g = keeper->pool->older; g != NULL; g = g->older)
-        scoreboard_want(&g->scoreboard, want);
+        scoreboard_notify(&g->scoreboard, want);
 }
 
 /* What is taken for a black box may only be slow to say that it is none. */
@@ -224,12 +224,12 @@ static void pool_supervisor_want(struct pool_supervisor *keeper,
     const struct generation *generation = keeper->pool->current;
     bool spare = settings->pm == CONFIG_PM_DYNAMIC && look->counts.serving == 0;
     uint32_t limits = pool_supervisor_want_for_limits(keeper);
-    uint32_t want = limits | OT_WANT_ENTER(OT_STATE_POST);
+    uint32_t want = limits | OT_NOTIFY_ENTER(OT_STATE_POST);
     if (look->counts.starting > 0 || verdict->spawn > 0 || pool_supervisor_sees_boxes(keeper))
-        want |= OT_WANT_LEAVE(OT_STATE_STARTING);
+        want |= OT_NOTIFY_LEAVE(OT_STATE_STARTING);
     if (spare)
-        want |= OT_WANT_ENTER(OT_STATE_RUNNING);
-    scoreboard_want(&generation->scoreboard, want);
+        want |= OT_NOTIFY_ENTER(OT_STATE_RUNNING);
+    scoreboard_notify(&generation->scoreboard, want);
     pool_supervisor_want_of_older(keeper, limits);
 }
 
@@ -350,7 +350,7 @@ static bool pool_supervisor_needs_all(const struct pool_supervisor *keeper,
 static void pool_supervisor_turn_to_limits(struct pool_supervisor *keeper, bool looked, int64_t now)
 {
     uint32_t want = pool_supervisor_want_for_limits(keeper);
-    scoreboard_want(&keeper->pool->current->scoreboard, want);
+    scoreboard_notify(&keeper->pool->current->scoreboard, want);
     pool_supervisor_want_of_older(keeper, want);
     pool_supervisor_come_again(keeper, looked, true, pool_supervisor_next_limit(keeper, now), now);
 }
@@ -416,7 +416,7 @@ static bool pool_supervisor_look_suffices(struct pool_supervisor *keeper,
 static void pool_supervisor_look_around(struct pool_supervisor *keeper, int64_t now)
 {
     uint32_t want = pool_supervisor_want_most(keeper);
-    scoreboard_want(&keeper->pool->current->scoreboard, want);
+    scoreboard_notify(&keeper->pool->current->scoreboard, want);
     pool_supervisor_want_of_older(keeper, want);
     worker_monitor_all(&keeper->inspect, now);
     keeper->whole = false;
@@ -483,7 +483,7 @@ static void pool_supervisor_on_ring(struct ev_loop *loop, ev_io *io, int events)
     int64_t gap = keeper->rang + POOL_SUPERVISOR_RING_GAP - now;
     if (gap > 0) {
         worker_monitor_deafen(&keeper->inspect);
-        scoreboard_want(&keeper->pool->current->scoreboard, 0);
+        scoreboard_notify(&keeper->pool->current->scoreboard, 0);
         pool_supervisor_want_of_older(keeper, 0);
         pool_supervisor_come_again(keeper, false, true, gap, now);
         return;

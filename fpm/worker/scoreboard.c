@@ -345,26 +345,26 @@ struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, 
     return glance;
 }
 
-void scoreboard_heirs(const struct scoreboard *scoreboard, bool heirs)
+void scoreboard_siblings_take_over(const struct scoreboard *scoreboard, bool take_over)
 {
-    atomic_store_explicit(&scoreboard->board->heirs, heirs, memory_order_relaxed);
+    atomic_store_explicit(&scoreboard->board->siblings_take_over, take_over, memory_order_relaxed);
 }
 
-void scoreboard_forsaken(const struct scoreboard *scoreboard, bool forsaken)
+void scoreboard_last_drain(const struct scoreboard *scoreboard, bool last)
 {
     if (!scoreboard->foreign)
-        atomic_store_explicit(&scoreboard->board->forsaken, forsaken, memory_order_seq_cst);
+        atomic_store_explicit(&scoreboard->board->last_drain, last, memory_order_seq_cst);
 }
 
-bool scoreboard_is_forsaken(const struct scoreboard *scoreboard)
+bool scoreboard_is_last_drain(const struct scoreboard *scoreboard)
 {
-    return !scoreboard->foreign && atomic_load(&scoreboard->board->forsaken) != 0;
+    return !scoreboard->foreign && atomic_load(&scoreboard->board->last_drain) != 0;
 }
 
-void scoreboard_want(const struct scoreboard *scoreboard, uint32_t occasions)
+void scoreboard_notify(const struct scoreboard *scoreboard, uint32_t mask)
 {
     if (!scoreboard->foreign)
-        atomic_store_explicit(&scoreboard->board->want, occasions, memory_order_relaxed);
+        atomic_store_explicit(&scoreboard->board->notify_mask, mask, memory_order_relaxed);
     /* A worker publishes its state and then reads this: what is looked at from here on is later
      * than what did not ring. */
     atomic_thread_fence(memory_order_seq_cst);

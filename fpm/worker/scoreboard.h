@@ -76,15 +76,15 @@ struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, 
  * it; 0 = neither. */
 void scoreboard_since(const struct ot_record *record, uint64_t *running, uint64_t *finished);
 
-/* The changes of state that ring the doorbell, OT_WANT_ bits. */
-void scoreboard_want(const struct scoreboard *scoreboard, uint32_t occasions);
+/* The state changes that ring the doorbell from now on, OT_NOTIFY_ bits. */
+void scoreboard_notify(const struct scoreboard *scoreboard, uint32_t mask);
 
-/* Shall workers that leave give their idle connections to others? */
-void scoreboard_heirs(const struct scoreboard *scoreboard, bool heirs);
+/* Must a worker that leaves give its idle connections to its siblings? */
+void scoreboard_siblings_take_over(const struct scoreboard *scoreboard, bool take_over);
 
-/* Is the listening socket given up, so that workers that leave serve what is in its queue? */
-void scoreboard_forsaken(const struct scoreboard *scoreboard, bool forsaken);
-bool scoreboard_is_forsaken(const struct scoreboard *scoreboard);
+/* Must workers that leave serve the listen queue first, as the pool closes its socket? */
+void scoreboard_last_drain(const struct scoreboard *scoreboard, bool last);
+bool scoreboard_is_last_drain(const struct scoreboard *scoreboard);
 
 /* Why the worker in this slot left, as it says itself: enum ot_exit_reason, or anything. */
 unsigned scoreboard_exit_reason(const struct scoreboard *scoreboard, unsigned slot);

@@ -201,7 +201,8 @@ static void wait_set_sweep_oldest(struct wait_set *w, enum wait_set_sweep how)
 {
     struct conn *conn = w->places.lists[CONN_KEPT].first;
     bool give = how != WAIT_SET_SWEEP_CLOSE;
-    if (how == WAIT_SET_SWEEP_BEQUEATH && worker_slot_heirs() && conn_lists_give(&w->places, &conn))
+    if (how == WAIT_SET_SWEEP_BEQUEATH && worker_slot_siblings_take_over() &&
+        conn_lists_give(&w->places, &conn))
         return;
     if (!conn_has_bytes(conn))
         conn_lists_drop(&w->places, &conn);
@@ -428,12 +429,12 @@ static bool wait_set_last_accept(struct wait_set *w, bool first, struct conn **o
         (void)epoll_ctl(w->places.epfd, EPOLL_CTL_DEL, w->listener.fd, NULL);
     if (first && (graceful_stop_by_signal() || atomic_load(&w->threads) > 1))
         result = wait_set_take(w, out);
-    while (result == WAIT_SET_INTERRUPTED && worker_slot_forsaken() && wait_set_queued(w)) {
+    while (result == WAIT_SET_INTERRUPTED && worker_slot_last_drain() && wait_set_queued(w)) {
         result = wait_set_take(w, out);
         if (result == WAIT_SET_INTERRUPTED && w->starved)
             return false;
     }
-    if (result != WAIT_SET_REQUEST || !worker_slot_forsaken())
+    if (result != WAIT_SET_REQUEST || !worker_slot_last_drain())
         listener_close(&w->listener);
     return result == WAIT_SET_REQUEST;
 }
@@ -444,7 +445,7 @@ static void wait_set_take_back(struct wait_set *w)
 {
     struct conn *conn = NULL;
     bool idle = false, leaver = false;
-    while (!worker_slot_heirs() && conn_handoff_fd() >= 0 &&
+    while (!worker_slot_siblings_take_over() && conn_handoff_fd() >= 0 &&
            (conn = conn_handoff_take(&idle, &leaver)) != NULL) {
         conn->home = w;
         if (idle && !conn_has_bytes(conn))
@@ -465,8 +466,8 @@ static enum wait_set_result wait_set_drain(struct wait_set *w, struct conn **out
         if ((first || w->listener.fd >= 0) && wait_set_last_accept(w, first, out))
             return WAIT_SET_REQUEST;
         (void)pthread_mutex_lock(&w->lock);
-        wait_set_sweep_kept(w,
-                            worker_slot_heirs() ? WAIT_SET_SWEEP_BEQUEATH : WAIT_SET_SWEEP_CLOSE);
+        wait_set_sweep_kept(w, worker_slot_siblings_take_over() ? WAIT_SET_SWEEP_BEQUEATH
+                                                                : WAIT_SET_SWEEP_CLOSE);
         wait_set_take_back(w);
         bool ready = wait_set_pop_ready(w, out);
         bool done = w->lingering || (w->places.lists[CONN_PENDING].first == NULL &&

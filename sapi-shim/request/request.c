@@ -150,7 +150,7 @@ static void request_publish(struct request *request, enum life_state from, unsig
     record_end(record);
     /* At the end of a request the state stays: the thread is idle when it waits again. */
     if (record->state != before)
-        worker_slot_ring(OT_WANT_LEAVE(before) | OT_WANT_ENTER(record->state));
+        worker_slot_ring(OT_NOTIFY_LEAVE(before) | OT_NOTIFY_ENTER(record->state));
 }
 
 static void request_count_bit(struct request *request, unsigned bit)
@@ -238,7 +238,7 @@ static void request_record_begin(struct request *request, const struct request_f
     request_mark(request, record, facts->mark);
     log_entry_begin(&request->entry, record, request->conn->since, facts->remote, facts->user);
     record_end(record);
-    worker_slot_ring(OT_WANT_LEAVE(before) | OT_WANT_ENTER(OT_STATE_RUNNING));
+    worker_slot_ring(OT_NOTIFY_LEAVE(before) | OT_NOTIFY_ENTER(OT_STATE_RUNNING));
 }
 
 /* The record is its thread's alone, and so are the timer and the place to jump to. */

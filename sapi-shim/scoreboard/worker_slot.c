@@ -106,19 +106,20 @@ int worker_slot_number(const struct ot_record *record)
     return (int)(record - slot->records);
 }
 
-bool worker_slot_heirs(void)
+bool worker_slot_siblings_take_over(void)
 {
-    return board != NULL && atomic_load_explicit(&board->heirs, memory_order_relaxed) != 0;
+    return board != NULL &&
+           atomic_load_explicit(&board->siblings_take_over, memory_order_relaxed) != 0;
 }
 
 bool worker_slot_siblings(void)
 {
-    return worker_slot_heirs() && board->facts.max_children > 1;
+    return worker_slot_siblings_take_over() && board->facts.max_children > 1;
 }
 
-bool worker_slot_forsaken(void)
+bool worker_slot_last_drain(void)
 {
-    return board != NULL && atomic_load_explicit(&board->forsaken, memory_order_relaxed) != 0;
+    return board != NULL && atomic_load_explicit(&board->last_drain, memory_order_relaxed) != 0;
 }
 
 void worker_slot_ring(uint32_t occasion)
@@ -127,7 +128,7 @@ void worker_slot_ring(uint32_t occasion)
         return;
     /* Either we see what is wanted, or the manager that has just asked sees the new state. */
     atomic_thread_fence(memory_order_seq_cst);
-    if ((atomic_load_explicit(&board->want, memory_order_relaxed) & occasion) == 0)
+    if ((atomic_load_explicit(&board->notify_mask, memory_order_relaxed) & occasion) == 0)
         return;
     uint64_t one = 1;
     ssize_t n = write(worker_slot_doorbell, &one, sizeof one);
@@ -144,7 +145,7 @@ void worker_slot_state(enum ot_state state)
     record->state = state;
     record->state_since = clock_now();
     record_end(record);
-    worker_slot_ring(OT_WANT_LEAVE(before) | OT_WANT_ENTER(state));
+    worker_slot_ring(OT_NOTIFY_LEAVE(before) | OT_NOTIFY_ENTER(state));
 }
 
 void worker_slot_leaving(enum ot_exit_reason reason)

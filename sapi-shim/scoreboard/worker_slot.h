@@ -39,16 +39,16 @@ struct ot_record *worker_slot_record(void);
 /* The record's number in our slot; -1 for one that the manager does not see. */
 int worker_slot_number(const struct ot_record *record);
 
-/* Do other workers of the pool go on, and take over the idle connections of one that does not? */
-bool worker_slot_heirs(void);
+/* Must a worker that leaves give its idle connections to its siblings? */
+bool worker_slot_siblings_take_over(void);
 
 /* Are there other workers of the pool that take over connections? */
 bool worker_slot_siblings(void);
 
-/* Is the listening socket given up, so that nobody serves what is in its queue but who leaves? */
-bool worker_slot_forsaken(void);
+/* Must a worker that leaves serve the listen queue first, as no other worker will? */
+bool worker_slot_last_drain(void);
 
-/* Rings the manager's doorbell if it asked to be told of any of these changes (OT_WANT_ bits). */
+/* Rings the manager's doorbell if it asked to be told of any of these changes (OT_NOTIFY_ bits). */
 void worker_slot_ring(uint32_t occasion);
 
 /* Moves the calling thread's record to another state and rings. */

@@ -206,7 +206,7 @@ static void open_scene(struct scene *scene, const struct ot_settings *settings)
 
 static void want(const struct scene *scene, uint32_t occasions)
 {
-    atomic_store(&scene->board.board->want, occasions);
+    atomic_store(&scene->board.board->notify_mask, occasions);
 }
 
 static void start(struct scene *scene)
@@ -377,17 +377,17 @@ struct bell {
 ParameterizedTestParameters(contract, each_change_rings_once)
 {
     static struct bell bells[] = {
-        {OT_WANT_ENTER(OT_STATE_IDLE), 1, 1, 0},
-        {OT_WANT_LEAVE(OT_STATE_STARTING), 1, 0, 0},
-        {OT_WANT_LEAVE(OT_STATE_IDLE), 0, 1, 1},
-        {OT_WANT_ENTER(OT_STATE_RUNNING), 0, 1, 0},
-        {OT_WANT_LEAVE(OT_STATE_RUNNING), 0, 1, 0},
-        {OT_WANT_ENTER(OT_STATE_POST), 0, 1, 0},
-        {OT_WANT_LEAVE(OT_STATE_POST), 0, 1, 0},
-        {OT_WANT_ENTER(OT_STATE_SHUTDOWN), 0, 1, 0},
-        {OT_WANT_LEAVE(OT_STATE_SHUTDOWN), 0, 1, 0},
-        {OT_WANT_ENTER(OT_STATE_EXITING), 0, 0, 1},
-        {OT_WANT_ENTER(OT_STATE_IDLE) | OT_WANT_LEAVE(OT_STATE_IDLE), 1, 2, 1},
+        {OT_NOTIFY_ENTER(OT_STATE_IDLE), 1, 1, 0},
+        {OT_NOTIFY_LEAVE(OT_STATE_STARTING), 1, 0, 0},
+        {OT_NOTIFY_LEAVE(OT_STATE_IDLE), 0, 1, 1},
+        {OT_NOTIFY_ENTER(OT_STATE_RUNNING), 0, 1, 0},
+        {OT_NOTIFY_LEAVE(OT_STATE_RUNNING), 0, 1, 0},
+        {OT_NOTIFY_ENTER(OT_STATE_POST), 0, 1, 0},
+        {OT_NOTIFY_LEAVE(OT_STATE_POST), 0, 1, 0},
+        {OT_NOTIFY_ENTER(OT_STATE_SHUTDOWN), 0, 1, 0},
+        {OT_NOTIFY_LEAVE(OT_STATE_SHUTDOWN), 0, 1, 0},
+        {OT_NOTIFY_ENTER(OT_STATE_EXITING), 0, 0, 1},
+        {OT_NOTIFY_ENTER(OT_STATE_IDLE) | OT_NOTIFY_LEAVE(OT_STATE_IDLE), 1, 2, 1},
     };
     return cr_make_param_array(struct bell, bells, sizeof bells / sizeof bells[0]);
 }
@@ -425,7 +425,7 @@ Test(contract, the_next_request_ends_the_one_before, .timeout = 60)
     struct ot_settings settings = defaults();
     int connections[REQUESTS];
     open_scene(&scene, &settings);
-    want(&scene, OT_WANT_LEAVE(OT_STATE_SHUTDOWN));
+    want(&scene, OT_NOTIFY_LEAVE(OT_STATE_SHUTDOWN));
     for (int i = 0; i < REQUESTS; i++)
         connections[i] = ask(&scene, ORDER_FINISH);
     start(&scene);
