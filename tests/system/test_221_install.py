@@ -94,7 +94,7 @@ def test_a_file_that_went_is_no_longer_linked(name, tmp_path):
     assert "sapi-shim/scoreboard/record.o" in listed.read_text() and "sapi-shim/scoreboard/worker_slot.o" not in listed.read_text()
     assert str(tmp_path) not in listed.read_text(), "the same folder by another name would be made anew"
     assert f"-o {build.BUILD}/{name}" in (out := dry("-W", f"{build.BUILD}/objects", f"{build.BUILD}/{name}")) or (
-        f"ar qcs {build.BUILD}/{name}" in out
+        f"cs {build.BUILD}/{name}" in out
     )
 
 
