@@ -299,7 +299,7 @@ static int main_try(int fd, unsigned flags)
         fprintf(stderr, "%s\n", error);
         return EX_SOFTWARE;
     }
-    puts(UPGRADE_PROBE_YES_BEFORE OVERTIME_VERSION UPGRADE_PROBE_YES_BEHIND);
+    puts(UPGRADE_PROBE_YES_BEFORE OVERTIME_VERSION UPGRADE_PROBE_YES_AFTER);
     return fflush(stdout) == 0 ? EX_OK : EX_SOFTWARE;
 }
 

@@ -9,12 +9,12 @@
 #include "fpm/util/clock.h"
 #include "fpm/util/fd.h"
 #include "fpm/util/text.h"
+#include "fpm/worker/helper_process.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,29 +215,17 @@ static void access_log_on_again(struct ev_loop *loop, ev_timer *timer, int event
 static int access_log_start_writer(void)
 {
     int pair[2];
-    sigset_t all, before;
     if (access_log_all.control >= 0)
         return 0;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return -1;
-    sigfillset(&all);
-    (void)sigprocmask(SIG_SETMASK, &all, &before);
-    pid_t pid = fork();
+    pid_t pid = helper_process_fork(-1);
     if (pid == 0)
         writer_run(pair[1]);
-    int saved = errno;
-    (void)sigprocmask(SIG_SETMASK, &before, NULL);
     fd_close(&pair[1]);
-    if (pid < 0) {
-        fd_close(&pair[0]);
-        errno = saved;
-        return -1;
-    }
     child_init(&access_log_all.writer, access_log_all.loop, access_log_writer_ended, NULL);
-    if (child_watch(&access_log_all.writer, pid) != 0) {
-        saved = errno;
-        fd_close(&pair[0]); /* it goes by itself */
-        errno = saved;
+    if (pid < 0 || child_watch(&access_log_all.writer, pid) != 0) {
+        fd_close(&pair[0]); /* a writer that runs ends by itself */
         return -1;
     }
     access_log_all.control = pair[0];

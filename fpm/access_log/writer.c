@@ -330,21 +330,17 @@ static void writer_title(void)
 static void writer_prepare(int control)
 {
     static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2};
-    struct sigaction fresh = {.sa_handler = SIG_DFL}, ignore = {.sa_handler = SIG_IGN};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigset_t none;
     sigemptyset(&none);
-    for (int number = 1; number < NSIG; number++)
-        (void)sigaction(number, &fresh, NULL);
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
         (void)sigaction(ignored[i], &ignore, NULL);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)prctl(PR_SET_NAME, "overtime-access");
     writer_title();
-    (void)setpgid(0, 0);
     (void)chdir("/");
     writer.control = dup2(control, STDERR_FILENO + 1);
     (void)close_range(STDERR_FILENO + 2, ~0u, 0);
-    (void)fd_null_standard();
 }
 
 _Noreturn void writer_run(int control)

@@ -12,8 +12,8 @@
 #include <string.h>
 
 enum {
-    COMMAND_TRACE_DEPTH = 256,   /* frames: an operator who asks wants all */
-    COMMAND_TRACE_ROOM = 8 << 20 /* bytes of the answer */
+    COMMAND_TRACE_DEPTH = 256,         /* frames: an operator who asks wants all */
+    COMMAND_TRACE_OUTPUT_MAX = 8 << 20 /* bytes */
 };
 
 /* Who waits for the answer. */
@@ -88,16 +88,16 @@ static int command_trace_start(const struct generation_member *member,
 {
     struct slot_view view;
     scoreboard_look(&member->generation->scoreboard, member->slot, &view);
-    const struct trace_runner_order order = {
+    const struct trace_runner_job job = {
         .pid = generation_program_pid(member),
         .first = view.attached ? (pid_t)view.lead.tid : 0,
         .depth = COMMAND_TRACE_DEPTH,
         .json = call->json,
-        .room = COMMAND_TRACE_ROOM,
+        .output_max = COMMAND_TRACE_OUTPUT_MAX,
         .done = command_trace_done,
         .context = waiting,
     };
-    return trace_runner_start(&order, call->error, sizeof call->error);
+    return trace_runner_start(&job, call->error, sizeof call->error);
 }
 
 int command_trace_run(const struct pool_set *pools,

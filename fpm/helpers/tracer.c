@@ -346,6 +346,7 @@ int main(int argc, char **argv)
         return EX_USAGE;
     }
     options.pid = (pid_t)number;
+    (void)unsetenv("DEBUGINFOD_URLS"); /* libdw would ask the network */
     int status = tracer_run(&options);
     return fflush(stdout) == 0 ? status : EXIT_FAILURE;
 }

@@ -4,6 +4,7 @@
 #include "fpm/log/log.h"
 #include "fpm/util/clock.h"
 #include "fpm/util/fd.h"
+#include "fpm/worker/helper_process.h"
 #include "fpm/worker/launch_spec.h"
 
 #include <errno.h>
@@ -85,25 +86,6 @@ static void status_worker_failed(struct status_worker_process *status, const cha
     status_worker_retry(status, wait);
 }
 
-/* Beside the manager's program, as in a build tree, or where `make install` puts it. */
-static bool status_worker_program(char path[PATH_MAX])
-{
-    static const char *const places[] = {"/" STATUS_WORKER_PROGRAM,
-                                         "/../libexec/overtime/" STATUS_WORKER_PROGRAM};
-    char self[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (length <= 0)
-        return false;
-    self[length] = '\0';
-    *strrchr(self, '/') = '\0';
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        int n = snprintf(path, PATH_MAX, "%s%s", self, places[i]);
-        if (n > 0 && n < PATH_MAX && access(path, X_OK) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* The pool's environment, without what would put other code into our program, and without the
  * contract, which stands first. */
 static size_t status_worker_environment(char **from, char **to)
@@ -138,11 +120,8 @@ static int status_worker_launch(struct status_worker_process *status, struct lau
     char *argv[] = {name, pool, NULL};
     struct launch_arguments *launch = &spec->launch;
     size_t count = 0;
-    if (!status_worker_program(path)) {
-        snprintf(error, size, "%s is neither beside the manager's program nor in libexec/overtime",
-                 STATUS_WORKER_PROGRAM);
+    if (helper_process_find(name, path, sizeof path, error, size) != 0)
         return -1;
-    }
     while (spec->environment[count] != NULL)
         count++;
     char **environment = calloc(count + 1, sizeof *environment);

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 enum {
-    SLOW_LOG_STACK = 65536 /* bytes of an entry's stack */
+    SLOW_LOG_STACK_MAX = 65535 /* bytes */
 };
 
 #define SLOW_LOG_NS 1000000 /* in a millisecond */
@@ -222,25 +222,25 @@ static char **slow_log_words(const struct slowlog *log, pid_t pid)
 static int slow_log_trace(struct slow_log_entry *entry, char *error, size_t size)
 {
     struct slowlog *log = entry->log;
-    struct trace_runner_order order = {
-        .lane = log,
+    struct trace_runner_job job = {
+        .group = log,
         .pid = generation_program_pid(entry->member),
         .first = (pid_t)entry->facts.record.tid,
         .depth = log->depth,
-        .room = SLOW_LOG_STACK,
+        .output_max = SLOW_LOG_STACK_MAX,
         .wanted = slow_log_wanted,
         .done = slow_log_on_stack,
         .context = entry,
     };
     if (log->command == NULL)
-        return trace_runner_start(&order, error, size);
-    char **words = slow_log_words(log, order.pid);
+        return trace_runner_start(&job, error, size);
+    char **words = slow_log_words(log, job.pid);
     if (words == NULL) {
         snprintf(error, size, "out of memory");
         return -1;
     }
-    order.argv = (const char *const *)words;
-    int result = trace_runner_start(&order, error, size);
+    job.argv = (const char *const *)words;
+    int result = trace_runner_start(&job, error, size);
     for (size_t i = 0; words[i] != NULL; i++)
         free(words[i]);
     free(words);

@@ -1,8 +1,8 @@
-/* trace_runner.h: has short-lived helpers look at the stacks of workers.
+/* trace_runner.h: runs short-lived helpers that read the stacks of workers.
  *
- * Each look is a process of its own with a limit on its time and its output, so that nobody waits
- * for it; the manager itself looks into no process. At most a few at once, and a few more wait. One
- * set per process; called by slowlog, and by command_trace for the operator.
+ * The manager itself reads no other process. Each trace is a helper process with a limit on its
+ * time and its output, so that nothing waits for it; a few run at once, and a few more wait for
+ * their turn. There is one set of traces per process.
  */
 #ifndef FPM_TRACE_RUNNER_H
 #define FPM_TRACE_RUNNER_H
@@ -13,42 +13,41 @@
 #include <sys/types.h>
 
 enum {
-    TRACE_RUNNER_MOST = 32,       /* helpers at once */
-    TRACE_RUNNER_LANE_MOST = 2,   /* of these, in one lane */
-    TRACE_RUNNER_LANE_QUEUE = 16, /* looks that wait, in one lane */
-    TRACE_RUNNER_LIMIT = 3000     /* ms that a helper has */
+    TRACE_RUNNER_MAX = 32,           /* helpers at once */
+    TRACE_RUNNER_GROUP_MAX = 2,      /* of these, in one group */
+    TRACE_RUNNER_GROUP_WAITING = 16, /* traces that wait, in one group */
+    TRACE_RUNNER_LIMIT_MS = 3000     /* how long a helper may run */
 };
 
-/* What came of it. Nothing of it stays. */
+/* Valid during the call of `done`. */
 struct trace_runner_result {
-    const char *text; /* all that the helper wrote, NUL-terminated; may hold any byte */
+    const char *text; /* the helper's output, NUL-terminated; may hold any byte */
     size_t length;
-    const char *failure; /* a sentence why that is not what was wanted; NULL = it is */
+    const char *failure; /* a sentence why there is no complete stack; NULL = there is one */
 };
 
-/* One look. */
-struct trace_runner_order {
-    const void *lane;        /* looks of one lane do not hold up others; NULL is one, too */
-    const char *const *argv; /* of a program, NULL-terminated; NULL: ours, by what follows */
-    pid_t pid, first;        /* `first`: the thread that is wanted most, 0 = the main one */
+struct trace_runner_job {
+    const void *group;       /* traces of one group do not delay others; NULL is a group, too */
+    const char *const *argv; /* of a program, NULL-terminated; NULL: overtime-trace for `pid` */
+    pid_t pid;
+    pid_t first; /* the thread to show first; 0 = the main thread */
     unsigned depth;
     bool json;
-    size_t room; /* bytes of output; what comes beyond is a failure */
-    /* Asked just before it begins: is it still wanted? NULL = yes. */
+    size_t output_max; /* bytes; more output is a failure */
+    /* Is the trace still wanted? Called just before the helper starts; NULL = yes. */
     bool (*wanted)(void *context);
     void (*done)(void *context, const struct trace_runner_result *result);
     void *context;
 };
 
-/* Before any look. */
+/* Call it before any other function. */
 void trace_runner_open(struct ev_loop *loop);
 
-/* Takes a copy of the order. Returns 0: `done` will be called once, later; or -1 with a sentence:
- * too many wait already, or no memory. */
-int trace_runner_start(const struct trace_runner_order *order, char *error, size_t size);
+/* Copies the job. Returns 0: `done` will be called once, later; or -1 with a sentence: too many
+ * wait already, or there is no memory. */
+int trace_runner_start(const struct trace_runner_job *job, char *error, size_t size);
 
-/* Ends every look: `done` is called for each. At the manager's end, and before another program
- * takes its place. */
+/* Ends every trace and calls `done` for each. For the manager's end, and before an upgrade. */
 void trace_runner_finish(void);
 
 #endif

@@ -134,9 +134,9 @@ static void upgrade_on_go(struct ev_loop *loop, ev_timer *timer, int events)
     upgrade_fail(upgrade, why);
 }
 
-static void upgrade_on_trial(struct upgrade_probe *trial, const char *version, const char *why)
+static void upgrade_on_probe(struct upgrade_probe *probe, const char *version, const char *why)
 {
-    struct upgrade *upgrade = trial->owner;
+    struct upgrade *upgrade = probe->owner;
     sigset_t all;
     if (version == NULL) {
         upgrade_fail(upgrade, why);
@@ -164,7 +164,7 @@ void upgrade_init(struct upgrade *upgrade, struct ev_loop *loop,
         .owner = owner,
         .paper = {.fd = -1},
     };
-    upgrade_probe_init(&upgrade->trial, loop, upgrade_on_trial, upgrade);
+    upgrade_probe_init(&upgrade->probe, loop, upgrade_on_probe, upgrade);
     ev_timer_init(&upgrade->go, upgrade_on_go, 0., 0.);
     ev_set_priority(&upgrade->go, EV_MINPRI);
     upgrade->go.data = upgrade;
@@ -174,7 +174,7 @@ int upgrade_begin(struct upgrade *upgrade, unsigned flags, char *error, size_t s
 {
     char number[16], option[] = "--" UPGRADE_OPTION, name[] = "overtime", file[] = "-c",
                      root[] = "-R";
-    if (upgrade_probe_is_on(&upgrade->trial) || ev_is_active(&upgrade->go)) {
+    if (upgrade_probe_runs(&upgrade->probe) || ev_is_active(&upgrade->go)) {
         snprintf(error, size, "an upgrade is on its way already");
         return -1;
     }
@@ -192,7 +192,7 @@ int upgrade_begin(struct upgrade *upgrade, unsigned flags, char *error, size_t s
                     upgrade->pools->config->file,
                     (flags & CONFIG_ALLOW_ROOT) != 0 ? root : NULL,
                     NULL};
-    if (upgrade_probe_start(&upgrade->trial, upgrade->program.path, argv, upgrade->paper.fd, error,
+    if (upgrade_probe_start(&upgrade->probe, upgrade->program.path, argv, upgrade->paper.fd, error,
                             size) == 0)
         return 0;
     saved_state_close(&upgrade->paper);
@@ -203,7 +203,7 @@ void upgrade_stop(struct upgrade *upgrade)
 {
     if (upgrade->loop == NULL)
         return;
-    upgrade_probe_stop(&upgrade->trial);
+    upgrade_probe_stop(&upgrade->probe);
     ev_timer_stop(upgrade->loop, &upgrade->go);
     saved_state_close(&upgrade->paper);
 }

@@ -22,7 +22,7 @@
 
 #define UPGRADE_ENV "OVERTIME_UPGRADE"
 
-/* Hidden option of the program, by which the trial asks. */
+/* Hidden option of the program, by which the probe asks. */
 #define UPGRADE_OPTION "can-adopt"
 
 /* What main and master know and the pools do not. */
@@ -64,8 +64,8 @@ struct upgrade {
     struct control_server *control;
     const struct upgrade_events *events;
     void *owner;
-    struct upgrade_probe trial;
-    struct saved_state paper; /* for the trial */
+    struct upgrade_probe probe;
+    struct saved_state paper; /* for the probe */
     ev_timer go;
 };
 
@@ -104,7 +104,7 @@ int upgrade_adopt(struct upgrade_heritage *heritage, struct ev_loop *loop, struc
 
 void upgrade_free(struct upgrade_heritage *heritage);
 
-/* Answers the trial: could this program take over what `fd` holds? Returns 0, or -1 with a
+/* Answers the probe: could this program take over what `fd` holds? Returns 0, or -1 with a
  * sentence. */
 int upgrade_try(int fd, unsigned flags, char *error, size_t size);
 

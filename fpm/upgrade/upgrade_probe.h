@@ -1,53 +1,46 @@
-/* upgrade_probe.h: asks another program, as a child, whether it could take this one's place.
+/* upgrade_probe.h: asks another program, as a child process, whether it can continue from this
+ * manager's saved state.
  *
- * Runs it, gives it the paper with what would be handed over, and waits for its word, but not for
- * long. The loop goes on meanwhile. Changes nothing. Called by upgrade.
+ * It changes nothing, and the event loop goes on meanwhile.
  */
 #ifndef FPM_UPGRADE_PROBE_H
 #define FPM_UPGRADE_PROBE_H
 
-#include "fpm/util/child.h"
+#include "fpm/worker/helper_process.h"
 
 #include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 enum {
-    UPGRADE_PROBE_LIMIT = 5000 /* ms that the program has */
+    UPGRADE_PROBE_LIMIT_MS = 5000 /* how long the program may run */
 };
 
-/* What the program says in a line when it could, with its version in between. */
+/* A program that can continue says so in its last line, with its version in between. */
 #define UPGRADE_PROBE_YES_BEFORE "overtime "
-#define UPGRADE_PROBE_YES_BEHIND " can take over"
+#define UPGRADE_PROBE_YES_AFTER  " can take over"
 
 struct upgrade_probe {
-    struct ev_loop *loop;
-    struct child child; /* pid 0: none is on */
+    struct helper_process helper;
     const char *program;
-    int fd; /* what it says, -1 = none */
-    ev_io io;
-    ev_timer limit;
-    bool late;
-    char said[4096];
-    size_t used;
-    /* It is over: `version` of a program that could, or NULL and `why` not. */
-    void (*ended)(struct upgrade_probe *trial, const char *version, const char *why);
+    /* The probe is over: `version` of a program that can continue, or NULL and `why` not. */
+    void (*ended)(struct upgrade_probe *probe, const char *version, const char *why);
     void *owner;
 };
 
-void upgrade_probe_init(struct upgrade_probe *trial, struct ev_loop *loop,
-                        void (*ended)(struct upgrade_probe *trial, const char *version,
+void upgrade_probe_init(struct upgrade_probe *probe, struct ev_loop *loop,
+                        void (*ended)(struct upgrade_probe *probe, const char *version,
                                       const char *why),
                         void *owner);
 
-/* Starts it. `program` is kept until the end; `paper_fd` stays open in it under the same number.
+/* Starts `program`, which is borrowed until the end; `state_fd` stays open in it under its number.
  * Returns 0, or -1 with a sentence. */
-int upgrade_probe_start(struct upgrade_probe *trial, const char *program, char *const *argv,
-                        int paper_fd, char *error, size_t size);
+int upgrade_probe_start(struct upgrade_probe *probe, const char *program, char *const *argv,
+                        int state_fd, char *error, size_t size);
 
-bool upgrade_probe_is_on(const struct upgrade_probe *trial);
+bool upgrade_probe_runs(const struct upgrade_probe *probe);
 
-/* Ends it without a word. */
-void upgrade_probe_stop(struct upgrade_probe *trial);
+/* Ends it; `ended` is not called. */
+void upgrade_probe_stop(struct upgrade_probe *probe);
 
 #endif

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <search.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -52,6 +53,14 @@ void child_init(struct child *child, struct ev_loop *loop,
                 void (*ended)(struct child *child, int status), void *owner)
 {
     *child = (struct child){.fd = -1, .loop = loop, .ended = ended, .owner = owner};
+}
+
+void child_default_signals(void)
+{
+    struct sigaction fresh = {.sa_handler = SIG_DFL};
+    sigemptyset(&fresh.sa_mask);
+    for (int number = 1; number < NSIG; number++)
+        (void)sigaction(number, &fresh, NULL);
 }
 
 int child_watch(struct child *child, pid_t pid)

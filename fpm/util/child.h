@@ -32,6 +32,10 @@ int child_watch(struct child *child, pid_t pid);
 /* Forgets a child that goes on; nobody will reap it. */
 void child_forget(struct child *child);
 
+/* In a child before exec: gives every signal its default action. Async-signal-safe; the signal mask
+ * is the caller's. */
+void child_default_signals(void);
+
 /* As the first process of a container: reaps every process that has ended, also those that nobody
  * here started; `orphan` is told of the latter. Call it at SIGCHLD. */
 void child_reap_all(void (*orphan)(pid_t pid, int status));

@@ -42,7 +42,7 @@ void exit_message_doing(const struct slot_view *view, int64_t now, char *text, s
         snprintf(text + used, size - (size_t)used, " (and %u more)", view->busy - 1);
 }
 
-static void exit_message_cause(int status, char *text, size_t size)
+void exit_message_status(int status, char *text, size_t size)
 {
     if (!WIFSIGNALED(status)) {
         snprintf(text, size, "exited with status %d", WEXITSTATUS(status));
@@ -68,9 +68,9 @@ static enum log_level exit_message_level(const struct exit_message *exit_message
 enum log_level exit_message_compose(const struct exit_message *exit_message, int64_t now,
                                     char *text, size_t size)
 {
-    char cause[64], uptime[32], doing[EXIT_MESSAGE_MAX],
+    char cause[EXIT_MESSAGE_STATUS_MAX], uptime[32], doing[EXIT_MESSAGE_MAX],
         served[48] = "an unknown number of requests";
-    exit_message_cause(exit_message->status, cause, sizeof cause);
+    exit_message_status(exit_message->status, cause, sizeof cause);
     text_duration(exit_message->uptime, uptime, sizeof uptime);
     exit_message_doing(exit_message->view, now, doing, sizeof doing);
     if (exit_message->view->attached)

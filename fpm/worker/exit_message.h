@@ -12,7 +12,8 @@
 #include <sys/types.h>
 
 enum {
-    EXIT_MESSAGE_MAX = 4096
+    EXIT_MESSAGE_MAX = 4096,
+    EXIT_MESSAGE_STATUS_MAX = 64
 };
 
 struct exit_message {
@@ -29,6 +30,9 @@ struct exit_message {
 
 /* "while running GET /report, 2.5 s old, "page 3"", or "in unknown state". `now`: ns, clock.h. */
 void exit_message_doing(const struct slot_view *view, int64_t now, char *text, size_t size);
+
+/* A status of wait(2), not -1, as "exited with status 1" or "died of SIGSEGV (core dumped)". */
+void exit_message_status(int status, char *text, size_t size);
 
 /* The whole line. Returns the level it deserves. */
 enum log_level exit_message_compose(const struct exit_message *exit_message, int64_t now,

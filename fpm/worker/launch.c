@@ -9,6 +9,7 @@
  */
 #include "fpm/worker/launch.h"
 
+#include "fpm/util/child.h"
 #include "fpm/util/fd.h"
 #include "fpm/worker/launch_fds.h"
 #include "sapi-shim/contract.h"
@@ -77,19 +78,6 @@ struct launch_order {
     int from[LAUNCH_GIVEN]; /* -1 = none */
     unsigned end;           /* all are below this, and the table is the manager's; 0 = it is not */
 };
-
-/* Signals return to how a fresh process has them. The mask is lifted last, so that no handler of
- * the manager's ever runs in the child. */
-static void launch_reset_signals(void)
-{
-    struct sigaction fresh = {.sa_handler = SIG_DFL};
-    sigset_t none;
-    sigemptyset(&fresh.sa_mask);
-    sigemptyset(&none);
-    for (int number = 1; number < NSIG; number++)
-        (void)sigaction(number, &fresh, NULL);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
 
 static int launch_limit_set(int resource, const struct launch_limit *limit)
 {
@@ -192,7 +180,11 @@ static int launch_prepare(const struct launch_arguments *spec)
 static int launch_become(const struct launch_order *order)
 {
     const struct launch_arguments *spec = order->spec;
-    launch_reset_signals();
+    sigset_t none;
+    sigemptyset(&none);
+    child_default_signals();
+    /* The mask is lifted last, so that no handler of the manager ever runs in the child. */
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
     if (setpgid(0, 0) != 0)
         return LAUNCH_GROUP;
     if (launch_place_descriptors(order->from) != 0)
