@@ -17,6 +17,10 @@
 /* The value of a number that was not given and has no default. */
 #define DIRECTIVE_UNSET INT64_MIN
 
+/* Most entries of listen.allowed_clients: of the longest, these still fit one environment variable
+ * (128 KiB), in which workers get them. */
+#define DIRECTIVE_NETWORKS_MAX 2048
+
 /* The numbers that choices take in the struct; directives whose choices are part of the contract
  * take theirs from sapi-shim/contract.h, syslog.facility and pm.stop_signal from the system (0 =
  * none).

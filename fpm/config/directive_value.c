@@ -2,6 +2,7 @@
 #include "fpm/config/directive_value.h"
 
 #include "fpm/util/account.h"
+#include "sapi-shim/util/cidr.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -116,13 +117,19 @@ static int set_choice(const struct directive *row, int *field, const char *text,
 static int set_networks(struct config_list *field, const char *text, char *error, size_t size)
 {
     struct config_list list;
-    struct value_parse_network network;
+    struct cidr network;
 
     if (value_parse_list(text, &list, error, size) != 0) {
         return -1;
     }
+    if (list.count > DIRECTIVE_NETWORKS_MAX) {
+        (void)snprintf(error, size, "has %zu entries; at most %d are allowed", list.count,
+                       DIRECTIVE_NETWORKS_MAX);
+        value_parse_list_free(&list);
+        return -1;
+    }
     for (size_t i = 0; i < list.count; i++) {
-        if (value_parse_network(list.items[i], &network) != 0) {
+        if (!cidr_parse(list.items[i], strlen(list.items[i]), &network)) {
             (void)snprintf(error, size,
                            "%.60s is neither an IP address nor a network such as 192.0.2.0/24",
                            list.items[i]);

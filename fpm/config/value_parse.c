@@ -467,36 +467,6 @@ bool value_parse_address_clash(const struct config_address *a, const struct conf
            (a->host == NULL || b->host == NULL || strcmp(a->host, b->host) == 0);
 }
 
-int value_parse_network(const char *text, struct value_parse_network *out)
-{
-    char host[INET6_ADDRSTRLEN];
-    size_t length = strcspn(text, "/");
-    int64_t bits;
-
-    *out = (struct value_parse_network){.family = strchr(text, ':') != NULL ? AF_INET6 : AF_INET};
-    const int64_t width = out->family == AF_INET6 ? 128 : 32;
-    if (length >= sizeof(host)) {
-        return -1;
-    }
-    memcpy(host, text, length);
-    host[length] = '\0';
-    if (inet_pton(out->family, host, out->bytes) != 1) {
-        return -1;
-    }
-    bits = width;
-    if (text[length] == '/' && value_parse_number(text + length + 1, &bits) != 0) {
-        return -1;
-    }
-    if (bits < 0 || bits > width) {
-        return -1;
-    }
-    out->bits = (unsigned)bits;
-    for (unsigned bit = out->bits; bit < (unsigned)width; bit++) {
-        out->bytes[bit / 8] &= (unsigned char)~(0x80u >> (bit % 8));
-    }
-    return 0;
-}
-
 /* ---- back to text ---- */
 
 /* Puts `mark` around the text and a backslash before each of `escaped`. */

@@ -44,13 +44,6 @@ struct config_address {
     char *port; /* TCP: "1" to "65535" */
 };
 
-/* An address (all bits) or a CIDR network. */
-struct value_parse_network {
-    int family;              /* AF_INET or AF_INET6 */
-    unsigned bits;           /* 0 to 32 or 128 */
-    unsigned char bytes[16]; /* network order; those beyond `bits` are zero */
-};
-
 /* What $pool and ${NAME} stand for. */
 struct value_parse_source {
     const char *pool;                      /* NULL: $pool is an error */
@@ -85,8 +78,6 @@ int value_parse_words(const char *text, const struct value_parse_source *source,
 int value_parse_list(const char *text, struct config_list *out, char *error, size_t size);
 /* /path, port, ip:port, *:port, [ip6]:port. */
 int value_parse_address(const char *text, struct config_address *out, char *error, size_t size);
-/* 192.0.2.7, 192.0.2.0/24, 2001:db8::/32. Bits beyond the mask are cleared. */
-int value_parse_network(const char *text, struct value_parse_network *out);
 
 /* Would two sockets get into each other's way? Unset addresses never do. */
 bool value_parse_address_clash(const struct config_address *a, const struct config_address *b);

@@ -47,9 +47,12 @@ bool listener_open(struct listener *listener, int asked, const char *addresses)
         errno = ENOTSOCK;
         return false;
     }
+    if (!allowed_clients_parse(&listener->allowed, addresses))
+        return false;
     listener->fd = listener_adopt(asked);
     listener->is_tcp = listener_option(listener->fd, SO_DOMAIN) != AF_UNIX;
-    allowed_clients_parse(&listener->peers, addresses);
+    if (listener->fd < 0)
+        allowed_clients_free(&listener->allowed);
     return listener->fd >= 0;
 }
 
@@ -58,6 +61,7 @@ void listener_close(struct listener *listener)
     if (listener->fd >= 0)
         (void)close(listener->fd);
     listener->fd = -1;
+    allowed_clients_free(&listener->allowed);
 }
 
 static enum listener_result listener_error(int error)
@@ -80,7 +84,7 @@ static enum listener_result listener_error(int error)
 enum listener_result listener_accept(struct listener *listener, struct conn **conn)
 {
     struct sockaddr_storage address;
-    bool look = listener->is_tcp && !listener->peers.any;
+    bool look = listener->is_tcp && !listener->allowed.any;
     int fd = -1;
     do {
         socklen_t length = sizeof address;
@@ -89,7 +93,7 @@ enum listener_result listener_accept(struct listener *listener, struct conn **co
     } while (fd < 0 && (errno == ECONNABORTED || errno == EINTR || errno == EPROTO));
     if (fd < 0)
         return listener_error(errno);
-    if (look && !allowed_clients_allow(&listener->peers, (struct sockaddr *)&address)) {
+    if (look && !allowed_clients_allow(&listener->allowed, (struct sockaddr *)&address)) {
         (void)close(fd);
         return LISTENER_REFUSED;
     }

@@ -14,11 +14,11 @@
 struct listener {
     int fd; /* our own, close-on-exec; -1 = closed */
     bool is_tcp;
-    struct allowed_clients peers;
+    struct allowed_clients allowed;
 };
 
 /* Takes over the descriptor that the application names. `addresses` as allowed_clients_parse takes
- * it. False with errno ENOTSOCK if it does not listen. */
+ * it. False with errno, which is ENOTSOCK if it does not listen. */
 bool listener_open(struct listener *listener, int asked, const char *addresses);
 void listener_close(struct listener *listener);
 

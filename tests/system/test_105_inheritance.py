@@ -8,7 +8,8 @@ import signal
 import pytest
 
 from fpm_script import is_root, script, sleeper, status_field, wait_file
-from harness import process
+from harness import fastcgi, process
+from harness.address import Address
 from harness.wait import wait_until
 
 needs_root = pytest.mark.skipif(not is_root(), reason="only root can change users")
@@ -91,6 +92,16 @@ def test_allowed_clients(manager, tmp_path):
     })
     found = environment(running(daemon))
     assert found["FCGI_WEB_SERVER_ADDRS"] == "127.0.0.1,10.0.0.0/8,2001:db8::/32"
+
+
+def test_all_allowed_clients_count(manager, app, tmp_path):
+    """A list of 65, the client's address last."""
+    clients = [f"192.0.2.{i}" for i in range(64)] + ["127.0.0.1"]
+    daemon = manager({
+        "command": f"{app('worker')} {tmp_path}", "listen": Address.make("tcp", tmp_path),
+        "listen.allowed_clients": ", ".join(clients),
+    })
+    assert fastcgi.request(daemon.address, query="id=a&text=hello").text == "hello"
 
 
 def test_slots_are_used_again(manager, tmp_path):

@@ -1,25 +1,30 @@
-/* test_peers.c: who may connect. */
+/* test_allowed_clients.c: who may connect. */
 #include "sapi-shim/connection/allowed_clients.h"
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 
 static bool allows(const char *list, const char *client)
 {
-    struct allowed_clients peers;
+    struct allowed_clients clients;
     struct sockaddr_in v4 = {.sin_family = AF_INET};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-    allowed_clients_parse(&peers, list);
-    if (inet_pton(AF_INET, client, &v4.sin_addr) == 1)
-        return allowed_clients_allow(&peers, (struct sockaddr *)&v4);
-    cr_assert_eq(inet_pton(AF_INET6, client, &v6.sin6_addr), 1, "%s", client);
-    return allowed_clients_allow(&peers, (struct sockaddr *)&v6);
+    struct sockaddr *address = (struct sockaddr *)&v4;
+    if (inet_pton(AF_INET, client, &v4.sin_addr) != 1) {
+        cr_assert_eq(inet_pton(AF_INET6, client, &v6.sin6_addr), 1, "%s", client);
+        address = (struct sockaddr *)&v6;
+    }
+    cr_assert(allowed_clients_parse(&clients, list));
+    bool allowed = allowed_clients_allow(&clients, address);
+    allowed_clients_free(&clients);
+    return allowed;
 }
 
-Test(peers, lists)
+Test(allowed_clients, lists)
 {
     static const struct {
         const char *list;
@@ -53,10 +58,23 @@ Test(peers, lists)
                      cases[i].client, cases[i].list == NULL ? "(none)" : cases[i].list);
 }
 
-Test(peers, unix_sockets_have_modes_instead)
+Test(allowed_clients, unix_sockets_have_modes_instead)
 {
-    struct allowed_clients peers;
+    struct allowed_clients clients;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    allowed_clients_parse(&peers, "127.0.0.1");
-    cr_assert(allowed_clients_allow(&peers, (struct sockaddr *)&address));
+    cr_assert(allowed_clients_parse(&clients, "127.0.0.1"));
+    cr_expect(allowed_clients_allow(&clients, (struct sockaddr *)&address));
+    allowed_clients_free(&clients);
+}
+
+Test(allowed_clients, as_many_as_are_listed)
+{
+    char list[2000 * sizeof "10.1.2.255,"];
+    size_t length = 0;
+    for (unsigned i = 0; i < 2000; i++)
+        length +=
+            (size_t)snprintf(list + length, sizeof list - length, "10.1.%u.%u,", i / 256, i % 256);
+    cr_expect(allows(list, "10.1.0.64"), "the 65th");
+    cr_expect(allows(list, "10.1.7.207"), "the last");
+    cr_expect_not(allows(list, "10.1.7.208"));
 }

@@ -317,6 +317,23 @@ Test(config, refuses_bad_commands_and_addresses)
     }
 }
 
+Test(config, refuses_more_clients_than_a_worker_can_be_handed)
+{
+    char *text = NULL;
+    size_t length;
+    FILE *stream = open_memstream(&text, &length);
+
+    cr_assert_not_null(stream);
+    (void)fputs("listen.allowed_clients = ::1", stream);
+    for (unsigned i = 0; i < DIRECTIVE_NETWORKS_MAX; i++) {
+        (void)fputs(",::", stream);
+    }
+    cr_assert_eq(fclose(stream), 0);
+    write_pool(text);
+    refused("main.ini", "main.ini:6: ", "has 2049 entries; at most 2048 are allowed");
+    free(text);
+}
+
 Test(config, refuses_variables_that_the_manager_sets)
 {
     write_pool("env[FCGI_WEB_SERVER_ADDRS] = 127.0.0.1");

@@ -394,38 +394,6 @@ Test(value, addresses_that_clash)
     }
 }
 
-Test(value, networks)
-{
-    static const char *const refused[] = {
-        "",
-        "10.0.0.0/33",
-        "10.0.0.0/",
-        "10.0.0.0/-1",
-        "10.0.0/8",
-        "::/129",
-        "foo",
-        "foo/8",
-        "10.0.0.1/x",
-        "1.2.3.4/8/8",
-        "::1%lo",
-        "/8",
-        "2001:db8::1:2:3:4:5:6:7:8:9:10:11:12:13:14:15:16:17:18:19"};
-    struct value_parse_network out;
-
-    cr_assert_eq(value_parse_network("10.1.2.3", &out), 0);
-    cr_assert(out.family == AF_INET && out.bits == 32 && out.bytes[3] == 3);
-    cr_assert_eq(value_parse_network("10.255.2.3/9", &out), 0);
-    cr_assert(out.bits == 9 && out.bytes[0] == 10 && out.bytes[1] == 128 && out.bytes[2] == 0);
-    cr_assert_eq(value_parse_network("0.0.0.0/0", &out), 0);
-    cr_assert_eq(out.bits, 0);
-    cr_assert_eq(value_parse_network("2001:db8:ffff::1/33", &out), 0);
-    cr_assert(out.family == AF_INET6 && out.bits == 33 && out.bytes[4] == 0x80 &&
-              out.bytes[15] == 0);
-    for (size_t i = 0; i < COUNT(refused); i++) {
-        cr_expect_eq(value_parse_network(refused[i], &out), -1, "<%s>", refused[i]);
-    }
-}
-
 Test(value, comments_end_a_value)
 {
     static const struct {
