@@ -7,6 +7,7 @@
 #include "fpm/pool/socket_activation.h"
 #include "fpm/upgrade/upgrade.h"
 #include "fpm/util/daemonize.h"
+#include "fpm/util/error.h"
 #include "fpm/util/fd.h"
 #include "fpm/util/pidfile.h"
 #include "fpm/util/version.h"
@@ -24,10 +25,6 @@
 #include <unistd.h>
 
 #define MAIN_CONFIGURATION "/etc/overtime/overtime.ini"
-
-enum {
-    MAIN_SENTENCE = PATH_MAX + 256
-};
 
 struct main_options {
     const char *configuration;
@@ -164,7 +161,7 @@ static int main_test(const struct config *config, int level)
 static int main_up(void *context, char *error, size_t size)
 {
     struct main_life *life = context;
-    char left[MAIN_SENTENCE];
+    char left[ERROR_SIZE];
     while (socket_activation_drop(left, sizeof left))
         log_warning("%s", left);
     if (life->pid_path != NULL && pidfile_write(&life->pidfile, life->pid_path, error, size) != 0)
@@ -225,7 +222,7 @@ static int main_start(struct config *config, const struct config_report *report,
 {
     struct main_life life = {.detach = DAEMONIZE_NONE, .pidfile = PIDFILE_NONE};
     struct master_hooks hooks = main_hooks(&life, options);
-    char error[MAIN_SENTENCE];
+    char error[ERROR_SIZE];
     bool background = options->background < 0 ? config->global.daemonize : options->background;
     life.background = background;
     life.pid_path = *options->pidfile != '\0' ? options->pidfile : config->global.pid;
@@ -268,7 +265,7 @@ static int main_come(int fd, const struct main_options *options, char **argv)
     struct upgrade_heritage heritage;
     struct main_life life = {.detach = DAEMONIZE_NONE, .pidfile = PIDFILE_NONE};
     struct master_hooks hooks = main_hooks(&life, options);
-    char error[MAIN_SENTENCE];
+    char error[ERROR_SIZE];
     int status = EX_SOFTWARE;
     hooks.heritage = &heritage;
     if (upgrade_read(&heritage, fd, SAVED_STATE_TAKE, hooks.flags, error, sizeof error) != 0) {
@@ -294,7 +291,7 @@ static int main_come(int fd, const struct main_options *options, char **argv)
 /* Answers the one who wants to know whether this program could take its place. */
 static int main_try(int fd, unsigned flags)
 {
-    char error[MAIN_SENTENCE];
+    char error[ERROR_SIZE];
     if (upgrade_try(fd, flags, error, sizeof error) != 0) {
         fprintf(stderr, "%s\n", error);
         return EX_SOFTWARE;

@@ -17,7 +17,8 @@
 #include "fpm/slow_log/trace_runner.h"
 #include "fpm/upgrade/upgrade.h"
 #include "fpm/util/child.h"
-#include "fpm/util/clock.h"
+#include "fpm/util/error.h"
+#include "sapi-shim/util/clock.h"
 #include "fpm/util/systemd_notify.h"
 #include "fpm/util/text.h"
 #include "fpm/util/version.h"
@@ -30,10 +31,6 @@
 #include <sys/prctl.h>
 #include <sysexits.h>
 #include <unistd.h>
-
-enum {
-    MASTER_SENTENCE = 4096
-};
 
 enum master_state {
     MASTER_STARTING, /* not every first worker runs yet */
@@ -111,7 +108,7 @@ static void master_stop(void *owner, enum pool_stop how, const char *why)
 /* The start is decided; main may still have a reason to give it up. */
 static bool master_may_go_up(struct master *master)
 {
-    char error[MASTER_SENTENCE];
+    char error[ERROR_SIZE];
     if (master->announced || master->hooks->up(master->hooks->context, error, sizeof error) == 0)
         return true;
     log_alert("%s", error);
@@ -186,7 +183,7 @@ static void master_check_start(struct master *master)
 static void master_check_reload(struct master *master)
 {
     const struct pool *failed;
-    char why[MASTER_SENTENCE];
+    char why[ERROR_SIZE];
     bool settled = pool_set_settled(&master->pools, &failed);
     if (settled && master->state == MASTER_RELOADING) {
         master_move(master, MASTER_RUNNING);
@@ -301,7 +298,7 @@ static void master_crashed(void *context)
 /* With the configuration that is in force: nobody asked for what the file says by now. */
 static void master_restart(struct master *master)
 {
-    char error[MASTER_SENTENCE];
+    char error[ERROR_SIZE];
     master->hard_timeout = false;
     log_alert("%d workers crashed within `emergency_restart_interval`: all pools get new workers",
               (int)master->config->global.emergency_restart_threshold);
@@ -423,7 +420,7 @@ static const struct upgrade_events master_upgrade_events = {
 static void master_come(struct master *master)
 {
     const struct upgrade_facts *facts = &master->hooks->heritage->facts;
-    char line[MASTER_SENTENCE], error[MASTER_SENTENCE], *outcome = NULL;
+    char line[ERROR_SIZE], error[ERROR_SIZE], *outcome = NULL;
     size_t size = 0;
     bool foreign = upgrade_state_foreign(&master->pools);
     FILE *out = open_memstream(&outcome, &size);
@@ -472,13 +469,13 @@ static void master_on_quit(void *context, int number)
 static void master_on_reopen(void *context, int number)
 {
     (void)number;
-    char error[MASTER_SENTENCE];
+    char error[ERROR_SIZE];
     (void)master_reopen_logs(context, "SIGUSR1", error, sizeof error);
 }
 
 static void master_on_reload(void *context, int number)
 {
-    char why[32], error[MASTER_SENTENCE];
+    char why[32], error[ERROR_SIZE];
     snprintf(why, sizeof why, "SIG%s", sigabbrev_np(number));
     (void)master_reload(context, why, NULL, NULL, error, sizeof error);
 }
@@ -518,7 +515,7 @@ static int master_open_control(struct master *master)
     const struct config_global *global = &master->config->global;
     const struct config_origin *origin = &global->origins[DIRECTIVE_GLOBAL_control_listen];
     struct socket_spec spec;
-    char error[MASTER_SENTENCE];
+    char error[ERROR_SIZE];
     if (global->control_listen.kind != CONFIG_ADDRESS_UNIX)
         return 0;
     if (control_spec(global, &spec, error, sizeof error) != 0) {
@@ -540,7 +537,7 @@ static int master_open_control(struct master *master)
 /* Returns 0 or an exit status. */
 static int master_open_pools(struct master *master)
 {
-    char error[MASTER_SENTENCE];
+    char error[ERROR_SIZE];
     int status = pool_set_open(&master->pools, master->loop, master->config, &master_pools_events,
                                master, error, sizeof error);
     if (status != 0)
@@ -554,7 +551,7 @@ static int master_take_over(struct master *master)
     struct upgrade_heritage *heritage = master->hooks->heritage;
     const struct upgrade_facts *facts = &heritage->facts;
     struct socket_spec spec = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
-    char error[MASTER_SENTENCE];
+    char error[ERROR_SIZE];
     if (control_spec(&master->config->global, &spec, error, sizeof error) != 0)
         log_error("%s", error);
     master->announced = true;

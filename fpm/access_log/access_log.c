@@ -6,7 +6,7 @@
 #include "fpm/access_log/writer_proto.h"
 #include "fpm/log/log.h"
 #include "fpm/util/child.h"
-#include "fpm/util/clock.h"
+#include "sapi-shim/util/clock.h"
 #include "fpm/util/fd.h"
 #include "fpm/util/text.h"
 #include "fpm/worker/helper_process.h"
@@ -395,7 +395,7 @@ void access_log_bury(struct access_log *access, const struct scoreboard *scorebo
         .status = end->status,
         .asked = end->asked,
         .now = clock_ns(),
-        .wall = (int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec,
+        .wall = (int64_t)wall.tv_sec * CLOCK_NS_PER_S + wall.tv_nsec,
     };
     const struct writer_proto_news lost = {.kind = WRITER_PROTO_NO_ROOM,
                                            .id = access->id,

@@ -3,7 +3,7 @@
 
 #include "fpm/access_log/writer_lines.h"
 #include "fpm/access_log/writer_proto.h"
-#include "fpm/util/clock.h"
+#include "sapi-shim/util/clock.h"
 #include "fpm/util/fd.h"
 
 #include <errno.h>

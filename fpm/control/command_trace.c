@@ -2,7 +2,7 @@
 #include "fpm/control/command_trace.h"
 
 #include "fpm/slow_log/trace_runner.h"
-#include "fpm/util/clock.h"
+#include "sapi-shim/util/clock.h"
 #include "fpm/util/text.h"
 #include "fpm/worker/exit_message.h"
 

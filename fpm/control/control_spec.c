@@ -3,19 +3,16 @@
 
 #include "fpm/control/control_server.h"
 #include "fpm/util/account.h"
+#include "fpm/util/error.h"
 
 #include <stdio.h>
-
-enum {
-    CONTROL_SPEC_SENTENCE = 512
-};
 
 int control_spec(const struct config_global *global, struct socket_spec *spec, char *error,
                  size_t size)
 {
     struct account owner = {.uid = (uid_t)-1};
     gid_t group = (gid_t)-1;
-    char why[CONTROL_SPEC_SENTENCE];
+    char why[ERROR_SIZE];
     if ((global->control_owner != NULL &&
          account_user(global->control_owner, &owner, why, sizeof why) != 0) ||
         (global->control_group != NULL &&

@@ -3,6 +3,7 @@
 
 #include "fpm/util/text.h"
 #include "sapi-shim/scoreboard/histogram.h"
+#include "sapi-shim/util/clock.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -62,7 +63,7 @@ static uint64_t status_table_percentile(const struct ot_histogram *histogram, un
 static void status_table_short(FILE *out, uint64_t ns)
 {
     char text[32];
-    text_duration((int64_t)(ns / 1000000), text, sizeof text);
+    text_duration((int64_t)(ns / CLOCK_NS_PER_MS), text, sizeof text);
     if (ns < 10000000)
         fprintf(out, "%.1f ms", (double)ns / 1e6);
     else

@@ -6,7 +6,8 @@
 #include "fpm/ctl/fcgi_client.h"
 #include "fpm/ctl/pool_client.h"
 #include "fpm/ctl/response.h"
-#include "fpm/util/clock.h"
+#include "fpm/util/error.h"
+#include "sapi-shim/util/clock.h"
 #include "fpm/util/text.h"
 #include "fpm/util/version.h"
 
@@ -24,8 +25,7 @@
 
 enum {
     FCGI_REQUEST_SECONDS = 60, /* until an answer and the request's end, if nothing else is said */
-    FCGI_REQUEST_BODY_MAX = 256 << 20,
-    FCGI_REQUEST_SENTENCE = CONTROL_LINE_MAX
+    FCGI_REQUEST_BODY_MAX = 256 << 20
 };
 
 const char fcgi_request_more[] =
@@ -51,7 +51,7 @@ struct fcgi_request {
     struct pool_client_trail trail;
     struct fcgi_client_answer codec;
     struct response answer;
-    char error[FCGI_REQUEST_SENTENCE + POOL_CLIENT_REMARK];
+    char error[ERROR_SIZE + POOL_CLIENT_REMARK];
 };
 
 __attribute__((format(printf, 3, 4))) static int
@@ -226,7 +226,7 @@ static int fcgi_request_left(const struct fcgi_request *request)
 {
     if (request->limit == 0)
         return -1;
-    int64_t left = (request->began + request->limit - clock_ns()) / 1000000;
+    int64_t left = (request->began + request->limit - (int64_t)clock_ns()) / CLOCK_NS_PER_MS;
     return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 
@@ -319,14 +319,14 @@ static int fcgi_request_talk(struct fcgi_request *request)
     request->codec = (struct fcgi_client_answer){.events = &events, .context = &request->answer};
     if (out.failed)
         status = fcgi_request_fail(request, CTL_FAILED, "out of memory");
-    request->began = clock_ns();
+    request->began = (int64_t)clock_ns();
     if (status == 0) {
         fd = pool_client_connect(&request->target, request->limit, request->error,
                                  sizeof request->error);
         status = fd < 0 ? CTL_FAILED : fcgi_request_exchange(request, fd, &out);
     }
     if (status == 0)
-        request->answered = clock_ns();
+        request->answered = (int64_t)clock_ns();
     if (status == 0)
         status = fcgi_request_judge(request);
     if (fd >= 0)

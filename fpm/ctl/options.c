@@ -3,6 +3,7 @@
 
 #include <getopt.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sysexits.h>
 
 enum {
@@ -46,11 +47,6 @@ const char *options_value(const struct options *call, char letter)
     return value;
 }
 
-static size_t options_least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Letters to add, leave out or change until one word is the other. */
 static size_t options_distance(const char *a, const char *b)
 {
@@ -65,7 +61,7 @@ static size_t options_distance(const char *a, const char *b)
         for (size_t j = 0; j < length; j++) {
             size_t changed = corner + (a[i] != b[j]);
             corner = row[j + 1];
-            row[j + 1] = options_least(changed, options_least(corner, row[j]) + 1);
+            row[j + 1] = MIN(changed, MIN(corner, row[j]) + 1);
         }
     }
     return row[length];

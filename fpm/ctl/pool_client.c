@@ -4,7 +4,7 @@
 #include "fpm/control/control_proto.h"
 #include "fpm/ctl/client.h"
 #include "fpm/ctl/options.h"
-#include "fpm/util/clock.h"
+#include "sapi-shim/util/clock.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -57,7 +57,8 @@ int pool_client_find(struct pool_client *pool, const char *socket, const char *n
 static int pool_client_open(const struct sockaddr *address, socklen_t length, int64_t limit)
 {
     /* Blocks for as long as the listen queue is full. */
-    struct timeval patience = {.tv_sec = limit / 1000000000, .tv_usec = limit % 1000000000 / 1000};
+    struct timeval patience = {.tv_sec = limit / CLOCK_NS_PER_S,
+                               .tv_usec = limit % CLOCK_NS_PER_S / 1000};
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0 &&
         connect(fd, address, length) == 0)
@@ -161,8 +162,8 @@ static bool pool_client_take(const char *answer, struct pool_client_trail *trail
 
 static bool pool_client_pause(int64_t *pause, int64_t deadline)
 {
-    const struct timespec time = {.tv_nsec = *pause * 1000000};
-    if (deadline != 0 && clock_ns() + time.tv_nsec > deadline)
+    const struct timespec time = {.tv_nsec = *pause * CLOCK_NS_PER_MS};
+    if (deadline != 0 && (int64_t)clock_ns() + time.tv_nsec > deadline)
         return false;
     (void)nanosleep(&time, NULL);
     *pause = *pause * 3 / 2 < POOL_CLIENT_PAUSE_MAX ? *pause * 3 / 2 : POOL_CLIENT_PAUSE_MAX;

@@ -4,7 +4,7 @@
 #include "fpm/control/control_proto.h"
 #include "fpm/ctl/client.h"
 #include "fpm/ctl/top.h"
-#include "fpm/util/clock.h"
+#include "sapi-shim/util/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -161,7 +161,7 @@ static int64_t recorder_now(void)
 {
     struct timespec now = {0};
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / CLOCK_NS_PER_MS;
 }
 
 /* Takes one and writes it. An absent manager is worth a line, but not if there never was one. */
@@ -193,7 +193,7 @@ static void recorder_wait(int64_t until, const sigset_t *open)
 {
     for (int64_t left = until - clock_ms(); left > 0 && !recorder_ended;
          left = until - clock_ms()) {
-        struct timespec time = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
+        struct timespec time = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * CLOCK_NS_PER_MS};
         (void)ppoll(NULL, 0, &time, open);
     }
 }

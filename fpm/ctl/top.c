@@ -6,7 +6,7 @@
 #include "fpm/ctl/status_read.h"
 #include "fpm/ctl/top_screen.h"
 #include "fpm/ctl/top_view.h"
-#include "fpm/util/clock.h"
+#include "sapi-shim/util/clock.h"
 
 #include <errno.h>
 #include <stdio.h>

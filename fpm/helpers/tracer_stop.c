@@ -1,6 +1,8 @@
 /* tracer_stop.c: see tracer_stop.h. */
 #include "fpm/helpers/tracer_stop.h"
 
+#include "sapi-shim/util/clock.h"
+
 #include <dirent.h>
 #include <elf.h>
 #include <errno.h>
@@ -26,9 +28,7 @@ enum {
 
 static int64_t stop_now_us(void)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    return (int64_t)clock_ns() / 1000;
 }
 
 /* ---- /proc ---- */

@@ -2,7 +2,7 @@
 #include "fpm/log/log.h"
 
 #include "fpm/log/log_target.h"
-#include "fpm/util/clock.h"
+#include "sapi-shim/util/clock.h"
 
 #include <errno.h>
 #include <limits.h>

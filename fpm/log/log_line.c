@@ -2,6 +2,7 @@
 #include "fpm/log/log_line.h"
 
 #include "fpm/util/text.h"
+#include "sapi-shim/util/clock.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -79,8 +80,8 @@ static void log_line_json_time(struct log_line_out *out, const struct timespec *
     struct tm local = log_line_local(now);
     long minutes = local.tm_gmtoff / 60;
     (void)strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &local);
-    log_line_add(out, "%s.%03ld%c%02ld:%02ld", day, now->tv_nsec / 1000000, minutes < 0 ? '-' : '+',
-                 labs(minutes) / 60, labs(minutes) % 60);
+    log_line_add(out, "%s.%03ld%c%02ld:%02ld", day, (long)(now->tv_nsec / CLOCK_NS_PER_MS),
+                 minutes < 0 ? '-' : '+', labs(minutes) / 60, labs(minutes) % 60);
 }
 
 /* ---- what is around the words ---- */
@@ -99,7 +100,7 @@ static void log_line_frame(struct log_line_out *out, const struct log_line_style
                      style->ident, (int)style->self);
     } else if (!style->json && (record->stream == NULL || record->decorate)) {
         (void)strftime(day, sizeof day, "%d-%b-%Y %H:%M:%S", &local);
-        log_line_add(out, "[%s.%03ld] %s: ", day, now->tv_nsec / 1000000,
+        log_line_add(out, "[%s.%03ld] %s: ", day, (long)(now->tv_nsec / CLOCK_NS_PER_MS),
                      log_line_levels[record->level].text);
     }
 }

@@ -3,16 +3,13 @@
 
 #include "fpm/log/log.h"
 #include "fpm/manager/status_publish.h"
+#include "fpm/util/error.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-
-enum {
-    POOL_SET_SENTENCE = 1024
-};
 
 /* ---- what pools tell ---- */
 
@@ -164,7 +161,7 @@ int pool_set_open(struct pool_set *pools, struct ev_loop *loop, struct config *c
     pool_set_begin(pools, loop, config, events, context);
     for (size_t i = 0; i < config->pool_count; i++) {
         struct pool_wish wish = {.config = config, .settings = &config->pools[i]};
-        char why[POOL_SET_SENTENCE] = "out of memory";
+        char why[ERROR_SIZE] = "out of memory";
         int status = EX_SOFTWARE;
         struct pool_set_item *item = pool_set_grow(pools) == 0
                                          ? pool_set_make(pools, &wish, &status, why, sizeof why)
@@ -306,7 +303,7 @@ static struct pool_set_ready *
 pool_set_prepare_all(struct pool_set *pools, const struct reload_plan_plan *plan,
                      struct config *wanted, struct pool_set_item ***fresh, char *error, size_t size)
 {
-    char why[POOL_SET_SENTENCE];
+    char why[ERROR_SIZE];
     struct pool_set_ready *ready = calloc(plan->count, sizeof *ready);
     *fresh = calloc(pools->count + plan->count, sizeof(struct pool_set_item *));
     if (ready == NULL || *fresh == NULL) {

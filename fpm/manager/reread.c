@@ -2,10 +2,7 @@
 #include "fpm/manager/reread.h"
 
 #include "fpm/log/log.h"
-
-enum {
-    REREAD_SENTENCE = 1024
-};
+#include "fpm/util/error.h"
 
 struct config *reread(const char *file, unsigned flags, char *error, size_t size)
 {
@@ -28,7 +25,7 @@ struct config *reread(const char *file, unsigned flags, char *error, size_t size
 void reread_tell(const struct pool_set_outcome *outcome, const struct reload_plan_plan *plan,
                  FILE *out)
 {
-    char line[REREAD_SENTENCE];
+    char line[ERROR_SIZE];
     snprintf(line, sizeof line,
              "pools: %zu replaced, %zu changed in place, %zu added, %zu removed, %zu as they were",
              outcome->replaced, outcome->applied, outcome->added, outcome->removed, outcome->kept);

@@ -1,14 +1,12 @@
 /* status_publish.c: see status_publish.h. */
 #include "fpm/manager/status_publish.h"
 
-#include "fpm/util/clock.h"
+#include "sapi-shim/util/clock.h"
 #include "sapi-shim/scoreboard/histogram.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#define STATUS_PUBLISH_NS 1000000 /* in a millisecond */
 
 static uint32_t status_publish_pm(int pm)
 {
@@ -59,9 +57,9 @@ static void status_publish_of_pool(const struct pool *pool, const struct pool_su
     facts->max_listen_queue = keeper->seen.most_waiting;
     facts->max_active = keeper->seen.most_active;
     facts->max_post_response = keeper->seen.most_post;
-    facts->opened_at = (uint64_t)pool->opened * STATUS_PUBLISH_NS;
+    facts->opened_at = (uint64_t)pool->opened * CLOCK_NS_PER_MS;
     facts->opened_time = pool->opened_time;
-    facts->backoff_ends = wait > 0 ? (uint64_t)(now + wait) * STATUS_PUBLISH_NS : 0;
+    facts->backoff_ends = wait > 0 ? (uint64_t)(now + wait) * CLOCK_NS_PER_MS : 0;
     facts->listen_inode = status_publish_inode(pool->listener.fd);
     facts->spawned = totals->spawned;
     facts->died = totals->died;

@@ -2,7 +2,8 @@
 #include "fpm/manager/status_worker.h"
 
 #include "fpm/log/log.h"
-#include "fpm/util/clock.h"
+#include "fpm/util/error.h"
+#include "sapi-shim/util/clock.h"
 #include "fpm/util/fd.h"
 #include "fpm/worker/helper_process.h"
 #include "fpm/worker/launch_spec.h"
@@ -18,7 +19,6 @@
 #include <unistd.h>
 
 enum {
-    STATUS_WORKER_SENTENCE = 1024,
     STATUS_WORKER_PATIENCE = 2000 /* ms that it has for what it answers */
 };
 
@@ -48,7 +48,7 @@ int status_worker_listen(struct status_worker_process *status, char *error, size
     const struct config_pool *settings = pool_settings(status->pool);
     const struct config_address *address = &settings->pm_status_listen;
     struct socket_spec spec;
-    char why[STATUS_WORKER_SENTENCE];
+    char why[ERROR_SIZE];
     if (!status_worker_wanted(status) ||
         (status->listens != NULL && strcmp(status->listens, address->text) == 0))
         return 0;
@@ -152,7 +152,7 @@ static int status_worker_launch(struct status_worker_process *status, struct lau
 static void status_worker_start(struct status_worker_process *status)
 {
     struct launch_spec spec;
-    char error[STATUS_WORKER_SENTENCE];
+    char error[ERROR_SIZE];
     if (launch_spec_build(&spec, pool_settings(status->pool), error, sizeof error) != 0) {
         status_worker_failed(status, error);
         return;
@@ -180,7 +180,7 @@ static void status_worker_overdue(struct worker *worker)
 static void status_worker_ended(struct worker *worker)
 {
     struct status_worker_process *status = worker->owner;
-    char why[STATUS_WORKER_SENTENCE];
+    char why[ERROR_SIZE];
     if (worker->asked) {
         status_worker_retry(status, 0);
     } else if (worker->start_failed) {
@@ -230,7 +230,7 @@ static bool status_worker_stale(const struct status_worker_process *status)
 
 void status_worker_follow(struct status_worker_process *status)
 {
-    char error[STATUS_WORKER_SENTENCE];
+    char error[ERROR_SIZE];
     bool runs = status->worker.state != WORKER_NONE;
     if (runs && status_worker_stale(status) && status->worker.state != WORKER_STOPPING &&
         status->worker.state != WORKER_KILLED)

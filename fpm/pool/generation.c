@@ -4,7 +4,8 @@
 #include "fpm/log/log.h"
 #include "fpm/pool/request_tracking.h"
 #include "fpm/pool/socket.h"
-#include "fpm/util/clock.h"
+#include "fpm/util/error.h"
+#include "sapi-shim/util/clock.h"
 #include "fpm/util/fd.h"
 #include "fpm/util/text.h"
 #include "fpm/worker/exit_message.h"
@@ -22,7 +23,6 @@
 #include <unistd.h>
 
 enum {
-    GENERATION_SENTENCE = 1024,
     GENERATION_LOOK = 50,  /* ms between looks whether a black box waits for a request */
     GENERATION_TERM = 1000 /* ms that a black box has at the least after TERM */
 };
@@ -259,7 +259,7 @@ static void generation_worker_ended(struct worker *worker)
     request_tracking_bury(&generation->scoreboard, member->slot, worker->pid);
     scoreboard_release(&generation->scoreboard, member->slot);
     if (worker->start_failed) {
-        char why[GENERATION_SENTENCE];
+        char why[ERROR_SIZE];
         launch_explain(&generation->spec.launch, &worker->failure, why, sizeof why);
         generation->events->start_failed(generation, why, worker->started);
     } else {
@@ -278,7 +278,7 @@ static const struct worker_events generation_worker_events = {
 bool generation_spawn(struct generation *generation)
 {
     struct launch_arguments *launch = &generation->spec.launch;
-    char error[GENERATION_SENTENCE];
+    char error[ERROR_SIZE];
     bool good = false;
     int slot = scoreboard_assign(&generation->scoreboard);
     if (slot < 0)

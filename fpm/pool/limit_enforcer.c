@@ -3,15 +3,13 @@
 
 #include "fpm/log/log.h"
 #include "fpm/pool/overdue.h"
-#include "fpm/util/clock.h"
+#include "sapi-shim/util/clock.h"
 #include "fpm/util/text.h"
 #include "fpm/worker/exit_message.h"
 #include "fpm/worker/proc_activity.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-
-#define LIMIT_ENFORCER_NS 1000000 /* in a millisecond */
 
 /* ---- ending ---- */
 
@@ -57,9 +55,9 @@ void limit_enforcer_check(const struct pool *pool, struct generation_member *mem
     struct overdue_facts facts = {
         .running_since = glance->running_since,
         .finished_since = glance->finished_since,
-        .request_limit = (uint64_t)limits->request_terminate_timeout * LIMIT_ENFORCER_NS,
-        .post_limit = (uint64_t)limits->post_response_terminate_timeout * LIMIT_ENFORCER_NS,
-        .now = (uint64_t)clock_ns(),
+        .request_limit = (uint64_t)limits->request_terminate_timeout * CLOCK_NS_PER_MS,
+        .post_limit = (uint64_t)limits->post_response_terminate_timeout * CLOCK_NS_PER_MS,
+        .now = clock_ns(),
     };
     uint64_t next = 0;
     if (!limit_enforcer_may_end(member))

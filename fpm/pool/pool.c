@@ -3,7 +3,8 @@
 
 #include "fpm/pool/socket_activation.h"
 #include "fpm/util/account.h"
-#include "fpm/util/clock.h"
+#include "fpm/util/error.h"
+#include "sapi-shim/util/clock.h"
 #include "fpm/util/text.h"
 #include "fpm/worker/exit_message.h"
 #include "fpm/worker/proc_activity.h"
@@ -16,10 +17,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <sysexits.h>
-
-enum {
-    POOL_SENTENCE = 1024
-};
 
 static const struct generation_events pool_generation_events;
 
@@ -40,7 +37,7 @@ static void pool_take_over(struct pool *pool, const struct slot_view *view)
 {
     struct ot_counts *gone = &pool->totals.gone;
     const struct ot_record *lead = &view->lead;
-    uint64_t now = (uint64_t)clock_ns();
+    uint64_t now = clock_ns();
     bool went_on = lead->state == OT_STATE_POST || lead->state == OT_STATE_SHUTDOWN;
     histogram_counts(gone, &view->counts);
     if (went_on && lead->ended_at == 0 && lead->finished_at != 0 && lead->finished_at < now)
@@ -91,7 +88,7 @@ static void pool_start_gave_up(struct pool *pool)
 static void pool_on_start_failed(struct generation *generation, const char *why, int64_t started)
 {
     struct pool *pool = generation->owner;
-    char cause[POOL_SENTENCE];
+    char cause[ERROR_SIZE];
     struct backoff_death death = {
         .exec_failed = true, .started = started, .exit_status = -1, .signal = 0};
     pool->totals.start_failures++;
@@ -333,7 +330,8 @@ static unsigned pool_find_idle(struct generation *generation, struct pool_idle *
             idle[count++] = (struct pool_idle){glance.idle_since, member};
         else if (glance.phase == SCOREBOARD_BLACK_BOX &&
                  proc_activity_doing(member->worker.pid) != PROC_ACTIVITY_BUSY)
-            idle[count++] = (struct pool_idle){(uint64_t)member->worker.started * 1000000u, member};
+            idle[count++] =
+                (struct pool_idle){(uint64_t)member->worker.started * CLOCK_NS_PER_MS, member};
     }
     qsort(idle, count, sizeof *idle, pool_idle_order);
     return count;
@@ -466,7 +464,7 @@ static int pool_listen(const struct pool_wish *wish, struct socket_listener *lis
 {
     const struct config_pool *settings = wish->settings;
     struct socket_spec spec;
-    char why[POOL_SENTENCE];
+    char why[ERROR_SIZE];
     if (wish->inherit != NULL)
         return socket_share(wish->inherit, listener, error, size) == 0 ? 0 : EX_SOFTWARE;
     if (pool_socket_spec(settings, &spec, error, size) != 0)
@@ -558,7 +556,7 @@ struct generation *pool_adopt_generation(struct pool *pool, struct config *confi
         link = link == &pool->current ? &pool->older : &(*link)->older;
     *link = generation_adopt(pool->loop, config, settings, heir, &pool_generation_events, pool,
                              error, size);
-    char why[POOL_SENTENCE];
+    char why[ERROR_SIZE];
     if (link == &pool->current && slow_log_open(&pool->slowlog, settings, why, sizeof why) != 0)
         log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = pool->name}, "pool %s: %s",
                   pool->name, why);
@@ -666,7 +664,7 @@ void pool_disown_socket(struct pool *pool)
 static void pool_update_socket(struct pool *pool, const struct config_pool *settings)
 {
     struct socket_spec spec;
-    char why[POOL_SENTENCE];
+    char why[ERROR_SIZE];
     if (pool_socket_spec(settings, &spec, why, sizeof why) != 0 ||
         socket_update(&pool->listener, &spec, why, sizeof why) != 0)
         log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = pool->name},

@@ -1,10 +1,11 @@
 /* pool_supervisor.c: see pool_supervisor.h. */
 #include "fpm/pool/pool_supervisor.h"
 
-#include "fpm/util/clock.h"
+#include "sapi-shim/util/clock.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/param.h>
 #include <unistd.h>
 
 enum {
@@ -18,8 +19,6 @@ enum {
         100,                     /* ms that connections wait for a full pool before it is told */
     POOL_SUPERVISOR_QUIET = 3000 /* ms without what an episode is about that end it */
 };
-
-#define POOL_SUPERVISOR_NS 1000000 /* in a millisecond */
 
 /* What one look at the pool found. */
 struct pool_supervisor_look {
@@ -41,11 +40,6 @@ static void pool_supervisor_look_at_queue(struct pool_supervisor *keeper,
     *(look->counts.waiting > 0 ? &look->counts.serving : &look->counts.idle) +=
         keeper->inspect.census.counts[CENSUS_BOX_RIDDLE];
     keeper->seen.backlog = state.backlog;
-}
-
-static unsigned pool_supervisor_most(unsigned a, unsigned b)
-{
-    return a > b ? a : b;
 }
 
 static void pool_supervisor_sum(const struct census *census, struct pool_supervisor_look *look)
@@ -72,10 +66,9 @@ static struct pool_supervisor_look pool_supervisor_look(struct pool_supervisor *
     look.counts.room = keeper->room(keeper->context);
     struct pool_supervisor_seen *seen = &keeper->seen;
     seen->counts = look.counts;
-    seen->most_waiting = pool_supervisor_most(seen->most_waiting, look.counts.waiting);
-    seen->most_post = pool_supervisor_most(seen->most_post, look.counts.post);
-    seen->most_active =
-        pool_supervisor_most(seen->most_active, look.counts.serving + look.counts.post);
+    seen->most_waiting = MAX(seen->most_waiting, look.counts.waiting);
+    seen->most_post = MAX(seen->most_post, look.counts.post);
+    seen->most_active = MAX(seen->most_active, look.counts.serving + look.counts.post);
     return look;
 }
 
@@ -175,7 +168,7 @@ static void pool_supervisor_tell_full(struct pool_supervisor *keeper,
 static int64_t pool_supervisor_request_limit(const struct pool_supervisor *keeper)
 {
     int64_t limit = pool_settings(keeper->pool)->request_terminate_timeout;
-    int64_t slow = (int64_t)(slow_log_limit(keeper->pool->slowlog) / POOL_SUPERVISOR_NS);
+    int64_t slow = (int64_t)(slow_log_limit(keeper->pool->slowlog) / CLOCK_NS_PER_MS);
     return limit == 0 || (slow > 0 && slow < limit) ? slow : limit;
 }
 
@@ -266,11 +259,6 @@ static void pool_supervisor_bequeath(const struct pool_supervisor *keeper,
 
 /* ---- the turn ---- */
 
-static int64_t pool_supervisor_sooner(int64_t a, int64_t b)
-{
-    return a < 0 || (b >= 0 && b < a) ? b : a;
-}
-
 /* At a moment (ms), negative = not at all. Timed from the clock as it is: turns of several pools
  * that are due in the same millisecond come with one wake-up. */
 static void pool_supervisor_schedule(struct pool_supervisor *keeper, int64_t moment)
@@ -278,7 +266,7 @@ static void pool_supervisor_schedule(struct pool_supervisor *keeper, int64_t mom
     ev_timer_stop(keeper->loop, &keeper->turn);
     if (moment < 0)
         return;
-    int64_t left = moment * POOL_SUPERVISOR_NS - clock_ns();
+    int64_t left = moment * CLOCK_NS_PER_MS - (int64_t)clock_ns();
     ev_now_update(keeper->loop);
     ev_timer_set(&keeper->turn, left > 0 ? (double)left / 1e9 : 0., 0.);
     ev_timer_start(keeper->loop, &keeper->turn);
@@ -293,9 +281,9 @@ static void pool_supervisor_come_again(struct pool_supervisor *keeper, bool look
     if (looked)
         keeper->whole_at = -1;
     if (whole)
-        keeper->whole_at = pool_supervisor_sooner(keeper->whole_at, moment);
+        keeper->whole_at = clock_sooner(keeper->whole_at, moment);
     keeper->again_at = whole ? -1 : moment;
-    pool_supervisor_schedule(keeper, pool_supervisor_sooner(keeper->whole_at, keeper->again_at));
+    pool_supervisor_schedule(keeper, clock_sooner(keeper->whole_at, keeper->again_at));
 }
 
 /* ms from `now` to `moment`; what has passed already comes at once, but not within this turn. */
@@ -312,7 +300,7 @@ static int64_t pool_supervisor_next_limit(const struct pool_supervisor *keeper, 
         next = pool_supervisor_left(keeper->inspect.all_at + pool_supervisor_request_limit(keeper),
                                     now);
     if (memory >= 0)
-        next = pool_supervisor_sooner(next, pool_supervisor_left(memory, now));
+        next = clock_sooner(next, pool_supervisor_left(memory, now));
     return next;
 }
 
@@ -323,15 +311,15 @@ static int64_t pool_supervisor_next(const struct pool_supervisor *keeper,
 {
     int64_t next = verdict->again;
     if (backoff > 0)
-        next = pool_supervisor_sooner(next, backoff);
+        next = clock_sooner(next, backoff);
     if (verdict->watch && keeper->deaf_until > now)
-        next = pool_supervisor_sooner(next, keeper->deaf_until - now);
+        next = clock_sooner(next, keeper->deaf_until - now);
     if (keeper->full_since != 0 && !keeper->full.on)
-        next = pool_supervisor_sooner(
+        next = clock_sooner(
             next, pool_supervisor_left(keeper->full_since + POOL_SUPERVISOR_FULL_AFTER, now));
     if (keeper->over.on && keeper->over_quiet != 0)
-        next = pool_supervisor_sooner(next, keeper->over_quiet + POOL_SUPERVISOR_QUIET - now);
-    return pool_supervisor_sooner(next, pool_supervisor_next_limit(keeper, now));
+        next = clock_sooner(next, keeper->over_quiet + POOL_SUPERVISOR_QUIET - now);
+    return clock_sooner(next, pool_supervisor_next_limit(keeper, now));
 }
 
 /* Is what the next turn comes for to be seen by a look at all? Not where some start, and enough;

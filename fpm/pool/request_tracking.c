@@ -1,7 +1,7 @@
 /* request_tracking.c: see request_tracking.h. */
 #include "fpm/pool/request_tracking.h"
 
-#include "fpm/util/clock.h"
+#include "sapi-shim/util/clock.h"
 
 #include <sys/random.h>
 
@@ -84,7 +84,7 @@ void request_tracking_bury(const struct scoreboard *scoreboard, unsigned slot, p
                 continue;
             if (found.state == REQUEST_TRACKING_RUNNING) {
                 found.state = REQUEST_TRACKING_DIED;
-                found.at = (uint64_t)clock_ns();
+                found.at = clock_ns();
             }
             request_tracking_table.entries[j].last = found;
         }

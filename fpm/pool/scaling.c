@@ -1,6 +1,10 @@
 /* scaling.c: see scaling.h. */
 #include "fpm/pool/scaling.h"
 
+#include "sapi-shim/util/clock.h"
+
+#include <sys/param.h>
+
 enum {
     SCALING_SOON = 1,        /* ms: the step was cut by pm.max_spawn_rate */
     SCALING_PATIENCE = 2,    /* ms: first look again at a queue, doubled up to */
@@ -21,11 +25,6 @@ const char *scaling_reason_name(enum scaling_reason reason)
         [SCALING_SUPERFLUOUS] = "idle and not needed for pm.process_idle_timeout",
     };
     return reason < SCALING_REASON_COUNT ? names[reason] : "unknown";
-}
-
-static unsigned scaling_least(unsigned a, unsigned b)
-{
-    return a < b ? a : b;
 }
 
 static unsigned scaling_minus(unsigned a, unsigned b)
@@ -62,7 +61,7 @@ static unsigned scaling_superfluous(const struct scaling_limits *limits,
                                                       : 0;
     unsigned others = counted - counts->idle;
     unsigned first = scaling_minus(counts->first, others);
-    keep = scaling_least(keep > first ? keep : first, scaling_minus(limits->max_children, others));
+    keep = MIN(keep > first ? keep : first, scaling_minus(limits->max_children, others));
     return scaling_minus(scaling_minus(counts->idle, counts->waiting), keep);
 }
 
@@ -78,7 +77,7 @@ static unsigned scaling_retire(const struct scaling_limits *limits, unsigned sup
         memory->since = now;
         memory->low = superfluous;
     }
-    memory->low = scaling_least(memory->low, superfluous);
+    memory->low = MIN(memory->low, superfluous);
     if (now - memory->since < limits->idle_timeout)
         return 0;
     unsigned retire = memory->low;
@@ -101,11 +100,6 @@ static int64_t scaling_watch_queue(const struct scaling_counts *counts,
     else if (memory->patience < SCALING_IMPATIENCE)
         memory->patience *= 2;
     return memory->patience;
-}
-
-static int64_t scaling_sooner(int64_t a, int64_t b)
-{
-    return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
 /* ms until the next whole second. All pools have these in common: however many they are, they wake
@@ -134,16 +128,16 @@ static int64_t scaling_again(const struct scaling_limits *limits,
     if (verdict->limit == SCALING_NO_LIMIT)
         again = scaling_watch_queue(counts, memory);
     if (memory->since != 0)
-        again = scaling_sooner(again, scaling_next_reading(limits, memory, now));
+        again = clock_sooner(again, scaling_next_reading(limits, memory, now));
     if (counts->starting > 0 || verdict->spawn > 0)
-        again = scaling_sooner(again, SCALING_BUSY_LOOK);
+        again = clock_sooner(again, SCALING_BUSY_LOOK);
     if (limits->kind == SCALING_DYNAMIC && counts->serving > 0)
-        again = scaling_sooner(again, SCALING_BUSY_LOOK);
+        again = clock_sooner(again, SCALING_BUSY_LOOK);
     if (verdict->limit == SCALING_AT_PROCESS_MAX) /* another pool may give way */
         again =
-            scaling_sooner(again, counts->waiting > 0 ? SCALING_BUSY_LOOK : scaling_next_tick(now));
+            clock_sooner(again, counts->waiting > 0 ? SCALING_BUSY_LOOK : scaling_next_tick(now));
     if (counts->post > 0 || (limits->kind == SCALING_ONDEMAND && counts->serving > 0))
-        again = scaling_sooner(again, scaling_next_tick(now));
+        again = clock_sooner(again, scaling_next_tick(now));
     return again;
 }
 
@@ -155,13 +149,13 @@ struct scaling_verdict scaling_decide(const struct scaling_limits *limits,
     unsigned counted = counts->starting + counts->idle + counts->serving + verdict.over;
     unsigned free = scaling_minus(limits->max_children, counted);
     unsigned need = scaling_need(limits, counts, free, &verdict.reason);
-    unsigned may = scaling_least(free, counts->room);
+    unsigned may = MIN(free, counts->room);
     bool blocked = scaling_minus(counts->waiting, counts->idle + counts->starting) > may ||
                    (need > counts->room && free > counts->room);
     if (blocked)
         verdict.limit = free > counts->room ? SCALING_AT_PROCESS_MAX : SCALING_AT_MAX_CHILDREN;
-    need = scaling_least(need, may);
-    verdict.spawn = scaling_least(need, limits->max_spawn_rate);
+    need = MIN(need, may);
+    verdict.spawn = MIN(need, limits->max_spawn_rate);
     unsigned superfluous = verdict.spawn > 0 ? 0 : scaling_superfluous(limits, counts, counted);
     verdict.retire = scaling_retire(limits, superfluous, memory, now);
     if (verdict.retire > 0)

@@ -2,7 +2,7 @@
 #include "fpm/pool/worker_monitor.h"
 
 #include "fpm/pool/limit_enforcer.h"
-#include "fpm/util/clock.h"
+#include "sapi-shim/util/clock.h"
 #include "fpm/worker/proc_activity.h"
 
 #include <stddef.h>
@@ -15,8 +15,6 @@ enum {
     WORKER_MONITOR_MEMORY_LOOK =
         1000, /* ms between looks at the workers' memory, on whole seconds */
 };
-
-#define WORKER_MONITOR_NS 1000000 /* in a millisecond */
 
 /* ---- memory ---- */
 
@@ -94,7 +92,8 @@ static void worker_monitor_time(struct worker_monitor *inspect, struct generatio
     member->limit_at = moment;
     if (moment == 0)
         return;
-    int64_t left = ((int64_t)(moment - 1) / WORKER_MONITOR_NS + 1) * WORKER_MONITOR_NS - clock_ns();
+    int64_t left =
+        ((int64_t)(moment - 1) / CLOCK_NS_PER_MS + 1) * CLOCK_NS_PER_MS - (int64_t)clock_ns();
     ev_timer_init(&member->limit, worker_monitor_on_limit, left > 0 ? (double)left / 1e9 : 0., 0.);
     member->limit.data = inspect;
     ev_timer_start(inspect->pool->loop, &member->limit);

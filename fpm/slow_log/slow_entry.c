@@ -3,6 +3,7 @@
 
 #include "fpm/util/text.h"
 #include "sapi-shim/scoreboard/slot_view.h"
+#include "sapi-shim/util/clock.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 static const char *slow_entry_age(char *out, size_t size, uint64_t stamp, int64_t now)
 {
     int64_t age = stamp > (uint64_t)now ? 0 : now - (int64_t)stamp;
-    text_duration(age / 1000000, out, size);
+    text_duration(age / CLOCK_NS_PER_MS, out, size);
     return out;
 }
 
@@ -24,8 +25,9 @@ static void slow_entry_head(FILE *out, const struct slow_entry *entry)
     (void)localtime_r(&entry->wall.tv_sec, &local);
     (void)strftime(day, sizeof day, "%d-%b-%Y %H:%M:%S", &local);
     text_duration(entry->limit, limit, sizeof limit);
-    fprintf(out, "[%s.%03ld] [pool %s] worker %d (slot %u)", day, entry->wall.tv_nsec / 1000000,
-            entry->pool, (int)entry->pid, entry->slot);
+    fprintf(out, "[%s.%03ld] [pool %s] worker %d (slot %u)", day,
+            (long)(entry->wall.tv_nsec / CLOCK_NS_PER_MS), entry->pool, (int)entry->pid,
+            entry->slot);
     if (record->tid != 0 && record->tid != (uint32_t)entry->pid)
         fprintf(out, ", thread %" PRIu32, record->tid);
     fprintf(out, ": %s for %s, %s = %s\n", slot_view_state_name(record->state),

@@ -6,7 +6,7 @@
 #include "fpm/slow_log/deadline.h"
 #include "fpm/slow_log/slow_entry.h"
 #include "fpm/slow_log/trace_runner.h"
-#include "fpm/util/clock.h"
+#include "sapi-shim/util/clock.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,8 +18,6 @@
 enum {
     SLOW_LOG_STACK_MAX = 65535 /* bytes */
 };
-
-#define SLOW_LOG_NS 1000000 /* in a millisecond */
 
 struct slowlog {
     struct slowlog *next;
@@ -266,7 +264,7 @@ static void slow_log_enter(struct slowlog *log, const struct generation_member *
                                                .pid = member->worker.pid,
                                                .slot = member->slot,
                                                .why = why,
-                                               .limit = (int64_t)(limit / SLOW_LOG_NS),
+                                               .limit = (int64_t)(limit / CLOCK_NS_PER_MS),
                                                .record = *record,
                                                .now = clock_ns()}};
     (void)clock_gettime(CLOCK_REALTIME, &entry->facts.wall);
@@ -298,8 +296,7 @@ static bool slow_log_near(const struct slowlog *log, const struct scoreboard_gla
                           uint64_t *again)
 {
     struct deadline_seen seen = {0};
-    const struct deadline_facts facts = {glance->running_since, glance->finished_since,
-                                         (uint64_t)clock_ns()};
+    const struct deadline_facts facts = {glance->running_since, glance->finished_since, clock_ns()};
     return deadline_check(&log->limits, &facts, &seen, again) != DEADLINE_NOTHING;
 }
 
@@ -314,7 +311,7 @@ unsigned slow_log_look(struct slowlog *log, struct generation_member *member,
         member->slow = calloc(OT_THREADS_MAX, sizeof *member->slow);
     for (unsigned i = 0; member->slow != NULL && i < OT_THREADS_MAX; i++) {
         struct ot_record record;
-        struct deadline_facts facts = {.now = (uint64_t)clock_ns()};
+        struct deadline_facts facts = {.now = clock_ns()};
         if (!scoreboard_thread(scoreboard, member->slot, i, &record))
             continue;
         scoreboard_since(&record, &facts.running_since, &facts.finished_since);
@@ -364,8 +361,8 @@ int slow_log_open(struct slowlog **log, const struct config_pool *pool, char *er
         return -1;
     }
     fresh->sink = LOG_TARGET_CLOSED;
-    fresh->limits.request = (uint64_t)pool->request_slowlog_timeout * SLOW_LOG_NS;
-    fresh->limits.post = (uint64_t)pool->post_response_slowlog_timeout * SLOW_LOG_NS;
+    fresh->limits.request = (uint64_t)pool->request_slowlog_timeout * CLOCK_NS_PER_MS;
+    fresh->limits.post = (uint64_t)pool->post_response_slowlog_timeout * CLOCK_NS_PER_MS;
     fresh->depth = (unsigned)pool->request_slowlog_trace_depth;
     fresh->pool = strdup(pool->name);
     fresh->path = strdup(pool->slowlog);

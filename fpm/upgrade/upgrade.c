@@ -6,6 +6,7 @@
 #include "fpm/log/log.h"
 #include "fpm/pool/socket_activation.h"
 #include "fpm/slow_log/trace_runner.h"
+#include "fpm/util/error.h"
 #include "fpm/util/systemd_notify.h"
 #include "fpm/util/version.h"
 
@@ -14,10 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-enum {
-    UPGRADE_SENTENCE = 512
-};
 
 /* ---- the paper ---- */
 
@@ -119,7 +116,7 @@ static void upgrade_on_go(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     struct upgrade *upgrade = timer->data;
     struct saved_state paper;
-    char why[UPGRADE_SENTENCE];
+    char why[ERROR_SIZE];
     trace_runner_finish(); /* nobody would know its helpers */
     if (upgrade_write(upgrade, &paper, why, sizeof why) == 0) {
         (void)systemd_notify_reloading();

@@ -1,6 +1,7 @@
 /* upgrade_probe.c: see upgrade_probe.h. */
 #include "fpm/upgrade/upgrade_probe.h"
 
+#include "fpm/util/error.h"
 #include "fpm/util/text.h"
 #include "fpm/worker/exit_message.h"
 
@@ -10,8 +11,7 @@
 #include <sys/wait.h>
 
 enum {
-    UPGRADE_PROBE_OUTPUT_MAX = 4095,
-    UPGRADE_PROBE_SENTENCE = 4608
+    UPGRADE_PROBE_OUTPUT_MAX = 4095
 };
 
 bool upgrade_probe_runs(const struct upgrade_probe *probe)
@@ -38,7 +38,7 @@ static const char *upgrade_probe_version(char *text)
 static void upgrade_probe_done(struct helper_process *helper, int status)
 {
     struct upgrade_probe *probe = helper->owner;
-    char why[UPGRADE_PROBE_SENTENCE], output[UPGRADE_PROBE_SENTENCE - 512];
+    char why[ERROR_SIZE], output[ERROR_SIZE - 512];
     char cause[EXIT_MESSAGE_STATUS_MAX] = "ended with an unknown status";
     size_t length = helper->length;
     while (length > 0 && helper->output[length - 1] == '\n')

@@ -2,6 +2,7 @@
 #include "fpm/upgrade/upgrade_state.h"
 
 #include "fpm/log/log.h"
+#include "fpm/util/error.h"
 #include "fpm/util/fd.h"
 
 #include <errno.h>
@@ -12,8 +13,7 @@
 #include <unistd.h>
 
 enum {
-    UPGRADE_STATE_CONFS_MAX = 4096,
-    UPGRADE_STATE_SENTENCE = 1024
+    UPGRADE_STATE_CONFS_MAX = 4096
 };
 
 /* ---- configurations ---- */
@@ -196,7 +196,7 @@ static void upgrade_state_read_member(struct saved_state *paper, struct generati
 {
     struct generation_member_heir heir = {
         .worker = {.report_fd = -1}, .output = {.fd = -1}, .error = {.fd = -1}};
-    char why[UPGRADE_STATE_SENTENCE];
+    char why[ERROR_SIZE];
     upgrade_state_member(paper, &heir);
     if (generation != NULL && saved_state_good(paper) &&
         generation_adopt_member(generation, &heir, why, sizeof why) != 0) {
@@ -259,7 +259,7 @@ static void upgrade_state_read_generation(struct saved_state *paper,
     struct generation_heir heir = {
         .scoreboard = {.fd = -1, .read_fd = -1}, .doorbell_fd = -1, .handoff = {-1, -1}};
     struct generation *generation = NULL;
-    char *format = NULL, why[UPGRADE_STATE_SENTENCE];
+    char *format = NULL, why[ERROR_SIZE];
     upgrade_state_facts(paper, &heir);
     uint32_t log = (uint32_t)saved_state_number(paper, "generation_access", 0, 0, UINT32_MAX);
     saved_state_text(paper, "generation_format", &format);

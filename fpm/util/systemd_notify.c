@@ -3,6 +3,7 @@
 
 #include "fpm/util/fd.h"
 #include "fpm/util/text.h"
+#include "sapi-shim/util/clock.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -64,10 +65,7 @@ int systemd_notify_ready(void)
 int systemd_notify_reloading(void)
 {
     char message[SYSTEMD_NOTIFY_MESSAGE_MAX];
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    snprintf(message, sizeof message, "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
-             (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    snprintf(message, sizeof message, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_ns() / 1000);
     return systemd_notify_send(message);
 }
 

@@ -2,18 +2,13 @@
 #include "fpm/worker/exit_message.h"
 
 #include "fpm/util/text.h"
+#include "sapi-shim/util/clock.h"
 
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-
-/* Age of a stamp that a worker wrote; one from the future is no age at all. */
-static int64_t exit_message_age(uint64_t stamp, int64_t now)
-{
-    return stamp == 0 || stamp > (uint64_t)now ? 0 : (now - (int64_t)stamp) / 1000000;
-}
 
 void exit_message_doing(const struct slot_view *view, int64_t now, char *text, size_t size)
 {
@@ -30,7 +25,7 @@ void exit_message_doing(const struct slot_view *view, int64_t now, char *text, s
     text_show(method, sizeof method, lead->method);
     text_show(uri, sizeof uri, lead->uri);
     text_show(label, sizeof label, lead->label);
-    text_duration(exit_message_age(lead->accepted_at, now), age, sizeof age);
+    text_duration(clock_ms_since(lead->accepted_at, now), age, sizeof age);
     const char *what = lead->state == OT_STATE_POST       ? "in post-response work of"
                        : lead->state == OT_STATE_SHUTDOWN ? "in shutdown functions of"
                                                           : slot_view_state_name(lead->state);

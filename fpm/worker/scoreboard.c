@@ -1,7 +1,7 @@
 /* scoreboard.c: see scoreboard.h. */
 #include "fpm/worker/scoreboard.h"
 
-#include "fpm/util/clock.h"
+#include "sapi-shim/util/clock.h"
 #include "fpm/util/fd.h"
 #include "sapi-shim/scoreboard/record.h"
 
@@ -14,8 +14,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-#define SCOREBOARD_NS 1000000u /* in a millisecond */
 
 static size_t scoreboard_round(size_t bytes)
 {
@@ -197,7 +195,7 @@ void scoreboard_member(struct scoreboard *scoreboard, unsigned slot, enum ot_pro
     struct ot_member *member = &scoreboard->members[slot];
     if (member->process == OT_PROCESS_NONE && process != OT_PROCESS_NONE) {
         member->restarts += member->started_at != 0;
-        member->started_at = (uint64_t)started * SCOREBOARD_NS;
+        member->started_at = (uint64_t)started * CLOCK_NS_PER_MS;
         member->started_time = time(NULL) - (clock_ms() - started) / 1000;
     }
     member->process = process;
@@ -307,11 +305,6 @@ void scoreboard_since(const struct ot_record *record, uint64_t *running, uint64_
     *finished = phase == SCOREBOARD_POST ? record->finished_at : 0;
 }
 
-static uint64_t scoreboard_older(uint64_t a, uint64_t b)
-{
-    return a == 0 || (b != 0 && b < a) ? b : a;
-}
-
 struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, unsigned slot)
 {
     /* A thread's phase counts for more the further to the right it stands. */
@@ -334,8 +327,8 @@ struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, 
                 glance.idle_since = record.state_since;
             uint64_t running, finished;
             scoreboard_since(&record, &running, &finished);
-            glance.running_since = scoreboard_older(glance.running_since, running);
-            glance.finished_since = scoreboard_older(glance.finished_since, finished);
+            glance.running_since = clock_earlier(glance.running_since, running);
+            glance.finished_since = clock_earlier(glance.finished_since, finished);
         } else {
             glance.changing = true;
         }

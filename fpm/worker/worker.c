@@ -1,7 +1,7 @@
 /* worker.c: see worker.h. */
 #include "fpm/worker/worker.h"
 
-#include "fpm/util/clock.h"
+#include "sapi-shim/util/clock.h"
 #include "fpm/util/fd.h"
 
 #include <errno.h>

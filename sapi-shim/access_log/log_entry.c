@@ -34,7 +34,7 @@ struct log_format_facts log_entry_unknown(void)
 
 static int64_t log_entry_time(struct timeval t)
 {
-    return (int64_t)t.tv_sec * 1000000000 + (int64_t)t.tv_usec * 1000;
+    return (int64_t)t.tv_sec * CLOCK_NS_PER_S + (int64_t)t.tv_usec * 1000;
 }
 
 static void log_entry_cpu_begin(struct log_entry *entry)
@@ -121,7 +121,7 @@ static unsigned log_entry_status(const struct log_format_facts *facts)
 static void log_entry_durations(const struct log_entry *entry, uint64_t functions_at, uint64_t now,
                                 struct log_format_facts *facts)
 {
-    uint64_t wall = clock_read(CLOCK_REALTIME);
+    uint64_t wall = clock_read_ns(CLOCK_REALTIME);
     facts->ended = (int64_t)wall;
     facts->began = (int64_t)(wall - (now - entry->accepted_at));
     facts->duration = (int64_t)(now - entry->accepted_at);
@@ -138,7 +138,7 @@ static void log_entry_durations(const struct log_entry *entry, uint64_t function
 void log_entry_end(struct log_entry *entry, struct ot_record *record, int thread,
                    uint64_t functions_at, struct log_format_facts *facts)
 {
-    uint64_t now = clock_now();
+    uint64_t now = clock_ns();
     facts->outcome = log_entry_outcome(facts->bits);
     facts->status = log_entry_status(facts);
     facts->sent = (int64_t)entry->sent;
@@ -163,12 +163,12 @@ void log_entry_dropped(struct ot_record *record, int thread, unsigned status, ui
     struct log_format_facts facts = known != NULL ? *known : log_entry_unknown();
     bool written = true;
     if (log_pipe_on()) {
-        uint64_t wall = clock_read(CLOCK_REALTIME);
+        uint64_t wall = clock_read_ns(CLOCK_REALTIME);
         facts.outcome = LOG_FORMAT_DROPPED;
         facts.status = status;
         facts.began = facts.ended = (int64_t)wall;
         if (accepted_at != 0) {
-            facts.duration = (int64_t)(clock_now() - accepted_at);
+            facts.duration = (int64_t)(clock_ns() - accepted_at);
             facts.began -= facts.duration;
         }
         written = log_pipe_write(thread < 0 ? 0 : (unsigned)thread, 0, &facts);

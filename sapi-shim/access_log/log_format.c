@@ -1,6 +1,7 @@
 /* log_format.c: see log_format.h. */
 #include "sapi-shim/access_log/log_format.h"
 
+#include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/escape.h"
 #include "sapi-shim/util/locale_free.h"
 
@@ -73,7 +74,7 @@ static void log_format_span(struct line *line, int64_t ns, unsigned unit)
     if (ns < 0)
         escape_words(line, "-");
     else if (unit == 0)
-        escape_decimal(line, (uint64_t)ns / 1000000, 3);
+        escape_decimal(line, (uint64_t)ns / CLOCK_NS_PER_MS, 3);
     else if (unit == 1 || unit == 3 || unit == 5)
         escape_decimal(line, (uint64_t)ns / 1000, 3);
     else
@@ -102,7 +103,7 @@ static const struct tm *log_format_local(time_t second)
 static void log_format_time(struct line *line, int64_t ns, const char *how)
 {
     char text[LOG_FORMAT_TIME_MAX];
-    const struct tm *local = ns < 0 ? NULL : log_format_local((time_t)(ns / 1000000000));
+    const struct tm *local = ns < 0 ? NULL : log_format_local((time_t)(ns / CLOCK_NS_PER_S));
     size_t length = local == NULL ? 0 : locale_free_date(text, sizeof text, how, local);
     escape_field(line, text, length);
 }
@@ -516,13 +517,13 @@ static void log_format_json_bool(struct line *line, const char *key, bool value)
 static void log_format_json_time(struct line *line, const char *key, int64_t ns)
 {
     char text[64];
-    time_t second = (time_t)(ns / 1000000000);
+    time_t second = (time_t)(ns / CLOCK_NS_PER_S);
     struct tm utc;
     size_t length = 0;
     if (ns >= 0 && gmtime_r(&second, &utc) != NULL)
         length = locale_free_date(text, sizeof text - 8, "%Y-%m-%dT%H:%M:%S", &utc);
     if (length > 0)
-        length += (size_t)snprintf(text + length, 8, ".%03dZ", (int)(ns / 1000000 % 1000));
+        length += (size_t)snprintf(text + length, 8, ".%03dZ", (int)(ns / CLOCK_NS_PER_MS % 1000));
     log_format_json_text(line, key, text, length);
 }
 

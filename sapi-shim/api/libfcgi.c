@@ -491,7 +491,7 @@ static struct request_facts libfcgi_facts(char **envp)
         facts.uri = script;
     facts.content_length = strtoull(length, NULL, 10);
     if (*start != '\0')
-        facts.waited = histogram_since(start, clock_read(CLOCK_REALTIME));
+        facts.waited = histogram_since(start, clock_read_ns(CLOCK_REALTIME));
     facts.mark = strtoull(mark, NULL, 10);
     libfcgi_values(&facts, "OVERTIME_VALUE", value);
     unsigned before = facts.values.set;

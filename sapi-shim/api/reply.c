@@ -31,7 +31,7 @@ static size_t reply_compose(const struct conn *conn, const char *content, size_t
 void reply_send(struct conn *conn, const char *response, size_t size)
 {
     unsigned char record[REPLY_PIECE + 64];
-    uint64_t deadline = clock_now() + REPLY_PATIENCE * CLOCK_MS;
+    uint64_t deadline = clock_ns() + REPLY_PATIENCE * CLOCK_NS_PER_MS;
     size_t sent = 0;
     conn->last = conn->is_tcp && !conn->frame.keep;
     do {

@@ -322,7 +322,7 @@ enum conn_result conn_fill(struct conn *conn, size_t limit)
 static enum conn_result conn_wait(const struct conn *conn, short events, uint64_t deadline)
 {
     struct pollfd p = {.fd = conn->fd, .events = events};
-    int n = poll(&p, 1, clock_timeout(deadline, deadline == 0 ? 0 : clock_now()));
+    int n = poll(&p, 1, clock_timeout_ms(deadline, deadline == 0 ? 0 : clock_ns()));
     if (n < 0 && errno != EINTR)
         return CONN_GONE;
     return n == 0 ? CONN_LATE : CONN_AGAIN;
@@ -385,7 +385,7 @@ static bool conn_may_sleep(struct conn *conn, uint64_t deadline)
         return true;
     if (!conn->timed)
         conn->timed = setsockopt(conn->fd, SOL_SOCKET, SO_RCVTIMEO, &moment, sizeof moment) == 0;
-    return conn->timed && deadline > clock_now() + CONN_SLEEP * 1000 * CLOCK_MS;
+    return conn->timed && deadline > clock_ns() + CONN_SLEEP * 1000 * CLOCK_NS_PER_MS;
 }
 
 static enum conn_result conn_read_by(const struct conn_reader *reader, struct conn *conn,

@@ -42,7 +42,7 @@ void conn_lists_move_since(struct conn_lists *places, struct conn *conn, enum co
     conn->place = place;
     if (place == CONN_BUSY)
         return;
-    conn->since = since != 0 ? since : clock_now();
+    conn->since = since != 0 ? since : clock_ns();
     conn->deadline = stay == 0 ? 0 : conn->since + stay;
     conn_lists_link(&places->lists[place], conn);
     if (place == CONN_KEPT)
@@ -96,7 +96,7 @@ bool conn_lists_give(struct conn_lists *places, struct conn **conn)
 {
     bool kept = (*conn)->place == CONN_KEPT;
     if (kept)
-        (*conn)->since = clock_now(); /* the time for its header begins here */
+        (*conn)->since = clock_ns(); /* the time for its header begins here */
     conn_lists_move(places, *conn, CONN_BUSY, 0);
     conn_lists_unwatch(places, *conn);
     return conn_handoff_send(conn, kept, graceful_stop_asked());

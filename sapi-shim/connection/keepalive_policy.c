@@ -5,13 +5,12 @@
 
 #include <stdatomic.h>
 
-#define KEEPALIVE_POLICY_SLOW                                                                      \
-    (8 * CLOCK_MS) /* a request that takes longer keeps others waiting                             \
-                    */
-#define KEEPALIVE_POLICY_EXPECTED                                                                  \
-    (10000 * CLOCK_MS)                           /* how long that is expected of the next ones */
-#define KEEPALIVE_POLICY_PRICE  (1 * CLOCK_MS)   /* one connection is given away so often ... */
-#define KEEPALIVE_POLICY_CREDIT (200 * CLOCK_MS) /* ... on average over this time */
+/* A request that takes longer keeps other connections waiting, and is expected to be followed by
+ * others of its kind for a time. One connection a PRICE is given away on average over a CREDIT. */
+#define KEEPALIVE_POLICY_SLOW     (8 * CLOCK_NS_PER_MS)
+#define KEEPALIVE_POLICY_EXPECTED (10000 * CLOCK_NS_PER_MS)
+#define KEEPALIVE_POLICY_PRICE    (1 * CLOCK_NS_PER_MS)
+#define KEEPALIVE_POLICY_CREDIT   (200 * CLOCK_NS_PER_MS)
 
 bool keepalive_policy_begin(struct keepalive_policy *share, uint64_t now, size_t kept)
 {

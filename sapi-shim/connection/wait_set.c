@@ -27,13 +27,15 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define WAIT_SET_PARK_TIME  (2000 * CLOCK_MS) /* longest stay of a parked connection */
-#define WAIT_SET_LEAVE_TIME (500 * CLOCK_MS)  /* for those that are parked when the process ends */
+#define WAIT_SET_PARK_TIME (2000 * CLOCK_NS_PER_MS) /* longest stay of a parked connection */
+#define WAIT_SET_LEAVE_TIME                                                                        \
+    (500 * CLOCK_NS_PER_MS) /* for those that are parked when the process ends */
 #define WAIT_SET_EAGER_TIME                                                                        \
-    (10 * CLOCK_MS) /* how long accept may go on without a look at the rest */
-#define WAIT_SET_SIGNAL_TIME (20 * CLOCK_MS) /* how long signals may go unseen under full load */
+    (10 * CLOCK_NS_PER_MS) /* how long accept may go on without a look at the rest */
+#define WAIT_SET_SIGNAL_TIME                                                                       \
+    (20 * CLOCK_NS_PER_MS) /* how long signals may go unseen under full load */
 #define WAIT_SET_BUSY_TIME                                                                         \
-    (CLOCK_MS / 10)             /* a yield that takes longer says that cores are busy              \
+    (CLOCK_NS_PER_MS / 10)      /* a yield that takes longer says that cores are busy              \
                                  */
 #define WAIT_SET_SHORT_PAUSE 20 /* ms, when descriptors or memory have run out */
 
@@ -55,10 +57,11 @@ struct wait_set {
     struct epoll_event seen[WAIT_SET_BATCH]; /* [next, count) are still to be acted upon */
     int seen_next;
     int seen_count;
-    struct luck queue;        /* in asking the listen queue directly */
-    struct luck client;       /* in letting a client send what it is about to */
-    _Atomic uint64_t looked;  /* clock_tick of the last epoll_pwait */
-    _Atomic uint64_t blocked; /* clock_tick of the last one that lasted, so that signals came in */
+    struct luck queue;       /* in asking the listen queue directly */
+    struct luck client;      /* in letting a client send what it is about to */
+    _Atomic uint64_t looked; /* clock_coarse_ns of the last epoll_pwait */
+    _Atomic uint64_t
+        blocked; /* clock_coarse_ns of the last one that lasted, so that signals came in */
     _Atomic unsigned threads;
     struct keepalive_policy share;
     bool draining;  /* no wake-up for the listening socket is wanted any more */
@@ -152,7 +155,7 @@ static void wait_set_ready(struct wait_set *w, struct conn *conn)
 
 static uint64_t wait_set_setting(int64_t ms)
 {
-    return ms > 0 ? (uint64_t)ms * CLOCK_MS : 0;
+    return ms > 0 ? (uint64_t)ms * CLOCK_NS_PER_MS : 0;
 }
 
 /* Reads what has arrived. True if the connection is ready: it is then nobody's but the caller's. */
@@ -162,7 +165,7 @@ static bool wait_set_progress(struct wait_set *w, struct conn *conn)
     enum conn_result result = conn_fill(conn, (size_t)settings->limit_params_size);
     if (conn->too_large || conn_has_header(conn)) {
         if (conn->place == CONN_KEPT || conn->since == 0)
-            conn->since = clock_now();
+            conn->since = clock_ns();
         conn_lists_move(&w->places, conn, CONN_BUSY, 0);
         return wait_set_acceptable(w, conn);
     }
@@ -240,9 +243,9 @@ static void wait_set_for_client(struct wait_set *w, struct conn *conn)
     size_t limit = (size_t)worker_slot_settings()->limit_params_size;
     if (!luck_tries(&w->client) || conn_fill(conn, limit) != CONN_AGAIN)
         return;
-    uint64_t before = clock_now();
+    uint64_t before = clock_ns();
     (void)sched_yield();
-    luck_tried(&w->client, clock_now() - before >= WAIT_SET_BUSY_TIME);
+    luck_tried(&w->client, clock_ns() - before >= WAIT_SET_BUSY_TIME);
 }
 
 /* A connection that nobody serves yet. True if it came with a whole request header. */
@@ -289,7 +292,7 @@ static enum wait_set_result wait_set_take_handed(struct wait_set *w, struct conn
     if (conn != NULL && idle) {
         conn->home = w;
         if (leaver)
-            keepalive_policy_crowded(&w->share, clock_tick());
+            keepalive_policy_crowded(&w->share, clock_coarse_ns());
         wait_set_keep(&conn);
         return WAIT_SET_INTERRUPTED;
     }
@@ -330,7 +333,7 @@ static int wait_set_expire(struct wait_set *w)
         struct conn *conn = NULL;
         while ((conn = w->places.lists[timed[i]].first) != NULL && conn->deadline != 0) {
             if (now == 0)
-                now = clock_now();
+                now = clock_ns();
             if (conn->deadline > now) {
                 next = next == 0 || conn->deadline < next ? conn->deadline : next;
                 break;
@@ -338,7 +341,7 @@ static int wait_set_expire(struct wait_set *w)
             wait_set_expire_one(w, conn);
         }
     }
-    return clock_timeout(next, now);
+    return clock_timeout_ms(next, now);
 }
 
 /* ---- events ---- */
@@ -493,7 +496,7 @@ static bool wait_set_eager(struct wait_set *w)
 {
     return luck_tries(&w->queue) &&
            w->places.lists[CONN_KEPT].count + w->places.lists[CONN_PENDING].count == 0 &&
-           clock_tick() <
+           clock_coarse_ns() <
                atomic_load_explicit(&w->looked, memory_order_relaxed) + WAIT_SET_EAGER_TIME;
 }
 
@@ -508,7 +511,7 @@ static enum wait_set_result wait_set_take_eagerly(struct wait_set *w, struct con
 static void wait_set_note_time(struct wait_set *w, uint64_t before, int events)
 {
     int saved = errno;
-    uint64_t now = clock_tick();
+    uint64_t now = clock_coarse_ns();
     atomic_store_explicit(&w->looked, now, memory_order_relaxed);
     if (now != before || events <= 0) {
         atomic_store_explicit(&w->blocked, now, memory_order_relaxed);
@@ -527,14 +530,14 @@ static int wait_set_event_next(struct wait_set *w, int timeout, struct epoll_eve
     struct epoll_event events[WAIT_SET_BATCH];
     if (w->seen_next < w->seen_count) {
         *event = w->seen[w->seen_next++];
-        wait_set_note_time(w, clock_tick(), 1);
+        wait_set_note_time(w, clock_coarse_ns(), 1);
         if (w->seen_next < w->seen_count)
             wait_set_nudge(w);
         return 1;
     }
     (void)pthread_mutex_unlock(&w->lock);
     worker_slot_state(OT_STATE_IDLE);
-    uint64_t before = clock_tick();
+    uint64_t before = clock_coarse_ns();
     /* With other threads each takes one: what this one held back could wait for its request. */
     int most = atomic_load(&w->threads) == 1 ? WAIT_SET_BATCH : 1;
     int n = epoll_pwait(w->places.epfd, events, most, timeout, graceful_stop_wait_mask());
@@ -672,7 +675,7 @@ static void wait_set_share(struct wait_set *w)
 {
     size_t count = w->places.lists[CONN_KEPT].count;
     bool kept = count > 0 && worker_slot_siblings() &&
-                keepalive_policy_begin(&w->share, clock_tick(), count);
+                keepalive_policy_begin(&w->share, clock_coarse_ns(), count);
     if (!kept && w->places.lists[CONN_PENDING].count + w->places.lists[CONN_READY].count == 0)
         return;
     (void)pthread_mutex_lock(&w->lock);
@@ -688,7 +691,7 @@ enum wait_set_result wait_set_next(int listener, const char *addresses, bool tel
 {
     struct wait_set *w = wait_set_join(listener, addresses);
     if (w != NULL && keepalive_policy_timed(&w->share))
-        keepalive_policy_end(&w->share, clock_tick());
+        keepalive_policy_end(&w->share, clock_coarse_ns());
     enum wait_set_result result =
         w != NULL ? wait_set_any(w, tell_interrupts, conn) : WAIT_SET_FAILED;
     if (result == WAIT_SET_REQUEST && !graceful_stop_asked() && atomic_load(&w->threads) == 1)
@@ -756,8 +759,8 @@ void wait_set_park(struct conn **conn)
 /* Closing them with unread input would take the end of their responses away from their clients. */
 static void wait_set_leave_parked(struct wait_set *w)
 {
-    uint64_t deadline = clock_now() + WAIT_SET_LEAVE_TIME;
-    while (w->places.lists[CONN_PARKED].count > 0 && clock_now() < deadline)
+    uint64_t deadline = clock_ns() + WAIT_SET_LEAVE_TIME;
+    while (w->places.lists[CONN_PARKED].count > 0 && clock_ns() < deadline)
         wait_set_linger(w, WAIT_SET_SHORT_PAUSE);
 }
 

@@ -4,16 +4,12 @@
 #include "sapi-shim/protocol/frame.h"
 
 #include <string.h>
-
-static size_t stdin_split_least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
+#include <sys/param.h>
 
 /* How much of `there` bytes is padding of a record that the application had. */
 static size_t stdin_split_drop_padding(struct stdin_split *feed, size_t there)
 {
-    size_t n = stdin_split_least(feed->padding, there);
+    size_t n = MIN(feed->padding, there);
     feed->padding -= n;
     feed->ours = feed->padding > 0;
     return n;
@@ -43,7 +39,7 @@ static size_t stdin_split_walk(struct stdin_split *feed, const unsigned char *fr
     for (;;) {
         size_t left = feed->content + feed->padding;
         if (left > 0) {
-            size_t n = stdin_split_least(left, there - at);
+            size_t n = MIN(left, there - at);
             stdin_split_went(feed, n);
             at += n;
             if (feed->body || n < left)
@@ -66,10 +62,9 @@ size_t stdin_split_records(struct stdin_split *feed, uint16_t id, const unsigned
     } else if (feed->ours) {
         dropped = stdin_split_drop_padding(feed, there);
     }
-    size_t n = feed->ours
-                   ? 0
-                   : stdin_split_walk(feed, from + dropped,
-                                      stdin_split_least(there - dropped, size - given), given > 0);
+    size_t n = feed->ours ? 0
+                          : stdin_split_walk(feed, from + dropped,
+                                             MIN(there - dropped, size - given), given > 0);
     memcpy(into + given, from + dropped, n);
     *used = dropped + n;
     return given + n;
@@ -80,7 +75,7 @@ size_t stdin_split_content(struct stdin_split *feed, const unsigned char *from, 
 {
     size_t at = 0, given = 0;
     for (;;) {
-        size_t n = stdin_split_least(feed->content, stdin_split_least(there - at, size - given));
+        size_t n = MIN(feed->content, MIN(there - at, size - given));
         memcpy(into + given, from + at, n);
         feed->content -= n;
         at += n;
@@ -120,7 +115,7 @@ size_t stdin_split_content_due(const struct stdin_split *feed)
 
 void stdin_split_went(struct stdin_split *feed, size_t count)
 {
-    size_t n = stdin_split_least(count, feed->content);
+    size_t n = MIN(count, feed->content);
     feed->content -= n;
     feed->padding -= count - n;
 }

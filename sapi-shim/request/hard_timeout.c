@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HARD_TIMEOUT_LINGER (500 * CLOCK_MS) /* for a peer that still sends */
+#define HARD_TIMEOUT_LINGER (500 * CLOCK_NS_PER_MS) /* for a peer that still sends */
 
 static const char hard_timeout_page[] = "Status: 504 Gateway Timeout\r\n"
                                         "Content-Type: text/plain\r\n\r\n"
@@ -85,13 +85,13 @@ static size_t hard_timeout_answer(const struct hard_timeout *e, unsigned char *o
 static void hard_timeout_linger(int fd)
 {
     static unsigned char nowhere[65536];
-    uint64_t deadline = clock_now() + HARD_TIMEOUT_LINGER;
+    uint64_t deadline = clock_ns() + HARD_TIMEOUT_LINGER;
     for (;;) {
         struct pollfd p = {.fd = fd, .events = POLLIN};
-        uint64_t now = clock_now();
+        uint64_t now = clock_ns();
         if (now >= deadline)
             return;
-        int n = poll(&p, 1, clock_timeout(deadline, now));
+        int n = poll(&p, 1, clock_timeout_ms(deadline, now));
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0 || recv(fd, nowhere, sizeof nowhere, MSG_DONTWAIT) <= 0)

@@ -49,7 +49,7 @@ static uint64_t limit_timer_show_left(struct request *request, uint64_t now)
 {
     struct ot_record *record = request->record;
     if (atomic_load(&record->change) & 1)
-        return now + CLOCK_MS;
+        return now + CLOCK_NS_PER_MS;
     record_begin(record);
     record->status |= OT_BIT_ABORTED;
     record_end(record);
@@ -86,11 +86,11 @@ uint64_t limit_timer_request(uint64_t now)
     if (request == NULL)
         return 0;
     if (request->limit.cpu_deadline != 0) {
-        cpu = clock_read(CLOCK_THREAD_CPUTIME_ID);
+        cpu = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
         time_limit_cpu(&request->limit, cpu, now);
     }
     if (time_limit_is_hard(&request->limit, now))
         limit_timer_emergency(request);
-    return time_limit_earlier(time_limit_next(&request->limit, cpu, now),
-                              limit_timer_watch(request, now));
+    return clock_earlier(time_limit_next(&request->limit, cpu, now),
+                         limit_timer_watch(request, now));
 }

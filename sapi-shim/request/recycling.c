@@ -41,7 +41,7 @@ static void recycling_draw(void)
     uint64_t random = 0;
     if (settings->max_requests_jitter > 0 &&
         getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random)
-        random = clock_now() ^ (uint64_t)getpid() << 20;
+        random = clock_ns() ^ (uint64_t)getpid() << 20;
     recycling_last = recycling_share(settings->max_requests, settings->max_requests_jitter, random);
 }
 

@@ -127,7 +127,7 @@ static void request_mark_end(struct request *request, uint64_t ended_at)
 static void request_publish(struct request *request, enum life_state from, unsigned actions)
 {
     struct ot_record *record = request->record;
-    uint64_t now = clock_now();
+    uint64_t now = clock_ns();
     uint32_t before = record->state;
     record_begin(record);
     record->status = request->status;
@@ -192,7 +192,7 @@ static const struct life_row *request_move(struct request *request, enum life_ev
 static void request_set_limit(struct request *request, int64_t ms, const char *name)
 {
     request->late = false;
-    time_limit_set(&request->limit, ms, name, clock_now());
+    time_limit_set(&request->limit, ms, name, clock_ns());
     if (request->limit.hard_at != 0)
         timer_need(request->limit.hard_at);
 }
@@ -201,8 +201,8 @@ static void request_set_cpu_limit(struct request *request, int64_t ms)
 {
     if (ms <= 0)
         return;
-    time_limit_set_cpu(&request->limit, ms, clock_read(CLOCK_THREAD_CPUTIME_ID));
-    timer_need(clock_now() + (uint64_t)ms * CLOCK_MS);
+    time_limit_set_cpu(&request->limit, ms, clock_read_ns(CLOCK_THREAD_CPUTIME_ID));
+    timer_need(clock_ns() + (uint64_t)ms * CLOCK_NS_PER_MS);
 }
 
 /* Inside a change of the record. */
@@ -216,7 +216,7 @@ static void request_mark(struct request *request, struct ot_record *record, uint
 static void request_record_begin(struct request *request, const struct request_facts *facts)
 {
     struct ot_record *record = request->record;
-    uint64_t now = clock_now();
+    uint64_t now = clock_ns();
     uint32_t before = record->state; /* under load that of the request before */
     record_begin(record);
     record->state = OT_STATE_RUNNING;
@@ -292,8 +292,8 @@ void request_begin(struct request *request, const struct request_codec *codec, s
         .limit.hard_ms = settings->hard_timeout,
         .keep_wanted = conn->frame.keep,
         .announced = facts->content_length,
-        .began = clock_now(),
-        .looked = clock_tick(),
+        .began = clock_ns(),
+        .looked = clock_coarse_ns(),
     };
     request_record_begin(request, facts);
     request_link(request);
@@ -357,14 +357,14 @@ static void request_look_at_signal(struct request *request)
 static void request_look_at_clocks(struct request *request, uint64_t now)
 {
     if (request->limit.cpu_deadline != 0)
-        time_limit_cpu(&request->limit, clock_read(CLOCK_THREAD_CPUTIME_ID), now);
+        time_limit_cpu(&request->limit, clock_read_ns(CLOCK_THREAD_CPUTIME_ID), now);
     if (time_limit_is_reached(&request->limit, now))
         request_late(request);
 }
 
 static void request_look(struct request *request)
 {
-    uint64_t tick = clock_tick();
+    uint64_t tick = clock_coarse_ns();
     request_look_at_signal(request);
     if (tick == request->looked)
         return;
@@ -671,7 +671,7 @@ static void request_count_lost(struct request *request)
 static void request_leave(struct request *request)
 {
     bool again = request->in_shutdown;
-    request_look_at_clocks(request, clock_tick());
+    request_look_at_clocks(request, clock_coarse_ns());
     (void)request_move(request, LIFE_LEAVE);
     if (again) {
         request->jump = NULL;
@@ -703,7 +703,7 @@ void request_end(struct request *request)
     request->thread = pthread_self(); /* whoever took it, it is ours now */
     request_leave(request);
     if (log_pipe_on())
-        functions_at = clock_now();
+        functions_at = clock_ns();
     request_count_lost(request);
     if (request_is_finished(request))
         request->codec->mute(request); /* counts what is left in the buffers */

@@ -77,7 +77,7 @@ struct request {
     uint64_t announced;     /* CONTENT_LENGTH */
     uint64_t began;         /* handed to the application */
     uint64_t waited;        /* ns until then */
-    uint64_t looked;        /* clock_tick of the last look at connection and clock */
+    uint64_t looked;        /* clock_coarse_ns of the last look at connection and clock */
     atomic_bool left;       /* a signal handler saw that the client has gone */
     struct log_entry entry; /* in the access log */
     struct ot_mark *mark;   /* in the record; NULL = nobody follows it */

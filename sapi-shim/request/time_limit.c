@@ -6,17 +6,17 @@
 void time_limit_set(struct time_limit *limit, int64_t ms, const char *name, uint64_t now)
 {
     limit->hard_at = 0; /* first: the old limit must not fire while the new one is set */
-    limit->deadline = ms > 0 ? now + (uint64_t)ms * CLOCK_MS : 0;
+    limit->deadline = ms > 0 ? now + (uint64_t)ms * CLOCK_NS_PER_MS : 0;
     limit->ms = ms;
     limit->name = name;
     if (ms > 0 && limit->hard_ms > 0)
-        limit->hard_at = limit->deadline + (uint64_t)limit->hard_ms * CLOCK_MS;
+        limit->hard_at = limit->deadline + (uint64_t)limit->hard_ms * CLOCK_NS_PER_MS;
 }
 
 void time_limit_set_cpu(struct time_limit *limit, int64_t ms, uint64_t cpu_now)
 {
     limit->cpu_ms = ms;
-    limit->cpu_deadline = ms > 0 ? cpu_now + (uint64_t)ms * CLOCK_MS : 0;
+    limit->cpu_deadline = ms > 0 ? cpu_now + (uint64_t)ms * CLOCK_NS_PER_MS : 0;
 }
 
 void time_limit_notice(struct time_limit *limit)
@@ -34,7 +34,7 @@ void time_limit_cpu(struct time_limit *limit, uint64_t cpu_now, uint64_t now)
     limit->ms = limit->cpu_ms;
     limit->deadline = now;
     if (limit->hard_ms > 0)
-        limit->hard_at = now + (uint64_t)limit->hard_ms * CLOCK_MS;
+        limit->hard_at = now + (uint64_t)limit->hard_ms * CLOCK_NS_PER_MS;
 }
 
 bool time_limit_is_reached(const struct time_limit *limit, uint64_t now)
@@ -54,5 +54,5 @@ uint64_t time_limit_next(const struct time_limit *limit, uint64_t cpu_now, uint6
         return next;
     /* CPU time passes no faster than time. */
     uint64_t left = limit->cpu_deadline > cpu_now ? limit->cpu_deadline - cpu_now : 1;
-    return time_limit_earlier(next, now + left);
+    return clock_earlier(next, now + left);
 }

@@ -39,10 +39,4 @@ bool time_limit_is_hard(const struct time_limit *limit, uint64_t now);
 /* When the handler has to look again; `cpu_now` counts only with a CPU limit. */
 uint64_t time_limit_next(const struct time_limit *limit, uint64_t cpu_now, uint64_t now);
 
-/* The earlier of two times of which each may be none. */
-static inline uint64_t time_limit_earlier(uint64_t a, uint64_t b)
-{
-    return a == 0 || (b != 0 && b < a) ? b : a;
-}
-
 #endif

@@ -27,8 +27,8 @@ static void timer_set(uint64_t at)
 {
     struct itimerspec when;
     memset(&when, 0, sizeof when);
-    when.it_value.tv_sec = (time_t)(at / 1000000000u);
-    when.it_value.tv_nsec = (long)(at % 1000000000u);
+    when.it_value.tv_sec = (time_t)(at / CLOCK_NS_PER_S);
+    when.it_value.tv_nsec = (long)(at % CLOCK_NS_PER_S);
     timer_due = at;
     (void)timer_settime(timer_id, TIMER_ABSTIME, &when, NULL);
 }
@@ -36,7 +36,7 @@ static void timer_set(uint64_t at)
 static void timer_handler(int number)
 {
     int saved = errno;
-    uint64_t now = clock_now();
+    uint64_t now = clock_ns();
     uint64_t next = timer_call(now);
     (void)number;
     /* The signal may have come for another reason, with the timer still running. */

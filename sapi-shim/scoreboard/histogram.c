@@ -1,6 +1,8 @@
 /* histogram.c: see histogram.h. */
 #include "sapi-shim/scoreboard/histogram.h"
 
+#include "sapi-shim/util/clock.h"
+
 #include <stdbool.h>
 
 #define HISTOGRAM_OLDEST 3600000000000ull /* an hour */
@@ -26,7 +28,7 @@ uint64_t histogram_since(const char *moment, uint64_t now)
 {
     bool microseconds = moment[0] == 't' && moment[1] == '=';
     const char *digit = moment + (microseconds ? 2 : 0);
-    uint64_t ns = 0, unit = microseconds ? 1000 : 1000000000, number = 0;
+    uint64_t ns = 0, unit = microseconds ? 1000 : CLOCK_NS_PER_S, number = 0;
     unsigned count = 0;
     for (; *digit >= '0' && *digit <= '9' && count < 17; digit++, count++)
         number = number * 10 + (uint64_t)(*digit - '0');

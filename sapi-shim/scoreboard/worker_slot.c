@@ -143,7 +143,7 @@ void worker_slot_state(enum ot_state state)
         return;
     record_begin(record);
     record->state = state;
-    record->state_since = clock_now();
+    record->state_since = clock_ns();
     record_end(record);
     worker_slot_ring(OT_NOTIFY_LEAVE(before) | OT_NOTIFY_ENTER(state));
 }

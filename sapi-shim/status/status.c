@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 enum {
     STATUS_TRIES = 16 /* to count between two pieces of news from the manager */
@@ -154,7 +155,8 @@ static void status_take_counts(struct status_pool *pool, const struct ot_counts 
     pool->shutdown_run = status_positive(counts->shutdown_run);
     pool->shutdown_late = status_positive(counts->shutdown_late);
     pool->shutdown_lost = status_positive(counts->shutdown_lost);
-    pool->post_response_ms = status_positive(counts->measures[OT_MEASURE_POST].sum / CLOCK_MS);
+    pool->post_response_ms =
+        status_positive(counts->measures[OT_MEASURE_POST].sum / CLOCK_NS_PER_MS);
     memcpy(pool->measures, counts->measures, sizeof pool->measures);
 }
 
@@ -165,7 +167,8 @@ static void status_take_facts(struct status_pool *pool, const struct ot_pool_sta
     pool->pm = status_pm_name(facts->pm);
     memcpy(pool->listen, facts->listen, sizeof pool->listen);
     pool->start_time = facts->opened_time;
-    pool->uptime_ms = facts->opened_at < now ? (int64_t)((now - facts->opened_at) / CLOCK_MS) : 0;
+    pool->uptime_ms =
+        facts->opened_at < now ? (int64_t)((now - facts->opened_at) / CLOCK_NS_PER_MS) : 0;
     pool->listen_queue = facts->listen_queue;
     pool->max_listen_queue = facts->max_listen_queue;
     pool->listen_backlog = facts->listen_backlog;
@@ -182,9 +185,10 @@ static void status_take_facts(struct status_pool *pool, const struct ot_pool_sta
     pool->spawned = (int64_t)facts->spawned;
     pool->died = (int64_t)facts->died;
     pool->start_failures = (int64_t)facts->start_failures;
-    pool->backoff_ms = facts->backoff_ends > now
-                           ? (int64_t)((facts->backoff_ends - now + CLOCK_MS - 1) / CLOCK_MS)
-                           : 0;
+    pool->backoff_ms =
+        facts->backoff_ends > now
+            ? (int64_t)((facts->backoff_ends - now + CLOCK_NS_PER_MS - 1) / CLOCK_NS_PER_MS)
+            : 0;
     for (unsigned i = 0; i < STATUS_CAUSES; i++) {
         pool->ended_by[i] = facts->ended[i];
         pool->ended += (int64_t)facts->ended[i];
@@ -213,11 +217,6 @@ bool status_next_exit(const struct status_pool *pool, unsigned *at, struct statu
     return false;
 }
 
-static int64_t status_higher(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* What is seen now may be more than the manager has seen yet. */
 static void status_take_queue(struct status_pool *pool, const struct status_queue *queue)
 {
@@ -225,9 +224,9 @@ static void status_take_queue(struct status_pool *pool, const struct status_queu
         pool->listen_queue = queue->waiting;
         pool->listen_backlog = queue->backlog;
     }
-    pool->max_listen_queue = status_higher(pool->max_listen_queue, pool->listen_queue);
-    pool->max_active = status_higher(pool->max_active, pool->active);
-    pool->max_post_response = status_higher(pool->max_post_response, pool->post_response);
+    pool->max_listen_queue = MAX(pool->max_listen_queue, pool->listen_queue);
+    pool->max_active = MAX(pool->max_active, pool->active);
+    pool->max_post_response = MAX(pool->max_post_response, pool->post_response);
 }
 
 static void status_count(const struct status_source *source, const struct ot_pool_stats *facts,
@@ -260,7 +259,7 @@ static void status_fill(const struct status_source *source, const struct ot_pool
     memset(pool, 0, sizeof *pool);
     memcpy(pool->name, source->board->pool, sizeof pool->name);
     pool->name[sizeof pool->name - 1] = '\0';
-    status_take_facts(pool, facts, clock_now());
+    status_take_facts(pool, facts, clock_ns());
     status_count(source, facts, pool);
     status_take_queue(pool, queue);
 }
@@ -287,12 +286,6 @@ void status_pool(const struct status_source *source, const struct ot_pool_stats 
 
 /* ---- a worker ---- */
 
-/* Milliseconds since a stamp that a worker wrote: never negative, 0 for none. */
-static int64_t status_since(uint64_t stamp, uint64_t now)
-{
-    return stamp == 0 || stamp > now ? 0 : (int64_t)((now - stamp) / CLOCK_MS);
-}
-
 static int64_t status_us(uint64_t ns)
 {
     return ns == 0 ? STATUS_UNKNOWN : (int64_t)(ns / 1000);
@@ -311,20 +304,20 @@ static void status_unknown(struct status_thread *out, const char *state)
 
 static void status_activity(const struct ot_record *record, struct status_thread *out)
 {
-    uint64_t now = clock_now();
+    uint64_t now = clock_ns();
     /* Of a request that is being read nothing is known yet. */
     bool busy = slot_view_state_busy(record->state) && record->state != OT_STATE_READING;
     memset(out, 0, sizeof *out);
     out->state = slot_view_state_name(slot_view_state(record));
     out->requests = status_positive(record->requests);
-    out->state_ms = status_since(record->state_since, now);
+    out->state_ms = clock_ms_since(record->state_since, now);
     out->last_wait_ms = status_us(record->last_wait);
     out->last_answer_ms = status_us(record->last_answer);
     out->last_post_response_ms = status_us(record->last_post);
     out->last_shutdown_ms = status_us(record->last_shutdown);
     if (!busy)
         return;
-    out->request_ms = status_since(record->accepted_at, now);
+    out->request_ms = clock_ms_since(record->accepted_at, now);
     out->content_length = status_positive(record->content_length);
     memcpy(out->method, record->method, sizeof out->method);
     memcpy(out->uri, record->uri, sizeof out->uri);
@@ -385,7 +378,7 @@ bool status_worker(const struct status_source *source, unsigned slot, struct sta
     worker->slot = slot;
     worker->generation = source->generation;
     worker->start_time = member.started_time;
-    worker->uptime_ms = status_since(member.started_at, clock_now());
+    worker->uptime_ms = clock_ms_since(member.started_at, clock_ns());
     worker->restarts = member.restarts;
     (void)procfs_usage(member.pid, &worker->cpu_ms, &worker->memory_bytes);
     slot_view_look(status_slot(source, slot), &view);

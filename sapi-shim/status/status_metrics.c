@@ -2,6 +2,7 @@
 #include "sapi-shim/status/status_metrics.h"
 
 #include "sapi-shim/scoreboard/histogram.h"
+#include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/locale_free.h"
 #include "sapi-shim/util/utf8.h"
 
@@ -149,8 +150,8 @@ static void status_metrics_histogram(FILE *out, const struct status_pool *pool, 
             fprintf(out, ",le=\"+Inf\"} %" PRIu64 "\n", count);
     }
     status_metrics_sample(out, name, "_sum", pool);
-    fprintf(out, "} %" PRIu64 ".%09" PRIu64 "\n", histogram->sum / 1000000000,
-            histogram->sum % 1000000000);
+    fprintf(out, "} %" PRIu64 ".%09" PRIu64 "\n", histogram->sum / CLOCK_NS_PER_S,
+            histogram->sum % CLOCK_NS_PER_S);
     status_metrics_sample(out, name, "_count", pool);
     fprintf(out, "} %" PRIu64 "\n", count);
 }

@@ -84,8 +84,9 @@ static size_t read_all(unsigned char *into, size_t size)
     size_t at = 0;
     size_t count = 0;
     do {
-        cr_assert_eq(conn_read(conn, into + at, size - at, clock_now() + 5000 * CLOCK_MS, &count),
-                     CONN_OK);
+        cr_assert_eq(
+            conn_read(conn, into + at, size - at, clock_ns() + 5000 * CLOCK_NS_PER_MS, &count),
+            CONN_OK);
         at += count;
     } while (count > 0);
     return at;
@@ -354,9 +355,9 @@ Test(conn, a_deadline_is_kept_whatever_interrupts_the_wait)
     cr_assert_neq(signal(SIGALRM, nothing), SIG_ERR);
     cr_assert_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
     for (uint64_t limit = 300; limit <= 1300; limit += 1000) {
-        uint64_t deadline = clock_now() + limit * CLOCK_MS;
+        uint64_t deadline = clock_ns() + limit * CLOCK_NS_PER_MS;
         cr_expect_eq(conn_read(conn, got, sizeof got, deadline, &count), CONN_LATE);
-        cr_expect_geq(clock_now(), deadline);
+        cr_expect_geq(clock_ns(), deadline);
         cr_expect_eq(count, 0);
     }
 }
@@ -411,7 +412,7 @@ Test(conn, waiting_for_input_ends_at_the_deadline)
     size_t count = 0;
     (void)begun_request(bytes);
     conn_read_rest(conn, got, sizeof got, &count);
-    cr_assert_eq(conn_read(conn, got, sizeof got, clock_now() + CLOCK_MS, &count), CONN_LATE);
+    cr_assert_eq(conn_read(conn, got, sizeof got, clock_ns() + CLOCK_NS_PER_MS, &count), CONN_LATE);
 }
 
 Test(conn, a_split_leaves_what_was_read)

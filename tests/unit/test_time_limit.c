@@ -4,7 +4,7 @@
 
 #include <criterion/criterion.h>
 
-#define MS CLOCK_MS
+#define MS CLOCK_NS_PER_MS
 
 Test(limit, soft_then_hard)
 {
@@ -55,9 +55,9 @@ Test(limit, processor_time)
 
 Test(limit, earlier_of_two)
 {
-    cr_assert_eq(time_limit_earlier(0, 0), 0);
-    cr_assert_eq(time_limit_earlier(0, 7), 7);
-    cr_assert_eq(time_limit_earlier(7, 0), 7);
-    cr_assert_eq(time_limit_earlier(7, 9), 7);
-    cr_assert_eq(time_limit_earlier(9, 7), 7);
+    cr_assert_eq(clock_earlier(0, 0), 0);
+    cr_assert_eq(clock_earlier(0, 7), 7);
+    cr_assert_eq(clock_earlier(7, 0), 7);
+    cr_assert_eq(clock_earlier(7, 9), 7);
+    cr_assert_eq(clock_earlier(9, 7), 7);
 }
