@@ -201,7 +201,7 @@ test:  ## install what is missing, build, run all tests; ends with "N passed, N 
 	@$(MAKE) --no-print-directory all unit
 	@$(RUN)
 
-check: all unit  ## the tests without installing; one with T=NAME, under ASan and UBSan with SAN=1
+check: all unit  ## the tests without installing; T=NAME for a folder, a file or a test, SAN=1 for ASan and UBSan
 	@$(RUN)
 
 bench:  ## Overtime and its peers side by side, tables and a plot into build/bench; CASE=NAME for one, CASE=list

@@ -3,7 +3,6 @@
 import collections
 import os
 import pathlib
-import re
 import shutil
 import signal
 import tempfile
@@ -27,11 +26,6 @@ def pytest_addoption(parser):
     parser.addoption("--keep", action="store_true", help="keep the tests' directories")
 
 
-# Files whose subject is the sources, the tests' own tools, a page's script or a shell's completion: a
-# sanitized build, which takes long enough, has nothing to add to them.
-ORDINARY = re.compile(r"tests/check/|test_(129|150|200|220|221|432|440|441)_")
-
-
 LARGE = 12  # cells of a matrix
 
 
@@ -45,11 +39,11 @@ def thin(items):
 
 
 def pytest_collection_modifyitems(config, items):
-    """What is counted by instruction or call says nothing of a sanitized build, either."""
+    """Under sanitizers, leaves out tests/check and the tests marked `unsanitized`."""
     if build.SANITIZED:
         left_out = {
             item for item in items
-            if item.get_closest_marker("counts") or ORDINARY.search(str(item.path))
+            if item.get_closest_marker("unsanitized") or item.path.parent.name == "check"
         }
         if os.environ.get("OVERTIME_THIN"):
             left_out.update(thin(items))

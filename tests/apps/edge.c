@@ -1,4 +1,4 @@
-/* edge.c: what applications do at the edges of the library; test_310_edges.py asks for it by name.
+/* edge.c: applications at the edges of the library, for tests/system/request/test_edges.py.
  *
  * usage: edge loop|hand
  *   loop  FCGX_Accept_r; QUERY_STRING says what to do

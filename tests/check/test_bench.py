@@ -116,7 +116,7 @@ def test_the_list_and_unknown_cases():
     assert run("nothing").returncode == 2 and run("--nothing").returncode == 2
 
 
-@pytest.mark.counts
+@pytest.mark.unsanitized
 def test_a_case_from_end_to_end(tmp_path):
     """With the peers that are installed here: those that are not are told, and no failure."""
     done = run("--into", str(tmp_path), "hello-4w-4c", ROUNDS="1", SECONDS_="0.1")

@@ -1,0 +1,60 @@
+"""What a request costs a worker, counted and not timed: system calls, and instructions in user space.
+
+The numbers are the same on every run, but for how often a worker has to wait, so that a change which makes
+each request dearer fails here. One that is worth it raises the bound, and says so.
+"""
+
+import pytest
+
+from bench import cost, measure
+from bench.contestants import Missing, Overtime
+
+pytestmark = pytest.mark.unsanitized
+
+# About 3 % above what is counted; libfcgi alone takes 14,500.
+INSTRUCTIONS = {"linked": 11_900, "preloaded": 11_900}
+
+
+@pytest.fixture
+def counted(tmp_path):
+    """counted(service, clients=...) -> calls a request: all but waits, and waits with what goes with them."""
+    def run(service, **options):
+        try:
+            calls = measure.system_calls(service, tmp_path / "calls", 500, **options)
+        except Missing as error:
+            pytest.skip(str(error))
+        print(calls)
+        told = cost.sorted_out(calls)
+        return told["calls"], told["waits"]
+
+    return run
+
+
+@pytest.fixture(params=["linked", "preloaded"])
+def served(request, tmp_path):
+    """A pool of one worker."""
+    service = Overtime(tmp_path, 1, preloaded=request.param == "preloaded").start()
+    yield service
+    service.stop()
+
+
+def test_four_calls_on_a_new_connection(served, counted):
+    """accept, read, write, close. With requests waiting hardly anybody has to be waited for."""
+    calls, waits = counted(served, clients=16)
+    assert 3.95 <= calls <= 4.05 and waits < 1
+
+
+def test_two_calls_on_a_kept_connection(served, counted):
+    """read, write; and one wait, as its only client asks again only after the answer."""
+    calls, waits = counted(served, clients=1, keep=True)
+    assert 1.95 <= calls <= 2.05 and waits < 1.5
+
+
+@pytest.mark.parametrize("name", INSTRUCTIONS)
+def test_instructions_of_a_request(tmp_path, name):
+    try:
+        found = cost.a_request(tmp_path, name)
+    except Missing as error:
+        pytest.skip(str(error))
+    print(f"{name}: {found:.0f} instructions a request, at most {INSTRUCTIONS[name]}")
+    assert found <= INSTRUCTIONS[name]

@@ -1,0 +1,196 @@
+"""Listening sockets: mode and owner, stale files, files that are somebody else's, and the end."""
+
+import os
+import pwd
+import socket
+import stat
+
+import pytest
+
+from harness import address
+from harness.manager import Manager
+from harness.wait import wait_until
+from harness.worker_script import is_root, sleeper
+
+
+def refused(directory, **pool):
+    """Starts a manager that cannot listen; returns what it said."""
+    daemon = Manager(directory, {"command": sleeper(directory), **pool})
+    daemon.start(wait=False)
+    wait_until(lambda: daemon.popen.poll() is not None, "the manager giving up")
+    assert daemon.popen.returncode == 78
+    text = daemon.log()
+    assert f"{daemon.ini_path}:" in text and "`listen" in text and "pool www" in text
+    assert not os.path.exists(daemon.control_path)
+    return text
+
+
+def start_fails(directory, settings=None, **pool):
+    """A start that ends with 78; returns what was said."""
+    daemon = Manager(directory, {"command": sleeper(directory), **pool}, settings=settings)
+    daemon.start(wait=False)
+    wait_until(lambda: daemon.popen.poll() is not None, "the manager giving up")
+    assert daemon.popen.returncode == 78
+    return daemon.log()
+
+
+@pytest.mark.parametrize("mode", ["0600", "0660", "0666", "0"])
+def test_mode(manager, tmp_path, mode):
+    daemon = manager({"command": sleeper(tmp_path), "listen.mode": mode})
+    status = os.stat(daemon.address.path)
+    assert stat.S_ISSOCK(status.st_mode) and stat.S_IMODE(status.st_mode) == int(mode, 8)
+
+
+def test_default_mode(manager, tmp_path):
+    daemon = manager({"command": sleeper(tmp_path), "listen.mode": None})
+    assert stat.S_IMODE(os.stat(daemon.address.path).st_mode) == 0o660
+    assert stat.S_IMODE(os.stat(daemon.control_path).st_mode) == 0o600
+
+
+@pytest.mark.skipif(not is_root(), reason="only root can give files away")
+def test_owner(manager, tmp_path):
+    daemon = manager(
+        {"command": sleeper(tmp_path), "user": "nobody", "listen.owner": "www-data", "listen.group": "0"},
+        settings={"control.mode": "0660", "control.owner": "nobody"},
+    )
+    status = os.stat(daemon.address.path)
+    assert (status.st_uid, status.st_gid) == (pwd.getpwnam("www-data").pw_uid, 0)
+    control = os.stat(daemon.control_path)
+    assert control.st_uid == pwd.getpwnam("nobody").pw_uid and stat.S_IMODE(control.st_mode) == 0o660
+
+
+def test_stale_sockets_are_removed(manager, tmp_path):
+    """What a killed manager left behind does not keep the next one from starting."""
+    for name in ("www.sock", "overtime.ctl"):
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(tmp_path / name))
+            left.listen()
+    daemon = manager({"command": sleeper(tmp_path)})
+    assert daemon.control("ping").returncode == 0
+    address.as_address(daemon.address).connect().close()
+
+
+@pytest.mark.parametrize("backlog", [0, 5])
+def test_a_living_socket_is_left_alone(tmp_path, backlog):
+    """Also one whose queue is full."""
+    path = tmp_path / "www.sock"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen(backlog)
+        queued = []
+        try:
+            for _ in range(1 if backlog == 0 else 0):
+                queued.append(socket.socket(socket.AF_UNIX))
+                queued[-1].connect(str(path))
+            inode = path.stat().st_ino
+            assert "another process listens there" in refused(tmp_path)
+            assert path.stat().st_ino == inode
+        finally:
+            for client in queued:
+                client.close()
+    path.unlink()
+
+
+def test_a_file_that_is_no_socket_is_left_alone(tmp_path):
+    path = tmp_path / "www.sock"
+    path.write_text("precious")
+    assert "not a socket" in refused(tmp_path)
+    assert path.read_text() == "precious"
+
+
+def test_a_missing_folder(tmp_path):
+    path = tmp_path / "nowhere" / "sock"
+    assert f"[www] listen = {path}: the folder {path.parent} does not exist" in start_fails(tmp_path, listen=path)
+
+
+@pytest.mark.parametrize("strange", [False, True])
+def test_the_control_sockets_folder_is_made(manager, tmp_path, strange):
+    """It is there for all that shall stand in it, and goes at the end unless somebody uses it."""
+    folder = tmp_path / "run"
+    daemon = manager(
+        {"command": sleeper(tmp_path), "listen": folder / "www.sock"},
+        settings={"control.listen": folder / "ctl", "pid": folder / "pid"},
+    )
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert {entry.name for entry in folder.iterdir()} == {"www.sock", "ctl", "pid"}
+    if strange:
+        (folder / "strange").write_text("precious")
+    daemon.stop()
+    assert folder.exists() == strange
+    assert not strange or [entry.name for entry in folder.iterdir()] == ["strange"]
+
+
+def test_a_folder_that_was_there_stays(manager, tmp_path):
+    (tmp_path / "run").mkdir()
+    daemon = manager({"command": sleeper(tmp_path)}, settings={"control.listen": tmp_path / "run" / "ctl"})
+    daemon.stop()
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_start_that_fails_takes_its_folder_away(tmp_path):
+    (tmp_path / "www.sock").write_text("precious")
+    daemon = Manager(tmp_path, {"command": sleeper(tmp_path)}, settings={"control.listen": tmp_path / "run" / "ctl"})
+    daemon.start(wait=False)
+    wait_until(lambda: daemon.popen.poll() is not None, "the manager giving up")
+    assert daemon.popen.returncode == 78 and not (tmp_path / "run").exists()
+
+
+def test_a_taken_control_socket(manager, tmp_path):
+    first = manager({"command": sleeper(tmp_path)}, name="first")
+    text = start_fails(tmp_path, settings={"control.listen": first.control_path})
+    assert "`control.listen`: cannot listen on" in text and "another process listens there" in text
+    assert "is another manager" not in text
+    assert first.control("ping").returncode == 0
+
+
+def test_too_few_descriptors_are_no_fault_of_the_socket(tmp_path):
+    """The directive that is to be turned is named, and the status is not that of a bad configuration."""
+    pools = {f"p{number}": {"command": sleeper(tmp_path)} for number in range(16)}
+    daemon = Manager(tmp_path, pools=pools, settings={"rlimit_files": 64})
+    daemon.start(wait=False)
+    wait_until(lambda: daemon.popen.poll() is not None, "the manager giving up")
+    alert = next(line for line in daemon.log().splitlines() if "ALERT" in line)
+    assert "Too many open files; check `rlimit_files`" in alert and "`listen" not in alert
+    assert daemon.popen.returncode == 70
+
+
+def test_a_taken_port(tmp_path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        text = refused(tmp_path, listen=f"127.0.0.1:{port}", **{"listen.mode": None})
+    assert "Address already in use" in text and str(port) in text
+
+
+def test_the_first_pools_socket_is_taken_away_again(tmp_path):
+    """One pool that cannot listen ends the start, with nothing left behind."""
+    (tmp_path / "bad.sock").mkdir()
+    daemon = Manager(tmp_path, pools={"good": {"command": sleeper(tmp_path)}, "bad": {"command": sleeper(tmp_path)}})
+    daemon.start(wait=False)
+    wait_until(lambda: daemon.popen.poll() is not None, "the manager giving up")
+    assert daemon.popen.returncode == 78 and "pool bad" in daemon.log()
+    assert not (tmp_path / "good.sock").exists() and not os.path.exists(daemon.control_path)
+
+
+def test_a_file_that_is_no_longer_ours_stays(manager, tmp_path):
+    """Somebody replaced the socket's file while the manager ran."""
+    daemon = manager({"command": sleeper(tmp_path)})
+    path = tmp_path / "www.sock"
+    path.unlink()
+    path.write_text("precious")
+    daemon.addresses.clear()
+    daemon.stop()
+    assert path.read_text() == "precious"
+
+
+def test_a_port_can_be_taken_again_at_once(manager, tmp_path):
+    port = address.free_port()
+    for number in range(2):
+        daemon = manager(
+            {"command": sleeper(tmp_path), "listen": f"127.0.0.1:{port}", "listen.mode": None},
+            name=f"daemon{number}",
+        )
+        with daemon.address.connect():
+            pass
+        daemon.stop()
