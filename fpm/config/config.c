@@ -380,7 +380,7 @@ static void take(void *context, const struct ini_lines_item *item)
 
     switch (item->kind) {
     case INI_LINES_SECTION:
-        begin_section(source, item->section, item->line);
+        begin_section(source, item->name, item->line);
         break;
     case INI_LINES_VALUE:
         take_value(source, item);

@@ -1,4 +1,4 @@
-/* ini_lines.c: lines for inih, and what it makes of them for config. See ini_lines.h. */
+/* ini_lines.c: see ini_lines.h. */
 #include "fpm/config/ini_lines.h"
 
 #include "fpm/config/value_parse.h"
@@ -9,51 +9,47 @@
 #include <stdbool.h>
 #include <string.h>
 
-struct reader {
+enum {
+    INI_LINES_BUFFER = INI_LINES_LINE_MAX + 3 /* of inih: the line, its end and a NUL */
+};
+
+struct ini_lines_reader {
     FILE *file;
-    ini_lines_fn *tell;
+    ini_lines_fn *handler;
     void *context;
     unsigned line;
-    bool announce; /* the line handed out last was a section's */
-    bool skipping; /* behind a broken section line */
+    bool pending;  /* the line handed to inih must result in a value */
+    bool skipping; /* after a broken section line */
     bool binary;   /* a NUL byte was found: nothing more is read */
     int failure;   /* errno of the file */
     char text[INI_LINES_LINE_MAX + 1];
 };
 
-static void problem(struct reader *reader, const char *sentence)
+static void ini_lines_problem(const struct ini_lines_reader *reader, const char *sentence)
 {
-    const struct ini_lines_item item = {
+    struct ini_lines_item item = {
         .kind = INI_LINES_PROBLEM, .line = reader->line, .problem = sentence};
-
-    reader->tell(reader->context, &item);
+    reader->handler(reader->context, &item);
 }
 
-/* Reads one line into reader->text, without its end. Returns false at the end of the file. */
-static bool next_line(struct reader *reader)
+/* Reads one line into reader->text, without its end; a line that is refused becomes empty. Returns
+ * false at the end of the file. */
+static bool ini_lines_fill(struct ini_lines_reader *reader)
 {
     size_t length = 0;
     bool nul = false, control = false, too_long = false;
-    int c;
-
-    if (reader->binary) {
-        return false;
-    }
-    while ((c = getc(reader->file)) != EOF && c != '\n') {
+    int c = EOF;
+    while (!reader->binary && (c = getc(reader->file)) != EOF && c != '\n') {
         nul = nul || c == '\0';
         control = control || (iscntrl(c) && c != '\t' && c != '\r' && c != '\0');
         too_long = too_long || length >= INI_LINES_LINE_MAX;
-        if (!too_long) {
+        if (!too_long)
             reader->text[length++] = (char)c;
-        }
     }
-    if (c == EOF && ferror(reader->file)) {
+    if (c == EOF && ferror(reader->file))
         reader->failure = errno != 0 ? errno : EIO;
+    if (c == EOF && (reader->failure != 0 || length == 0))
         return false;
-    }
-    if (c == EOF && length == 0) {
-        return false;
-    }
     reader->line++;
     reader->text[length] = '\0';
     const char *cr = strchr(reader->text, '\r');
@@ -61,137 +57,107 @@ static bool next_line(struct reader *reader)
     if (nul || control || too_long) {
         reader->text[0] = '\0';
         reader->binary = nul;
-        problem(reader, nul       ? "a NUL byte: this is no text file; the rest is not read"
-                        : control ? "a control character: remove it"
-                                  : "the line is longer than 8192 bytes");
+        ini_lines_problem(reader, nul ? "a NUL byte: this is no text file; the rest is not read"
+                                  : control ? "a control character: remove it"
+                                            : "the line is longer than 8192 bytes");
     }
     return true;
 }
 
-static char *trim(char *text)
-{
-    text += strspn(text, " \t\r\v\f");
-    for (size_t length = strlen(text); length > 0 && isspace((unsigned char)text[length - 1]);) {
-        text[--length] = '\0';
-    }
-    return text;
-}
-
-/* "[name]" and nothing more but a comment: writes the same for inih. */
-static bool section_line(struct reader *reader, char *line, char *out)
+/* inih calls back for values alone, and cuts long names: sections are reported from here. `line`
+ * begins with '['. */
+static void ini_lines_section(struct ini_lines_reader *reader, char *line)
 {
     char *end = strchr(line, ']');
-
-    reader->skipping = true;
+    const char *problem = NULL;
     if (end == NULL) {
-        problem(reader, "the section has no closing bracket: write [NAME]");
-        return false;
+        problem = "the section has no closing bracket: write [NAME]";
+    } else {
+        const char *rest = end + 1 + strspn(end + 1, " \t\r");
+        do
+            *end = '\0';
+        while (end > line + 1 && isspace((unsigned char)*--end));
+        line += 1 + strspn(line + 1, " \t");
+        if (*rest != '\0' && *rest != ';' && *rest != '#')
+            problem = "text follows the section's closing bracket";
+        else if (*line == '\0')
+            problem = "the section has no name: write [NAME]";
+        else if (strlen(line) > INI_LINES_SECTION_MAX)
+            problem = "the section's name is longer than 49 bytes";
     }
-    *end = '\0';
-    const char *rest = trim(end + 1);
-    const char *name = trim(line + 1);
-    if (*rest != '\0' && *rest != ';' && *rest != '#') {
-        problem(reader, "something stands behind the section's closing bracket");
-        return false;
+    reader->skipping = problem != NULL;
+    if (problem != NULL) {
+        ini_lines_problem(reader, problem);
+        return;
     }
-    if (*name == '\0') {
-        problem(reader, "the section has no name: write [NAME]");
-        return false;
-    }
-    if (strlen(name) > INI_LINES_SECTION_MAX) {
-        problem(reader, "the section's name is longer than 49 bytes");
-        return false;
-    }
-    reader->skipping = false;
-    reader->announce = true;
-    (void)snprintf(out, INI_LINES_LINE_MAX + 3, "[%s]\n", name);
-    return true;
+    struct ini_lines_item item = {.kind = INI_LINES_SECTION, .line = reader->line, .name = line};
+    reader->handler(reader->context, &item);
 }
 
-/* "name = value": writes it for inih without its comment. */
-static bool value_line(struct reader *reader, char *line, char *out)
+/* Reads for inih, as fgets would: each line goes to it as it stands in the file. */
+static char *ini_lines_next(char *out, int size, void *stream)
 {
-    char *sign = strpbrk(line, "=:");
-
-    if (reader->skipping) {
-        return false;
-    }
-    if (sign == NULL || *sign != '=' || sign == line) {
-        problem(reader, "neither a section, a directive nor a comment: write NAME = VALUE");
-        return false;
-    }
-    char *value = sign + 1 + strspn(sign + 1, " \t");
-    value[value_parse_length(value)] = '\0';
-    (void)snprintf(out, INI_LINES_LINE_MAX + 3, "%s\n", line);
-    return true;
-}
-
-/* Hands inih the next line, as fgets would. A section's line is followed by a "=", which no file
- * can hold: inih calls back for values alone, and an empty section is to be seen as well. Lines
- * lose their indentation, which inih would take for the continuation of a value. */
-static char *read_line(char *out, int size, void *stream)
-{
-    struct reader *reader = stream;
-
-    if (size < INI_LINES_LINE_MAX + 3) {
+    struct ini_lines_reader *reader = stream;
+    if (reader->pending)
+        ini_lines_problem(reader,
+                          "neither a section, a directive nor a comment: write NAME = VALUE");
+    reader->pending = false;
+    if (size < INI_LINES_BUFFER)
         reader->failure = EOVERFLOW;
+    if (reader->failure != 0 || !ini_lines_fill(reader))
         return NULL;
-    }
-    memcpy(out, "=\n", 3);
-    if (reader->announce) {
-        reader->announce = false;
-        return out;
-    }
-    for (;;) {
-        if (!next_line(reader)) {
-            return NULL;
-        }
-        char *text = reader->text;
-        if (reader->line == 1 && strncmp(text, "\xEF\xBB\xBF", 3) == 0) {
-            text += 3;
-        }
-        text = trim(text);
-        if (*text == '\0' || *text == ';' || *text == '#') {
-            continue;
-        }
-        if (*text == '[' ? section_line(reader, text, out) : value_line(reader, text, out)) {
-            return out;
-        }
-    }
+
+    memcpy(out, reader->text, strlen(reader->text) + 1);
+    char *text = reader->text;
+    if (reader->line == 1 && strncmp(text, "\xEF\xBB\xBF", 3) == 0)
+        text += 3;
+    text += strspn(text, " \t\r");
+    if (*text == '[')
+        ini_lines_section(reader, text);
+    else
+        reader->pending = !reader->skipping && *text != '\0' && *text != ';' && *text != '#';
+    return out;
 }
 
-static int take(void *user, const char *section, const char *name, const char *value)
+/* inih's handler. It takes "name: value" too, which our files must not hold: such a line stays
+ * pending. */
+static int ini_lines_value(void *user, const char *section, const char *name, const char *value)
 {
-    struct reader *reader = user;
-    const struct ini_lines_item item = {.kind = *name == '\0' ? INI_LINES_SECTION : INI_LINES_VALUE,
-                                        .line = reader->line,
-                                        .section = section,
-                                        .name = name,
-                                        .value = value};
+    struct ini_lines_reader *reader = user;
+    (void)section;
+    if (!reader->pending || *name == '\0' || reader->text[strcspn(reader->text, "=:")] == ':')
+        return 1;
+    reader->pending = false;
 
-    reader->tell(reader->context, &item);
+    /* The comment goes; the line's own copy has room for the value. */
+    size_t length = value_parse_length(value);
+    memcpy(reader->text, value, length);
+    reader->text[length] = '\0';
+    struct ini_lines_item item = {
+        .kind = INI_LINES_VALUE, .line = reader->line, .name = name, .value = reader->text};
+    reader->handler(reader->context, &item);
     return 1;
 }
 
-int ini_lines_read(FILE *file, ini_lines_fn *tell, void *context)
+int ini_lines_read(FILE *file, ini_lines_fn *handler, void *context)
 {
-    struct reader reader = {.file = file, .tell = tell, .context = context};
+    struct ini_lines_reader reader = {.file = file, .handler = handler, .context = context};
 
-    /* inih's switches are the process's; nobody else reads ini files here. */
+    /* These switches of inih are the process's; no other code here reads ini files. */
     ini_use_stack = false;
     ini_allow_realloc = false;
-    ini_max_line = INI_LINES_LINE_MAX + 3;
-    ini_initial_alloc = INI_LINES_LINE_MAX + 3;
+    ini_max_line = INI_LINES_BUFFER;
+    ini_initial_alloc = INI_LINES_BUFFER;
+    ini_allow_bom = true;
     ini_allow_multiline = false;
     ini_allow_inline_comments = false;
     ini_allow_no_value = false;
     ini_stop_on_first_error = false;
 
+    /* Its result is the line of its first error, which is reported already; or no memory. */
     errno = 0;
-    int result = ini_parse_stream(read_line, &reader, take, &reader);
-    if (reader.failure != 0 || result != 0) {
-        errno = reader.failure != 0 ? reader.failure : result == -2 ? ENOMEM : EINVAL;
-        return -1;
-    }
-    return 0;
+    if (ini_parse_stream(ini_lines_next, &reader, ini_lines_value, &reader) == -2)
+        reader.failure = ENOMEM;
+    errno = reader.failure;
+    return reader.failure == 0 ? 0 : -1;
 }

@@ -1,37 +1,38 @@
-/* ini_lines.h: one ini file, as a sequence of sections, values and problems with their lines.
+/* ini_lines.h: one ini file as a sequence of sections, values and problems, each with its line.
  *
- * It decides what a line is; it never opens a file and knows no directive. inih splits the lines;
- * this file stands before it, because inih counts no lines for us and cuts long names, long lines
- * and values without a word. Called by config.
+ * inih parses the lines. This file reads them for it and counts them, because inih passes on no
+ * line numbers; it refuses lines that inih would cut or pass over in silence, and reports sections,
+ * also empty ones. It never opens a file and knows no directive.
  */
-#ifndef INI_LINES_H
-#define INI_LINES_H
+#ifndef FPM_INI_LINES_H
+#define FPM_INI_LINES_H
 
 #include <stdio.h>
 
 /* Longest line, in bytes without its end. */
 #define INI_LINES_LINE_MAX    8192
-/* Longest name of a section. */
+/* Longest name of a section: what inih keeps of it. */
 #define INI_LINES_SECTION_MAX 49
 
 enum ini_lines_kind {
-    INI_LINES_SECTION, /* [section] begins; `section` */
-    INI_LINES_VALUE,   /* `section` ("" before the first), `name`, `value` (may be empty) */
-    INI_LINES_PROBLEM  /* `problem`, a sentence; the line is otherwise passed over */
+    INI_LINES_SECTION, /* a section begins: `name` */
+    INI_LINES_VALUE,   /* `name`, and `value` (may be empty) */
+    INI_LINES_PROBLEM  /* `problem`, a sentence; the line is otherwise ignored */
 };
 
 struct ini_lines_item {
     enum ini_lines_kind kind;
     unsigned line; /* from 1 */
-    const char *section, *name, *value, *problem;
+    const char *name, *value, *problem;
 };
 
-/* Gets one item; its texts live until it returns. It may call ini_lines_read for another file. */
+/* Receives one item, whose texts are valid until it returns. It may call ini_lines_read for another
+ * file. */
 typedef void ini_lines_fn(void *context, const struct ini_lines_item *item);
 
-/* Reads to the end. Values come without comments and surrounding blanks, quotes untouched. After a
- * broken section line, the values up to the next section are passed over. Returns 0, or -1 with
+/* Reads to the end of the file. Values come without comment and surrounding blanks, quotes
+ * untouched. The values of a section whose line is broken are ignored. Returns 0, or -1 with
  * errno. */
-int ini_lines_read(FILE *file, ini_lines_fn *tell, void *context);
+int ini_lines_read(FILE *file, ini_lines_fn *handler, void *context);
 
 #endif

@@ -259,7 +259,7 @@ Test(config, refuses_every_kind_of_value)
         {"=", "write NAME = VALUE"},
         {"[open", "no closing bracket"},
         {"[]", "has no name"},
-        {"[a] b", "something stands behind"},
+        {"[a] b", "text follows"},
         {"[global]\npid = run/pid", "[global] pid = run/pid: must be an absolute path"},
         {"[global]\ncontrol.listen = 80", "the absolute path of a unix socket"},
         {"[global]\ncontrol.listen = /run/", "must name a socket, not a folder"},
