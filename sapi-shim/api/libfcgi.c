@@ -171,7 +171,7 @@ static void libfcgi_send(struct libfcgi *libfcgi, struct libfcgi_output *output,
                                (log_pipe_needs() & LOG_FORMAT_NEEDS_HEAD) != 0);
     output->empty(stream, do_close);
     /* Of an ignored abort libfcgi is not told. */
-    if (counts && stream->FCGI_errno == 0 && !libfcgi->request.conn->gone)
+    if (counts && stream->FCGI_errno == 0 && !libfcgi->request.conn->disconnected)
         request_sent(&libfcgi->request, count, libfcgi->detail.head.status);
 }
 
@@ -221,9 +221,9 @@ static void libfcgi_empty(FCGX_Stream *stream, int do_close)
  * know that it failed. */
 static bool libfcgi_written(struct request *request, enum conn_result result)
 {
-    if (request != NULL && result == CONN_GONE)
+    if (request != NULL && result == CONN_CLOSED)
         request_aborted(request);
-    if (request != NULL && result == CONN_LATE)
+    if (request != NULL && result == CONN_TIMEOUT)
         request_late(request);
     /* The application may have asked not to be bothered. */
     return result == CONN_OK || (request != NULL && request_is_mute(request));
@@ -249,7 +249,7 @@ static size_t libfcgi_send_long(struct libfcgi *libfcgi, const char *text, size_
         {.iov_base = output->base, .iov_len = before},
         {.iov_base = (void *)(uintptr_t)text, .iov_len = size},
     };
-    conn->sent_any = true;
+    conn->stdout_sent = true;
     enum conn_result result =
         conn_write_parts(conn, parts, CONN_PARTS, request_deadline(&libfcgi->request));
     output->stream->wrNext = output->base;
@@ -320,12 +320,13 @@ static void libfcgi_complete(struct request *request)
     }
     libfcgi->real = !request_is_mute(request) && !(request->status & OT_BIT_ABORTED);
     libfcgi->closing = true;
-    conn->ended = libfcgi->real; /* before it is: the hard_timeout answer must not end it twice */
+    conn->end_sent =
+        libfcgi->real; /* before it is: the hard_timeout answer must not end it twice */
     (void)FCGX_FClose(libfcgi->err.stream);
     (void)FCGX_FClose(libfcgi->out.stream);
     libfcgi->closing = false;
     /* With an FCGI_ABORT_REQUEST the web server is still there and waits for the end. */
-    if (!libfcgi->real && conn->aborted && !conn->gone && !conn->broken)
+    if (!libfcgi->real && conn->aborted && !conn->disconnected && !conn->broken)
         conn_refuse(conn, NULL, FRAME_REQUEST_COMPLETE);
 }
 
@@ -394,11 +395,11 @@ static void libfcgi_fill(FCGX_Stream *stream)
  * of it, 0 = all is well. */
 static int libfcgi_was_read(struct request *request, enum conn_result result)
 {
-    if (request != NULL && result == CONN_GONE)
+    if (request != NULL && result == CONN_CLOSED)
         request_aborted(request);
-    if (request != NULL && result == CONN_LATE)
+    if (request != NULL && result == CONN_TIMEOUT)
         request_late(request);
-    return result == CONN_OK ? 0 : result == CONN_LATE ? ETIMEDOUT : ECONNRESET;
+    return result == CONN_OK ? 0 : result == CONN_TIMEOUT ? ETIMEDOUT : ECONNRESET;
 }
 
 /* Past libfcgi, which has nothing left to give: how much was read, 0 where it has to be asked, or
@@ -523,7 +524,7 @@ static void libfcgi_begin(struct libfcgi *libfcgi, FCGX_Request *r, struct conn 
     r->in->fillBuffProc = libfcgi_fill;
     libfcgi_take_output(&libfcgi->out, r->out);
     libfcgi_take_output(&libfcgi->err, r->err);
-    conn->owner = libfcgi;
+    conn->request = &libfcgi->request;
     request_begin(&libfcgi->request, &libfcgi_codec, conn, &facts);
 }
 
@@ -546,7 +547,7 @@ static void libfcgi_discard(FCGX_Request *r, struct conn *conn)
     r->ipcFd = -1;
     r->keepConnection = 1;
     libfcgi_real.finish_r(r);
-    wait_set_park(&conn);
+    wait_set_linger(&conn);
 }
 
 /* `params` is NULL where they could not be read. */
@@ -565,7 +566,7 @@ static void libfcgi_refuse_params(struct conn *conn)
     diagnostics_write("pool %s: request refused: malformed parameters", worker_slot_pool());
     libfcgi_count_dropped(conn, NULL, 400);
     conn_refuse(conn, "400 Bad Request", FRAME_REQUEST_COMPLETE);
-    wait_set_park(&conn);
+    wait_set_linger(&conn);
 }
 
 /* libfcgi puts the role before the parameters, and is given none of them: see params.h. */
@@ -584,8 +585,8 @@ static bool libfcgi_dead_on_arrival(FCGX_Request *r, struct conn *conn)
 {
     if (!worker_slot_settings()->drop_dead_on_arrival)
         return false;
-    conn_look(conn);
-    if (!conn->gone)
+    conn_check_peer(conn);
+    if (!conn->disconnected)
         return false;
     struct request_facts facts = libfcgi_facts(r->envp);
     char method[OT_METHOD_MAX];
@@ -612,7 +613,7 @@ static bool libfcgi_answered(FCGX_Request *r, struct conn *conn)
     r->ipcFd = -1;
     r->keepConnection = 1;
     libfcgi_real.finish_r(r);
-    reply_end(&conn, announced);
+    wait_set_end_request(&conn, conn->frame.keep, announced);
     return true;
 }
 
@@ -753,7 +754,7 @@ static int libfcgi_read_rest(char *into, size_t size)
     struct request *request = request_current();
     size_t count = 0;
     if (request != NULL && request->conn != NULL && request->conn->fd < 0)
-        conn_read_rest(request->conn, into, size, &count);
+        conn_read_buffered(request->conn, into, size, &count);
     return (int)count;
 }
 
@@ -763,7 +764,7 @@ LIBFCGI_EXPORT int OS_Read(int fd, char *into, size_t size)
     if (conn == NULL)
         return fd < 0 ? libfcgi_read_rest(into, size) : libfcgi_real.os_read(fd, into, size);
     size_t count = 0;
-    struct request *request = conn->owner;
+    struct request *request = conn->request;
     enum conn_result result =
         conn_read(conn, into, size, request != NULL ? request_deadline(request) : 0, &count);
     int error = libfcgi_was_read(request, result);
@@ -778,14 +779,14 @@ LIBFCGI_EXPORT int OS_Write(int fd, char *from, size_t size)
     struct conn *conn = conn_find(fd);
     if (conn == NULL)
         return fd < 0 ? (int)size : libfcgi_real.os_write(fd, from, size);
-    struct request *request = conn->owner;
+    struct request *request = conn->request;
     /* Before it is sent: the hard_timeout answer must not come behind output. */
-    conn->sent_any = conn->sent_any || (size > 1 && from[1] == FRAME_TYPE_STDOUT);
+    conn->stdout_sent = conn->stdout_sent || (size > 1 && from[1] == FRAME_TYPE_STDOUT);
     enum conn_result result =
         conn_write(conn, from, size, request != NULL ? request_deadline(request) : 0);
     if (libfcgi_written(request, result))
         return (int)size;
-    errno = result == CONN_LATE ? ETIMEDOUT : EPIPE;
+    errno = result == CONN_TIMEOUT ? ETIMEDOUT : EPIPE;
     return -1;
 }
 
@@ -798,8 +799,8 @@ LIBFCGI_EXPORT int OS_IpcClose(int fd, int shutdown)
         return 0;
     if (conn == NULL)
         return libfcgi_real.os_ipc_close(fd, shutdown);
-    if (conn_is_parents(conn)) {
-        conn_forget(&conn);
+    if (conn->in_parent) {
+        conn_close_copy(&conn);
         return 0;
     }
     libfcgi_refuse_params(conn);

@@ -66,7 +66,7 @@ static void process_hooks_at_exit(void)
     if (others > 0)
         diagnostics_write("pool %s: exit() cut off %zu request%s of other threads",
                           worker_slot_pool(), others, others == 1 ? "" : "s");
-    wait_set_leave();
+    wait_set_exit();
     if (process_hooks_thread_ended != NULL)
         worker_slot_state(OT_STATE_EXITING);
 }
@@ -102,7 +102,7 @@ static void process_hooks_in_child(void)
 static void process_hooks_register(void)
 {
     timer_init(limit_timer_request);
-    graceful_stop_spare(timer_signal());
+    graceful_stop_block(timer_signal());
     if (atexit(process_hooks_at_exit) != 0 ||
         pthread_atfork(process_hooks_before_fork, NULL, process_hooks_in_child) != 0 ||
         pthread_key_create(&process_hooks_key, process_hooks_at_thread_end) != 0)

@@ -1,7 +1,6 @@
 /* reply.c: see reply.h. */
 #include "sapi-shim/api/reply.h"
 
-#include "sapi-shim/connection/wait_set.h"
 #include "sapi-shim/util/clock.h"
 
 #include <string.h>
@@ -33,7 +32,7 @@ void reply_send(struct conn *conn, const char *response, size_t size)
     unsigned char record[REPLY_PIECE + 64];
     uint64_t deadline = clock_ns() + REPLY_PATIENCE * CLOCK_NS_PER_MS;
     size_t sent = 0;
-    conn->last = conn->is_tcp && !conn->frame.keep;
+    conn->last_write = conn->is_tcp && !conn->frame.keep;
     do {
         size_t piece = size - sent < REPLY_PIECE ? size - sent : REPLY_PIECE;
         size_t count = reply_compose(conn, response + sent, piece, sent + piece == size, record);
@@ -41,17 +40,4 @@ void reply_send(struct conn *conn, const char *response, size_t size)
             return;
         sent += piece;
     } while (sent < size);
-}
-
-void reply_end(struct conn **conn, uint64_t announced)
-{
-    bool complete = conn_input_complete(*conn) || (*conn)->gone || (*conn)->eof;
-    bool keeps = (*conn)->frame.keep;
-    bool clean = conn_end_request(*conn, announced);
-    if (keeps && (clean || conn_has_begun(*conn)))
-        wait_set_keep(conn);
-    else if (complete)
-        wait_set_close(conn);
-    else
-        wait_set_park(conn);
 }

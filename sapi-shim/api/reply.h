@@ -12,8 +12,4 @@
  * the rest. */
 void reply_send(struct conn *conn, const char *response, size_t size);
 
-/* The request is over: the connection is kept for the next one or closed. `announced` is
- * CONTENT_LENGTH. Forgets the pointer. */
-void reply_end(struct conn **conn, uint64_t announced);
-
 #endif

@@ -11,17 +11,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum {
     CONN_FDS = 65536,           /* higher descriptors are refused */
     CONN_FIRST_CAPACITY = 8192, /* holds the header of nearly every request */
-    CONN_MANAGEMENT_MAX = 4096, /* content of a management record we read */
-    CONN_LONG = 16384,     /* bytes read past the buffer that are worth a call of their own ... */
-    CONN_NEXT = 64,        /* ... which takes the next record's header as well, and little more */
-    CONN_SLEEP = 1,        /* s that a read waits itself */
-    CONN_DRAIN_READS = 64, /* a turn of draining, so that one peer cannot hold the thread */
+    CONN_MANAGEMENT_MAX = 4096, /* longest content of a management record */
+    CONN_LONG = 16384,          /* a read of so many bytes bypasses the buffer, ... */
+    CONN_NEXT = 64,             /* ... but for the next record's header */
+    CONN_READ_TIMEOUT = 1,      /* seconds that a read blocks at most */
+    CONN_READS_MAX = 64,        /* reads in a row, so that one peer cannot hold the thread */
 };
 
 static _Atomic(struct conn *) conn_table[CONN_FDS];
@@ -80,30 +81,29 @@ struct conn *conn_find(int fd)
     return atomic_load_explicit(&conn_table[fd], memory_order_acquire);
 }
 
-/* Writes a small record of our own without waiting; a peer that leaves no room for it is broken. */
+/* ---- parsing ---- */
+
+/* Sends a small record of our own without waiting. A peer that does not take it in is broken. */
 static void conn_send_record(struct conn *conn, const unsigned char *record, size_t size)
 {
-    ssize_t n = send(conn->fd, record, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n != (ssize_t)size)
+    if (send(conn->fd, record, size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)size)
         conn->broken = true;
 }
 
-/* Answers a management record; false while it has not arrived whole. */
-static bool conn_manage(struct conn *conn, const struct frame_record *record)
+/* Answers the management record at `parsed`; false if it is incomplete or cannot be answered. */
+static bool conn_answer_management(struct conn *conn, const struct frame_record *record)
 {
+    const unsigned char *content = conn->buffer + conn->parsed + FRAME_HEADER;
     unsigned char answer[FRAME_ANSWER_MAX];
-    size_t size = 0;
     if (record->content > CONN_MANAGEMENT_MAX) {
         conn->broken = true;
         return false;
     }
-    if (conn->end - conn->ready < record->size)
+    if (conn->end - conn->parsed < record->size)
         return false;
-    if (record->kind == FRAME_VALUES)
-        size =
-            frame_values_answer(conn->buffer + conn->ready + FRAME_HEADER, record->content, answer);
-    else
-        size = frame_unknown_answer(record->type, answer);
+    size_t size = record->kind == FRAME_VALUES
+                      ? frame_values_answer(content, record->content, answer)
+                      : frame_unknown_answer(record->type, answer);
     if (size == 0)
         conn->broken = true;
     else
@@ -111,20 +111,12 @@ static bool conn_manage(struct conn *conn, const struct frame_record *record)
     return size != 0;
 }
 
-/* libfcgi takes the padding of a record that ends a stream for the next record's header. */
-static void conn_strip_padding(struct conn *conn, const struct frame_record *record)
+/* Handles the header of the record at `parsed`. False if parsing cannot go on now. */
+static bool conn_begin_record(struct conn *conn)
 {
-    conn->buffer[conn->ready + 6] = 0;
-    conn->pass_left = FRAME_HEADER;
-    conn->cut_left = record->size - FRAME_HEADER;
-}
-
-/* Handles the record at `ready`. False when the walk cannot go on now. */
-static bool conn_walk_record(struct conn *conn)
-{
+    unsigned char *bytes = conn->buffer + conn->parsed;
     unsigned char answer[FRAME_ANSWER_MAX];
-    struct frame_record record =
-        frame_next(&conn->frame, conn->buffer + conn->ready, conn->end - conn->ready);
+    struct frame_record record = frame_next(&conn->frame, bytes, conn->end - conn->parsed);
     switch (record.kind) {
     case FRAME_MORE:
     case FRAME_HOLD:
@@ -134,7 +126,7 @@ static bool conn_walk_record(struct conn *conn)
         return false;
     case FRAME_VALUES:
     case FRAME_UNKNOWN:
-        if (!conn_manage(conn, &record))
+        if (!conn_answer_management(conn, &record))
             return false;
         break;
     case FRAME_SECOND:
@@ -147,77 +139,71 @@ static bool conn_walk_record(struct conn *conn)
     case FRAME_DROP:
         break;
     }
-    conn->passing = record.kind == FRAME_PASS;
-    conn->pass_left = record.size;
-    if (conn->passing && record.content == 0)
-        conn_strip_padding(conn, &record);
+    conn->for_libfcgi = record.kind == FRAME_PASS;
+    conn->record_left = record.size;
+    /* libfcgi takes the padding of a record that ends a stream for the next record's header. */
+    if (conn->for_libfcgi && record.content == 0) {
+        bytes[6] = 0;
+        conn->record_left = FRAME_HEADER;
+        conn->padding_left = record.size - FRAME_HEADER;
+    }
     return true;
 }
 
-/* Tells apart what is in [ready, end). Returns where the bytes for libfcgi end; what lies between
- * there and `ready` is nobody's. */
-static size_t conn_walk_records(struct conn *conn)
+/* Parses [parsed, end): closes the gaps that dropped records leave between those for libfcgi, and
+ * moves the rest once, however many gaps there are. */
+static void conn_parse(struct conn *conn)
 {
-    size_t kept = conn->ready;
+    size_t kept = conn->parsed; /* the end of the bytes for libfcgi */
     while (!conn->broken) {
-        if (conn->pass_left == 0 && conn->cut_left > 0) {
-            conn->pass_left = conn->cut_left;
-            conn->cut_left = 0;
-            conn->passing = false;
+        if (conn->record_left == 0 && conn->padding_left > 0) {
+            conn->record_left = conn->padding_left;
+            conn->padding_left = 0;
+            conn->for_libfcgi = false;
         }
-        if (conn->pass_left == 0) {
-            if (!conn_walk_record(conn))
+        if (conn->record_left == 0) {
+            if (!conn_begin_record(conn))
                 break;
             continue;
         }
-        size_t there = conn->end - conn->ready;
-        size_t n = conn->pass_left < there ? conn->pass_left : there;
+        size_t present = conn->end - conn->parsed;
+        size_t n = MIN(conn->record_left, present);
         if (n == 0)
             break;
-        if (conn->passing) {
-            if (kept < conn->ready)
-                memmove(conn->buffer + kept, conn->buffer + conn->ready, n);
+        if (conn->for_libfcgi) {
+            if (kept < conn->parsed)
+                memmove(conn->buffer + kept, conn->buffer + conn->parsed, n);
             kept += n;
         }
-        conn->ready += n;
-        conn->pass_left -= n;
+        conn->parsed += n;
+        conn->record_left -= n;
     }
-    return kept;
-}
-
-/* Every byte is moved once, however many records between them are dropped. */
-static void conn_walk(struct conn *conn)
-{
-    size_t kept = conn_walk_records(conn);
-    if (kept == conn->ready)
+    if (kept == conn->parsed)
         return;
-    memmove(conn->buffer + kept, conn->buffer + conn->ready, conn->end - conn->ready);
-    conn->end -= conn->ready - kept;
-    conn->ready = kept;
+    memmove(conn->buffer + kept, conn->buffer + conn->parsed, conn->end - conn->parsed);
+    conn->end -= conn->parsed - kept;
+    conn->parsed = kept;
 }
 
-/* Makes room to read into: gives back what libfcgi has had, and grows while the header is longer
- * than the buffer. Records have headers and padding, so the bound is the limit and as much again.
- */
+/* ---- input ---- */
+
+/* Makes room to read into: drops what was read, and grows while the request header is longer than
+ * the buffer. Records have headers and padding, so the bound is twice the limit. */
 static bool conn_make_room(struct conn *conn, size_t limit)
 {
     if (conn->start > 0) {
         memmove(conn->buffer, conn->buffer + conn->start, conn->end - conn->start);
-        conn->ready -= conn->start;
+        conn->parsed -= conn->start;
         conn->end -= conn->start;
         conn->start = 0;
     }
     if (conn->end < conn->capacity)
         return true;
     size_t bound = 2 * limit + CONN_FIRST_CAPACITY;
-    if (conn->capacity >= bound) {
-        conn->too_large = true;
-        return false;
-    }
-    size_t capacity = 2 * conn->capacity < bound ? 2 * conn->capacity : bound;
-    unsigned char *buffer = realloc(conn->buffer, capacity);
+    size_t capacity = MIN(2 * conn->capacity, bound);
+    unsigned char *buffer = conn->capacity < bound ? realloc(conn->buffer, capacity) : NULL;
     if (buffer == NULL) {
-        conn->too_large = true;
+        conn->params_too_large = true;
         return false;
     }
     conn->buffer = buffer;
@@ -225,10 +211,10 @@ static bool conn_make_room(struct conn *conn, size_t limit)
     return true;
 }
 
-/* One read, with MSG_DONTWAIT in `flags` or 0: up to `direct` bytes go to `into`, the next ones
- * into the free room of the buffer. *count is how many of the former there were. */
-static enum conn_result conn_receive_split(struct conn *conn, void *into, size_t direct, int flags,
-                                           size_t *count)
+/* One read, with MSG_DONTWAIT in `flags` or 0: up to `direct` bytes go to `into`, further ones into
+ * the free room of the buffer. *count is the number of bytes in `into`. */
+static enum conn_result conn_receive(struct conn *conn, void *into, size_t direct, int flags,
+                                     size_t *count)
 {
     size_t room = conn->capacity - conn->end;
     if (direct >= CONN_LONG && room > CONN_NEXT)
@@ -240,29 +226,31 @@ static enum conn_result conn_receive_split(struct conn *conn, void *into, size_t
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
     ssize_t n = 0;
     *count = 0;
+    /* After a signal a blocking read returns, so that its caller compares the time again. */
     do {
         n = direct > 0 ? recvmsg(conn->fd, &message, flags)
                        : recv(conn->fd, conn->buffer + conn->end, room, flags);
-    } while (n < 0 && errno == EINTR && flags != 0); /* one that waits shall look at the time */
+    } while (n < 0 && errno == EINTR && flags != 0);
     if (n > 0) {
-        conn->drained = (size_t)n < direct + room;
-        *count = (size_t)n < direct ? (size_t)n : direct;
+        conn->socket_empty = (size_t)n < direct + room;
+        *count = MIN((size_t)n, direct);
         conn->end += (size_t)n - *count;
         return CONN_OK;
     }
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
-        conn->drained = true;
+        conn->socket_empty = true;
         return CONN_AGAIN;
     }
     conn->eof = true;
-    conn->gone = conn->gone || n < 0;
-    return CONN_GONE;
+    conn->disconnected = conn->disconnected || n < 0;
+    return CONN_CLOSED;
 }
 
-static enum conn_result conn_receive(struct conn *conn)
+/* The same into the buffer alone, without waiting. */
+static enum conn_result conn_receive_ahead(struct conn *conn)
 {
     size_t none = 0;
-    return conn_receive_split(conn, NULL, 0, MSG_DONTWAIT, &none);
+    return conn_receive(conn, NULL, 0, MSG_DONTWAIT, &none);
 }
 
 bool conn_has_header(const struct conn *conn)
@@ -270,8 +258,6 @@ bool conn_has_header(const struct conn *conn)
     return conn->frame.phase > FRAME_PARAMS;
 }
 
-/* The pieces move together to the front, and BEGIN_REQUEST to the empty record that ends them: each
- * piece had a header, so that there is room. */
 const unsigned char *conn_take_params(struct conn *conn, size_t *count)
 {
     unsigned char begin[FRAME_HEADER + FRAME_BEGIN_BODY];
@@ -279,11 +265,14 @@ const unsigned char *conn_take_params(struct conn *conn, size_t *count)
     unsigned char *record = content;
     size_t size = 0;
     memcpy(begin, record, sizeof begin);
-    begin[6] = 0; /* its padding stays behind */
-    (void)frame_content(record, &size);
+    begin[6] = 0; /* without its padding */
+    (void)frame_content_size(record, &size);
     record += size;
+
+    /* The contents of the FCGI_PARAMS records move together to the front. BEGIN_REQUEST moves to
+     * the empty record that ends them; the dropped record headers leave room for it. */
     *count = 0;
-    for (size_t piece = 0; (piece = frame_content(record, &size)) > 0; record += size) {
+    for (size_t piece = 0; (piece = frame_content_size(record, &size)) > 0; record += size) {
         memmove(content + *count, record + FRAME_HEADER, piece);
         *count += piece;
     }
@@ -298,118 +287,107 @@ bool conn_input_complete(const struct conn *conn)
     return conn->frame.phase == FRAME_COMPLETE;
 }
 
+bool conn_input_suffices(const struct conn *conn, uint64_t announced)
+{
+    return conn_input_complete(conn) ||
+           (conn->frame.phase == FRAME_STDIN && conn->frame.body_bytes == announced);
+}
+
 enum conn_result conn_fill(struct conn *conn, size_t limit)
 {
     enum conn_result result = CONN_AGAIN;
-    conn_walk(conn); /* bytes of the next request may have come with the last one */
-    while (!conn_has_header(conn) && !conn->broken && !conn->too_large) {
+    conn_parse(conn); /* the last read may have taken in bytes of this request */
+    while (!conn_has_header(conn) && !conn->broken && !conn->params_too_large) {
         if (!conn_make_room(conn, limit))
             break;
-        enum conn_result got = conn_receive(conn);
+        enum conn_result got = conn_receive_ahead(conn);
         if (got != CONN_OK)
-            return got == CONN_GONE ? CONN_GONE : result;
+            return got == CONN_CLOSED ? CONN_CLOSED : result;
         result = CONN_OK;
-        conn_walk(conn);
+        conn_parse(conn);
         if (conn->frame.params_bytes > limit)
-            conn->too_large = true;
-        if (conn->drained)
+            conn->params_too_large = true;
+        if (conn->socket_empty)
             break;
     }
-    return conn->broken ? CONN_GONE : CONN_OK;
+    return conn->broken ? CONN_CLOSED : CONN_OK;
 }
 
-/* Waits for room or input. CONN_AGAIN means that it was worth waiting: try again. */
+/* Waits until the socket can be read or written. CONN_AGAIN: try it now. */
 static enum conn_result conn_wait(const struct conn *conn, short events, uint64_t deadline)
 {
     struct pollfd p = {.fd = conn->fd, .events = events};
     int n = poll(&p, 1, clock_timeout_ms(deadline, deadline == 0 ? 0 : clock_ns()));
     if (n < 0 && errno != EINTR)
-        return CONN_GONE;
-    return n == 0 ? CONN_LATE : CONN_AGAIN;
+        return CONN_CLOSED;
+    return n == 0 ? CONN_TIMEOUT : CONN_AGAIN;
 }
 
-/* Nothing of a body has come and all records are whole, as in most requests: no need to tell them
- * apart. */
-static bool conn_is_plain(const struct conn *conn)
+void conn_read_buffered(struct conn *conn, void *into, size_t size, size_t *count)
 {
-    return conn->frame.body_bytes == 0 && conn->pass_left == 0 && stdin_split_is_idle(&conn->feed);
-}
-
-void conn_read_rest(struct conn *conn, void *into, size_t size, size_t *count)
-{
-    size_t there = conn->ready - conn->start;
+    size_t present = conn->parsed - conn->start;
     size_t used = 0;
-    if (there <= size && conn_is_plain(conn)) {
-        memcpy(into, conn->buffer + conn->start, there);
-        *count = there;
-        conn->start += there;
-        return;
+    /* As in most requests no body has come and all records are complete: no need to split them. */
+    if (present <= size && conn->frame.body_bytes == 0 && conn->record_left == 0 &&
+        stdin_split_is_idle(&conn->split)) {
+        memcpy(into, conn->buffer + conn->start, present);
+        *count = used = present;
+    } else {
+        *count = stdin_split_records(&conn->split, conn->frame.id, conn->buffer + conn->start,
+                                     present, into, size, &used);
     }
-    *count = stdin_split_records(&conn->feed, conn->frame.id, conn->buffer + conn->start, there,
-                                 into, size, &used);
     conn->start += used;
 }
 
-static void conn_read_content(struct conn *conn, void *into, size_t size, size_t *count)
+/* May the read itself block until `deadline`? This saves a poll() where the peer is slower than we
+ * are. Such a read ends after CONN_READ_TIMEOUT, so the deadline must be later. */
+static bool conn_may_block(struct conn *conn, uint64_t deadline)
 {
-    size_t used = 0;
-    *count = stdin_split_content(&conn->feed, conn->buffer + conn->start, conn->ready - conn->start,
-                                 into, size, &used);
-    conn->start += used;
-}
-
-/* Where nothing is left in the buffer and a record goes on, `due` bytes of it, they need no detour.
- */
-static enum conn_result conn_receive_through(struct conn *conn, void *into, size_t due, int flags,
-                                             size_t *count)
-{
-    size_t most = conn->start == conn->end ? due : 0;
-    enum conn_result result = conn_receive_split(conn, into, most, flags, count);
-    conn->pass_left -= *count;
-    stdin_split_went(&conn->feed, *count);
-    return result;
-}
-
-/* Who reads, and what of the buffer and of the record that goes on is for that. */
-struct conn_reader {
-    void (*copy)(struct conn *conn, void *into, size_t size, size_t *count);
-    size_t (*due)(const struct stdin_split *feed);
-};
-
-/* May a read itself wait? That is fewer calls where the peer is the slower one. It waits for a
- * moment only, and where the deadline is not within that. */
-static bool conn_may_sleep(struct conn *conn, uint64_t deadline)
-{
-    const struct timeval moment = {.tv_sec = CONN_SLEEP};
+    const struct timeval timeout = {.tv_sec = CONN_READ_TIMEOUT};
     if (deadline == 0)
         return true;
-    if (!conn->timed)
-        conn->timed = setsockopt(conn->fd, SOL_SOCKET, SO_RCVTIMEO, &moment, sizeof moment) == 0;
-    return conn->timed && deadline > clock_ns() + CONN_SLEEP * 1000 * CLOCK_NS_PER_MS;
+    if (!conn->has_timeout)
+        conn->has_timeout =
+            setsockopt(conn->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout) == 0;
+    return conn->has_timeout && deadline > clock_ns() + CONN_READ_TIMEOUT * 1000 * CLOCK_NS_PER_MS;
 }
 
-static enum conn_result conn_read_by(const struct conn_reader *reader, struct conn *conn,
-                                     void *into, size_t size, uint64_t deadline, size_t *count)
+static enum conn_result conn_read_records(struct conn *conn, bool content, void *into, size_t size,
+                                          uint64_t deadline, size_t *count)
 {
     for (;;) {
-        reader->copy(conn, into, size, count);
+        /* First what the buffer holds. */
+        if (content) {
+            size_t used = 0;
+            *count = stdin_split_content(&conn->split, conn->buffer + conn->start,
+                                         conn->parsed - conn->start, into, size, &used);
+            conn->start += used;
+        } else {
+            conn_read_buffered(conn, into, size, count);
+        }
         if (*count > 0 || conn_input_complete(conn))
             return CONN_OK;
         if (conn->broken || conn->eof || conn->aborted)
-            return CONN_GONE;
+            return CONN_CLOSED;
         if (!conn_make_room(conn, 0)) {
             conn->broken = true;
-            return CONN_GONE;
+            return CONN_CLOSED;
         }
-        size_t due = reader->due(&conn->feed);
-        int flags = conn_may_sleep(conn, deadline) ? 0 : MSG_DONTWAIT;
-        enum conn_result got =
-            conn_receive_through(conn, into, size < due ? size : due, flags, count);
-        if (got == CONN_AGAIN)
-            got = conn_wait(conn, POLLIN, deadline);
-        if (got == CONN_LATE || got == CONN_GONE)
-            return got;
-        conn_walk(conn);
+
+        /* The rest of a record that was begun needs no detour through the buffer. */
+        size_t direct = 0;
+        if (conn->start == conn->end)
+            direct = content ? stdin_split_direct_content(&conn->split)
+                             : stdin_split_direct_records(&conn->split);
+        int flags = conn_may_block(conn, deadline) ? 0 : MSG_DONTWAIT;
+        enum conn_result result = conn_receive(conn, into, MIN(direct, size), flags, count);
+        conn->record_left -= *count;
+        stdin_split_advance(&conn->split, *count);
+        if (result == CONN_AGAIN)
+            result = conn_wait(conn, POLLIN, deadline);
+        if (result == CONN_TIMEOUT || result == CONN_CLOSED)
+            return result;
+        conn_parse(conn);
         if (*count > 0)
             return CONN_OK;
     }
@@ -418,76 +396,140 @@ static enum conn_result conn_read_by(const struct conn_reader *reader, struct co
 enum conn_result conn_read(struct conn *conn, void *into, size_t size, uint64_t deadline,
                            size_t *count)
 {
-    static const struct conn_reader libfcgi = {.copy = conn_read_rest,
-                                               .due = stdin_split_records_due};
-    return conn_read_by(&libfcgi, conn, into, size, deadline, count);
+    return conn_read_records(conn, false, into, size, deadline, count);
 }
 
 bool conn_may_read_body(const struct conn *conn)
 {
-    return conn->fd >= 0 && !frame_is_filter(&conn->frame) && stdin_split_may_content(&conn->feed);
+    return conn->fd >= 0 && conn->frame.role != FRAME_ROLE_FILTER &&
+           stdin_split_may_read_content(&conn->split);
 }
 
 enum conn_result conn_read_body(struct conn *conn, void *into, size_t size, uint64_t deadline,
                                 size_t *count)
 {
-    static const struct conn_reader body = {.copy = conn_read_content,
-                                            .due = stdin_split_content_due};
-    return conn_read_by(&body, conn, into, size, deadline, count);
+    return conn_read_records(conn, true, into, size, deadline, count);
 }
 
-/* Leaves what is still to be sent in *parts. */
-static void conn_sent(struct msghdr *message, size_t size)
+void conn_check_peer(struct conn *conn)
 {
-    while (message->msg_iovlen > 0 && size >= message->msg_iov->iov_len) {
-        size -= message->msg_iov->iov_len;
+    if (conn->disconnected || conn->aborted || conn->fd < 0)
+        return;
+    struct pollfd p = {.fd = conn->fd, .events = POLLIN | POLLRDHUP};
+    if (poll(&p, 1, 0) <= 0)
+        return;
+    if (p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) {
+        conn->disconnected = true;
+        return;
+    }
+    /* Input after the end of the body is an abort, the next request, or a management record. Before
+     * that it is the body, which is the application's to read. */
+    if (conn_input_complete(conn) && conn->end < conn->capacity) {
+        if (conn_receive_ahead(conn) == CONN_CLOSED)
+            conn->disconnected = true;
+        conn_parse(conn);
+    }
+}
+
+bool conn_abort_pending(const struct conn *conn)
+{
+    unsigned char header[FRAME_HEADER];
+    return conn_input_complete(conn) && conn->end == conn->parsed &&
+           recv(conn->fd, header, sizeof header, MSG_PEEK | MSG_DONTWAIT) == FRAME_HEADER &&
+           frame_is_abort(header, conn->frame.id);
+}
+
+bool conn_end_request(struct conn *conn, uint64_t announced)
+{
+    /* After an abort record the web server sends no more of the body. */
+    bool all = conn_input_suffices(conn, announced) || conn->aborted;
+    bool clean = !conn->disconnected && !conn->broken && !conn->eof && conn->record_left == 0 &&
+                 conn->padding_left == 0;
+    conn->aborted = false;
+    conn->start = conn->parsed; /* input that the application left unread */
+    conn->split = (struct stdin_split){0};
+    conn->for_libfcgi = false;
+    conn->stdout_sent = false;
+    conn->end_sent = false;
+    frame_reset(&conn->frame);
+    return all && clean;
+}
+
+bool conn_next_request_begun(struct conn *conn)
+{
+    conn_parse(conn);
+    for (int i = 0; i < CONN_READS_MAX && conn->frame.phase == FRAME_NONE; i++) {
+        if (conn->broken || !conn_make_room(conn, 0) || conn_receive_ahead(conn) != CONN_OK)
+            break;
+        conn_parse(conn);
+    }
+    return !conn->broken && (conn->frame.phase != FRAME_NONE || conn->end > conn->start);
+}
+
+bool conn_has_input(struct conn *conn)
+{
+    if (conn->end == conn->start && conn_make_room(conn, 0))
+        (void)conn_receive_ahead(conn);
+    return conn->end > conn->start;
+}
+
+enum conn_result conn_discard_input(struct conn *conn)
+{
+    unsigned char unused[8192];
+    for (int i = 0; i < CONN_READS_MAX; i++) {
+        ssize_t n = recv(conn->fd, unused, sizeof unused, MSG_DONTWAIT);
+        if (n > 0 || (n < 0 && errno == EINTR))
+            continue;
+        return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? CONN_AGAIN : CONN_CLOSED;
+    }
+    return CONN_OK;
+}
+
+/* ---- output ---- */
+
+/* Sends what the socket takes now; returns 0, or -1 with errno. Drops what is sent from *message.
+ */
+static int conn_send(const struct conn *conn, struct msghdr *message)
+{
+    int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (conn->last_write ? MSG_MORE : 0);
+    struct iovec *part = message->msg_iov;
+    ssize_t n = message->msg_iovlen == 1 ? send(conn->fd, part->iov_base, part->iov_len, flags)
+                                         : sendmsg(conn->fd, message, flags);
+    if (n < 0)
+        return -1;
+    size_t sent = (size_t)n;
+    while (message->msg_iovlen > 0 && sent >= message->msg_iov->iov_len) {
+        sent -= message->msg_iov->iov_len;
         message->msg_iov++;
         message->msg_iovlen--;
     }
     if (message->msg_iovlen > 0) {
-        message->msg_iov->iov_base = (unsigned char *)message->msg_iov->iov_base + size;
-        message->msg_iov->iov_len -= size;
+        message->msg_iov->iov_base = (unsigned char *)message->msg_iov->iov_base + sent;
+        message->msg_iov->iov_len -= sent;
     }
-}
-
-static ssize_t conn_send(const struct conn *conn, const struct msghdr *message)
-{
-    int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (conn->last ? MSG_MORE : 0);
-    const struct iovec *part = message->msg_iov;
-    return message->msg_iovlen == 1 ? send(conn->fd, part->iov_base, part->iov_len, flags)
-                                    : sendmsg(conn->fd, message, flags);
-}
-
-static enum conn_result conn_write_all(struct conn *conn, struct msghdr *message, uint64_t deadline)
-{
-    while (message->msg_iovlen > 0) {
-        if (conn->gone || conn->broken)
-            return CONN_GONE;
-        ssize_t n = conn_send(conn, message);
-        if (n >= 0) {
-            conn_sent(message, (size_t)n);
-            continue;
-        }
-        if (errno == EINTR)
-            continue;
-        if (errno != EAGAIN && errno != EWOULDBLOCK) {
-            conn->gone = true;
-            return CONN_GONE;
-        }
-        if (conn_wait(conn, POLLOUT, deadline) == CONN_LATE) {
-            conn->broken = true; /* part of a record may be out: nothing sane can follow */
-            return CONN_LATE;
-        }
-    }
-    return CONN_OK;
+    return 0;
 }
 
 enum conn_result conn_write_parts(struct conn *conn, struct iovec *parts, size_t count,
                                   uint64_t deadline)
 {
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+    enum conn_result result = CONN_OK;
     conn->writing = true;
-    enum conn_result result = conn_write_all(conn, &message, deadline);
+    while (message.msg_iovlen > 0 && result == CONN_OK) {
+        if (conn->disconnected || conn->broken) {
+            result = CONN_CLOSED;
+        } else if (conn_send(conn, &message) == 0 || errno == EINTR) {
+            continue;
+        } else if (errno != EAGAIN && errno != EWOULDBLOCK) {
+            conn->disconnected = true;
+            result = CONN_CLOSED;
+        } else if (conn_wait(conn, POLLOUT, deadline) == CONN_TIMEOUT) {
+            /* Part of a record may be sent: nothing valid can follow it. */
+            conn->broken = true;
+            result = CONN_TIMEOUT;
+        }
+    }
     conn->writing = false;
     return result;
 }
@@ -496,74 +538,6 @@ enum conn_result conn_write(struct conn *conn, const void *from, size_t size, ui
 {
     struct iovec part = {.iov_base = (void *)(uintptr_t)from, .iov_len = size};
     return conn_write_parts(conn, &part, 1, deadline);
-}
-
-void conn_look(struct conn *conn)
-{
-    if (conn->gone || conn->aborted || conn->fd < 0)
-        return;
-    struct pollfd p = {.fd = conn->fd, .events = POLLIN | POLLRDHUP};
-    if (poll(&p, 1, 0) <= 0)
-        return;
-    if (p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) {
-        conn->gone = true;
-        return;
-    }
-    /* Input after the end of the body is an abort, the next request, or a management record. Before
-     * that it is the body, which is the application's to read. */
-    if (conn_input_complete(conn) && conn->end < conn->capacity) {
-        if (conn_receive(conn) == CONN_GONE)
-            conn->gone = true;
-        conn_walk(conn);
-    }
-}
-
-bool conn_sees_abort(const struct conn *conn)
-{
-    unsigned char header[FRAME_HEADER];
-    return conn_input_complete(conn) && conn->end == conn->ready &&
-           recv(conn->fd, header, sizeof header, MSG_PEEK | MSG_DONTWAIT) == FRAME_HEADER &&
-           frame_is_abort(header, conn->frame.id);
-}
-
-bool conn_input_suffices(const struct conn *conn, uint64_t announced)
-{
-    return conn_input_complete(conn) ||
-           (conn->frame.phase == FRAME_STDIN && conn->frame.body_bytes == announced);
-}
-
-bool conn_end_request(struct conn *conn, uint64_t announced)
-{
-    /* After an abort record the web server sends no more of the body. */
-    bool all = conn_input_suffices(conn, announced) || conn->aborted;
-    bool clean =
-        !conn->gone && !conn->broken && !conn->eof && conn->pass_left == 0 && conn->cut_left == 0;
-    conn->aborted = false;
-    conn->start = conn->ready; /* input that the application left unread */
-    conn->feed = (struct stdin_split){0};
-    conn->passing = false;
-    conn->sent_any = false;
-    conn->ended = false;
-    frame_reset(&conn->frame);
-    return all && clean;
-}
-
-bool conn_has_begun(struct conn *conn)
-{
-    conn_walk(conn);
-    for (int i = 0; i < CONN_DRAIN_READS && conn->frame.phase == FRAME_NONE; i++) {
-        if (conn->broken || !conn_make_room(conn, 0) || conn_receive(conn) != CONN_OK)
-            break;
-        conn_walk(conn);
-    }
-    return !conn->broken && (conn->frame.phase != FRAME_NONE || conn->end > conn->start);
-}
-
-bool conn_has_bytes(struct conn *conn)
-{
-    if (conn->end == conn->start && conn_make_room(conn, 0))
-        (void)conn_receive(conn);
-    return conn->end > conn->start;
 }
 
 void conn_refuse(struct conn *conn, const char *http_status, enum frame_status status)
@@ -586,7 +560,7 @@ void conn_refuse(struct conn *conn, const char *http_status, enum frame_status s
     conn_send_record(conn, out, at);
 }
 
-void conn_push(struct conn *conn)
+void conn_flush(struct conn *conn)
 {
     int one = 1;
     if (conn->is_tcp)
@@ -595,26 +569,16 @@ void conn_push(struct conn *conn)
 
 void conn_half_close(struct conn *conn)
 {
-    /* Fails only if the peer is gone, and then there is nobody to tell. */
+    /* Fails only if the peer has closed; then nothing is lost. */
     (void)shutdown(conn->fd, SHUT_WR);
 }
 
-enum conn_result conn_drain(struct conn *conn)
-{
-    unsigned char nowhere[8192];
-    for (int i = 0; i < CONN_DRAIN_READS; i++) {
-        ssize_t n = recv(conn->fd, nowhere, sizeof nowhere, MSG_DONTWAIT);
-        if (n > 0 || (n < 0 && errno == EINTR))
-            continue;
-        return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? CONN_AGAIN : CONN_GONE;
-    }
-    return CONN_OK;
-}
+/* ---- end ---- */
 
 void conn_preload(struct conn *conn, const unsigned char *bytes, size_t count)
 {
-    memcpy(conn->buffer, bytes, count < conn->capacity ? count : conn->capacity);
-    conn->end = count < conn->capacity ? count : conn->capacity;
+    conn->end = MIN(count, conn->capacity);
+    memcpy(conn->buffer, bytes, conn->end);
 }
 
 struct conn *conn_split(struct conn *conn)
@@ -623,27 +587,27 @@ struct conn *conn_split(struct conn *conn)
     if (fresh == NULL)
         return NULL;
     fresh->fd = conn->fd;
-    fresh->home = conn->home;
+    fresh->wait_set = conn->wait_set;
     fresh->serial = conn->serial;
     fresh->watched = conn->watched;
     fresh->is_tcp = conn->is_tcp;
     fresh->frame.id = conn->frame.id;
-    fresh->pass_left = conn->pass_left;
-    fresh->cut_left = conn->cut_left;
+    fresh->record_left = conn->record_left;
+    fresh->padding_left = conn->padding_left;
     fresh->eof = conn->eof;
-    fresh->gone = conn->gone;
+    fresh->disconnected = conn->disconnected;
     fresh->broken = conn->broken;
-    conn_preload(fresh, conn->buffer + conn->ready, conn->end - conn->ready);
-    conn->end = conn->ready;
-    conn->pass_left = 0;
-    conn->cut_left = 0;
+    conn_preload(fresh, conn->buffer + conn->parsed, conn->end - conn->parsed);
+    conn->end = conn->parsed;
+    conn->record_left = 0;
+    conn->padding_left = 0;
     conn->fd = -1;
     conn->watched = false;
     atomic_store_explicit(&conn_table[fresh->fd], fresh, memory_order_release);
     return fresh;
 }
 
-void conn_forget(struct conn **conn)
+void conn_close_copy(struct conn **conn)
 {
     atomic_store_explicit(&conn_table[(*conn)->fd], NULL, memory_order_release);
     (void)close((*conn)->fd);
@@ -651,7 +615,7 @@ void conn_forget(struct conn **conn)
     conn_free(conn);
 }
 
-void conn_release(struct conn *conn)
+void conn_close(struct conn *conn)
 {
     if (conn->fd < 0)
         return;
@@ -666,7 +630,7 @@ void conn_free(struct conn **conn)
 {
     if (*conn == NULL)
         return;
-    conn_release(*conn);
+    conn_close(*conn);
     conn_delete(*conn);
     *conn = NULL;
 }
@@ -686,14 +650,9 @@ void conn_after_fork(void)
         struct conn *conn = atomic_load_explicit(&conn_table[i], memory_order_relaxed);
         if (conn == NULL)
             continue;
-        conn->parents = true;
-        conn->owner = NULL;
+        conn->in_parent = true;
+        conn->request = NULL;
     }
-}
-
-bool conn_is_parents(const struct conn *conn)
-{
-    return conn->parents;
 }
 
 void conn_expect_children(void)

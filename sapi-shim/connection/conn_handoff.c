@@ -63,7 +63,7 @@ bool conn_handoff_send(struct conn **conn, bool idle, bool leaver)
         char bytes[CMSG_SPACE(sizeof(int))];
     } control;
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    bool at_begin = c->cut_left == 0 && (c->pass_left == 0 || c->passing);
+    bool at_begin = c->padding_left == 0 && (c->record_left == 0 || c->for_libfcgi);
     if (conn_handoff_out < 0 || !at_begin || count > CONN_HANDOFF_BYTES_MAX)
         return false;
     memset(&control, 0, sizeof control);
@@ -76,7 +76,7 @@ bool conn_handoff_send(struct conn **conn, bool idle, bool leaver)
     memcpy(CMSG_DATA(header), &c->fd, sizeof(int));
     if (sendmsg(conn_handoff_out, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         return false;
-    conn_forget(conn);
+    conn_close_copy(conn);
     return true;
 }
 

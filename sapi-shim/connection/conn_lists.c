@@ -10,14 +10,14 @@
 
 static void conn_lists_unlink(struct conn_lists *places, struct conn *conn)
 {
-    struct conn_lists_list *list = &places->lists[conn->place];
-    if (conn->place == CONN_BUSY)
+    struct conn_lists_list *list = &places->lists[conn->state];
+    if (conn->state == CONN_BUSY)
         return;
     *(conn->prev != NULL ? &conn->prev->next : &list->first) = conn->next;
     *(conn->next != NULL ? &conn->next->prev : &list->last) = conn->prev;
     conn->prev = conn->next = NULL;
     list->count--;
-    if (conn->place == CONN_KEPT)
+    if (conn->state == CONN_KEPT)
         worker_slot_kept(list->count);
 }
 
@@ -35,11 +35,11 @@ static void conn_lists_link(struct conn_lists_list *list, struct conn *conn)
     list->count++;
 }
 
-void conn_lists_move_since(struct conn_lists *places, struct conn *conn, enum conn_place place,
+void conn_lists_move_since(struct conn_lists *places, struct conn *conn, enum conn_state place,
                            uint64_t stay, uint64_t since)
 {
     conn_lists_unlink(places, conn);
-    conn->place = place;
+    conn->state = place;
     if (place == CONN_BUSY)
         return;
     conn->since = since != 0 ? since : clock_ns();
@@ -49,7 +49,7 @@ void conn_lists_move_since(struct conn_lists *places, struct conn *conn, enum co
         worker_slot_kept(places->lists[place].count);
 }
 
-void conn_lists_move(struct conn_lists *places, struct conn *conn, enum conn_place place,
+void conn_lists_move(struct conn_lists *places, struct conn *conn, enum conn_state place,
                      uint64_t stay)
 {
     conn_lists_move_since(places, conn, place, stay, 0);
@@ -94,15 +94,15 @@ void conn_lists_drop(struct conn_lists *places, struct conn **conn)
 
 bool conn_lists_give(struct conn_lists *places, struct conn **conn)
 {
-    bool kept = (*conn)->place == CONN_KEPT;
+    bool kept = (*conn)->state == CONN_KEPT;
     if (kept)
         (*conn)->since = clock_ns(); /* the time for its header begins here */
     conn_lists_move(places, *conn, CONN_BUSY, 0);
     conn_lists_unwatch(places, *conn);
-    return conn_handoff_send(conn, kept, graceful_stop_asked());
+    return conn_handoff_send(conn, kept, graceful_stop_requested());
 }
 
-void conn_lists_give_all(struct conn_lists *places, enum conn_place place)
+void conn_lists_give_all(struct conn_lists *places, enum conn_state place)
 {
     struct conn *conn = NULL;
     while (conn_handoff_fd() >= 0 && (conn = places->lists[place].first) != NULL) {

@@ -21,14 +21,14 @@ struct conn_lists_list {
 
 struct conn_lists {
     int epfd;
-    struct conn_lists_list lists[CONN_PLACES]; /* that of CONN_BUSY stays empty */
+    struct conn_lists_list lists[CONN_STATES]; /* that of CONN_BUSY stays empty */
 };
 
 /* The one function that moves a connection from place to place, where it may stay so long (0 = for
  * ever) from `since` on (0 = from now). CONN_BUSY: it is the caller's. */
-void conn_lists_move_since(struct conn_lists *places, struct conn *conn, enum conn_place place,
+void conn_lists_move_since(struct conn_lists *places, struct conn *conn, enum conn_state place,
                            uint64_t stay, uint64_t since);
-void conn_lists_move(struct conn_lists *places, struct conn *conn, enum conn_place place,
+void conn_lists_move(struct conn_lists *places, struct conn *conn, enum conn_state place,
                      uint64_t stay);
 
 /* Watches it, if it is not watched. An event names it by places_tag. False: the kernel refuses. */
@@ -48,6 +48,6 @@ void conn_lists_drop(struct conn_lists *places, struct conn **conn);
 bool conn_lists_give(struct conn_lists *places, struct conn **conn);
 
 /* Gives all of a place, as far as others take them; the rest stays. */
-void conn_lists_give_all(struct conn_lists *places, enum conn_place place);
+void conn_lists_give_all(struct conn_lists *places, enum conn_state place);
 
 #endif

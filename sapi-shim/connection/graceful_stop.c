@@ -75,7 +75,7 @@ static void graceful_stop_install(void)
         (void)sigaction(graceful_stop_signals[i], &action, &graceful_stop_before[i]);
 }
 
-void graceful_stop_spare(int signal)
+void graceful_stop_block(int signal)
 {
     graceful_stop_not_this = signal;
 }
@@ -98,7 +98,7 @@ void graceful_stop_start(void)
     graceful_stop_started = true;
 }
 
-bool graceful_stop_asked(void)
+bool graceful_stop_requested(void)
 {
     return atomic_load_explicit(&graceful_stop_flag, memory_order_relaxed);
 }

@@ -18,10 +18,10 @@
 void graceful_stop_start(void);
 
 /* A signal that must not end a wait; before the first graceful_stop_start. 0 = none. */
-void graceful_stop_spare(int signal);
+void graceful_stop_block(int signal);
 
 /* A reason to take no more requests has come up: a signal, or graceful_stop_begin. */
-bool graceful_stop_asked(void);
+bool graceful_stop_requested(void);
 
 /* The same, but by a signal: a wake-up meant for this worker may have been lost with it. */
 bool graceful_stop_by_signal(void);

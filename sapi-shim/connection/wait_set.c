@@ -89,11 +89,11 @@ static void wait_set_count_dropped(const struct conn *conn, unsigned status)
                       NULL);
 }
 
-static void wait_set_park_locked(struct wait_set *w, struct conn *conn)
+static void wait_set_linger_locked(struct wait_set *w, struct conn *conn)
 {
-    struct conn_lists_list *parked = &w->places.lists[CONN_PARKED];
+    struct conn_lists_list *parked = &w->places.lists[CONN_LINGERING];
     conn_half_close(conn);
-    if (conn_drain(conn) == CONN_GONE || !conn_lists_rewatch(&w->places, conn)) {
+    if (conn_discard_input(conn) == CONN_CLOSED || !conn_lists_rewatch(&w->places, conn)) {
         conn_lists_drop(&w->places, &conn);
         return;
     }
@@ -101,7 +101,7 @@ static void wait_set_park_locked(struct wait_set *w, struct conn *conn)
         struct conn *oldest = parked->first;
         conn_lists_drop(&w->places, &oldest);
     }
-    conn_lists_move(&w->places, conn, CONN_PARKED, WAIT_SET_PARK_TIME);
+    conn_lists_move(&w->places, conn, CONN_LINGERING, WAIT_SET_PARK_TIME);
 }
 
 static void wait_set_refuse(struct wait_set *w, struct conn *conn, const char *why,
@@ -111,13 +111,13 @@ static void wait_set_refuse(struct wait_set *w, struct conn *conn, const char *w
     wait_set_count_dropped(conn,
                            http_status != NULL ? (unsigned)strtoul(http_status, NULL, 10) : 0);
     conn_refuse(conn, http_status, status);
-    wait_set_park_locked(w, conn);
+    wait_set_linger_locked(w, conn);
 }
 
 /* True if the request may go to the application; otherwise it is answered and gone. */
 static bool wait_set_acceptable(struct wait_set *w, struct conn *conn)
 {
-    if (conn->too_large) {
+    if (conn->params_too_large) {
         wait_set_refuse(w, conn, "parameters exceed limit_params_size",
                         "431 Request Header Fields Too Large", FRAME_REQUEST_COMPLETE);
         return false;
@@ -163,13 +163,13 @@ static bool wait_set_progress(struct wait_set *w, struct conn *conn)
 {
     const struct ot_settings *settings = worker_slot_settings();
     enum conn_result result = conn_fill(conn, (size_t)settings->limit_params_size);
-    if (conn->too_large || conn_has_header(conn)) {
-        if (conn->place == CONN_KEPT || conn->since == 0)
+    if (conn->params_too_large || conn_has_header(conn)) {
+        if (conn->state == CONN_KEPT || conn->since == 0)
             conn->since = clock_ns();
         conn_lists_move(&w->places, conn, CONN_BUSY, 0);
         return wait_set_acceptable(w, conn);
     }
-    if (result == CONN_GONE) {
+    if (result == CONN_CLOSED) {
         if (conn->broken || conn->end > conn->start) {
             diagnostics_write("pool %s: connection closed: %s", worker_slot_pool(),
                               conn->broken ? "it does not speak FastCGI"
@@ -180,14 +180,14 @@ static bool wait_set_progress(struct wait_set *w, struct conn *conn)
         return false;
     }
     bool begun = conn->end > conn->start || conn->frame.phase != FRAME_NONE;
-    if (conn->place == CONN_BUSY || (conn->place == CONN_KEPT && begun)) {
+    if (conn->state == CONN_BUSY || (conn->state == CONN_KEPT && begun)) {
         if (!conn_lists_watch(&w->places, conn)) {
             conn_lists_drop(&w->places, &conn);
             return false;
         }
         conn_lists_move_since(&w->places, conn, CONN_PENDING,
                               wait_set_setting(settings->request_header_timeout),
-                              conn->place == CONN_BUSY ? conn->since : 0);
+                              conn->state == CONN_BUSY ? conn->since : 0);
     }
     return false;
 }
@@ -207,7 +207,7 @@ static void wait_set_sweep_oldest(struct wait_set *w, enum wait_set_sweep how)
     if (how == WAIT_SET_SWEEP_BEQUEATH && worker_slot_siblings_take_over() &&
         conn_lists_give(&w->places, &conn))
         return;
-    if (!conn_has_bytes(conn))
+    if (!conn_has_input(conn))
         conn_lists_drop(&w->places, &conn);
     else if (!give || !conn_lists_give(&w->places, &conn)) {
         if (!conn_lists_watch(&w->places, conn))
@@ -251,7 +251,7 @@ static void wait_set_for_client(struct wait_set *w, struct conn *conn)
 /* A connection that nobody serves yet. True if it came with a whole request header. */
 static bool wait_set_admit(struct wait_set *w, struct conn *conn, struct conn **out)
 {
-    conn->home = w;
+    conn->wait_set = w;
     (void)pthread_mutex_lock(&w->lock);
     bool ready = wait_set_progress(w, conn);
     (void)pthread_mutex_unlock(&w->lock);
@@ -290,7 +290,7 @@ static enum wait_set_result wait_set_take_handed(struct wait_set *w, struct conn
     bool idle = false, leaver = false;
     struct conn *conn = conn_handoff_take(&idle, &leaver);
     if (conn != NULL && idle) {
-        conn->home = w;
+        conn->wait_set = w;
         if (leaver)
             keepalive_policy_crowded(&w->share, clock_coarse_ns());
         wait_set_keep(&conn);
@@ -304,8 +304,8 @@ static enum wait_set_result wait_set_take_handed(struct wait_set *w, struct conn
 /* The worker may have been away for long: what has come in the meantime counts. */
 static void wait_set_expire_one(struct wait_set *w, struct conn *conn)
 {
-    enum conn_place place = conn->place;
-    if (place == CONN_PENDING || (place == CONN_KEPT && conn_has_bytes(conn))) {
+    enum conn_state place = conn->state;
+    if (place == CONN_PENDING || (place == CONN_KEPT && conn_has_input(conn))) {
         if (wait_set_progress(w, conn)) {
             wait_set_ready(w, conn);
             return;
@@ -326,7 +326,7 @@ static void wait_set_expire_one(struct wait_set *w, struct conn *conn)
 static int wait_set_expire(struct wait_set *w)
 {
     /* Kept ones first: on some of them a header has begun, and then it has its time. */
-    static const enum conn_place timed[] = {CONN_KEPT, CONN_PENDING, CONN_PARKED};
+    static const enum conn_state timed[] = {CONN_KEPT, CONN_PENDING, CONN_LINGERING};
     uint64_t next = 0;
     uint64_t now = 0;
     for (size_t i = 0; i < sizeof timed / sizeof timed[0]; i++) {
@@ -350,15 +350,15 @@ static int wait_set_expire(struct wait_set *w)
 static bool wait_set_event(struct wait_set *w, uint64_t tag, struct conn **out)
 {
     struct conn *conn = conn_lists_find(tag);
-    if (conn == NULL || conn->home != w)
+    if (conn == NULL || conn->wait_set != w)
         return false;
-    if (conn->place == CONN_PARKED) {
-        enum conn_result result = conn_drain(conn);
-        if (result == CONN_GONE || (result == CONN_OK && !conn_lists_rewatch(&w->places, conn)))
+    if (conn->state == CONN_LINGERING) {
+        enum conn_result result = conn_discard_input(conn);
+        if (result == CONN_CLOSED || (result == CONN_OK && !conn_lists_rewatch(&w->places, conn)))
             conn_lists_drop(&w->places, &conn);
         return false;
     }
-    if (conn->place != CONN_KEPT && conn->place != CONN_PENDING)
+    if (conn->state != CONN_KEPT && conn->state != CONN_PENDING)
         return false;
     *out = conn;
     return wait_set_progress(w, conn);
@@ -383,11 +383,11 @@ static void wait_set_sweep_kept(struct wait_set *w, enum wait_set_sweep how)
 
 /* Waits for what was accepted but is not finished: incomplete headers, parked connections. For so
  * many milliseconds at the most. */
-static void wait_set_linger(struct wait_set *w, int limit)
+static void wait_set_poll_unfinished(struct wait_set *w, int limit)
 {
     struct pollfd fds[WAIT_SET_LINGER_MAX];
     uint32_t serials[WAIT_SET_LINGER_MAX];
-    static const enum conn_place places[] = {CONN_PENDING, CONN_PARKED};
+    static const enum conn_state places[] = {CONN_PENDING, CONN_LINGERING};
     nfds_t count = 0;
     (void)pthread_mutex_lock(&w->lock);
     int timeout = wait_set_expire(w);
@@ -407,9 +407,9 @@ static void wait_set_linger(struct wait_set *w, int limit)
         struct conn *conn = fds[i].revents != 0 ? conn_find(fds[i].fd) : NULL;
         if (conn == NULL || conn->serial != serials[i])
             continue;
-        if (conn->place == CONN_PARKED && conn_drain(conn) == CONN_GONE)
+        if (conn->state == CONN_LINGERING && conn_discard_input(conn) == CONN_CLOSED)
             conn_lists_drop(&w->places, &conn);
-        else if (conn->place == CONN_PENDING && wait_set_progress(w, conn))
+        else if (conn->state == CONN_PENDING && wait_set_progress(w, conn))
             wait_set_ready(w, conn);
     }
     (void)pthread_mutex_unlock(&w->lock);
@@ -450,8 +450,8 @@ static void wait_set_take_back(struct wait_set *w)
     bool idle = false, leaver = false;
     while (!worker_slot_siblings_take_over() && conn_handoff_fd() >= 0 &&
            (conn = conn_handoff_take(&idle, &leaver)) != NULL) {
-        conn->home = w;
-        if (idle && !conn_has_bytes(conn))
+        conn->wait_set = w;
+        if (idle && !conn_has_input(conn))
             conn_lists_drop(&w->places, &conn);
         else if (wait_set_progress(w, conn))
             wait_set_ready(w, conn);
@@ -474,14 +474,14 @@ static enum wait_set_result wait_set_drain(struct wait_set *w, struct conn **out
         wait_set_take_back(w);
         bool ready = wait_set_pop_ready(w, out);
         bool done = w->lingering || (w->places.lists[CONN_PENDING].first == NULL &&
-                                     w->places.lists[CONN_PARKED].first == NULL);
+                                     w->places.lists[CONN_LINGERING].first == NULL);
         w->lingering = w->lingering || !(ready || done);
         (void)pthread_mutex_unlock(&w->lock);
         if (ready)
             return WAIT_SET_REQUEST;
         if (done)
             return WAIT_SET_DRAINED;
-        wait_set_linger(w, INT_MAX);
+        wait_set_poll_unfinished(w, INT_MAX);
         (void)pthread_mutex_lock(&w->lock);
         w->lingering = false;
         (void)pthread_mutex_unlock(&w->lock);
@@ -570,8 +570,9 @@ static enum wait_set_result wait_set_turn(struct wait_set *w, bool tell_interrup
     if (ready)
         return WAIT_SET_REQUEST;
     if (n < 0)
-        return errno == EINTR && !(tell_interrupts && !graceful_stop_asked()) ? WAIT_SET_INTERRUPTED
-                                                                              : WAIT_SET_FAILED;
+        return errno == EINTR && !(tell_interrupts && !graceful_stop_requested())
+                   ? WAIT_SET_INTERRUPTED
+                   : WAIT_SET_FAILED;
     if (n > 0 && (int32_t)event.data.u64 == WAIT_SET_TAG_LISTENER)
         return wait_set_take(w, out);
     if (n > 0 && (int32_t)event.data.u64 == WAIT_SET_TAG_HANDOFF)
@@ -655,13 +656,13 @@ static enum wait_set_result wait_set_any(struct wait_set *w, bool tell_interrupt
 {
     for (;;) {
         enum wait_set_result result = WAIT_SET_INTERRUPTED;
-        if (graceful_stop_asked())
+        if (graceful_stop_requested())
             return wait_set_drain(w, conn);
         if (wait_set_eager(w))
             result = wait_set_take_eagerly(w, conn);
-        if (result == WAIT_SET_INTERRUPTED && !graceful_stop_asked())
+        if (result == WAIT_SET_INTERRUPTED && !graceful_stop_requested())
             result = wait_set_turn(w, tell_interrupts, conn);
-        if (result == WAIT_SET_FAILED && graceful_stop_asked())
+        if (result == WAIT_SET_FAILED && graceful_stop_requested())
             continue; /* another thread has closed the listening socket */
         if (result == WAIT_SET_FAILED && errno == EINTR)
             return WAIT_SET_INTERRUPTED;
@@ -694,7 +695,7 @@ enum wait_set_result wait_set_next(int listener, const char *addresses, bool tel
         keepalive_policy_end(&w->share, clock_coarse_ns());
     enum wait_set_result result =
         w != NULL ? wait_set_any(w, tell_interrupts, conn) : WAIT_SET_FAILED;
-    if (result == WAIT_SET_REQUEST && !graceful_stop_asked() && atomic_load(&w->threads) == 1)
+    if (result == WAIT_SET_REQUEST && !graceful_stop_requested() && atomic_load(&w->threads) == 1)
         wait_set_share(w);
     return result;
 }
@@ -705,7 +706,7 @@ static void wait_set_rest(struct wait_set *w, struct conn *conn)
     conn_lists_move(&w->places, conn, CONN_KEPT,
                     wait_set_setting(worker_slot_settings()->keepalive_timeout));
     /* The edge that announced more may have been another thread's, or come with the last read. */
-    if ((conn->end > conn->start || !conn->drained || atomic_load(&w->threads) > 1) &&
+    if ((conn->end > conn->start || !conn->socket_empty || atomic_load(&w->threads) > 1) &&
         wait_set_progress(w, conn))
         wait_set_ready(w, conn);
 }
@@ -713,13 +714,13 @@ static void wait_set_rest(struct wait_set *w, struct conn *conn)
 void wait_set_keep(struct conn **conn)
 {
     struct conn *c = *conn;
-    struct wait_set *w = c->home;
+    struct wait_set *w = c->wait_set;
     *conn = NULL;
     (void)pthread_mutex_lock(&w->lock);
     uint64_t max = worker_slot_settings()->keepalive_max;
     while (max > 0 && w->places.lists[CONN_KEPT].count >= max)
         wait_set_sweep_oldest(w, WAIT_SET_SWEEP_GIVE);
-    if ((max == 0 && !conn_has_bytes(c)) || !conn_lists_watch(&w->places, c))
+    if ((max == 0 && !conn_has_input(c)) || !conn_lists_watch(&w->places, c))
         conn_lists_drop(&w->places, &c);
     else
         wait_set_rest(w, c);
@@ -729,7 +730,7 @@ void wait_set_keep(struct conn **conn)
 void wait_set_hand_over(struct conn **conn)
 {
     struct conn *c = *conn;
-    struct wait_set *w = c->home;
+    struct wait_set *w = c->wait_set;
     *conn = NULL;
     (void)pthread_mutex_lock(&w->lock);
     if (!conn_lists_give(&w->places, &c) && conn_lists_watch(&w->places, c))
@@ -741,30 +742,47 @@ void wait_set_hand_over(struct conn **conn)
 
 void wait_set_close(struct conn **conn)
 {
-    struct wait_set *w = (*conn)->home;
+    struct wait_set *w = (*conn)->wait_set;
     (void)pthread_mutex_lock(&w->lock);
     conn_lists_drop(&w->places, conn);
     (void)pthread_mutex_unlock(&w->lock);
 }
 
-void wait_set_park(struct conn **conn)
+void wait_set_linger(struct conn **conn)
 {
-    struct wait_set *w = (*conn)->home;
+    struct wait_set *w = (*conn)->wait_set;
     (void)pthread_mutex_lock(&w->lock);
-    wait_set_park_locked(w, *conn);
+    wait_set_linger_locked(w, *conn);
     (void)pthread_mutex_unlock(&w->lock);
     *conn = NULL;
+}
+
+void wait_set_end_request(struct conn **conn, bool keep, uint64_t announced)
+{
+    struct conn *c = *conn;
+    bool complete = conn_input_complete(c) || c->disconnected || c->eof;
+    bool clean = conn_end_request(c, announced);
+    if (keep && (clean || conn_next_request_begun(c))) {
+        if (c->last_write)
+            conn_flush(c);
+        c->last_write = false;
+        wait_set_keep(conn);
+    } else if (complete) {
+        wait_set_close(conn);
+    } else {
+        wait_set_linger(conn);
+    }
 }
 
 /* Closing them with unread input would take the end of their responses away from their clients. */
 static void wait_set_leave_parked(struct wait_set *w)
 {
     uint64_t deadline = clock_ns() + WAIT_SET_LEAVE_TIME;
-    while (w->places.lists[CONN_PARKED].count > 0 && clock_ns() < deadline)
-        wait_set_linger(w, WAIT_SET_SHORT_PAUSE);
+    while (w->places.lists[CONN_LINGERING].count > 0 && clock_ns() < deadline)
+        wait_set_poll_unfinished(w, WAIT_SET_SHORT_PAUSE);
 }
 
-void wait_set_leave(void)
+void wait_set_exit(void)
 {
     for (size_t i = 0; i < WAIT_SET_SETS; i++) {
         struct wait_set *w = &wait_set_sets[i];
@@ -779,9 +797,9 @@ void wait_set_leave(void)
     }
 }
 
-void wait_set_close_quiet(const struct conn *of)
+void wait_set_release_idle(const struct conn *of)
 {
-    struct wait_set *w = of->home;
+    struct wait_set *w = of->wait_set;
     (void)pthread_mutex_lock(&w->lock);
     wait_set_sweep_kept(w, WAIT_SET_SWEEP_BEQUEATH);
     (void)pthread_mutex_unlock(&w->lock);
@@ -789,7 +807,7 @@ void wait_set_close_quiet(const struct conn *of)
 
 static void wait_set_abandon(struct wait_set *w)
 {
-    for (int place = 0; place < CONN_PLACES; place++)
+    for (int place = 0; place < CONN_STATES; place++)
         for (struct conn *conn = w->places.lists[place].first; conn != NULL; conn = conn->next)
             (void)close(conn->fd);
     (void)close(w->places.epfd);

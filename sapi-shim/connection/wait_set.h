@@ -35,19 +35,24 @@ void wait_set_keep(struct conn **conn);
  * another worker gets it if there is one, else it waits its turn here. Forgets the pointer. */
 void wait_set_hand_over(struct conn **conn);
 
+/* Ends the current request and decides on its connection: kept for the next request if `keep` and
+ * possible, else closed, or lingering if the peer may still send. `announced` as for
+ * conn_end_request. Forgets the pointer. */
+void wait_set_end_request(struct conn **conn, bool keep, uint64_t announced);
+
 /* Closes a connection whose input was read to its end. Forgets the pointer. */
 void wait_set_close(struct conn **conn);
 
 /* Takes a connection whose response is complete but whose peer may still send: drained while the
  * worker waits, closed after two seconds at the latest. Forgets the pointer. */
-void wait_set_park(struct conn **conn);
+void wait_set_linger(struct conn **conn);
 
 /* The worker will not wait for long: closes kept connections on which nothing has arrived, so that
  * the web server does not send a request to a worker that cannot take it. */
-void wait_set_close_quiet(const struct conn *of);
+void wait_set_release_idle(const struct conn *of);
 
 /* The process ends without having served all that it accepted: other workers get what has come. */
-void wait_set_leave(void);
+void wait_set_exit(void);
 
 /* In a forked child: lets go of everything the parent waits for. */
 void wait_set_after_fork(void);

@@ -18,11 +18,6 @@ enum {
     FRAME_VERSION = 1,
     FRAME_KEEP_CONN = 1
 };
-enum {
-    FRAME_ROLE_RESPONDER = 1,
-    FRAME_ROLE_AUTHORIZER = 2,
-    FRAME_ROLE_FILTER = 3
-};
 
 static enum frame_kind frame_begin(struct frame *frame, const struct frame_record *record,
                                    const unsigned char *bytes, size_t count)
@@ -97,7 +92,7 @@ static enum frame_kind frame_kind(struct frame *frame, const struct frame_record
     return frame_stream(frame, record);
 }
 
-size_t frame_content(const unsigned char *header, size_t *size)
+size_t frame_content_size(const unsigned char *header, size_t *size)
 {
     size_t content = (size_t)(header[4] << 8 | header[5]);
     *size = FRAME_HEADER + content + header[6];
@@ -111,7 +106,7 @@ struct frame_record frame_next(struct frame *frame, const unsigned char *bytes, 
         return record;
     record.type = bytes[1];
     record.id = (uint16_t)(bytes[2] << 8 | bytes[3]);
-    record.content = frame_content(bytes, &record.size);
+    record.content = frame_content_size(bytes, &record.size);
     record.kind = bytes[0] == FRAME_VERSION ? frame_kind(frame, &record, bytes, count) : FRAME_BAD;
     return record;
 }
@@ -120,11 +115,6 @@ bool frame_is_abort(const unsigned char *header, uint16_t id)
 {
     return header[0] == FRAME_VERSION && header[1] == FRAME_TYPE_ABORT_REQUEST &&
            (uint16_t)(header[2] << 8 | header[3]) == id;
-}
-
-bool frame_is_filter(const struct frame *frame)
-{
-    return frame->role == FRAME_ROLE_FILTER;
 }
 
 void frame_reset(struct frame *frame)

@@ -25,6 +25,12 @@ enum {
     FRAME_TYPE_STDOUT = 6
 };
 
+enum frame_role {
+    FRAME_ROLE_RESPONDER = 1,
+    FRAME_ROLE_AUTHORIZER = 2,
+    FRAME_ROLE_FILTER = 3
+};
+
 enum frame_phase {
     FRAME_NONE,     /* between requests */
     FRAME_PARAMS,   /* BEGIN_REQUEST seen, parameters incomplete */
@@ -68,7 +74,7 @@ struct frame_record {
 struct frame_record frame_next(struct frame *frame, const unsigned char *bytes, size_t count);
 
 /* From a record's header: bytes of its content, and in *size those of the whole record. */
-size_t frame_content(const unsigned char *header, size_t *size);
+size_t frame_content_size(const unsigned char *header, size_t *size);
 
 /* A name-value pair, where it stands. */
 struct frame_pair {
@@ -83,9 +89,6 @@ bool frame_next_pair(const unsigned char **p, const unsigned char *end, struct f
 
 /* The header of an FCGI_ABORT_REQUEST for this request. */
 bool frame_is_abort(const unsigned char *header, uint16_t id);
-
-/* The current request's role is the filter's, whose input is more than a body. */
-bool frame_is_filter(const struct frame *frame);
 
 /* The current request is over: the next record may begin another one. */
 void frame_reset(struct frame *frame);

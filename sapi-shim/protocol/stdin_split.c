@@ -21,7 +21,7 @@ static bool stdin_split_begin(struct stdin_split *feed, const unsigned char *hea
                               bool take_other)
 {
     size_t size = 0;
-    size_t content = frame_content(header, &size);
+    size_t content = frame_content_size(header, &size);
     bool body = header[1] == FRAME_TYPE_STDIN && content > 0;
     if (!(body ? take_body : take_other))
         return false;
@@ -40,7 +40,7 @@ static size_t stdin_split_walk(struct stdin_split *feed, const unsigned char *fr
         size_t left = feed->content + feed->padding;
         if (left > 0) {
             size_t n = MIN(left, there - at);
-            stdin_split_went(feed, n);
+            stdin_split_advance(feed, n);
             at += n;
             if (feed->body || n < left)
                 return at;
@@ -98,22 +98,22 @@ bool stdin_split_is_idle(const struct stdin_split *feed)
     return feed->content + feed->padding == 0;
 }
 
-bool stdin_split_may_content(const struct stdin_split *feed)
+bool stdin_split_may_read_content(const struct stdin_split *feed)
 {
     return feed->ours || stdin_split_is_idle(feed);
 }
 
-size_t stdin_split_records_due(const struct stdin_split *feed)
+size_t stdin_split_direct_records(const struct stdin_split *feed)
 {
     return feed->ours ? 0 : feed->content + feed->padding;
 }
 
-size_t stdin_split_content_due(const struct stdin_split *feed)
+size_t stdin_split_direct_content(const struct stdin_split *feed)
 {
     return feed->ours ? feed->content : 0;
 }
 
-void stdin_split_went(struct stdin_split *feed, size_t count)
+void stdin_split_advance(struct stdin_split *feed, size_t count)
 {
     size_t n = MIN(count, feed->content);
     feed->content -= n;

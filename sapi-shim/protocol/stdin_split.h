@@ -26,19 +26,19 @@ struct stdin_split {
 size_t stdin_split_records(struct stdin_split *feed, uint16_t id, const unsigned char *from,
                            size_t there, unsigned char *into, size_t size, size_t *used);
 
-/* The same without their headers: of FCGI_STDIN only, and only where stdin_split_may_content. Stops
- * before any other record, and before the one that ends the body. */
+/* The same without their headers: of FCGI_STDIN only, and only where stdin_split_may_read_content.
+ * Stops before any other record, and before the one that ends the body. */
 size_t stdin_split_content(struct stdin_split *feed, const unsigned char *from, size_t there,
                            unsigned char *into, size_t size, size_t *used);
 
 /* Nobody is within a record; and libfcgi is not. */
 bool stdin_split_is_idle(const struct stdin_split *feed);
-bool stdin_split_may_content(const struct stdin_split *feed);
+bool stdin_split_may_read_content(const struct stdin_split *feed);
 
 /* Where nothing is left to copy from: how many of the next bytes may go to where
  * stdin_split_records, or stdin_split_content, would copy them; and that so many went there. */
-size_t stdin_split_records_due(const struct stdin_split *feed);
-size_t stdin_split_content_due(const struct stdin_split *feed);
-void stdin_split_went(struct stdin_split *feed, size_t count);
+size_t stdin_split_direct_records(const struct stdin_split *feed);
+size_t stdin_split_direct_content(const struct stdin_split *feed);
+void stdin_split_advance(struct stdin_split *feed, size_t count);
 
 #endif

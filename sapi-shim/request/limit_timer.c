@@ -17,8 +17,8 @@ static void limit_timer_emergency(struct request *request)
     const struct hard_timeout e = {
         .fd = conn != NULL ? conn->fd : -1,
         .id = conn != NULL ? conn->frame.id : 0,
-        .responded = conn != NULL && conn->sent_any,
-        .mid_record = conn != NULL && (conn->writing || conn->broken || conn->ended),
+        .responded = conn != NULL && conn->stdout_sent,
+        .mid_record = conn != NULL && (conn->writing || conn->broken || conn->end_sent),
         .pool = worker_slot_pool(),
         .method = record->method,
         .uri = record->uri,
@@ -72,7 +72,7 @@ static uint64_t limit_timer_watch(struct request *request, uint64_t now)
         return request->began + REQUEST_WATCH_AGE;
     if (!request->watched && conn_input_complete(conn))
         request->watched = peer_watch_arm(conn->fd, timer_signal());
-    if (peer_watch_gone(conn->fd) || conn_sees_abort(conn)) {
+    if (peer_watch_gone(conn->fd) || conn_abort_pending(conn)) {
         atomic_store(&request->left, true);
         return limit_timer_show_left(request, now);
     }

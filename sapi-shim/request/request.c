@@ -341,8 +341,8 @@ static void request_look_at_client(struct request *request)
     if (!request_is_open(request) || (request->status & OT_BIT_ABORTED))
         return;
     if (worker_slot_settings()->abort_detection != OT_ABORT_WRITE)
-        conn_look(conn);
-    if (conn->gone || conn->aborted)
+        conn_check_peer(conn);
+    if (conn->disconnected || conn->aborted)
         request_aborted(request);
 }
 
@@ -469,33 +469,33 @@ static void request_unwatch(struct request *request)
 static void request_disconnect(struct request *request)
 {
     struct conn *conn = request->conn;
-    bool complete = conn_input_complete(conn) || conn->gone || conn->eof;
+    bool complete = conn_input_complete(conn) || conn->disconnected || conn->eof;
     request_unwatch(request);
     request->codec->disconnect(request);
     struct conn *rest = conn_split(conn);
     if (rest == NULL) {
         conn_half_close(conn);
-        conn_release(conn);
-    } else if (request->keep_wanted && conn_has_begun(rest)) {
-        conn_push(rest);
+        conn_close(conn);
+    } else if (request->keep_wanted && conn_next_request_begun(rest)) {
+        conn_flush(rest);
         wait_set_hand_over(&rest);
     } else if (complete) {
         conn_half_close(rest);
         wait_set_close(&rest);
     } else {
-        wait_set_park(&rest);
+        wait_set_linger(&rest);
     }
 }
 
 static void request_respond(struct request *request, enum life_event event)
 {
     /* Where the connection's end is to follow, the peer is not to see the END_REQUEST before it. */
-    request->conn->last =
+    request->conn->last_write =
         request->conn->is_tcp &&
         (event == LIFE_FINISH || !conn_input_suffices(request->conn, request->announced));
     if (!request->abandoned)
         request->codec->complete(request);
-    if (request->conn->gone)
+    if (request->conn->disconnected)
         request_count_bit(request, OT_BIT_ABORTED);
     else if (request->conn->broken && !request->abandoned)
         diagnostics_write("pool %s: %s %s: response cut off: the client did not take it in time",
@@ -512,30 +512,19 @@ static void request_drop_conn(struct request *request)
     struct conn *conn = request->conn;
     request_unwatch(request);
     request->conn = NULL;
-    conn->owner = NULL;
+    conn->request = NULL;
     if (conn->fd < 0) {
         conn_free(&conn);
         return;
     }
-    bool complete = conn_input_complete(conn) || conn->gone || conn->eof;
-    bool clean = conn_end_request(conn, request->announced);
-    bool keeps = request->keep_wanted && !request->abandoned;
-    if (keeps && (clean || conn_has_begun(conn))) {
-        if (conn->last)
-            conn_push(conn);
-        conn->last = false;
-        wait_set_keep(&conn);
-    } else if (complete)
-        wait_set_close(&conn);
-    else
-        wait_set_park(&conn);
+    wait_set_end_request(&conn, request->keep_wanted && !request->abandoned, request->announced);
 }
 
 bool request_finish(struct request *request)
 {
     if (life_step(request->state, LIFE_FINISH)->actions != LIFE_RESPOND)
         return false;
-    wait_set_close_quiet(request->conn);
+    wait_set_release_idle(request->conn);
     (void)request_move(request, LIFE_FINISH);
     if (request->post_limit >= 0 && !request->in_shutdown)
         request_set_limit(request, request->post_limit, "post_response.time_limit");

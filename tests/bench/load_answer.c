@@ -72,8 +72,8 @@ static void feed_stdout(struct load_answer *answer, const struct load_expect *ex
         feed_body(answer, expect, bytes + at, size - at);
 }
 
-static void stdin_split_content(struct load_answer *answer, const struct load_expect *expect,
-                                const unsigned char *bytes, size_t size)
+static void feed_content(struct load_answer *answer, const struct load_expect *expect,
+                         const unsigned char *bytes, size_t size)
 {
     switch (answer->header[1]) {
     case STDOUT:
@@ -120,7 +120,7 @@ void load_answer_feed(struct load_answer *answer, const struct load_expect *expe
                 begin_record(answer);
         } else if (answer->content > 0) {
             part = least(size, answer->content);
-            stdin_split_content(answer, expect, bytes, part);
+            feed_content(answer, expect, bytes, part);
             answer->content -= part;
         } else {
             part = least(size, answer->padding);

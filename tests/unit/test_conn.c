@@ -134,14 +134,14 @@ Test(conn, the_end_of_a_body_may_be_late)
     at += record(bytes + at, 4, 1, NULL, 0, 0);
     say(bytes, at);
     cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
-    conn_read_rest(conn, got, sizeof got, &count);
+    conn_read_buffered(conn, got, sizeof got, &count);
     cr_assert(conn_end_request(conn, 0));
     at = record(bytes, 5, 1, NULL, 0, 0);
     at += whole_request(bytes + at, 1, 0);
     say(bytes, at);
     cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
     cr_assert(conn_has_header(conn));
-    conn_read_rest(conn, got, sizeof got, &count);
+    conn_read_buffered(conn, got, sizeof got, &count);
     cr_assert_eq(count, at - 8);
 }
 
@@ -192,7 +192,7 @@ Test(conn, management_is_answered_inside_a_request_and_not_passed_on)
     cr_assert_eq(answer[8 + 17 + 1], 11);
     cr_assert_eq(answer[8 + 17 + 8], 42);
     size_t count = 0;
-    conn_read_rest(conn, got, sizeof got, &count);
+    conn_read_buffered(conn, got, sizeof got, &count);
     cr_assert_eq(count, size + 8);
     cr_assert_eq(got[size + 1], 4);
 }
@@ -276,13 +276,13 @@ Test(conn, abort_record_is_seen)
     size_t at = whole_request(bytes, 1, 0);
     say(bytes, at);
     cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
-    conn_look(conn);
+    conn_check_peer(conn);
     cr_assert_not(conn->aborted);
     at = record(bytes, 2, 1, NULL, 0, 0);
     say(bytes, at);
-    conn_look(conn);
+    conn_check_peer(conn);
     cr_assert(conn->aborted);
-    cr_assert_not(conn->gone);
+    cr_assert_not(conn->disconnected);
 }
 
 Test(conn, peer_that_leaves_is_seen)
@@ -290,11 +290,11 @@ Test(conn, peer_that_leaves_is_seen)
     unsigned char bytes[512];
     say(bytes, whole_request(bytes, 1, 0));
     cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
-    conn_look(conn);
-    cr_assert_not(conn->gone);
+    conn_check_peer(conn);
+    cr_assert_not(conn->disconnected);
     cr_assert_eq(shutdown(peer, SHUT_WR), 0);
-    conn_look(conn);
-    cr_assert(conn->gone);
+    conn_check_peer(conn);
+    cr_assert(conn->disconnected);
 }
 
 Test(conn, parameters_have_a_limit)
@@ -304,14 +304,14 @@ Test(conn, parameters_have_a_limit)
     at += record(bytes + at, 4, 1, NULL, LIMIT + 1, 0);
     say(bytes, at);
     (void)conn_fill(conn, LIMIT);
-    cr_assert(conn->too_large);
+    cr_assert(conn->params_too_large);
     cr_assert_leq(conn->capacity, 2 * LIMIT + 8192);
 }
 
 Test(conn, garbage_is_gone)
 {
     say("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27);
-    cr_assert_eq(conn_fill(conn, LIMIT), CONN_GONE);
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_CLOSED);
     cr_assert(conn->broken);
 }
 
@@ -331,7 +331,7 @@ static size_t rest(unsigned char *into, size_t size)
     size_t at = 0;
     size_t count = 0;
     do {
-        conn_read_rest(conn, into + at, size - at, &count);
+        conn_read_buffered(conn, into + at, size - at, &count);
         at += count;
     } while (count > 0);
     return at;
@@ -356,7 +356,7 @@ Test(conn, a_deadline_is_kept_whatever_interrupts_the_wait)
     cr_assert_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
     for (uint64_t limit = 300; limit <= 1300; limit += 1000) {
         uint64_t deadline = clock_ns() + limit * CLOCK_NS_PER_MS;
-        cr_expect_eq(conn_read(conn, got, sizeof got, deadline, &count), CONN_LATE);
+        cr_expect_eq(conn_read(conn, got, sizeof got, deadline, &count), CONN_TIMEOUT);
         cr_expect_geq(clock_ns(), deadline);
         cr_expect_eq(count, 0);
     }
@@ -402,7 +402,7 @@ Test(conn, a_body_cut_short_is_not_a_whole_one)
     cr_assert_eq(shutdown(peer, SHUT_WR), 0);
     cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
     cr_assert_eq(rest(got, sizeof got), at - 40);
-    cr_assert_eq(conn_read(conn, got, sizeof got, 0, &count), CONN_GONE);
+    cr_assert_eq(conn_read(conn, got, sizeof got, 0, &count), CONN_CLOSED);
 }
 
 Test(conn, waiting_for_input_ends_at_the_deadline)
@@ -411,8 +411,9 @@ Test(conn, waiting_for_input_ends_at_the_deadline)
     unsigned char got[512];
     size_t count = 0;
     (void)begun_request(bytes);
-    conn_read_rest(conn, got, sizeof got, &count);
-    cr_assert_eq(conn_read(conn, got, sizeof got, clock_ns() + CLOCK_NS_PER_MS, &count), CONN_LATE);
+    conn_read_buffered(conn, got, sizeof got, &count);
+    cr_assert_eq(conn_read(conn, got, sizeof got, clock_ns() + CLOCK_NS_PER_MS, &count),
+                 CONN_TIMEOUT);
 }
 
 Test(conn, a_split_leaves_what_was_read)
@@ -499,5 +500,5 @@ Test(conn, a_long_body_is_read_past_the_buffer_and_to_the_byte)
     cr_assert_arr_eq(in, out, size);
     cr_assert(conn_input_complete(conn));
     cr_assert(conn_end_request(conn, 0));
-    cr_assert(conn_has_begun(conn));
+    cr_assert(conn_next_request_begun(conn));
 }

@@ -87,9 +87,9 @@ Test(feed, what_has_content_of_the_body_ends_what_is_given)
     put(STDIN, 20, 0);
     put(STDIN, 0, 0);
     cr_expect_eq(records(&feed, size, 8192), 24);
-    cr_expect(stdin_split_may_content(&feed));
+    cr_expect(stdin_split_may_read_content(&feed));
     cr_expect_eq(records(&feed, size - taken, 8192), 24);
-    cr_expect(stdin_split_may_content(&feed), "libfcgi has all of it, and nothing behind it");
+    cr_expect(stdin_split_may_read_content(&feed), "libfcgi has all of it, and nothing behind it");
     cr_expect_eq(records(&feed, size - taken, 8192), 28);
     cr_expect_eq(records(&feed, size - taken, 8192), 8);
     cr_expect_eq(records(&feed, 0, 8192), 0);
@@ -112,9 +112,9 @@ Test(feed, half_a_header_is_given_to_nobody)
     cr_expect_eq(content(&feed, 7, 8192), 0);
     cr_expect_eq(taken, 0);
     cr_expect_eq(records(&feed, size, 8), 8, "room for the header alone");
-    cr_expect_not(stdin_split_may_content(&feed), "libfcgi is within it");
-    cr_expect_eq(stdin_split_records_due(&feed), 10);
-    cr_expect_eq(stdin_split_content_due(&feed), 0);
+    cr_expect_not(stdin_split_may_read_content(&feed), "libfcgi is within it");
+    cr_expect_eq(stdin_split_direct_records(&feed), 10);
+    cr_expect_eq(stdin_split_direct_content(&feed), 0);
 }
 
 Test(feed, the_application_stops_before_the_end_of_the_body)
@@ -134,8 +134,8 @@ Test(feed, libfcgi_goes_on_within_a_record_by_a_header_of_its_own)
     struct stdin_split feed = {0};
     put(STDIN, 1000, 5);
     cr_expect_eq(content(&feed, size, 300), 300);
-    cr_expect_eq(stdin_split_content_due(&feed), 700);
-    cr_expect_eq(stdin_split_records_due(&feed), 0, "not without a header");
+    cr_expect_eq(stdin_split_direct_content(&feed), 700);
+    cr_expect_eq(stdin_split_direct_records(&feed), 0, "not without a header");
     count = 0;
     cr_expect_eq(records(&feed, 0, 8192), FRAME_HEADER, "there is nothing to copy yet");
     const unsigned char header[FRAME_HEADER] = {1, STDIN, 0, ID, 700 >> 8, 700 & 255, 5};
@@ -166,7 +166,7 @@ static void decode(struct decoder *decoder, const unsigned char *bytes, size_t n
         if (decoder->content + decoder->padding == 0) {
             cr_assert_geq(n - at, FRAME_HEADER, "half a header");
             size_t whole = 0;
-            decoder->content = frame_content(bytes + at, &whole);
+            decoder->content = frame_content_size(bytes + at, &whole);
             decoder->padding = whole - FRAME_HEADER - decoder->content;
             cr_assert_eq(bytes[at + 1], STDIN);
             at += FRAME_HEADER;
@@ -192,15 +192,16 @@ static void turn(struct stdin_split *feed, struct decoder *decoder, unsigned *se
 {
     size_t there = some(seed, 4) == 0 ? 0 : some(seed, size - taken + 1);
     size_t room = FRAME_HEADER + some(seed, 3000);
-    bool application = stdin_split_may_content(feed) && some(seed, 2) == 0;
+    bool application = stdin_split_may_read_content(feed) && some(seed, 2) == 0;
     count = 0;
     size_t n = application ? content(feed, there, room) : records(feed, there, room);
     if (n == 0 && there == 0) {
-        size_t due = application ? stdin_split_content_due(feed) : stdin_split_records_due(feed);
+        size_t due =
+            application ? stdin_split_direct_content(feed) : stdin_split_direct_records(feed);
         n = due < room ? due : room;
         memcpy(got, input + taken, n);
         taken += n;
-        stdin_split_went(feed, n);
+        stdin_split_advance(feed, n);
     }
     if (!application) {
         decode(decoder, got, n, out);
