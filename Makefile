@@ -244,6 +244,7 @@ install: all  ## into DESTDIR and PREFIX (/usr/local): programs, library, header
 	    $(DESTDIR)$(PREFIX)/include/overtime $(DESTDIR)$(SYSCONFDIR)/overtime/pool.d
 	install -m 755 $(BUILD)/overtime $(DESTDIR)$(PREFIX)/sbin/overtime
 	install -m 755 $(BUILD)/overtimectl $(DESTDIR)$(PREFIX)/bin/overtimectl
+	install -m 755 packaging/overtime-plot $(DESTDIR)$(PREFIX)/bin/overtime-plot
 	install -D -m 755 $(BUILD)/overtime-trace $(DESTDIR)$(PREFIX)/libexec/overtime/overtime-trace
 	install -D -m 755 $(BUILD)/overtime-status $(DESTDIR)$(PREFIX)/libexec/overtime/overtime-status
 	install -m 644 $(BUILD)/libovertime.so $(DESTDIR)$(LIBDIR)/libovertime.so.$(VERSION)
@@ -272,6 +273,7 @@ install: all  ## into DESTDIR and PREFIX (/usr/local): programs, library, header
 
 uninstall:  ## remove what `make install` put there, but for the configuration
 	rm -f $(DESTDIR)$(PREFIX)/sbin/overtime $(DESTDIR)$(PREFIX)/bin/overtimectl \
+	    $(DESTDIR)$(PREFIX)/bin/overtime-plot \
 	    $(DESTDIR)$(PREFIX)/libexec/overtime/overtime-trace \
 	    $(DESTDIR)$(PREFIX)/libexec/overtime/overtime-status \
 	    $(DESTDIR)$(LIBDIR)/libovertime.so $(DESTDIR)$(LIBDIR)/libovertime.so.$(SOVERSION) \

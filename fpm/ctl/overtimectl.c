@@ -9,7 +9,6 @@
 #include "fpm/ctl/complete.h"
 #include "fpm/ctl/fcgi_request.h"
 #include "fpm/ctl/options.h"
-#include "fpm/ctl/plot.h"
 #include "fpm/ctl/recorder.h"
 #include "fpm/ctl/top.h"
 #include "fpm/util/version.h"
@@ -31,7 +30,6 @@ static const struct ctl_option overtimectl_options[] = {
     {'1', false, "once", NULL, "one look as text, for scripts"},
     {'i', false, "interval", "TIME", "between looks, as 500ms or 2s (default 1s)"},
     {'n', false, "count", "N", "end after so many"},
-    {'o', true, "output", "FILE", "write there (default: standard output)"},
     {'v', true, "version", NULL, "print the version"},
     {'h', true, "help", NULL, "print this, or the help of the verb"},
     {0, false, NULL, NULL, NULL},
@@ -51,9 +49,8 @@ static const struct ctl_verb overtimectl_verbs[] = {
      NULL},
     {CONTROL_TOP, "[POOL]", 0, 1, "P", "1ij", "pools and workers live, as top(1)", top_more,
      top_run},
-    {"record", "FILE", 1, 1, "F", "in", "write the status down each second", recorder_more,
+    {"record", "FILE", 1, 1, "F", "in", "sample the status into a file", recorder_more,
      recorder_run},
-    {"plot", "FILE", 1, 1, "F", "o", "draw what was recorded, as SVG", plot_more, plot_run},
     {CONTROL_RELOAD, "[--all [POOL]] [--wait]", 0, 1, "P", "jwa", "read the configuration anew",
      "Nothing changes if the file has an error. --all replaces the workers of pools that did not\n"
      "change, too, or of this one. --wait returns when the new workers serve and the older ones "

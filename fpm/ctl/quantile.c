@@ -47,12 +47,3 @@ bool quantile_between(const struct quantile_histogram *before,
         memset(out, 0, sizeof *out);
     return sane;
 }
-
-void quantile_add(struct quantile_histogram *sum, const struct quantile_histogram *more)
-{
-    if (sum->bounds_count == 0)
-        *sum = *more;
-    else if (quantile_alike(sum, more))
-        for (size_t i = 0; i <= sum->bounds_count; i++)
-            sum->buckets[i] += more->buckets[i];
-}

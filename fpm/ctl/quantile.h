@@ -30,7 +30,4 @@ double quantile_of(const struct quantile_histogram *histogram, double share);
 bool quantile_between(const struct quantile_histogram *before,
                       const struct quantile_histogram *after, struct quantile_histogram *out);
 
-/* Adds up; nothing is added when the bounds differ. An empty sum takes the bounds of the first. */
-void quantile_add(struct quantile_histogram *sum, const struct quantile_histogram *more);
-
 #endif

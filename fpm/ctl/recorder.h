@@ -1,4 +1,4 @@
-/* recorder.h: `overtimectl record`: writes the status down at intervals, for plot.c and others.
+/* recorder.h: `overtimectl record`: samples the status into a file, for overtime-plot and others.
  *
  * One JSON object a line, complete by itself, put behind what the file has. Asks the manager by one
  * call for each; when there is none, that is a line as well. Called by overtimectl.

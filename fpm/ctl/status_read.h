@@ -3,7 +3,7 @@
  * Reads documents of `status` and `workers` and what recorder.c made of them; asks nobody, draws
  * nothing. What is missing or null is unknown; keys that it does not know do not matter. The
  * manager's answer is checked like any input: a document that makes no sense is refused with a
- * sentence. Called by top.c, recorder.c and plot_data.c.
+ * sentence.
  */
 #ifndef FPM_STATUS_READ_H
 #define FPM_STATUS_READ_H

@@ -44,14 +44,3 @@ Test(quantile, takes_differences)
     b.bounds[1] = 3;
     cr_expect_not(quantile_between(&a, &b, &out), "bounds changed");
 }
-
-Test(quantile, adds_up)
-{
-    struct quantile_histogram sum = {0}, a = histogram(4, 0, 0, 0), other = a;
-    quantile_add(&sum, &a);
-    quantile_add(&sum, &a);
-    cr_expect_eq(sum.buckets[0], 8);
-    other.bounds[0] = 0.5;
-    quantile_add(&sum, &other);
-    cr_expect_eq(sum.buckets[0], 8, "of other bounds");
-}

@@ -109,6 +109,7 @@ def test_what_is_installed(destination):
     for name in (
         "usr/local/sbin/overtime",
         "usr/local/bin/overtimectl",
+        "usr/local/bin/overtime-plot",
         "usr/local/lib/libovertime.so",
         "usr/local/lib/libovertime.so.0",
         "usr/local/lib/libovertime.a",
