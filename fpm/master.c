@@ -7,11 +7,9 @@
 #include "fpm/control/control_server.h"
 #include "fpm/control/control_spec.h"
 #include "fpm/log/log.h"
-#include "fpm/manager/loop.h"
 #include "fpm/manager/pool_set.h"
-#include "fpm/manager/reread.h"
 #include "fpm/manager/systemd_watchdog.h"
-#include "fpm/pool/crashes.h"
+#include "fpm/pool/backoff.h"
 #include "fpm/signals.h"
 #include "fpm/slow_log/slow_log.h"
 #include "fpm/slow_log/trace_runner.h"
@@ -53,9 +51,9 @@ struct master {
     struct signals signals;
     struct control_server control;
     struct commands commands;
-    struct crashes crashes;
-    bool hard_timeout; /* so many that all workers are to be replaced */
-    unsigned reloads;  /* that were put in force */
+    struct backoff_crashes crashes;
+    bool restart_due; /* so many that all workers are to be replaced */
+    unsigned reloads; /* that were put in force */
     unsigned
         waiting[CONTROL_SERVER_CLIENTS_MAX]; /* tickets of those who wait for the reload's end */
     unsigned waiting_count;
@@ -132,7 +130,7 @@ static void master_ready(struct master *master)
 {
     if (!master_may_go_up(master))
         return;
-    size_t pools = pool_set_staying(&master->pools);
+    size_t pools = pool_set_configured(&master->pools);
     unsigned live = pool_set_live(&master->pools);
     /* A reload during the start comes to its end like any other. */
     master_move(master, master->waiting_count > 0 ? MASTER_RELOADING : MASTER_RUNNING);
@@ -214,11 +212,49 @@ static void master_changed(void *context)
 
 /* ---- reload ---- */
 
+/* Reads the file again. Every fault goes to the log and into `error`, a line each. Returns the
+ * configuration, the caller's to free, or NULL. */
+static struct config *master_read_config(const struct master *master, char *error, size_t size)
+{
+    struct config_report report = {0};
+    struct config *config = config_load(master->config->file, master->hooks->flags, &report);
+    size_t used = 0;
+    for (size_t i = 0; i < report.errors.count; i++) {
+        log_error("reload: %s", report.errors.items[i]);
+        int more = snprintf(error + used, size - used, "%s%s", used > 0 ? "\n" : "",
+                            report.errors.items[i]);
+        if (more > 0 && (size_t)more < size - used)
+            used += (size_t)more;
+    }
+    for (size_t i = 0; config != NULL && i < report.warnings.count; i++)
+        log_warning("reload: %s", report.warnings.items[i]);
+    config_report_free(&report);
+    return config;
+}
+
+/* Says what a reload has done: to the log, and to `out`, which may be NULL. */
+static void master_report_reload(const struct pool_set_outcome *outcome,
+                                 const struct reload_plan *plan, FILE *out)
+{
+    char line[ERROR_SIZE];
+    snprintf(line, sizeof line,
+             "pools: %zu replaced, %zu changed in place, %zu added, %zu removed, %zu as they were",
+             outcome->replaced, outcome->applied, outcome->added, outcome->removed, outcome->kept);
+    log_notice("reload: in force; %s", line);
+    if (out != NULL)
+        fprintf(out, "%s\n", line);
+    for (size_t i = 0; i < plan->later.count; i++) {
+        log_warning("reload: %s", plan->later.items[i]);
+        if (out != NULL)
+            fprintf(out, "%s\n", plan->later.items[i]);
+    }
+}
+
 /* Puts `wanted` in force, or nothing of it. */
 static int master_put_in_force(struct master *master, struct config *wanted, const char *all,
                                FILE *out, char *error, size_t size)
 {
-    struct reload_plan_plan plan;
+    struct reload_plan plan;
     struct pool_set_outcome outcome;
     if (pool_set_plan(&master->pools, wanted, all, &plan) != 0) {
         snprintf(error, size, "out of memory");
@@ -226,13 +262,13 @@ static int master_put_in_force(struct master *master, struct config *wanted, con
     }
     if (pool_set_reload(&master->pools, wanted, &plan, &outcome, error, size) != 0) {
         log_error("reload: %s", error);
-        reload_plan_plan_free(&plan);
+        reload_plan_free(&plan);
         return -1;
     }
     if (log_settings_apply(&wanted->global, error, size) != 0)
         log_error("reload: %s; the log goes on as it was", error);
-    reread_tell(&outcome, &plan, out);
-    reload_plan_plan_free(&plan);
+    master_report_reload(&outcome, &plan, out);
+    reload_plan_free(&plan);
     return 0;
 }
 
@@ -261,7 +297,7 @@ static int master_reload(void *owner, const char *why, const char *all, FILE *ou
     log_notice("%s: reload of %s", why, master->config->file);
     if (master->announced)
         (void)systemd_notify_reloading();
-    struct config *wanted = reread(master->config->file, master->hooks->flags, error, size);
+    struct config *wanted = master_read_config(master, error, size);
     int result = wanted == NULL ? -1 : master_put_in_force(master, wanted, all, out, error, size);
     if (result == 0) {
         master->reloads++;
@@ -290,16 +326,16 @@ static void master_crashed(void *context)
 {
     struct master *master = context;
     const struct config_global *global = &master->config->global;
-    if (crashes_note(&master->crashes, (size_t)global->emergency_restart_threshold,
-                     global->emergency_restart_interval, clock_ms()))
-        master->hard_timeout = true;
+    if (backoff_note_crash(&master->crashes, (size_t)global->emergency_restart_threshold,
+                           global->emergency_restart_interval, clock_ms()))
+        master->restart_due = true;
 }
 
 /* With the configuration that is in force: nobody asked for what the file says by now. */
 static void master_restart(struct master *master)
 {
     char error[ERROR_SIZE];
-    master->hard_timeout = false;
+    master->restart_due = false;
     log_alert("%d workers crashed within `emergency_restart_interval`: all pools get new workers",
               (int)master->config->global.emergency_restart_threshold);
     if (master_put_in_force(master, master->config, "", NULL, error, sizeof error) == 0)
@@ -316,7 +352,7 @@ static void master_on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
             ev_break(master->loop, EVBREAK_ALL);
         return;
     }
-    if (master->hard_timeout)
+    if (master->restart_due)
         master_restart(master);
     pool_set_sweep(&master->pools);
     if (master->state == MASTER_RELOADING || (master->announced && master->waiting_count > 0))
@@ -573,9 +609,32 @@ static int master_take_over(struct master *master)
     return EX_SOFTWARE;
 }
 
+static void master_on_nothing(struct ev_loop *loop, ev_periodic *periodic, int events)
+{
+    (void)loop;
+    (void)periodic;
+    (void)events;
+}
+
+/* The default loop of libev would reap children that are ours to reap. Returns NULL without
+ * resources. */
+static struct ev_loop *master_new_loop(void)
+{
+    struct ev_loop *loop = ev_loop_new(EVFLAG_NOENV);
+    ev_periodic calendar;
+    if (loop == NULL)
+        return NULL;
+    /* libev checks once a minute whether the clock was set, unless the kernel reports it, which
+     * libev asks for with the first periodic watcher: an idle manager then sleeps on. */
+    ev_periodic_init(&calendar, master_on_nothing, 0., 0., NULL);
+    ev_periodic_start(loop, &calendar);
+    ev_periodic_stop(loop, &calendar);
+    return loop;
+}
+
 static int master_open(struct master *master)
 {
-    master->loop = loop_new();
+    master->loop = master_new_loop();
     if (master->loop == NULL) {
         log_alert("cannot make an event loop");
         return EX_SOFTWARE;
@@ -603,7 +662,7 @@ static void master_close(struct master *master)
         pool_set_close(&master->pools);
     trace_runner_finish();
     access_log_finish();
-    crashes_free(&master->crashes);
+    backoff_free_crashes(&master->crashes);
     master->hooks->down(master->hooks->context);
     if (master->listening)
         control_server_close(&master->control);

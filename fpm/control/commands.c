@@ -60,9 +60,9 @@ static void commands_count(const struct pool_set_item *item, struct status_pool 
     struct status_source source = status_publish_source(pool->current);
     struct listen_queue_state state = {0};
     struct ot_pool_stats facts;
-    (void)listen_queue_look(item->keeper.queue, pool->listener.fd, &state);
+    (void)listen_queue_look(item->supervisor.queue, pool->listener.fd, &state);
     struct status_queue queue = {.waiting = state.waiting, .backlog = state.backlog};
-    status_publish_gather(pool, &item->keeper, pool->current, &facts);
+    status_publish_stats(pool, pool->current, &facts);
     status_pool(&source, &facts, &queue, out);
     snprintf(out->name, sizeof out->name, "%s", pool->name);
 }

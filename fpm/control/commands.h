@@ -16,7 +16,7 @@ struct commands {
     const struct pool_set *pools;
     const char *(*state)(void *owner); /* "starting", "running", "stopping" */
     void (*stop)(void *owner, enum pool_stop how, const char *why);
-    /* `all` as reload_plan_plan has it. Returns 0 with what was done in `out`, or -1 with a
+    /* `all` as reload_plan_make has it. Returns 0 with what was done in `out`, or -1 with a
      * sentence, a line for each error. */
     int (*reload)(void *owner, const char *why, const char *all, FILE *out, char *error,
                   size_t size);

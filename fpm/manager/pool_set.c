@@ -14,11 +14,11 @@
 /* ---- what pools tell ---- */
 
 /* A generation that has taken over is news, too: no worker needs to end after the last look. */
-static void pool_set_on_turned(struct pool_supervisor *keeper)
+static void pool_set_on_turned(struct pool_supervisor *supervisor)
 {
-    struct pool *pool = keeper->pool;
+    struct pool *pool = supervisor->pool;
     struct pool_set_item *item = pool->owner;
-    status_publish_publish(pool, keeper);
+    status_publish(pool);
     status_worker_follow(&item->status);
     if (item->alone == pool->number || pool->older != NULL || !pool->handed_over ||
         !pool_ready(pool))
@@ -32,9 +32,9 @@ static void pool_set_on_changed(struct pool *pool)
     struct pool_set_item *item = pool->owner;
     /* While there are older workers that takes a look at each of them: the turn does it for all
      * that is new, where there are turns for more than limits. */
-    if (pool->older == NULL || pool->stop != POOL_STAY)
-        status_publish_publish(pool, &item->keeper);
-    pool_supervisor_news(&item->keeper);
+    if (pool->older == NULL || pool->stop != POOL_STOP_NONE)
+        status_publish(pool);
+    pool_supervisor_check_changed(&item->supervisor);
     item->set->events->changed(item->set->context);
 }
 
@@ -58,7 +58,7 @@ static unsigned pool_set_room(void *context)
     if (max == 0)
         return UINT_MAX;
     for (size_t i = 0; i < pools->count; i++)
-        staying += pool_staying(&pools->items[i]->pool);
+        staying += pool_in_service(&pools->items[i]->pool);
     return max > staying ? (unsigned)max - staying : 0;
 }
 
@@ -79,14 +79,14 @@ static void pool_set_drop(struct pool_set_item **item)
 {
     if (*item == NULL)
         return;
-    pool_supervisor_rest(&(*item)->keeper);
+    pool_supervisor_close(&(*item)->supervisor);
     status_worker_close(&(*item)->status);
     pool_close(&(*item)->pool);
     free(*item);
     *item = NULL;
 }
 
-static struct pool_set_item *pool_set_make(struct pool_set *pools, const struct pool_wish *wish,
+static struct pool_set_item *pool_set_make(struct pool_set *pools, const struct pool_request *wish,
                                            int *status, char *error, size_t size)
 {
     struct pool_set_item *item = calloc(1, sizeof *item);
@@ -101,7 +101,7 @@ static struct pool_set_item *pool_set_make(struct pool_set *pools, const struct 
         free(item);
         return NULL;
     }
-    pool_supervisor_open(&item->keeper, &item->pool, &pools->queue, pool_set_room, pools,
+    pool_supervisor_open(&item->supervisor, &item->pool, &pools->queue, pool_set_room, pools,
                          pool_set_on_turned);
     status_worker_init(&item->status, pools->loop, &item->pool);
     if (status_worker_listen(&item->status, error, size) != 0) {
@@ -143,7 +143,7 @@ struct pool_set_item *pool_set_adopt(struct pool_set *pools, const char *name)
     }
     item->set = pools;
     pool_adopt(&item->pool, pools->loop, own, &pool_set_pool_events, item);
-    pool_supervisor_open(&item->keeper, &item->pool, &pools->queue, pool_set_room, pools,
+    pool_supervisor_open(&item->supervisor, &item->pool, &pools->queue, pool_set_room, pools,
                          pool_set_on_turned);
     status_worker_init(&item->status, pools->loop, &item->pool);
     pools->items[pools->count++] = item;
@@ -160,7 +160,7 @@ int pool_set_open(struct pool_set *pools, struct ev_loop *loop, struct config *c
 {
     pool_set_begin(pools, loop, config, events, context);
     for (size_t i = 0; i < config->pool_count; i++) {
-        struct pool_wish wish = {.config = config, .settings = &config->pools[i]};
+        struct pool_request wish = {.config = config, .settings = &config->pools[i]};
         char why[ERROR_SIZE] = "out of memory";
         int status = EX_SOFTWARE;
         struct pool_set_item *item = pool_set_grow(pools) == 0
@@ -185,7 +185,7 @@ void pool_set_close(struct pool_set *pools)
     pools->items = NULL;
 }
 
-void pool_set_hush(struct pool_set *pools)
+void pool_set_stop_status_workers(struct pool_set *pools)
 {
     for (size_t i = 0; i < pools->count; i++)
         status_worker_close(&pools->items[i]->status);
@@ -194,15 +194,15 @@ void pool_set_hush(struct pool_set *pools)
 void pool_set_start(struct pool_set *pools)
 {
     for (size_t i = 0; i < pools->count; i++)
-        pool_supervisor_poke(&pools->items[i]->keeper);
+        pool_supervisor_check_all(&pools->items[i]->supervisor);
 }
 
 void pool_set_stop(struct pool_set *pools, enum pool_stop how)
 {
     for (size_t i = 0; i < pools->count; i++) {
         pool_stop(&pools->items[i]->pool, how);
-        pool_supervisor_poke(&pools->items[i]->keeper);
-        status_publish_publish(&pools->items[i]->pool, &pools->items[i]->keeper);
+        pool_supervisor_check_all(&pools->items[i]->supervisor);
+        status_publish(&pools->items[i]->pool);
     }
 }
 
@@ -214,7 +214,7 @@ unsigned pool_set_live(const struct pool_set *pools)
     return live;
 }
 
-size_t pool_set_staying(const struct pool_set *pools)
+size_t pool_set_configured(const struct pool_set *pools)
 {
     size_t staying = 0;
     while (staying < pools->count && !pools->items[staying]->leaving)
@@ -241,9 +241,9 @@ void pool_set_sweep(struct pool_set *pools)
 /* ---- reload ---- */
 
 int pool_set_plan(const struct pool_set *pools, const struct config *wanted, const char *all,
-                  struct reload_plan_plan *plan)
+                  struct reload_plan *plan)
 {
-    size_t staying = pool_set_staying(pools);
+    size_t staying = pool_set_configured(pools);
     struct reload_plan_was *was = calloc(staying + 1, sizeof *was);
     if (was == NULL)
         return -1;
@@ -251,7 +251,7 @@ int pool_set_plan(const struct pool_set *pools, const struct config *wanted, con
         const struct pool *pool = &pools->items[i]->pool;
         was[i] = (struct reload_plan_was){pool_settings(pool), pool->current->size};
     }
-    int result = reload_plan_plan(&pools->config->global, was, staying, wanted, all, plan);
+    int result = reload_plan_make(&pools->config->global, was, staying, wanted, all, plan);
     free(was);
     return result;
 }
@@ -259,8 +259,8 @@ int pool_set_plan(const struct pool_set *pools, const struct config *wanted, con
 /* What is made ready for one step of the plan. */
 struct pool_set_ready {
     struct pool_set_item *made; /* RELOAD_PLAN_ADD */
-    struct pool_change change;
-    struct pool_wish wish;
+    struct pool_prepared change;
+    struct pool_request wish;
 };
 
 static void pool_set_give_up(struct pool_set_ready *ready, size_t count)
@@ -280,9 +280,9 @@ static int pool_set_prepare(struct pool_set *pools, const struct reload_plan_ste
                             size_t size)
 {
     int status = 0;
-    struct pool_wish *wish = &ready->wish;
+    struct pool_request *wish = &ready->wish;
     bool moves = step->socket != step->before;
-    *wish = (struct pool_wish){
+    *wish = (struct pool_request){
         .config = wanted,
         .settings = step->wanted,
         .replace = step->deed == RELOAD_PLAN_REPLACE,
@@ -300,8 +300,8 @@ static int pool_set_prepare(struct pool_set *pools, const struct reload_plan_ste
 
 /* `fresh`: room for the pools' new order. */
 static struct pool_set_ready *
-pool_set_prepare_all(struct pool_set *pools, const struct reload_plan_plan *plan,
-                     struct config *wanted, struct pool_set_item ***fresh, char *error, size_t size)
+pool_set_prepare_all(struct pool_set *pools, const struct reload_plan *plan, struct config *wanted,
+                     struct pool_set_item ***fresh, char *error, size_t size)
 {
     char why[ERROR_SIZE];
     struct pool_set_ready *ready = calloc(plan->count, sizeof *ready);
@@ -313,7 +313,7 @@ pool_set_prepare_all(struct pool_set *pools, const struct reload_plan_plan *plan
         return NULL;
     }
     for (size_t i = 0; i < plan->count; i++)
-        ready[i].change = (struct pool_change){.listener = SOCKET_NONE};
+        ready[i].change = (struct pool_prepared){.listener = SOCKET_NONE};
     for (size_t i = 0; i < plan->count; i++) {
         int status = pool_set_prepare(pools, &plan->steps[i], wanted, &ready[i], why, sizeof why);
         if (status != 0) {
@@ -335,7 +335,7 @@ static void pool_set_let_go(struct pool_set_item *item)
     item->leaving = true;
     pool_return_socket(&item->pool);
     pool_stop(&item->pool, POOL_STOP_GRACEFUL);
-    pool_supervisor_poke(&item->keeper);
+    pool_supervisor_check_all(&item->supervisor);
 }
 
 static void pool_set_tell(const struct reload_plan_step *step, const struct pool *pool)
@@ -362,7 +362,7 @@ static void pool_set_tell(const struct reload_plan_step *step, const struct pool
     }
 }
 
-static void pool_set_count(struct pool_set_outcome *outcome, enum reload_plan_deed deed)
+static void pool_set_count(struct pool_set_outcome *outcome, enum reload_plan_action deed)
 {
     size_t *const counts[] = {
         [RELOAD_PLAN_KEEP] = &outcome->kept,
@@ -374,11 +374,11 @@ static void pool_set_count(struct pool_set_outcome *outcome, enum reload_plan_de
 }
 
 /* Cannot fail. The order of the file becomes the order of the pools. */
-static void pool_set_commit(struct pool_set *pools, const struct reload_plan_plan *plan,
+static void pool_set_commit(struct pool_set *pools, const struct reload_plan *plan,
                             struct pool_set_ready *ready, struct pool_set_item **fresh,
                             struct pool_set_outcome *outcome)
 {
-    size_t staying = pool_set_staying(pools), total = pools->count;
+    size_t staying = pool_set_configured(pools), total = pools->count;
     struct pool_set_item **items = pools->items;
     size_t used = 0;
     /* The names of sockets that go to another pool must outlive their former owners. */
@@ -411,9 +411,8 @@ static void pool_set_commit(struct pool_set *pools, const struct reload_plan_pla
     pools->count = used;
 }
 
-int pool_set_reload(struct pool_set *pools, struct config *wanted,
-                    const struct reload_plan_plan *plan, struct pool_set_outcome *outcome,
-                    char *error, size_t size)
+int pool_set_reload(struct pool_set *pools, struct config *wanted, const struct reload_plan *plan,
+                    struct pool_set_outcome *outcome, char *error, size_t size)
 {
     struct pool_set_item **fresh;
     struct pool_set_ready *ready = pool_set_prepare_all(pools, plan, wanted, &fresh, error, size);
@@ -432,9 +431,9 @@ int pool_set_reload(struct pool_set *pools, struct config *wanted,
 static bool pool_set_failed(const struct pool_set_item *item)
 {
     const struct pool *pool = &item->pool;
-    const struct scaling_counts *seen = &item->keeper.seen.counts;
+    const struct scaling_counts *seen = &pool->seen.counts;
     return (*pool->failure != '\0' && (!pool->handed_over || !pool_ready(pool))) ||
-           pool_ails(pool, seen->idle + seen->serving + seen->post);
+           pool_failing(pool, seen->idle + seen->serving + seen->post);
 }
 
 bool pool_set_settled(const struct pool_set *pools, const struct pool **failed)

@@ -26,7 +26,7 @@ struct pool_set_events {
 struct pool_set_item {
     struct pool_set *set;
     struct pool pool;
-    struct pool_supervisor keeper;
+    struct pool_supervisor supervisor;
     struct status_worker_process status;
     bool leaving;   /* no longer in the file: it goes when its workers have */
     unsigned alone; /* the generation that was told to be all there is */
@@ -63,18 +63,17 @@ struct pool_set_item *pool_set_adopt(struct pool_set *pools, const char *name);
 void pool_set_forget_last(struct pool_set *pools);
 
 /* Ends the status workers, which are nobody's to hand over; pool_set_start brings them back. */
-void pool_set_hush(struct pool_set *pools);
+void pool_set_stop_status_workers(struct pool_set *pools);
 
 /* Starts the first workers. */
 void pool_set_start(struct pool_set *pools);
 
 /* Puts another configuration in force, or nothing of it. `plan` was made by pool_set_plan, `all` as
- * reload_plan_plan has it. Returns 0, or -1 with a sentence. */
+ * reload_plan_make has it. Returns 0, or -1 with a sentence. */
 int pool_set_plan(const struct pool_set *pools, const struct config *wanted, const char *all,
-                  struct reload_plan_plan *plan);
-int pool_set_reload(struct pool_set *pools, struct config *wanted,
-                    const struct reload_plan_plan *plan, struct pool_set_outcome *outcome,
-                    char *error, size_t size);
+                  struct reload_plan *plan);
+int pool_set_reload(struct pool_set *pools, struct config *wanted, const struct reload_plan *plan,
+                    struct pool_set_outcome *outcome, char *error, size_t size);
 
 /* Is everything as the last reload wants it: all new workers serving, all older ones gone? With
  * `failed` the first pool that has not the workers it wants since some could not start, or has none
@@ -90,6 +89,6 @@ void pool_set_sweep(struct pool_set *pools);
 unsigned pool_set_live(const struct pool_set *pools);
 
 /* Pools that are in the file. */
-size_t pool_set_staying(const struct pool_set *pools);
+size_t pool_set_configured(const struct pool_set *pools);
 
 #endif

@@ -25,7 +25,7 @@ static const char *reload_plan_resolved(const struct config_pool *was,
     return strcmp(was->program, wanted->program) != 0 ? "command" : NULL;
 }
 
-static enum reload_plan_deed reload_plan_row(const struct directive *row)
+static enum reload_plan_action reload_plan_row(const struct directive *row)
 {
     return row->reload == DIRECTIVE_LIVE ? RELOAD_PLAN_APPLY : RELOAD_PLAN_REPLACE;
 }
@@ -38,7 +38,7 @@ static void reload_plan_compare(struct reload_plan_step *step, const struct relo
         const struct directive *row = &directive_pool[i];
         if (directive_value_equal(row, was, wanted))
             continue;
-        enum reload_plan_deed deed = reload_plan_row(row);
+        enum reload_plan_action deed = reload_plan_row(row);
         if (i == DIRECTIVE_POOL_listen || reload_plan_slots(wanted) > before->slots)
             deed = RELOAD_PLAN_REPLACE;
         if (deed > step->deed) {
@@ -96,11 +96,11 @@ static int reload_plan_later(struct config_list *later, const struct directive *
     return result;
 }
 
-int reload_plan_plan(const struct config_global *global, const struct reload_plan_was *was,
+int reload_plan_make(const struct config_global *global, const struct reload_plan_was *was,
                      size_t was_count, const struct config *wanted, const char *all,
-                     struct reload_plan_plan *plan)
+                     struct reload_plan *plan)
 {
-    *plan = (struct reload_plan_plan){.count = wanted->pool_count};
+    *plan = (struct reload_plan){.count = wanted->pool_count};
     plan->steps = calloc(wanted->pool_count, sizeof *plan->steps);
     if (plan->steps == NULL)
         return -1;
@@ -113,16 +113,16 @@ int reload_plan_plan(const struct config_global *global, const struct reload_pla
         if (row->reload == DIRECTIVE_RESTART &&
             !directive_value_equal(row, global, &wanted->global) &&
             reload_plan_later(&plan->later, row, global, &wanted->global) != 0) {
-            reload_plan_plan_free(plan);
+            reload_plan_free(plan);
             return -1;
         }
     }
     return 0;
 }
 
-void reload_plan_plan_free(struct reload_plan_plan *plan)
+void reload_plan_free(struct reload_plan *plan)
 {
     free(plan->steps);
     value_parse_list_free(&plan->later);
-    *plan = (struct reload_plan_plan){0};
+    *plan = (struct reload_plan){0};
 }

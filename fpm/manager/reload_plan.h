@@ -9,7 +9,7 @@
 
 #include "fpm/config/config.h"
 
-enum reload_plan_deed {
+enum reload_plan_action {
     RELOAD_PLAN_KEEP,    /* nothing changed */
     RELOAD_PLAN_APPLY,   /* the changes apply to living workers */
     RELOAD_PLAN_REPLACE, /* a new generation */
@@ -26,13 +26,13 @@ struct reload_plan_was {
 
 struct reload_plan_step {
     const struct config_pool *wanted;
-    enum reload_plan_deed deed;
+    enum reload_plan_action deed;
     size_t before; /* the pool of the same name among those in force, or RELOAD_PLAN_NONE */
     size_t socket; /* the pool among those in force that has its socket, or RELOAD_PLAN_NONE */
     const char *because; /* the first directive that changed; NULL: none did */
 };
 
-struct reload_plan_plan {
+struct reload_plan {
     struct reload_plan_step *steps; /* one a pool wanted, in their order */
     size_t count;
     struct config_list later; /* sentences: what takes effect at the next start only */
@@ -41,9 +41,9 @@ struct reload_plan_plan {
 /* `was` lists the pools in force. `all`: NULL for those alone that changed, "" when every pool gets
  * a new generation, a name when that pool does as well. Returns 0, or -1 without memory. The plan
  * points into both configurations. */
-int reload_plan_plan(const struct config_global *global, const struct reload_plan_was *was,
+int reload_plan_make(const struct config_global *global, const struct reload_plan_was *was,
                      size_t was_count, const struct config *wanted, const char *all,
-                     struct reload_plan_plan *plan);
-void reload_plan_plan_free(struct reload_plan_plan *plan);
+                     struct reload_plan *plan);
+void reload_plan_free(struct reload_plan *plan);
 
 #endif

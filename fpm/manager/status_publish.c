@@ -18,7 +18,7 @@ static uint32_t status_publish_pm(int pm)
     return kinds[pm];
 }
 
-static void status_publish_add_other(struct ot_pool_stats *facts,
+static void status_publish_add_other(struct ot_pool_stats *stats,
                                      const struct generation *generation)
 {
     for (unsigned i = 0; i < generation->size; i++) {
@@ -26,10 +26,10 @@ static void status_publish_add_other(struct ot_pool_stats *facts,
         if (generation->members[i].worker.state == WORKER_NONE)
             continue;
         scoreboard_look(&generation->scoreboard, i, &view);
-        *(view.attached ? &facts->others[slot_view_state(&view.lead)] : &facts->others_unknown) +=
+        *(view.attached ? &stats->others[slot_view_state(&view.lead)] : &stats->others_unknown) +=
             1;
-        facts->others_kept += view.kept;
-        histogram_counts(&facts->elsewhere, &view.counts);
+        stats->others_kept += view.kept;
+        histogram_counts(&stats->elsewhere, &view.counts);
     }
 }
 
@@ -40,63 +40,62 @@ static uint64_t status_publish_inode(int fd)
 }
 
 /* What is the same for all generations. */
-static void status_publish_of_pool(const struct pool *pool, const struct pool_supervisor *keeper,
-                                   struct ot_pool_stats *facts)
+static void status_publish_of_pool(const struct pool *pool, struct ot_pool_stats *stats)
 {
     const struct pool_totals *totals = &pool->totals;
     const struct config_pool *settings = pool_settings(pool);
     int64_t now = clock_ms(), wait = backoff_wait(&pool->backoff, now);
-    memset(facts, 0, sizeof *facts);
-    facts->pm = status_publish_pm(settings->pm);
-    facts->generation = pool->number;
-    facts->max_children = (uint32_t)settings->pm_max_children;
-    facts->post_max_children = (uint32_t)settings->post_response_max_children;
-    facts->over_budget = keeper->seen.over;
-    facts->listen_queue = keeper->seen.counts.waiting;
-    facts->listen_backlog = keeper->seen.backlog;
-    facts->max_listen_queue = keeper->seen.most_waiting;
-    facts->max_active = keeper->seen.most_active;
-    facts->max_post_response = keeper->seen.most_post;
-    facts->opened_at = (uint64_t)pool->opened * CLOCK_NS_PER_MS;
-    facts->opened_time = pool->opened_time;
-    facts->backoff_ends = wait > 0 ? (uint64_t)(now + wait) * CLOCK_NS_PER_MS : 0;
-    facts->listen_inode = status_publish_inode(pool->listener.fd);
-    facts->spawned = totals->spawned;
-    facts->died = totals->died;
-    facts->start_failures = totals->start_failures;
-    facts->over_budget_episodes = totals->over_budget;
-    facts->max_children_reached = totals->at_max;
-    facts->slow_requests = totals->slow;
+    memset(stats, 0, sizeof *stats);
+    stats->pm = status_publish_pm(settings->pm);
+    stats->generation = pool->number;
+    stats->max_children = (uint32_t)settings->pm_max_children;
+    stats->post_max_children = (uint32_t)settings->post_response_max_children;
+    stats->over_budget = pool->seen.over;
+    stats->listen_queue = pool->seen.counts.waiting;
+    stats->listen_backlog = pool->seen.backlog;
+    stats->max_listen_queue = pool->seen.most_waiting;
+    stats->max_active = pool->seen.most_active;
+    stats->max_post_response = pool->seen.most_post;
+    stats->opened_at = (uint64_t)pool->opened * CLOCK_NS_PER_MS;
+    stats->opened_time = pool->opened_time;
+    stats->backoff_ends = wait > 0 ? (uint64_t)(now + wait) * CLOCK_NS_PER_MS : 0;
+    stats->listen_inode = status_publish_inode(pool->listener.fd);
+    stats->spawned = totals->spawned;
+    stats->died = totals->died;
+    stats->start_failures = totals->start_failures;
+    stats->over_budget_episodes = totals->over_budget;
+    stats->max_children_reached = totals->at_max;
+    stats->slow_requests = totals->slow;
     for (unsigned i = 0; i < EXIT_CAUSE_COUNT; i++)
-        facts->ended[i] = totals->ended[i];
-    memcpy(facts->exits, totals->exits, sizeof facts->exits);
-    memcpy(facts->signals, totals->signals, sizeof facts->signals);
-    facts->elsewhere = totals->gone;
-    snprintf(facts->listen, sizeof facts->listen, "%s", settings->listen.text);
-    facts->retiring = pool->current->asked;
+        stats->ended[i] = totals->ended[i];
+    memcpy(stats->exits, totals->exits, sizeof stats->exits);
+    memcpy(stats->signals, totals->signals, sizeof stats->signals);
+    stats->elsewhere = totals->gone;
+    snprintf(stats->listen, sizeof stats->listen, "%s", settings->listen.text);
+    stats->retiring = pool->current->retiring;
     for (const struct generation *g = pool->older; g != NULL; g = g->older)
-        facts->retiring += g->asked;
+        stats->retiring += g->retiring;
 }
 
-void status_publish_gather(const struct pool *pool, const struct pool_supervisor *keeper,
-                           const struct generation *of, struct ot_pool_stats *facts)
+void status_publish_stats(const struct pool *pool, const struct generation *of,
+                          struct ot_pool_stats *stats)
 {
-    status_publish_of_pool(pool, keeper, facts);
+    status_publish_of_pool(pool, stats);
     if (pool->current != of)
-        status_publish_add_other(facts, pool->current);
+        status_publish_add_other(stats, pool->current);
     for (const struct generation *g = pool->older; g != NULL; g = g->older)
         if (g != of)
-            status_publish_add_other(facts, g);
+            status_publish_add_other(stats, g);
 }
 
-void status_publish_publish(const struct pool *pool, const struct pool_supervisor *keeper)
+void status_publish(const struct pool *pool)
 {
-    struct ot_pool_stats facts;
-    status_publish_gather(pool, keeper, pool->current, &facts);
-    scoreboard_publish(&pool->current->scoreboard, &facts);
+    struct ot_pool_stats stats;
+    status_publish_stats(pool, pool->current, &stats);
+    scoreboard_publish(&pool->current->scoreboard, &stats);
     for (struct generation *g = pool->older; g != NULL; g = g->older) {
-        status_publish_gather(pool, keeper, g, &facts);
-        scoreboard_publish(&g->scoreboard, &facts);
+        status_publish_stats(pool, g, &stats);
+        scoreboard_publish(&g->scoreboard, &stats);
     }
 }
 

@@ -32,7 +32,7 @@ static void status_worker_complain(const struct status_worker_process *status, c
 
 static bool status_worker_wanted(const struct status_worker_process *status)
 {
-    return status->pool->stop == POOL_STAY &&
+    return status->pool->stop == POOL_STOP_NONE &&
            pool_settings(status->pool)->pm_status_listen.kind != CONFIG_ADDRESS_NONE;
 }
 
@@ -190,7 +190,7 @@ static void status_worker_ended(struct worker *worker)
     } else {
         snprintf(why, sizeof why, "its status worker %d ended with status %#x", (int)worker->pid,
                  (unsigned)worker->status);
-        if (clock_ms() - worker->started >= BACKOFF_GROWN_MS)
+        if (clock_ms() - worker->started >= BACKOFF_STABLE_MS)
             status->backoff = (struct backoff){0};
         status_worker_failed(status, why);
     }

@@ -14,7 +14,7 @@ static void systemd_watchdog_on_status(struct ev_loop *loop, ev_timer *timer, in
     unsigned serving = 0, post = 0, waiting = 0;
     char line[256];
     for (size_t i = 0; i < pools->count; i++) {
-        const struct scaling_counts *counts = &pools->items[i]->keeper.seen.counts;
+        const struct scaling_counts *counts = &pools->items[i]->pool.seen.counts;
         serving += counts->serving;
         post += counts->post;
         waiting += counts->waiting;
@@ -23,7 +23,7 @@ static void systemd_watchdog_on_status(struct ev_loop *loop, ev_timer *timer, in
         line, sizeof line,
         "pools: %zu, workers: %u, serving: %u, in post-response work: %u, connections waiting: "
         "%u",
-        pool_set_staying(pools), pool_set_live(pools), serving, post, waiting);
+        pool_set_configured(pools), pool_set_live(pools), serving, post, waiting);
     (void)systemd_notify_status(line);
 }
 

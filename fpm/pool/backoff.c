@@ -2,29 +2,23 @@
 #include "fpm/pool/backoff.h"
 
 #include <signal.h>
-
-/* Nobody crashes by these: somebody sent them. */
-static bool backoff_sent_from_outside(int signal)
-{
-    return signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGQUIT ||
-           signal == SIGHUP;
-}
+#include <stdlib.h>
 
 enum backoff_verdict backoff_judge(const struct backoff_death *death)
 {
     int64_t lived = death->now - death->started;
     if (death->exec_failed)
         return BACKOFF_FAILED;
-    if (death->asked || lived >= BACKOFF_GROWN_MS)
+    if (death->stopped || lived >= BACKOFF_STABLE_MS || (death->attached && death->served > 0))
         return BACKOFF_RECYCLED;
-    if (death->attached && death->served > 0)
-        return BACKOFF_RECYCLED;
-    bool settled = death->attached ? death->accepting : lived >= BACKOFF_SETTLED_MS;
-    if (settled && backoff_sent_from_outside(death->signal))
+    bool useful = death->attached ? death->accepting : lived >= BACKOFF_USEFUL_MS;
+    if (!useful)
+        return BACKOFF_FAILED;
+    /* No program crashes by these signals: another process sent them. */
+    if (death->signal == SIGKILL || death->signal == SIGTERM || death->signal == SIGINT ||
+        death->signal == SIGQUIT || death->signal == SIGHUP)
         return BACKOFF_KILLED;
-    if (settled && !death->attached && death->exit_status == 0)
-        return BACKOFF_RECYCLED;
-    return BACKOFF_FAILED;
+    return !death->attached && death->exit_status == 0 ? BACKOFF_RECYCLED : BACKOFF_FAILED;
 }
 
 int64_t backoff_delay(unsigned failures)
@@ -39,32 +33,56 @@ int64_t backoff_delay(unsigned failures)
 
 int64_t backoff_wait(const struct backoff *backoff, int64_t now)
 {
-    if (backoff->failures == 0 || now >= backoff->until)
-        return 0;
-    return backoff->until - now;
+    return backoff->failures > 0 && now < backoff->until ? backoff->until - now : 0;
 }
 
-int64_t backoff_note(struct backoff *backoff, const struct backoff_death *death, bool *news)
+int64_t backoff_note(struct backoff *backoff, const struct backoff_death *death, bool *new_step)
 {
-    if (news != NULL)
-        *news = false;
     enum backoff_verdict verdict = backoff_judge(death);
+    /* Workers that were started together fail together: one step for all of them. */
+    bool counts =
+        verdict == BACKOFF_FAILED && (backoff->failures == 0 || death->started > backoff->last);
+    if (new_step != NULL)
+        *new_step = counts;
     if (verdict == BACKOFF_RECYCLED)
         *backoff = (struct backoff){0};
-    if (verdict != BACKOFF_FAILED)
+    if (!counts)
         return backoff_wait(backoff, death->now);
-    /* Workers started together fail together: one step for the lot. */
-    if (backoff->failures > 0 && death->started <= backoff->last)
-        return backoff_wait(backoff, death->now);
-    /* The pool served, or nothing failed for as long as a worker takes to grow up: that was another
-     * trouble. */
-    if (death->pool_served || death->now - backoff->until >= BACKOFF_GROWN_MS)
+    /* Earlier failures had another cause if the pool has served since, or if nothing failed for as
+     * long as it takes a worker to be stable. */
+    if (death->pool_served || death->now - backoff->until >= BACKOFF_STABLE_MS)
         backoff->failures = 0;
     if (backoff_delay(backoff->failures) < BACKOFF_LONGEST_MS)
         backoff->failures++;
-    if (news != NULL)
-        *news = true;
     backoff->last = death->now;
     backoff->until = death->now + backoff_delay(backoff->failures);
     return backoff_wait(backoff, death->now);
+}
+
+bool backoff_note_crash(struct backoff_crashes *crashes, size_t threshold, int64_t interval_ms,
+                        int64_t now)
+{
+    if (threshold == 0 || interval_ms <= 0)
+        return false;
+    if (crashes->size != threshold) {
+        backoff_free_crashes(crashes);
+        crashes->at = calloc(threshold, sizeof *crashes->at);
+        if (crashes->at == NULL)
+            return false;
+        crashes->size = threshold;
+    }
+    crashes->at[crashes->next] = now;
+    crashes->next = (crashes->next + 1) % crashes->size;
+    crashes->count += crashes->count < crashes->size;
+    /* Once the ring is full, its next place holds the oldest. */
+    if (crashes->count < crashes->size || now - crashes->at[crashes->next] > interval_ms)
+        return false;
+    crashes->count = crashes->next = 0;
+    return true;
+}
+
+void backoff_free_crashes(struct backoff_crashes *crashes)
+{
+    free(crashes->at);
+    *crashes = (struct backoff_crashes){0};
 }

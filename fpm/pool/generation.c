@@ -70,22 +70,22 @@ static const enum ot_process generation_process[WORKER_STATE_COUNT] = {
     [WORKER_KILLED] = OT_PROCESS_KILLED,
 };
 
-void generation_touch(struct generation_member *member)
+void generation_mark_changed(struct generation_member *member)
 {
     struct generation *generation = member->generation;
-    if (member->touched)
+    if (member->changed)
         return;
-    member->touched = true;
-    member->next_touched = generation->touched;
-    generation->touched = member;
+    member->changed = true;
+    member->next_changed = generation->changed;
+    generation->changed = member;
 }
 
-struct generation_member *generation_take_touched(struct generation *generation)
+struct generation_member *generation_take_changed(struct generation *generation)
 {
-    struct generation_member *list = generation->touched;
-    for (struct generation_member *member = list; member != NULL; member = member->next_touched)
-        member->touched = false;
-    generation->touched = NULL;
+    struct generation_member *list = generation->changed;
+    for (struct generation_member *member = list; member != NULL; member = member->next_changed)
+        member->changed = false;
+    generation->changed = NULL;
     return list;
 }
 
@@ -97,7 +97,7 @@ static void generation_worker_moved(struct worker *worker, enum worker_state fro
     struct generation *generation = member->generation;
     generation->counts[from]--;
     generation->counts[to]++;
-    generation_touch(member);
+    generation_mark_changed(member);
     generation->live = generation->size - generation->counts[WORKER_NONE];
     scoreboard_member(&generation->scoreboard, member->slot, generation_process[to],
                       to == WORKER_NONE ? 0 : worker->pid, worker->started);
@@ -112,7 +112,7 @@ static void generation_worker_moved(struct worker *worker, enum worker_state fro
 /* It is told to go now: the rest of its time begins. */
 static void generation_tell(struct generation_member *member, int signal, int64_t patience)
 {
-    member->told = true;
+    member->stop_sent = true;
     worker_stop(&member->worker, signal, (long)patience);
 }
 
@@ -144,7 +144,7 @@ static void generation_log_box_cut_off(const struct generation_member *member,
               "did not seem to wait for a request within %s of having to go (%s); see "
               "`process_control_timeout`",
               member->generation->pool->name, (int)member->worker.pid, member->slot, waited,
-              exit_cause_ask_name(member->asked));
+              exit_cause_ask_name(member->stop_reason));
 }
 
 /* Does somebody wait whom nobody else will serve? */
@@ -160,7 +160,7 @@ static void generation_ask_box(struct generation_member *member, int64_t left)
 {
     enum proc_activity doing = generation_box_doing(member);
     bool last = doing == PROC_ACTIVITY_WAITING && !generation_has_queue(member->generation);
-    bool excused = member->asked == EXIT_CAUSE_SUPERFLUOUS && doing == PROC_ACTIVITY_BUSY;
+    bool excused = member->stop_reason == EXIT_CAUSE_SUPERFLUOUS && doing == PROC_ACTIVITY_BUSY;
     if (last || (doing == PROC_ACTIVITY_WAITING && left == 0)) {
         generation_tell(member, SIGTERM, left > GENERATION_TERM ? left : GENERATION_TERM);
     } else if (left > 0 || !member->worker.asked) {
@@ -207,7 +207,7 @@ static bool generation_is_limit(enum exit_cause_ask why)
 static void generation_log_overdue(const struct generation_member *member)
 {
     const struct worker *worker = &member->worker;
-    bool limit = generation_is_limit(member->asked);
+    bool limit = generation_is_limit(member->stop_reason);
     struct slot_view view;
     char doing[EXIT_MESSAGE_MAX], waited[32];
     scoreboard_look(&member->generation->scoreboard, member->slot, &view);
@@ -218,7 +218,7 @@ static void generation_log_overdue(const struct generation_member *member)
               "pool %s: worker %d (slot %u) is killed %s: it did not end within %s of being "
               "asked to (%s); see `%s`",
               member->generation->pool->name, (int)worker->pid, member->slot, doing, waited,
-              exit_cause_ask_name(member->asked),
+              exit_cause_ask_name(member->stop_reason),
               limit ? "hard_timeout" : "process_control_timeout");
 }
 
@@ -229,11 +229,11 @@ static void generation_worker_overdue(struct worker *worker)
     struct generation_member *member = worker->owner;
     struct generation *generation = member->generation;
     enum scoreboard_phase phase = scoreboard_glance(&generation->scoreboard, member->slot).phase;
-    if (!member->told) {
+    if (!member->stop_sent) {
         generation_ask_now(member);
         return;
     }
-    if (member->asked == EXIT_CAUSE_SUPERFLUOUS &&
+    if (member->stop_reason == EXIT_CAUSE_SUPERFLUOUS &&
         (phase == SCOREBOARD_SERVING || phase == SCOREBOARD_POST)) {
         worker_stop(worker, 0, GENERATION_TERM);
         return;
@@ -250,7 +250,7 @@ static void generation_worker_ended(struct worker *worker)
     scoreboard_bury(&generation->scoreboard, member->slot, &view);
     output_capture_close(&member->output.capture);
     output_capture_close(&member->error.capture);
-    generation->asked -= member->asked != EXIT_CAUSE_NOT_ASKED;
+    generation->retiring -= member->stop_reason != EXIT_CAUSE_NOT_ASKED;
     ev_timer_stop(generation->loop, &member->limit);
     member->limit_at = 0;
     const struct access_log_end end = {.status = worker->status, .asked = worker->asked};
@@ -284,8 +284,8 @@ bool generation_spawn(struct generation *generation)
     if (slot < 0)
         return false;
     struct generation_member *member = &generation->members[slot];
-    member->asked = EXIT_CAUSE_NOT_ASKED;
-    member->told = false;
+    member->stop_reason = EXIT_CAUSE_NOT_ASKED;
+    member->stop_sent = false;
     launch_spec_slot(&generation->spec, (unsigned)slot);
     launch->output_fd = generation_stream_open(&member->output);
     launch->error_fd = generation_stream_open(&member->error);
@@ -314,9 +314,9 @@ pid_t generation_program_pid(const struct generation_member *member)
     return said > 0 && getpgid(said) == member->worker.pid ? said : member->worker.pid;
 }
 
-bool generation_member_stays(const struct generation_member *member)
+bool generation_member_in_service(const struct generation_member *member)
 {
-    return member->worker.state != WORKER_NONE && member->asked == EXIT_CAUSE_NOT_ASKED;
+    return member->worker.state != WORKER_NONE && member->stop_reason == EXIT_CAUSE_NOT_ASKED;
 }
 
 /* The first reason stays, but for being superfluous, which excuses much, and where a limit cuts off
@@ -331,13 +331,13 @@ static void generation_mark(struct generation_member *member, enum exit_cause_as
                             int64_t grace)
 {
     int64_t ends = clock_ms() + grace;
-    bool first = member->asked == EXIT_CAUSE_NOT_ASKED;
-    member->generation->asked += first;
-    generation_touch(member);
+    bool first = member->stop_reason == EXIT_CAUSE_NOT_ASKED;
+    member->generation->retiring += first;
+    generation_mark_changed(member);
     if (first || ends < member->grace_ends)
         member->grace_ends = ends;
-    if (generation_outweighs(why, member->asked))
-        member->asked = why;
+    if (generation_outweighs(why, member->stop_reason))
+        member->stop_reason = why;
 }
 
 static bool generation_can_ask(const struct generation_member *member)
@@ -345,7 +345,7 @@ static bool generation_can_ask(const struct generation_member *member)
     return member->worker.state != WORKER_NONE && member->worker.state != WORKER_KILLED;
 }
 
-void generation_ask(struct generation_member *member, enum exit_cause_ask why, int64_t patience_ms)
+void generation_stop(struct generation_member *member, enum exit_cause_ask why, int64_t patience_ms)
 {
     if (!generation_can_ask(member))
         return;
@@ -353,11 +353,13 @@ void generation_ask(struct generation_member *member, enum exit_cause_ask why, i
     generation_ask_now(member);
 }
 
-void generation_end(struct generation_member *member, enum exit_cause_ask why, int64_t patience_ms)
+void generation_terminate(struct generation_member *member, enum exit_cause_ask why,
+                          int64_t patience_ms)
 {
     if (!generation_can_ask(member))
         return;
-    bool late = member->asked != EXIT_CAUSE_NOT_ASKED && member->asked != EXIT_CAUSE_SUPERFLUOUS;
+    bool late = member->stop_reason != EXIT_CAUSE_NOT_ASKED &&
+                member->stop_reason != EXIT_CAUSE_SUPERFLUOUS;
     generation_mark(member, why, patience_ms);
     int64_t left = member->grace_ends - clock_ms();
     /* Neither a stop nor a limit gives more time to one that has none left. */
@@ -489,7 +491,7 @@ static struct generation *generation_new(struct ev_loop *loop, struct config *co
     }
     *generation = (struct generation){
         .config = config_keep(config),
-        .born = config_keep(config),
+        .launch_config = config_keep(config),
         .pool = pool,
         .loop = loop,
         .events = events,
@@ -536,7 +538,7 @@ struct generation *generation_open(struct ev_loop *loop, struct config *config,
 
 struct generation *generation_adopt(struct ev_loop *loop, struct config *config,
                                     const struct config_pool *pool,
-                                    const struct generation_heir *heir,
+                                    const struct generation_saved *heir,
                                     const struct generation_events *events, void *owner,
                                     char *error, size_t size)
 {
@@ -560,7 +562,7 @@ struct generation *generation_adopt(struct ev_loop *loop, struct config *config,
 }
 
 static void generation_stream_adopt(struct generation_stream *stream,
-                                    const struct generation_line *line)
+                                    const struct generation_partial_line *line)
 {
     if (line->fd < 0)
         return;
@@ -570,21 +572,21 @@ static void generation_stream_adopt(struct generation_stream *stream,
 }
 
 int generation_adopt_member(struct generation *generation,
-                            const struct generation_member_heir *heir, char *error, size_t size)
+                            const struct generation_member_saved *heir, char *error, size_t size)
 {
     if (heir->slot >= generation->size || !scoreboard_take(&generation->scoreboard, heir->slot)) {
         snprintf(error, size, "there is no free slot %u", heir->slot);
         return -1;
     }
     struct generation_member *member = &generation->members[heir->slot];
-    member->asked = heir->asked;
-    member->told = heir->told;
+    member->stop_reason = heir->stop_reason;
+    member->stop_sent = heir->stop_sent;
     member->grace_ends = heir->grace_ends;
     member->worker.pid = heir->worker.pid; /* for the lines that follow */
     generation_stream_adopt(&member->output, &heir->output);
     generation_stream_adopt(&member->error, &heir->error);
     if (worker_adopt(&member->worker, &heir->worker, error, size) == 0) {
-        generation->asked += heir->asked != EXIT_CAUSE_NOT_ASKED;
+        generation->retiring += heir->stop_reason != EXIT_CAUSE_NOT_ASKED;
         return 0;
     }
     output_capture_close(&member->output.capture);
@@ -621,6 +623,6 @@ void generation_close(struct generation **generation)
     fd_close(&old->handoff[1]);
     scoreboard_destroy(&old->scoreboard);
     config_free(&old->config);
-    config_free(&old->born);
+    config_free(&old->launch_config);
     free(old);
 }

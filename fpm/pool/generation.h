@@ -1,8 +1,8 @@
-/* generation.h: the workers that run by one reading of a pool's configuration.
+/* generation.h: the workers that run with one reading of a pool's configuration.
  *
- * Owns their scoreboard and everything they inherit but the listening socket. Starts a worker, asks
- * one to go, follows each to its end and tells its owner by callbacks; how many there shall be is
- * the owner's to decide. Called by pool.
+ * Owns their scoreboard and all they inherit except the listening socket. Starts a worker, stops
+ * one, follows each to its end and reports to its owner by callbacks. How many workers there should
+ * be is the owner's decision.
  */
 #ifndef FPM_GENERATION_H
 #define FPM_GENERATION_H
@@ -21,10 +21,10 @@
 struct generation;
 struct generation_member;
 
-/* What its owner is told. */
 struct generation_events {
-    /* The program of a worker runs, or could not: `why` then says what to do. */
+    /* The program of a worker runs. */
     void (*started)(struct generation *generation, const struct generation_member *member);
+    /* It could not be started; `why` says what to do. `started`: ms, when that was tried. */
     void (*start_failed)(struct generation *generation, const char *why, int64_t started);
     /* Reaped; its slot is free when this returns. */
     void (*ended)(struct generation *generation, const struct generation_member *member,
@@ -42,21 +42,21 @@ struct generation_stream {
 struct generation_member {
     struct generation *generation;
     unsigned slot;
-    enum exit_cause_ask asked; /* why it was asked to go: the first reason, or a limit */
-    bool told;          /* it was sent the signal to go; a black box may be waited for before */
-    int64_t grace_ends; /* ms: killed then, unless it is only superfluous; with `asked` */
+    enum exit_cause_ask stop_reason; /* why it was asked to stop: the first reason, or a limit */
+    bool stop_sent; /* it was sent the signal to stop, which may wait for the end of a request */
+    int64_t grace_ends; /* ms: it is killed then, unless it is superfluous and busy */
     struct worker worker;
     struct generation_stream output, error;
-    struct deadline_seen *slow; /* one a thread: what the slow log has of it; NULL = nothing */
+    struct deadline_seen *slow; /* the slow log's, one for each thread; NULL = none */
     ev_timer limit;             /* the owner's; stopped when the worker ends */
     uint64_t limit_at;          /* ns: when it fires, 0 = not */
-    bool touched;               /* in the list of those that changed */
-    struct generation_member *next_touched;
+    bool changed;               /* in the list of changed members */
+    struct generation_member *next_changed;
 };
 
 struct generation {
-    struct config *config; /* held: config_keep */
-    struct config *born;   /* held: the one that `spec` was made of */
+    struct config *config;        /* held (config_keep): in force */
+    struct config *launch_config; /* held: the one that `spec` points into */
     const struct config_pool *pool;
     unsigned number;          /* of the pool's generations, from 1 */
     struct generation *older; /* the owner's list */
@@ -67,97 +67,98 @@ struct generation {
     struct launch_spec spec;
     struct access_log *access; /* NULL: no access log */
     int doorbell_fd, null_fd;
-    int handoff[2];                    /* in and out: connections that workers give each other */
-    struct generation_member *members; /* one a slot */
+    int handoff[2];                    /* in and out: connections that workers pass on */
+    struct generation_member *members; /* one for each slot */
     unsigned size;                     /* members */
     unsigned live;                     /* members with a process */
-    unsigned asked;                    /* of these, asked to go */
+    unsigned retiring;                 /* of these, asked to stop */
     unsigned counts[WORKER_STATE_COUNT];
-    struct generation_member *touched; /* a list */
+    struct generation_member *changed; /* a list */
 };
 
-/* Makes everything but workers. `config` is held, `pool` belongs to it; the listening socket stays
- * its owner's. `before`: the pool's last generation, whose workers can give theirs connections
- * and ring the same doorbell, NULL = none.
- * Returns NULL with a sentence. */
+/* Prepares everything but workers. Holds `config`, to which `pool` belongs; the listening socket
+ * stays its owner's. `before`: the pool's last generation, which shares its doorbell and its
+ * handoff sockets, NULL = none. Returns NULL with a sentence. */
 struct generation *generation_open(struct ev_loop *loop, struct config *config,
                                    const struct config_pool *pool, const struct generation *before,
                                    int listen_fd, const struct generation_events *events,
                                    void *owner, char *error, size_t size);
 
-/* What another program in this process's place has left of a generation (see upgrade_state.h). */
-struct generation_heir {
+/* A generation as it was before an upgrade (see upgrade_state.h). */
+struct generation_saved {
     unsigned number;
     int listen_fd;
     struct scoreboard scoreboard; /* descriptors and layout */
     int doorbell_fd, handoff[2];
     struct access_log *access;
-    bool starts; /* it shall start workers, too */
+    bool starts; /* it may start workers, too */
 };
 
-/* Takes it over, without its workers. `config` is held, `pool` belongs to it. Returns NULL with a
+/* Restores it, without its workers. Holds `config`, to which `pool` belongs. Returns NULL with a
  * sentence. */
 struct generation *generation_adopt(struct ev_loop *loop, struct config *config,
                                     const struct config_pool *pool,
-                                    const struct generation_heir *heir,
+                                    const struct generation_saved *saved,
                                     const struct generation_events *events, void *owner,
                                     char *error, size_t size);
 
-/* A line that a worker had begun to write. */
-struct generation_line {
+/* The part of a line that a worker has written so far. */
+struct generation_partial_line {
     int fd; /* the pipe's read end, -1 = none */
     char *begun;
     size_t size;
-    bool inside; /* a piece of it is in the log already */
+    bool inside; /* the log has an earlier part of it */
 };
 
-struct generation_member_heir {
+struct generation_member_saved {
     unsigned slot;
-    enum exit_cause_ask asked;
-    bool told;
+    enum exit_cause_ask stop_reason;
+    bool stop_sent;
     int64_t grace_ends;
     struct worker_heir worker;
-    struct generation_line output, error;
+    struct generation_partial_line output, error;
 };
 
-/* Takes over one of its workers. Returns 0, or -1 with a sentence: there is none. */
+/* Restores one of its workers. Returns 0, or -1 with a sentence: it is not there. */
 int generation_adopt_member(struct generation *generation,
-                            const struct generation_member_heir *heir, char *error, size_t size);
+                            const struct generation_member_saved *saved, char *error, size_t size);
 
-/* Frees it; no worker may live. A pointer to NULL is fine. */
+/* Frees it; no worker may live. A pointer to NULL is allowed. */
 void generation_close(struct generation **generation);
 
-/* How many workers it has room for: pm.max_children and post_response.max_children together. */
+/* Number of its slots: pm.max_children and post_response.max_children together. */
 unsigned generation_size_for(const struct config_pool *pool);
 
-/* Takes over a configuration that differs only in what applies to living workers. */
+/* Adopts a configuration that differs only in settings that apply to running workers. */
 void generation_apply(struct generation *generation, struct config *config,
                       const struct config_pool *pool);
 
-/* Starts one worker, or tells start_failed. False if it failed, or no slot is free. */
+/* Starts one worker, or calls start_failed. False if it failed, or no slot is free. */
 bool generation_spawn(struct generation *generation);
 
-/* Asks a worker to go: by its stop signal, a black box as soon as it seems to wait for a request.
- * After `patience_ms` it is killed, but for one that is only superfluous and busy. Asking again
- * can only make it sooner. */
-void generation_ask(struct generation_member *member, enum exit_cause_ask why, int64_t patience_ms);
+/* Stops a worker gracefully: by its stop signal; without the library, once it seems to wait for a
+ * request. It is killed after `patience_ms`, unless it is superfluous and busy. A second call can
+ * only bring that forward. */
+void generation_stop(struct generation_member *member, enum exit_cause_ask why,
+                     int64_t patience_ms);
 
-/* TERM, and KILL after `patience_ms`: for a worker that shall not end its work first. */
-void generation_end(struct generation_member *member, enum exit_cause_ask why, int64_t patience_ms);
+/* Stops a worker without waiting for its work: TERM now, KILL after `patience_ms`. */
+void generation_terminate(struct generation_member *member, enum exit_cause_ask why,
+                          int64_t patience_ms);
 
 void generation_kill(struct generation_member *member, enum exit_cause_ask why);
 
-/* Puts it on the list of those that changed: for an owner that wants to look at it again. */
-void generation_touch(struct generation_member *member);
+/* Puts a member on the list of changed ones, so that its owner looks at it again. */
+void generation_mark_changed(struct generation_member *member);
 
-/* The members whose worker moved from state to state or was asked to go since the last call, each
- * once, linked by next_touched until it is touched again. NULL = none. */
-struct generation_member *generation_take_touched(struct generation *generation);
+/* Takes the list: members whose worker changed its process state or was asked to stop since the
+ * last call, each once, linked by next_changed until it is marked again. NULL = none. */
+struct generation_member *generation_take_changed(struct generation *generation);
 
-/* The process of the worker that its application runs in: a wrapper may stay in front of it. */
+/* The process that the worker's application runs in, which may be a child of a wrapper. */
 pid_t generation_program_pid(const struct generation_member *member);
 
-/* Has this worker a process that was not asked to go? */
-bool generation_member_stays(const struct generation_member *member);
+/* Has the member a process that was not asked to stop? */
+bool generation_member_in_service(const struct generation_member *member);
 
 #endif

@@ -27,7 +27,7 @@ static void limit_enforcer_end(const struct pool *pool, struct generation_member
     log_about(LOG_LEVEL_WARNING, &about,
               "pool %s: worker %d (slot %u) is ended %s: %s; TERM now, KILL in %s", pool->name,
               (int)member->worker.pid, member->slot, doing, cause, grace);
-    generation_end(member, why, generation->pool->hard_timeout);
+    generation_terminate(member, why, generation->pool->hard_timeout);
 }
 
 static void limit_enforcer_end_late(const struct pool *pool, struct generation_member *member,
@@ -42,8 +42,8 @@ static void limit_enforcer_end_late(const struct pool *pool, struct generation_m
 /* What a limit has ended already is not ended again. */
 static bool limit_enforcer_may_end(const struct generation_member *member)
 {
-    return member->asked != EXIT_CAUSE_REQUEST && member->asked != EXIT_CAUSE_POST &&
-           member->asked != EXIT_CAUSE_MEMORY_HARD;
+    return member->stop_reason != EXIT_CAUSE_REQUEST && member->stop_reason != EXIT_CAUSE_POST &&
+           member->stop_reason != EXIT_CAUSE_MEMORY_HARD;
 }
 
 /* ---- time ---- */
@@ -101,11 +101,12 @@ void limit_enforcer_check_memory(const struct pool *pool, struct generation_memb
         snprintf(cause, sizeof cause, "it uses %" PRIu64 " KiB, above `pm.max_memory_hard`",
                  used / 1024);
         limit_enforcer_end(pool, member, EXIT_CAUSE_MEMORY_HARD, cause);
-    } else if (soft && used > (uint64_t)limits->pm_max_memory && generation_member_stays(member)) {
+    } else if (soft && used > (uint64_t)limits->pm_max_memory &&
+               generation_member_in_service(member)) {
         log_debug("pool %s: worker %d (slot %u) is replaced: it uses %" PRIu64 " KiB, more than "
                   "pm.max_memory",
                   pool->name, (int)worker->pid, member->slot, used / 1024);
-        generation_ask(member, EXIT_CAUSE_MEMORY,
-                       member->generation->config->global.process_control_timeout);
+        generation_stop(member, EXIT_CAUSE_MEMORY,
+                        member->generation->config->global.process_control_timeout);
     }
 }

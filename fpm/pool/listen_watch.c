@@ -53,7 +53,7 @@ static void listen_watch_remove(struct listen_watch *arrival)
     errno = saved;
 }
 
-int listen_watch_watch(struct listen_watch *arrival, bool on)
+int listen_watch_set(struct listen_watch *arrival, bool on)
 {
     if (on == arrival->watching)
         return 0;
@@ -74,7 +74,7 @@ int listen_watch_requeue(struct listen_watch *arrival)
     if (!arrival->watching)
         return 0;
     listen_watch_remove(arrival);
-    return listen_watch_watch(arrival, true);
+    return listen_watch_set(arrival, true);
 }
 
 void listen_watch_close(struct listen_watch *arrival)

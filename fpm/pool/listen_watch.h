@@ -48,11 +48,11 @@ int listen_watch_open(struct listen_watch *arrival, struct ev_loop *loop, int li
 /* Begins to watch, as the last in line, or stops, so that nothing that arrives wakes the loop. What
  * is waiting already when it begins is told once. Returns 0, or -1 with errno: it does not watch
  * then. */
-int listen_watch_watch(struct listen_watch *arrival, bool on);
+int listen_watch_set(struct listen_watch *arrival, bool on);
 
 /* Becomes the last in line again, after a worker has registered; nothing to do when not watching.
  * No arrival is lost meanwhile: what is waiting is told once, as above. Returns as
- * listen_watch_watch.
+ * listen_watch_set.
  */
 int listen_watch_requeue(struct listen_watch *arrival);
 

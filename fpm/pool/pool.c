@@ -66,7 +66,7 @@ static void pool_note_death(struct pool *pool, struct backoff_death *death, cons
         pool->served_at_failure = served;
     }
     int64_t wait = backoff_note(&pool->backoff, death, &news);
-    if (!news || pool->stop != POOL_STAY)
+    if (!news || pool->stop != POOL_STOP_NONE)
         return;
     char delay[32];
     text_duration(wait, delay, sizeof delay);
@@ -108,7 +108,7 @@ static void pool_on_start_failed(struct generation *generation, const char *why,
 static struct exit_cause_facts pool_ending(const struct generation_member *member)
 {
     return (struct exit_cause_facts){
-        .asked = member->asked,
+        .asked = member->stop_reason,
         .said = scoreboard_exit_reason(&member->generation->scoreboard, member->slot),
         .status = member->worker.status,
     };
@@ -192,8 +192,9 @@ static void pool_count_end(struct pool *pool, const struct generation_member *me
     pool->totals.ended[ending]++;
     pool_count_status(&pool->totals, worker->status);
     pool->totals.died += !worker->asked && !served;
-    pool->cut_off += (member->asked == EXIT_CAUSE_RELOAD || member->asked == EXIT_CAUSE_STOP) &&
-                     signal == SIGKILL;
+    pool->cut_off +=
+        (member->stop_reason == EXIT_CAUSE_RELOAD || member->stop_reason == EXIT_CAUSE_STOP) &&
+        signal == SIGKILL;
     if (signal == SIGSEGV || signal == SIGBUS)
         pool->events->crashed(pool);
 }
@@ -206,7 +207,7 @@ static void pool_on_ended(struct generation *generation, const struct generation
     int status = worker->status;
     struct backoff_death death = {
         .started = worker->started,
-        .asked = worker->asked,
+        .stopped = worker->asked,
         .attached = view->attached,
         .accepting = view->lead.state != OT_STATE_STARTING,
         .served = view->counts.requests,
@@ -246,18 +247,18 @@ static const struct generation_events pool_generation_events = {
 
 /* ---- starting ---- */
 
-int64_t pool_may_start_in(const struct pool *pool, int64_t now)
+int64_t pool_start_delay(const struct pool *pool, int64_t now)
 {
     return backoff_wait(&pool->backoff, now);
 }
 
 void pool_spawn(struct pool *pool, unsigned count, const char *reason)
 {
-    if (pool->stop != POOL_STAY || count == 0)
+    if (pool->stop != POOL_STOP_NONE || count == 0)
         return;
     log_debug("pool %s: %u worker%s started: %s", pool->name, count, count == 1 ? " is" : "s are",
               reason);
-    while (count-- > 0 && pool_may_start_in(pool, clock_ms()) == 0) {
+    while (count-- > 0 && pool_start_delay(pool, clock_ms()) == 0) {
         uint64_t failed = pool->totals.start_failures;
         bool good = generation_spawn(pool->current);
         pool->totals.spawned += good || failed != pool->totals.start_failures;
@@ -279,10 +280,10 @@ void pool_limit_first(struct pool *pool, unsigned count)
     pool->events->changed(pool);
 }
 
-bool pool_ails(const struct pool *pool, unsigned accepting)
+bool pool_failing(const struct pool *pool, unsigned accepting)
 {
-    return accepting == 0 && pool->stop == POOL_STAY && pool->backoff.failures > 0 &&
-           *pool->failure != '\0' && (pool->first > 0 || pool_may_start_in(pool, clock_ms()) > 0);
+    return accepting == 0 && pool->stop == POOL_STOP_NONE && pool->backoff.failures > 0 &&
+           *pool->failure != '\0' && (pool->first > 0 || pool_start_delay(pool, clock_ms()) > 0);
 }
 
 bool pool_settled(const struct pool *pool)
@@ -323,7 +324,7 @@ static unsigned pool_find_idle(struct generation *generation, struct pool_idle *
     unsigned count = 0;
     for (unsigned i = 0; i < generation->size; i++) {
         struct generation_member *member = &generation->members[i];
-        if (!generation_member_stays(member) || member->worker.state != WORKER_RUNNING)
+        if (!generation_member_in_service(member) || member->worker.state != WORKER_RUNNING)
             continue;
         struct scoreboard_glance glance = scoreboard_glance(&generation->scoreboard, i);
         if (glance.phase == SCOREBOARD_IDLE)
@@ -337,30 +338,29 @@ static unsigned pool_find_idle(struct generation *generation, struct pool_idle *
     return count;
 }
 
+/* Workers that cannot be retired now are still there at the next pass. */
 void pool_retire(struct pool *pool, unsigned count, const char *reason)
 {
-    struct pool_idle *idle = calloc(pool->current->size, sizeof *idle);
-    if (idle == NULL || count == 0) {
-        free(idle); /* they are still there at the next look */
+    struct pool_idle *idle = count > 0 ? calloc(pool->current->size, sizeof *idle) : NULL;
+    if (idle == NULL)
         return;
-    }
     unsigned found = pool_find_idle(pool->current, idle);
     if (count > found)
         count = found;
     log_debug("pool %s: %u worker%s retired: %s", pool->name, count, count == 1 ? " is" : "s are",
               reason);
     for (unsigned i = 0; i < count; i++)
-        generation_ask(idle[i].member, EXIT_CAUSE_SUPERFLUOUS, pool_patience(pool));
+        generation_stop(idle[i].member, EXIT_CAUSE_SUPERFLUOUS, pool_patience(pool));
     free(idle);
 }
 
 static void pool_retire_generation(struct pool *pool, struct generation *generation)
 {
     for (unsigned i = 0; i < generation->size; i++)
-        generation_ask(&generation->members[i], EXIT_CAUSE_RELOAD, pool_patience(pool));
+        generation_stop(&generation->members[i], EXIT_CAUSE_RELOAD, pool_patience(pool));
 }
 
-void pool_bequeath(struct pool *pool, bool current, bool older)
+void pool_allow_handoff(struct pool *pool, bool current, bool older)
 {
     scoreboard_siblings_take_over(&pool->current->scoreboard, current);
     for (struct generation *g = pool->older; g != NULL; g = g->older)
@@ -373,9 +373,9 @@ static void pool_stop_generation(struct pool *pool, struct generation *generatio
     for (unsigned i = 0; i < generation->size; i++) {
         struct generation_member *member = &generation->members[i];
         if (how == POOL_STOP_GRACEFUL)
-            generation_ask(member, EXIT_CAUSE_STOP, pool_patience(pool));
+            generation_stop(member, EXIT_CAUSE_STOP, pool_patience(pool));
         else if (how == POOL_STOP_NOW)
-            generation_end(member, EXIT_CAUSE_STOP, pool_patience(pool));
+            generation_terminate(member, EXIT_CAUSE_STOP, pool_patience(pool));
         else
             generation_kill(member, EXIT_CAUSE_STOP);
     }
@@ -409,7 +409,7 @@ void pool_stop(struct pool *pool, enum pool_stop how)
     if (how == POOL_STOP_GRACEFUL)
         pool_serve_queue(pool);
     pool->stop = how;
-    pool_bequeath(pool, false, false);
+    pool_allow_handoff(pool, false, false);
     if (how != POOL_STOP_GRACEFUL || pool_owns_socket(pool))
         pool_forsake(pool, how == POOL_STOP_GRACEFUL);
     if (pool_owns_socket(pool))
@@ -428,9 +428,9 @@ unsigned pool_live(const struct pool *pool)
     return live;
 }
 
-unsigned pool_staying(const struct pool *pool)
+unsigned pool_in_service(const struct pool *pool)
 {
-    return pool->current->live - pool->current->asked;
+    return pool->current->live - pool->current->retiring;
 }
 
 /* ---- the socket ---- */
@@ -459,8 +459,8 @@ int pool_socket_spec(const struct config_pool *settings, struct socket_spec *spe
 }
 
 /* Returns 0 or an exit status, as pool_open. */
-static int pool_listen(const struct pool_wish *wish, struct socket_listener *listener, char *error,
-                       size_t size)
+static int pool_listen(const struct pool_request *wish, struct socket_listener *listener,
+                       char *error, size_t size)
 {
     const struct config_pool *settings = wish->settings;
     struct socket_spec spec;
@@ -500,7 +500,7 @@ void pool_return_socket(struct pool *pool)
 
 /* ---- opening and closing ---- */
 
-int pool_open(struct pool *pool, struct ev_loop *loop, const struct pool_wish *wish,
+int pool_open(struct pool *pool, struct ev_loop *loop, const struct pool_request *wish,
               const struct pool_events *events, void *owner, char *error, size_t size)
 {
     *pool = (struct pool){
@@ -548,7 +548,7 @@ void pool_adopt(struct pool *pool, struct ev_loop *loop, char *name,
 
 struct generation *pool_adopt_generation(struct pool *pool, struct config *config,
                                          const struct config_pool *settings,
-                                         const struct generation_heir *heir, char *error,
+                                         const struct generation_saved *heir, char *error,
                                          size_t size)
 {
     struct generation **link = &pool->current;
@@ -597,10 +597,10 @@ void pool_close(struct pool *pool)
 
 /* ---- reload ---- */
 
-int pool_prepare(struct pool *pool, const struct pool_wish *wish, struct pool_change *change,
+int pool_prepare(struct pool *pool, const struct pool_request *wish, struct pool_prepared *change,
                  char *error, size_t size)
 {
-    *change = (struct pool_change){.listener = SOCKET_NONE, .shared = wish->inherit != NULL};
+    *change = (struct pool_prepared){.listener = SOCKET_NONE, .shared = wish->inherit != NULL};
     int status = wish->listen ? pool_listen(wish, &change->listener, error, size) : 0;
     if (status == 0 && wish->replace) {
         int fd = wish->listen ? change->listener.fd : pool->listener.fd;
@@ -616,7 +616,7 @@ int pool_prepare(struct pool *pool, const struct pool_wish *wish, struct pool_ch
     return status;
 }
 
-void pool_abandon(struct pool_change *change)
+void pool_abandon(struct pool_prepared *change)
 {
     generation_close(&change->generation);
     if (!change->shared)
@@ -630,7 +630,7 @@ void pool_abandon(struct pool_change *change)
 static unsigned pool_first_of_next(const struct pool *pool, const struct config_pool *settings)
 {
     unsigned wanted = pool_first(settings);
-    unsigned now = pool_staying(pool);
+    unsigned now = pool_in_service(pool);
     unsigned most = (unsigned)settings->pm_max_children;
     if (now > wanted)
         wanted = now;
@@ -691,7 +691,7 @@ static void pool_change_socket(struct pool *pool, struct socket_listener *next)
     *next = SOCKET_NONE;
 }
 
-void pool_commit(struct pool *pool, const struct pool_wish *wish, struct pool_change *change)
+void pool_commit(struct pool *pool, const struct pool_request *wish, struct pool_prepared *change)
 {
     if (change->listener.fd >= 0)
         pool_change_socket(pool, &change->listener);

@@ -1,8 +1,8 @@
 /* pool.h: one pool through all reloads: its socket, its generations of workers, what it has done.
  *
  * New workers start in the current generation; older ones are emptied once the current one serves.
- * Counts and looks, and does what it is told: how many workers there shall be is keeper's to
- * decide. News goes up by callbacks. Called by keeper and master; status reads it.
+ * Counts and looks, and does what it is told: how many workers there shall be is supervisor's to
+ * decide. News goes up by callbacks. Called by supervisor and master; status reads it.
  */
 #ifndef FPM_POOL_H
 #define FPM_POOL_H
@@ -11,6 +11,7 @@
 #include "fpm/log/log.h"
 #include "fpm/pool/backoff.h"
 #include "fpm/pool/generation.h"
+#include "fpm/pool/scaling.h"
 #include "fpm/pool/socket.h"
 #include "fpm/slow_log/slow_log.h"
 #include "fpm/worker/exit_cause.h"
@@ -21,7 +22,7 @@
 /* How workers are made to go, from gentle to not. The order counts: a stop never becomes gentler.
  */
 enum pool_stop {
-    POOL_STAY,
+    POOL_STOP_NONE,
     POOL_STOP_GRACEFUL, /* after their request and the work behind it */
     POOL_STOP_NOW,      /* TERM: at their next chance */
     POOL_STOP_KILL,
@@ -49,6 +50,16 @@ struct pool_totals {
     struct ot_counts gone;            /* of workers that are gone */
 };
 
+/* What the supervisor's last pass found. */
+struct pool_seen {
+    struct scaling_counts counts;
+    unsigned backlog;      /* connections that the listen queue takes, 0 = unknown */
+    unsigned most_waiting; /* connections, the largest number seen */
+    unsigned most_active;  /* workers serving or in post-response work */
+    unsigned most_post;    /* workers in post-response work */
+    unsigned over;         /* workers in post-response work above the budget */
+};
+
 struct pool {
     char *name;
     struct ev_loop *loop;
@@ -70,6 +81,7 @@ struct pool {
     struct backoff backoff;
     uint64_t served_at_failure; /* requests of the pool when the last failure was noted */
     struct pool_totals totals;
+    struct pool_seen seen;
     int64_t opened; /* ms, clock.h */
     time_t opened_time;
     struct log_episode alien; /* workers with a library of another contract version */
@@ -77,7 +89,7 @@ struct pool {
 };
 
 /* What a start or a reload asks of a pool. */
-struct pool_wish {
+struct pool_request {
     struct config *config;
     const struct config_pool *settings;    /* of `config` */
     bool replace;                          /* a new generation of workers */
@@ -89,7 +101,7 @@ struct pool_wish {
  * belongs to it, and `inherit` may give the socket. Returns 0, or an exit status (sysexits.h) with
  * a sentence: EX_CONFIG where `listen` is what failed, which the sentence then names, EX_SOFTWARE
  * for all else. */
-int pool_open(struct pool *pool, struct ev_loop *loop, const struct pool_wish *wish,
+int pool_open(struct pool *pool, struct ev_loop *loop, const struct pool_request *wish,
               const struct pool_events *events, void *owner, char *error, size_t size);
 
 /* A pool without socket and generations, for upgrade_state to fill in. `name` is the pool's then.
@@ -101,7 +113,7 @@ void pool_adopt(struct pool *pool, struct ev_loop *loop, char *name,
  * before. Returns it, or NULL with a sentence. */
 struct generation *pool_adopt_generation(struct pool *pool, struct config *config,
                                          const struct config_pool *settings,
-                                         const struct generation_heir *heir, char *error,
+                                         const struct generation_saved *heir, char *error,
                                          size_t size);
 
 /* Frees everything. The pool has to be empty. */
@@ -117,7 +129,7 @@ int pool_socket_spec(const struct config_pool *settings, struct socket_spec *spe
 /* ---- reload, in two steps, of which the first can fail without a trace ---- */
 
 /* What a reload has made ready for one pool. */
-struct pool_change {
+struct pool_prepared {
     struct generation *generation;   /* NULL: the present one goes on with the new settings */
     struct socket_listener listener; /* none: the present one stays */
     bool shared;                     /* the listener is another pool's so far */
@@ -125,12 +137,12 @@ struct pool_change {
 };
 
 /* Makes what the new settings need. Returns as pool_open. */
-int pool_prepare(struct pool *pool, const struct pool_wish *wish, struct pool_change *change,
+int pool_prepare(struct pool *pool, const struct pool_request *wish, struct pool_prepared *change,
                  char *error, size_t size);
-void pool_abandon(struct pool_change *change);
+void pool_abandon(struct pool_prepared *change);
 
 /* Puts it in force: cannot fail. The older generation goes when the new one serves. */
-void pool_commit(struct pool *pool, const struct pool_wish *wish, struct pool_change *change);
+void pool_commit(struct pool *pool, const struct pool_request *wish, struct pool_prepared *change);
 
 /* The socket goes to another pool: its file and its queue are that one's. */
 void pool_disown_socket(struct pool *pool);
@@ -153,7 +165,7 @@ void pool_sweep(struct pool *pool);
 
 /* Milliseconds from `now` (clock_ms()) until the back-off allows a start; 0 = at once. Who decides
  * by it more than once asks for the same moment: between two, the end would pass unseen. */
-int64_t pool_may_start_in(const struct pool *pool, int64_t now);
+int64_t pool_start_delay(const struct pool *pool, int64_t now);
 
 /* Starts so many workers of the current generation, or fewer where one fails. */
 void pool_spawn(struct pool *pool, unsigned count, const char *reason);
@@ -163,7 +175,7 @@ void pool_retire(struct pool *pool, unsigned count, const char *reason);
 
 /* Shall workers that leave give their idle connections to others: those of the current generation,
  * those of older ones? Somebody has to be there to take them. */
-void pool_bequeath(struct pool *pool, bool current, bool older);
+void pool_allow_handoff(struct pool *pool, bool current, bool older);
 
 /* Makes all workers go; a later call may only be harsher. The pool is empty when pool_live is 0.
  * Nobody can connect any more, unless the socket is somebody else's, too; who waits in the queue is
@@ -174,14 +186,14 @@ void pool_stop(struct pool *pool, enum pool_stop how);
 unsigned pool_live(const struct pool *pool);
 
 /* Processes of the current generation that were not asked to go: what process.max counts. */
-unsigned pool_staying(const struct pool *pool);
+unsigned pool_in_service(const struct pool *pool);
 
 /* Have all first workers started their program? */
 bool pool_ready(const struct pool *pool);
 
 /* Does every start fail, so that nobody serves? `failure` says why. `accepting`: workers of the
  * current generation that do. */
-bool pool_ails(const struct pool *pool, unsigned accepting);
+bool pool_failing(const struct pool *pool, unsigned accepting);
 
 /* Is it known of every first worker whether it could be started? */
 bool pool_settled(const struct pool *pool);

@@ -9,79 +9,77 @@
 #include <unistd.h>
 
 enum {
-    POOL_SUPERVISOR_RING_GAP = 5, /* ms between two turns by the doorbell */
-    POOL_SUPERVISOR_DEAF_FIRST =
-        2, /* ms without arrivals after one that led to nothing, doubled up to */
-    POOL_SUPERVISOR_DEAF_LONGEST = 64,  /* ms */
-    POOL_SUPERVISOR_DEAF_FORGET = 1000, /* ms after which deafness begins anew */
-    POOL_SUPERVISOR_STUCK = 16,         /* ms between looks at a queue that does not move */
-    POOL_SUPERVISOR_FULL_AFTER =
-        100,                     /* ms that connections wait for a full pool before it is told */
-    POOL_SUPERVISOR_QUIET = 3000 /* ms without what an episode is about that end it */
+    POOL_SUPERVISOR_RING_INTERVAL = 5,  /* ms between two passes for the doorbell */
+    POOL_SUPERVISOR_PAUSE_FIRST = 2,    /* ms without watching the sockets, doubled up to */
+    POOL_SUPERVISOR_PAUSE_LONGEST = 64, /* ms */
+    POOL_SUPERVISOR_PAUSE_RESET = 1000, /* ms after which the pauses start short again */
+    POOL_SUPERVISOR_STUCK = 16,         /* ms between checks of a queue that does not move */
+    POOL_SUPERVISOR_FULL_AFTER = 100,   /* ms that connections wait before the pool is full */
+    POOL_SUPERVISOR_EPISODE_END = 3000  /* ms of normal state that end an episode */
 };
 
-/* What one look at the pool found. */
-struct pool_supervisor_look {
-    struct scaling_counts counts;
-    unsigned speaking; /* with the library, past their start */
+/* What led to a pass. */
+enum pool_supervisor_cause {
+    POOL_SUPERVISOR_TIMER,
+    POOL_SUPERVISOR_CHANGED,   /* workers that the pool has marked as changed */
+    POOL_SUPERVISOR_DOORBELL,  /* some worker changed */
+    POOL_SUPERVISOR_LIMIT,     /* a limit of one worker may have expired */
+    POOL_SUPERVISOR_CONNECTION /* a connection found no idle worker */
 };
 
 /* ---- look ---- */
 
-/* Of what is in an unknown state: it would take what waits at once, if it could. */
-static void pool_supervisor_look_at_queue(struct pool_supervisor *keeper,
-                                          struct pool_supervisor_look *look)
+/* `attached`: how many workers that accept use the library. */
+static struct scaling_counts pool_supervisor_count(struct pool_supervisor *supervisor,
+                                                   unsigned *attached)
 {
-    const struct pool *pool = keeper->pool;
-    struct listen_queue_state state = {0};
-    if (listen_queue_look(keeper->queue, pool->listener.fd, &state) != 0)
-        state = (struct listen_queue_state){0};
-    look->counts.waiting = state.waiting + socket_pending(pool->current->handoff[0]);
-    *(look->counts.waiting > 0 ? &look->counts.serving : &look->counts.idle) +=
-        keeper->inspect.census.counts[CENSUS_BOX_RIDDLE];
-    keeper->seen.backlog = state.backlog;
-}
+    struct pool *pool = supervisor->pool;
+    const unsigned *states = supervisor->monitor.tally.counts;
+    struct listen_queue_state queue = {0};
+    if (listen_queue_look(supervisor->queue, pool->listener.fd, &queue) != 0)
+        queue = (struct listen_queue_state){0};
+    struct scaling_counts counts = {
+        .starting = states[WORKER_MONITOR_STARTING],
+        .idle = states[WORKER_MONITOR_IDLE] + states[WORKER_MONITOR_UNATTACHED_IDLE],
+        .serving = states[WORKER_MONITOR_SERVING] + states[WORKER_MONITOR_UNATTACHED_SERVING],
+        .post = states[WORKER_MONITOR_POST],
+        .waiting = queue.waiting + socket_pending(pool->current->handoff[0]),
+    };
+    /* A worker in an unknown state would have taken what waits, if it could. */
+    *(counts.waiting > 0 ? &counts.serving : &counts.idle) +=
+        states[WORKER_MONITOR_UNATTACHED_UNKNOWN];
+    *attached = states[WORKER_MONITOR_IDLE] + states[WORKER_MONITOR_SERVING] + counts.post;
 
-static void pool_supervisor_sum(const struct census *census, struct pool_supervisor_look *look)
-{
-    const unsigned *counts = census->counts;
-    look->counts.starting = counts[CENSUS_STARTING];
-    look->counts.idle = counts[CENSUS_IDLE] + counts[CENSUS_BOX_IDLE];
-    look->counts.serving = counts[CENSUS_SERVING] + counts[CENSUS_BOX_SERVING];
-    look->counts.post = counts[CENSUS_POST];
-    look->speaking = counts[CENSUS_IDLE] + counts[CENSUS_SERVING] + counts[CENSUS_POST];
-}
-
-static struct pool_supervisor_look pool_supervisor_look(struct pool_supervisor *keeper)
-{
-    struct pool *pool = keeper->pool;
-    struct pool_supervisor_look look = {0};
-    pool_supervisor_sum(&keeper->inspect.census, &look);
-    pool_supervisor_look_at_queue(keeper, &look);
-    unsigned accepting = look.counts.idle + look.counts.serving + look.counts.post;
-    pool_bequeath(pool, look.speaking > 0, look.speaking > 0);
+    /* Older generations can go once the current one accepts. */
+    unsigned accepting = counts.idle + counts.serving + counts.post;
+    pool_allow_handoff(pool, *attached > 0, *attached > 0);
     if (pool_hand_over(pool, accepting))
-        keeper->first_due = keeper->first_due && accepting + look.counts.starting < pool->first;
-    look.counts.first = keeper->first_due ? pool->first : 0;
-    look.counts.room = keeper->room(keeper->context);
-    struct pool_supervisor_seen *seen = &keeper->seen;
-    seen->counts = look.counts;
-    seen->most_waiting = MAX(seen->most_waiting, look.counts.waiting);
-    seen->most_post = MAX(seen->most_post, look.counts.post);
-    seen->most_active = MAX(seen->most_active, look.counts.serving + look.counts.post);
-    return look;
+        supervisor->first_due = supervisor->first_due && accepting + counts.starting < pool->first;
+    counts.first = supervisor->first_due ? pool->first : 0;
+    counts.room = supervisor->free_slots(supervisor->context);
+
+    struct pool_seen *seen = &pool->seen;
+    seen->counts = counts;
+    seen->backlog = queue.backlog;
+    seen->most_waiting = MAX(seen->most_waiting, counts.waiting);
+    seen->most_post = MAX(seen->most_post, counts.post);
+    seen->most_active = MAX(seen->most_active, counts.serving + counts.post);
+    return counts;
 }
 
 /* ---- decide ---- */
 
-static struct scaling_limits pool_supervisor_limits(const struct config_pool *settings)
+static struct scaling_verdict pool_supervisor_decide(struct pool_supervisor *supervisor,
+                                                     const struct scaling_counts *counts,
+                                                     int64_t backoff, int64_t now)
 {
     static const enum scaling_kind kinds[] = {
         [CONFIG_PM_STATIC] = SCALING_STATIC,
         [CONFIG_PM_DYNAMIC] = SCALING_DYNAMIC,
         [CONFIG_PM_ONDEMAND] = SCALING_ONDEMAND,
     };
-    return (struct scaling_limits){
+    const struct config_pool *settings = pool_settings(supervisor->pool);
+    const struct scaling_limits limits = {
         .kind = kinds[settings->pm],
         .max_children = (unsigned)settings->pm_max_children,
         .min_spare = (unsigned)settings->pm_min_spare_servers,
@@ -90,471 +88,469 @@ static struct scaling_limits pool_supervisor_limits(const struct config_pool *se
         .post_max = (unsigned)settings->post_response_max_children,
         .idle_timeout = settings->pm_process_idle_timeout,
     };
-}
-
-/* ---- act: tell ---- */
-
-/* Load that swings about the budget is one episode, not one with each swing. */
-static bool pool_supervisor_over_ends(struct pool_supervisor *keeper,
-                                      const struct pool_supervisor_look *look, unsigned budget,
-                                      int64_t now)
-{
-    if (!keeper->over.on || look->counts.post > budget / 4 * 3) {
-        keeper->over_quiet = 0;
-        return false;
+    struct scaling_verdict verdict = scaling_decide(&limits, counts, &supervisor->memory, now);
+    if (backoff > 0 && verdict.spawn > 0) {
+        verdict.spawn = 0;
+        verdict.again = -1;
+        verdict.watch = false;
     }
-    if (keeper->over_quiet == 0)
-        keeper->over_quiet = now;
-    return now - keeper->over_quiet >= POOL_SUPERVISOR_QUIET && log_episode_end(&keeper->over);
+    return verdict;
 }
 
-static void pool_supervisor_tell_over(struct pool_supervisor *keeper,
-                                      const struct pool_supervisor_look *look, unsigned over,
-                                      int64_t now)
+/* ---- act: log ---- */
+
+/* A load that swings about the budget is one episode, not one with each swing. */
+static void pool_supervisor_report_budget(struct pool_supervisor *supervisor,
+                                          const struct scaling_counts *counts, unsigned over,
+                                          int64_t now)
 {
-    struct pool *pool = keeper->pool;
+    struct pool *pool = supervisor->pool;
     unsigned budget = (unsigned)pool_settings(pool)->post_response_max_children;
-    keeper->seen.over = over;
-    if (over > 0 && log_episode_begin(&keeper->over)) {
-        keeper->over_quiet = 0;
+    pool->seen.over = over;
+    if (over > 0 && log_episode_begin(&supervisor->over)) {
+        supervisor->within_budget_since = 0;
         pool->totals.over_budget++;
         log_about(LOG_LEVEL_WARNING, &(struct log_about){.pool = pool->name},
                   "pool %s: %u worker%s in post-response work, more than "
                   "`post_response.max_children` = %u: those above it count as serving and take "
                   "room from requests; raise it, shorten the work, or bound it by "
                   "`post_response.time_limit`",
-                  pool->name, look->counts.post, look->counts.post == 1 ? " is" : "s are", budget);
-    } else if (pool_supervisor_over_ends(keeper, look, budget, now)) {
+                  pool->name, counts->post, counts->post == 1 ? " is" : "s are", budget);
+        return;
+    }
+    if (!supervisor->over.on || counts->post > budget / 4 * 3) {
+        supervisor->within_budget_since = 0;
+        return;
+    }
+    if (supervisor->within_budget_since == 0)
+        supervisor->within_budget_since = now;
+    if (now - supervisor->within_budget_since >= POOL_SUPERVISOR_EPISODE_END &&
+        log_episode_end(&supervisor->over))
         log_about(LOG_LEVEL_NOTICE, &(struct log_about){.pool = pool->name},
                   "pool %s: post-response work is within `post_response.max_children` again",
                   pool->name);
-    }
 }
 
-/* A pool that is full again a moment after it was not has been full all the time, to a reader; and
- * one that was full for a moment alone was not. */
-static void pool_supervisor_tell_full(struct pool_supervisor *keeper,
-                                      const struct pool_supervisor_look *look,
-                                      enum scaling_limit limit, int64_t now)
+/* A pool that has idle workers only for a moment is still full, for a reader of the log; a pool
+ * that is full only for a moment is not. */
+static void pool_supervisor_report_full(struct pool_supervisor *supervisor,
+                                        const struct scaling_counts *counts,
+                                        enum scaling_limit limit, int64_t now)
 {
-    struct pool *pool = keeper->pool;
+    struct pool *pool = supervisor->pool;
     const char *directive = limit == SCALING_AT_PROCESS_MAX ? "process.max" : "pm.max_children";
-    if (limit == SCALING_NO_LIMIT || look->counts.waiting == 0) {
-        if (look->counts.idle > 0 && keeper->full_eased == 0)
-            keeper->full_eased = now;
-        keeper->full_since = 0;
+    if (limit == SCALING_NO_LIMIT || counts->waiting == 0) {
+        if (counts->idle > 0 && supervisor->eased_since == 0)
+            supervisor->eased_since = now;
+        supervisor->full_since = 0;
         return;
     }
-    if (keeper->full_since == 0)
-        keeper->full_since = now;
-    if (now - keeper->full_since < POOL_SUPERVISOR_FULL_AFTER)
+    if (supervisor->full_since == 0)
+        supervisor->full_since = now;
+    if (now - supervisor->full_since < POOL_SUPERVISOR_FULL_AFTER)
         return;
-    if (keeper->full_eased != 0 && now - keeper->full_eased >= POOL_SUPERVISOR_QUIET)
-        (void)log_episode_end(&keeper->full);
-    keeper->full_eased = 0;
-    if (!log_episode_begin(&keeper->full))
+    if (supervisor->eased_since != 0 &&
+        now - supervisor->eased_since >= POOL_SUPERVISOR_EPISODE_END)
+        (void)log_episode_end(&supervisor->full);
+    supervisor->eased_since = 0;
+    if (!log_episode_begin(&supervisor->full))
         return;
     pool->totals.at_max++;
     log_about(LOG_LEVEL_WARNING, &(struct log_about){.pool = pool->name},
               "pool %s: %u connection%s and all workers that `%s` allows are busy; raise "
               "it, or make requests shorter",
-              pool->name, look->counts.waiting, look->counts.waiting == 1 ? " waits" : "s wait",
-              directive);
+              pool->name, counts->waiting, counts->waiting == 1 ? " waits" : "s wait", directive);
 }
 
-/* ---- act: listen for the next event ---- */
+/* ---- act: choose the events that lead to the next pass ---- */
 
-/* ms after which a request that nobody has looked at may be over a limit, 0 = never. */
-static int64_t pool_supervisor_request_limit(const struct pool_supervisor *keeper)
+/* ms after which a request that was not checked before may be over a limit, 0 = never. */
+static int64_t pool_supervisor_request_limit(const struct pool_supervisor *supervisor)
 {
-    int64_t limit = pool_settings(keeper->pool)->request_terminate_timeout;
-    int64_t slow = (int64_t)(slow_log_limit(keeper->pool->slowlog) / CLOCK_NS_PER_MS);
+    int64_t limit = pool_settings(supervisor->pool)->request_terminate_timeout;
+    int64_t slow = (int64_t)(slow_log_limit(supervisor->pool->slowlog) / CLOCK_NS_PER_MS);
     return limit == 0 || (slow > 0 && slow < limit) ? slow : limit;
 }
 
-/* What has to ring so that no limit passes unseen. A request that begins needs not, where all
- * workers are looked at before it can be over its limit. */
-static uint32_t pool_supervisor_want_for_limits(const struct pool_supervisor *keeper)
+/* State changes that workers must report so that no limit expires unnoticed. The start of a request
+ * need not be reported if a full check is due before its limit can expire. */
+static uint32_t pool_supervisor_limit_events(const struct pool_supervisor *supervisor)
 {
-    uint32_t want = 0;
-    if (pool_settings(keeper->pool)->post_response_terminate_timeout > 0 ||
-        slow_log_post_limit(keeper->pool->slowlog) > 0)
-        want |= OT_NOTIFY_ENTER(OT_STATE_POST);
-    if (pool_supervisor_request_limit(keeper) > 0 && !keeper->inspect.timed)
-        want |= OT_NOTIFY_ENTER(OT_STATE_RUNNING);
-    return want;
+    const struct pool *pool = supervisor->pool;
+    uint32_t events = 0;
+    if (pool_settings(pool)->post_response_terminate_timeout > 0 ||
+        slow_log_post_limit(pool->slowlog) > 0)
+        events |= OT_NOTIFY_ENTER(OT_STATE_POST);
+    if (pool_supervisor_request_limit(supervisor) > 0 && !supervisor->monitor.limits_pending)
+        events |= OT_NOTIFY_ENTER(OT_STATE_RUNNING);
+    return events;
 }
 
-/* Every change that the turn which goes on may find that it has to follow. */
-static uint32_t pool_supervisor_want_most(const struct pool_supervisor *keeper)
+/* Sets the state changes that ring the doorbell: of the current generation, and of older ones. */
+static void pool_supervisor_notify(const struct pool_supervisor *supervisor, uint32_t current,
+                                   uint32_t older)
 {
-    uint32_t want = OT_NOTIFY_ENTER(OT_STATE_POST) | OT_NOTIFY_LEAVE(OT_STATE_STARTING);
-    if (pool_settings(keeper->pool)->pm == CONFIG_PM_DYNAMIC ||
-        pool_supervisor_request_limit(keeper) > 0)
-        want |= OT_NOTIFY_ENTER(OT_STATE_RUNNING);
-    return want;
+    scoreboard_notify(&supervisor->pool->current->scoreboard, current);
+    for (const struct generation *g = supervisor->pool->older; g != NULL; g = g->older)
+        scoreboard_notify(&g->scoreboard, older);
 }
 
-static void pool_supervisor_want_of_older(const struct pool_supervisor *keeper, uint32_t want)
+/* A pool that has to be scaled follows more than the limits. */
+static void pool_supervisor_notify_changes(const struct pool_supervisor *supervisor,
+                                           const struct scaling_counts *counts, unsigned spawn)
 {
-    for (const struct generation *g = keeper->pool->older; g != NULL; g = g->older)
-        scoreboard_notify(&g->scoreboard, want);
+    const unsigned *states = supervisor->monitor.tally.counts;
+    bool dynamic = pool_settings(supervisor->pool)->pm == CONFIG_PM_DYNAMIC;
+    /* A worker that seems to have no library may only be slow to attach. */
+    bool unattached = states[WORKER_MONITOR_UNATTACHED_IDLE] +
+                          states[WORKER_MONITOR_UNATTACHED_SERVING] +
+                          states[WORKER_MONITOR_UNATTACHED_UNKNOWN] >
+                      0;
+    uint32_t limits = pool_supervisor_limit_events(supervisor);
+    uint32_t events = limits | OT_NOTIFY_ENTER(OT_STATE_POST);
+    if (counts->starting > 0 || spawn > 0 || unattached)
+        events |= OT_NOTIFY_LEAVE(OT_STATE_STARTING);
+    if (dynamic && counts->serving == 0)
+        events |= OT_NOTIFY_ENTER(OT_STATE_RUNNING);
+    pool_supervisor_notify(supervisor, events, limits);
 }
 
-/* What is taken for a black box may only be slow to say that it is none. */
-static bool pool_supervisor_sees_boxes(const struct pool_supervisor *keeper)
+/* Under load, a connection that wakes the manager is usually taken by a worker that was awake
+ * anyway. After a wake-up that started no worker, the sockets are not watched for a while. */
+static void pool_supervisor_pause_watch(struct pool_supervisor *supervisor, int64_t now)
 {
-    const unsigned *counts = keeper->inspect.census.counts;
-    return counts[CENSUS_BOX_IDLE] + counts[CENSUS_BOX_SERVING] + counts[CENSUS_BOX_RIDDLE] > 0;
+    if (supervisor->watch_pause == 0 ||
+        now - supervisor->last_idle_wakeup > POOL_SUPERVISOR_PAUSE_RESET)
+        supervisor->watch_pause = POOL_SUPERVISOR_PAUSE_FIRST;
+    else if (supervisor->watch_pause < POOL_SUPERVISOR_PAUSE_LONGEST)
+        supervisor->watch_pause *= 2;
+    supervisor->last_idle_wakeup = now;
+    supervisor->watch_paused_until = now + supervisor->watch_pause;
 }
 
-/* Requests are told of only where a limit has to be timed and nothing else leads here in time. */
-static void pool_supervisor_want(struct pool_supervisor *keeper,
-                                 const struct pool_supervisor_look *look,
-                                 const struct scaling_verdict *verdict)
-{
-    const struct config_pool *settings = pool_settings(keeper->pool);
-    const struct generation *generation = keeper->pool->current;
-    bool spare = settings->pm == CONFIG_PM_DYNAMIC && look->counts.serving == 0;
-    uint32_t limits = pool_supervisor_want_for_limits(keeper);
-    uint32_t want = limits | OT_NOTIFY_ENTER(OT_STATE_POST);
-    if (look->counts.starting > 0 || verdict->spawn > 0 || pool_supervisor_sees_boxes(keeper))
-        want |= OT_NOTIFY_LEAVE(OT_STATE_STARTING);
-    if (spare)
-        want |= OT_NOTIFY_ENTER(OT_STATE_RUNNING);
-    scoreboard_notify(&generation->scoreboard, want);
-    pool_supervisor_want_of_older(keeper, limits);
-}
+/* ---- act: set the time of the next pass ---- */
 
-/* An arrival that led to nothing was taken by a worker that was awake: under load every one is, so
- * the next ones are not listened for, for a while. */
-static void pool_supervisor_listen(struct pool_supervisor *keeper,
-                                   const struct scaling_verdict *verdict, int64_t now, bool started)
+/* At this time (ms), negative = not at all. Measured from the present time, so that passes of
+ * several pools that are due in the same millisecond share a wake-up. */
+static void pool_supervisor_set_timer(struct pool_supervisor *supervisor, int64_t at)
 {
-    if (started)
-        (void)listen_watch_requeue(&keeper->arrival);
-    if (listen_watch_watch(&keeper->arrival, verdict->watch && now >= keeper->deaf_until) != 0)
-        log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = keeper->pool->name},
-                  "pool %s: cannot watch its socket: %s", keeper->pool->name, strerror(errno));
-}
-
-static void pool_supervisor_turn_deaf(struct pool_supervisor *keeper, int64_t now)
-{
-    if (keeper->deafness == 0 || now - keeper->arrived > POOL_SUPERVISOR_DEAF_FORGET)
-        keeper->deafness = POOL_SUPERVISOR_DEAF_FIRST;
-    else if (keeper->deafness < POOL_SUPERVISOR_DEAF_LONGEST)
-        keeper->deafness *= 2;
-    keeper->arrived = now;
-    keeper->deaf_until = now + keeper->deafness;
-}
-
-/* Where all workers are retired there is no heir: what they left would have one started for it. */
-static void pool_supervisor_bequeath(const struct pool_supervisor *keeper,
-                                     const struct pool_supervisor_look *look,
-                                     const struct scaling_verdict *verdict)
-{
-    bool replaced = pool_settings(keeper->pool)->pm == CONFIG_PM_STATIC;
-    pool_bequeath(keeper->pool, replaced || look->speaking > verdict->retire, look->speaking > 0);
-}
-
-/* ---- the turn ---- */
-
-/* At a moment (ms), negative = not at all. Timed from the clock as it is: turns of several pools
- * that are due in the same millisecond come with one wake-up. */
-static void pool_supervisor_schedule(struct pool_supervisor *keeper, int64_t moment)
-{
-    ev_timer_stop(keeper->loop, &keeper->turn);
-    if (moment < 0)
+    ev_timer_stop(supervisor->loop, &supervisor->timer);
+    if (at < 0)
         return;
-    int64_t left = moment * CLOCK_NS_PER_MS - (int64_t)clock_ns();
-    ev_now_update(keeper->loop);
-    ev_timer_set(&keeper->turn, left > 0 ? (double)left / 1e9 : 0., 0.);
-    ev_timer_start(keeper->loop, &keeper->turn);
+    int64_t left = at * CLOCK_NS_PER_MS - (int64_t)clock_ns();
+    ev_now_update(supervisor->loop);
+    ev_timer_set(&supervisor->timer, left > 0 ? (double)left / 1e9 : 0., 0.);
+    ev_timer_start(supervisor->loop, &supervisor->timer);
 }
 
-/* The next turn that no event leads to comes `in` ms after `now`, negative = none. When all are to
- * be looked at stays as it was, unless that was now, or has to be sooner. */
-static void pool_supervisor_come_again(struct pool_supervisor *keeper, bool looked, bool whole,
-                                       int64_t in, int64_t now)
+/* Without an event, the next pass follows `in` ms after `now`, negative = none does; `full`: it
+ * checks all workers. A full check that was planned stays planned, unless this pass was one. */
+static void pool_supervisor_schedule(struct pool_supervisor *supervisor, bool was_full, bool full,
+                                     int64_t in, int64_t now)
 {
-    int64_t moment = in < 0 ? -1 : now + in;
-    if (looked)
-        keeper->whole_at = -1;
-    if (whole)
-        keeper->whole_at = clock_sooner(keeper->whole_at, moment);
-    keeper->again_at = whole ? -1 : moment;
-    pool_supervisor_schedule(keeper, clock_sooner(keeper->whole_at, keeper->again_at));
+    int64_t at = in < 0 ? -1 : now + in;
+    if (was_full)
+        supervisor->full_check_at = -1;
+    if (full)
+        supervisor->full_check_at = clock_sooner(supervisor->full_check_at, at);
+    pool_supervisor_set_timer(supervisor, clock_sooner(supervisor->full_check_at, at));
 }
 
-/* ms from `now` to `moment`; what has passed already comes at once, but not within this turn. */
-static int64_t pool_supervisor_left(int64_t moment, int64_t now)
+/* ms from `now`; a time that has passed becomes the next millisecond, never this pass. */
+static int64_t pool_supervisor_left(int64_t at, int64_t now)
 {
-    return moment > now ? moment - now : 1;
+    return at > now ? at - now : 1;
 }
 
-/* ms until all have to be looked at for their limits or their memory; -1 = never. */
-static int64_t pool_supervisor_next_limit(const struct pool_supervisor *keeper, int64_t now)
+/* ms until all workers must be checked for their limits or their memory; -1 = never. */
+static int64_t pool_supervisor_next_limit(const struct pool_supervisor *supervisor, int64_t now)
 {
-    int64_t next = -1, memory = worker_monitor_memory_at(&keeper->inspect);
-    if (keeper->inspect.timed && pool_supervisor_request_limit(keeper) > 0)
-        next = pool_supervisor_left(keeper->inspect.all_at + pool_supervisor_request_limit(keeper),
-                                    now);
+    const struct worker_monitor *monitor = &supervisor->monitor;
+    int64_t limit = pool_supervisor_request_limit(supervisor);
+    int64_t memory = worker_monitor_next_memory_check(monitor);
+    int64_t next = -1;
+    if (monitor->limits_pending && limit > 0)
+        next = pool_supervisor_left(monitor->last_full_check + limit, now);
     if (memory >= 0)
         next = clock_sooner(next, pool_supervisor_left(memory, now));
     return next;
 }
 
-/* ms until the next turn that no event leads to, -1 = none. */
-static int64_t pool_supervisor_next(const struct pool_supervisor *keeper,
-                                    const struct scaling_verdict *verdict, int64_t backoff,
-                                    int64_t now)
+/* ms until the next pass that needs no event, -1 = none. */
+static int64_t pool_supervisor_next(const struct pool_supervisor *supervisor,
+                                    const struct scaling_verdict *verdict, int64_t now)
 {
     int64_t next = verdict->again;
+    int64_t backoff = pool_start_delay(supervisor->pool, now);
     if (backoff > 0)
         next = clock_sooner(next, backoff);
-    if (verdict->watch && keeper->deaf_until > now)
-        next = clock_sooner(next, keeper->deaf_until - now);
-    if (keeper->full_since != 0 && !keeper->full.on)
+    if (verdict->watch && supervisor->watch_paused_until > now)
+        next = clock_sooner(next, supervisor->watch_paused_until - now);
+    if (supervisor->full_since != 0 && !supervisor->full.on)
         next = clock_sooner(
-            next, pool_supervisor_left(keeper->full_since + POOL_SUPERVISOR_FULL_AFTER, now));
-    if (keeper->over.on && keeper->over_quiet != 0)
-        next = clock_sooner(next, keeper->over_quiet + POOL_SUPERVISOR_QUIET - now);
-    return clock_sooner(next, pool_supervisor_next_limit(keeper, now));
+            next, pool_supervisor_left(supervisor->full_since + POOL_SUPERVISOR_FULL_AFTER, now));
+    if (supervisor->over.on && supervisor->within_budget_since != 0)
+        next =
+            clock_sooner(next, supervisor->within_budget_since + POOL_SUPERVISOR_EPISODE_END - now);
+    return clock_sooner(next, pool_supervisor_next_limit(supervisor, now));
 }
 
-/* Is what the next turn comes for to be seen by a look at all? Not where some start, and enough;
- * and how many are idle is a static pool's affair only when its queue does not move. */
-static bool pool_supervisor_needs_all(const struct pool_supervisor *keeper,
-                                      const struct scaling_counts *counts)
+/* Does the next pass need a full check? Not if enough workers are starting; in a static pool, only
+ * if the queue has stopped moving. */
+static bool pool_supervisor_needs_full_check(const struct pool_supervisor *supervisor,
+                                             const struct scaling_counts *counts)
 {
-    bool fixed = pool_settings(keeper->pool)->pm == CONFIG_PM_STATIC;
-    bool patient = fixed && keeper->memory.patience < POOL_SUPERVISOR_STUCK;
-    return (counts->waiting > counts->starting && !patient) || (counts->serving > 0 && !fixed) ||
-           keeper->memory.since != 0 || keeper->inspect.timed ||
-           worker_monitor_memory_at(&keeper->inspect) >= 0;
+    bool fixed = pool_settings(supervisor->pool)->pm == CONFIG_PM_STATIC;
+    bool queue_moves = fixed && supervisor->memory.patience < POOL_SUPERVISOR_STUCK;
+    return (counts->waiting > counts->starting && !queue_moves) ||
+           (counts->serving > 0 && !fixed) || supervisor->memory.since != 0 ||
+           supervisor->monitor.limits_pending ||
+           worker_monitor_next_memory_check(&supervisor->monitor) >= 0;
 }
 
-/* What a pool that stops still needs: how many workers there shall be is decided. */
-static void pool_supervisor_turn_to_limits(struct pool_supervisor *keeper, bool looked, int64_t now)
+/* ---- a pass ---- */
+
+/* The number of workers of a pool that stops is decided; only its limits are followed. */
+static void pool_supervisor_pass_stopping(struct pool_supervisor *supervisor, bool was_full,
+                                          int64_t now)
 {
-    uint32_t want = pool_supervisor_want_for_limits(keeper);
-    scoreboard_notify(&keeper->pool->current->scoreboard, want);
-    pool_supervisor_want_of_older(keeper, want);
-    pool_supervisor_come_again(keeper, looked, true, pool_supervisor_next_limit(keeper, now), now);
+    uint32_t events = pool_supervisor_limit_events(supervisor);
+    pool_supervisor_notify(supervisor, events, events);
+    pool_supervisor_schedule(supervisor, was_full, true,
+                             pool_supervisor_next_limit(supervisor, now), now);
 }
 
-static void pool_supervisor_turn_to_workers(struct pool_supervisor *keeper,
-                                            enum pool_supervisor_cause cause, bool looked,
-                                            int64_t now)
+static void pool_supervisor_pass_serving(struct pool_supervisor *supervisor,
+                                         enum pool_supervisor_cause cause, bool was_full,
+                                         int64_t now)
 {
-    struct pool *pool = keeper->pool;
-    unsigned starting = keeper->seen.counts.starting;
-    int64_t backoff = pool_may_start_in(pool, now);
-    struct pool_supervisor_look look = pool_supervisor_look(keeper);
-    struct scaling_limits limits = pool_supervisor_limits(pool_settings(pool));
-    struct scaling_verdict verdict = scaling_decide(&limits, &look.counts, &keeper->memory, now);
-    pool_supervisor_tell_over(keeper, &look, verdict.over, now);
-    if (backoff > 0 && verdict.spawn > 0) {
-        verdict.spawn = 0;
-        verdict.again = -1;
-        verdict.watch = false;
-    }
-    pool_supervisor_want(keeper, &look, &verdict);
-    pool_supervisor_bequeath(keeper, &look, &verdict);
-    /* Who takes a dead one's slot wipes it: what that one did has to be told before. */
+    struct pool *pool = supervisor->pool;
+    unsigned attached, starting = pool->seen.counts.starting;
+    int64_t backoff = pool_start_delay(pool, now);
+    struct scaling_counts counts = pool_supervisor_count(supervisor, &attached);
+    struct scaling_verdict verdict = pool_supervisor_decide(supervisor, &counts, backoff, now);
+    pool_supervisor_report_budget(supervisor, &counts, verdict.over, now);
+    pool_supervisor_notify_changes(supervisor, &counts, verdict.spawn);
+
+    /* If every worker is being retired, let them close idle connections instead of passing them on;
+     * otherwise a passed-on connection would make us start a worker. */
+    bool replaced = pool_settings(pool)->pm == CONFIG_PM_STATIC;
+    pool_allow_handoff(pool, replaced || attached > verdict.retire, attached > 0);
+
+    /* Publish before spawning: a new worker clears the slot it gets, and with it the counters of
+     * the worker that died there. */
     if (verdict.spawn > 0 && pool->older != NULL)
-        keeper->turned(keeper);
+        supervisor->on_pass(supervisor);
     pool_spawn(pool, verdict.spawn, scaling_reason_name(verdict.reason));
     pool_retire(pool, verdict.retire, scaling_reason_name(verdict.reason));
-    pool_supervisor_tell_full(keeper, &look, verdict.limit, now); /* of those just started, too */
+    pool_supervisor_report_full(supervisor, &counts, verdict.limit, now);
+
+    /* Watch the sockets behind the workers that have started to wait there. */
     if (verdict.spawn > 0)
-        keeper->deafness = keeper->deaf_until = 0;
-    else if (cause == POOL_SUPERVISOR_BY_ARRIVAL)
-        pool_supervisor_turn_deaf(keeper, now);
-    pool_supervisor_listen(keeper, &verdict, now, starting > 0 || verdict.spawn > 0);
-    pool_supervisor_come_again(
-        keeper, looked, pool_supervisor_needs_all(keeper, &look.counts),
-        pool_supervisor_next(keeper, &verdict, pool_may_start_in(pool, now), now), now);
-    keeper->turned(keeper);
-    if (look.counts.first > 0 && verdict.limit == SCALING_AT_PROCESS_MAX)
-        pool_limit_first(pool, pool_staying(pool));
+        supervisor->watch_pause = supervisor->watch_paused_until = 0;
+    else if (cause == POOL_SUPERVISOR_CONNECTION)
+        pool_supervisor_pause_watch(supervisor, now);
+    if (starting > 0 || verdict.spawn > 0)
+        (void)listen_watch_requeue(&supervisor->listen_watch);
+    if (listen_watch_set(&supervisor->listen_watch,
+                         verdict.watch && now >= supervisor->watch_paused_until) != 0)
+        log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = pool->name},
+                  "pool %s: cannot watch its socket: %s", pool->name, strerror(errno));
+
+    pool_supervisor_schedule(supervisor, was_full,
+                             pool_supervisor_needs_full_check(supervisor, &counts),
+                             pool_supervisor_next(supervisor, &verdict, now), now);
+    supervisor->on_pass(supervisor);
+    if (counts.first > 0 && verdict.limit == SCALING_AT_PROCESS_MAX)
+        pool_limit_first(pool, pool_in_service(pool));
 }
 
-/* Is what led here explained by those that the pool knows to have changed? Others are looked at
- * only if not: the doorbell does not tell who rang, and where a request that was timed is over, the
- * worker's next one is no more its own affair than anybody's. */
-static bool pool_supervisor_look_suffices(struct pool_supervisor *keeper,
-                                          enum pool_supervisor_cause cause)
+/* Is it enough to check the workers already marked as changed? Not after a doorbell, which does not
+ * say who rang, unless newly started workers account for it; and not after a limit timer whose
+ * request has ended by itself. Then check all workers. */
+static bool pool_supervisor_check_suffices(struct pool_supervisor *supervisor,
+                                           enum pool_supervisor_cause cause)
 {
     switch (cause) {
-    case POOL_SUPERVISOR_BY_TIME: /* when it is not time for all of them */
-    case POOL_SUPERVISOR_BY_NEWS:
+    case POOL_SUPERVISOR_TIMER: /* and no full check is due */
+    case POOL_SUPERVISOR_CHANGED:
         return true;
-    case POOL_SUPERVISOR_BY_RING:
-        return worker_monitor_knows_who_rang(&keeper->inspect, keeper->rings);
-    case POOL_SUPERVISOR_BY_LIMIT:
-        return keeper->inspect.passed > 0;
-    case POOL_SUPERVISOR_BY_ARRIVAL:
+    case POOL_SUPERVISOR_DOORBELL:
+        return worker_monitor_explains_rings(&supervisor->monitor, supervisor->rings);
+    case POOL_SUPERVISOR_LIMIT:
+        return supervisor->monitor.limits_expired > 0;
+    case POOL_SUPERVISOR_CONNECTION:
     default:
         return false;
     }
 }
 
-/* What changes between the look and the choice of what rings has to ring as well. */
-static void pool_supervisor_look_around(struct pool_supervisor *keeper, int64_t now)
+/* A change between this check and the choice of events must be reported as well: until then, every
+ * event that may be chosen is. */
+static void pool_supervisor_full_check(struct pool_supervisor *supervisor, int64_t now)
 {
-    uint32_t want = pool_supervisor_want_most(keeper);
-    scoreboard_notify(&keeper->pool->current->scoreboard, want);
-    pool_supervisor_want_of_older(keeper, want);
-    worker_monitor_all(&keeper->inspect, now);
-    keeper->whole = false;
+    uint32_t events = OT_NOTIFY_ENTER(OT_STATE_POST) | OT_NOTIFY_LEAVE(OT_STATE_STARTING);
+    if (pool_settings(supervisor->pool)->pm == CONFIG_PM_DYNAMIC ||
+        pool_supervisor_request_limit(supervisor) > 0)
+        events |= OT_NOTIFY_ENTER(OT_STATE_RUNNING);
+    pool_supervisor_notify(supervisor, events, events);
+    worker_monitor_check_all(&supervisor->monitor, now);
+    supervisor->full_check_due = false;
 }
 
-static void pool_supervisor_serve(struct pool_supervisor *keeper);
+static void pool_supervisor_watch_current(struct pool_supervisor *supervisor);
 
-static void pool_supervisor_turn(struct pool_supervisor *keeper, enum pool_supervisor_cause cause)
+static void pool_supervisor_pass(struct pool_supervisor *supervisor,
+                                 enum pool_supervisor_cause cause)
 {
     int64_t now = clock_ms();
-    pool_supervisor_serve(keeper); /* first: what is swept is not watched any more */
-    pool_sweep(keeper->pool);
-    /* The loop's timers may be a moment early. */
-    bool whole = keeper->whole || (keeper->whole_at >= 0 && now + 1 >= keeper->whole_at);
-    if (!whole) {
-        worker_monitor_touched(&keeper->inspect, now);
-        whole = !pool_supervisor_look_suffices(keeper, cause);
+    /* First: a generation that is swept must not be watched any more. */
+    pool_supervisor_watch_current(supervisor);
+    pool_sweep(supervisor->pool);
+
+    /* The loop's timers may fire a moment early. */
+    bool full = supervisor->full_check_due ||
+                (supervisor->full_check_at >= 0 && now + 1 >= supervisor->full_check_at);
+    if (!full) {
+        worker_monitor_check_changed(&supervisor->monitor, now);
+        full = !pool_supervisor_check_suffices(supervisor, cause);
     }
-    if (whole)
-        pool_supervisor_look_around(keeper, now);
-    if (keeper->pool->stop == POOL_STAY)
-        pool_supervisor_turn_to_workers(keeper, cause, whole, now);
+    if (full)
+        pool_supervisor_full_check(supervisor, now);
+
+    if (supervisor->pool->stop == POOL_STOP_NONE)
+        pool_supervisor_pass_serving(supervisor, cause, full, now);
     else
-        pool_supervisor_turn_to_limits(keeper, whole, now);
+        pool_supervisor_pass_stopping(supervisor, full, now);
 }
 
-static void pool_supervisor_on_turn(struct ev_loop *loop, ev_timer *timer, int events)
+/* ---- events ---- */
+
+static void pool_supervisor_on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    struct pool_supervisor *keeper = timer->data;
-    enum pool_supervisor_cause cause =
-        keeper->news ? POOL_SUPERVISOR_BY_NEWS : POOL_SUPERVISOR_BY_TIME;
+    struct pool_supervisor *supervisor = timer->data;
+    bool changed = supervisor->workers_changed;
     (void)loop;
     (void)events;
-    keeper->news = false;
-    pool_supervisor_turn(keeper, cause);
+    supervisor->workers_changed = false;
+    pool_supervisor_pass(supervisor, changed ? POOL_SUPERVISOR_CHANGED : POOL_SUPERVISOR_TIMER);
 }
 
-/* Turns come from the loop alone, never from within what the pool is about to do. */
-void pool_supervisor_poke(struct pool_supervisor *keeper)
+/* Passes start from the loop, never from within an action of the pool. */
+void pool_supervisor_check_all(struct pool_supervisor *supervisor)
 {
-    keeper->whole = true;
-    pool_supervisor_schedule(keeper, 0);
+    supervisor->full_check_due = true;
+    pool_supervisor_set_timer(supervisor, 0);
 }
 
-void pool_supervisor_news(struct pool_supervisor *keeper)
+void pool_supervisor_check_changed(struct pool_supervisor *supervisor)
 {
-    keeper->news = true;
-    pool_supervisor_schedule(keeper, 0);
+    supervisor->workers_changed = true;
+    pool_supervisor_set_timer(supervisor, 0);
 }
 
 static void pool_supervisor_on_limit(void *context)
 {
-    pool_supervisor_turn(context, POOL_SUPERVISOR_BY_LIMIT);
+    pool_supervisor_pass(context, POOL_SUPERVISOR_LIMIT);
 }
 
-static void pool_supervisor_on_ring(struct ev_loop *loop, ev_io *io, int events)
+/* Rings that follow each other fast are switched off until the interval is over. */
+static void pool_supervisor_on_doorbell(struct ev_loop *loop, ev_io *io, int events)
 {
     (void)loop;
     (void)events;
-    struct pool_supervisor *keeper = io->data;
-    if (read(io->fd, &keeper->rings, sizeof keeper->rings) != (ssize_t)sizeof keeper->rings)
+    struct pool_supervisor *supervisor = io->data;
+    uint64_t *rings = &supervisor->rings;
+    if (read(io->fd, rings, sizeof *rings) != (ssize_t)sizeof *rings)
         return;
     int64_t now = clock_ms();
-    int64_t gap = keeper->rang + POOL_SUPERVISOR_RING_GAP - now;
-    if (gap > 0) {
-        worker_monitor_deafen(&keeper->inspect);
-        scoreboard_notify(&keeper->pool->current->scoreboard, 0);
-        pool_supervisor_want_of_older(keeper, 0);
-        pool_supervisor_come_again(keeper, false, true, gap, now);
+    int64_t left = supervisor->last_ring + POOL_SUPERVISOR_RING_INTERVAL - now;
+    if (left > 0) {
+        worker_monitor_forget_starts(&supervisor->monitor);
+        pool_supervisor_notify(supervisor, 0, 0);
+        pool_supervisor_schedule(supervisor, false, true, left, now);
         return;
     }
-    keeper->rang = now;
-    pool_supervisor_turn(keeper, POOL_SUPERVISOR_BY_RING);
+    supervisor->last_ring = now;
+    pool_supervisor_pass(supervisor, POOL_SUPERVISOR_DOORBELL);
 }
 
-static void pool_supervisor_on_arrival(void *context)
+static void pool_supervisor_on_connection(void *context)
 {
-    struct pool_supervisor *keeper = context;
-    if (keeper->served != keeper->pool->current)
-        pool_supervisor_poke(keeper);
+    struct pool_supervisor *supervisor = context;
+    if (supervisor->watched != supervisor->pool->current)
+        pool_supervisor_check_all(supervisor);
     else
-        pool_supervisor_turn(keeper, POOL_SUPERVISOR_BY_ARRIVAL);
+        pool_supervisor_pass(supervisor, POOL_SUPERVISOR_CONNECTION);
 }
 
-/* ---- which generation is looked after ---- */
+/* ---- the generation that is watched ---- */
 
-static void pool_supervisor_unserve(struct pool_supervisor *keeper)
+static void pool_supervisor_unwatch(struct pool_supervisor *supervisor)
 {
-    ev_io_stop(keeper->loop, &keeper->doorbell);
-    listen_watch_close(&keeper->arrival);
-    worker_monitor_end(&keeper->inspect);
-    keeper->served = NULL;
+    ev_io_stop(supervisor->loop, &supervisor->doorbell);
+    listen_watch_close(&supervisor->listen_watch);
+    worker_monitor_close(&supervisor->monitor);
+    supervisor->watched = NULL;
 }
 
-/* Doorbell and sockets of the current generation are watched. */
-static void pool_supervisor_serve(struct pool_supervisor *keeper)
+static void pool_supervisor_watch_current(struct pool_supervisor *supervisor)
 {
-    const struct generation *generation = keeper->pool->current;
-    bool stops = keeper->pool->stop != POOL_STAY;
+    const struct pool *pool = supervisor->pool;
+    const struct generation *generation = pool->current;
+    bool stops = pool->stop != POOL_STOP_NONE;
     if (stops)
-        listen_watch_close(&keeper->arrival);
-    if (keeper->served == generation)
+        listen_watch_close(&supervisor->listen_watch);
+    if (supervisor->watched == generation)
         return;
-    pool_supervisor_unserve(keeper);
-    keeper->served = generation;
-    keeper->whole = true;
-    keeper->first_due = true;
-    if (worker_monitor_begin(&keeper->inspect, generation) != 0)
-        log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = keeper->pool->name},
-                  "pool %s: out of memory: its workers cannot be counted", keeper->pool->name);
-    ev_io_init(&keeper->doorbell, pool_supervisor_on_ring, generation->doorbell_fd, EV_READ);
-    keeper->doorbell.data = keeper;
-    ev_io_start(keeper->loop, &keeper->doorbell);
+
+    pool_supervisor_unwatch(supervisor);
+    supervisor->watched = generation;
+    supervisor->full_check_due = true;
+    supervisor->first_due = true;
+    if (worker_monitor_open(&supervisor->monitor, generation) != 0)
+        log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = pool->name},
+                  "pool %s: out of memory: its workers cannot be counted", pool->name);
+    ev_io_init(&supervisor->doorbell, pool_supervisor_on_doorbell, generation->doorbell_fd,
+               EV_READ);
+    supervisor->doorbell.data = supervisor;
+    ev_io_start(supervisor->loop, &supervisor->doorbell);
     if (!stops &&
-        listen_watch_open(&keeper->arrival, keeper->loop, keeper->pool->listener.fd,
-                          generation->handoff[0], pool_supervisor_on_arrival, keeper) != 0)
-        log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = keeper->pool->name},
+        listen_watch_open(&supervisor->listen_watch, supervisor->loop, pool->listener.fd,
+                          generation->handoff[0], pool_supervisor_on_connection, supervisor) != 0)
+        log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = pool->name},
                   "pool %s: cannot watch its socket: %s; check `rlimit_files` in [global]",
-                  keeper->pool->name, strerror(errno));
+                  pool->name, strerror(errno));
 }
 
-void pool_supervisor_open(struct pool_supervisor *keeper, struct pool *pool,
-                          struct listen_queue *queue, unsigned (*room)(void *context),
-                          void *context, void (*turned)(struct pool_supervisor *keeper))
+void pool_supervisor_open(struct pool_supervisor *supervisor, struct pool *pool,
+                          struct listen_queue *queue, unsigned (*free_slots)(void *context),
+                          void *context, void (*on_pass)(struct pool_supervisor *supervisor))
 {
-    *keeper = (struct pool_supervisor){
+    *supervisor = (struct pool_supervisor){
         .pool = pool,
         .loop = pool->loop,
         .queue = queue,
-        .room = room,
+        .free_slots = free_slots,
         .context = context,
-        .turned = turned,
-        .arrival = LISTEN_WATCH_NONE,
-        .inspect = {.pool = pool, .due = pool_supervisor_on_limit, .context = keeper},
-        .whole_at = -1,
-        .again_at = -1,
+        .on_pass = on_pass,
+        .listen_watch = LISTEN_WATCH_NONE,
+        .monitor = {.pool = pool, .on_limit = pool_supervisor_on_limit, .context = supervisor},
+        .full_check_at = -1,
     };
-    ev_timer_init(&keeper->turn, pool_supervisor_on_turn, 0., 0.);
-    keeper->turn.data = keeper;
-    ev_init(&keeper->doorbell, pool_supervisor_on_ring);
+    ev_timer_init(&supervisor->timer, pool_supervisor_on_timer, 0., 0.);
+    supervisor->timer.data = supervisor;
+    ev_init(&supervisor->doorbell, pool_supervisor_on_doorbell);
 }
 
-void pool_supervisor_resume(struct pool_supervisor *keeper, bool first_due)
+void pool_supervisor_resume(struct pool_supervisor *supervisor, bool first_due)
 {
-    pool_supervisor_serve(keeper);
-    keeper->first_due = first_due;
+    pool_supervisor_watch_current(supervisor);
+    supervisor->first_due = first_due;
 }
 
-void pool_supervisor_rest(struct pool_supervisor *keeper)
+void pool_supervisor_close(struct pool_supervisor *supervisor)
 {
-    ev_timer_stop(keeper->loop, &keeper->turn);
-    pool_supervisor_unserve(keeper);
+    ev_timer_stop(supervisor->loop, &supervisor->timer);
+    pool_supervisor_unwatch(supervisor);
 }

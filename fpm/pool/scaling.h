@@ -1,7 +1,7 @@
 /* scaling.h: how many workers a pool starts or retires now, and why.
  *
  * Pure: limits, counts and a memory of the pool in, a verdict out; the clock is the caller's. Never
- * looks at a worker. Called by keeper at every event that may matter.
+ * looks at a worker. Called by supervisor at every event that may matter.
  */
 #ifndef FPM_SCALING_H
 #define FPM_SCALING_H

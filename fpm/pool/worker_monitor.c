@@ -6,221 +6,245 @@
 #include "fpm/worker/proc_activity.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 
 enum {
-    WORKER_MONITOR_RING_LATE = 50, /* ms after which one that was seen to have started has rung */
-    WORKER_MONITOR_BOX_START =
-        250, /* ms that a worker without the library is taken to need to start */
-    WORKER_MONITOR_SLOW_START = 5000, /* ms, where others of the pool have the library */
-    WORKER_MONITOR_MEMORY_LOOK =
-        1000, /* ms between looks at the workers' memory, on whole seconds */
+    WORKER_MONITOR_RING_DELAY = 50,        /* ms within which a started worker has rung */
+    WORKER_MONITOR_UNATTACHED_START = 250, /* ms that a worker without the library may take */
+    WORKER_MONITOR_SLOW_START = 5000,      /* ms, if other workers of the pool use the library */
+    WORKER_MONITOR_MEMORY_INTERVAL = 1000  /* ms between memory checks, on whole seconds */
 };
+
+/* ---- the tally ---- */
+
+int worker_monitor_tally_open(struct worker_monitor_tally *tally, unsigned size)
+{
+    worker_monitor_tally_close(tally);
+    tally->states = calloc(size, sizeof *tally->states);
+    if (tally->states == NULL)
+        return -1;
+    tally->size = size;
+    tally->counts[WORKER_MONITOR_NONE] = size;
+    return 0;
+}
+
+enum worker_monitor_state worker_monitor_tally_set(struct worker_monitor_tally *tally,
+                                                   unsigned slot, enum worker_monitor_state state)
+{
+    if (slot >= tally->size)
+        return WORKER_MONITOR_NONE;
+    enum worker_monitor_state before = (enum worker_monitor_state)tally->states[slot];
+    tally->counts[before]--;
+    tally->counts[state]++;
+    tally->states[slot] = (unsigned char)state;
+    return before;
+}
+
+void worker_monitor_tally_close(struct worker_monitor_tally *tally)
+{
+    free(tally->states);
+    *tally = (struct worker_monitor_tally){0};
+}
 
 /* ---- memory ---- */
 
-static bool worker_monitor_checks_memory(const struct worker_monitor *inspect)
+int64_t worker_monitor_next_memory_check(const struct worker_monitor *monitor)
 {
-    const struct config_pool *limits = pool_settings(inspect->pool);
-    return (limits->pm_max_memory > 0 || limits->pm_max_memory_hard > 0) &&
-           pool_live(inspect->pool) > 0;
+    const struct config_pool *settings = pool_settings(monitor->pool);
+    bool limited = settings->pm_max_memory > 0 || settings->pm_max_memory_hard > 0;
+    return limited && pool_live(monitor->pool) > 0 ? monitor->memory_check_at : -1;
 }
 
-static bool worker_monitor_memory_due(struct worker_monitor *inspect, int64_t now)
+static bool worker_monitor_memory_is_due(struct worker_monitor *monitor, int64_t now)
 {
-    if (!worker_monitor_checks_memory(inspect) || now < inspect->memory_at)
+    int64_t next = worker_monitor_next_memory_check(monitor);
+    if (next < 0 || now < next)
         return false;
-    inspect->memory_at = now - now % WORKER_MONITOR_MEMORY_LOOK + WORKER_MONITOR_MEMORY_LOOK;
+    monitor->memory_check_at =
+        now - now % WORKER_MONITOR_MEMORY_INTERVAL + WORKER_MONITOR_MEMORY_INTERVAL;
     return true;
 }
 
 /* ---- one worker ---- */
 
-/* What the kernel tells of a worker without the library. */
-static enum census_kind worker_monitor_box(const struct worker *worker)
+static enum worker_monitor_state worker_monitor_state(const struct worker_monitor *monitor,
+                                                      const struct generation_member *member,
+                                                      const struct scoreboard_glance *glance,
+                                                      int64_t now)
 {
-    switch (proc_activity_doing(worker->pid)) {
-    case PROC_ACTIVITY_WAITING:
-        return CENSUS_BOX_IDLE;
-    case PROC_ACTIVITY_BUSY:
-        return CENSUS_BOX_SERVING;
-    case PROC_ACTIVITY_UNKNOWN:
-    default:
-        return CENSUS_BOX_RIDDLE;
-    }
-}
-
-static enum census_kind worker_monitor_kind(const struct worker_monitor *inspect,
-                                            const struct generation_member *member,
-                                            const struct scoreboard_glance *glance, int64_t now)
-{
-    static const enum census_kind kinds[SCOREBOARD_PHASES] = {
-        [SCOREBOARD_BLACK_BOX] = CENSUS_STARTING, [SCOREBOARD_STARTING] = CENSUS_STARTING,
-        [SCOREBOARD_IDLE] = CENSUS_IDLE,          [SCOREBOARD_SERVING] = CENSUS_SERVING,
-        [SCOREBOARD_POST] = CENSUS_POST,          [SCOREBOARD_LEAVING] = CENSUS_LEAVING,
+    static const enum worker_monitor_state by_phase[SCOREBOARD_PHASES] = {
+        [SCOREBOARD_BLACK_BOX] = WORKER_MONITOR_STARTING,
+        [SCOREBOARD_STARTING] = WORKER_MONITOR_STARTING,
+        [SCOREBOARD_IDLE] = WORKER_MONITOR_IDLE,
+        [SCOREBOARD_SERVING] = WORKER_MONITOR_SERVING,
+        [SCOREBOARD_POST] = WORKER_MONITOR_POST,
+        [SCOREBOARD_LEAVING] = WORKER_MONITOR_LEAVING,
     };
+    static const enum worker_monitor_state by_activity[] = {
+        [PROC_ACTIVITY_WAITING] = WORKER_MONITOR_UNATTACHED_IDLE,
+        [PROC_ACTIVITY_BUSY] = WORKER_MONITOR_UNATTACHED_SERVING,
+        [PROC_ACTIVITY_UNKNOWN] = WORKER_MONITOR_UNATTACHED_UNKNOWN,
+    };
+    const struct worker_monitor_tally *tally = &monitor->tally;
     const struct worker *worker = &member->worker;
-    int64_t start = inspect->speaking ? WORKER_MONITOR_SLOW_START : WORKER_MONITOR_BOX_START;
-    if (!generation_member_stays(member))
-        return CENSUS_NONE;
-    if (glance->phase == SCOREBOARD_BLACK_BOX && worker->state == WORKER_RUNNING &&
-        now - worker->started >= start)
-        return worker_monitor_box(worker);
-    /* One that was interrupted on its way from its start to its first wait is not busy yet. */
-    if (glance->changing && now - worker->started < WORKER_MONITOR_SLOW_START)
-        return census_kind(&inspect->census, member->slot, CENSUS_STARTING);
-    return kinds[glance->phase];
+    int64_t age = now - worker->started;
+    int64_t start =
+        monitor->library_seen ? WORKER_MONITOR_SLOW_START : WORKER_MONITOR_UNATTACHED_START;
+    if (!generation_member_in_service(member))
+        return WORKER_MONITOR_NONE;
+    /* Only after this time is a silent worker taken for one without the library. */
+    if (glance->phase == SCOREBOARD_BLACK_BOX && worker->state == WORKER_RUNNING && age >= start)
+        return by_activity[proc_activity_doing(worker->pid)];
+    /* A worker that was interrupted between its start and its first wait is not busy yet. */
+    if (glance->changing && age < WORKER_MONITOR_SLOW_START)
+        return member->slot < tally->size && tally->states[member->slot] != WORKER_MONITOR_NONE
+                   ? (enum worker_monitor_state)tally->states[member->slot]
+                   : WORKER_MONITOR_STARTING;
+    return by_phase[glance->phase];
 }
 
 static void worker_monitor_on_limit(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    char *member = (char *)timer - offsetof(struct generation_member, limit);
-    struct worker_monitor *inspect = timer->data;
+    char *at = (char *)timer - offsetof(struct generation_member, limit);
+    struct generation_member *member = (struct generation_member *)at;
+    struct worker_monitor *monitor = timer->data;
     (void)loop;
     (void)events;
-    ((struct generation_member *)member)->limit_at = 0;
-    generation_touch((struct generation_member *)member);
-    inspect->due(inspect->context);
+    member->limit_at = 0;
+    generation_mark_changed(member);
+    monitor->on_limit(monitor->context);
 }
 
-/* The worker is looked at again at this moment (ns, rounded up to a ms), 0 = not for a limit. */
-static void worker_monitor_time(struct worker_monitor *inspect, struct generation_member *member,
-                                uint64_t moment)
+/* Checks the worker again at this moment (ns, rounded up to a ms); 0 = no limit is pending. */
+static void worker_monitor_set_limit(struct worker_monitor *monitor,
+                                     struct generation_member *member, uint64_t moment)
 {
     if (member->limit_at == moment)
         return;
-    ev_timer_stop(inspect->pool->loop, &member->limit);
+    ev_timer_stop(monitor->pool->loop, &member->limit);
     member->limit_at = moment;
     if (moment == 0)
         return;
     int64_t left =
         ((int64_t)(moment - 1) / CLOCK_NS_PER_MS + 1) * CLOCK_NS_PER_MS - (int64_t)clock_ns();
     ev_timer_init(&member->limit, worker_monitor_on_limit, left > 0 ? (double)left / 1e9 : 0., 0.);
-    member->limit.data = inspect;
-    ev_timer_start(inspect->pool->loop, &member->limit);
+    member->limit.data = monitor;
+    ev_timer_start(monitor->pool->loop, &member->limit);
 }
 
-/* One worker: its limits, the slow log, what it counts as. */
-static void worker_monitor_member(struct worker_monitor *inspect, struct generation_member *member,
-                                  bool memory, int64_t now)
+static void worker_monitor_check(struct worker_monitor *monitor, struct generation_member *member,
+                                 bool memory, int64_t now)
 {
-    struct pool *pool = inspect->pool;
-    bool counts = member->generation == inspect->counted;
-    uint64_t again = 0;
+    struct pool *pool = monitor->pool;
+    bool counted = member->generation == monitor->generation;
     if (member->worker.state == WORKER_NONE) {
-        if (counts)
-            (void)census_note(&inspect->census, member->slot, CENSUS_NONE);
-        inspect->settled = 0; /* it may have died before it rang */
+        if (counted)
+            (void)worker_monitor_tally_set(&monitor->tally, member->slot, WORKER_MONITOR_NONE);
+        monitor->unrung_starts = 0; /* it may have died before it rang */
         return;
     }
+
+    /* Limits and the slow log. A record that is being changed says nothing of its limits, so their
+     * timer stays as it is. */
     struct scoreboard_glance glance =
         scoreboard_glance(&member->generation->scoreboard, member->slot);
-    enum exit_cause_ask asked = member->asked;
-    limit_enforcer_check(pool, member, &glance, &again);
-    unsigned slow = slow_log_look(pool->slowlog, member, &glance, &again);
+    enum exit_cause_ask reason = member->stop_reason;
+    uint64_t next_limit = 0;
+    limit_enforcer_check(pool, member, &glance, &next_limit);
+    unsigned slow = slow_log_look(pool->slowlog, member, &glance, &next_limit);
     pool->totals.slow += slow;
-    inspect->passed += slow + (asked != member->asked);
-    inspect->timed = inspect->timed || again != 0 || glance.changing;
-    if (again != 0 || !glance.changing)
-        worker_monitor_time(inspect, member, again);
+    monitor->limits_expired += slow + (reason != member->stop_reason);
+    monitor->limits_pending = monitor->limits_pending || next_limit != 0 || glance.changing;
+    if (next_limit != 0 || !glance.changing)
+        worker_monitor_set_limit(monitor, member, next_limit);
     if (memory)
         limit_enforcer_check_memory(pool, member, &glance);
-    if (!counts)
+    if (!counted)
         return;
-    enum census_kind kind = worker_monitor_kind(inspect, member, &glance, now);
-    enum census_kind before = census_note(&inspect->census, member->slot, kind);
-    /* The end of these rings, or not at all: they are looked at whenever anybody is. */
-    if (kind == CENSUS_STARTING || kind == CENSUS_POST || glance.changing)
-        generation_touch(member);
-    bool young = before == CENSUS_STARTING || before == CENSUS_NONE;
-    bool speaks = kind == CENSUS_IDLE || kind == CENSUS_SERVING || kind == CENSUS_POST;
-    if (young && speaks) {
-        inspect->settled++;
-        inspect->settled_at = now;
+
+    /* The end of these states may go unreported, so check these workers on every pass. */
+    enum worker_monitor_state state = worker_monitor_state(monitor, member, &glance, now);
+    enum worker_monitor_state before =
+        worker_monitor_tally_set(&monitor->tally, member->slot, state);
+    if (state == WORKER_MONITOR_STARTING || state == WORKER_MONITOR_POST || glance.changing)
+        generation_mark_changed(member);
+    bool was_starting = before == WORKER_MONITOR_STARTING || before == WORKER_MONITOR_NONE;
+    bool accepts = state == WORKER_MONITOR_IDLE || state == WORKER_MONITOR_SERVING ||
+                   state == WORKER_MONITOR_POST;
+    if (was_starting && accepts) {
+        monitor->unrung_starts++;
+        monitor->last_start = now;
     }
 }
 
-/* ---- many ---- */
+/* ---- many workers ---- */
 
-/* Those that have changed their state or are in their start. */
-static void worker_monitor_list(struct worker_monitor *inspect, struct generation *generation,
-                                bool memory, int64_t now)
+/* A check may mark its worker as changed again, so the list is taken before. */
+static void worker_monitor_check_generation(struct worker_monitor *monitor,
+                                            struct generation *generation, bool all, bool memory,
+                                            int64_t now)
 {
-    struct generation_member *next, *member = generation_take_touched(generation);
-    for (; member != NULL; member = next) {
-        next = member->next_touched;
-        worker_monitor_member(inspect, member, memory, now);
+    struct generation_member *next, *changed = generation_take_changed(generation);
+    for (unsigned i = 0; all && i < generation->size; i++)
+        worker_monitor_check(monitor, &generation->members[i], memory, now);
+    for (; !all && changed != NULL; changed = next) {
+        next = changed->next_changed;
+        worker_monitor_check(monitor, changed, memory, now);
     }
 }
 
-/* The list of touched ones is taken first: it is made anew by the look. */
-static void worker_monitor_generation(struct worker_monitor *inspect, struct generation *generation,
-                                      bool memory, int64_t now)
+static void worker_monitor_check_pool(struct worker_monitor *monitor, bool all, int64_t now)
 {
-    (void)generation_take_touched(generation);
-    for (unsigned i = 0; i < generation->size; i++)
-        worker_monitor_member(inspect, &generation->members[i], memory, now);
+    bool memory = all && worker_monitor_memory_is_due(monitor, now);
+    const unsigned *counts = monitor->tally.counts;
+    monitor->limits_expired = 0;
+    if (now - monitor->last_start > WORKER_MONITOR_RING_DELAY)
+        monitor->unrung_starts = 0;
+    ev_now_update(monitor->pool->loop);
+    worker_monitor_check_generation(monitor, monitor->pool->current, all, memory, now);
+    for (struct generation *g = monitor->pool->older; g != NULL; g = g->older)
+        worker_monitor_check_generation(monitor, g, all, memory, now);
+    if (counts[WORKER_MONITOR_IDLE] + counts[WORKER_MONITOR_SERVING] + counts[WORKER_MONITOR_POST] >
+        0)
+        monitor->library_seen = true;
 }
 
-static void worker_monitor_look(struct worker_monitor *inspect, bool all, int64_t now)
+void worker_monitor_check_changed(struct worker_monitor *monitor, int64_t now)
 {
-    bool memory = all && worker_monitor_memory_due(inspect, now);
-    void (*look)(struct worker_monitor *, struct generation *, bool, int64_t) =
-        all ? worker_monitor_generation : worker_monitor_list;
-    const unsigned *counts = inspect->census.counts;
-    inspect->passed = 0;
-    if (now - inspect->settled_at > WORKER_MONITOR_RING_LATE)
-        inspect->settled = 0;
-    ev_now_update(inspect->pool->loop);
-    look(inspect, inspect->pool->current, memory, now);
-    for (struct generation *g = inspect->pool->older; g != NULL; g = g->older)
-        look(inspect, g, memory, now);
-    if (counts[CENSUS_IDLE] + counts[CENSUS_SERVING] + counts[CENSUS_POST] > 0)
-        inspect->speaking = true;
+    worker_monitor_check_pool(monitor, false, now);
 }
 
-void worker_monitor_touched(struct worker_monitor *inspect, int64_t now)
+void worker_monitor_check_all(struct worker_monitor *monitor, int64_t now)
 {
-    worker_monitor_look(inspect, false, now);
+    monitor->limits_pending = false;
+    worker_monitor_check_pool(monitor, true, now);
+    monitor->last_full_check = now;
+    monitor->unrung_starts = 0; /* a worker found now may have rung before */
 }
 
-void worker_monitor_all(struct worker_monitor *inspect, int64_t now)
+/* Each worker rings once for its start, before it is found or after. */
+bool worker_monitor_explains_rings(struct worker_monitor *monitor, uint64_t rings)
 {
-    inspect->timed = false;
-    worker_monitor_look(inspect, true, now);
-    inspect->all_at = now;
-    inspect->settled = 0; /* who was found by this look may have been heard already */
-}
-
-/* Each worker that is found to have started rings once, before that or after. */
-bool worker_monitor_knows_who_rang(struct worker_monitor *inspect, uint64_t rings)
-{
-    if (rings > inspect->settled)
+    if (rings > monitor->unrung_starts)
         return false;
-    inspect->settled -= rings;
+    monitor->unrung_starts -= rings;
     return true;
 }
 
-void worker_monitor_deafen(struct worker_monitor *inspect)
+void worker_monitor_forget_starts(struct worker_monitor *monitor)
 {
-    inspect->settled = 0;
+    monitor->unrung_starts = 0;
 }
 
-int64_t worker_monitor_memory_at(const struct worker_monitor *inspect)
+int worker_monitor_open(struct worker_monitor *monitor, const struct generation *generation)
 {
-    return worker_monitor_checks_memory(inspect) ? inspect->memory_at : -1;
+    monitor->generation = generation;
+    monitor->library_seen = false;
+    return worker_monitor_tally_open(&monitor->tally, generation->size);
 }
 
-/* ---- of whom ---- */
-
-int worker_monitor_begin(struct worker_monitor *inspect, const struct generation *generation)
+void worker_monitor_close(struct worker_monitor *monitor)
 {
-    inspect->counted = generation;
-    inspect->speaking = false;
-    return census_begin(&inspect->census, generation->size);
-}
-
-void worker_monitor_end(struct worker_monitor *inspect)
-{
-    census_end(&inspect->census);
-    inspect->counted = NULL;
+    worker_monitor_tally_close(&monitor->tally);
+    monitor->generation = NULL;
 }

@@ -1,58 +1,84 @@
-/* worker_monitor.h: looks at the workers of a pool: at all, or at those that changed since the last
- * look.
+/* worker_monitor.h: checks the workers of a pool: all of them, or those that changed since the last
+ * check.
  *
- * Has limits end what is over one, has the slow log take what is slow, and counts what the workers
- * of one generation are at. Knows when a limit of a worker passes next; when to look at all is the
- * caller's to decide, with what is told here. Called by keeper.
+ * Applies the time and memory limits, feeds the slow log, and counts what the workers of one
+ * generation do. Knows when the next limit of a worker expires; when to check all workers is the
+ * caller's decision.
  */
 #ifndef FPM_WORKER_MONITOR_H
 #define FPM_WORKER_MONITOR_H
 
-#include "fpm/pool/census.h"
 #include "fpm/pool/pool.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-struct worker_monitor {
-    struct pool *pool;
-    /* A worker's limit may have passed: it is among those that worker_monitor_touched looks at.
-     * From the loop. */
-    void (*due)(void *context);
-    void *context;
-    const struct generation *counted; /* the one whose workers the census has, NULL = none */
-    struct census census;
-    bool speaking;      /* workers of it have the library */
-    bool timed;         /* there was a request, or work, with a limit that has not passed */
-    uint64_t passed;    /* limits that had passed at the last look */
-    uint64_t settled;   /* workers found to have started that were not heard to ring */
-    int64_t settled_at; /* ms: the last of these */
-    int64_t all_at;     /* ms: the last look at all */
-    int64_t memory_at;  /* ms: the next look at the workers' memory */
+/* What a worker did when it was last checked. */
+enum worker_monitor_state {
+    WORKER_MONITOR_NONE,     /* no worker, or one that was asked to stop */
+    WORKER_MONITOR_STARTING, /* does not accept yet */
+    WORKER_MONITOR_IDLE,
+    WORKER_MONITOR_SERVING,
+    WORKER_MONITOR_POST,    /* in post-response work */
+    WORKER_MONITOR_LEAVING, /* accepts no more, by its own decision */
+    /* Workers without the library, by what the kernel shows of them. */
+    WORKER_MONITOR_UNATTACHED_IDLE,
+    WORKER_MONITOR_UNATTACHED_SERVING,
+    WORKER_MONITOR_UNATTACHED_UNKNOWN,
+    WORKER_MONITOR_STATES
 };
 
-/* The census is of this generation from now on. Returns 0, or -1 without memory: it counts nobody
- * then. */
-int worker_monitor_begin(struct worker_monitor *inspect, const struct generation *generation);
+/* The state of each worker of a generation, and how many are in each state. */
+struct worker_monitor_tally {
+    unsigned char *states; /* enum worker_monitor_state by slot */
+    unsigned size;
+    unsigned counts[WORKER_MONITOR_STATES];
+};
 
-/* Looks at the workers of all generations that moved from state to state, were asked to go, are in
- * their start or in work after the response, or may be over a limit. `now`: clock.h, ms, as below.
- */
-void worker_monitor_touched(struct worker_monitor *inspect, int64_t now);
+struct worker_monitor {
+    struct pool *pool;
+    /* A worker's limit may have expired: worker_monitor_check_changed looks at it. Called from the
+     * loop. */
+    void (*on_limit)(void *context);
+    void *context;
+    const struct generation *generation; /* whose workers are counted; NULL = none */
+    struct worker_monitor_tally tally;
+    bool library_seen;       /* workers of the generation use the library */
+    bool limits_pending;     /* at the last full check some work had a limit yet to expire */
+    uint64_t limits_expired; /* found at the last check */
+    uint64_t unrung_starts;  /* started workers whose doorbell ring has not been counted yet */
+    int64_t last_start;      /* ms: the latest of these was found */
+    int64_t last_full_check; /* ms */
+    int64_t memory_check_at; /* ms: memory is checked at the first full check after this time */
+};
 
-/* Looks at all of them, and at their memory if it is time for that. */
-void worker_monitor_all(struct worker_monitor *inspect, int64_t now);
+/* Counts the workers of this generation from now on. Returns 0, or -1 without memory: nothing is
+ * counted then. */
+int worker_monitor_open(struct worker_monitor *monitor, const struct generation *generation);
+void worker_monitor_close(struct worker_monitor *monitor);
 
-/* Is that the doorbell rang so often explained by workers that are known to have started? Then they
- * have been heard. */
-bool worker_monitor_knows_who_rang(struct worker_monitor *inspect, uint64_t rings);
+/* Checks the workers of all generations that changed their process state, were asked to stop, are
+ * starting or in post-response work, or may be over a limit. `now`: clock.h, ms. */
+void worker_monitor_check_changed(struct worker_monitor *monitor, int64_t now);
 
-/* Who starts from now on may not ring: nobody that is known to have started explains anything. */
-void worker_monitor_deafen(struct worker_monitor *inspect);
+/* Checks all workers, and their memory if that is due. */
+void worker_monitor_check_all(struct worker_monitor *monitor, int64_t now);
 
-/* When all have to be looked at for their memory (ms), -1 = never. */
-int64_t worker_monitor_memory_at(const struct worker_monitor *inspect);
+/* Do started workers account for this number of doorbell rings? If so, they are used up. */
+bool worker_monitor_explains_rings(struct worker_monitor *monitor, uint64_t rings);
 
-void worker_monitor_end(struct worker_monitor *inspect);
+/* Rings are switched off for now, so started workers no longer account for a ring. */
+void worker_monitor_forget_starts(struct worker_monitor *monitor);
+
+/* ms: when a full check is due for the workers' memory, -1 = never. */
+int64_t worker_monitor_next_memory_check(const struct worker_monitor *monitor);
+
+/* All `size` slots become empty. Returns 0, or -1 without memory: there are no slots then. */
+int worker_monitor_tally_open(struct worker_monitor_tally *tally, unsigned size);
+void worker_monitor_tally_close(struct worker_monitor_tally *tally);
+
+/* Sets the state of a slot, in constant time. Returns the state before. */
+enum worker_monitor_state worker_monitor_tally_set(struct worker_monitor_tally *tally,
+                                                   unsigned slot, enum worker_monitor_state state);
 
 #endif

@@ -3,7 +3,7 @@
  *
  * Opens the file, finds who is to be entered (slow), has a helper look at the stack (trace) and
  * writes the entry when that has come back, or why there is none. Nobody waits for any of it.
- * Called by pool and keeper, and by master for what concerns all of them.
+ * Called by pool and supervisor, and by master for what concerns all of them.
  */
 #ifndef FPM_SLOW_LOG_H
 #define FPM_SLOW_LOG_H

@@ -120,7 +120,7 @@ static void upgrade_on_go(struct ev_loop *loop, ev_timer *timer, int events)
     trace_runner_finish(); /* nobody would know its helpers */
     if (upgrade_write(upgrade, &paper, why, sizeof why) == 0) {
         (void)systemd_notify_reloading();
-        pool_set_hush(upgrade->pools);
+        pool_set_stop_status_workers(upgrade->pools);
         upgrade_exec(upgrade, &paper);
         snprintf(why, sizeof why, "cannot execute %s: %s", upgrade->program.path, strerror(errno));
         pool_set_start(upgrade->pools);

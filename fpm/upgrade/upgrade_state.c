@@ -139,14 +139,14 @@ void upgrade_state_confs(struct upgrade_state *upgrade_state, struct saved_state
 
 /* ---- one worker ---- */
 
-static void upgrade_state_line(struct saved_state *paper, struct generation_line *line)
+static void upgrade_state_line(struct saved_state *paper, struct generation_partial_line *line)
 {
     line->fd = saved_state_fd(paper, "output", line->fd);
     saved_state_bytes(paper, "output_begun", &line->begun, &line->size);
     line->inside = saved_state_flag(paper, "output_inside", line->inside);
 }
 
-static void upgrade_state_member(struct saved_state *paper, struct generation_member_heir *heir)
+static void upgrade_state_member(struct saved_state *paper, struct generation_member_saved *heir)
 {
     struct worker_heir *worker = &heir->worker;
     heir->slot = (unsigned)saved_state_number(paper, "slot", heir->slot, 0, UINT32_MAX);
@@ -159,17 +159,17 @@ static void upgrade_state_member(struct saved_state *paper, struct generation_me
         saved_state_number(paper, "asked_since", worker->asked_since, 0, INT64_MAX);
     worker->patience = saved_state_number(paper, "patience", worker->patience, -1, INT64_MAX);
     worker->report_fd = saved_state_fd(paper, "report", worker->report_fd);
-    heir->asked = (enum exit_cause_ask)saved_state_number(paper, "asked", heir->asked, 0,
-                                                          EXIT_CAUSE_ASK_COUNT - 1);
-    heir->told = saved_state_flag(paper, "told", heir->told);
+    heir->stop_reason = (enum exit_cause_ask)saved_state_number(paper, "asked", heir->stop_reason,
+                                                                0, EXIT_CAUSE_ASK_COUNT - 1);
+    heir->stop_sent = saved_state_flag(paper, "told", heir->stop_sent);
     heir->grace_ends = saved_state_number(paper, "grace_ends", heir->grace_ends, 0, INT64_MAX);
     upgrade_state_line(paper, &heir->output);
     upgrade_state_line(paper, &heir->error);
 }
 
-static struct generation_line upgrade_state_line_of(const struct output_capture *capture)
+static struct generation_partial_line upgrade_state_line_of(const struct output_capture *capture)
 {
-    return (struct generation_line){
+    return (struct generation_partial_line){
         .fd = capture->fd,
         .begun = capture->buffer,
         .size = capture->used,
@@ -179,10 +179,10 @@ static struct generation_line upgrade_state_line_of(const struct output_capture 
 
 static void upgrade_state_write_member(struct saved_state *paper, struct generation_member *member)
 {
-    struct generation_member_heir heir = {
+    struct generation_member_saved heir = {
         .slot = member->slot,
-        .asked = member->asked,
-        .told = member->told,
+        .stop_reason = member->stop_reason,
+        .stop_sent = member->stop_sent,
         .grace_ends = member->grace_ends,
         .worker = worker_leave(&member->worker),
         .output = upgrade_state_line_of(&member->output.capture),
@@ -194,7 +194,7 @@ static void upgrade_state_write_member(struct saved_state *paper, struct generat
 /* A worker that cannot be taken over is one that is gone: its pool starts another. */
 static void upgrade_state_read_member(struct saved_state *paper, struct generation *generation)
 {
-    struct generation_member_heir heir = {
+    struct generation_member_saved heir = {
         .worker = {.report_fd = -1}, .output = {.fd = -1}, .error = {.fd = -1}};
     char why[ERROR_SIZE];
     upgrade_state_member(paper, &heir);
@@ -211,7 +211,7 @@ static void upgrade_state_read_member(struct saved_state *paper, struct generati
 
 /* ---- one generation ---- */
 
-static void upgrade_state_facts(struct saved_state *paper, struct generation_heir *heir)
+static void upgrade_state_facts(struct saved_state *paper, struct generation_saved *heir)
 {
     struct scoreboard *board = &heir->scoreboard;
     heir->number = (unsigned)saved_state_number(paper, "generation", heir->number, 0, UINT32_MAX);
@@ -229,7 +229,7 @@ static void upgrade_state_facts(struct saved_state *paper, struct generation_hei
 
 static void upgrade_state_write_generation(struct saved_state *paper, struct generation *generation)
 {
-    struct generation_heir heir = {
+    struct generation_saved heir = {
         .number = generation->number,
         .scoreboard = generation->scoreboard,
         .doorbell_fd = generation->doorbell_fd,
@@ -256,7 +256,7 @@ struct upgrade_state_owner {
 static void upgrade_state_read_generation(struct saved_state *paper,
                                           const struct upgrade_state_owner *owner)
 {
-    struct generation_heir heir = {
+    struct generation_saved heir = {
         .scoreboard = {.fd = -1, .read_fd = -1}, .doorbell_fd = -1, .handoff = {-1, -1}};
     struct generation *generation = NULL;
     char *format = NULL, why[ERROR_SIZE];
@@ -334,14 +334,16 @@ static void upgrade_state_unsigned(struct saved_state *paper, const char *name, 
     *value = (unsigned)saved_state_number(paper, name, *value, 0, UINT32_MAX);
 }
 
-static void upgrade_state_keeper(struct saved_state *paper, struct pool_supervisor *keeper)
+static void upgrade_state_supervisor(struct saved_state *paper, struct pool_set_item *item)
 {
-    keeper->first_due = saved_state_flag(paper, "first_due", keeper->first_due);
-    keeper->over.on = saved_state_flag(paper, "over_budget_told", keeper->over.on);
-    keeper->full.on = saved_state_flag(paper, "at_max_told", keeper->full.on);
-    upgrade_state_unsigned(paper, "most_waiting", &keeper->seen.most_waiting);
-    upgrade_state_unsigned(paper, "most_active", &keeper->seen.most_active);
-    upgrade_state_unsigned(paper, "most_post", &keeper->seen.most_post);
+    struct pool_supervisor *supervisor = &item->supervisor;
+    struct pool_seen *seen = &item->pool.seen;
+    supervisor->first_due = saved_state_flag(paper, "first_due", supervisor->first_due);
+    supervisor->over.on = saved_state_flag(paper, "over_budget_told", supervisor->over.on);
+    supervisor->full.on = saved_state_flag(paper, "at_max_told", supervisor->full.on);
+    upgrade_state_unsigned(paper, "most_waiting", &seen->most_waiting);
+    upgrade_state_unsigned(paper, "most_active", &seen->most_active);
+    upgrade_state_unsigned(paper, "most_post", &seen->most_post);
 }
 
 static void upgrade_state_pool(struct saved_state *paper, struct pool *pool)
@@ -392,7 +394,7 @@ static void upgrade_state_write_item(const struct upgrade_state *upgrade_state,
                              (int64_t)upgrade_state_index(upgrade_state, pool->current->config), 0,
                              INT32_MAX);
     upgrade_state_pool(paper, pool);
-    upgrade_state_keeper(paper, &item->keeper);
+    upgrade_state_supervisor(paper, item);
     for (const struct generation *g = pool->older; g != NULL; g = g->older)
         count++;
     (void)saved_state_number(paper, "generations", count, 1, INT32_MAX);
@@ -442,8 +444,8 @@ static void upgrade_state_read_item(const struct upgrade_state *upgrade_state,
     struct upgrade_state_owner owner = upgrade_state_find(upgrade_state, paper, pools);
     struct pool_set_item *item = owner.item != NULL ? owner.item : &scratch;
     upgrade_state_pool(paper, &item->pool);
-    upgrade_state_keeper(paper, &item->keeper);
-    bool first_due = item->keeper.first_due;
+    upgrade_state_supervisor(paper, item);
+    bool first_due = item->supervisor.first_due;
     int64_t generations = saved_state_number(paper, "generations", 0, 1, INT32_MAX);
     for (int64_t i = 0; i < generations && saved_state_good(paper); i++)
         upgrade_state_read_generation(paper, &owner);
@@ -453,7 +455,7 @@ static void upgrade_state_read_item(const struct upgrade_state *upgrade_state,
     } else if (item->pool.current == NULL) {
         pool_set_forget_last(pools);
     } else {
-        pool_supervisor_resume(&item->keeper, first_due);
+        pool_supervisor_resume(&item->supervisor, first_due);
     }
 }
 

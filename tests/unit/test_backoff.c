@@ -28,8 +28,10 @@ Test(backoff, judges_every_kind_of_death)
         enum backoff_verdict verdict;
     } cases[] = {
         {"exec failed", {.now = 1, .exec_failed = true, .exit_status = 127}, BACKOFF_FAILED},
-        {"exec failed though asked", {.exec_failed = true, .asked = true}, BACKOFF_FAILED},
-        {"asked to go", {.now = 5, .asked = true, .signal = SIGKILL}, BACKOFF_RECYCLED},
+        {"exec failed though asked to stop",
+         {.exec_failed = true, .stopped = true},
+         BACKOFF_FAILED},
+        {"asked to stop", {.now = 5, .stopped = true, .signal = SIGKILL}, BACKOFF_RECYCLED},
         {"served, then left", {.now = 5, .attached = true, .served = 1}, BACKOFF_RECYCLED},
         {"served, then crashed",
          {.now = 5, .attached = true, .served = 1, .signal = SIGSEGV, .exit_status = -1},
@@ -44,22 +46,22 @@ Test(backoff, judges_every_kind_of_death)
         {"killed from outside while idle",
          {.now = 5, .attached = true, .accepting = true, .signal = SIGKILL, .exit_status = -1},
          BACKOFF_KILLED},
-        {"killed from outside before it was there",
+        {"killed from outside before it accepted",
          {.now = 5, .attached = true, .signal = SIGKILL, .exit_status = -1},
          BACKOFF_FAILED},
-        {"crashed when grown up",
-         {.now = BACKOFF_GROWN_MS, .attached = true, .signal = SIGSEGV, .exit_status = -1},
+        {"crashed when stable",
+         {.now = BACKOFF_STABLE_MS, .attached = true, .signal = SIGSEGV, .exit_status = -1},
          BACKOFF_RECYCLED},
-        {"black box left early", {.now = BACKOFF_SETTLED_MS - 1}, BACKOFF_FAILED},
-        {"black box left later", {.now = BACKOFF_SETTLED_MS}, BACKOFF_RECYCLED},
-        {"black box failed later", {.now = BACKOFF_SETTLED_MS, .exit_status = 1}, BACKOFF_FAILED},
-        {"black box killed early",
+        {"unattached left early", {.now = BACKOFF_USEFUL_MS - 1}, BACKOFF_FAILED},
+        {"unattached left later", {.now = BACKOFF_USEFUL_MS}, BACKOFF_RECYCLED},
+        {"unattached failed later", {.now = BACKOFF_USEFUL_MS, .exit_status = 1}, BACKOFF_FAILED},
+        {"unattached killed early",
          {.now = 5, .signal = SIGKILL, .exit_status = -1},
          BACKOFF_FAILED},
-        {"black box killed later",
-         {.now = BACKOFF_SETTLED_MS, .signal = SIGKILL, .exit_status = -1},
+        {"unattached killed later",
+         {.now = BACKOFF_USEFUL_MS, .signal = SIGKILL, .exit_status = -1},
          BACKOFF_KILLED},
-        {"a black box's count is not believed", {.now = 5, .served = 9}, BACKOFF_FAILED},
+        {"a unattached's count is not believed", {.now = 5, .served = 9}, BACKOFF_FAILED},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         cr_expect(backoff_judge(&cases[i].death) == cases[i].verdict, "%s", cases[i].what);
@@ -133,7 +135,7 @@ Test(backoff, begins_anew_after_a_quiet_time)
     for (int i = 0; i < 6; i++)
         (void)crash_again(&backoff, &now, 3);
     struct backoff_death death = crash(now, 0);
-    death.now = backoff.until + BACKOFF_GROWN_MS;
+    death.now = backoff.until + BACKOFF_STABLE_MS;
     death.started = death.now - 5;
     cr_expect(backoff_note(&backoff, &death, NULL) == 100);
 }
@@ -158,4 +160,67 @@ Test(backoff, wait_runs_out)
     (void)crash_again(&backoff, &now, 3);
     cr_expect(backoff_wait(&backoff, now + 99) == 1);
     cr_expect(backoff_wait(&backoff, now + 100) == 0);
+}
+
+/* ---- many crashes within a short time ---- */
+
+static struct backoff_crashes crashes;
+
+static void forget(void)
+{
+    backoff_free_crashes(&crashes);
+}
+
+TestSuite(crashes, .fini = forget);
+
+Test(crashes, never_without_a_threshold)
+{
+    for (int64_t at = 1; at < 100; at++) {
+        cr_expect(!backoff_note_crash(&crashes, 0, 1000, at));
+        cr_expect(!backoff_note_crash(&crashes, 3, 0, at));
+    }
+}
+
+Test(crashes, the_last_of_so_many)
+{
+    cr_expect(!backoff_note_crash(&crashes, 3, 1000, 1));
+    cr_expect(!backoff_note_crash(&crashes, 3, 1000, 500));
+    cr_expect(backoff_note_crash(&crashes, 3, 1000, 1001));
+}
+
+Test(crashes, too_slow)
+{
+    for (int64_t at = 1; at < 100000; at += 501)
+        cr_expect(!backoff_note_crash(&crashes, 3, 1000, at), "%lld", (long long)at);
+}
+
+Test(crashes, older_ones_slide_out)
+{
+    cr_expect(!backoff_note_crash(&crashes, 3, 1000, 1));
+    cr_expect(!backoff_note_crash(&crashes, 3, 1000, 900));
+    cr_expect(!backoff_note_crash(&crashes, 3, 1000, 1100));
+    cr_expect(backoff_note_crash(&crashes, 3, 1000, 1900));
+}
+
+Test(crashes, forgotten_once_reported)
+{
+    for (int round = 0; round < 5; round++) {
+        cr_expect(!backoff_note_crash(&crashes, 3, 1000, 10 + round));
+        cr_expect(!backoff_note_crash(&crashes, 3, 1000, 10 + round));
+        cr_expect(backoff_note_crash(&crashes, 3, 1000, 10 + round));
+    }
+}
+
+Test(crashes, one_is_enough)
+{
+    cr_expect(backoff_note_crash(&crashes, 1, 1000, 1));
+    cr_expect(backoff_note_crash(&crashes, 1, 1000, 2));
+}
+
+Test(crashes, another_threshold_begins_anew)
+{
+    cr_expect(!backoff_note_crash(&crashes, 3, 1000, 1));
+    cr_expect(!backoff_note_crash(&crashes, 3, 1000, 2));
+    cr_expect(!backoff_note_crash(&crashes, 2, 1000, 3));
+    cr_expect(backoff_note_crash(&crashes, 2, 1000, 4));
 }

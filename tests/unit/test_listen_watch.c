@@ -242,7 +242,7 @@ ParameterizedTest(const enum kind *kind, arrival, told_when_none_waits, .timeout
     scene_open(&scene, *kind);
     for (unsigned i = 0; i < 3; i++)
         (void)waiter_start(&scene, i);
-    cr_assert(listen_watch_watch(&scene.arrival, true) == 0);
+    cr_assert(listen_watch_set(&scene.arrival, true) == 0);
     for (unsigned i = 0; i < 3; i++) {
         arrive(&scene);
         cr_assert(hear(scene.waiters[i].said) == 't', "in the order of registration");
@@ -268,7 +268,7 @@ ParameterizedTest(const enum kind *kind, arrival, not_told_while_one_waits, .tim
     scene_open(&scene, *kind);
     struct waiter *first = waiter_start(&scene, 0);
     struct waiter *second = waiter_start(&scene, 1);
-    cr_assert(listen_watch_watch(&scene.arrival, true) == 0);
+    cr_assert(listen_watch_set(&scene.arrival, true) == 0);
     arrive(&scene);
     cr_assert(hear(first->said) == 't');
     for (unsigned i = 0; i < 100; i++) {
@@ -292,7 +292,7 @@ ParameterizedTest(const enum kind *kind, arrival, takes_no_wake_up_and_goes_to_t
 {
     struct scene scene;
     scene_open(&scene, *kind);
-    cr_assert(listen_watch_watch(&scene.arrival, true) == 0);
+    cr_assert(listen_watch_set(&scene.arrival, true) == 0);
     struct waiter *late = waiter_start(&scene, 0);
     for (unsigned i = 0; i < 20; i++) {
         arrive(&scene);
@@ -327,14 +327,14 @@ ParameterizedTest(const enum kind *kind, arrival, told_once_of_what_waits_alread
     expect_told(&scene, 0);
     cr_assert(listen_watch_requeue(&scene.arrival) == 0);
     expect_told(&scene, 0);
-    cr_assert(listen_watch_watch(&scene.arrival, true) == 0);
+    cr_assert(listen_watch_set(&scene.arrival, true) == 0);
     until_told(&scene, 1);
     expect_told(&scene, 1);
-    cr_assert(listen_watch_watch(&scene.arrival, true) == 0);
+    cr_assert(listen_watch_set(&scene.arrival, true) == 0);
     expect_told(&scene, 1);
     cr_assert(listen_watch_requeue(&scene.arrival) == 0);
     until_told(&scene, 2);
-    cr_assert(listen_watch_watch(&scene.arrival, false) == 0);
+    cr_assert(listen_watch_set(&scene.arrival, false) == 0);
     arrive(&scene);
     expect_told(&scene, 2);
     scene_close(&scene);
@@ -345,7 +345,7 @@ Test(arrival, not_told_of_what_was_taken_since, .timeout = 60)
 {
     struct scene scene;
     scene_open(&scene, UNIX);
-    cr_assert(listen_watch_watch(&scene.arrival, true) == 0);
+    cr_assert(listen_watch_set(&scene.arrival, true) == 0);
     arrive(&scene);
     take(&scene);
     expect_told(&scene, 0);
@@ -366,7 +366,7 @@ Test(arrival, may_be_closed_by_who_is_told, .timeout = 60)
     struct scene scene;
     scene_open(&scene, UNIX);
     scene.arrival.arrived = closes_it;
-    cr_assert(listen_watch_watch(&scene.arrival, true) == 0);
+    cr_assert(listen_watch_set(&scene.arrival, true) == 0);
     arrive(&scene);
     until_told(&scene, 1);
     arrive(&scene);
@@ -382,7 +382,7 @@ Test(arrival, a_socket_that_cannot_be_watched_is_said)
     cr_assert(pipe(none) == 0);
     (void)close(none[1]);
     cr_assert(listen_watch_open(&arrival, loop, none[0], none[1], on_arrival, NULL) == 0);
-    cr_expect(listen_watch_watch(&arrival, true) == -1);
+    cr_expect(listen_watch_set(&arrival, true) == -1);
     cr_expect(!arrival.watching);
     listen_watch_close(&arrival);
     ev_loop_destroy(loop);

@@ -14,7 +14,7 @@
 
 static char folder[] = "/tmp/ot-reload-XXXXXX";
 static struct config *was, *wanted;
-static struct reload_plan_plan plan;
+static struct reload_plan plan;
 
 static void make_folder(void)
 {
@@ -28,7 +28,7 @@ static void remove_folder(void)
     char path[64];
     config_free(&was);
     config_free(&wanted);
-    reload_plan_plan_free(&plan);
+    reload_plan_free(&plan);
     (void)snprintf(path, sizeof path, "%s/main.ini", folder);
     (void)unlink(path);
     cr_expect_eq(rmdir(folder), 0);
@@ -66,13 +66,13 @@ static size_t slots; /* of each generation, 0 = as its settings want */
 static void make_plan(const char *all)
 {
     struct reload_plan_was pools[8];
-    reload_plan_plan_free(&plan);
+    reload_plan_free(&plan);
     for (size_t i = 0; i < was->pool_count; i++) {
         const struct config_pool *pool = &was->pools[i];
         size_t own = (size_t)(pool->pm_max_children + pool->post_response_max_children);
         pools[i] = (struct reload_plan_was){pool, slots > 0 ? slots : own};
     }
-    cr_assert_eq(reload_plan_plan(&was->global, pools, was->pool_count, wanted, all, &plan), 0);
+    cr_assert_eq(reload_plan_make(&was->global, pools, was->pool_count, wanted, all, &plan), 0);
     cr_assert_eq(plan.count, wanted->pool_count);
 }
 
@@ -85,7 +85,7 @@ static void reread(const char *before, const char *after)
     make_plan(NULL);
 }
 
-static void expect_step(size_t at, enum reload_plan_deed deed, size_t before, size_t socket,
+static void expect_step(size_t at, enum reload_plan_action deed, size_t before, size_t socket,
                         const char *because)
 {
     const struct reload_plan_step *step = &plan.steps[at];
@@ -103,7 +103,7 @@ Test(reload, one_pool_of_which_one_line_changes)
 {
     static const struct {
         const char *before, *after;
-        enum reload_plan_deed deed;
+        enum reload_plan_action deed;
         const char *because;
     } cases[] = {
         {"", "", RELOAD_PLAN_KEEP, NULL},
@@ -279,6 +279,6 @@ Test(reload, names_what_takes_effect_at_the_next_start_only)
 Test(reload, nothing_was_in_force)
 {
     wanted = load(POOL("a", "/tmp/ot-a.sock", "4"));
-    cr_assert_eq(reload_plan_plan(&wanted->global, NULL, 0, wanted, NULL, &plan), 0);
+    cr_assert_eq(reload_plan_make(&wanted->global, NULL, 0, wanted, NULL, &plan), 0);
     expect_step(0, RELOAD_PLAN_ADD, RELOAD_PLAN_NONE, RELOAD_PLAN_NONE, NULL);
 }
