@@ -11,6 +11,17 @@
 
 #define DAYS(n) ((n)*INT64_C(86400000))
 
+/* The defaults of what workers obey: texts, for the rows below. */
+static const struct {
+#define SETTING(field, number, unit) char field[sizeof #number #unit];
+#include "sapi-shim/settings.def"
+#undef SETTING
+} directive_settings = {
+#define SETTING(field, number, unit) .field = #number #unit,
+#include "sapi-shim/settings.def"
+#undef SETTING
+};
+
 static const struct directive_choice log_levels[] = {
     {.word = "debug", .value = CONFIG_LOG_DEBUG},
     {.word = "notice", .value = CONFIG_LOG_NOTICE},

@@ -17,22 +17,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The defaults of overtime.ini(5), for workers of a plain spawner. */
+/* The defaults of overtime.ini(5), for workers of a plain spawner: the texts of settings.def as
+ * numbers in the units of struct ot_settings. */
+#define WORKER_SLOT_(number)           number
+#define WORKER_SLOT_s(number)          number * 1000
+#define WORKER_SLOT_M(number)          number * 1024 * 1024
+#define WORKER_SLOT_no(number)         0
+#define WORKER_SLOT_auto(number)       OT_BAILOUT_AUTO
+#define WORKER_SLOT_checkpoint(number) OT_ABORT_CHECKPOINT
 static const struct ot_settings worker_slot_defaults = {
-    .ignore_user_abort = 0,
-    .abort_detection = OT_ABORT_CHECKPOINT,
-    .drop_dead_on_arrival = 0,
-    .bailout = OT_BAILOUT_AUTO,
-    .max_execution_time = 30000,
-    .max_execution_cpu_time = 0,
-    .hard_timeout = 2000,
+#define SETTING(field, number, unit) .field = WORKER_SLOT_##unit(number),
+#include "sapi-shim/settings.def"
+#undef SETTING
     .post_response_time_limit = -1,
-    .shutdown_functions_time_limit = 2000,
-    .request_header_timeout = 5000,
-    .keepalive_timeout = 60000,
-    .keepalive_max = 64,
-    .limit_params_size = 1024 * 1024,
-    .max_requests = 0,
     .dumpable = 1,
 };
 

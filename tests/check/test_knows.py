@@ -34,7 +34,7 @@ ORDER = (
     "sapi-shim/scoreboard",
     "sapi-shim/protocol",
     "sapi-shim/util",
-    "sapi-shim",  # contract.h, overtime.h, exit_causes.def
+    "sapi-shim",  # contract.h, overtime.h, exit_causes.def, settings.def
 )
 
 # The folders of the library that the manager and its programs may know: the contract, how a slot is

@@ -13,6 +13,7 @@
 #include "fpm/config/directive_value.h"
 #include "fpm/config/ini_lines.h"
 #include "sapi-shim/contract.h"
+#include "sapi-shim/scoreboard/worker_slot.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -593,6 +594,77 @@ Test(config, names_of_pools)
         cr_expect_str_eq(config->pools[0].name, cases[i].name);
         config_free(&config);
     }
+}
+
+/* The value that `overtime -tt` prints for a directive, which must be a default. */
+static char *dumped_default(const char *dump, const char *name)
+{
+    char line[128];
+    cr_assert(snprintf(line, sizeof line, "\n%s = ", name) < (int)sizeof line);
+    const char *found = strstr(dump, line);
+    cr_assert_not_null(found, "%s", name);
+    found += strlen(line);
+    size_t length = strcspn(found, " ");
+    cr_assert_eq(strncmp(found + strcspn(found, ";\n"), "; default", 9), 0, "%s", name);
+    char *value = strndup(found, length);
+    cr_assert_not_null(value);
+    return value;
+}
+
+/* With no manager, this process is a worker of a plain spawner. */
+Test(config, workers_without_a_manager_have_the_same_defaults)
+{
+    const struct ot_settings *settings = worker_slot_settings();
+    const struct {
+        const char *name;
+        int64_t number;
+    } seen[] = {
+        {"ignore_user_abort", settings->ignore_user_abort},
+        {"abort_detection", settings->abort_detection},
+        {"drop_dead_on_arrival", settings->drop_dead_on_arrival},
+        {"bailout", settings->bailout},
+        {"max_execution_time", settings->max_execution_time},
+        {"max_execution_cpu_time", settings->max_execution_cpu_time},
+        {"hard_timeout", settings->hard_timeout},
+        {"shutdown_functions.time_limit", settings->shutdown_functions_time_limit},
+        {"request_header_timeout", settings->request_header_timeout},
+        {"keepalive_timeout", settings->keepalive_timeout},
+        {"keepalive_max", (int64_t)settings->keepalive_max},
+        {"limit_params_size", (int64_t)settings->limit_params_size},
+        {"pm.max_requests", (int64_t)settings->max_requests},
+        {"pm.max_requests_jitter", (int64_t)settings->max_requests_jitter},
+        {"pm.max_memory", (int64_t)settings->max_memory},
+    };
+    write_pool("");
+    struct config *config = load_well("main.ini");
+    char *dump = NULL, error[256];
+    size_t length;
+    FILE *stream = open_memstream(&dump, &length);
+    cr_assert_not_null(stream);
+    cr_assert_eq(config_dump(config, stream), 0);
+    cr_assert_eq(fclose(stream), 0);
+
+    for (size_t i = 0; i < COUNT(seen); i++) {
+        const struct directive *row =
+            directive_find(directive_pool, DIRECTIVE_POOL_COUNT, seen[i].name);
+        const struct value_parse_source source = {0};
+        struct config_pool pool = {0};
+        char *text = dumped_default(dump, seen[i].name);
+        cr_assert_not_null(row);
+        cr_assert_eq(directive_value_set(row, &pool, text, &source, error, sizeof error), 0, "%s",
+                     error);
+        const void *field = (const char *)&pool + row->offset;
+        int64_t number = row->type == DIRECTIVE_BOOL     ? *(const bool *)field
+                         : row->type == DIRECTIVE_CHOICE ? *(const int *)field
+                                                         : *(const int64_t *)field;
+        cr_expect_eq(number, seen[i].number, "%s: %lld without a manager, %s by -tt", seen[i].name,
+                     (long long)seen[i].number, text);
+        free(text);
+    }
+    cr_expect_not_null(strstr(dump, "\n; post_response.time_limit: "));
+    cr_expect_eq(settings->post_response_time_limit, config->pools[0].post_response_time_limit);
+    free(dump);
+    config_free(&config);
 }
 
 /* The same file of values again and again: the report stays small. */
