@@ -16,10 +16,10 @@
 #include "fpm/upgrade/upgrade.h"
 #include "fpm/util/child.h"
 #include "fpm/util/error.h"
-#include "sapi-shim/util/clock.h"
 #include "fpm/util/systemd_notify.h"
-#include "fpm/util/text.h"
 #include "fpm/util/version.h"
+#include "sapi-shim/util/clock.h"
+#include "sapi-shim/util/scalar.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -700,7 +700,7 @@ int master_run(struct config *config, const struct master_hooks *hooks)
     }
     master_close(&master);
     config_free(&master.config);
-    text_duration(clock_ms() - master.started, lived, sizeof lived);
+    scalar_duration(clock_ms() - master.started, lived, sizeof lived);
     log_notice("%s after %s", master.exit_status == 0 ? "stopped" : "start failed", lived);
     return master.exit_status;
 }

@@ -96,6 +96,7 @@ enum ot_exit_reason {
 #define OT_USER_MAX      64
 #define OT_LISTEN_MAX    128
 #define OT_PATH_MAX      256
+#define OT_CUT           "[...]" /* the end of a text that was cut to fit its field */
 #define OT_ENDINGS_MAX   16
 #define OT_STATUSES      256
 #define OT_SIGNALS_MAX   65

@@ -6,10 +6,10 @@
 #include "fpm/access_log/writer_proto.h"
 #include "fpm/log/log.h"
 #include "fpm/util/child.h"
-#include "sapi-shim/util/clock.h"
 #include "fpm/util/fd.h"
-#include "fpm/util/text.h"
 #include "fpm/worker/helper_process.h"
+#include "sapi-shim/util/clock.h"
+#include "sapi-shim/util/escape.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -376,7 +376,7 @@ static void access_log_write_dead(struct access_log *access, unsigned slot, unsi
         return;
     char uri[OT_URI_MAX * 4];
     log_warning("pool %s: %s has no line for %s of worker %d, which died: no room in its pipe",
-                access->pool, access->path, text_show(uri, sizeof uri, record->uri),
+                access->pool, access->path, escape_show(uri, sizeof uri, record->uri),
                 (int)death->pid);
 }
 

@@ -4,7 +4,7 @@
  */
 #include "fpm/config/config.h"
 #include "fpm/config/directive_value.h"
-#include "fpm/util/text.h"
+#include "sapi-shim/util/escape.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@ static void json_origin(FILE *out, const struct config_origin *origin)
         return;
     }
     (void)fputs(", \"file\": ", out);
-    text_json(out, origin->file);
+    escape_json(out, origin->file);
     (void)fprintf(out, ", \"line\": %u}", origin->line);
 }
 
@@ -26,7 +26,7 @@ static void json_list(FILE *out, char *const *items, size_t count)
     (void)fputc('[', out);
     for (size_t i = 0; i < count; i++) {
         (void)fputs(i > 0 ? ", " : "", out);
-        text_json(out, items[i]);
+        escape_json(out, items[i]);
     }
     (void)fputc(']', out);
 }
@@ -36,9 +36,9 @@ static void json_map(FILE *out, const struct config_map *map)
     (void)fputc('{', out);
     for (size_t i = 0; i < map->count; i++) {
         (void)fputs(i > 0 ? ", " : "", out);
-        text_json(out, map->items[i].name);
+        escape_json(out, map->items[i].name);
         (void)fputs(": {\"value\": ", out);
-        text_json(out, map->items[i].value);
+        escape_json(out, map->items[i].value);
         json_origin(out, &map->items[i].origin);
     }
     (void)fputc('}', out);
@@ -70,12 +70,12 @@ static void json_value(FILE *out, const struct directive *row, const void *owner
     } else if (row->type == DIRECTIVE_WORDS) {
         json_list(out, words->argv, words->argc);
     } else if (row->type == DIRECTIVE_ADDRESS || row->type == DIRECTIVE_SOCKET_PATH) {
-        text_json(out, ((const struct config_address *)field)->text);
+        escape_json(out, ((const struct config_address *)field)->text);
     } else if (json_is_text(row)) {
-        text_json(out, *(char *const *)field);
+        escape_json(out, *(char *const *)field);
     } else {
         text = directive_value_text(row, owner);
-        text_json(out, text != NULL ? text : "");
+        escape_json(out, text != NULL ? text : "");
         free(text);
     }
 }
@@ -101,7 +101,7 @@ int config_json(const struct config *config, const char *pool, FILE *out)
     const char *between = "";
 
     (void)fputs("{\"file\": ", out);
-    text_json(out, config->file);
+    escape_json(out, config->file);
     (void)fputs(", \"files\": ", out);
     json_list(out, config->files.items, config->files.count);
     if (pool == NULL) {
@@ -116,7 +116,7 @@ int config_json(const struct config *config, const char *pool, FILE *out)
             continue;
         }
         (void)fprintf(out, "%s{\"pool\": ", between);
-        text_json(out, each->name);
+        escape_json(out, each->name);
         (void)fputs(", \"directives\": ", out);
         json_all(out, directive_pool, DIRECTIVE_POOL_COUNT, each, each->origins);
         json_origin(out, &each->origin);

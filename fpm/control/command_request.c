@@ -3,7 +3,7 @@
 
 #include "fpm/control/control_proto.h"
 #include "fpm/pool/request_tracking.h"
-#include "fpm/util/text.h"
+#include "sapi-shim/util/escape.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -94,6 +94,6 @@ int command_request(const struct pool_set *pools, struct control_server_call *ca
     }
     snprintf(call->error, sizeof call->error,
              "no pool \"%s\": `overtimectl status` shows which there are",
-             text_show(shown, sizeof shown, call->argv[0]));
+             escape_show(shown, sizeof shown, call->argv[0]));
     return -1;
 }

@@ -2,9 +2,9 @@
 #include "fpm/control/command_trace.h"
 
 #include "fpm/slow_log/trace_runner.h"
-#include "sapi-shim/util/clock.h"
-#include "fpm/util/text.h"
 #include "fpm/worker/exit_message.h"
+#include "sapi-shim/util/clock.h"
+#include "sapi-shim/util/escape.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -77,9 +77,9 @@ static void command_trace_head(const struct generation_member *member,
         return;
     }
     fputs("{\"pool\": ", call->body);
-    text_json(call->body, pool);
+    escape_json(call->body, pool);
     fprintf(call->body, ", \"pid\": %d, \"slot\": %u, \"doing\": ", pid, member->slot);
-    text_json(call->body, doing);
+    escape_json(call->body, doing);
     fputs(", \"stack\": ", call->body);
 }
 
@@ -112,7 +112,7 @@ int command_trace_run(const struct pool_set *pools,
     if (*word < '0' || *word > '9' || *rest != '\0' || errno != 0 || pid <= 0 || pid > INT_MAX) {
         snprintf(call->error, sizeof call->error,
                  "\"%s\" is no process number: `trace` takes that of a worker, as `workers` shows",
-                 text_show(shown, sizeof shown, word));
+                 escape_show(shown, sizeof shown, word));
         return -1;
     }
     const struct generation_member *member = command_trace_find(pools, (pid_t)pid);

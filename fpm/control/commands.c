@@ -6,9 +6,9 @@
 #include "fpm/control/control_proto.h"
 #include "fpm/control/status_table.h"
 #include "fpm/manager/status_publish.h"
-#include "fpm/util/text.h"
 #include "fpm/util/version.h"
 #include "sapi-shim/status/status_json.h"
+#include "sapi-shim/util/escape.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -43,7 +43,7 @@ static bool commands_exists(const struct commands *commands, struct control_serv
             return true;
     snprintf(call->error, sizeof call->error,
              "no pool \"%s\": `overtimectl status` shows which there are",
-             text_show(shown, sizeof shown, name));
+             escape_show(shown, sizeof shown, name));
     return false;
 }
 
@@ -207,7 +207,7 @@ static void commands_notes(FILE *out, char *lines)
         if (*line == '\0')
             continue;
         fputs(between, out);
-        text_json(out, line);
+        escape_json(out, line);
         between = ", ";
     }
     fputs("]}\n", out);
@@ -254,7 +254,7 @@ static const char *commands_reload_pool(const struct commands *commands,
                 call->error, sizeof call->error,
                 "\"reload\" takes no \"%s\": the files are read as a whole, and a pool that did "
                 "not change keeps its workers; `reload --all POOL` gives it new ones",
-                text_show(shown, sizeof shown, word));
+                escape_show(shown, sizeof shown, word));
             return NULL;
         }
         pool = word;
@@ -312,7 +312,7 @@ static int commands_upgrade(void *context, struct control_server_call *call)
     char why[64], shown[128];
     if (call->argc > 0 && strcmp(call->argv[0], CONTROL_WAIT) != 0) {
         snprintf(call->error, sizeof call->error, "\"upgrade\" takes no \"%s\"",
-                 text_show(shown, sizeof shown, call->argv[0]));
+                 escape_show(shown, sizeof shown, call->argv[0]));
         return -1;
     }
     call->later = true;

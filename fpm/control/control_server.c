@@ -4,7 +4,7 @@
 #include "fpm/control/control_proto.h"
 #include "fpm/log/log.h"
 #include "fpm/util/fd.h"
-#include "fpm/util/text.h"
+#include "sapi-shim/util/escape.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -262,7 +262,7 @@ static void control_server_dispatch(struct control_server_client *client)
     }
     const struct control_server_command *command = control_server_find(client->control, call.verb);
     if (command == NULL) {
-        text_show(shown, sizeof shown, call.verb);
+        escape_show(shown, sizeof shown, call.verb);
         snprintf(reason, sizeof reason, "unknown command \"%s\"", shown);
         control_server_refuse(client, reason);
         return;

@@ -1,9 +1,10 @@
 /* status_table.c: see status_table.h. */
 #include "fpm/control/status_table.h"
 
-#include "fpm/util/text.h"
 #include "sapi-shim/scoreboard/histogram.h"
 #include "sapi-shim/util/clock.h"
+#include "sapi-shim/util/escape.h"
+#include "sapi-shim/util/scalar.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -36,7 +37,7 @@ static void status_table_field(FILE *out, const struct status_field *field, int6
     if (field->unit == STATUS_MS) {
         char name[64];
         snprintf(name, sizeof name, "%.*s", (int)(length - strlen("_ms")), field->key);
-        text_duration(number, value, sizeof value);
+        scalar_duration(number, value, sizeof value);
         status_table_value(out, name, value, field->help);
     } else if (field->unit == STATUS_DATE) {
         if (localtime_r(&moment, &local) != NULL)
@@ -59,11 +60,11 @@ static uint64_t status_table_percentile(const struct ot_histogram *histogram, un
     return UINT64_MAX;
 }
 
-/* As text_duration, below a millisecond too. */
+/* As scalar_duration, below a millisecond too. */
 static void status_table_short(FILE *out, uint64_t ns)
 {
     char text[32];
-    text_duration((int64_t)(ns / CLOCK_NS_PER_MS), text, sizeof text);
+    scalar_duration((int64_t)(ns / CLOCK_NS_PER_MS), text, sizeof text);
     if (ns < 10000000)
         fprintf(out, "%.1f ms", (double)ns / 1e6);
     else
@@ -108,7 +109,7 @@ void status_table_pool(FILE *out, const struct status_pool *pool)
     fprintf(out, "%-*s %s\n", STATUS_TABLE_NAME, "pool", pool->name);
     fprintf(out, "%-*s %s\n", STATUS_TABLE_NAME, "process_manager", pool->pm);
     fprintf(out, "%-*s %s\n", STATUS_TABLE_NAME, "listen",
-            text_show(shown, sizeof shown, pool->listen));
+            escape_show(shown, sizeof shown, pool->listen));
     for (const struct status_field *field = status_pool_fields; field->key != NULL; field++)
         status_table_field(out, field, status_number(field, pool));
     for (unsigned i = 0; i < STATUS_CAUSES; i++) {
@@ -141,7 +142,7 @@ void status_table_pools_line(FILE *out, const struct status_pool *pool)
              pool->max_children);
     snprintf(post, sizeof post, "%" PRId64 "/%" PRId64, pool->post_response - above,
              pool->post_response_max_children);
-    text_duration(pool->uptime_ms, up, sizeof up);
+    scalar_duration(pool->uptime_ms, up, sizeof up);
     fprintf(out,
             "%-16s %9s %9s %6" PRId64 " %6" PRId64 " %6" PRId64 " %6" PRId64 " %11" PRId64
             " %11" PRId64 " %6" PRId64 "  %s\n",
@@ -162,9 +163,9 @@ void status_table_heading(FILE *out)
 static void status_table_doing(FILE *out, const struct status_thread *doing)
 {
     char method[OT_METHOD_MAX * 4], uri[OT_URI_MAX * 4], label[OT_LABEL_MAX * 4];
-    text_show(method, sizeof method, doing->method);
-    text_show(uri, sizeof uri, doing->uri);
-    text_show(label, sizeof label, doing->label);
+    escape_show(method, sizeof method, doing->method);
+    escape_show(uri, sizeof uri, doing->uri);
+    escape_show(label, sizeof label, doing->label);
     if (*method != '\0' || *uri != '\0')
         fprintf(out, "  %s%s%s", method, *method ? " " : "", uri);
     if (*label != '\0')
@@ -176,7 +177,7 @@ static const char *status_table_time(char *text, size_t size, int64_t ms)
     if (ms < 0)
         snprintf(text, size, "-");
     else
-        text_duration(ms, text, size);
+        scalar_duration(ms, text, size);
     return text;
 }
 

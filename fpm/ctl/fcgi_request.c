@@ -7,9 +7,9 @@
 #include "fpm/ctl/pool_client.h"
 #include "fpm/ctl/response.h"
 #include "fpm/util/error.h"
-#include "sapi-shim/util/clock.h"
-#include "fpm/util/text.h"
 #include "fpm/util/version.h"
+#include "sapi-shim/util/clock.h"
+#include "sapi-shim/util/escape.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -369,7 +369,7 @@ static void fcgi_request_tell_json(const struct fcgi_request *request)
 {
     const struct pool_client_trail *trail = &request->trail;
     fputs("{\"pool\": ", stdout);
-    text_json(stdout, request->pool);
+    escape_json(stdout, request->pool);
     if (request->answer.status != 0)
         printf(", \"status\": %u", request->answer.status);
     else
@@ -381,7 +381,7 @@ static void fcgi_request_tell_json(const struct fcgi_request *request)
     else
         fputs(", \"done_ms\": null", stdout);
     printf(", \"done\": \"%s\", \"remark\": ", pool_client_outcome(trail));
-    text_json(stdout, trail->remark);
+    escape_json(stdout, trail->remark);
     if (trail->pid > 0)
         printf(", \"worker\": %d, ", (int)trail->pid);
     else

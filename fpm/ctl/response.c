@@ -1,7 +1,7 @@
 /* response.c: see response.h. */
 #include "fpm/ctl/response.h"
 
-#include "fpm/util/text.h"
+#include "sapi-shim/util/escape.h"
 #include "sapi-shim/util/utf8.h"
 
 #include <ctype.h>
@@ -132,7 +132,7 @@ static void response_string(FILE *out, const char *bytes, size_t size)
     char part[512];
     fputc('"', out);
     while (size > 0) {
-        size_t taken = text_json_part(part, sizeof part, bytes, size);
+        size_t taken = escape_text(part, sizeof part, ESCAPE_JSON, bytes, size);
         if (taken == 0)
             break;
         fputs(part, out);

@@ -1,7 +1,7 @@
 /* top_view.c: see top_view.h. */
 #include "fpm/ctl/top_view.h"
 
-#include "fpm/util/text.h"
+#include "sapi-shim/util/escape.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -148,7 +148,7 @@ static void top_view_header(const struct status_read *now, const struct status_r
         rate += one >= 0 ? one : 0;
     }
     snprintf(line, sizeof line, "overtime: process %" PRId64 ", %s, up %s, %zu pool%s   %s",
-             now->pid, text_show(state, sizeof state, now->state), top_view_span(uptime, up),
+             now->pid, escape_show(state, sizeof state, now->state), top_view_span(uptime, up),
              now->pool_count, now->pool_count == 1 ? "" : "s", view->clock);
     put(context, TOP_TITLE, line);
     snprintf(line, sizeof line,
@@ -230,7 +230,7 @@ static void top_view_pool(const struct top_pool *pool, const struct status_read 
     top_view_bar(pool, bar);
     top_view_rooms(pool, serving, after, sizeof serving);
     snprintf(line, sizeof line, "%-*s %s %7s %9s %5s %5s %6s %8s %7s %7s", TOP_POOL_WIDTH,
-             text_show(name, sizeof name, pool->name), bar, serving, after,
+             escape_show(name, sizeof name, pool->name), bar, serving, after,
              top_view_count(pool->shutdown, shutdown), top_view_count(pool->idle, idle),
              top_view_count(pool->listen_queue, queue), rate,
              top_view_ms(quantile_of(&answers, 0.5), p50),
@@ -405,16 +405,17 @@ static void top_view_worker(const struct top_row *row, top_put_fn *put, void *co
         top_view_count(worker->pid, pid);
     if (row->cpu >= 0)
         snprintf(cpu, sizeof cpu, "%.0f", row->cpu);
-    text_show(label, sizeof label, *worker->label != '\0' ? worker->label : "-");
+    escape_show(label, sizeof label, *worker->label != '\0' ? worker->label : "-");
     top_view_pad(padded, sizeof padded, label, -top_columns[TOP_BY_LABEL].width);
     snprintf(line, sizeof line, "%-*s %9s %-13s %7s %7s %7s %5s %7s %6s %s %s%s%s", TOP_POOL_WIDTH,
-             text_show(name, sizeof name, worker->pool), pid,
-             text_show(state, sizeof state, worker->state), top_view_span(worker->state_ms, spent),
+             escape_show(name, sizeof name, worker->pool), pid,
+             escape_show(state, sizeof state, worker->state),
+             top_view_span(worker->state_ms, spent),
              top_view_span(worker->request_ms > 0 ? worker->request_ms : -1, age),
              top_view_count(worker->requests, requests), cpu, top_view_span(worker->cpu_ms, time),
              top_view_bytes(worker->memory_bytes, memory), padded,
-             text_show(method, sizeof method, *worker->method != '\0' ? worker->method : "-"),
-             *worker->uri != '\0' ? " " : "", text_show(uri, sizeof uri, worker->uri));
+             escape_show(method, sizeof method, *worker->method != '\0' ? worker->method : "-"),
+             *worker->uri != '\0' ? " " : "", escape_show(uri, sizeof uri, worker->uri));
     put(context, top_view_style(worker->state), line);
 }
 

@@ -13,7 +13,7 @@
  */
 #include "fpm/helpers/tracer_frames.h"
 #include "fpm/helpers/tracer_stop.h"
-#include "fpm/util/text.h"
+#include "sapi-shim/util/escape.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -192,12 +192,12 @@ static void tracer_text_frame(const struct tracer_out *out, const struct tracer_
 {
     char function[512], file[1024];
     printf("  #%-2u %s", out->count,
-           frame->function != NULL ? text_show(function, sizeof function, frame->function) : "?");
+           frame->function != NULL ? escape_show(function, sizeof function, frame->function) : "?");
     if (frame->file != NULL)
-        printf("  %s:%d%s", text_show(file, sizeof file, frame->file), frame->line,
+        printf("  %s:%d%s", escape_show(file, sizeof file, frame->file), frame->line,
                frame->inlined ? "  (inlined)" : "");
     else if (frame->module != NULL)
-        printf("  %s+%#llx", text_show(file, sizeof file, tracer_base(frame->module)),
+        printf("  %s+%#llx", escape_show(file, sizeof file, tracer_base(frame->module)),
                (unsigned long long)frame->offset);
     else
         printf("  %#llx", (unsigned long long)frame->address);
@@ -208,7 +208,7 @@ static void tracer_json_text(const char *name, const char *text)
 {
     printf("\"%s\": ", name);
     if (text != NULL)
-        text_json(stdout, text);
+        escape_json(stdout, text);
     else
         fputs("null", stdout);
 }
@@ -247,7 +247,7 @@ static void tracer_show_text(struct tracer_frames *frames, const struct tracer_t
                              struct tracer_out *out)
 {
     char name[TRACER_NAME_MAX * 4];
-    printf("thread %d (%s)\n", (int)thread->tid, text_show(name, sizeof name, thread->name));
+    printf("thread %d (%s)\n", (int)thread->tid, escape_show(name, sizeof name, thread->name));
     if (thread->missing[0] != '\0') {
         printf("  no stack: %s\n", thread->missing);
         return;

@@ -1,8 +1,8 @@
 /* log_line.c: see log_line.h. */
 #include "fpm/log/log_line.h"
 
-#include "fpm/util/text.h"
 #include "sapi-shim/util/clock.h"
+#include "sapi-shim/util/escape.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,8 +34,6 @@ struct log_line_out {
     size_t size, used;
 };
 
-typedef size_t log_line_escape_fn(char *out, size_t size, const char *text, size_t length);
-
 __attribute__((format(printf, 2, 3))) static void log_line_add(struct log_line_out *out,
                                                                const char *format, ...)
 {
@@ -54,12 +52,12 @@ __attribute__((format(printf, 2, 3))) static void log_line_add(struct log_line_o
 }
 
 /* As much of the text as leaves `reserve` bytes (>= 1); returns how much was taken. */
-static size_t log_line_fill(struct log_line_out *out, log_line_escape_fn *escape,
+static size_t log_line_fill(struct log_line_out *out, enum escape_target target,
                             const struct log_record *record, size_t reserve)
 {
     size_t room = out->size - out->used - reserve;
     char *start = out->line + out->used;
-    size_t taken = escape(start, room + 1, record->text, record->length);
+    size_t taken = escape_text(start, room + 1, target, record->text, record->length);
     out->used += strlen(start);
     return taken;
 }
@@ -106,10 +104,10 @@ static void log_line_frame(struct log_line_out *out, const struct log_line_style
 }
 
 /* The manager's own words; they were made for one line, so that this is for what went wrong. */
-static size_t log_line_words(struct log_line_out *out, log_line_escape_fn *escape,
+static size_t log_line_words(struct log_line_out *out, enum escape_target target,
                              const struct log_record *record, size_t reserve)
 {
-    size_t taken = log_line_fill(out, escape, record, reserve + 3);
+    size_t taken = log_line_fill(out, target, record, reserve + 3);
     if (taken < record->length)
         log_line_add(out, "...");
     return record->length;
@@ -120,9 +118,9 @@ static size_t log_line_words(struct log_line_out *out, log_line_escape_fn *escap
 static size_t log_line_text(struct log_line_out *out, const struct log_record *record)
 {
     if (record->stream == NULL)
-        return log_line_words(out, text_one_line, record, 1);
+        return log_line_words(out, ESCAPE_LOG_AGAIN, record, 1);
     if (!record->decorate)
-        return log_line_fill(out, text_printable, record, 1);
+        return log_line_fill(out, ESCAPE_LOG, record, 1);
     log_line_add(out, "[pool %.*s] child %d said into %s: ", LOG_LINE_NAME, record->about.pool,
                  (int)record->about.pid, record->stream);
     if (record->empty_lines > 0) {
@@ -130,7 +128,7 @@ static size_t log_line_text(struct log_line_out *out, const struct log_record *r
         return record->length;
     }
     log_line_add(out, "%s\"", record->begins ? "" : "... ");
-    size_t taken = log_line_fill(out, text_printable, record, LOG_LINE_TEXT_TAIL);
+    size_t taken = log_line_fill(out, ESCAPE_LOG, record, LOG_LINE_TEXT_TAIL);
     log_line_add(out, "\"%s", record->ends && taken == record->length ? "" : " ...");
     return taken;
 }
@@ -141,7 +139,7 @@ static void log_line_json_about(struct log_line_out *out, const struct log_about
 {
     char name[LOG_LINE_NAME * 3];
     if (about->pool != NULL) {
-        text_json_part(name, sizeof name, about->pool, strlen(about->pool));
+        escape_text(name, sizeof name, ESCAPE_JSON, about->pool, strlen(about->pool));
         log_line_add(out, ",\"pool\":\"%s\"", name);
     }
     if (about->pid != 0)
@@ -156,7 +154,7 @@ static size_t log_line_json_output(struct log_line_out *out, const struct log_re
         return record->length;
     }
     log_line_add(out, ",\"text\":\"");
-    size_t taken = log_line_fill(out, text_json_part, record, LOG_LINE_JSON_TAIL);
+    size_t taken = log_line_fill(out, ESCAPE_JSON, record, LOG_LINE_JSON_TAIL);
     bool ends = record->ends && taken == record->length;
     log_line_add(out, "\"");
     if (!record->begins || !ends)
@@ -175,7 +173,7 @@ static size_t log_line_json(struct log_line_out *out, const struct timespec *now
     if (record->stream != NULL)
         return log_line_json_output(out, record);
     log_line_add(out, ",\"message\":\"");
-    size_t taken = log_line_words(out, text_json_part, record, LOG_LINE_JSON_TAIL);
+    size_t taken = log_line_words(out, ESCAPE_JSON, record, LOG_LINE_JSON_TAIL);
     log_line_add(out, "\"}");
     return taken;
 }

@@ -5,11 +5,11 @@
 #include "fpm/pool/request_tracking.h"
 #include "fpm/pool/socket.h"
 #include "fpm/util/error.h"
-#include "sapi-shim/util/clock.h"
 #include "fpm/util/fd.h"
-#include "fpm/util/text.h"
 #include "fpm/worker/exit_message.h"
 #include "fpm/worker/proc_activity.h"
+#include "sapi-shim/util/clock.h"
+#include "sapi-shim/util/scalar.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -137,7 +137,7 @@ static void generation_log_box_cut_off(const struct generation_member *member,
                                        enum proc_activity doing)
 {
     char waited[32];
-    text_duration(clock_ms() - member->worker.asked_since, waited, sizeof waited);
+    scalar_duration(clock_ms() - member->worker.asked_since, waited, sizeof waited);
     const struct log_about about = generation_about(member);
     log_about(doing == PROC_ACTIVITY_BUSY ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE, &about,
               "pool %s: worker %d (slot %u) is ended in unknown state (no library attached): it "
@@ -212,7 +212,7 @@ static void generation_log_overdue(const struct generation_member *member)
     char doing[EXIT_MESSAGE_MAX], waited[32];
     scoreboard_look(&member->generation->scoreboard, member->slot, &view);
     exit_message_doing(&view, clock_ns(), doing, sizeof doing);
-    text_duration(clock_ms() - worker->asked_since, waited, sizeof waited);
+    scalar_duration(clock_ms() - worker->asked_since, waited, sizeof waited);
     const struct log_about about = generation_about(member);
     log_about(LOG_LEVEL_WARNING, &about,
               "pool %s: worker %d (slot %u) is killed %s: it did not end within %s of being "

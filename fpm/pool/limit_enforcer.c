@@ -3,10 +3,10 @@
 
 #include "fpm/log/log.h"
 #include "fpm/pool/overdue.h"
-#include "sapi-shim/util/clock.h"
-#include "fpm/util/text.h"
 #include "fpm/worker/exit_message.h"
 #include "fpm/worker/proc_activity.h"
+#include "sapi-shim/util/clock.h"
+#include "sapi-shim/util/scalar.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@ static void limit_enforcer_end(const struct pool *pool, struct generation_member
     char doing[EXIT_MESSAGE_MAX], grace[32];
     scoreboard_look(&generation->scoreboard, member->slot, &view);
     exit_message_doing(&view, clock_ns(), doing, sizeof doing);
-    text_duration(generation->pool->hard_timeout, grace, sizeof grace);
+    scalar_duration(generation->pool->hard_timeout, grace, sizeof grace);
     const struct log_about about = {pool->name, member->worker.pid, member->slot};
     log_about(LOG_LEVEL_WARNING, &about,
               "pool %s: worker %d (slot %u) is ended %s: %s; TERM now, KILL in %s", pool->name,
@@ -34,7 +34,7 @@ static void limit_enforcer_end_late(const struct pool *pool, struct generation_m
                                     enum exit_cause_ask why, int64_t limit)
 {
     char cause[128], allowed[32];
-    text_duration(limit, allowed, sizeof allowed);
+    scalar_duration(limit, allowed, sizeof allowed);
     snprintf(cause, sizeof cause, "%s = %s", exit_cause_ask_name(why), allowed);
     limit_enforcer_end(pool, member, why, cause);
 }

@@ -4,11 +4,11 @@
 #include "fpm/pool/socket_activation.h"
 #include "fpm/util/account.h"
 #include "fpm/util/error.h"
-#include "sapi-shim/util/clock.h"
-#include "fpm/util/text.h"
 #include "fpm/worker/exit_message.h"
 #include "fpm/worker/proc_activity.h"
 #include "sapi-shim/scoreboard/histogram.h"
+#include "sapi-shim/util/clock.h"
+#include "sapi-shim/util/scalar.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -69,7 +69,7 @@ static void pool_note_death(struct pool *pool, struct backoff_death *death, cons
     if (!news || pool->stop != POOL_STOP_NONE)
         return;
     char delay[32];
-    text_duration(wait, delay, sizeof delay);
+    scalar_duration(wait, delay, sizeof delay);
     log_about(death->exec_failed ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
               &(struct log_about){.pool = pool->name}, "pool %s: %s; next start in %s", pool->name,
               cause, delay);

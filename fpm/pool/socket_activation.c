@@ -2,7 +2,7 @@
 #include "fpm/pool/socket_activation.h"
 
 #include "fpm/util/fd.h"
-#include "fpm/util/text.h"
+#include "sapi-shim/util/escape.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -149,7 +149,7 @@ static void socket_activation_tell(const struct socket_activation_socket *socket
 {
     struct socket_listener listener;
     char why[128], where[SOCKET_ACTIVATION_PLACE], name[SOCKET_ACTIVATION_NAME];
-    text_show(name, sizeof name, socket->name);
+    escape_show(name, sizeof name, socket->name);
     if (socket_adopt(&listener, socket->fd, why, sizeof why) != 0)
         snprintf(text, size, "descriptor %d \"%s\", passed to the manager, %s: closed", socket->fd,
                  name, why);

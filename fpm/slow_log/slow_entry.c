@@ -1,9 +1,10 @@
 /* slow_entry.c: see slow_entry.h. */
 #include "fpm/slow_log/slow_entry.h"
 
-#include "fpm/util/text.h"
 #include "sapi-shim/scoreboard/slot_view.h"
 #include "sapi-shim/util/clock.h"
+#include "sapi-shim/util/escape.h"
+#include "sapi-shim/util/scalar.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 static const char *slow_entry_age(char *out, size_t size, uint64_t stamp, int64_t now)
 {
     int64_t age = stamp > (uint64_t)now ? 0 : now - (int64_t)stamp;
-    text_duration(age / CLOCK_NS_PER_MS, out, size);
+    scalar_duration(age / CLOCK_NS_PER_MS, out, size);
     return out;
 }
 
@@ -24,7 +25,7 @@ static void slow_entry_head(FILE *out, const struct slow_entry *entry)
     char day[32] = "", age[32], limit[32];
     (void)localtime_r(&entry->wall.tv_sec, &local);
     (void)strftime(day, sizeof day, "%d-%b-%Y %H:%M:%S", &local);
-    text_duration(entry->limit, limit, sizeof limit);
+    scalar_duration(entry->limit, limit, sizeof limit);
     fprintf(out, "[%s.%03ld] [pool %s] worker %d (slot %u)", day,
             (long)(entry->wall.tv_nsec / CLOCK_NS_PER_MS), entry->pool, (int)entry->pid,
             entry->slot);
@@ -40,9 +41,9 @@ static void slow_entry_request(FILE *out, const struct slow_entry *entry)
 {
     const struct ot_record *record = &entry->record;
     char method[OT_METHOD_MAX * 4], uri[OT_URI_MAX * 4], label[OT_LABEL_MAX * 4], age[32];
-    text_show(method, sizeof method, record->method);
-    text_show(uri, sizeof uri, record->uri);
-    text_show(label, sizeof label, record->label);
+    escape_show(method, sizeof method, record->method);
+    escape_show(uri, sizeof uri, record->uri);
+    escape_show(label, sizeof label, record->label);
     fprintf(out, "  request  %s %s\n", *method != '\0' ? method : "?", *uri != '\0' ? uri : "?");
     if (*label != '\0')
         fprintf(out, "  label    %s\n", label);
@@ -64,7 +65,7 @@ static void slow_entry_lines(FILE *out, const char *text, size_t length)
     while (length > 0) {
         const char *newline = memchr(text, '\n', length);
         size_t size = newline != NULL ? (size_t)(newline - text) : length;
-        (void)text_one_line(line, sizeof line, text, size);
+        (void)escape_text(line, sizeof line, ESCAPE_LOG_AGAIN, text, size);
         if (*line != '\0')
             fprintf(out, "%s\n", line);
         size += newline != NULL;
@@ -83,7 +84,8 @@ void slow_entry_write(FILE *out, const struct slow_entry *entry,
         fprintf(out, "  note     %s\n", stack->note);
     fputs("  stack    ", out);
     if (stack->missing != NULL) {
-        (void)text_one_line(missing, sizeof missing, stack->missing, strlen(stack->missing));
+        (void)escape_text(missing, sizeof missing, ESCAPE_LOG_AGAIN, stack->missing,
+                          strlen(stack->missing));
         fprintf(out, "none: %s\n", missing);
     }
     slow_entry_lines(out, stack->text, stack->length);

@@ -2,8 +2,8 @@
 #include "fpm/upgrade/upgrade_probe.h"
 
 #include "fpm/util/error.h"
-#include "fpm/util/text.h"
 #include "fpm/worker/exit_message.h"
+#include "sapi-shim/util/escape.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -43,7 +43,7 @@ static void upgrade_probe_done(struct helper_process *helper, int status)
     size_t length = helper->length;
     while (length > 0 && helper->output[length - 1] == '\n')
         length--;
-    text_one_line(output, sizeof output, helper->output, length);
+    escape_text(output, sizeof output, ESCAPE_LOG_AGAIN, helper->output, length);
     if (status != -1)
         exit_message_status(status, cause, sizeof cause);
     if (helper->timed_out)

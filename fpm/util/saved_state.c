@@ -2,7 +2,7 @@
 #include "fpm/util/saved_state.h"
 
 #include "fpm/util/fd.h"
-#include "fpm/util/text.h"
+#include "sapi-shim/util/escape.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -179,7 +179,7 @@ static bool saved_state_line(struct saved_state *paper, const char *name, int64_
         }
     }
     saved_state_refuse(paper, "\"%s\" was expected where \"%s\" stands", name,
-                       text_show(shown, sizeof shown, found));
+                       escape_show(shown, sizeof shown, found));
     return false;
 }
 

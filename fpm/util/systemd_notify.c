@@ -2,8 +2,8 @@
 #include "fpm/util/systemd_notify.h"
 
 #include "fpm/util/fd.h"
-#include "fpm/util/text.h"
 #include "sapi-shim/util/clock.h"
+#include "sapi-shim/util/escape.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -77,7 +77,7 @@ int systemd_notify_stopping(void)
 int systemd_notify_status(const char *text)
 {
     char message[SYSTEMD_NOTIFY_MESSAGE_MAX], shown[SYSTEMD_NOTIFY_STATUS_MAX];
-    snprintf(message, sizeof message, "STATUS=%s", text_show(shown, sizeof shown, text));
+    snprintf(message, sizeof message, "STATUS=%s", escape_show(shown, sizeof shown, text));
     return systemd_notify_send(message);
 }
 

@@ -1,8 +1,9 @@
 /* exit_message.c: see exit_message.h. */
 #include "fpm/worker/exit_message.h"
 
-#include "fpm/util/text.h"
 #include "sapi-shim/util/clock.h"
+#include "sapi-shim/util/escape.h"
+#include "sapi-shim/util/scalar.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -22,10 +23,10 @@ void exit_message_doing(const struct slot_view *view, int64_t now, char *text, s
         return;
     }
     char method[OT_METHOD_MAX * 4], uri[OT_URI_MAX * 4], label[OT_LABEL_MAX * 4], age[32];
-    text_show(method, sizeof method, lead->method);
-    text_show(uri, sizeof uri, lead->uri);
-    text_show(label, sizeof label, lead->label);
-    text_duration(clock_ms_since(lead->accepted_at, now), age, sizeof age);
+    escape_show(method, sizeof method, lead->method);
+    escape_show(uri, sizeof uri, lead->uri);
+    escape_show(label, sizeof label, lead->label);
+    scalar_duration(clock_ms_since(lead->accepted_at, now), age, sizeof age);
     const char *what = lead->state == OT_STATE_POST       ? "in post-response work of"
                        : lead->state == OT_STATE_SHUTDOWN ? "in shutdown functions of"
                                                           : slot_view_state_name(lead->state);
@@ -66,7 +67,7 @@ enum log_level exit_message_compose(const struct exit_message *exit_message, int
     char cause[EXIT_MESSAGE_STATUS_MAX], uptime[32], doing[EXIT_MESSAGE_MAX],
         served[48] = "an unknown number of requests";
     exit_message_status(exit_message->status, cause, sizeof cause);
-    text_duration(exit_message->uptime, uptime, sizeof uptime);
+    scalar_duration(exit_message->uptime, uptime, sizeof uptime);
     exit_message_doing(exit_message->view, now, doing, sizeof doing);
     if (exit_message->view->attached)
         snprintf(served, sizeof served, "%" PRIu64 " request%s",

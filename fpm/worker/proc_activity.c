@@ -2,7 +2,7 @@
 #include "fpm/worker/proc_activity.h"
 
 #include "fpm/util/fd.h"
-#include "sapi-shim/util/statm.h"
+#include "sapi-shim/util/procfs.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -149,7 +149,7 @@ int proc_activity_memory(pid_t pid, uint64_t *bytes)
     (void)snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
     if (proc_activity_read(AT_FDCWD, path, line, sizeof line) < 0)
         return -1;
-    if (statm_private(line, (uint64_t)sysconf(_SC_PAGESIZE), bytes))
+    if (procfs_private(line, (uint64_t)sysconf(_SC_PAGESIZE), bytes))
         return 0;
     errno = EINVAL;
     return -1;

@@ -1,8 +1,9 @@
 /* log_format.c: see log_format.h. */
 #include "sapi-shim/access_log/log_format.h"
 
+#include "sapi-shim/access_log/line_buffer.h"
+#include "sapi-shim/contract.h"
 #include "sapi-shim/util/clock.h"
-#include "sapi-shim/util/escape.h"
 #include "sapi-shim/util/locale_free.h"
 
 #include <limits.h>
@@ -29,7 +30,7 @@ struct log_format {
     char text[]; /* braces' contents are terminated in place */
 };
 
-typedef void log_format_put(struct line *line, const struct log_format_facts *facts,
+typedef void log_format_put(struct line_buffer *line, const struct log_format_facts *facts,
                             const struct log_format_item *item);
 
 enum log_format_braces {
@@ -56,32 +57,32 @@ struct log_format_code {
 
 /* ---- values ---- */
 
-static void log_format_word(struct line *line, const char *text)
+static void log_format_word(struct line_buffer *line, const char *text)
 {
-    escape_field(line, text, text != NULL ? strlen(text) : 0);
+    line_buffer_field(line, text, text != NULL ? strlen(text) : 0);
 }
 
-static void log_format_count(struct line *line, int64_t number)
+static void log_format_count(struct line_buffer *line, int64_t number)
 {
     if (number < 0)
-        escape_words(line, "-");
+        line_buffer_words(line, "-");
     else
-        escape_number(line, (uint64_t)number);
+        line_buffer_number(line, (uint64_t)number);
 }
 
-static void log_format_span(struct line *line, int64_t ns, unsigned unit)
+static void log_format_span(struct line_buffer *line, int64_t ns, unsigned unit)
 {
     if (ns < 0)
-        escape_words(line, "-");
+        line_buffer_words(line, "-");
     else if (unit == 0)
-        escape_decimal(line, (uint64_t)ns / CLOCK_NS_PER_MS, 3);
+        line_buffer_decimal(line, (uint64_t)ns / CLOCK_NS_PER_MS, 3);
     else if (unit == 1 || unit == 3 || unit == 5)
-        escape_decimal(line, (uint64_t)ns / 1000, 3);
+        line_buffer_decimal(line, (uint64_t)ns / 1000, 3);
     else
-        escape_number(line, (uint64_t)ns / 1000);
+        line_buffer_number(line, (uint64_t)ns / 1000);
 }
 
-static void log_format_size(struct line *line, int64_t bytes, unsigned unit)
+static void log_format_size(struct line_buffer *line, int64_t bytes, unsigned unit)
 {
     static const unsigned shifts[] = {0, 10, 20, 10, 20};
     log_format_count(line, bytes < 0 ? bytes : bytes >> shifts[unit]);
@@ -100,12 +101,12 @@ static const struct tm *log_format_local(time_t second)
     return &local;
 }
 
-static void log_format_time(struct line *line, int64_t ns, const char *how)
+static void log_format_time(struct line_buffer *line, int64_t ns, const char *how)
 {
     char text[LOG_FORMAT_TIME_MAX];
     const struct tm *local = ns < 0 ? NULL : log_format_local((time_t)(ns / CLOCK_NS_PER_S));
     size_t length = local == NULL ? 0 : locale_free_date(text, sizeof text, how, local);
-    escape_field(line, text, length);
+    line_buffer_field(line, text, length);
 }
 
 static size_t log_format_path_length(const struct log_format_facts *facts)
@@ -122,7 +123,7 @@ static const char *log_format_query(const struct log_format_facts *facts)
 }
 
 #define PUT(name)                                                                                  \
-    static void format_put_##name(struct line *line, const struct log_format_facts *facts,         \
+    static void format_put_##name(struct line_buffer *line, const struct log_format_facts *facts,  \
                                   const struct log_format_item *item)
 /* Most codes have no use for what stood in braces. */
 #define PLAIN(name, statement)                                                                     \
@@ -146,7 +147,7 @@ PUT(percent)
 {
     (void)facts;
     (void)item;
-    escape_words(line, "%");
+    line_buffer_words(line, "%");
 }
 
 PUT(cpu)
@@ -154,9 +155,9 @@ PUT(cpu)
     int64_t user = facts->cpu_user, system = facts->cpu_system;
     int64_t used = item->unit == 0 ? user + system : item->unit == 1 ? user : system;
     if (user < 0 || system < 0)
-        escape_words(line, "-");
+        line_buffer_words(line, "-");
     else
-        escape_decimal(
+        line_buffer_decimal(
             line,
             facts->duration <= 0 ? 0 : (uint64_t)used / ((uint64_t)facts->duration / 10000 + 1), 2);
 }
@@ -173,7 +174,7 @@ PUT(response_field)
     const char *value = facts->field == NULL
                             ? NULL
                             : facts->field(facts->context, item->text, item->length, &length);
-    escape_field(line, value, length);
+    line_buffer_field(line, value, length);
 }
 
 PUT(began)
@@ -195,7 +196,7 @@ PUT(status)
 PUT(query_mark)
 {
     (void)item;
-    escape_words(line, *log_format_query(facts) != '\0' ? "?" : "");
+    line_buffer_words(line, *log_format_query(facts) != '\0' ? "?" : "");
 }
 
 /* Empty and not a dash: %r%Q%q is the URI. */
@@ -219,12 +220,12 @@ PLAIN(method, log_format_word(line, facts->method))
 PLAIN(pool, log_format_word(line, facts->pool))
 PLAIN(pid, log_format_count(line, facts->pid))
 PLAIN(parent, log_format_count(line, facts->parent))
-PLAIN(path, escape_field(line, facts->uri, log_format_path_length(facts)))
+PLAIN(path, line_buffer_field(line, facts->uri, log_format_path_length(facts)))
 PLAIN(remote, log_format_word(line, facts->remote))
 PLAIN(user, log_format_word(line, facts->user))
-PLAIN(outcome, escape_words(line, log_format_outcome_name(facts->outcome)))
+PLAIN(outcome, line_buffer_words(line, log_format_outcome_name(facts->outcome)))
 PLAIN(label, log_format_word(line, facts->label))
-PLAIN(bits, escape_number(line, facts->bits))
+PLAIN(bits, line_buffer_number(line, facts->bits))
 
 /* ---- the table ---- */
 
@@ -471,50 +472,50 @@ unsigned log_format_needs(const struct log_format *format)
 
 /* ---- JSON ---- */
 
-static void log_format_key(struct line *line, const char *key)
+static void log_format_key(struct line_buffer *line, const char *key)
 {
-    escape_words(line, line->length > 1 ? ",\"" : "\"");
-    escape_words(line, key);
-    escape_words(line, "\":");
+    line_buffer_words(line, line->length > 1 ? ",\"" : "\"");
+    line_buffer_words(line, key);
+    line_buffer_words(line, "\":");
 }
 
-static void log_format_json_text(struct line *line, const char *key, const char *text,
+static void log_format_json_text(struct line_buffer *line, const char *key, const char *text,
                                  size_t length)
 {
     log_format_key(line, key);
-    escape_string(line, length == 0 ? NULL : text, length);
+    line_buffer_string(line, length == 0 ? NULL : text, length);
 }
 
-static void log_format_json_word(struct line *line, const char *key, const char *text)
+static void log_format_json_word(struct line_buffer *line, const char *key, const char *text)
 {
     log_format_json_text(line, key, text, text == NULL ? 0 : strlen(text));
 }
 
-static void log_format_json_number(struct line *line, const char *key, int64_t number)
+static void log_format_json_number(struct line_buffer *line, const char *key, int64_t number)
 {
     log_format_key(line, key);
     if (number < 0)
-        escape_words(line, "null");
+        line_buffer_words(line, "null");
     else
-        escape_number(line, (uint64_t)number);
+        line_buffer_number(line, (uint64_t)number);
 }
 
-static void log_format_json_span(struct line *line, const char *key, int64_t ns)
+static void log_format_json_span(struct line_buffer *line, const char *key, int64_t ns)
 {
     log_format_key(line, key);
     if (ns < 0)
-        escape_words(line, "null");
+        line_buffer_words(line, "null");
     else
-        escape_decimal(line, (uint64_t)ns / 1000, 3);
+        line_buffer_decimal(line, (uint64_t)ns / 1000, 3);
 }
 
-static void log_format_json_bool(struct line *line, const char *key, bool value)
+static void log_format_json_bool(struct line_buffer *line, const char *key, bool value)
 {
     log_format_key(line, key);
-    escape_words(line, value ? "true" : "false");
+    line_buffer_words(line, value ? "true" : "false");
 }
 
-static void log_format_json_time(struct line *line, const char *key, int64_t ns)
+static void log_format_json_time(struct line_buffer *line, const char *key, int64_t ns)
 {
     char text[64];
     time_t second = (time_t)(ns / CLOCK_NS_PER_S);
@@ -527,9 +528,9 @@ static void log_format_json_time(struct line *line, const char *key, int64_t ns)
     log_format_json_text(line, key, text, length);
 }
 
-static void log_format_json(struct line *line, const struct log_format_facts *facts)
+static void log_format_json(struct line_buffer *line, const struct log_format_facts *facts)
 {
-    escape_words(line, "{");
+    line_buffer_words(line, "{");
     log_format_json_time(line, "time", facts->began);
     log_format_json_word(line, "pool", facts->pool);
     log_format_json_number(line, "pid", facts->pid);
@@ -551,12 +552,12 @@ static void log_format_json(struct line *line, const struct log_format_facts *fa
     log_format_json_span(line, "post_response_ms", facts->post_response);
     log_format_json_span(line, "shutdown_ms", facts->shutdown);
     log_format_json_word(line, "label", facts->label);
-    escape_words(line, "}");
+    line_buffer_words(line, "}");
 }
 
 /* ---- a line ---- */
 
-static void log_format_text(const struct log_format *format, struct line *line,
+static void log_format_text(const struct log_format *format, struct line_buffer *line,
                             const struct log_format_facts *facts)
 {
     for (size_t i = 0; i < format->count; i++) {
@@ -564,7 +565,7 @@ static void log_format_text(const struct log_format *format, struct line *line,
         if (item->code != NULL)
             item->code->put(line, facts, item);
         else
-            escape_bytes(line, item->text, item->length);
+            line_buffer_bytes(line, item->text, item->length);
     }
 }
 
@@ -574,20 +575,21 @@ size_t log_format_line(const struct log_format *format, const struct log_format_
 {
     /* Nearly always the first fits; JSON always fits the last. */
     static const size_t field_max[] = {OT_ACCESS_LINE_MAX, 1024, 256, 64, 16};
-    struct line line = {.full = true};
+    struct line_buffer line = {.full = true};
     for (size_t i = 0; line.full && i < sizeof field_max / sizeof *field_max; i++) {
-        line = (struct line){.text = out, .size = OT_ACCESS_LINE_MAX, .field_max = field_max[i]};
+        line = (struct line_buffer){
+            .text = out, .size = OT_ACCESS_LINE_MAX, .field_max = field_max[i]};
         if (format->json)
             log_format_json(&line, facts);
         else
             log_format_text(format, &line, facts);
     }
     if (line.full) {
-        const size_t mark = sizeof ESCAPE_CUT - 1;
+        const size_t mark = sizeof OT_CUT - 1;
         if (line.length > line.size - mark)
             line.length = line.size - mark;
         line.full = false;
-        escape_bytes(&line, ESCAPE_CUT, mark);
+        line_buffer_bytes(&line, OT_CUT, mark);
     }
     return line.length;
 }

@@ -2,7 +2,7 @@
 #include "sapi-shim/access_log/log_pipe.h"
 
 #include "sapi-shim/util/diagnostics.h"
-#include "sapi-shim/util/escape.h"
+#include "sapi-shim/access_log/line_buffer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,14 +65,14 @@ unsigned log_pipe_needs(void)
 }
 
 /* What the writer reads before the line; see contract.h. */
-static void log_pipe_head(struct line *line, unsigned thread, uint64_t number, uint64_t lost)
+static void log_pipe_head(struct line_buffer *line, unsigned thread, uint64_t number, uint64_t lost)
 {
     const uint64_t numbers[] = {access_log.slot, thread, (uint64_t)access_log.pid, number, lost};
     const size_t count = sizeof numbers / sizeof *numbers;
-    escape_bytes(line, (const char[]){OT_ACCESS_FROM_WORKER}, 1);
+    line_buffer_bytes(line, (const char[]){OT_ACCESS_FROM_WORKER}, 1);
     for (size_t i = 0; i < count; i++) {
-        escape_number(line, numbers[i]);
-        escape_bytes(line, i + 1 < count ? "." : " ", 1);
+        line_buffer_number(line, numbers[i]);
+        line_buffer_bytes(line, i + 1 < count ? "." : " ", 1);
     }
 }
 
@@ -90,7 +90,7 @@ static bool log_pipe_send(const char *message, size_t length, uint32_t lost)
 bool log_pipe_write(unsigned thread, uint64_t number, struct log_format_facts *facts)
 {
     char message[OT_ACCESS_MESSAGE_MAX];
-    struct line line = {.text = message, .size = sizeof message};
+    struct line_buffer line = {.text = message, .size = sizeof message};
     uint32_t lost = 0;
     if (!log_pipe_on() ||
         log_format_suppresses(access_log.suppressed, access_log.suppressed_size, facts))

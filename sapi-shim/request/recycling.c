@@ -5,7 +5,7 @@
 #include "sapi-shim/scoreboard/worker_slot.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/diagnostics.h"
-#include "sapi-shim/util/statm.h"
+#include "sapi-shim/util/procfs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -103,7 +103,7 @@ void recycling_weigh(void)
     }
     ssize_t n = pread(fd, line, sizeof line - 1, 0);
     line[n > 0 ? n : 0] = '\0';
-    if (n < 0 || !statm_private(line, (uint64_t)sysconf(_SC_PAGESIZE), &bytes))
+    if (n < 0 || !procfs_private(line, (uint64_t)sysconf(_SC_PAGESIZE), &bytes))
         recycling_give_up(n < 0 ? strerror(errno) : "not understood");
     else if (bytes > worker_slot_settings()->max_memory)
         graceful_stop_begin(OT_EXIT_MAX_MEMORY);

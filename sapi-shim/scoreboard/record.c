@@ -1,7 +1,7 @@
 /* record.c: see record.h. */
 #include "sapi-shim/scoreboard/record.h"
 
-#include "sapi-shim/util/escape.h"
+#include "sapi-shim/contract.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -98,13 +98,13 @@ void record_inherit(const struct ot_record *from, struct ot_record *to)
  * mark. A stray byte is no character, so no more than three are given up. */
 static void record_mark_cut(char *field, size_t size)
 {
-    const size_t mark = sizeof ESCAPE_CUT - 1;
+    const size_t mark = sizeof OT_CUT - 1;
     if (size <= mark)
         return;
     size_t keep = size - 1 - mark;
     for (int i = 0; i < 3 && keep > 0 && ((unsigned char)field[keep] & 0xc0) == 0x80; i++)
         keep--;
-    memcpy(field + keep, ESCAPE_CUT, mark + 1);
+    memcpy(field + keep, OT_CUT, mark + 1);
 }
 
 void record_text(char *field, size_t size, const char *text)

@@ -38,7 +38,7 @@ void record_close(_Atomic uint32_t *change);
 bool record_read(const void *from, void *to, size_t size);
 
 /* Copies text into a field of the record of `size` bytes with its NUL; control characters become
- * spaces. What is too long is cut between two characters and ends in ESCAPE_CUT (escape.h). NULL
+ * spaces. What is too long is cut between two characters and ends in OT_CUT (escape.h). NULL
  * clears it. */
 void record_text(char *field, size_t size, const char *text);
 

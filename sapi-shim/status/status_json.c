@@ -9,16 +9,11 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum {
-    STATUS_JSON_TEXT = 6 * OT_URI_MAX + 2 /* bytes of the longest string, all of it escaped */
-};
-
 static void status_json_text(FILE *out, const char *text)
 {
-    char escaped[STATUS_JSON_TEXT] = "";
-    struct line line = {.text = escaped, .size = sizeof escaped, .field_max = sizeof escaped};
-    escape_string(&line, text, strlen(text));
-    (void)fwrite(escaped, 1, line.length, out);
+    fputc('"', out);
+    escape_print(out, ESCAPE_JSON_SHORT, text);
+    fputc('"', out);
 }
 
 static void status_json_member(FILE *out, const char *key, const char *text)

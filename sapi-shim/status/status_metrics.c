@@ -3,8 +3,8 @@
 
 #include "sapi-shim/scoreboard/histogram.h"
 #include "sapi-shim/util/clock.h"
+#include "sapi-shim/util/escape.h"
 #include "sapi-shim/util/locale_free.h"
-#include "sapi-shim/util/utf8.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -16,23 +16,10 @@ enum {
     STATUS_METRICS_NAME = 128
 };
 
-/* The value of a label: one line of UTF-8. */
 static void status_metrics_label(FILE *out, const char *name, const char *text)
 {
-    size_t length = strlen(text);
     fprintf(out, "%s=\"", name);
-    for (size_t i = 0; i < length;) {
-        size_t bytes = utf8_character(text + i, length - i);
-        if (bytes == 0 || (bytes == 1 && (unsigned char)text[i] < 0x20 && text[i] != '\n'))
-            fputs("\xef\xbf\xbd", out);
-        else if (text[i] == '"' || text[i] == '\\')
-            fprintf(out, "\\%c", text[i]);
-        else if (text[i] == '\n')
-            fputs("\\n", out);
-        else
-            (void)fwrite(text + i, 1, bytes, out);
-        i += bytes > 0 ? bytes : 1;
-    }
+    escape_print(out, ESCAPE_LABEL, text);
     fputc('"', out);
 }
 

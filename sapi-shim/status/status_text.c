@@ -16,14 +16,11 @@ enum {
     STATUS_TEXT_FIELD = 4 * OT_URI_MAX
 };
 
-/* One line of what may hold anything. */
 static void status_text_foreign(FILE *out, const char *name, const char *text)
 {
-    char escaped[STATUS_TEXT_FIELD] = "";
-    struct line line = {.text = escaped, .size = sizeof escaped, .field_max = sizeof escaped};
-    escape_field(&line, text, strlen(text));
-    fprintf(out, "%s:%*s%.*s\n", name, STATUS_TEXT_COLUMN - (int)strlen(name) - 1, "",
-            (int)line.length, escaped);
+    fprintf(out, "%s:%*s", name, STATUS_TEXT_COLUMN - (int)strlen(name) - 1, "");
+    escape_print(out, ESCAPE_QUOTED, *text != '\0' ? text : "-");
+    fputc('\n', out);
 }
 
 static void status_text_date(FILE *out, const char *name, int64_t seconds)

@@ -3,45 +3,10 @@
 
 #include "sapi-shim/scoreboard/histogram.h"
 #include "sapi-shim/status/status_php.h"
+#include "sapi-shim/util/escape.h"
 #include "sapi-shim/util/locale_free.h"
-#include "sapi-shim/util/utf8.h"
 
 #include <inttypes.h>
-#include <string.h>
-
-#define STATUS_XML_NO_TEXT "\xef\xbf\xbd" /* U+FFFD, for what XML cannot say */
-
-/* XML has no way to write these, not even escaped. */
-static bool status_xml_is_text(const char *text, size_t bytes)
-{
-    unsigned char c = (unsigned char)*text;
-    if (bytes == 0 || (bytes == 1 && c < 0x20 && c != '\t') || c == 0x7f || utf8_is_c1(text, bytes))
-        return false;
-    return bytes != 3 || memcmp(text, "\xef\xbf", 2) != 0 || (unsigned char)text[2] < 0xbe;
-}
-
-static void status_xml_text(FILE *out, const char *text)
-{
-    size_t length = strlen(text);
-    for (size_t i = 0; i < length;) {
-        size_t bytes = utf8_character(text + i, length - i);
-        if (!status_xml_is_text(text + i, bytes))
-            fputs(STATUS_XML_NO_TEXT, out);
-        else if (text[i] == '<')
-            fputs("&lt;", out);
-        else if (text[i] == '>')
-            fputs("&gt;", out);
-        else if (text[i] == '&')
-            fputs("&amp;", out);
-        else if (text[i] == '"')
-            fputs("&quot;", out);
-        else if (text[i] == '\'')
-            fputs("&#39;", out);
-        else
-            (void)fwrite(text + i, 1, bytes, out);
-        i += bytes > 0 ? bytes : 1;
-    }
-}
 
 /* Names have dashes in place of blanks and underscores. */
 static void status_xml_name(FILE *out, const char *name)
@@ -55,7 +20,7 @@ static void status_xml_string(FILE *out, const char *name, const char *text)
     fputc('<', out);
     status_xml_name(out, name);
     fputc('>', out);
-    status_xml_text(out, text);
+    escape_print(out, ESCAPE_XML, text);
     fputs("</", out);
     status_xml_name(out, name);
     fputs(">\n", out);

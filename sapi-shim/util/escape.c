@@ -3,158 +3,144 @@
 
 #include "sapi-shim/util/utf8.h"
 
+#include <stdbool.h>
 #include <string.h>
 
-void escape_bytes(struct line *line, const char *bytes, size_t count)
-{
-    if (count > line->size - line->length) {
-        line->full = true;
-        return;
-    }
-    memcpy(line->text + line->length, bytes, count);
-    line->length += count;
-}
+/* The text that stands for a harmful character. */
+enum escape_form {
+    ESCAPE_AS_BYTES,      /* \xNN for each byte */
+    ESCAPE_AS_CODE_POINT, /* \u00NN; \ufffd for a byte that is not UTF-8 */
+    ESCAPE_AS_REPLACEMENT /* U+FFFD */
+};
 
-void escape_words(struct line *line, const char *words)
-{
-    escape_bytes(line, words, strlen(words));
-}
+/* Harmful characters; each level has those of the level before. */
+enum escape_harmful {
+    ESCAPE_HARMFUL_C0,
+    ESCAPE_HARMFUL_CONTROLS,     /* DEL and C1 */
+    ESCAPE_HARMFUL_NONCHARACTERS /* U+FFFE and U+FFFF */
+};
 
-void escape_decimal(struct line *line, uint64_t number, unsigned decimals)
-{
-    char digits[32];
-    size_t at = sizeof digits;
-    for (unsigned i = 0; number > 0 || i <= decimals; i++) {
-        if (i == decimals && i > 0)
-            digits[--at] = '.';
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    }
-    escape_bytes(line, digits + at, sizeof digits - at);
-}
+#define ESCAPE_REPLACEMENT "\xef\xbf\xbd"
 
-void escape_number(struct line *line, uint64_t number)
-{
-    escape_decimal(line, number, 0);
-}
+static const struct escape_rules {
+    enum escape_form form;
+    enum escape_harmful harmful;
+    struct {
+        char from;
+        const char *to;
+    } own[7]; /* characters with a text of their own, up to a NUL */
+} escape_rules[] = {
+    [ESCAPE_LOG] = {ESCAPE_AS_BYTES, ESCAPE_HARMFUL_CONTROLS, {{'\t', "\\t"}, {'\\', "\\\\"}}},
+    [ESCAPE_LOG_AGAIN] = {ESCAPE_AS_BYTES, ESCAPE_HARMFUL_CONTROLS, {{'\t', "\\t"}}},
+    [ESCAPE_QUOTED] = {ESCAPE_AS_BYTES,
+                       ESCAPE_HARMFUL_CONTROLS,
+                       {{'\t', "\\t"}, {'\\', "\\\\"}, {'"', "\\\""}}},
+    [ESCAPE_JSON] = {ESCAPE_AS_CODE_POINT,
+                     ESCAPE_HARMFUL_CONTROLS,
+                     {{'"', "\\u0022"}, {'\\', "\\u005c"}}},
+    [ESCAPE_JSON_SHORT] = {ESCAPE_AS_CODE_POINT,
+                           ESCAPE_HARMFUL_CONTROLS,
+                           {{'"', "\\\""}, {'\\', "\\\\"}}},
+    [ESCAPE_XML] = {ESCAPE_AS_REPLACEMENT,
+                    ESCAPE_HARMFUL_NONCHARACTERS,
+                    {{'<', "&lt;"},
+                     {'>', "&gt;"},
+                     {'&', "&amp;"},
+                     {'"', "&quot;"},
+                     {'\'', "&#39;"},
+                     {'\t', "\t"}}},
+    [ESCAPE_LABEL] = {ESCAPE_AS_REPLACEMENT,
+                      ESCAPE_HARMFUL_C0,
+                      {{'"', "\\\""}, {'\\', "\\\\"}, {'\n', "\\n"}}},
+};
 
-/* ---- escapes ---- */
-
-static const char escape_hex[] = "0123456789abcdef";
-
-static size_t escape_escape_x(char piece[8], unsigned char c)
-{
-    memcpy(piece, "\\x", 2);
-    piece[2] = escape_hex[c >> 4];
-    piece[3] = escape_hex[c & 15];
-    return 4;
-}
-
-static size_t escape_escape_u(char piece[8], unsigned char c)
-{
-    memcpy(piece, "\\u00", 4);
-    piece[4] = escape_hex[c >> 4];
-    piece[5] = escape_hex[c & 15];
-    return 6;
-}
-
-/* Each writes what stands for the character at `text` and says how many bytes of it are covered;
- * both return the length of what they wrote. */
-typedef size_t escape_escape(char piece[8], const char *text, size_t length, size_t *covers);
-
-static size_t escape_escape_field(char piece[8], const char *text, size_t length, size_t *covers)
+/* `bytes` is the length of the character, 0 if there is none. */
+static bool escape_is_harmful(enum escape_harmful harmful, const char *text, size_t bytes)
 {
     unsigned char c = (unsigned char)*text;
-    *covers = utf8_character(text, length);
-    if (c == '"' || c == '\\' || c == '\t') {
-        piece[0] = '\\';
-        piece[1] = c == '\t' ? 't' : (char)c;
-        return 2;
-    }
-    if (*covers == 0 || c < 0x20 || c == 0x7f || utf8_is_c1(text, *covers)) {
-        *covers = 1;
-        return escape_escape_x(piece, c);
-    }
-    memcpy(piece, text, *covers);
-    return *covers;
+    if (bytes == 0 || c < 0x20)
+        return true;
+    if (harmful >= ESCAPE_HARMFUL_CONTROLS && (c == 0x7f || utf8_is_c1(text, bytes)))
+        return true;
+    return harmful >= ESCAPE_HARMFUL_NONCHARACTERS && bytes == 3 &&
+           memcmp(text, "\xef\xbf", 2) == 0 && (unsigned char)text[2] >= 0xbe;
 }
 
-static size_t escape_escape_string(char piece[8], const char *text, size_t length, size_t *covers)
+size_t escape_next(enum escape_target target, const char *text, size_t length,
+                   char piece[ESCAPE_PIECE], size_t *size)
 {
-    unsigned char c = (unsigned char)*text;
-    *covers = utf8_character(text, length);
-    if (*covers == 0) {
-        *covers = 1;
-        memcpy(piece, "\\ufffd", 6);
-        return 6;
-    }
-    if (c == '"' || c == '\\') {
-        piece[0] = '\\';
-        piece[1] = (char)c;
-        return 2;
-    }
-    if (c < 0x20 || c == 0x7f)
-        return escape_escape_u(piece, c);
-    if (utf8_is_c1(text, *covers))
-        return escape_escape_u(piece, (unsigned char)text[1]);
-    memcpy(piece, text, *covers);
-    return *covers;
-}
-
-/* Nothing to escape and nothing to cut, as nearly always. */
-static bool escape_is_plain(const char *text, size_t length)
-{
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c < 0x20 || c > 0x7e || c == '"' || c == '\\')
-            return false;
-    }
-    return true;
-}
-
-/* Escapes as much as fits field_max, with the mark of a cut where that is not all. */
-static void escape_escaped(struct line *line, const char *text, size_t length,
-                           escape_escape *escape)
-{
-    const size_t mark = sizeof ESCAPE_CUT - 1;
-    size_t room = line->field_max > mark ? line->field_max : mark;
-    size_t begin = line->length;
-    size_t keep = begin; /* where the mark would go */
-    if (length <= room && escape_is_plain(text, length)) {
-        escape_bytes(line, text, length);
-        return;
-    }
-    for (size_t i = 0, covers; i < length; i += covers) {
-        char piece[8];
-        size_t count = escape(piece, text + i, length - i, &covers);
-        if (line->length - begin + count > room) {
-            line->length = keep;
-            escape_bytes(line, ESCAPE_CUT, mark);
-            return;
+    static const char hex[] = "0123456789abcdef";
+    const struct escape_rules *rules = &escape_rules[target];
+    size_t bytes = utf8_character(text, length), covers = bytes > 0 ? bytes : 1;
+    for (size_t i = 0; rules->own[i].from != '\0'; i++)
+        if (rules->own[i].from == *text) {
+            *size = strlen(rules->own[i].to);
+            memcpy(piece, rules->own[i].to, *size);
+            return covers;
         }
-        escape_bytes(line, piece, count);
-        if (line->full)
-            return;
-        if (line->length - begin + mark <= room)
-            keep = line->length;
+    if (!escape_is_harmful(rules->harmful, text, bytes)) {
+        *size = bytes;
+        memcpy(piece, text, bytes);
+        return covers;
+    }
+    if (rules->form == ESCAPE_AS_REPLACEMENT) {
+        *size = sizeof ESCAPE_REPLACEMENT - 1;
+        memcpy(piece, ESCAPE_REPLACEMENT, *size);
+        return covers;
+    }
+    if (rules->form == ESCAPE_AS_CODE_POINT && bytes == 0) {
+        *size = 6;
+        memcpy(piece, "\\ufffd", *size);
+        return covers;
+    }
+    /* A character of C1 is 0xc2 and its code point; its second byte alone is not UTF-8. */
+    bool code_point = rules->form == ESCAPE_AS_CODE_POINT;
+    unsigned char c = (unsigned char)text[code_point ? bytes - 1 : 0];
+    const char *prefix = code_point ? "\\u00" : "\\x";
+    *size = strlen(prefix);
+    memcpy(piece, prefix, *size);
+    piece[(*size)++] = hex[c >> 4];
+    piece[(*size)++] = hex[c & 15];
+    return code_point ? covers : 1;
+}
+
+size_t escape_text(char *out, size_t size, enum escape_target target, const char *text,
+                   size_t length)
+{
+    size_t used = 0, taken = 0;
+    while (taken < length) {
+        char piece[ESCAPE_PIECE];
+        size_t count, covers = escape_next(target, text + taken, length - taken, piece, &count);
+        if (used + count >= size)
+            break;
+        memcpy(out + used, piece, count);
+        used += count;
+        taken += covers;
+    }
+    out[used] = '\0';
+    return taken;
+}
+
+const char *escape_show(char *out, size_t size, const char *text)
+{
+    (void)escape_text(out, size, ESCAPE_LOG, text, strlen(text));
+    return out;
+}
+
+void escape_print(FILE *out, enum escape_target target, const char *text)
+{
+    size_t length = strlen(text);
+    for (size_t i = 0; i < length;) {
+        char piece[ESCAPE_PIECE];
+        size_t count;
+        i += escape_next(target, text + i, length - i, piece, &count);
+        (void)fwrite(piece, 1, count, out);
     }
 }
 
-void escape_field(struct line *line, const char *text, size_t length)
+void escape_json(FILE *out, const char *text)
 {
-    if (text == NULL || length == 0)
-        escape_bytes(line, "-", 1);
-    else
-        escape_escaped(line, text, length, escape_escape_field);
-}
-
-void escape_string(struct line *line, const char *text, size_t length)
-{
-    if (text == NULL) {
-        escape_bytes(line, "null", 4);
-        return;
-    }
-    escape_bytes(line, "\"", 1);
-    escape_escaped(line, text, length, escape_escape_string);
-    escape_bytes(line, "\"", 1);
+    fputc('"', out);
+    escape_print(out, ESCAPE_JSON, text);
+    fputc('"', out);
 }

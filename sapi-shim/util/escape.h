@@ -1,41 +1,45 @@
-/* escape.h: a line of text in a buffer of fixed size, put together piece by piece; pure.
+/* escape.h: makes text from clients and applications harmless for the place where it is shown.
  *
- * Decides how foreign text is escaped and how a long field is cut, so that a line stays one line
- * and one JSON object. Never allocates. Used by log_format.c and log_pipe.c.
+ * Decides, by a table, what stands for quotes, control characters (C0, DEL, C1) and bytes that are
+ * not UTF-8 in a log line, in JSON, in XML and in a label of OpenMetrics. Other characters stay as
+ * they are. Pure; never allocates.
  */
 #ifndef OT_ESCAPE_H
 #define OT_ESCAPE_H
 
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
+#include <stdio.h>
 
-/* Stands at the end of a field that was cut. */
-#define ESCAPE_CUT "[...]"
-
-struct line {
-    char *text; /* not terminated */
-    size_t length;
-    size_t size;
-    size_t field_max; /* bytes that escape_field and escape_string write at the most */
-    bool full;        /* something did not fit and was left out */
+enum escape_target {
+    ESCAPE_LOG,        /* a log line or a terminal: \t, \\, and \xNN for each harmful byte */
+    ESCAPE_LOG_AGAIN,  /* as ESCAPE_LOG for text that is escaped in part: backslashes stay */
+    ESCAPE_QUOTED,     /* as ESCAPE_LOG, and \": text that may stand between quotes */
+    ESCAPE_JSON,       /* inside a string of JSON: \u00NN, and \ufffd for a stray byte */
+    ESCAPE_JSON_SHORT, /* as ESCAPE_JSON, but \" and \\ */
+    ESCAPE_XML,        /* content of an element or attribute; U+FFFD for what XML cannot hold */
+    ESCAPE_LABEL       /* value of a label in OpenMetrics: \", \\, \n, U+FFFD */
 };
 
-/* As it is. */
-void escape_bytes(struct line *line, const char *bytes, size_t count);
-void escape_words(struct line *line, const char *words);
+enum {
+    ESCAPE_PIECE = 8 /* bytes, more than the longest text that stands for a character */
+};
 
-/* Decimal. */
-void escape_number(struct line *line, uint64_t number);
+/* Writes to `piece` what stands for the first character of the text, which has at least one byte.
+ * Returns how many bytes of the text that covers; *size is how many were written. */
+size_t escape_next(enum escape_target target, const char *text, size_t length,
+                   char piece[ESCAPE_PIECE], size_t *size);
 
-/* number / 10^decimals, with all its decimals: (1234, 3) is "1.234". */
-void escape_decimal(struct line *line, uint64_t number, unsigned decimals);
+/* Fills `out` with as many whole characters as fit `size` bytes with a NUL. Returns the number of
+ * bytes of the text that were taken. */
+size_t escape_text(char *out, size_t size, enum escape_target target, const char *text,
+                   size_t length);
 
-/* Foreign text: control characters, quote, backslash and bytes that are no UTF-8 become \xNN (\t,
- * \", \\). Nothing, or no text at all, is a dash. */
-void escape_field(struct line *line, const char *text, size_t length);
+/* escape_text() of a string for a log line. Returns `out`. */
+const char *escape_show(char *out, size_t size, const char *text);
 
-/* Foreign text as a string of JSON; no text is null. */
-void escape_string(struct line *line, const char *text, size_t length);
+void escape_print(FILE *out, enum escape_target target, const char *text);
+
+/* Prints a whole JSON string, quotes included. */
+void escape_json(FILE *out, const char *text);
 
 #endif

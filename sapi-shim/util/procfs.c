@@ -1,8 +1,10 @@
 /* procfs.c: see procfs.h. */
 #include "sapi-shim/util/procfs.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -47,4 +49,19 @@ int procfs_usage(int32_t pid, int64_t *cpu_ms, int64_t *memory)
         return -1;
     line[n] = '\0';
     return procfs_parse(line, sysconf(_SC_CLK_TCK), sysconf(_SC_PAGESIZE), cpu_ms, memory);
+}
+
+bool procfs_private(const char *line, uint64_t page_size, uint64_t *bytes)
+{
+    unsigned long long pages[3]; /* size, resident, shared */
+    for (int i = 0; i < 3; i++) {
+        char *end = NULL;
+        errno = 0;
+        pages[i] = strtoull(line, &end, 10);
+        if (end == line || errno != 0 || (*end != ' ' && *end != '\n' && *end != '\0'))
+            return false;
+        line = end;
+    }
+    *bytes = pages[1] > pages[2] ? (pages[1] - pages[2]) * page_size : 0;
+    return true;
 }

@@ -1,6 +1,8 @@
 /* scalar.c: see scalar.h. */
 #include "sapi-shim/util/scalar.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <strings.h>
 
 const struct scalar_unit scalar_times[SCALAR_TIMES] = {
@@ -50,4 +52,17 @@ bool scalar_bool(const char *text, bool *out)
             return true;
         }
     return false;
+}
+
+void scalar_duration(int64_t ms, char *out, size_t size)
+{
+    int64_t seconds = ms / 1000;
+    if (ms < 1000)
+        snprintf(out, size, "%" PRId64 " ms", ms < 0 ? 0 : ms);
+    else if (seconds < 120)
+        snprintf(out, size, "%" PRId64 ".%" PRId64 " s", seconds, ms % 1000 / 100);
+    else if (seconds < 7200)
+        snprintf(out, size, "%" PRId64 " min %" PRId64 " s", seconds / 60, seconds % 60);
+    else
+        snprintf(out, size, "%" PRId64 " h %" PRId64 " min", seconds / 3600, seconds / 60 % 60);
 }

@@ -34,4 +34,7 @@ bool scalar_time(const char *text, int64_t *out);
 /* yes, no; on, off; true, false; 1, 0. */
 bool scalar_bool(const char *text, bool *out);
 
+/* "310 ms", "2.5 s", "5 min 3 s", "7 h 0 min"; "0 ms" for a negative duration. */
+void scalar_duration(int64_t ms, char *out, size_t size);
+
 #endif

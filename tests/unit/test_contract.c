@@ -21,10 +21,10 @@
 #include <unistd.h>
 
 #include "fpm/worker/scoreboard.h"
-#include "sapi-shim/scoreboard/worker_slot.h"
 #include "sapi-shim/overtime.h"
 #include "sapi-shim/request/recycling.h"
-#include "sapi-shim/util/statm.h"
+#include "sapi-shim/scoreboard/worker_slot.h"
+#include "sapi-shim/util/procfs.h"
 
 /* What a request's QUERY_STRING tells the worker to do; one letter. */
 enum order {
@@ -561,7 +561,7 @@ static uint64_t private_now(void)
     FILE *file = fopen("/proc/self/statm", "re");
     cr_assert(file != NULL && fgets(line, sizeof line, file) != NULL);
     (void)fclose(file);
-    cr_assert(statm_private(line, (uint64_t)sysconf(_SC_PAGESIZE), &bytes));
+    cr_assert(procfs_private(line, (uint64_t)sysconf(_SC_PAGESIZE), &bytes));
     return bytes;
 }
 

@@ -1,9 +1,9 @@
 /* A line of /proc/PID/statm read, and lines that are none. */
 #include <criterion/criterion.h>
 
-#include "sapi-shim/util/statm.h"
+#include "sapi-shim/util/procfs.h"
 
-Test(statm, private_memory)
+Test(procfs, private_memory)
 {
     static const struct {
         const char *line;
@@ -23,7 +23,7 @@ Test(statm, private_memory)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint64_t bytes = 0;
-        cr_expect(statm_private(cases[i].line, 4096, &bytes) == cases[i].good, "case %zu", i);
+        cr_expect(procfs_private(cases[i].line, 4096, &bytes) == cases[i].good, "case %zu", i);
         cr_expect(bytes == cases[i].bytes, "case %zu", i);
     }
 }
