@@ -13,6 +13,7 @@ WRITER = "overtime-access"
 STATUS = "overtime-status"
 TRACER = "overtime-trace"
 READY = re.compile(r"\bready\b")
+CAUGHT = {"catch_workers_output": "yes"}  # for pools whose workers' output a test reads in the log
 
 
 class Manager:
@@ -24,7 +25,9 @@ class Manager:
     settings directives of [global].
     program  the file that is run, where it is not the built one.
     wrapper  words in front of its command, of a program that becomes it.
-    Directives not given: static pools of one worker on a unix socket in `directory`.
+    Directives that are not given have their defaults, except what no test can do without: where the
+    manager and its pools write and listen, pm.max_children, which is required, and the three that
+    _compose() explains.
     """
 
     def __init__(
@@ -65,23 +68,23 @@ class Manager:
         """The ini file's text; notes where the pools listen."""
         base = {"error_log": self.log_path, "control.listen": self.control_path}
         if os.geteuid() != 0:
-            base["rlimit_core"] = 1  # too small for a core file; lets us look into /proc/PID/fd
+            # Leaves no core file, and keeps /proc/PID/fd of the workers readable for us.
+            base["rlimit_core"] = 1
         lines = ["[global]"]
         lines += [f"{key} = {value}" for key, value in {**base, **settings}.items()]
         for name, given in pools.items():
             base = {
                 "listen": Address.make("unix", self.directory, name),
-                "pm": "static",
                 "pm.max_children": 1,
-                "catch_workers_output": "yes",
             }
+            self.addresses[name] = as_address(given.get("listen", base["listen"]))
             if os.geteuid() == 0:
-                base["user"] = "root"
+                base["user"] = "root"  # a manager of root wants to be told
+                if self.addresses[name].is_unix:
+                    base["listen.group"] = "www-data"  # Apache does not run as root
+            # The workers' environment is clear, and sanitizers read theirs there.
             for key, value in build.sanitizer_environment(self.directory).items():
                 base[f"env[{key}]"] = f'"{value}"'
-            self.addresses[name] = as_address(given.get("listen", base["listen"]))
-            if self.addresses[name].is_unix:
-                base["listen.mode"] = "0666"
             directives = {**base, **given}
             lines.append(f"[{name}]")
             lines += [f"{key} = {value}" for key, value in directives.items() if value is not None]

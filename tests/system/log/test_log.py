@@ -3,13 +3,14 @@
 import os
 import re
 import signal
+import subprocess
 
 import pytest
 
-from harness import process
-from harness.manager import Manager
+from harness import build, process
+from harness.manager import CAUGHT, Manager
 from harness.wait import wait_until
-from harness.worker_script import script, sleeper
+from harness.worker_script import is_root, script, sleeper
 
 LINE = re.compile(r"\[\d\d-[A-Z][a-z][a-z]-\d{4} \d\d:\d\d:\d\d\.\d{3}\] (DEBUG|NOTICE|WARNING|ERROR|ALERT): .+")
 
@@ -60,7 +61,7 @@ def test_a_full_disk(tmp_path):
     body = "i=0\nwhile [ $i -lt 50 ]; do echo line $i; i=$((i+1)); done\nexec sleep 100000"
     log = tmp_path / "log"
     log.symlink_to("/dev/full")
-    daemon = Manager(tmp_path, {"command": script(tmp_path, body)}, settings={"error_log": log})
+    daemon = Manager(tmp_path, {"command": script(tmp_path, body), **CAUGHT}, settings={"error_log": log})
     daemon.start(wait=False)
     try:
         wait_until(lambda: os.path.exists(daemon.control_path) and daemon.control("ping").returncode == 0, "an answer")
@@ -81,13 +82,8 @@ def test_a_log_that_nobody_reads(tmp_path):
     """Standard error is a pipe that is full: the manager neither waits nor ends."""
     read_end, write_end = os.pipe()
     body = "yes a line that fills a pipe | head -c 300000 >&2\nexec sleep 100000"
-    daemon = Manager(tmp_path, {"command": script(tmp_path, body)}, settings={"error_log": "stderr"})
+    daemon = Manager(tmp_path, {"command": script(tmp_path, body), **CAUGHT}, settings={"error_log": "stderr"})
     try:
-        import subprocess
-
-        from harness.worker_script import is_root
-        from harness import build
-
         command = [str(build.OVERTIME), "-c", str(daemon.ini_path)] + (["-R"] if is_root() else [])
         daemon.popen = subprocess.Popen(command, stderr=write_end, env=daemon.environment)
         wait_until(lambda: [pid for pid in daemon.workers() if process.command_line(pid).startswith("sleep")],

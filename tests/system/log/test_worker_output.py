@@ -5,13 +5,14 @@ import re
 import signal
 
 from harness import process
+from harness.manager import CAUGHT
 from harness.wait import wait_until
 from harness.worker_script import script, sleeper, wait_file
 
 
 def test_lines_are_decorated(manager, tmp_path):
     body = "echo to output\necho to error >&2\nexec sleep 100000"
-    daemon = manager({"command": script(tmp_path, body)})
+    daemon = manager({"command": script(tmp_path, body), **CAUGHT})
     (worker,) = daemon.workers()
     daemon.wait_log(rf'NOTICE: \[pool www\] child {worker} said into stdout: "to output"$')
     daemon.wait_log(rf'WARNING: \[pool www\] child {worker} said into stderr: "to error"$')
@@ -19,13 +20,13 @@ def test_lines_are_decorated(manager, tmp_path):
 
 def test_lines_as_they_are(manager, tmp_path):
     body = "echo plain words >&2\nexec sleep 100000"
-    daemon = manager({"command": script(tmp_path, body), "decorate_workers_output": "no"})
+    daemon = manager({"command": script(tmp_path, body), "decorate_workers_output": "no", **CAUGHT})
     daemon.wait_log(r"^plain words$")
 
 
 def test_nothing_is_caught_unasked(manager, tmp_path):
     body = f"echo secret\necho secret >&2\nexec 3>&1\nreadlink /proc/self/fd/3 >{tmp_path}/out.new\nmv {tmp_path}/out.new {tmp_path}/out\nexec sleep 100000"
-    daemon = manager({"command": script(tmp_path, body), "catch_workers_output": "no"})
+    daemon = manager({"command": script(tmp_path, body)})
     assert wait_file(tmp_path / "out") == "/dev/null\n"
     daemon.stop()
     assert "secret" not in daemon.log()
@@ -34,7 +35,7 @@ def test_nothing_is_caught_unasked(manager, tmp_path):
 def test_the_last_words(manager, tmp_path):
     """A line without an end is told when its worker has died."""
     body = f"printf 'cut sho'\nprintf 'and err' >&2\n: >{tmp_path}/said\nexec sleep 100000"
-    daemon = manager({"command": script(tmp_path, body)})
+    daemon = manager({"command": script(tmp_path, body), **CAUGHT})
     wait_until(lambda: (tmp_path / "said").exists(), "the words")
     (worker,) = daemon.workers()
     os.kill(worker, signal.SIGKILL)
@@ -45,7 +46,7 @@ def test_the_last_words(manager, tmp_path):
 def test_a_flood_before_death_is_not_lost(manager, tmp_path):
     """All of it is there, in order, though the worker was gone at once."""
     body = f"[ -e {tmp_path}/once ] && exec sleep 100000\ntouch {tmp_path}/once\ni=0\nwhile [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done\nexit 3"
-    daemon = manager({"command": script(tmp_path, body)})
+    daemon = manager({"command": script(tmp_path, body), **CAUGHT})
     daemon.wait_log("exited with status 3")
     found = re.findall(r'said into stdout: "line (\d+)"', daemon.log_path.read_text())
     assert found == [str(number) for number in range(2000)]
@@ -53,7 +54,7 @@ def test_a_flood_before_death_is_not_lost(manager, tmp_path):
 
 def test_long_lines_are_continued(manager, tmp_path):
     body = "head -c 5000 /dev/zero | tr '\\0' x\necho end\nexec sleep 100000"
-    daemon = manager({"command": script(tmp_path, body)}, settings={"log_limit": "1K"})
+    daemon = manager({"command": script(tmp_path, body), **CAUGHT}, settings={"log_limit": "1K"})
     daemon.wait_log('xend"$')
     lines = [line for line in daemon.log().splitlines() if "said into stdout" in line]
     assert all(len(line) <= 1024 for line in lines)
@@ -65,7 +66,7 @@ def test_long_lines_are_continued(manager, tmp_path):
 def test_binary_is_made_harmless(manager, tmp_path):
     data = tmp_path / "data"
     data.write_bytes(bytes(range(256)) * 40 + b"\n")
-    daemon = manager({"command": script(tmp_path, f"cat {data}\necho over\nexec sleep 100000")})
+    daemon = manager({"command": script(tmp_path, f"cat {data}\necho over\nexec sleep 100000"), **CAUGHT})
     daemon.wait_log('"over"$')
     raw = daemon.log_path.read_bytes()
     assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f-\xff]", raw)
@@ -76,7 +77,7 @@ def test_a_babbling_worker_stops_nobody(manager, tmp_path):
     """While one pool writes as fast as it can, deaths are noticed and commands are answered."""
     noisy = script(tmp_path, "yes the same line | head -c 8000000\nexec sleep 100000", "noisy")
     daemon = manager(
-        pools={"noisy": {"command": noisy}, "calm": {"command": sleeper(tmp_path), "pm.max_children": 2}}
+        pools={"noisy": {"command": noisy, **CAUGHT}, "calm": {"command": sleeper(tmp_path), "pm.max_children": 2}}
     )
     for _ in range(5):
         assert daemon.control("ping").returncode == 0

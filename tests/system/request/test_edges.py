@@ -7,6 +7,7 @@ import pytest
 
 from harness import fastcgi
 from harness.journal import pattern
+from harness.manager import CAUGHT
 from harness.totals import wait_totals
 from harness.wait import wait_until
 
@@ -59,7 +60,7 @@ def test_child_writes_the_answer(edge, listen):
 @pytest.mark.parametrize("content", [b"\x04", b"\x01\x7fA", b"\x80\0\0", b"\xff\xff\xff\xff\x01a"])
 def test_malformed_parameters(manager, app, listen, content):
     """Refused in words, counted, and the application never hears of it."""
-    daemon = manager({"command": f"{app('edge')} loop", "listen": listen})
+    daemon = manager({"command": f"{app('edge')} loop", "listen": listen, **CAUGHT})
     with fastcgi.Connection(listen) as connection:
         good = fastcgi.pairs({"REQUEST_METHOD": "GET"})
         connection.send(
@@ -101,7 +102,7 @@ def test_a_long_string(edge, listen, size):
 
 @pytest.mark.parametrize("ignore, told", [("off", "put -1, then"), ("on", "put 9000000, then 1")])
 def test_a_long_string_that_nobody_takes(manager, app, listen, ignore, told):
-    daemon = manager({"command": f"{app('edge')} loop", "listen": listen, "ignore_user_abort": ignore})
+    daemon = manager({"command": f"{app('edge')} loop", "listen": listen, "ignore_user_abort": ignore, **CAUGHT})
     with fastcgi.Connection(listen) as connection:
         connection.send_request(fastcgi.cgi_params("long=9000000"))
         connection.read_record()
@@ -111,7 +112,7 @@ def test_a_long_string_that_nobody_takes(manager, app, listen, ignore, told):
 
 
 def test_a_long_string_after_the_response(manager, app, listen):
-    daemon = manager({"command": f"{app('edge')} loop", "listen": listen})
+    daemon = manager({"command": f"{app('edge')} loop", "listen": listen, **CAUGHT})
     assert fastcgi.request(listen, query="finish&long=100000").complete
     daemon.wait_log("put 100000, then 1")
     head = len("Content-Type: text/plain\r\n\r\n<>")

@@ -42,7 +42,7 @@ def test_mode(manager, tmp_path, mode):
 
 
 def test_default_mode(manager, tmp_path):
-    daemon = manager({"command": sleeper(tmp_path), "listen.mode": None})
+    daemon = manager({"command": sleeper(tmp_path)})
     assert stat.S_IMODE(os.stat(daemon.address.path).st_mode) == 0o660
     assert stat.S_IMODE(os.stat(daemon.control_path).st_mode) == 0o600
 
@@ -145,7 +145,7 @@ def test_a_taken_control_socket(manager, tmp_path):
 
 def test_too_few_descriptors_are_no_fault_of_the_socket(tmp_path):
     """The directive that is to be turned is named, and the status is not that of a bad configuration."""
-    pools = {f"p{number}": {"command": sleeper(tmp_path)} for number in range(16)}
+    pools = {f"p{number}": {"command": sleeper(tmp_path), "listen.group": None} for number in range(16)}
     daemon = Manager(tmp_path, pools=pools, settings={"rlimit_files": 64})
     daemon.start(wait=False)
     wait_until(lambda: daemon.popen.poll() is not None, "the manager giving up")
@@ -159,7 +159,7 @@ def test_a_taken_port(tmp_path):
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        text = refused(tmp_path, listen=f"127.0.0.1:{port}", **{"listen.mode": None})
+        text = refused(tmp_path, listen=f"127.0.0.1:{port}")
     assert "Address already in use" in text and str(port) in text
 
 
@@ -188,7 +188,7 @@ def test_a_port_can_be_taken_again_at_once(manager, tmp_path):
     port = address.free_port()
     for number in range(2):
         daemon = manager(
-            {"command": sleeper(tmp_path), "listen": f"127.0.0.1:{port}", "listen.mode": None},
+            {"command": sleeper(tmp_path), "listen": f"127.0.0.1:{port}"},
             name=f"daemon{number}",
         )
         with daemon.address.connect():

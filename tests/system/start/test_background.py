@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from harness import build, process
-from harness.manager import Manager
+from harness.manager import CAUGHT, Manager
 from harness.wait import wait_until
 from harness.worker_script import is_root, script, sleeper
 
@@ -106,7 +106,7 @@ def test_a_start_in_part_is_told(tmp_path):
 @pytest.mark.parametrize("files, sentence", [(24, "no pool could start a worker"), (40, "not ready: other")])
 def test_a_start_that_runs_short_is_decided_at_once(tmp_path, files, sentence):
     """What the first worker without a pipe lacked is not waited for by each of the others in turn."""
-    pool = {"command": sleeper(tmp_path), "pm.max_children": 20, "catch_workers_output": "yes"}
+    pool = {"command": sleeper(tmp_path), "pm.max_children": 20, **CAUGHT}
     daemon = Manager(tmp_path, pool, settings={"rlimit_files": files})
     daemon.start(wait=False)
     try:

@@ -156,7 +156,7 @@ def test_the_manager_needs_no_standard_descriptors(tmp_path):
     """Started with 0, 1 and 2 closed, it neither fails nor hands a socket down as one of them."""
     look = "seen=$(readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2)"
     body = f'{look}\necho "$seen" >{tmp_path}/fds.new\nmv {tmp_path}/fds.new {tmp_path}/fds\nexec sleep 100000'
-    daemon = Manager(tmp_path, {"command": script(tmp_path, body), "catch_workers_output": "no"})
+    daemon = Manager(tmp_path, {"command": script(tmp_path, body)})
     command = [str(build.OVERTIME), "-c", str(daemon.ini_path)] + (["-R"] if is_root() else [])
     daemon.popen = subprocess.Popen(["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command])
     try:

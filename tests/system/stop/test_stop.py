@@ -8,6 +8,7 @@ import time
 import pytest
 
 from harness import fastcgi, process
+from harness.manager import CAUGHT
 from harness.wait import wait_until
 from harness.worker_script import script, sleeper
 
@@ -29,7 +30,7 @@ def test_stops(manager, tmp_path, number):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
 def test_a_stubborn_worker_is_killed_and_named(manager, tmp_path, number):
-    daemon = manager({"command": stubborn(tmp_path)}, settings={"process_control_timeout": "200ms"})
+    daemon = manager({"command": stubborn(tmp_path), **CAUGHT}, settings={"process_control_timeout": "200ms"})
     daemon.wait_log("deaf")
     (worker,) = daemon.workers()
     daemon.stop(number)
@@ -39,7 +40,7 @@ def test_a_stubborn_worker_is_killed_and_named(manager, tmp_path, number):
 
 
 def test_no_patience_at_all(manager, tmp_path):
-    daemon = manager({"command": stubborn(tmp_path)}, settings={"process_control_timeout": "0"})
+    daemon = manager({"command": stubborn(tmp_path), **CAUGHT}, settings={"process_control_timeout": "0"})
     daemon.wait_log("deaf")
     daemon.stop(signal.SIGQUIT)
     assert "is killed" in daemon.log()
@@ -48,7 +49,7 @@ def test_no_patience_at_all(manager, tmp_path):
 def test_a_killed_worker_takes_its_children_along(manager, tmp_path):
     """They hold the pool's socket; nobody would ever end them."""
     body = f"trap '' TERM\nsleep 100000 & echo $! >{tmp_path}/child\necho deaf\nwait"
-    daemon = manager({"command": script(tmp_path, body)}, settings={"process_control_timeout": "100ms"})
+    daemon = manager({"command": script(tmp_path, body), **CAUGHT}, settings={"process_control_timeout": "100ms"})
     daemon.wait_log("deaf")
     child = int((tmp_path / "child").read_text())
     assert process.alive(child)
@@ -57,7 +58,7 @@ def test_a_killed_worker_takes_its_children_along(manager, tmp_path):
 
 
 def test_the_second_term_kills_at_once(manager, tmp_path):
-    daemon = manager({"command": stubborn(tmp_path)}, settings={"process_control_timeout": "1h"})
+    daemon = manager({"command": stubborn(tmp_path), **CAUGHT}, settings={"process_control_timeout": "1h"})
     daemon.wait_log("deaf")
     daemon.send_signal(signal.SIGTERM)
     daemon.wait_log("SIGTERM: stopping now")
@@ -66,7 +67,7 @@ def test_the_second_term_kills_at_once(manager, tmp_path):
 
 
 def test_term_overtakes_quit_and_quit_does_not_soften_term(manager, tmp_path):
-    daemon = manager({"command": stubborn(tmp_path)}, settings={"process_control_timeout": "1h"})
+    daemon = manager({"command": stubborn(tmp_path), **CAUGHT}, settings={"process_control_timeout": "1h"})
     daemon.wait_log("deaf")
     for number, answer in ((signal.SIGQUIT, "SIGQUIT: stopping when"), (signal.SIGTERM, "SIGTERM: stopping now"),
                            (signal.SIGQUIT, "SIGQUIT: stopping already")):

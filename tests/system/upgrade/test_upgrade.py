@@ -13,6 +13,7 @@ import pytest
 from harness import build, load, process
 from harness.address import Address
 from harness.load import Kind
+from harness.manager import CAUGHT, Manager
 from harness.shown import bound, pick, show
 from harness.totals import totals
 from harness.wait import now, wait_until
@@ -261,7 +262,7 @@ def test_output_and_access_log_go_on(manager, app, tmp_path):
            "echo ' and the other'\nexec sleep 100000"
     log = tmp_path / "access"
     daemon = manager(pools={
-        "talks": {"command": script(tmp_path, body)},
+        "talks": {"command": script(tmp_path, body), **CAUGHT},
         "www": pool_of(app, Address.make("unix", tmp_path, "www"), 2, **{
             "access.log": log, "access.format": '"%m %r%Q%q %s"'}),
     }, program=installed(tmp_path))
@@ -285,8 +286,6 @@ def test_output_and_access_log_go_on(manager, app, tmp_path):
 
 def test_in_the_background(tmp_path, app):
     """With a configuration named from another folder, and a pid file that stays locked."""
-    from harness.manager import Manager
-
     program = installed(tmp_path)
     pid_file = tmp_path / "pid"
     daemon = Manager(tmp_path, pool_of(app, Address.make("unix", tmp_path), 2), settings={"pid": pid_file})

@@ -9,6 +9,7 @@ import pytest
 
 from harness import fastcgi, process
 from harness.address import Address
+from harness.manager import CAUGHT
 from harness.wait import wait_until
 from harness.worker_script import is_root, script, sleeper, status_field, wait_file
 
@@ -33,13 +34,14 @@ def environment(pid):
     return dict(pair.decode().split("=", 1) for pair in pairs if pair)
 
 
-def test_descriptors(manager, tmp_path):
-    """Those of the contract; and none that the manager itself inherited."""
+@pytest.mark.parametrize("output, kind", [({}, "/dev/null"), (CAUGHT, "pipe:")], ids=["default", "caught"])
+def test_descriptors(manager, tmp_path, output, kind):
+    """Those of the contract, and none that the manager itself inherited."""
     with open(tmp_path / "leak", "w", encoding="ascii") as leak:
         os.set_inheritable(leak.fileno(), True)
         daemon = manager(pools={
-            "one": {"command": sleeper(tmp_path), "pm.max_children": 2},
-            "two": {"command": sleeper(tmp_path)},
+            "one": {"command": sleeper(tmp_path), "pm.max_children": 2, **output},
+            "two": {"command": sleeper(tmp_path), **output},
         })
     for worker in daemon.workers():
         wait_until(lambda pid=worker: process.command_line(pid).startswith("sleep"), "the program")
@@ -47,8 +49,8 @@ def test_descriptors(manager, tmp_path):
             lambda pid=worker: sorted(look := process.descriptors(pid)) == list(range(8)) and look,
             lambda pid=worker: f"eight descriptors (its loader has closed its own) in {process.descriptors(pid)}",
         )
-        assert found[0].startswith("socket:") and found[1].startswith("pipe:") and found[2].startswith("pipe:")
-        assert found[1] != found[2]
+        assert found[0].startswith("socket:") and found[1].startswith(kind) and found[2].startswith(kind)
+        assert (found[1] == found[2]) == (kind == "/dev/null")
         assert "/memfd:" in found[3] and found[3] == found[4] and "eventfd" in found[5]
         assert found[6].startswith("socket:") and found[7].startswith("socket:")
         modes = []
@@ -87,7 +89,7 @@ def test_allowed_clients(manager, tmp_path):
     from harness.address import free_port
 
     daemon = manager({
-        "command": sleeper(tmp_path), "listen": f"127.0.0.1:{free_port()}", "listen.mode": None,
+        "command": sleeper(tmp_path), "listen": f"127.0.0.1:{free_port()}",
         "listen.allowed_clients": "127.0.0.1, 10.0.0.0/8,2001:db8::/32",
     })
     found = environment(running(daemon))
