@@ -2,19 +2,19 @@
  *
  *   print-directives man [TEMPLATE]   overtime.ini(5): TEMPLATE with the lines @GLOBAL@ and @POOL@
  *                                     replaced; by default packaging/man/overtime.ini.5.in
- *   print-directives global           config/overtime.ini
- *   print-directives pool             config/pool.d/www.ini
+ *   print-directives global           conf/overtime.ini
+ *   print-directives pool             conf/pool.d/www.ini
  *
  * A program of the build; nothing of it is installed. Exit 0, 64 usage, 70 failure.
  */
+#include "fpm/config/directive.h"
+#include "sapi-shim/access_log/log_format.h"
+#include "sapi-shim/status/status.h"
+
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "fpm/config/directive.h"
-#include "sapi-shim/access_log/log_format.h"
-#include "sapi-shim/status/status.h"
 
 #define TEMPLATE "packaging/man/overtime.ini.5.in"
 #define COLUMNS  92
@@ -39,7 +39,6 @@ static const char *const placeholders[] = {
 static void man_text(const char *text)
 {
     bool bold = false;
-
     for (const char *c = text; *c != '\0'; c++) {
         if (*c == '*') {
             bold = !bold;
@@ -61,25 +60,21 @@ static void man_text(const char *text)
 static void man_word(const char *text)
 {
     (void)putchar('"');
-    for (; *text != '\0'; text++) {
-        if (*text == '"') {
+    for (; *text != '\0'; text++)
+        if (*text == '"')
             (void)fputs("\"\"", stdout);
-        } else if (*text == '\\') {
+        else if (*text == '\\')
             (void)fputs("\\e", stdout);
-        } else {
+        else
             (void)putchar(*text);
-        }
-    }
     (void)putchar('"');
 }
 
 static size_t count_choices(const struct directive *row)
 {
     size_t count = 0;
-
-    while (row->choices[count].word != NULL) {
+    while (row->choices[count].word != NULL)
         count++;
-    }
     return count;
 }
 
@@ -91,8 +86,7 @@ static bool shows_choices(const struct directive *row)
 
 static void man_head(const struct directive *row)
 {
-    const bool choices = shows_choices(row);
-
+    bool choices = shows_choices(row);
     (void)fputs(".It Ic ", stdout);
     man_word(row->name);
     (void)fputs(" No = ", stdout);
@@ -100,9 +94,8 @@ static void man_head(const struct directive *row)
         (void)fputs("Ar ", stdout);
         man_word(row->type == DIRECTIVE_CHOICE ? "word" : placeholders[row->type]);
     }
-    for (size_t i = 0; choices && i < count_choices(row); i++) {
+    for (size_t i = 0; choices && i < count_choices(row); i++)
         (void)printf("%sCm %s", i == 0 ? "" : " | ", row->choices[i].word);
-    }
     (void)putchar('\n');
 }
 
@@ -121,10 +114,9 @@ static const char *effect(const struct directive *row)
 static void man_facts(const struct directive *row)
 {
     char accepted[256] = "";
-
     (void)fputs(".br\n", stdout);
     if (!shows_choices(row)) {
-        directive_accepts(row, accepted, sizeof(accepted));
+        directive_accepts(row, accepted, sizeof accepted);
         (void)printf("Value: %s.\n", accepted);
     }
     if (row->required) {
@@ -142,9 +134,8 @@ static void man_facts(const struct directive *row)
 static void man_rows(const struct directive *table, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (table[i].heading != NULL) {
+        if (table[i].heading != NULL)
             (void)printf("%s.Ss %s\n.Bl -tag -width Ds\n", i == 0 ? "" : ".El\n", table[i].heading);
-        }
         man_head(&table[i]);
         man_text(table[i].help);
         man_facts(&table[i]);
@@ -158,9 +149,8 @@ static void man_codes(void)
     (void)fputs(".Bl -tag -width \"%X\" -compact\n", stdout);
     for (const struct log_format_code_help *help = log_format_help(); help->code != NULL; help++) {
         (void)printf(".It Li \\&%s\n%s", help->code, help->help);
-        if (*help->in != '\0') {
+        if (*help->in != '\0')
             (void)printf(" { %s }", help->in);
-        }
         (void)putchar('\n');
     }
     (void)fputs(".El\n", stdout);
@@ -171,19 +161,17 @@ static void man_fields(const struct status_field *field)
 {
     for (; field->key != NULL; field++) {
         (void)printf(".It Cm %s\n", field->key);
-        if (field->php != NULL) {
+        if (field->php != NULL)
             (void)printf("%s (PHP-FPM: %s)\n", field->help, field->php);
-        } else {
+        else
             (void)printf("%s\n", field->help);
-        }
     }
 }
 
 static void man_causes(const struct status_cause *causes, size_t count, const char *prefix)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         (void)printf(".It Cm %s%s\n%s\n", prefix, causes[i].name, causes[i].help);
-    }
 }
 
 static int print_man(const char *template)
@@ -195,7 +183,7 @@ static int print_man(const char *template)
         perror(template);
         return EXIT_FAILURE;
     }
-    while (fgets(line, sizeof(line), in) != NULL) {
+    while (fgets(line, sizeof line, in) != NULL) {
         if (strcmp(line, "@GLOBAL@\n") == 0) {
             man_rows(directive_global, DIRECTIVE_GLOBAL_COUNT);
         } else if (strcmp(line, "@POOL@\n") == 0) {
@@ -217,7 +205,7 @@ static int print_man(const char *template)
             (void)fputs(line, stdout);
         }
     }
-    const bool failed = ferror(in) != 0;
+    bool failed = ferror(in) != 0;
     return fclose(in) == 0 && !failed ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -227,24 +215,20 @@ static int print_man(const char *template)
 static void comment(const char *text)
 {
     size_t column = 0;
-
     while (*text != '\0') {
-        const size_t length = strcspn(text, " ");
+        size_t length = strcspn(text, " ");
         size_t shown = 0;
 
-        for (size_t i = 0; i < length; i++) {
+        for (size_t i = 0; i < length; i++)
             shown += text[i] != '*';
-        }
         if (column > 0 && column + 1 + shown > COLUMNS) {
             (void)putchar('\n');
             column = 0;
         }
         column += (size_t)printf(column == 0 ? "; " : " ");
-        for (size_t i = 0; i < length; i++) {
-            if (text[i] != '*') {
+        for (size_t i = 0; i < length; i++)
+            if (text[i] != '*')
                 (void)putchar(text[i]);
-            }
-        }
         column += shown;
         text += length;
         text += strspn(text, " ");
@@ -267,23 +251,19 @@ static void sample_row(const struct directive *row)
 {
     char *text = NULL;
     int length;
-
-    if (row->heading != NULL) {
+    if (row->heading != NULL)
         (void)printf("\n\n; ---- %s ----\n", row->heading);
-    }
-    if (row->by_default == NULL && !row->required) {
+    if (row->by_default == NULL && !row->required)
         length = asprintf(&text, "%s Unset: %s.", row->help, row->unset);
-    } else {
+    else
         length = asprintf(&text, "%s", row->help);
-    }
     (void)putchar('\n');
     comment(length >= 0 ? text : row->help);
     free(length >= 0 ? text : NULL);
-    if (row->sample != NULL) {
+    if (row->sample != NULL)
         (void)printf("%s = %s\n", row->name, row->sample);
-    } else {
+    else
         sample_value(row);
-    }
 }
 
 static int print_sample(const char *introduction, const char *section,
@@ -295,9 +275,8 @@ static int print_sample(const char *introduction, const char *section,
             "default, an example. Times take ms, s, m, h or d (plain numbers are seconds), sizes "
             "K, M or G. The manual: overtime.ini(5). Check a changed file with: overtime -t");
     (void)printf("\n[%s]", section);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         sample_row(&table[i]);
-    }
     return EXIT_SUCCESS;
 }
 
@@ -305,7 +284,6 @@ int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
     int result = 64;
-
     if (strcmp(what, "man") == 0 && argc <= 3) {
         result = print_man(argc == 3 ? argv[2] : TEMPLATE);
     } else if (strcmp(what, "global") == 0 && argc == 2) {

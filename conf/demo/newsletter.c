@@ -77,7 +77,6 @@ static struct job *job_open(const char *spool, unsigned total)
     static atomic_uint number;
     char path[4096];
     struct job *job = calloc(1, sizeof *job);
-
     if (job == NULL)
         return NULL;
     job->total = total;
@@ -101,7 +100,6 @@ static int job_send(const struct job *job, unsigned number)
     char name[32];
     char text[256];
     const struct timespec delivery = {.tv_nsec = 5000000};
-
     (void)snprintf(name, sizeof name, "%06u.eml", number);
     int length = snprintf(text, sizeof text,
                           "To: subscriber%u@example.org\nSubject: News\n\nDear subscriber %u ...\n",
@@ -122,7 +120,6 @@ static int send_newsletter(FCGX_Request *request, const char *spool)
 {
     char body[BODY_MAX + 1] = "";
     char *end = NULL;
-
     if (strtoul(param(request, "CONTENT_LENGTH"), NULL, 10) > BODY_MAX)
         return refuse(request, "413 Content Too Large", "The form holds one number.\n");
     if (FCGX_GetStr(body, BODY_MAX, request->in) < 3 || strncmp(body, "n=", 2) != 0)
@@ -161,7 +158,6 @@ static int show_progress(FCGX_Request *request, const char *spool)
     char text[128];
     unsigned sent = 0;
     unsigned total = 0;
-
     id = strncmp(id, "job=", 4) == 0 ? id + 4 : "";
     if (id[0] == '\0' || strlen(id) >= ID_MAX || strspn(id, "0123456789abcdef-") != strlen(id))
         return refuse(request, "400 Bad Request", "Ask for /progress?job=ID.\n");
