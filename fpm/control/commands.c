@@ -298,14 +298,6 @@ static int commands_request(void *context, struct control_server_call *call)
     return command_request(commands->pools, call);
 }
 
-static int commands_pools(void *context, struct control_server_call *call)
-{
-    const struct commands *commands = context;
-    for (size_t i = 0; i < commands->pools->count; i++)
-        fprintf(call->body, "%s\n", commands->pools->items[i]->pool.name);
-    return 0;
-}
-
 static int commands_upgrade(void *context, struct control_server_call *call)
 {
     const struct commands *commands = context;
@@ -338,6 +330,5 @@ const struct control_server_command commands_table[] = {
     {CONTROL_UPGRADE, 1, commands_upgrade},
     {CONTROL_TRACE, 1, commands_trace},
     {CONTROL_REQUEST, 2, commands_request},
-    {CONTROL_POOLS, 0, commands_pools},
     {NULL, 0, NULL},
 };

@@ -33,7 +33,6 @@
 #define CONTROL_TRACE       "trace"
 #define CONTROL_TOP         "top"
 #define CONTROL_REQUEST     "request"
-#define CONTROL_POOLS       "pools" /* their names, one a line: for completion */
 
 /* "request POOL" is answered "MARK tcp HOST PORT" or "MARK unix PATH": where the pool listens, and
  * a number for the FastCGI parameter CONTROL_MARK. Then "request POOL MARK" is answered by one of

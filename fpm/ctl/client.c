@@ -26,7 +26,7 @@ static int client_lost(char *error, size_t size)
     else
         snprintf(error, size, "the manager went away: %s",
                  errno != 0 ? strerror(errno) : "connection closed");
-    return CTL_FAILED;
+    return OPTIONS_FAILED;
 }
 
 /* Returns a descriptor, or -1 with a sentence. */
@@ -81,7 +81,7 @@ static int client_verdict(FILE *answer, char *error, size_t size)
         return EX_OK;
     if (strncmp(line, CONTROL_ERROR " ", length) != 0) {
         snprintf(error, size, "the answer makes no sense: is this the control socket of overtime?");
-        return CTL_FAILED;
+        return OPTIONS_FAILED;
     }
     int used = snprintf(error, size, "%s", line + length);
     while (used > 0 && (size_t)used < size && fgets(line, sizeof line, answer) != NULL)
@@ -89,7 +89,7 @@ static int client_verdict(FILE *answer, char *error, size_t size)
     length = strlen(error);
     if (length > 0 && error[length - 1] == '\n')
         error[length - 1] = '\0';
-    return CTL_FAILED;
+    return OPTIONS_FAILED;
 }
 
 /* Asks, and reads the verdict. *answer, what follows, is the caller's to close, also after a no. */
@@ -130,7 +130,7 @@ static int client_copy(FILE *answer, char *error, size_t size)
         return client_lost(error, size);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         snprintf(error, size, "cannot write: %s", strerror(errno));
-        return CTL_FAILED;
+        return OPTIONS_FAILED;
     }
     return EX_OK;
 }

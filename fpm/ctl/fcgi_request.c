@@ -75,7 +75,7 @@ static int fcgi_request_read_input(struct fcgi_request *request)
             room = room == 0 ? 65536 : room * 2;
             char *grown = room > FCGI_REQUEST_BODY_MAX ? NULL : realloc(request->body, room);
             if (grown == NULL)
-                return fcgi_request_fail(request, CTL_FAILED,
+                return fcgi_request_fail(request, OPTIONS_FAILED,
                                          "the body on standard input is larger than %d MiB",
                                          FCGI_REQUEST_BODY_MAX >> 21);
             request->body = grown;
@@ -86,7 +86,7 @@ static int fcgi_request_read_input(struct fcgi_request *request)
             got = 1;
     }
     return got == 0 ? 0
-                    : fcgi_request_fail(request, CTL_FAILED, "cannot read standard input: %s",
+                    : fcgi_request_fail(request, OPTIONS_FAILED, "cannot read standard input: %s",
                                         strerror(errno));
 }
 
@@ -99,7 +99,7 @@ static int fcgi_request_take_body(struct fcgi_request *request)
         return fcgi_request_read_input(request);
     request->body = strdup(data);
     request->body_size = strlen(data);
-    return request->body != NULL ? 0 : fcgi_request_fail(request, CTL_FAILED, "out of memory");
+    return request->body != NULL ? 0 : fcgi_request_fail(request, OPTIONS_FAILED, "out of memory");
 }
 
 static int fcgi_request_take_limit(struct fcgi_request *request)
@@ -123,7 +123,7 @@ static int fcgi_request_check(struct fcgi_request *request)
         return fcgi_request_fail(request, EX_USAGE, "PATH begins with a slash, not \"%.32s\"",
                                  request->path);
     for (size_t i = 0; i < request->call->given_count; i++) {
-        const struct ctl_given *given = &request->call->given[i];
+        const struct options_given *given = &request->call->given[i];
         if (given->letter != 'p')
             continue;
         const char *equal = strchr(given->value, '=');
@@ -145,7 +145,7 @@ static const char *fcgi_request_given(const struct fcgi_request *request, const 
 {
     const char *value = NULL;
     for (size_t i = 0; i < request->call->given_count; i++) {
-        const struct ctl_given *given = &request->call->given[i];
+        const struct options_given *given = &request->call->given[i];
         if (given->letter == 'p' && strncmp(given->value, name, length) == 0 &&
             given->value[length] == '=')
             value = given->value + length + 1;
@@ -250,16 +250,17 @@ static int fcgi_request_receive(struct fcgi_request *request, int fd)
     if (got > 0) {
         fcgi_client_feed(&request->codec, data, (size_t)got);
         if (request->codec.fault != NULL)
-            return fcgi_request_fail(request, CTL_FAILED, "%s", request->codec.fault);
+            return fcgi_request_fail(request, OPTIONS_FAILED, "%s", request->codec.fault);
         return 0;
     }
     const char *how = got == 0 ? "was closed" : strerror(errno);
     if (request->answer.total == 0)
         return fcgi_request_fail(
-            request, CTL_FAILED, "no answer: the connection %s%s; the manager's log may say why%s",
+            request, OPTIONS_FAILED,
+            "no answer: the connection %s%s; the manager's log may say why%s",
             got == 0 ? "" : "failed: ", how,
             request->target.is_tcp ? ", and `listen.allowed_clients` whether we may ask" : "");
-    return fcgi_request_fail(request, CTL_FAILED,
+    return fcgi_request_fail(request, OPTIONS_FAILED,
                              "the answer broke off: the connection %s%s behind %" PRIu64 " bytes",
                              got == 0 ? "" : "failed: ", how, request->answer.total);
 }
@@ -277,7 +278,7 @@ static int fcgi_request_exchange(struct fcgi_request *request, int fd,
         int ready = poll(&poller, 1, fcgi_request_left(request));
         if (ready == 0)
             return fcgi_request_fail(
-                request, CTL_FAILED,
+                request, OPTIONS_FAILED,
                 "no complete answer within %.9g s (--timeout); `overtimectl workers %s` shows what "
                 "the workers do",
                 (double)request->limit / 1e9, request->pool);
@@ -296,15 +297,15 @@ static int fcgi_request_judge(struct fcgi_request *request)
     const char *method = fcgi_request_given(request, "REQUEST_METHOD", 14);
     bool headless = method != NULL && strcmp(method, "HEAD") == 0;
     if (request->codec.protocol_status != 0)
-        return fcgi_request_fail(request, CTL_FAILED, "the application refused: %s",
+        return fcgi_request_fail(request, OPTIONS_FAILED, "the application refused: %s",
                                  fcgi_client_refusal(request->codec.protocol_status));
     if (answer->too_long)
-        return fcgi_request_fail(request, CTL_FAILED,
+        return fcgi_request_fail(request, OPTIONS_FAILED,
                                  "the answer is longer than %d MiB; without --json it is passed on",
                                  RESPONSE_KEPT_MAX >> 20);
     if (answer->head != 0 && answer->promised >= 0 && !headless &&
         (uint64_t)answer->promised > response_body(answer))
-        return fcgi_request_fail(request, CTL_FAILED,
+        return fcgi_request_fail(request, OPTIONS_FAILED,
                                  "the answer is too short: %" PRIu64
                                  " bytes, but its Content-Length says %" PRId64,
                                  response_body(answer), answer->promised);
@@ -318,12 +319,12 @@ static int fcgi_request_talk(struct fcgi_request *request)
     int fd = -1, status = 0;
     request->codec = (struct fcgi_client_answer){.events = &events, .context = &request->answer};
     if (out.failed)
-        status = fcgi_request_fail(request, CTL_FAILED, "out of memory");
+        status = fcgi_request_fail(request, OPTIONS_FAILED, "out of memory");
     request->began = (int64_t)clock_ns();
     if (status == 0) {
         fd = pool_client_connect(&request->target, request->limit, request->error,
                                  sizeof request->error);
-        status = fd < 0 ? CTL_FAILED : fcgi_request_exchange(request, fd, &out);
+        status = fd < 0 ? OPTIONS_FAILED : fcgi_request_exchange(request, fd, &out);
     }
     if (status == 0)
         request->answered = (int64_t)clock_ns();
@@ -428,7 +429,7 @@ static int fcgi_request_do(struct fcgi_request *request)
     else
         fcgi_request_tell(request);
     if (fflush(stdout) != 0 || ferror(stdout))
-        return fcgi_request_fail(request, CTL_FAILED, "cannot write: %s", strerror(errno));
+        return fcgi_request_fail(request, OPTIONS_FAILED, "cannot write: %s", strerror(errno));
     return EX_OK;
 }
 

@@ -3,32 +3,15 @@
 
 #include <getopt.h>
 #include <string.h>
-#include <sys/param.h>
 #include <sysexits.h>
 
 enum {
-    CTL_OPTIONS_MAX = 48,
-    CTL_WORD_MAX = 32, /* of words that are compared for nearness */
-    CTL_COLUMN = 30
+    OPTIONS_MAX = 48,      /* rows of the table of options */
+    OPTIONS_WORD_MAX = 32, /* bytes of words that are compared for similarity */
+    OPTIONS_COLUMN = 31    /* where the second column of the help begins */
 };
 
 /* ---- looking up ---- */
-
-const struct ctl_verb *options_verb(const struct ctl_tables *tables, const char *name)
-{
-    for (const struct ctl_verb *verb = tables->commands; verb->name != NULL; verb++)
-        if (strcmp(verb->name, name) == 0)
-            return verb;
-    return NULL;
-}
-
-const struct ctl_option *options_option(const struct ctl_tables *tables, char letter)
-{
-    for (const struct ctl_option *option = tables->options; option->letter != 0; option++)
-        if (option->letter == letter)
-            return option;
-    return NULL;
-}
 
 bool options_has(const struct options *call, char letter)
 {
@@ -47,13 +30,12 @@ const char *options_value(const struct options *call, char letter)
     return value;
 }
 
-/* Letters to add, leave out or change until one word is the other. */
+/* Edit distance: letters to add, leave out or change until one word is the other. */
 static size_t options_distance(const char *a, const char *b)
 {
-    size_t row[CTL_WORD_MAX + 1];
-    size_t length = strlen(b);
-    if (strlen(a) > CTL_WORD_MAX || length > CTL_WORD_MAX)
-        return CTL_WORD_MAX;
+    size_t row[OPTIONS_WORD_MAX + 1], length = strlen(b);
+    if (strlen(a) > OPTIONS_WORD_MAX || length > OPTIONS_WORD_MAX)
+        return OPTIONS_WORD_MAX;
     for (size_t j = 0; j <= length; j++)
         row[j] = j;
     for (size_t i = 0; a[i] != '\0'; i++) {
@@ -61,117 +43,97 @@ static size_t options_distance(const char *a, const char *b)
         for (size_t j = 0; j < length; j++) {
             size_t changed = corner + (a[i] != b[j]);
             corner = row[j + 1];
-            row[j + 1] = MIN(changed, MIN(corner, row[j]) + 1);
+            size_t shifted = (corner < row[j] ? corner : row[j]) + 1;
+            row[j + 1] = changed < shifted ? changed : shifted;
         }
     }
     return row[length];
 }
 
-const struct ctl_verb *options_near(const struct ctl_tables *tables, const char *name)
+const struct options_verb *options_find_verb(const struct options_tables *tables, const char *name,
+                                             char *error, size_t size)
 {
-    const struct ctl_verb *near = NULL;
+    const struct options_verb *similar = NULL;
     size_t length = strlen(name), best = length < 4 ? 2 : 3;
-    for (const struct ctl_verb *verb = tables->commands; verb->name != NULL; verb++) {
-        if (verb->help == NULL)
-            continue;
-        if (length > 1 && strncmp(verb->name, name, length) == 0)
+    for (const struct options_verb *verb = tables->verbs; verb->name != NULL; verb++) {
+        if (strcmp(verb->name, name) == 0)
             return verb;
-        size_t distance = options_distance(name, verb->name);
+        /* The beginning of a verb is as similar as can be. */
+        bool begins = length > 1 && strncmp(verb->name, name, length) == 0;
+        size_t distance = begins ? 0 : options_distance(name, verb->name);
         if (distance < best) {
             best = distance;
-            near = verb;
+            similar = verb;
         }
     }
-    return near;
+    snprintf(error, size, "unknown verb \"%.64s\"%s%s%s", name, similar != NULL ? "; is it \"" : "",
+             similar != NULL ? similar->name : "", similar != NULL ? "\"?" : "");
+    return NULL;
 }
 
 /* ---- reading ---- */
 
-/* The tables as getopt wants them. */
-struct options_names {
-    char letters[2 * CTL_OPTIONS_MAX + 2];
-    struct option names[CTL_OPTIONS_MAX + 1];
-};
-
-static void options_names(const struct ctl_tables *tables, struct options_names *out)
-{
-    size_t used = 0, count = 0;
-    *out = (struct options_names){{0}, {{0}}};
-    out->letters[used++] = ':';
-    for (const struct ctl_option *option = tables->options;
-         option->letter != 0 && count < CTL_OPTIONS_MAX; option++) {
-        if (option->is_short) {
-            out->letters[used++] = option->letter;
-            if (option->value != NULL)
-                out->letters[used++] = ':';
-        }
-        out->names[count++] =
-            (struct option){option->name, option->value != NULL ? required_argument : no_argument,
-                            NULL, option->letter};
-    }
-}
-
-static int options_give(struct options *call, int letter, char *error, size_t size)
-{
-    if (call->given_count == CTL_GIVEN_MAX) {
-        snprintf(error, size, "too many options: %d is the most", CTL_GIVEN_MAX);
-        return EX_USAGE;
-    }
-    call->given[call->given_count++] = (struct ctl_given){(char)letter, optarg};
-    return 0;
-}
-
-static int options_unknown(const struct ctl_tables *tables, const char *name, char *error,
-                           size_t size)
-{
-    const struct ctl_verb *near = options_near(tables, name);
-    snprintf(error, size, "unknown verb \"%.64s\"%s%s%s", name, near != NULL ? "; is it \"" : "",
-             near != NULL ? near->name : "", near != NULL ? "\"?" : "");
-    return EX_USAGE;
-}
-
-int options_parse(struct options *call, const struct ctl_tables *tables, int argc, char **argv,
+int options_parse(struct options *call, const struct options_tables *tables, int argc, char **argv,
                   char *error, size_t size)
 {
-    struct options_names names;
-    int option, status = 0;
+    char letters[2 * OPTIONS_MAX + 2] = ":";
+    struct option names[OPTIONS_MAX + 1] = {{0}};
+    size_t used = 1, count = 0;
+    int letter;
     *call = (struct options){.tables = tables};
-    options_names(tables, &names);
+
+    /* The table as getopt_long takes it. */
+    for (const struct options_option *row = tables->options;
+         row->letter != 0 && count < OPTIONS_MAX; row++) {
+        bool valued = row->value != NULL;
+        if (row->is_short)
+            letters[used++] = row->letter;
+        if (row->is_short && valued)
+            letters[used++] = ':';
+        names[count++] =
+            (struct option){row->name, valued ? required_argument : no_argument, NULL, row->letter};
+    }
+
     opterr = 0;
     optind = 0;
-    while (status == 0 &&
-           (option = getopt_long(argc, argv, names.letters, names.names, NULL)) != -1) {
-        if (option == ':' || option == '?') {
+    while ((letter = getopt_long(argc, argv, letters, names, NULL)) != -1) {
+        if (letter == ':' || letter == '?') {
             snprintf(error, size, "%s \"%.64s\"",
-                     option == ':' ? "a value is missing behind" : "unknown option",
+                     letter == ':' ? "a value is missing after" : "unknown option",
                      argv[optind - 1]);
             return EX_USAGE;
         }
-        status = options_give(call, option, error, size);
+        if (call->given_count == OPTIONS_GIVEN_MAX) {
+            snprintf(error, size, "too many options: at most %d", OPTIONS_GIVEN_MAX);
+            return EX_USAGE;
+        }
+        call->given[call->given_count++] = (struct options_given){(char)letter, optarg};
     }
-    if (status != 0 || optind >= argc)
-        return status;
+    if (optind >= argc)
+        return 0;
     call->argc = argc - optind - 1;
     call->argv = argv + optind + 1;
-    call->verb = options_verb(tables, argv[optind]);
-    return call->verb != NULL ? 0 : options_unknown(tables, argv[optind], error, size);
+    call->verb = options_find_verb(tables, argv[optind], error, size);
+    return call->verb != NULL ? 0 : EX_USAGE;
 }
 
 int options_check(const struct options *call, char *error, size_t size)
 {
-    const struct ctl_verb *verb = call->verb;
+    const struct options_verb *verb = call->verb;
     if (call->argc < verb->arguments_min || call->argc > verb->arguments_max) {
-        snprintf(error, size, "%s arguments: it is \"%s%s%s\"",
-                 call->argc < verb->arguments_min ? "too few" : "too many", verb->name,
+        snprintf(error, size, "too %s arguments: expected \"%s%s%s\"",
+                 call->argc < verb->arguments_min ? "few" : "many", verb->name,
                  *verb->arguments != '\0' ? " " : "", verb->arguments);
         return EX_USAGE;
     }
     for (size_t i = 0; i < call->given_count; i++) {
         char letter = call->given[i].letter;
+        const struct options_option *option = call->tables->options;
         if (strchr(verb->options, letter) != NULL || strchr(call->tables->for_all, letter) != NULL)
             continue;
-        snprintf(error, size, "--%s means nothing with \"%s\"",
-                 options_option(call->tables, letter)->name, verb->name);
+        while (option->letter != letter)
+            option++;
+        snprintf(error, size, "\"%s\" takes no --%s", verb->name, option->name);
         return EX_USAGE;
     }
     return 0;
@@ -179,23 +141,22 @@ int options_check(const struct options *call, char *error, size_t size)
 
 /* ---- help ---- */
 
-static void options_help_option(const struct ctl_option *option, FILE *out)
+/* Those of the letters; NULL = all. */
+static void options_help_options(const struct options_tables *tables, const char *letters,
+                                 FILE *out)
 {
-    char left[64];
-    snprintf(left, sizeof left, "%c%c%c --%s%s%s", option->is_short ? '-' : ' ',
-             option->is_short ? option->letter : ' ', option->is_short ? ',' : ' ', option->name,
-             option->value != NULL ? " " : "", option->value != NULL ? option->value : "");
-    fprintf(out, "  %-*s %s\n", CTL_COLUMN, left, option->help);
+    for (const struct options_option *row = tables->options; row->letter != 0; row++) {
+        char left[64];
+        if (letters != NULL && strchr(letters, row->letter) == NULL)
+            continue;
+        snprintf(left, sizeof left, "%c%c%c --%s%s%s", row->is_short ? '-' : ' ',
+                 row->is_short ? row->letter : ' ', row->is_short ? ',' : ' ', row->name,
+                 row->value != NULL ? " " : "", row->value != NULL ? row->value : "");
+        fprintf(out, "  %-*s %s\n", OPTIONS_COLUMN, left, row->help);
+    }
 }
 
-static void options_help_options(const struct ctl_tables *tables, const char *letters, FILE *out)
-{
-    for (const struct ctl_option *option = tables->options; option->letter != 0; option++)
-        if (strchr(letters, option->letter) != NULL)
-            options_help_option(option, out);
-}
-
-static void options_help_verb(const struct ctl_tables *tables, const struct ctl_verb *verb,
+static void options_help_verb(const struct options_tables *tables, const struct options_verb *verb,
                               FILE *out)
 {
     fprintf(out, "usage: overtimectl [OPTION]... %s%s%s\n\n%s\n", verb->name,
@@ -205,29 +166,26 @@ static void options_help_verb(const struct ctl_tables *tables, const struct ctl_
     if (*verb->options != '\0')
         fputs("\noptions:\n", out);
     options_help_options(tables, verb->options, out);
-    fputs("\noptions of all commands:\n", out);
+    fputs("\noptions of all verbs:\n", out);
     options_help_options(tables, tables->for_all, out);
 }
 
-void options_help(const struct ctl_tables *tables, const struct ctl_verb *verb, FILE *out)
+void options_help(const struct options_tables *tables, const struct options_verb *verb, FILE *out)
 {
-    if (verb != NULL && verb->help != NULL) {
+    if (verb != NULL) {
         options_help_verb(tables, verb, out);
         return;
     }
     fputs("usage: overtimectl [OPTION]... VERB [ARGUMENT]...\n\n"
-          "Looks at a running overtime manager and tells it what to do.\n\nverbs:\n",
+          "Shows what a running overtime manager does, and tells it what to do.\n\nverbs:\n",
           out);
-    for (verb = tables->commands; verb->name != NULL; verb++) {
+    for (verb = tables->verbs; verb->name != NULL; verb++) {
         char left[64];
-        if (verb->help == NULL)
-            continue;
         snprintf(left, sizeof left, "%s %s", verb->name, verb->arguments);
-        fprintf(out, "  %-*s %s\n", CTL_COLUMN, left, verb->help);
+        fprintf(out, "  %-*s %s\n", OPTIONS_COLUMN, left, verb->help);
     }
-    fputs("\noptions (\"overtimectl VERB --help\" says which go with a verb):\n", out);
-    for (const struct ctl_option *option = tables->options; option->letter != 0; option++)
-        options_help_option(option, out);
+    fputs("\noptions (\"overtimectl VERB --help\" shows which go with a verb):\n", out);
+    options_help_options(tables, NULL, out);
     fputs("\nexit status: 0 done; 1 refused or failed, with the reason; 64 wrong usage;\n"
           "69 no manager at that socket. The manual is overtimectl(8).\n",
           out);

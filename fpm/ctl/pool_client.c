@@ -46,7 +46,7 @@ int pool_client_find(struct pool_client *pool, const char *socket, const char *n
         pool->is_tcp = true;
     else if (sscanf(answer, "%23[0-9] unix %127[^\n]", pool->mark, pool->host) != 2) {
         snprintf(error, size, "the manager's answer makes no sense; is it of another version?");
-        status = CTL_FAILED;
+        status = OPTIONS_FAILED;
     }
     free(answer);
     return status;

@@ -117,7 +117,7 @@ char *recorder_line(int64_t time_ms, const char *status, const char *reason)
 static int recorder_fail(const char *path, const char *what)
 {
     fprintf(stderr, "overtimectl: %s: %s\n", path, what);
-    return CTL_FAILED;
+    return OPTIONS_FAILED;
 }
 
 /* Is there nothing yet, or a recording? A line that was cut off is ended. */

@@ -26,7 +26,8 @@ const char top_more[] =
     "URI or label, arrows and page keys scroll, 1 to 9 seconds between looks, h help.\n"
     "Letters of the bar: # serving, + post-response, % the same above its budget, ~ shutdown\n"
     "functions, ^ starting, x exiting, ? unknown, . idle; blank is what pm.max_children and\n"
-    "post_response.max_children leave.\n";
+    "post_response.max_children leave.\n"
+    "For programs, `overtimectl --json status` and `workers` have the same.\n";
 
 struct top {
     const struct options *call;
@@ -75,7 +76,7 @@ static int top_fetch(struct top *top, const char *verb,
     char *answer = NULL;
     int status = client_fetch(top->socket, &words, &answer, top->error, sizeof top->error);
     if (status == EX_OK && read(data, answer, top->error, sizeof top->error) != 0)
-        status = CTL_FAILED;
+        status = OPTIONS_FAILED;
     free(answer);
     return status;
 }
@@ -289,20 +290,13 @@ static int top_once(struct top *top)
     if (fflush(stdout) == 0 && !ferror(stdout))
         return EX_OK;
     snprintf(top->error, sizeof top->error, "cannot write: %s", strerror(errno));
-    return CTL_FAILED;
+    return OPTIONS_FAILED;
 }
 
 int top_run(const struct options *call)
 {
     const char *socket = options_value(call, 's');
     struct top top = {.call = call, .socket = socket != NULL ? socket : CONTROL_DEFAULT};
-    if (options_has(call, 'j')) {
-        fputs(
-            "overtimectl: \"top\" is for eyes; `overtimectl --json status` and `workers` have the "
-            "same for programs\n",
-            stderr);
-        return EX_USAGE;
-    }
     top.view.sort = TOP_BY_AGE;
     top.interval = top_interval(call, 1000);
     if (top.interval < 0)
@@ -311,7 +305,7 @@ int top_run(const struct options *call)
     if (status == EX_OK && options_has(call, '1'))
         status = top_once(&top);
     else if (status == EX_OK && top_screen_open(top.error, sizeof top.error) != 0)
-        status = CTL_FAILED;
+        status = OPTIONS_FAILED;
     else if (status == EX_OK) {
         top_live(&top);
         top_screen_close();
