@@ -12,15 +12,22 @@
 #include <unistd.h>
 
 enum {
-    CONN_HANDOFF_BYTES_MAX = 8192 /* of a request that has begun; more and it stays where it is */
+    /* A connection stays if more than so many bytes of its next request were read. */
+    CONN_HANDOFF_BYTES_MAX = 8192
 };
 
-/* Before the bytes of a message. Both ends are this library, of one contract version. */
-struct conn_handoff_head {
-    uint64_t since; /* conn.h: the time it waits for a whole header goes on */
+/* Precedes the bytes in a message. Both ends are this library, in one contract version. */
+struct conn_handoff_header {
+    uint64_t since; /* as in struct conn: the time limit of the request header goes on */
     bool is_tcp;
-    bool idle;   /* kept, and no request has begun */
-    bool leaver; /* the one that gives it leaves */
+    bool idle;
+    bool leaving;
+};
+
+/* Room for one descriptor. */
+union conn_handoff_control {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
 };
 
 static int conn_handoff_in = -1;
@@ -48,60 +55,45 @@ int conn_handoff_fd(void)
     return conn_handoff_in;
 }
 
-bool conn_handoff_send(struct conn **conn, bool idle, bool leaver)
+bool conn_handoff_send(struct conn **conn, bool idle, bool leaving)
 {
     struct conn *c = *conn;
     size_t count = c->end - c->start;
-    struct conn_handoff_head head = {
-        .since = c->since, .is_tcp = c->is_tcp, .idle = idle && count == 0, .leaver = leaver};
+    struct conn_handoff_header header = {
+        .since = c->since, .is_tcp = c->is_tcp, .idle = idle && count == 0, .leaving = leaving};
     struct iovec parts[] = {
-        {.iov_base = &head, .iov_len = sizeof head},
+        {.iov_base = &header, .iov_len = sizeof header},
         {.iov_base = c->buffer + c->start, .iov_len = count},
     };
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    bool at_begin = c->padding_left == 0 && (c->record_left == 0 || c->for_libfcgi);
-    if (conn_handoff_out < 0 || !at_begin || count > CONN_HANDOFF_BYTES_MAX)
+    union conn_handoff_control control = {.bytes = {0}};
+    struct msghdr message = {.msg_iov = parts,
+                             .msg_iovlen = 2,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    /* A sibling can only parse from the beginning of a record on. */
+    bool at_record = c->padding_left == 0 && (c->record_left == 0 || c->for_libfcgi);
+    if (conn_handoff_out < 0 || !at_record || count > CONN_HANDOFF_BYTES_MAX)
         return false;
-    memset(&control, 0, sizeof control);
-    message.msg_control = &control;
-    message.msg_controllen = sizeof control;
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(header), &c->fd, sizeof(int));
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(rights), &c->fd, sizeof(int));
     if (sendmsg(conn_handoff_out, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         return false;
     conn_close_copy(conn);
     return true;
 }
 
-static int conn_handoff_received(struct msghdr *message)
-{
-    int fd = -1;
-    const struct cmsghdr *header = CMSG_FIRSTHDR(message);
-    if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-        header->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(&fd, CMSG_DATA(header), sizeof fd);
-    return fd;
-}
-
-struct conn *conn_handoff_take(bool *idle, bool *leaver)
+struct conn *conn_handoff_receive(bool *idle, bool *leaving)
 {
     unsigned char bytes[CONN_HANDOFF_BYTES_MAX];
-    struct conn_handoff_head head = {.since = 0};
+    struct conn_handoff_header header = {.since = 0};
     struct iovec parts[] = {
-        {.iov_base = &head, .iov_len = sizeof head},
+        {.iov_base = &header, .iov_len = sizeof header},
         {.iov_base = bytes, .iov_len = sizeof bytes},
     };
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control;
+    union conn_handoff_control control;
     struct msghdr message = {.msg_iov = parts,
                              .msg_iovlen = 2,
                              .msg_control = &control,
@@ -109,18 +101,23 @@ struct conn *conn_handoff_take(bool *idle, bool *leaver)
     ssize_t n = recvmsg(conn_handoff_in, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n < 0)
         return NULL;
-    int fd = n >= (ssize_t)sizeof head ? conn_handoff_received(&message) : -1;
-    struct conn *conn = fd >= 0 ? conn_open(fd, head.is_tcp) : NULL;
-    if (conn == NULL)
+    int fd = -1;
+    const struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+    if (rights != NULL && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS &&
+        rights->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(&fd, CMSG_DATA(rights), sizeof fd);
+    struct conn *conn =
+        fd >= 0 && n >= (ssize_t)sizeof header ? conn_open(fd, header.is_tcp) : NULL;
+    if (conn == NULL) {
         diagnostics_write(
             "a connection from another worker was lost: out of descriptors or memory; raise "
             "rlimit_files");
-    if (conn != NULL) {
-        conn->since = head.since;
-        conn_preload(conn, bytes, (size_t)n - sizeof head);
-        *idle = head.idle;
-        *leaver = head.leaver;
+        return NULL;
     }
+    conn->since = header.since;
+    conn_preload(conn, bytes, (size_t)n - sizeof header);
+    *idle = header.idle;
+    *leaving = header.leaving;
     return conn;
 }
 

@@ -1,10 +1,10 @@
-/* conn_handoff.h: a connection that another worker of the pool should serve.
+/* conn_handoff.h: passes a connection to another worker of the pool.
  *
- * A kept connection belongs to one worker, and when that worker cannot take the request that has
- * just come on it (post-response work lies ahead), the connection goes to a sibling with the bytes
- * read so far, through a socket that all workers of the pool share, those of a later generation
- * too. So do idle ones when the worker leaves. With no manager there is no such socket. Decides
- * nothing; called by wait_set.c.
+ * A kept connection belongs to one worker. If that worker cannot take the request that has just
+ * come on it, because post-response work or another request lies ahead, the connection goes to a
+ * sibling together with the bytes read so far; so do idle connections of a worker that leaves. All
+ * workers of the pool, of later generations too, share one SOCK_SEQPACKET pair for this. Without a
+ * manager there is none. Decides nothing.
  */
 #ifndef OT_CONN_HANDOFF_H
 #define OT_CONN_HANDOFF_H
@@ -13,22 +13,22 @@
 
 #include <stdbool.h>
 
-/* Takes over the contract's descriptors, if the manager handed them over. Before main(). */
+/* Takes over the contract's descriptors, if the manager has passed them. Before main(). */
 void conn_handoff_attach(void);
 
-/* Readable when a connection waits to be taken; -1 = there is no such socket. */
+/* Readable when a connection can be taken; -1 = there is no pair. */
 int conn_handoff_fd(void);
 
-/* Gives the connection away, with the bytes of the request that has begun; `idle`: it is a kept
- * one, and none need have; `leaver`: this worker leaves. On success it is freed and the pointer
- * forgotten; false if nobody can take it, and nothing has changed. Never waits. */
-bool conn_handoff_send(struct conn **conn, bool idle, bool leaver);
+/* Passes the connection on, with the bytes of the request that has begun. `idle`: it is a kept one;
+ * `leaving`: this worker takes no more requests. On success the connection is freed and the pointer
+ * cleared. False if no sibling can take it: nothing has changed then. Never waits. */
+bool conn_handoff_send(struct conn **conn, bool idle, bool leaving);
 
-/* Takes one; NULL if there is none. `idle` becomes true for a kept one on which nothing had come,
- * `leaver` if the worker that gave it leaves. Never waits. */
-struct conn *conn_handoff_take(bool *idle, bool *leaver);
+/* Takes a connection; NULL if there is none. *idle: a kept one on which nothing has come;
+ * *leaving: the worker that passed it on takes no more requests. Never waits. */
+struct conn *conn_handoff_receive(bool *idle, bool *leaving);
 
-/* In a forked child: the parent's siblings are not ours. */
+/* In a forked child: closes the pair, which is the parent's. */
 void conn_handoff_after_fork(void);
 
 #endif

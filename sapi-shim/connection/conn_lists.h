@@ -1,5 +1,5 @@
-/* conn_lists.h: where the connections of a wait set are: lists in the order of their deadlines, and
- * what the kernel watches of them.
+/* conn_lists.h: the connections of a wait set: one list per state, ordered by deadline, and the
+ * epoll descriptor that watches them.
  *
  * Decides nothing: wait_set.c says which connection goes where. Connections are watched
  * edge-triggered and stay watched while they are served. The caller holds the wait set's lock.
@@ -21,33 +21,35 @@ struct conn_lists_list {
 
 struct conn_lists {
     int epfd;
-    struct conn_lists_list lists[CONN_STATES]; /* that of CONN_BUSY stays empty */
+    struct conn_lists_list in[CONN_STATES]; /* CONN_BUSY's stays empty */
 };
 
-/* The one function that moves a connection from place to place, where it may stay so long (0 = for
- * ever) from `since` on (0 = from now). CONN_BUSY: it is the caller's. */
-void conn_lists_move_since(struct conn_lists *places, struct conn *conn, enum conn_state place,
-                           uint64_t stay, uint64_t since);
-void conn_lists_move(struct conn_lists *places, struct conn *conn, enum conn_state place,
-                     uint64_t stay);
+/* Puts the connection into the list of `state`, where it may stay for `max_ms` (0 = no limit) from
+ * `since` on (0 = now). */
+void conn_lists_put(struct conn_lists *lists, struct conn *conn, enum conn_state state,
+                    int64_t max_ms, uint64_t since);
 
-/* Watches it, if it is not watched. An event names it by places_tag. False: the kernel refuses. */
-bool conn_lists_watch(struct conn_lists *places, struct conn *conn);
+/* Takes the connection out of its list: it is CONN_BUSY and the caller's. */
+void conn_lists_take(struct conn_lists *lists, struct conn *conn);
 
-/* Watches it, with an event at once if something lies there to be read. */
-bool conn_lists_rewatch(struct conn_lists *places, struct conn *conn);
+/* Watches the connection unless it is watched. conn_lists_find maps an event's data to it. False if
+ * the kernel refuses. */
+bool conn_lists_watch(struct conn_lists *lists, struct conn *conn);
 
-/* The connection that an event is about; NULL if it has gone in the meantime. */
-struct conn *conn_lists_find(uint64_t tag);
+/* Watches the connection anew: unread input makes an event at once. */
+bool conn_lists_rewatch(struct conn_lists *lists, struct conn *conn);
 
-/* Closes and frees. Forgets the pointer. */
-void conn_lists_drop(struct conn_lists *places, struct conn **conn);
+/* The connection that an event is about; NULL if it was closed since. */
+struct conn *conn_lists_find(uint64_t data);
 
-/* Gives a connection to another worker. Forgets the pointer if one takes it; else it is CONN_BUSY
- * and not watched. */
-bool conn_lists_give(struct conn_lists *places, struct conn **conn);
+/* Closes and frees. Clears the pointer. */
+void conn_lists_close(struct conn_lists *lists, struct conn **conn);
 
-/* Gives all of a place, as far as others take them; the rest stays. */
-void conn_lists_give_all(struct conn_lists *places, enum conn_state place);
+/* Passes a connection on to a sibling and clears the pointer. False if no sibling can take it; it
+ * is then CONN_BUSY and not watched. */
+bool conn_lists_pass_on(struct conn_lists *lists, struct conn **conn);
+
+/* Passes on the connections in this state until no sibling can take one. */
+void conn_lists_pass_on_all(struct conn_lists *lists, enum conn_state state);
 
 #endif

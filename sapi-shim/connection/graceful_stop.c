@@ -16,33 +16,38 @@ enum {
     GRACEFUL_STOP_SIGNALS = sizeof graceful_stop_signals / sizeof graceful_stop_signals[0]
 };
 
-static struct sigaction
-    graceful_stop_before[GRACEFUL_STOP_SIGNALS]; /* the application's handlers */
+/* The application's handlers. */
+static struct sigaction graceful_stop_before[GRACEFUL_STOP_SIGNALS];
 static pthread_once_t graceful_stop_once = PTHREAD_ONCE_INIT;
-static atomic_bool graceful_stop_flag;
+static atomic_bool graceful_stop_begun;
 static atomic_bool graceful_stop_signalled;
 static int graceful_stop_event = -1;
-static int graceful_stop_not_this; /* a signal that must not end a wait */
+static int graceful_stop_blocked; /* the signal of graceful_stop_block */
+
+/* Of each thread: started, its mask before that, and its mask during a wait. */
 static _Thread_local bool graceful_stop_started;
-static _Thread_local sigset_t
-    graceful_stop_old_mask; /* what the application runs with, but for ours */
-static _Thread_local sigset_t graceful_stop_open_mask; /* for the wait */
+static _Thread_local sigset_t graceful_stop_old_mask;
+static _Thread_local sigset_t graceful_stop_open_mask;
 
 void graceful_stop_begin(enum ot_exit_reason reason)
 {
     uint64_t one = 1;
     int saved = errno;
     worker_slot_leaving(reason);
-    atomic_store(&graceful_stop_flag, true);
+    atomic_store(&graceful_stop_begun, true);
     if (graceful_stop_event >= 0) {
         ssize_t n = write(graceful_stop_event, &one, sizeof one);
-        (void)n; /* full means readable */
+        (void)n; /* a full counter is readable too */
     }
     errno = saved;
 }
 
-static void graceful_stop_chain(int number, siginfo_t *info, void *context)
+static void graceful_stop_handler(int number, siginfo_t *info, void *context)
 {
+    if (number != SIGURG) {
+        atomic_store(&graceful_stop_signalled, true);
+        graceful_stop_begin(OT_EXIT_ASKED);
+    }
     for (int i = 0; i < GRACEFUL_STOP_SIGNALS; i++) {
         const struct sigaction *before = &graceful_stop_before[i];
         if (graceful_stop_signals[i] != number)
@@ -54,21 +59,10 @@ static void graceful_stop_chain(int number, siginfo_t *info, void *context)
     }
 }
 
-static void graceful_stop_handler(int number, siginfo_t *info, void *context)
-{
-    if (number != SIGURG) {
-        atomic_store(&graceful_stop_signalled, true);
-        graceful_stop_begin(OT_EXIT_ASKED);
-    }
-    graceful_stop_chain(number, info, context);
-}
-
 static void graceful_stop_install(void)
 {
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
+    struct sigaction action = {.sa_flags = SA_SIGINFO | SA_RESTART};
     action.sa_sigaction = graceful_stop_handler;
-    action.sa_flags = SA_SIGINFO | SA_RESTART;
     (void)sigemptyset(&action.sa_mask);
     graceful_stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     for (int i = 0; i < GRACEFUL_STOP_SIGNALS; i++)
@@ -77,7 +71,7 @@ static void graceful_stop_install(void)
 
 void graceful_stop_block(int signal)
 {
-    graceful_stop_not_this = signal;
+    graceful_stop_blocked = signal;
 }
 
 void graceful_stop_start(void)
@@ -93,14 +87,14 @@ void graceful_stop_start(void)
     graceful_stop_open_mask = graceful_stop_old_mask;
     for (int i = 0; i < GRACEFUL_STOP_SIGNALS; i++)
         (void)sigdelset(&graceful_stop_open_mask, graceful_stop_signals[i]);
-    if (graceful_stop_not_this > 0)
-        (void)sigaddset(&graceful_stop_open_mask, graceful_stop_not_this);
+    if (graceful_stop_blocked > 0)
+        (void)sigaddset(&graceful_stop_open_mask, graceful_stop_blocked);
     graceful_stop_started = true;
 }
 
 bool graceful_stop_requested(void)
 {
-    return atomic_load_explicit(&graceful_stop_flag, memory_order_relaxed);
+    return atomic_load_explicit(&graceful_stop_begun, memory_order_relaxed);
 }
 
 bool graceful_stop_by_signal(void)
@@ -110,17 +104,16 @@ bool graceful_stop_by_signal(void)
 
 void graceful_stop_poll(void)
 {
-    sigset_t pending;
-    bool ours = false;
+    sigset_t pending, closed;
     if (sigpending(&pending) < 0)
         return;
-    for (int i = 0; i < GRACEFUL_STOP_SIGNALS; i++)
-        ours = ours || sigismember(&pending, graceful_stop_signals[i]) == 1;
-    if (!ours)
+    for (int i = 0; i < GRACEFUL_STOP_SIGNALS; i++) {
+        if (sigismember(&pending, graceful_stop_signals[i]) != 1)
+            continue;
+        (void)pthread_sigmask(SIG_SETMASK, &graceful_stop_open_mask, &closed);
+        (void)pthread_sigmask(SIG_SETMASK, &closed, NULL);
         return;
-    sigset_t closed;
-    (void)pthread_sigmask(SIG_SETMASK, &graceful_stop_open_mask, &closed);
-    (void)pthread_sigmask(SIG_SETMASK, &closed, NULL);
+    }
 }
 
 int graceful_stop_fd(void)
@@ -133,23 +126,18 @@ const sigset_t *graceful_stop_wait_mask(void)
     return &graceful_stop_open_mask;
 }
 
-/* A child that becomes no worker reacts to signals as the application had it before. */
-static void graceful_stop_uninstall(void)
-{
-    static const pthread_once_t again = PTHREAD_ONCE_INIT;
-    if (graceful_stop_event < 0)
-        return;
-    for (int i = 0; i < GRACEFUL_STOP_SIGNALS; i++)
-        (void)sigaction(graceful_stop_signals[i], &graceful_stop_before[i], NULL);
-    (void)close(graceful_stop_event);
-    graceful_stop_event = -1;
-    memcpy(&graceful_stop_once, &again, sizeof graceful_stop_once);
-}
-
 void graceful_stop_after_fork(void)
 {
-    graceful_stop_uninstall();
-    atomic_store(&graceful_stop_flag, false);
+    static const pthread_once_t again = PTHREAD_ONCE_INIT;
+    /* Until it accepts, the child treats signals as the application does. */
+    if (graceful_stop_event >= 0) {
+        for (int i = 0; i < GRACEFUL_STOP_SIGNALS; i++)
+            (void)sigaction(graceful_stop_signals[i], &graceful_stop_before[i], NULL);
+        (void)close(graceful_stop_event);
+        graceful_stop_event = -1;
+        memcpy(&graceful_stop_once, &again, sizeof graceful_stop_once);
+    }
+    atomic_store(&graceful_stop_begun, false);
     atomic_store(&graceful_stop_signalled, false);
     if (graceful_stop_started)
         (void)pthread_sigmask(SIG_SETMASK, &graceful_stop_old_mask, NULL);

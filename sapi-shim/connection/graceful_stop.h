@@ -1,9 +1,9 @@
-/* graceful_stop.h: when and how a worker learns that it should take no more requests.
+/* graceful_stop.h: when and how a worker learns that it must take no more requests.
  *
- * SIGTERM, SIGQUIT and SIGUSR1 (the last as libfcgi has it) mean: finish what was accepted, then
- * leave. The threads that accept keep these signals blocked except while they wait, so that no
- * system call of the application is cut short by one. Decides nothing about connections: wait_set.c
- * asks. SIGURG only ends a wait, for the manager that suspects a lost wake-up.
+ * SIGTERM, SIGQUIT and SIGUSR1 (the last as in libfcgi) mean: finish what was accepted, then exit.
+ * SIGURG only ends a wait; the manager sends it when it suspects a lost wake-up. Threads that
+ * accept keep these signals blocked except while they wait, so that none interrupts a system call
+ * of the application. Decides nothing about connections.
  */
 #ifndef OT_GRACEFUL_STOP_H
 #define OT_GRACEFUL_STOP_H
@@ -13,34 +13,33 @@
 #include <signal.h>
 #include <stdbool.h>
 
-/* Once per thread that accepts, before its first wait; installs the handlers once per process.
- * Handlers that the application had installed before still run. */
+/* Once per thread that accepts, before its first wait. The first call installs the handlers; those
+ * that the application had installed before still run. */
 void graceful_stop_start(void);
 
-/* A signal that must not end a wait; before the first graceful_stop_start. 0 = none. */
+/* Keeps this signal blocked during waits too. Before the first graceful_stop_start. */
 void graceful_stop_block(int signal);
 
-/* A reason to take no more requests has come up: a signal, or graceful_stop_begin. */
+/* The worker must take no more requests: after a signal, or graceful_stop_begin. */
 bool graceful_stop_requested(void);
 
-/* The same, but by a signal: a wake-up meant for this worker may have been lost with it. */
+/* The same, after a signal: with it, a wake-up meant for this worker may have been lost. */
 bool graceful_stop_by_signal(void);
 
-/* Begins to drain, and says why on the scoreboard. Thread-safe and async-signal-safe. */
+/* Starts the stop and writes the reason into the scoreboard. Thread-safe and async-signal-safe. */
 void graceful_stop_begin(enum ot_exit_reason reason);
 
-/* Takes signals that have come since the last wait: under full load no wait ever lasts, and the
- * kernel hands out events before signals. */
+/* Lets signals in that have come since the last wait: under full load no wait sleeps, and the
+ * kernel reports events before signals. */
 void graceful_stop_poll(void);
 
-/* An eventfd that is readable from the beginning of the drain on; -1 if there is none. */
+/* An eventfd, readable from the start of the stop on; -1 if there is none. */
 int graceful_stop_fd(void);
 
-/* The signal mask for the time of a wait. */
+/* The calling thread's signal mask during a wait. */
 const sigset_t *graceful_stop_wait_mask(void);
 
-/* In a forked child: gives back the handlers and the signal mask that were there before, and
- * forgets the drain. */
+/* In a forked child: restores the handlers and the signal mask, and forgets the stop. */
 void graceful_stop_after_fork(void);
 
 #endif

@@ -4,37 +4,49 @@
 #include "sapi-shim/util/clock.h"
 
 #include <stdatomic.h>
+#include <sys/param.h>
 
-/* A request that takes longer keeps other connections waiting, and is expected to be followed by
- * others of its kind for a time. One connection a PRICE is given away on average over a CREDIT. */
+/* A request of at least SLOW lets others be expected to take as long for the time EXPECTED. On
+ * average one connection per PRICE is passed on, and at most CREDIT / PRICE at once. */
 #define KEEPALIVE_POLICY_SLOW     (8 * CLOCK_NS_PER_MS)
 #define KEEPALIVE_POLICY_EXPECTED (10000 * CLOCK_NS_PER_MS)
 #define KEEPALIVE_POLICY_PRICE    (1 * CLOCK_NS_PER_MS)
 #define KEEPALIVE_POLICY_CREDIT   (200 * CLOCK_NS_PER_MS)
 
-bool keepalive_policy_begin(struct keepalive_policy *share, uint64_t now, size_t kept)
+bool keepalive_policy_begin(struct keepalive_policy *policy, uint64_t now, size_t kept)
 {
-    uint64_t paid = share->paid;
-    share->began = now;
-    if (now >= share->slow_until || paid > now + KEEPALIVE_POLICY_CREDIT)
+    uint64_t paid_until = policy->paid_until;
+    policy->began = now;
+    if (now >= policy->slow_until || paid_until > now + KEEPALIVE_POLICY_CREDIT)
         return false;
-    share->paid = (paid > now ? paid : now) + kept * KEEPALIVE_POLICY_PRICE;
+    policy->paid_until = MAX(paid_until, now) + kept * KEEPALIVE_POLICY_PRICE;
     return true;
 }
 
-bool keepalive_policy_timed(const struct keepalive_policy *share)
+void keepalive_policy_end(struct keepalive_policy *policy, uint64_t now)
 {
-    return atomic_load_explicit(&share->began, memory_order_relaxed) != 0;
+    if (now - policy->began >= KEEPALIVE_POLICY_SLOW)
+        keepalive_policy_expect_slow(policy, now);
+    policy->began = 0;
 }
 
-void keepalive_policy_end(struct keepalive_policy *share, uint64_t now)
+void keepalive_policy_expect_slow(struct keepalive_policy *policy, uint64_t now)
 {
-    if (now - share->began >= KEEPALIVE_POLICY_SLOW)
-        share->slow_until = now + KEEPALIVE_POLICY_EXPECTED;
-    share->began = 0;
+    policy->slow_until = now + KEEPALIVE_POLICY_EXPECTED;
 }
 
-void keepalive_policy_crowded(struct keepalive_policy *share, uint64_t now)
+bool keepalive_policy_try(struct keepalive_policy_skip *skip)
 {
-    share->slow_until = now + KEEPALIVE_POLICY_EXPECTED;
+    unsigned left = atomic_load_explicit(&skip->left, memory_order_relaxed);
+    if (left > 0)
+        atomic_store_explicit(&skip->left, left - 1, memory_order_relaxed);
+    return left == 0;
+}
+
+void keepalive_policy_tried(struct keepalive_policy_skip *skip, bool paid)
+{
+    unsigned before = atomic_load_explicit(&skip->length, memory_order_relaxed);
+    unsigned length = paid ? 0 : MIN(2 * before + 1, KEEPALIVE_POLICY_SKIP_MAX);
+    atomic_store_explicit(&skip->length, length, memory_order_relaxed);
+    atomic_store_explicit(&skip->left, length, memory_order_relaxed);
 }

@@ -1,10 +1,14 @@
-/* keepalive_policy.h: shall a worker that begins a request leave the idle connections it keeps to
- * others?
+/* keepalive_policy.h: what a worker passes on to its siblings, and which shortcuts it tries.
  *
- * The next request on one of them would have to wait if this one takes long, which is expected
- * where others have. Giving a connection away is dearer than a short request, so that it is done no
- * more than so often. Pure: moments (clock.h, ns; a coarse clock will do) and counts in, a verdict
- * out. Called by wait_set.c.
+ * The next request on an idle kept connection has to wait if the worker takes long for another one,
+ * so a worker whose requests have taken long passes its idle connections on when a request begins.
+ * Passing one on costs more than a short request, so its rate is limited.
+ *
+ * The adaptive skip backs off from a shortcut that does not pay: after each failure in a row it
+ * skips more tries, 1, 3, 7 and so on up to KEEPALIVE_POLICY_SKIP_MAX.
+ *
+ * Pure; `now` is a stamp of clock.h, a coarse one is enough. Any thread may call: counts by several
+ * threads at once may be slightly off.
  */
 #ifndef OT_KEEPALIVE_POLICY_H
 #define OT_KEEPALIVE_POLICY_H
@@ -13,22 +17,36 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* All zero at birth. Any thread may look; one at a time begins and ends a request. */
+/* Starts all zero. One thread at a time begins and ends a request. */
 struct keepalive_policy {
-    _Atomic uint64_t began;      /* a request is served while connections were kept; 0 = none is */
-    _Atomic uint64_t slow_until; /* requests are expected to take long */
-    _Atomic uint64_t paid;       /* what was given away is paid for then */
+    _Atomic uint64_t began;      /* the request that keepalive_policy_end waits for; 0 = none */
+    _Atomic uint64_t slow_until; /* until then requests are expected to take long */
+    _Atomic uint64_t paid_until; /* moves ahead by a price for each connection passed on */
 };
 
-/* A request begins while so many connections are kept, at least one. True if they shall be left to
- * others: all, or as many as others take. */
-bool keepalive_policy_begin(struct keepalive_policy *share, uint64_t now, size_t kept);
+/* A request begins while `kept` (at least 1) connections are idle. True if siblings should get them
+ * all. */
+bool keepalive_policy_begin(struct keepalive_policy *policy, uint64_t now, size_t kept);
 
-/* Is there a request whose end keepalive_policy_end wants to know? */
-bool keepalive_policy_timed(const struct keepalive_policy *share);
-void keepalive_policy_end(struct keepalive_policy *share, uint64_t now);
+/* The request whose `began` is not 0 has ended. */
+void keepalive_policy_end(struct keepalive_policy *policy, uint64_t now);
 
-/* Many connections may have come at once, as a worker left that kept them. */
-void keepalive_policy_crowded(struct keepalive_policy *share, uint64_t now);
+/* Requests are expected to take long from now on, also because connections of a worker that has
+ * left were added. */
+void keepalive_policy_expect_slow(struct keepalive_policy *policy, uint64_t now);
+
+enum {
+    KEEPALIVE_POLICY_SKIP_MAX = 63
+};
+
+/* Starts all zero: the first try is made. */
+struct keepalive_policy_skip {
+    _Atomic unsigned length; /* tries to skip after the last one */
+    _Atomic unsigned left;   /* tries of these that are still to be skipped */
+};
+
+/* Should the shortcut be tried this time? If so, keepalive_policy_tried follows. */
+bool keepalive_policy_try(struct keepalive_policy_skip *skip);
+void keepalive_policy_tried(struct keepalive_policy_skip *skip, bool paid);
 
 #endif

@@ -15,41 +15,41 @@ static int listener_option(int fd, int option)
     return getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 ? value : 0;
 }
 
-/* Children of the application must not get the listening socket: ours is a close-on-exec copy, and
- * the place of standard input goes to the null device. */
-static int listener_adopt(int asked)
+/* Children of the application must not inherit the listening socket: we use a close-on-exec copy.
+ * Standard input becomes the null device. */
+static int listener_adopt(int fd)
 {
     int one = 1;
-    int own = fcntl(asked, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (own < 0)
         return -1;
     int flags = fcntl(own, F_GETFL);
     if (flags >= 0 && !(flags & O_NONBLOCK))
         (void)fcntl(own, F_SETFL, flags | O_NONBLOCK);
-    /* Accepted sockets inherit it; on a unix socket it fails, and is not needed. */
+    /* Accepted sockets inherit it. On a unix socket it fails and is not needed. */
     (void)setsockopt(own, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (asked != STDIN_FILENO) {
-        (void)fcntl(asked, F_SETFD, FD_CLOEXEC);
+    if (fd != STDIN_FILENO) {
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
         return own;
     }
-    int nowhere = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (nowhere > STDIN_FILENO) {
-        (void)dup2(nowhere, STDIN_FILENO);
-        (void)close(nowhere);
+    int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null_fd > STDIN_FILENO) {
+        (void)dup2(null_fd, STDIN_FILENO);
+        (void)close(null_fd);
     }
     return own;
 }
 
-bool listener_open(struct listener *listener, int asked, const char *addresses)
+bool listener_open(struct listener *listener, int fd, const char *addresses)
 {
     *listener = (struct listener){.fd = -1};
-    if (listener_option(asked, SO_ACCEPTCONN) == 0) {
+    if (listener_option(fd, SO_ACCEPTCONN) == 0) {
         errno = ENOTSOCK;
         return false;
     }
     if (!allowed_clients_parse(&listener->allowed, addresses))
         return false;
-    listener->fd = listener_adopt(asked);
+    listener->fd = listener_adopt(fd);
     listener->is_tcp = listener_option(listener->fd, SO_DOMAIN) != AF_UNIX;
     if (listener->fd < 0)
         allowed_clients_free(&listener->allowed);
@@ -76,7 +76,7 @@ static enum listener_result listener_error(int error)
     case EINVAL:
     case ENOTSOCK:
         return LISTENER_FAILED;
-    default: /* EAGAIN, or an error of the connection that was to be taken */
+    default: /* EAGAIN, or an error of the new connection */
         return LISTENER_NONE;
     }
 }
@@ -84,16 +84,16 @@ static enum listener_result listener_error(int error)
 enum listener_result listener_accept(struct listener *listener, struct conn **conn)
 {
     struct sockaddr_storage address;
-    bool look = listener->is_tcp && !listener->allowed.any;
+    bool check = listener->is_tcp && !listener->allowed.any;
     int fd = -1;
     do {
         socklen_t length = sizeof address;
-        fd = accept4(listener->fd, look ? (struct sockaddr *)&address : NULL, look ? &length : NULL,
-                     SOCK_CLOEXEC);
+        fd = accept4(listener->fd, check ? (struct sockaddr *)&address : NULL,
+                     check ? &length : NULL, SOCK_CLOEXEC);
     } while (fd < 0 && (errno == ECONNABORTED || errno == EINTR || errno == EPROTO));
     if (fd < 0)
         return listener_error(errno);
-    if (look && !allowed_clients_allow(&listener->allowed, (struct sockaddr *)&address)) {
+    if (check && !allowed_clients_allow(&listener->allowed, (struct sockaddr *)&address)) {
         (void)close(fd);
         return LISTENER_REFUSED;
     }

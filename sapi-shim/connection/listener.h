@@ -1,7 +1,7 @@
-/* listener.h: the listening socket as the worker holds it.
+/* listener.h: the worker's listening socket.
  *
- * Takes it over so that no child of the application gets it, and accepts on it. Decides nothing but
- * who may connect. Called by wait_set.c.
+ * Takes it over so that no child of the application inherits it, and accepts on it. Decides only
+ * which clients may connect.
  */
 #ifndef OT_LISTENER_H
 #define OT_LISTENER_H
@@ -17,17 +17,17 @@ struct listener {
     struct allowed_clients allowed;
 };
 
-/* Takes over the descriptor that the application names. `addresses` as allowed_clients_parse takes
- * it. False with errno, which is ENOTSOCK if it does not listen. */
-bool listener_open(struct listener *listener, int asked, const char *addresses);
+/* Takes over the application's descriptor; `addresses` as for allowed_clients_parse. False with
+ * errno, which is ENOTSOCK if the descriptor is no listening socket. */
+bool listener_open(struct listener *listener, int fd, const char *addresses);
 void listener_close(struct listener *listener);
 
 enum listener_result {
     LISTENER_CONN,    /* *conn is a new connection */
-    LISTENER_NONE,    /* nothing waits */
-    LISTENER_REFUSED, /* one was refused: not in listen.allowed_clients */
-    LISTENER_STARVED, /* descriptors or memory have run out; errno says */
-    LISTENER_FAILED,  /* errno says */
+    LISTENER_NONE,    /* the queue is empty */
+    LISTENER_REFUSED, /* a client was refused: not in listen.allowed_clients */
+    LISTENER_STARVED, /* descriptors or memory have run out; errno is set */
+    LISTENER_FAILED,  /* errno is set */
 };
 
 /* Takes one connection from the listen queue. Never waits. */
