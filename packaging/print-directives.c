@@ -70,7 +70,7 @@ static void man_word(const char *text)
     (void)putchar('"');
 }
 
-static size_t count_choices(const struct directive *row)
+static size_t man_choices(const struct directive *row)
 {
     size_t count = 0;
     while (row->choices[count].word != NULL)
@@ -79,14 +79,14 @@ static size_t count_choices(const struct directive *row)
 }
 
 /* Few enough to stand beside the directive's name? */
-static bool shows_choices(const struct directive *row)
+static bool man_shows_choices(const struct directive *row)
 {
-    return row->type == DIRECTIVE_CHOICE && count_choices(row) < 8;
+    return row->type == DIRECTIVE_CHOICE && man_choices(row) < 8;
 }
 
 static void man_head(const struct directive *row)
 {
-    bool choices = shows_choices(row);
+    bool choices = man_shows_choices(row);
     (void)fputs(".It Ic ", stdout);
     man_word(row->name);
     (void)fputs(" No = ", stdout);
@@ -94,12 +94,12 @@ static void man_head(const struct directive *row)
         (void)fputs("Ar ", stdout);
         man_word(row->type == DIRECTIVE_CHOICE ? "word" : placeholders[row->type]);
     }
-    for (size_t i = 0; choices && i < count_choices(row); i++)
+    for (size_t i = 0; choices && i < man_choices(row); i++)
         (void)printf("%sCm %s", i == 0 ? "" : " | ", row->choices[i].word);
     (void)putchar('\n');
 }
 
-static const char *effect(const struct directive *row)
+static const char *man_effect(const struct directive *row)
 {
     static const char *const phrases[] = {
         [DIRECTIVE_LIVE] = "a reload applies it at once",
@@ -115,7 +115,7 @@ static void man_facts(const struct directive *row)
 {
     char accepted[256] = "";
     (void)fputs(".br\n", stdout);
-    if (!shows_choices(row)) {
+    if (!man_shows_choices(row)) {
         directive_accepts(row, accepted, sizeof accepted);
         (void)printf("Value: %s.\n", accepted);
     }
@@ -128,7 +128,7 @@ static void man_facts(const struct directive *row)
     } else {
         (void)printf("Default: %s;\n", row->unset);
     }
-    (void)printf("%s.\n", effect(row));
+    (void)printf("%s.\n", man_effect(row));
 }
 
 static void man_rows(const struct directive *table, size_t count)
@@ -212,7 +212,7 @@ static int print_man(const char *template)
 /* ---- samples ---- */
 
 /* Lines of a comment, broken between words; the stars of bold words are left out. */
-static void comment(const char *text)
+static void sample_comment(const char *text)
 {
     size_t column = 0;
     while (*text != '\0') {
@@ -258,7 +258,7 @@ static void sample_row(const struct directive *row)
     else
         length = asprintf(&text, "%s", row->help);
     (void)putchar('\n');
-    comment(length >= 0 ? text : row->help);
+    sample_comment(length >= 0 ? text : row->help);
     free(length >= 0 ? text : NULL);
     if (row->sample != NULL)
         (void)printf("%s = %s\n", row->name, row->sample);
@@ -269,11 +269,12 @@ static void sample_row(const struct directive *row)
 static int print_sample(const char *introduction, const char *section,
                         const struct directive *table, size_t count)
 {
-    comment(introduction);
+    sample_comment(introduction);
     (void)fputs(";\n", stdout);
-    comment("A line with ; before a directive shows the default or, where nothing is set by "
-            "default, an example. Times take ms, s, m, h or d (plain numbers are seconds), sizes "
-            "K, M or G. The manual: overtime.ini(5). Check a changed file with: overtime -t");
+    sample_comment(
+        "A line with ; before a directive shows the default or, where nothing is set by "
+        "default, an example. Times take ms, s, m, h or d (plain numbers are seconds), sizes "
+        "K, M or G. The manual: overtime.ini(5). Check a changed file with: overtime -t");
     (void)printf("\n[%s]", section);
     for (size_t i = 0; i < count; i++)
         sample_row(&table[i]);

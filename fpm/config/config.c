@@ -40,31 +40,28 @@ struct loader {
     struct config_origin global_origin; /* of [global]; file NULL: not seen */
 };
 
-static void load_file(struct loader *loader, const char *path, const struct source *includer,
-                      const struct config_origin *origin);
+static void config_load_file(struct loader *loader, const char *path, const struct source *includer,
+                             const struct config_origin *origin);
 
-static const char *environment(const char *name)
+static const char *config_variable(const char *name)
 {
     return getenv(name);
 }
 
 /* ---- birth and end ---- */
 
-static int init_all(const struct directive *table, size_t count, void *owner)
+static int config_init_all(const struct directive *table, size_t count, void *owner)
 {
     int result = 0;
-
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         result |= directive_value_init(&table[i], owner);
-    }
     return result;
 }
 
-static void free_all(const struct directive *table, size_t count, void *owner)
+static void config_free_all(const struct directive *table, size_t count, void *owner)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         directive_value_free(&table[i], owner);
-    }
 }
 
 struct config *config_keep(struct config *config)
@@ -76,55 +73,48 @@ struct config *config_keep(struct config *config)
 void config_free(struct config **config)
 {
     struct config *c = *config;
-
     *config = NULL;
-    if (c == NULL || --c->holders > 0) {
+    if (c == NULL || --c->holders > 0)
         return;
-    }
     for (size_t i = 0; i < c->pool_count; i++) {
-        free_all(directive_pool, DIRECTIVE_POOL_COUNT, &c->pools[i]);
+        config_free_all(directive_pool, DIRECTIVE_POOL_COUNT, &c->pools[i]);
         free(c->pools[i].name);
         free(c->pools[i].program);
         free(c->pools[i].identity.name);
     }
     free(c->pools);
-    free_all(directive_global, DIRECTIVE_GLOBAL_COUNT, &c->global);
+    config_free_all(directive_global, DIRECTIVE_GLOBAL_COUNT, &c->global);
     value_parse_list_free(&c->files);
     free(c->file);
     free(c);
 }
 
 /* A pool with every default; NULL without memory. */
-static struct config_pool *add_pool(struct config *config, const char *name)
+static struct config_pool *config_add_pool(struct config *config, const char *name)
 {
-    struct config_pool *grown = reallocarray(config->pools, config->pool_count + 1, sizeof(*grown));
-
-    if (grown == NULL) {
+    struct config_pool *grown = reallocarray(config->pools, config->pool_count + 1, sizeof *grown);
+    if (grown == NULL)
         return NULL;
-    }
     config->pools = grown;
     struct config_pool *pool = &grown[config->pool_count++];
     *pool = (struct config_pool){.name = strdup(name)};
-    if (init_all(directive_pool, DIRECTIVE_POOL_COUNT, pool) != 0 || pool->name == NULL) {
+    if (config_init_all(directive_pool, DIRECTIVE_POOL_COUNT, pool) != 0 || pool->name == NULL)
         return NULL;
-    }
     return pool;
 }
 
 /* ---- sections ---- */
 
-static bool is_pool_name(const char *name)
+static bool config_is_pool_name(const char *name)
 {
-    const bool begins_well = isalnum((unsigned char)*name) || *name == '_';
-
-    while (isalnum((unsigned char)*name) || (*name != '\0' && strchr("_-.", *name) != NULL)) {
+    bool begins_well = isalnum((unsigned char)*name) || *name == '_';
+    while (isalnum((unsigned char)*name) || (*name != '\0' && strchr("_-.", *name) != NULL))
         name++;
-    }
     return begins_well && *name == '\0';
 }
 
 /* The place of a section that stood before; its origin in *first. */
-static bool seen(const struct loader *loader, const char *name, struct config_origin *first)
+static bool config_seen(const struct loader *loader, const char *name, struct config_origin *first)
 {
     if (strcmp(name, "global") == 0) {
         *first = loader->global_origin;
@@ -139,14 +129,13 @@ static bool seen(const struct loader *loader, const char *name, struct config_or
     return false;
 }
 
-static void begin_section(struct source *source, const char *name, unsigned line)
+static void config_begin_section(struct source *source, const char *name, unsigned line)
 {
     struct loader *loader = source->loader;
     const struct config_origin origin = {.file = source->path, .line = line};
     struct config_origin first;
-
     source->place = PLACE_NOWHERE;
-    if (seen(loader, name, &first)) {
+    if (config_seen(loader, name, &first)) {
         config_report_error(loader->report, &origin,
                             "[%s] stands twice, first at %s:%u; keep one of them", name, first.file,
                             first.line);
@@ -157,14 +146,14 @@ static void begin_section(struct source *source, const char *name, unsigned line
         source->place = PLACE_GLOBAL;
         return;
     }
-    if (!is_pool_name(name)) {
+    if (!config_is_pool_name(name)) {
         config_report_error(
             loader->report, &origin,
             "[%s] cannot be a pool's name: it may have letters, digits, _, - and ., "
             "and begins with a letter, a digit or _",
             name);
     }
-    struct config_pool *pool = add_pool(loader->config, name);
+    struct config_pool *pool = config_add_pool(loader->config, name);
     if (pool == NULL) {
         config_report_error(loader->report, &origin, "out of memory");
         return;
@@ -177,62 +166,57 @@ static void begin_section(struct source *source, const char *name, unsigned line
 /* ---- include ---- */
 
 /* `pattern` as seen from the folder of the file at `from`; the caller's to free. */
-static char *from_folder(const char *from, const char *pattern)
+static char *config_from_folder(const char *from, const char *pattern)
 {
     const char *slash = strrchr(from, '/');
-    const int folder = slash != NULL && *pattern != '/' ? (int)(slash - from) + 1 : 0;
+    int folder = slash != NULL && *pattern != '/' ? (int)(slash - from) + 1 : 0;
     char *out;
-
     return asprintf(&out, "%.*s%s", folder, from, pattern) >= 0 ? out : NULL;
 }
 
 /* A missing folder matches nothing; one that cannot be read is an error. */
-static int unreadable(const char *path, int error)
+static int config_unreadable(const char *path, int error)
 {
     (void)path;
     return error != ENOENT && error != ENOTDIR;
 }
 
-static void load_matches(struct source *source, const char *pattern,
-                         const struct config_origin *origin)
+static void config_load_matches(struct source *source, const char *pattern,
+                                const struct config_origin *origin)
 {
     glob_t found = {0};
-    const int result = glob(pattern, 0, unreadable, &found);
-
+    int result = glob(pattern, 0, config_unreadable, &found);
     if (result != 0 && result != GLOB_NOMATCH) {
         config_report_error(source->loader->report, origin, "include = %.500s: %s", pattern,
                             result == GLOB_NOSPACE ? "out of memory" : "the folder cannot be read");
     }
-    for (size_t i = 0; result == 0 && i < found.gl_pathc; i++) {
-        load_file(source->loader, found.gl_pathv[i], source, origin);
-    }
+    for (size_t i = 0; result == 0 && i < found.gl_pathc; i++)
+        config_load_file(source->loader, found.gl_pathv[i], source, origin);
     globfree(&found);
 }
 
-static void include(struct source *source, const char *value, const struct config_origin *origin)
+static void config_include(struct source *source, const char *value,
+                           const struct config_origin *origin)
 {
     struct loader *loader = source->loader;
     struct config_global *global = &loader->config->global;
     const struct directive *row = &directive_global[DIRECTIVE_GLOBAL_include];
-    const struct value_parse_source variables = {.variable = environment};
+    const struct value_parse_source variables = {.variable = config_variable};
     char error[512];
-
-    if (directive_value_set(row, global, value, &variables, error, sizeof(error)) != 0) {
+    if (directive_value_set(row, global, value, &variables, error, sizeof error) != 0) {
         config_report_error(loader->report, origin, "include = %.200s: %s", value, error);
         return;
     }
-    if (global->origins[DIRECTIVE_GLOBAL_include].file == NULL) {
+    if (global->origins[DIRECTIVE_GLOBAL_include].file == NULL)
         global->origins[DIRECTIVE_GLOBAL_include] = *origin;
-    }
     const char *pattern = global->include.items[global->include.count - 1];
-    char *path = from_folder(source->path, pattern);
-    if (path == NULL) {
+    char *path = config_from_folder(source->path, pattern);
+    if (path == NULL)
         config_report_error(loader->report, origin, "out of memory");
-    } else if (strpbrk(pattern, "*?[") != NULL) {
-        load_matches(source, path, origin);
-    } else {
-        load_file(loader, path, source, origin);
-    }
+    else if (strpbrk(pattern, "*?[") != NULL)
+        config_load_matches(source, path, origin);
+    else
+        config_load_file(loader, path, source, origin);
     free(path);
 }
 
@@ -248,10 +232,9 @@ struct target {
     struct value_parse_source variables;
 };
 
-static struct target find_target(const struct source *source)
+static struct target config_target(const struct source *source)
 {
     struct config *config = source->loader->config;
-
     if (source->place == PLACE_GLOBAL) {
         return (struct target){.label = "global",
                                .table = directive_global,
@@ -260,7 +243,7 @@ static struct target find_target(const struct source *source)
                                .other_count = DIRECTIVE_POOL_COUNT,
                                .owner = &config->global,
                                .origins = config->global.origins,
-                               .variables = {.variable = environment}};
+                               .variables = {.variable = config_variable}};
     }
     struct config_pool *pool = &config->pools[source->pool];
     return (struct target){.label = pool->name,
@@ -270,15 +253,14 @@ static struct target find_target(const struct source *source)
                            .other_count = DIRECTIVE_GLOBAL_COUNT,
                            .owner = pool,
                            .origins = pool->origins,
-                           .variables = {.pool = pool->name, .variable = environment}};
+                           .variables = {.pool = pool->name, .variable = config_variable}};
 }
 
-static void report_unknown(const struct target *target, const struct ini_lines_item *item,
-                           const struct config_origin *origin, struct config_report *report)
+static void config_report_unknown(const struct target *target, const struct ini_lines_item *item,
+                                  const struct config_origin *origin, struct config_report *report)
 {
     const char *nearest = directive_nearest(target->table, target->count, item->name);
-    const bool global = target->table == directive_global;
-
+    bool global = target->table == directive_global;
     if (directive_find(target->other, target->other_count, item->name) != NULL) {
         config_report_error(report, origin, "[%s] %.100s belongs %s", target->label, item->name,
                             global ? "into a pool's section" : "into [global]");
@@ -293,51 +275,48 @@ static void report_unknown(const struct target *target, const struct ini_lines_i
 }
 
 /* What stands between the brackets of env[NAME]; `name` fits the row. */
-static int set_pair(const struct directive *row, const struct target *target,
-                    const struct ini_lines_item *item, const struct config_origin *origin,
-                    char *error, size_t size)
+static int config_set_pair(const struct directive *row, const struct target *target,
+                           const struct ini_lines_item *item, const struct config_origin *origin,
+                           char *error, size_t size)
 {
     const char *open = strchr(item->name, '[');
     char *name = strndup(open + 1, strlen(open + 1) - 1);
-
     if (name == NULL) {
         (void)snprintf(error, size, "out of memory");
         return -1;
     }
-    const bool clients = strcmp(name, CONFIG_ENV_CLIENTS) == 0;
+    bool clients = strcmp(name, CONFIG_ENV_CLIENTS) == 0;
     if (clients || strcmp(name, CONFIG_ENV_CONTRACT) == 0) {
         (void)snprintf(error, size, "is set by the manager; %s",
                        clients ? "use listen.allowed_clients" : "remove the line");
         free(name);
         return -1;
     }
-    const int result = directive_value_set_pair(row, target->owner, name, item->value, origin,
-                                                &target->variables, error, size);
+    int result = directive_value_set_pair(row, target->owner, name, item->value, origin,
+                                          &target->variables, error, size);
     free(name);
     return result;
 }
 
-static void set_value(const struct target *target, const struct directive *row,
-                      const struct ini_lines_item *item, const struct config_origin *origin,
-                      struct config_report *report)
+static void config_set_value(const struct target *target, const struct directive *row,
+                             const struct ini_lines_item *item, const struct config_origin *origin,
+                             struct config_report *report)
 {
     struct config_origin *where = &target->origins[row - target->table];
     char error[1024];
     int result;
-
     if (where->file != NULL && !directive_repeats(row)) {
         config_report_error(report, origin, "[%s] %s is already given at %s:%u; keep one of them",
                             target->label, item->name, where->file, where->line);
         return;
     }
-    if (where->file == NULL) {
+    if (where->file == NULL)
         *where = *origin;
-    }
     if (row->type == DIRECTIVE_MAP) {
-        result = set_pair(row, target, item, origin, error, sizeof(error));
+        result = config_set_pair(row, target, item, origin, error, sizeof error);
     } else {
         result = directive_value_set(row, target->owner, item->value, &target->variables, error,
-                                     sizeof(error));
+                                     sizeof error);
     }
     if (result != 0) {
         config_report_error(report, origin, "[%s] %s =%s%.200s: %s", target->label, item->name,
@@ -345,16 +324,14 @@ static void set_value(const struct target *target, const struct directive *row,
     }
 }
 
-static void take_value(struct source *source, const struct ini_lines_item *item)
+static void config_take_value(struct source *source, const struct ini_lines_item *item)
 {
     struct config_report *report = source->loader->report;
     const struct config_origin origin = {.file = source->path, .line = item->line};
-
-    if (source->place == PLACE_NOWHERE) {
+    if (source->place == PLACE_NOWHERE)
         return;
-    }
     if (source->place != PLACE_POOL && strcmp(item->name, "include") == 0) {
-        include(source, item->value, &origin);
+        config_include(source, item->value, &origin);
         return;
     }
     if (source->place == PLACE_TOP) {
@@ -364,26 +341,24 @@ static void take_value(struct source *source, const struct ini_lines_item *item)
                             item->name);
         return;
     }
-    const struct target target = find_target(source);
+    const struct target target = config_target(source);
     const struct directive *row = directive_find(target.table, target.count, item->name);
-    if (row == NULL) {
-        report_unknown(&target, item, &origin, report);
-    } else {
-        set_value(&target, row, item, &origin, report);
-    }
+    if (row == NULL)
+        config_report_unknown(&target, item, &origin, report);
+    else
+        config_set_value(&target, row, item, &origin, report);
 }
 
-static void take(void *context, const struct ini_lines_item *item)
+static void config_take(void *context, const struct ini_lines_item *item)
 {
     struct source *source = context;
     const struct config_origin origin = {.file = source->path, .line = item->line};
-
     switch (item->kind) {
     case INI_LINES_SECTION:
-        begin_section(source, item->name, item->line);
+        config_begin_section(source, item->name, item->line);
         break;
     case INI_LINES_VALUE:
-        take_value(source, item);
+        config_take_value(source, item);
         break;
     case INI_LINES_PROBLEM:
         config_report_error(source->loader->report, &origin, "%s", item->problem);
@@ -395,32 +370,29 @@ static void take(void *context, const struct ini_lines_item *item)
 
 /* Opens a regular file and nothing else: a pipe could never be read again by a reload, and opening
  * one could wait for ever. NULL with a sentence's end in `error`. */
-static FILE *open_regular(const char *path, struct stat *status, char *error, size_t size)
+static FILE *config_open_file(const char *path, struct stat *status, char *error, size_t size)
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     const char *reason = NULL;
     FILE *file = NULL;
-
     if (fd >= 0 && fstat(fd, status) == 0) {
-        if (S_ISREG(status->st_mode)) {
+        if (S_ISREG(status->st_mode))
             file = fdopen(fd, "r");
-        } else {
+        else
             reason = S_ISDIR(status->st_mode) ? "it is a folder" : "it is no regular file";
-        }
     }
     if (file == NULL) {
         (void)snprintf(error, size, "cannot be read: %s",
                        reason != NULL ? reason : strerror(errno));
     }
-    if (file == NULL && fd >= 0) {
+    if (file == NULL && fd >= 0)
         (void)close(fd);
-    }
     return file;
 }
 
-static void read_open_file(struct loader *loader, FILE *file, const char *path,
-                           const struct stat *status, const struct source *includer,
-                           const struct config_origin *origin)
+static void config_read_file(struct loader *loader, FILE *file, const char *path,
+                             const struct stat *status, const struct source *includer,
+                             const struct config_origin *origin)
 {
     struct source source = {.includer = includer,
                             .device = status->st_dev,
@@ -428,7 +400,6 @@ static void read_open_file(struct loader *loader, FILE *file, const char *path,
                             .depth = includer == NULL ? 1 : includer->depth + 1,
                             .place = PLACE_TOP,
                             .loader = loader};
-
     for (const struct source *s = includer; s != NULL; s = s->includer) {
         if (s->device == status->st_dev && s->inode == status->st_ino) {
             config_report_error(loader->report, origin, "include: %.500s would include itself",
@@ -448,54 +419,48 @@ static void read_open_file(struct loader *loader, FILE *file, const char *path,
         return;
     }
     source.path = loader->config->files.items[loader->config->files.count - 1];
-    if (ini_lines_read(file, take, &source) != 0) {
+    if (ini_lines_read(file, config_take, &source) != 0) {
         const struct config_origin whole = {.file = source.path};
         config_report_error(loader->report, &whole, "cannot be read: %s", strerror(errno));
     }
 }
 
 /* `origin`: the line that includes it; NULL for the main file. */
-static void load_file(struct loader *loader, const char *path, const struct source *includer,
-                      const struct config_origin *origin)
+static void config_load_file(struct loader *loader, const char *path, const struct source *includer,
+                             const struct config_origin *origin)
 {
     struct stat status;
     char error[256];
-    FILE *file = open_regular(path, &status, error, sizeof(error));
-
+    FILE *file = config_open_file(path, &status, error, sizeof error);
     if (file == NULL) {
         config_report_error(loader->report, origin, "%s%.500s %s",
                             includer != NULL ? "include: " : "", path, error);
         return;
     }
-    read_open_file(loader, file, path, &status, includer, origin);
+    config_read_file(loader, file, path, &status, includer, origin);
     (void)fclose(file); /* read only: nothing can be lost */
 }
 
 /* The path as seen from the root, so that a later change of folder does not matter. */
-static char *absolute(const char *path)
+static char *config_absolute(const char *path)
 {
     char *folder = NULL, *out = NULL;
-
-    if (*path == '/') {
+    if (*path == '/')
         return strdup(path);
-    }
     folder = getcwd(NULL, 0);
-    if (folder == NULL || asprintf(&out, "%s/%s", folder, path) < 0) {
+    if (folder == NULL || asprintf(&out, "%s/%s", folder, path) < 0)
         out = NULL;
-    }
     free(folder);
     return out;
 }
 
-static void load_all(struct loader *loader, unsigned flags)
+static void config_load_all(struct loader *loader, unsigned flags)
 {
     struct config *config = loader->config;
-    const size_t before = loader->report->failed;
-
-    load_file(loader, config->file, NULL, NULL);
-    for (size_t i = 0; i < config->pool_count; i++) {
+    size_t before = loader->report->failed;
+    config_load_file(loader, config->file, NULL, NULL);
+    for (size_t i = 0; i < config->pool_count; i++)
         config_check_pool(&config->pools[i], (flags & CONFIG_ALLOW_ROOT) != 0, loader->report);
-    }
     config_check_all(&config->global, config->pools, config->pool_count, loader->report);
     if (config->pool_count == 0 && loader->report->failed == before) {
         const struct config_origin whole = {.file = config->file};
@@ -508,24 +473,20 @@ static void load_all(struct loader *loader, unsigned flags)
 
 struct config *config_load(const char *path, unsigned flags, struct config_report *report)
 {
-    struct config *config = calloc(1, sizeof(*config));
+    struct config *config = calloc(1, sizeof *config);
     struct loader loader = {.config = config, .report = report};
-    const size_t before = report->failed;
-
-    if (config != NULL) {
+    size_t before = report->failed;
+    if (config != NULL)
         config->holders = 1;
-    }
     if (config == NULL ||
-        init_all(directive_global, DIRECTIVE_GLOBAL_COUNT, &config->global) != 0) {
+        config_init_all(directive_global, DIRECTIVE_GLOBAL_COUNT, &config->global) != 0)
         config_report_error(report, NULL, "out of memory");
-    } else if ((config->file = absolute(path)) == NULL) {
+    else if ((config->file = config_absolute(path)) == NULL)
         config_report_error(report, NULL, "%s cannot be read: %s", path, strerror(errno));
-    } else {
-        load_all(&loader, flags);
-    }
+    else
+        config_load_all(&loader, flags);
     config_report_close(report);
-    if (report->failed != before) {
+    if (report->failed != before)
         config_free(&config);
-    }
     return config;
 }

@@ -5,8 +5,8 @@
  * nothing: whoever loads a configuration decides what to do with it. Called by main and by the
  * reload.
  */
-#ifndef CONFIG_H
-#define CONFIG_H
+#ifndef FPM_CONFIG_H
+#define FPM_CONFIG_H
 
 #include "fpm/config/config_report.h"
 #include "fpm/config/directive.h"

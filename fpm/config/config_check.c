@@ -28,7 +28,7 @@ static void check_required(const struct config_pool *pool, struct config_report 
         char accepted[256] = "";
 
         if (row->required && pool->origins[i].file == NULL) {
-            directive_accepts(row, accepted, sizeof(accepted));
+            directive_accepts(row, accepted, sizeof accepted);
             config_report_error(report, &pool->origin,
                                 "[%s] %s is missing: every pool needs it, %s", pool->name,
                                 row->name, accepted);
@@ -39,19 +39,18 @@ static void check_required(const struct config_pool *pool, struct config_report 
 /* ---- user and group ---- */
 
 /* The account that `user` and `group` come to; false if it was reported as impossible. */
-static bool find_identity(struct config_pool *pool, struct config_identity *out,
-                          struct config_report *report)
+static bool check_find_identity(struct config_pool *pool, struct config_identity *out,
+                                struct config_report *report)
 {
     struct account account;
     gid_t gid = (gid_t)-1;
     char error[256];
-
-    if (account_user(pool->user, &account, error, sizeof(error)) != 0) {
+    if (account_user(pool->user, &account, error, sizeof error) != 0) {
         config_report_error(report, ORIGIN(pool, user), "[%s] user = %s: %s", pool->name,
                             pool->user, error);
         return false;
     }
-    if (pool->group != NULL && account_group(pool->group, &gid, error, sizeof(error)) != 0) {
+    if (pool->group != NULL && account_group(pool->group, &gid, error, sizeof error) != 0) {
         config_report_error(report, ORIGIN(pool, group), "[%s] group = %s: %s", pool->name,
                             pool->group, error);
         return false;
@@ -78,7 +77,6 @@ static bool find_identity(struct config_pool *pool, struct config_identity *out,
 static void check_as_root(struct config_pool *pool, bool allow_root, struct config_report *report)
 {
     struct config_identity identity;
-
     if (pool->user == NULL) {
         if (ORIGIN(pool, user)->file == NULL) {
             config_report_error(report, &pool->origin,
@@ -88,9 +86,8 @@ static void check_as_root(struct config_pool *pool, bool allow_root, struct conf
         }
         return;
     }
-    if (!find_identity(pool, &identity, report)) {
+    if (!check_find_identity(pool, &identity, report))
         return;
-    }
     pool->identity = identity;
     if (!allow_root && identity.uid == 0) {
         config_report_error(report, ORIGIN(pool, user),
@@ -107,8 +104,8 @@ static void check_as_root(struct config_pool *pool, bool allow_root, struct conf
 }
 
 /* Forgets a user or group that only root could change to. */
-static void ignore(const char *section, struct config_origin *origin, const char *what,
-                   char **field, const char *instead, struct config_report *report)
+static void check_ignore(const char *section, struct config_origin *origin, const char *what,
+                         char **field, const char *instead, struct config_report *report)
 {
     config_report_warning(report, origin,
                           "[%s] %s = %s: ignored, because only root can change to it; %s", section,
@@ -119,50 +116,44 @@ static void ignore(const char *section, struct config_origin *origin, const char
 }
 
 /* The manager's own user. */
-static bool is_own_user(const char *name)
+static bool check_own_user(const char *name)
 {
     struct account account;
     char error[256];
-
-    return account_user(name, &account, error, sizeof(error)) == 0 && account.uid == geteuid();
+    return account_user(name, &account, error, sizeof error) == 0 && account.uid == geteuid();
 }
 
 /* A group the manager is in, to which it may give its files. */
-static bool is_own_group(const char *name)
+static bool check_own_group(const char *name)
 {
     gid_t gid;
     char error[256];
-
-    return account_group(name, &gid, error, sizeof(error)) == 0 &&
+    return account_group(name, &gid, error, sizeof error) == 0 &&
            (gid == getegid() || group_member(gid));
 }
 
-static bool is_main_group(const char *name)
+static bool check_main_group(const char *name)
 {
     gid_t gid;
     char error[256];
-
-    return account_group(name, &gid, error, sizeof(error)) == 0 && gid == getegid();
+    return account_group(name, &gid, error, sizeof error) == 0 && gid == getegid();
 }
 
 static void check_as_user(struct config_pool *pool, struct config_report *report)
 {
     static const char workers[] = "the workers run as the manager does";
     static const char socket[] = "the socket belongs to the manager";
-
-    if (pool->user != NULL && !is_own_user(pool->user)) {
-        ignore(pool->name, ORIGIN(pool, user), "user", &pool->user, workers, report);
+    if (pool->user != NULL && !check_own_user(pool->user))
+        check_ignore(pool->name, ORIGIN(pool, user), "user", &pool->user, workers, report);
+    if (pool->group != NULL && !check_main_group(pool->group))
+        check_ignore(pool->name, ORIGIN(pool, group), "group", &pool->group, workers, report);
+    if (pool->listen_owner != NULL && !check_own_user(pool->listen_owner)) {
+        check_ignore(pool->name, ORIGIN(pool, listen_owner), "listen.owner", &pool->listen_owner,
+                     socket, report);
     }
-    if (pool->group != NULL && !is_main_group(pool->group)) {
-        ignore(pool->name, ORIGIN(pool, group), "group", &pool->group, workers, report);
-    }
-    if (pool->listen_owner != NULL && !is_own_user(pool->listen_owner)) {
-        ignore(pool->name, ORIGIN(pool, listen_owner), "listen.owner", &pool->listen_owner, socket,
-               report);
-    }
-    if (pool->listen_group != NULL && !is_own_group(pool->listen_group)) {
-        ignore(pool->name, ORIGIN(pool, listen_group), "listen.group", &pool->listen_group, socket,
-               report);
+    if (pool->listen_group != NULL && !check_own_group(pool->listen_group)) {
+        check_ignore(pool->name, ORIGIN(pool, listen_group), "listen.group", &pool->listen_group,
+                     socket, report);
     }
 }
 
@@ -170,14 +161,13 @@ static void check_global_as_user(struct config_global *global, struct config_rep
 {
     static const char socket[] = "the control socket belongs to the manager";
     struct config_origin *origins = global->origins;
-
-    if (global->control_owner != NULL && !is_own_user(global->control_owner)) {
-        ignore("global", &origins[DIRECTIVE_GLOBAL_control_owner], "control.owner",
-               &global->control_owner, socket, report);
+    if (global->control_owner != NULL && !check_own_user(global->control_owner)) {
+        check_ignore("global", &origins[DIRECTIVE_GLOBAL_control_owner], "control.owner",
+                     &global->control_owner, socket, report);
     }
-    if (global->control_group != NULL && !is_own_group(global->control_group)) {
-        ignore("global", &origins[DIRECTIVE_GLOBAL_control_group], "control.group",
-               &global->control_group, socket, report);
+    if (global->control_group != NULL && !check_own_group(global->control_group)) {
+        check_ignore("global", &origins[DIRECTIVE_GLOBAL_control_group], "control.group",
+                     &global->control_group, socket, report);
     }
 }
 
@@ -187,11 +177,9 @@ static void check_global_as_user(struct config_global *global, struct config_rep
 static void check_powers(const struct config_pool *pool, struct config_report *report)
 {
     struct rlimit nice;
-    const int64_t wanted = pool->process_priority;
-
-    if (geteuid() == 0) {
+    int64_t wanted = pool->process_priority;
+    if (geteuid() == 0)
         return;
-    }
     if (pool->chroot != NULL) {
         config_report_error(report, ORIGIN(pool, chroot),
                             "[%s] chroot = %s: only root can change the root folder; start the "
@@ -211,17 +199,16 @@ static void check_powers(const struct config_pool *pool, struct config_report *r
 /* ---- the program ---- */
 
 /* The first entry of `search` that holds a runnable `name` inside `root`; NULL if none does. */
-static char *search_path(const char *root, const char *search, const char *name)
+static char *check_search_path(const char *root, const char *search, const char *name)
 {
     while (*search != '\0') {
-        const size_t length = strcspn(search, ":");
+        size_t length = strcspn(search, ":");
         char *candidate = NULL;
 
         /* Entries that depend on the current folder would find another program after chdir. */
         if (*search == '/' && asprintf(&candidate, "%.*s/%s", (int)length, search, name) >= 0) {
-            if (chroot_path_runnable(root, candidate) == 0) {
+            if (chroot_path_runnable(root, candidate) == 0)
                 return candidate;
-            }
             free(candidate);
         }
         search += length + (search[length] == ':');
@@ -236,13 +223,11 @@ static void check_program(struct config_pool *pool, struct config_report *report
     const char *inside = pool->chroot != NULL ? " inside " : "";
     const char *root = pool->chroot != NULL ? pool->chroot : "";
     int result;
-
-    if (name == NULL) {
+    if (name == NULL)
         return;
-    }
     if (strchr(name, '/') == NULL) {
         search = search != NULL && *search != '\0' ? search : PATH_BY_DEFAULT;
-        pool->program = search_path(pool->chroot, search, name);
+        pool->program = check_search_path(pool->chroot, search, name);
         if (pool->program == NULL) {
             config_report_error(
                 report, ORIGIN(pool, command),
@@ -266,12 +251,11 @@ static void check_program(struct config_pool *pool, struct config_report *report
 /* ---- sockets ---- */
 
 /* Is the directive given, and not as its default? A dump gives every default. */
-static bool is_chosen(const struct config_pool *pool, size_t index)
+static bool check_is_chosen(const struct config_pool *pool, size_t index)
 {
     const struct directive *row = &directive_pool[index];
     char *text = directive_value_text(row, pool);
-    const bool same = text != NULL && row->by_default != NULL && strcmp(text, row->by_default) == 0;
-
+    bool same = text != NULL && row->by_default != NULL && strcmp(text, row->by_default) == 0;
     free(text);
     return pool->origins[index].file != NULL && !same;
 }
@@ -281,15 +265,14 @@ static void check_listen(const struct config_pool *pool, struct config_report *r
 {
     static const size_t unix_alone[] = {DIRECTIVE_POOL_listen_owner, DIRECTIVE_POOL_listen_group,
                                         DIRECTIVE_POOL_listen_mode};
-
     if (pool->listen.kind == CONFIG_ADDRESS_UNIX && pool->listen_allowed_clients.count > 0) {
         config_report_warning(report, ORIGIN(pool, listen_allowed_clients),
                               "[%s] listen.allowed_clients has no effect on a unix socket; "
                               "listen.owner, listen.group and listen.mode guard it",
                               pool->name);
     }
-    for (size_t i = 0; i < sizeof(unix_alone) / sizeof(unix_alone[0]); i++) {
-        if (pool->listen.kind == CONFIG_ADDRESS_TCP && is_chosen(pool, unix_alone[i])) {
+    for (size_t i = 0; i < sizeof unix_alone / sizeof unix_alone[0]; i++) {
+        if (pool->listen.kind == CONFIG_ADDRESS_TCP && check_is_chosen(pool, unix_alone[i])) {
             config_report_warning(report, &pool->origins[unix_alone[i]],
                                   "[%s] %s has no effect on a TCP socket; listen.allowed_clients "
                                   "guards it",
@@ -301,50 +284,46 @@ static void check_listen(const struct config_pool *pool, struct config_report *r
 /* ---- folders ---- */
 
 /* Is there a folder at the first `length` bytes of `path`? */
-static bool is_folder(const char *path, size_t length)
+static bool check_is_folder(const char *path, size_t length)
 {
     struct stat status;
     char *folder = length == 0 ? strdup("/") : strndup(path, length);
-    const bool result = folder != NULL && stat(folder, &status) == 0 && S_ISDIR(status.st_mode);
-
+    bool result = folder != NULL && stat(folder, &status) == 0 && S_ISDIR(status.st_mode);
     free(folder);
     return result;
 }
 
 /* The bytes of an absolute path before its last slash. */
-static size_t folder_length(const char *path, size_t length)
+static size_t check_folder_length(const char *path, size_t length)
 {
-    while (length > 0 && path[length - 1] != '/') {
+    while (length > 0 && path[length - 1] != '/')
         length--;
-    }
-    while (length > 0 && path[length - 1] == '/') {
+    while (length > 0 && path[length - 1] == '/')
         length--;
-    }
     return length;
 }
 
 /* Will there be a folder for the file at `path`? The manager makes the one of control.listen, if
  * that alone is missing; what may be written is for the start to find out. */
-static bool has_folder(const struct config_global *global, const char *path)
+static bool check_has_folder(const struct config_global *global, const char *path)
 {
     const char *control = global->control_listen.path;
-    const size_t length = folder_length(path, strlen(path));
-
-    if (is_folder(path, length)) {
+    size_t length = check_folder_length(path, strlen(path));
+    if (check_is_folder(path, length))
         return true;
-    }
-    return control != NULL && folder_length(control, strlen(control)) == length &&
-           strncmp(path, control, length) == 0 && is_folder(path, folder_length(path, length));
+    return control != NULL && check_folder_length(control, strlen(control)) == length &&
+           strncmp(path, control, length) == 0 &&
+           check_is_folder(path, check_folder_length(path, length));
 }
 
 static void check_folder(const struct config_global *global, const char *section, const char *name,
                          const char *path, const struct config_origin *origin,
                          struct config_report *report)
 {
-    if (path != NULL && *path == '/' && !has_folder(global, path)) {
+    if (path != NULL && *path == '/' && !check_has_folder(global, path)) {
         config_report_error(report, origin, "[%s] %s = %s%s: the folder %.*s does not exist",
                             section, name, path, origin->file == NULL ? " (by default)" : "",
-                            (int)folder_length(path, strlen(path)), path);
+                            (int)check_folder_length(path, strlen(path)), path);
     }
 }
 
@@ -354,7 +333,6 @@ static void check_folders(const struct config_global *global, const struct confi
 {
     static const struct config_global none = {0};
     const struct config_origin *origins = global->origins;
-
     check_folder(&none, "global", "error_log", global->error_log,
                  &origins[DIRECTIVE_GLOBAL_error_log], report);
     check_folder(global, "global", "pid", global->pid, &origins[DIRECTIVE_GLOBAL_pid], report);
@@ -375,9 +353,8 @@ static void check_inside(const struct config_pool *pool, const char *root, const
                          const char *path, const struct config_origin *origin,
                          struct config_report *report)
 {
-    const int result = path != NULL ? chroot_path_folder(root, path) : 0;
+    int result = path != NULL ? chroot_path_folder(root, path) : 0;
     const char *inside = root != NULL ? " inside " : "";
-
     root = root != NULL ? root : "";
     if (result == ENOTDIR) {
         config_report_error(report, origin, "[%s] %s = %s: is not a folder%s%s", pool->name, name,
@@ -392,11 +369,9 @@ static void check_inside(const struct config_pool *pool, const char *root, const
 static void check_jail(struct config_pool *pool, struct config_report *report)
 {
     const char *root = pool->chroot;
-
     check_inside(pool, NULL, "chroot", root, ORIGIN(pool, chroot), report);
-    if (root != NULL && chroot_path_folder(NULL, root) != 0) {
+    if (root != NULL && chroot_path_folder(NULL, root) != 0)
         return;
-    }
     check_inside(pool, root, "chdir", pool->chdir, ORIGIN(pool, chdir), report);
     check_program(pool, report);
 }
@@ -414,23 +389,19 @@ static void check_ident(const struct config_global *global, struct config_report
 /* ---- numbers of workers ---- */
 
 /* Directives of *dynamic* that were not given follow from the others. */
-static void complete_scaling(struct config_pool *pool)
+static void check_complete_scaling(struct config_pool *pool)
 {
-    const int64_t most = pool->pm_max_children;
-
-    if (pool->pm_min_spare_servers == DIRECTIVE_UNSET) {
+    int64_t most = pool->pm_max_children;
+    if (pool->pm_min_spare_servers == DIRECTIVE_UNSET)
         pool->pm_min_spare_servers = 1;
-    }
     if (pool->pm_max_spare_servers == DIRECTIVE_UNSET) {
-        const int64_t wanted = 3 * pool->pm_min_spare_servers;
+        int64_t wanted = 3 * pool->pm_min_spare_servers;
         pool->pm_max_spare_servers = wanted < most ? wanted : most;
     }
-    if (pool->pm_start_servers == DIRECTIVE_UNSET) {
+    if (pool->pm_start_servers == DIRECTIVE_UNSET)
         pool->pm_start_servers = (pool->pm_min_spare_servers + pool->pm_max_spare_servers) / 2;
-    }
-    if (pool->post_response_max_children == DIRECTIVE_UNSET) {
+    if (pool->post_response_max_children == DIRECTIVE_UNSET)
         pool->post_response_max_children = most;
-    }
 }
 
 static void check_at_most(const struct config_pool *pool, size_t index, int64_t value,
@@ -446,15 +417,12 @@ static void check_at_most(const struct config_pool *pool, size_t index, int64_t 
 /* They mean nothing with another kind of pool, and a mistake there hurts nobody. */
 static void check_scaling(struct config_pool *pool, struct config_report *report)
 {
-    const bool known = ORIGIN(pool, pm_max_children)->file != NULL;
-
-    if (!known) {
+    bool known = ORIGIN(pool, pm_max_children)->file != NULL;
+    if (!known)
         return; /* it was said that it is missing */
-    }
-    complete_scaling(pool);
-    if (pool->pm != CONFIG_PM_DYNAMIC) {
+    check_complete_scaling(pool);
+    if (pool->pm != CONFIG_PM_DYNAMIC)
         return;
-    }
     check_at_most(pool, DIRECTIVE_POOL_pm_max_spare_servers, pool->pm_max_spare_servers,
                   "pm.max_children", pool->pm_max_children, report);
     check_at_most(pool, DIRECTIVE_POOL_pm_min_spare_servers, pool->pm_min_spare_servers,
@@ -468,11 +436,9 @@ static void check_process_max(const struct config_global *global, const struct c
                               size_t count, struct config_report *report)
 {
     int64_t first = 0;
-
     for (size_t i = 0; i < count; i++) {
-        if (pools[i].pm_max_children == DIRECTIVE_UNSET) {
+        if (pools[i].pm_max_children == DIRECTIVE_UNSET)
             return;
-        }
         first += pools[i].pm == CONFIG_PM_STATIC    ? pools[i].pm_max_children
                  : pools[i].pm == CONFIG_PM_DYNAMIC ? pools[i].pm_start_servers
                                                     : 0;
@@ -494,8 +460,7 @@ static void check_access(const struct config_pool *pool, struct config_report *r
     const struct config_list *paths = &pool->access_suppress_path;
     char error[1024];
     size_t size = strlen(pool->access_format) + 1;
-    struct log_format *format = log_format_compile(pool->access_format, error, sizeof(error));
-
+    struct log_format *format = log_format_compile(pool->access_format, error, sizeof error);
     if (format == NULL) {
         config_report_error(report, ORIGIN(pool, access_format), "[%s] access.format = %.200s: %s",
                             pool->name, pool->access_format, error);
@@ -533,13 +498,12 @@ static void check_answers(const struct config_pool *pool, struct config_report *
 {
     const char *status = pool->pm_status_path;
     const char *ping = pool->ping_path;
-
     check_length(pool, ORIGIN(pool, pm_status_path), "pm.status_path", status, report);
     check_length(pool, ORIGIN(pool, ping_path), "ping.path", ping, report);
     check_length(pool, ORIGIN(pool, ping_response), "ping.response", pool->ping_response, report);
     if ((status != NULL && strchr(status, '?') != NULL) ||
         (ping != NULL && strchr(ping, '?') != NULL)) {
-        const bool first = status != NULL && strchr(status, '?') != NULL;
+        bool first = status != NULL && strchr(status, '?') != NULL;
         config_report_error(report, first ? ORIGIN(pool, pm_status_path) : ORIGIN(pool, ping_path),
                             "[%s] %s = %.200s: must be a path without a query", pool->name,
                             first ? "pm.status_path" : "ping.path", first ? status : ping);
@@ -561,11 +525,10 @@ static void check_answers(const struct config_pool *pool, struct config_report *
 void config_check_pool(struct config_pool *pool, bool allow_root, struct config_report *report)
 {
     check_required(pool, report);
-    if (geteuid() == 0) {
+    if (geteuid() == 0)
         check_as_root(pool, allow_root, report);
-    } else {
+    else
         check_as_user(pool, report);
-    }
     check_powers(pool, report);
     check_jail(pool, report);
     check_listen(pool, report);
@@ -582,17 +545,13 @@ static void check_status_listen(const struct config_global *global, const struct
     const struct config_pool *pool = &pools[index];
     const struct config_address *address = &pool->pm_status_listen;
     const char *other = NULL;
-
-    if (value_parse_address_clash(address, &global->control_listen)) {
+    if (value_parse_address_clash(address, &global->control_listen))
         other = "this is the manager's control.listen";
-    }
     for (size_t i = 0; i < count; i++) {
-        if (value_parse_address_clash(address, &pools[i].listen)) {
+        if (value_parse_address_clash(address, &pools[i].listen))
             other = "a pool's listen is there already";
-        }
-        if (i < index && value_parse_address_clash(address, &pools[i].pm_status_listen)) {
+        if (i < index && value_parse_address_clash(address, &pools[i].pm_status_listen))
             other = "another pool's pm.status_listen is there already";
-        }
     }
     if (other != NULL) {
         config_report_error(report, ORIGIN(pool, pm_status_listen),
@@ -603,9 +562,8 @@ static void check_status_listen(const struct config_global *global, const struct
 void config_check_all(struct config_global *global, const struct config_pool *pools, size_t count,
                       struct config_report *report)
 {
-    if (geteuid() != 0) {
+    if (geteuid() != 0)
         check_global_as_user(global, report);
-    }
     check_ident(global, report);
     check_folders(global, pools, count, report);
     check_process_max(global, pools, count, report);

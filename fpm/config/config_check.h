@@ -4,8 +4,8 @@
  * is. It fills in what follows from other directives (identity, program, defaults that are another
  * directive's value) and reports the rest. Called by config when everything is read.
  */
-#ifndef CONFIG_CHECK_H
-#define CONFIG_CHECK_H
+#ifndef FPM_CONFIG_CHECK_H
+#define FPM_CONFIG_CHECK_H
 
 #include "fpm/config/config_report.h"
 #include "fpm/config/directive.h"

@@ -15,14 +15,12 @@
 static void dump_line(FILE *out, const char *name, const char *value,
                       const struct config_origin *origin)
 {
-    const int length = fprintf(out, "%s = %s", name, value);
-    const int pad = length > 0 && length < DUMP_COLUMN ? DUMP_COLUMN - length : 1;
-
-    if (origin->file == NULL) {
+    int length = fprintf(out, "%s = %s", name, value);
+    int pad = length > 0 && length < DUMP_COLUMN ? DUMP_COLUMN - length : 1;
+    if (origin->file == NULL)
         (void)fprintf(out, "%*s; default\n", pad, "");
-    } else {
+    else
         (void)fprintf(out, "%*s; %s:%u\n", pad, "", origin->file, origin->line);
-    }
 }
 
 static void dump_repeated(FILE *out, const struct directive *row, const void *field,
@@ -30,9 +28,8 @@ static void dump_repeated(FILE *out, const struct directive *row, const void *fi
 {
     if (row->type == DIRECTIVE_INCLUDE) {
         const struct config_list *list = field;
-        for (size_t i = 0; i < list->count; i++) {
+        for (size_t i = 0; i < list->count; i++)
             (void)fprintf(out, "; include = %s, done below\n", list->items[i]);
-        }
         return;
     }
     if (row->type == DIRECTIVE_LIST) {
@@ -45,7 +42,7 @@ static void dump_repeated(FILE *out, const struct directive *row, const void *fi
         return;
     }
     const struct config_map *map = field;
-    const int stem = (int)strcspn(row->name, "[");
+    int stem = (int)strcspn(row->name, "[");
     for (size_t i = 0; i < map->count; i++) {
         const struct config_pair *pair = &map->items[i];
         char *text = value_parse_quote_text(pair->value), *name = NULL;
@@ -78,8 +75,7 @@ static void dump_all(FILE *out, const struct directive *table, size_t count, con
 
 int config_dump_pool(const struct config_pool *pool, FILE *out)
 {
-    const int used = 2 + (int)strlen(pool->name);
-
+    int used = 2 + (int)strlen(pool->name);
     (void)fprintf(out, "[%s]%*s; %s:%u\n", pool->name, DUMP_COLUMN > used ? DUMP_COLUMN - used : 1,
                   "", pool->origin.file, pool->origin.line);
     dump_all(out, directive_pool, DIRECTIVE_POOL_COUNT, pool, pool->origins);

@@ -59,7 +59,6 @@ static void json_value(FILE *out, const struct directive *row, const void *owner
     const struct config_list *list = field;
     const struct config_words *words = field;
     char *text;
-
     if (row->type == DIRECTIVE_MAP) {
         json_map(out, field);
     } else if (row->type == DIRECTIVE_LIST || row->type == DIRECTIVE_INCLUDE ||
@@ -84,7 +83,6 @@ static void json_all(FILE *out, const struct directive *table, size_t count, con
                      const struct config_origin *origins)
 {
     const char *between = "";
-
     (void)fputc('{', out);
     for (size_t i = 0; i < count; i++) {
         (void)fprintf(out, "%s\"%.*s\": {\"value\": ", between, (int)strcspn(table[i].name, "["),
@@ -99,7 +97,6 @@ static void json_all(FILE *out, const struct directive *table, size_t count, con
 int config_json(const struct config *config, const char *pool, FILE *out)
 {
     const char *between = "";
-
     (void)fputs("{\"file\": ", out);
     escape_json(out, config->file);
     (void)fputs(", \"files\": ", out);
@@ -112,9 +109,8 @@ int config_json(const struct config *config, const char *pool, FILE *out)
     (void)fputs(", \"pools\": [", out);
     for (size_t i = 0; i < config->pool_count; i++) {
         const struct config_pool *each = &config->pools[i];
-        if (pool != NULL && strcmp(pool, each->name) != 0) {
+        if (pool != NULL && strcmp(pool, each->name) != 0)
             continue;
-        }
         (void)fprintf(out, "%s{\"pool\": ", between);
         escape_json(out, each->name);
         (void)fputs(", \"directives\": ", out);

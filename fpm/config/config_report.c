@@ -5,35 +5,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void add(struct config_report *report, struct config_list *list,
-                const struct config_origin *origin, const char *format, va_list arguments)
+static void report_add(struct config_report *report, struct config_list *list,
+                       const struct config_origin *origin, const char *format, va_list arguments)
     __attribute__((format(printf, 4, 0)));
 
-static void add(struct config_report *report, struct config_list *list,
-                const struct config_origin *origin, const char *format, va_list arguments)
+static void report_add(struct config_report *report, struct config_list *list,
+                       const struct config_origin *origin, const char *format, va_list arguments)
 {
     char *what = NULL, *sentence = NULL;
-
     if (list->count >= CONFIG_REPORT_MAX || vasprintf(&what, format, arguments) < 0) {
         report->dropped++;
         return;
     }
     int length;
-    if (origin == NULL || origin->file == NULL) {
+    if (origin == NULL || origin->file == NULL)
         length = asprintf(&sentence, "%s", what);
-    } else if (origin->line == 0) {
+    else if (origin->line == 0)
         length = asprintf(&sentence, "%s: %s", origin->file, what);
-    } else {
+    else
         length = asprintf(&sentence, "%s:%u: %s", origin->file, origin->line, what);
-    }
     free(what);
     if (length < 0) {
         report->dropped++;
         return;
     }
-    if (value_parse_list_add(list, sentence) != 0) {
+    if (value_parse_list_add(list, sentence) != 0)
         report->dropped++;
-    }
     free(sentence);
 }
 
@@ -41,10 +38,9 @@ void config_report_error(struct config_report *report, const struct config_origi
                          const char *format, ...)
 {
     va_list arguments;
-
     report->failed++;
     va_start(arguments, format);
-    add(report, &report->errors, origin, format, arguments);
+    report_add(report, &report->errors, origin, format, arguments);
     va_end(arguments);
 }
 
@@ -52,21 +48,18 @@ void config_report_warning(struct config_report *report, const struct config_ori
                            const char *format, ...)
 {
     va_list arguments;
-
     va_start(arguments, format);
-    add(report, &report->warnings, origin, format, arguments);
+    report_add(report, &report->warnings, origin, format, arguments);
     va_end(arguments);
 }
 
 void config_report_close(struct config_report *report)
 {
     char sentence[64];
-
     if (report->dropped > 0) {
-        (void)snprintf(sentence, sizeof(sentence), "... and %zu more", report->dropped);
-        if (value_parse_list_add(&report->errors, sentence) == 0) {
+        (void)snprintf(sentence, sizeof sentence, "... and %zu more", report->dropped);
+        if (value_parse_list_add(&report->errors, sentence) == 0)
             report->dropped = 0;
-        }
     }
 }
 

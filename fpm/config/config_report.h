@@ -3,8 +3,8 @@
  * It decides their shape, "FILE:LINE: what", and how many are kept; it shows them to nobody. Used
  * by the files that read a configuration; read by whoever asked for it.
  */
-#ifndef CONFIG_REPORT_H
-#define CONFIG_REPORT_H
+#ifndef FPM_CONFIG_REPORT_H
+#define FPM_CONFIG_REPORT_H
 
 #include "fpm/config/directive.h"
 

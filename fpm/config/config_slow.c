@@ -10,7 +10,6 @@ static void slow_limit(const struct config_pool *pool, size_t index, int64_t lim
                        size_t end_index, int64_t end, struct config_report *report)
 {
     const char *name = directive_pool[index].name;
-
     if (limit > 0 && pool->slowlog == NULL) {
         config_report_error(
             report, &pool->origins[index],
@@ -31,10 +30,8 @@ static void slow_command(const struct config_pool *pool, struct config_report *r
 {
     const char *name = pool->slowlog_command.argc > 0 ? pool->slowlog_command.argv[0] : NULL;
     int result = 0;
-
-    if (name != NULL) {
+    if (name != NULL)
         result = *name == '/' ? chroot_path_runnable(NULL, name) : EINVAL;
-    }
     if (result != 0) {
         config_report_error(report, &pool->origins[DIRECTIVE_POOL_slowlog_command],
                             "[%s] slowlog.command = %.200s: must begin with the absolute path of a "

@@ -2,8 +2,8 @@
  *
  * It looks at the program of slowlog.command and changes nothing. Called by conf_check.
  */
-#ifndef CONFIG_SLOW_H
-#define CONFIG_SLOW_H
+#ifndef FPM_CONFIG_SLOW_H
+#define FPM_CONFIG_SLOW_H
 
 #include "fpm/config/config_report.h"
 #include "fpm/config/directive.h"

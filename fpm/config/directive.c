@@ -22,7 +22,7 @@ static const struct {
 #undef SETTING
 };
 
-static const struct directive_choice log_levels[] = {
+static const struct directive_choice directive_log_levels[] = {
     {.word = "debug", .value = CONFIG_LOG_DEBUG},
     {.word = "notice", .value = CONFIG_LOG_NOTICE},
     {.word = "warning", .value = CONFIG_LOG_WARNING},
@@ -30,10 +30,10 @@ static const struct directive_choice log_levels[] = {
     {.word = "alert", .value = CONFIG_LOG_ALERT},
     {0}};
 
-static const struct directive_choice log_formats[] = {
+static const struct directive_choice directive_log_formats[] = {
     {.word = "text", .value = CONFIG_LOG_TEXT}, {.word = "json", .value = CONFIG_LOG_JSON}, {0}};
 
-static const struct directive_choice syslog_facilities[] = {
+static const struct directive_choice directive_syslog_facilities[] = {
     {.word = "daemon", .value = LOG_DAEMON},
     {.word = "user", .value = LOG_USER},
     {.word = "auth", .value = LOG_AUTH},
@@ -56,33 +56,35 @@ static const struct directive_choice syslog_facilities[] = {
     {.word = "local7", .value = LOG_LOCAL7},
     {0}};
 
-static const struct directive_choice pm_kinds[] = {
+static const struct directive_choice directive_pm_kinds[] = {
     {.word = "static", .value = CONFIG_PM_STATIC},
     {.word = "dynamic", .value = CONFIG_PM_DYNAMIC},
     {.word = "ondemand", .value = CONFIG_PM_ONDEMAND},
     {0}};
 
-static const struct directive_choice stop_signals[] = {{.word = "auto", .value = 0},
-                                                       {.word = "TERM", .value = SIGTERM},
-                                                       {.word = "QUIT", .value = SIGQUIT},
-                                                       {.word = "INT", .value = SIGINT},
-                                                       {.word = "HUP", .value = SIGHUP},
-                                                       {.word = "USR1", .value = SIGUSR1},
-                                                       {.word = "USR2", .value = SIGUSR2},
-                                                       {.word = "WINCH", .value = SIGWINCH},
-                                                       {0}};
+static const struct directive_choice directive_stop_signals[] = {
+    {.word = "auto", .value = 0},
+    {.word = "TERM", .value = SIGTERM},
+    {.word = "QUIT", .value = SIGQUIT},
+    {.word = "INT", .value = SIGINT},
+    {.word = "HUP", .value = SIGHUP},
+    {.word = "USR1", .value = SIGUSR1},
+    {.word = "USR2", .value = SIGUSR2},
+    {.word = "WINCH", .value = SIGWINCH},
+    {0}};
 
-static const struct directive_choice abort_detections[] = {
+static const struct directive_choice directive_abort_detections[] = {
     {.word = "checkpoint", .value = OT_ABORT_CHECKPOINT},
     {.word = "instant", .value = OT_ABORT_INSTANT},
     {.word = "write", .value = OT_ABORT_WRITE},
     {0}};
 
-static const struct directive_choice bailouts[] = {{.word = "auto", .value = OT_BAILOUT_AUTO},
-                                                   {.word = "unwind", .value = OT_BAILOUT_UNWIND},
-                                                   {.word = "exit", .value = OT_BAILOUT_EXIT},
-                                                   {.word = "none", .value = OT_BAILOUT_NONE},
-                                                   {0}};
+static const struct directive_choice directive_bailouts[] = {
+    {.word = "auto", .value = OT_BAILOUT_AUTO},
+    {.word = "unwind", .value = OT_BAILOUT_UNWIND},
+    {.word = "exit", .value = OT_BAILOUT_EXIT},
+    {.word = "none", .value = OT_BAILOUT_NONE},
+    {0}};
 
 const struct directive directive_global[DIRECTIVE_GLOBAL_COUNT] = {
 #define GLOBAL(text, field, ctype, kind, ...)                                                      \
@@ -109,52 +111,46 @@ const struct directive directive_pool[DIRECTIVE_POOL_COUNT] = {
 };
 
 /* env[NAME] is one row for every env[...]. */
-static bool names(const struct directive *row, const char *name)
+static bool directive_names(const struct directive *row, const char *name)
 {
     const char *bracket = strchr(row->name, '[');
-
-    if (row->type != DIRECTIVE_MAP || bracket == NULL) {
+    if (row->type != DIRECTIVE_MAP || bracket == NULL)
         return strcmp(row->name, name) == 0;
-    }
-    const size_t stem = (size_t)(bracket - row->name) + 1;
-    const size_t length = strlen(name);
+    size_t stem = (size_t)(bracket - row->name) + 1;
+    size_t length = strlen(name);
     return length > stem + 1 && strncmp(row->name, name, stem) == 0 && name[length - 1] == ']';
 }
 
 const struct directive *directive_find(const struct directive *table, size_t count,
                                        const char *name)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (names(&table[i], name)) {
+    for (size_t i = 0; i < count; i++)
+        if (directive_names(&table[i], name))
             return &table[i];
-        }
-    }
     return NULL;
 }
 
 #define NAME_MAX_COMPARED 63
 
-static unsigned char plain(char c)
+static unsigned char directive_plain(char c)
 {
     return (unsigned char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c == '-' || c == '_' ? '.' : c);
 }
 
 /* How many letters must be put in, taken out or changed; case and the kind of joint are free. */
-static size_t distance(const char *a, const char *b)
+static size_t directive_distance(const char *a, const char *b)
 {
     size_t row[NAME_MAX_COMPARED + 1];
-    const size_t length = strlen(b);
-
-    for (size_t j = 0; j <= length; j++) {
+    size_t length = strlen(b);
+    for (size_t j = 0; j <= length; j++)
         row[j] = j;
-    }
     for (size_t i = 0; a[i] != '\0'; i++) {
         size_t diagonal = row[0];
         row[0] = i + 1;
         for (size_t j = 0; j < length; j++) {
-            const size_t changed = diagonal + (plain(a[i]) != plain(b[j]));
+            size_t changed = diagonal + (directive_plain(a[i]) != directive_plain(b[j]));
             diagonal = row[j + 1];
-            const size_t moved = (diagonal < row[j] ? diagonal : row[j]) + 1;
+            size_t moved = (diagonal < row[j] ? diagonal : row[j]) + 1;
             row[j + 1] = moved < changed ? moved : changed;
         }
     }
@@ -163,15 +159,13 @@ static size_t distance(const char *a, const char *b)
 
 const char *directive_nearest(const struct directive *table, size_t count, const char *name)
 {
-    const size_t length = strlen(name);
+    size_t length = strlen(name);
     const char *nearest = NULL;
     size_t least = length / 3 + 1;
-
-    if (length > NAME_MAX_COMPARED) {
+    if (length > NAME_MAX_COMPARED)
         return NULL;
-    }
     for (size_t i = 0; i < count; i++) {
-        const size_t far = distance(table[i].name, name);
+        size_t far = directive_distance(table[i].name, name);
         if (far < least) {
             least = far;
             nearest = table[i].name;
@@ -186,7 +180,7 @@ bool directive_repeats(const struct directive *row)
            row->type == DIRECTIVE_INCLUDE;
 }
 
-static void accepts_number(const struct directive *row, char *out, size_t size)
+static void directive_accepts_number(const struct directive *row, char *out, size_t size)
 {
     if (row->max > 1000000000000) {
         (void)snprintf(out, size, "a whole number, %" PRId64 " or more", row->min);
@@ -196,11 +190,10 @@ static void accepts_number(const struct directive *row, char *out, size_t size)
     }
 }
 
-static void accepts_size(const struct directive *row, char *out, size_t size)
+static void directive_accepts_size(const struct directive *row, char *out, size_t size)
 {
     char min[VALUE_PARSE_TEXT_SIZE], max[VALUE_PARSE_TEXT_SIZE];
     const char *unlimited = row->type == DIRECTIVE_LIMIT_SIZE ? ", or unlimited" : "";
-
     value_parse_size_text(row->min, min);
     value_parse_size_text(row->max, max);
     if (row->max > INT64_MAX / 4) {
@@ -212,27 +205,24 @@ static void accepts_size(const struct directive *row, char *out, size_t size)
     }
 }
 
-static void accepts_time(const struct directive *row, char *out, size_t size)
+static void directive_accepts_time(const struct directive *row, char *out, size_t size)
 {
     char min[VALUE_PARSE_TEXT_SIZE], max[VALUE_PARSE_TEXT_SIZE];
-
     value_parse_time_text(row->min, min);
     value_parse_time_text(row->max, max);
     (void)snprintf(out, size, "a number of seconds, or one with ms, s, m, h or d, from %s to %s",
                    min, max);
 }
 
-static void accepts_choice(const struct directive *row, char *out, size_t size)
+static void directive_accepts_choice(const struct directive *row, char *out, size_t size)
 {
     size_t used = 0;
     const char *before = "";
-
     for (const struct directive_choice *choice = row->choices; choice->word != NULL; choice++) {
         const char *joint = before[0] == '\0' ? "" : ", ";
         int length = snprintf(out + used, size - used, "%s%s", joint, choice->word);
-        if (length < 0 || (size_t)length >= size - used) {
+        if (length < 0 || (size_t)length >= size - used)
             return;
-        }
         used += (size_t)length;
         before = choice->word;
     }
@@ -256,10 +246,9 @@ void directive_accepts(const struct directive *row, char *out, size_t size)
         [DIRECTIVE_ADDRESS] = "/path, port, ip:port or [ip6]:port",
         [DIRECTIVE_SOCKET_PATH] = "the absolute path of a unix socket",
     };
-
     switch (row->type) {
     case DIRECTIVE_NUMBER:
-        accepts_number(row, out, size);
+        directive_accepts_number(row, out, size);
         break;
     case DIRECTIVE_LIMIT_COUNT:
         (void)snprintf(out, size, "a whole number from %" PRId64 " to %" PRId64 ", or unlimited",
@@ -267,13 +256,13 @@ void directive_accepts(const struct directive *row, char *out, size_t size)
         break;
     case DIRECTIVE_SIZE:
     case DIRECTIVE_LIMIT_SIZE:
-        accepts_size(row, out, size);
+        directive_accepts_size(row, out, size);
         break;
     case DIRECTIVE_TIME:
-        accepts_time(row, out, size);
+        directive_accepts_time(row, out, size);
         break;
     case DIRECTIVE_CHOICE:
-        accepts_choice(row, out, size);
+        directive_accepts_choice(row, out, size);
         break;
     case DIRECTIVE_PATH:
         (void)snprintf(out, size, "an absolute path%s%s%s%s", row->word != NULL ? ", or " : "",

@@ -13,26 +13,25 @@
 #include <strings.h>
 
 /* The field, as each type of it. */
-static void *at(const struct directive *row, void *owner)
+static void *value_at(const struct directive *row, void *owner)
 {
     return (char *)owner + row->offset;
 }
 
-static const void *in(const struct directive *row, const void *owner)
+static const void *value_in(const struct directive *row, const void *owner)
 {
     return (const char *)owner + row->offset;
 }
 
-static int refuse(const struct directive *row, char *error, size_t size)
+static int value_refuse(const struct directive *row, char *error, size_t size)
 {
     char accepted[256] = "";
-
-    directive_accepts(row, accepted, sizeof(accepted));
+    directive_accepts(row, accepted, sizeof accepted);
     (void)snprintf(error, size, "must be %s", accepted);
     return -1;
 }
 
-static int no_memory(char *error, size_t size)
+static int value_no_memory(char *error, size_t size)
 {
     (void)snprintf(error, size, "cannot be kept: out of memory");
     return -1;
@@ -40,88 +39,77 @@ static int no_memory(char *error, size_t size)
 
 /* ---- from text ---- */
 
-static int set_text(char **field, const char *text, char *error, size_t size)
+static int value_set_text(char **field, const char *text, char *error, size_t size)
 {
     char *copy = strdup(text);
-
-    if (copy == NULL) {
-        return no_memory(error, size);
-    }
+    if (copy == NULL)
+        return value_no_memory(error, size);
     free(*field);
     *field = copy;
     return 0;
 }
 
-static int set_path(const struct directive *row, char **field, const char *text, char *error,
-                    size_t size)
+static int value_set_path(const struct directive *row, char **field, const char *text, char *error,
+                          size_t size)
 {
     if ((row->word != NULL && strcmp(text, row->word) == 0) ||
-        (row->other_word != NULL && strcmp(text, row->other_word) == 0)) {
-        return set_text(field, text, error, size);
-    }
-    if (*text != '/') {
-        return refuse(row, error, size);
-    }
-    return set_text(field, text, error, size);
+        (row->other_word != NULL && strcmp(text, row->other_word) == 0))
+        return value_set_text(field, text, error, size);
+    if (*text != '/')
+        return value_refuse(row, error, size);
+    return value_set_text(field, text, error, size);
 }
 
-static int set_account(const struct directive *row, char **field, const char *text, char *error,
-                       size_t size)
+static int value_set_account(const struct directive *row, char **field, const char *text,
+                             char *error, size_t size)
 {
     struct account account;
     gid_t gid;
-    const int result = row->type == DIRECTIVE_USER ? account_user(text, &account, error, size)
-                                                   : account_group(text, &gid, error, size);
-
-    return result == 0 ? set_text(field, text, error, size) : -1;
+    int result = row->type == DIRECTIVE_USER ? account_user(text, &account, error, size)
+                                             : account_group(text, &gid, error, size);
+    return result == 0 ? value_set_text(field, text, error, size) : -1;
 }
 
-static int set_number(const struct directive *row, int64_t *field, const char *text, char *error,
-                      size_t size)
+static int value_set_number(const struct directive *row, int64_t *field, const char *text,
+                            char *error, size_t size)
 {
     int64_t number = 0;
     int result;
-
     if ((row->type == DIRECTIVE_LIMIT_COUNT || row->type == DIRECTIVE_LIMIT_SIZE) &&
         strcasecmp(text, "unlimited") == 0) {
         *field = INT64_MAX;
         return 0;
     }
-    if (row->type == DIRECTIVE_TIME) {
+    if (row->type == DIRECTIVE_TIME)
         result = value_parse_time(text, &number);
-    } else if (row->type == DIRECTIVE_SIZE || row->type == DIRECTIVE_LIMIT_SIZE) {
+    else if (row->type == DIRECTIVE_SIZE || row->type == DIRECTIVE_LIMIT_SIZE)
         result = value_parse_size(text, &number);
-    } else {
+    else
         result = value_parse_number(text, &number);
-    }
-    if (result != 0 || number < row->min || number > row->max) {
-        return refuse(row, error, size);
-    }
+    if (result != 0 || number < row->min || number > row->max)
+        return value_refuse(row, error, size);
     *field = number;
     return 0;
 }
 
-static int set_choice(const struct directive *row, int *field, const char *text, char *error,
-                      size_t size)
+static int value_set_choice(const struct directive *row, int *field, const char *text, char *error,
+                            size_t size)
 {
     for (const struct directive_choice *choice = row->choices; choice->word != NULL; choice++) {
-        if (strcmp(choice->word, text) != 0) {
+        if (strcmp(choice->word, text) != 0)
             continue;
-        }
         *field = choice->value;
         return 0;
     }
-    return refuse(row, error, size);
+    return value_refuse(row, error, size);
 }
 
-static int set_networks(struct config_list *field, const char *text, char *error, size_t size)
+static int value_set_networks(struct config_list *field, const char *text, char *error, size_t size)
 {
     struct config_list list;
     struct cidr network;
-
-    if (value_parse_list(text, &list, error, size) != 0) {
+    if (value_parse_list(text, &list, error, size) != 0)
         return -1;
-    }
     if (list.count > DIRECTIVE_NETWORKS_MAX) {
         (void)snprintf(error, size, "has %zu entries; at most %d are allowed", list.count,
                        DIRECTIVE_NETWORKS_MAX);
@@ -142,78 +130,73 @@ static int set_networks(struct config_list *field, const char *text, char *error
     return 0;
 }
 
-static int set_address(const struct directive *row, struct config_address *field, const char *text,
-                       char *error, size_t size)
+static int value_set_address(const struct directive *row, struct config_address *field,
+                             const char *text, char *error, size_t size)
 {
     struct config_address address;
-
-    if (row->type == DIRECTIVE_SOCKET_PATH && *text != '/') {
-        return refuse(row, error, size);
-    }
-    if (value_parse_address(text, &address, error, size) != 0) {
+    if (row->type == DIRECTIVE_SOCKET_PATH && *text != '/')
+        return value_refuse(row, error, size);
+    if (value_parse_address(text, &address, error, size) != 0)
         return -1;
-    }
     value_parse_address_free(field);
     *field = address;
     return 0;
 }
 
 /* Everything but words and maps, which have no plain text. */
-static int set_plain(const struct directive *row, void *field, const char *text, char *error,
-                     size_t size)
+static int value_set_plain(const struct directive *row, void *field, const char *text, char *error,
+                           size_t size)
 {
     switch (row->type) {
     case DIRECTIVE_TEXT:
-        return set_text(field, text, error, size);
+        return value_set_text(field, text, error, size);
     case DIRECTIVE_URI:
-        return *text == '/' ? set_text(field, text, error, size) : refuse(row, error, size);
+        return *text == '/' ? value_set_text(field, text, error, size)
+                            : value_refuse(row, error, size);
     case DIRECTIVE_PATH:
     case DIRECTIVE_FOLDER:
-        return set_path(row, field, text, error, size);
+        return value_set_path(row, field, text, error, size);
     case DIRECTIVE_USER:
     case DIRECTIVE_GROUP:
-        return set_account(row, field, text, error, size);
+        return value_set_account(row, field, text, error, size);
     case DIRECTIVE_BOOL:
-        return value_parse_bool(text, field) == 0 ? 0 : refuse(row, error, size);
+        return value_parse_bool(text, field) == 0 ? 0 : value_refuse(row, error, size);
     case DIRECTIVE_NUMBER:
     case DIRECTIVE_SIZE:
     case DIRECTIVE_TIME:
     case DIRECTIVE_LIMIT_COUNT:
     case DIRECTIVE_LIMIT_SIZE:
-        return set_number(row, field, text, error, size);
+        return value_set_number(row, field, text, error, size);
     case DIRECTIVE_CHOICE:
-        return set_choice(row, field, text, error, size);
+        return value_set_choice(row, field, text, error, size);
     case DIRECTIVE_MODE: {
         int mode;
-        if (value_parse_mode(text, &mode) != 0 || mode < row->min || mode > row->max) {
-            return refuse(row, error, size);
-        }
+        if (value_parse_mode(text, &mode) != 0 || mode < row->min || mode > row->max)
+            return value_refuse(row, error, size);
         *(int *)field = mode;
         return 0;
     }
     case DIRECTIVE_LIST:
     case DIRECTIVE_INCLUDE:
-        return value_parse_list_add(field, text) == 0 ? 0 : no_memory(error, size);
+        return value_parse_list_add(field, text) == 0 ? 0 : value_no_memory(error, size);
     case DIRECTIVE_NETWORKS:
-        return set_networks(field, text, error, size);
+        return value_set_networks(field, text, error, size);
     case DIRECTIVE_ADDRESS:
     case DIRECTIVE_SOCKET_PATH:
-        return set_address(row, field, text, error, size);
+        return value_set_address(row, field, text, error, size);
     case DIRECTIVE_MAP:
     case DIRECTIVE_WORDS:
         break;
     }
-    return refuse(row, error, size);
+    return value_refuse(row, error, size);
 }
 
-static int set_words(struct config_words *field, const char *text,
-                     const struct value_parse_source *source, char *error, size_t size)
+static int value_set_words(struct config_words *field, const char *text,
+                           const struct value_parse_source *source, char *error, size_t size)
 {
     struct config_words words;
-
-    if (value_parse_words(text, source, &words, error, size) != 0) {
+    if (value_parse_words(text, source, &words, error, size) != 0)
         return -1;
-    }
     value_parse_words_free(field);
     *field = words;
     return 0;
@@ -223,52 +206,44 @@ int directive_value_set(const struct directive *row, void *owner, const char *te
                         const struct value_parse_source *source, char *error, size_t size)
 {
     char *plain;
-
     if (*text == '\0') {
         (void)snprintf(error, size,
                        "has no value; remove the line, or write \"\" where an empty "
                        "text is meant");
         return -1;
     }
-    if (row->type == DIRECTIVE_WORDS) {
-        return set_words(at(row, owner), text, source, error, size);
-    }
-    if (value_parse_text(text, source, &plain, error, size) != 0) {
+    if (row->type == DIRECTIVE_WORDS)
+        return value_set_words(value_at(row, owner), text, source, error, size);
+    if (value_parse_text(text, source, &plain, error, size) != 0)
         return -1;
-    }
-    const int result = set_plain(row, at(row, owner), plain, error, size);
+    int result = value_set_plain(row, value_at(row, owner), plain, error, size);
     free(plain);
     return result;
 }
 
 /* A name that every shell and getenv take. */
-static bool is_variable(const char *name)
+static bool value_is_variable(const char *name)
 {
-    if (!isalpha((unsigned char)*name) && *name != '_') {
+    if (!isalpha((unsigned char)*name) && *name != '_')
         return false;
-    }
-    while (isalnum((unsigned char)*name) || *name == '_') {
+    while (isalnum((unsigned char)*name) || *name == '_')
         name++;
-    }
     return *name == '\0';
 }
 
-static int add_pair(struct config_map *map, const char *name, char *value,
-                    const struct config_origin *origin)
+static int value_add_pair(struct config_map *map, const char *name, char *value,
+                          const struct config_origin *origin)
 {
-    struct config_pair *grown = reallocarray(map->items, map->count + 1, sizeof(*grown));
-
-    if (grown == NULL) {
+    struct config_pair *grown = reallocarray(map->items, map->count + 1, sizeof *grown);
+    if (grown == NULL)
         return -1;
-    }
     map->items = grown;
     struct config_pair *pair = &grown[map->count];
     pair->name = strdup(name);
     pair->value = value;
     pair->origin = *origin;
-    if (pair->name == NULL) {
+    if (pair->name == NULL)
         return -1;
-    }
     map->count++;
     return 0;
 }
@@ -277,10 +252,9 @@ int directive_value_set_pair(const struct directive *row, void *owner, const cha
                              const char *text, const struct config_origin *origin,
                              const struct value_parse_source *source, char *error, size_t size)
 {
-    struct config_map *map = at(row, owner);
+    struct config_map *map = value_at(row, owner);
     char *value;
-
-    if (!is_variable(name)) {
+    if (!value_is_variable(name)) {
         (void)snprintf(error, size,
                        "a variable's name has letters, digits and _, and begins with no digit");
         return -1;
@@ -296,19 +270,18 @@ int directive_value_set_pair(const struct directive *row, void *owner, const cha
         (void)snprintf(error, size, "has no value; write \"\" where an empty one is meant");
         return -1;
     }
-    if (value_parse_text(text, source, &value, error, size) != 0) {
+    if (value_parse_text(text, source, &value, error, size) != 0)
         return -1;
-    }
-    if (add_pair(map, name, value, origin) != 0) {
+    if (value_add_pair(map, name, value, origin) != 0) {
         free(value);
-        return no_memory(error, size);
+        return value_no_memory(error, size);
     }
     return 0;
 }
 
 /* ---- birth and end ---- */
 
-static void unset(const struct directive *row, void *field)
+static void value_unset(const struct directive *row, void *field)
 {
     switch (row->type) {
     case DIRECTIVE_NUMBER:
@@ -354,14 +327,13 @@ static void unset(const struct directive *row, void *field)
 int directive_value_init(const struct directive *row, void *owner)
 {
     char error[256];
-
-    unset(row, at(row, owner));
+    value_unset(row, value_at(row, owner));
     return row->by_default == NULL
                ? 0
-               : set_plain(row, at(row, owner), row->by_default, error, sizeof(error));
+               : value_set_plain(row, value_at(row, owner), row->by_default, error, sizeof error);
 }
 
-static void free_map(struct config_map *map)
+static void value_free_map(struct config_map *map)
 {
     for (size_t i = 0; i < map->count; i++) {
         free(map->items[i].name);
@@ -372,7 +344,7 @@ static void free_map(struct config_map *map)
 
 void directive_value_free(const struct directive *row, void *owner)
 {
-    void *field = at(row, owner);
+    void *field = value_at(row, owner);
 
     switch (row->type) {
     case DIRECTIVE_TEXT:
@@ -389,7 +361,7 @@ void directive_value_free(const struct directive *row, void *owner)
         value_parse_list_free(field);
         break;
     case DIRECTIVE_MAP:
-        free_map(field);
+        value_free_map(field);
         break;
     case DIRECTIVE_WORDS:
         value_parse_words_free(field);
@@ -401,47 +373,43 @@ void directive_value_free(const struct directive *row, void *owner)
     default:
         break;
     }
-    unset(row, field);
+    value_unset(row, field);
 }
 
 /* ---- comparison ---- */
 
-static bool equal_text(const char *a, const char *b)
+static bool value_equal_text(const char *a, const char *b)
 {
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-static bool equal_items(char *const *a, size_t a_count, char *const *b, size_t b_count)
+static bool value_equal_items(char *const *a, size_t a_count, char *const *b, size_t b_count)
 {
     bool equal = a_count == b_count;
-
-    for (size_t i = 0; equal && i < a_count; i++) {
+    for (size_t i = 0; equal && i < a_count; i++)
         equal = strcmp(a[i], b[i]) == 0;
-    }
     return equal;
 }
 
-static bool equal_map(const struct config_map *a, const struct config_map *b)
+static bool value_equal_map(const struct config_map *a, const struct config_map *b)
 {
     bool equal = a->count == b->count;
-
     for (size_t i = 0; equal && i < a->count; i++) {
-        equal = equal_text(a->items[i].name, b->items[i].name) &&
-                equal_text(a->items[i].value, b->items[i].value);
+        equal = value_equal_text(a->items[i].name, b->items[i].name) &&
+                value_equal_text(a->items[i].value, b->items[i].value);
     }
     return equal;
 }
 
-static bool equal_address(const struct config_address *a, const struct config_address *b)
+static bool value_equal_address(const struct config_address *a, const struct config_address *b)
 {
-    return a->kind == b->kind && equal_text(a->path, b->path) && equal_text(a->host, b->host) &&
-           equal_text(a->port, b->port);
+    return a->kind == b->kind && value_equal_text(a->path, b->path) &&
+           value_equal_text(a->host, b->host) && value_equal_text(a->port, b->port);
 }
 
 bool directive_value_equal(const struct directive *row, const void *first, const void *second)
 {
-    const void *a = in(row, first), *b = in(row, second);
-
+    const void *a = value_in(row, first), *b = value_in(row, second);
     switch (row->type) {
     case DIRECTIVE_BOOL:
         return *(const bool *)a == *(const bool *)b;
@@ -458,26 +426,25 @@ bool directive_value_equal(const struct directive *row, const void *first, const
     case DIRECTIVE_NETWORKS:
     case DIRECTIVE_INCLUDE: {
         const struct config_list *x = a, *y = b;
-        return equal_items(x->items, x->count, y->items, y->count);
+        return value_equal_items(x->items, x->count, y->items, y->count);
     }
     case DIRECTIVE_WORDS: {
         const struct config_words *x = a, *y = b;
-        return equal_items(x->argv, x->argc, y->argv, y->argc);
+        return value_equal_items(x->argv, x->argc, y->argv, y->argc);
     }
     case DIRECTIVE_MAP:
-        return equal_map(a, b);
+        return value_equal_map(a, b);
     case DIRECTIVE_ADDRESS:
     case DIRECTIVE_SOCKET_PATH:
-        return equal_address(a, b);
+        return value_equal_address(a, b);
     default:
-        return equal_text(*(char *const *)a, *(char *const *)b);
+        return value_equal_text(*(char *const *)a, *(char *const *)b);
     }
 }
 
 bool directive_value_is_set(const struct directive *row, const void *owner)
 {
-    const void *field = in(row, owner);
-
+    const void *field = value_in(row, owner);
     switch (row->type) {
     case DIRECTIVE_BOOL:
     case DIRECTIVE_CHOICE:
@@ -509,32 +476,28 @@ bool directive_value_is_set(const struct directive *row, const void *owner)
 
 /* ---- to text ---- */
 
-static char *number_text(const struct directive *row, int64_t number)
+static char *value_number_text(const struct directive *row, int64_t number)
 {
     char out[VALUE_PARSE_TEXT_SIZE];
-
     if (number == INT64_MAX &&
-        (row->type == DIRECTIVE_LIMIT_COUNT || row->type == DIRECTIVE_LIMIT_SIZE)) {
+        (row->type == DIRECTIVE_LIMIT_COUNT || row->type == DIRECTIVE_LIMIT_SIZE))
         return strdup("unlimited");
-    }
-    if (row->type == DIRECTIVE_TIME) {
+    if (row->type == DIRECTIVE_TIME)
         value_parse_time_text(number, out);
-    } else if (row->type == DIRECTIVE_SIZE || row->type == DIRECTIVE_LIMIT_SIZE) {
+    else if (row->type == DIRECTIVE_SIZE || row->type == DIRECTIVE_LIMIT_SIZE)
         value_parse_size_text(number, out);
-    } else {
-        (void)snprintf(out, sizeof(out), "%" PRId64, number);
-    }
+    else
+        (void)snprintf(out, sizeof out, "%" PRId64, number);
     return strdup(out);
 }
 
 /* Items joined; with `quoted` each as a word of a command line. */
-static char *joined(char *const *items, size_t count, const char *joint, bool quoted)
+static char *value_joined(char *const *items, size_t count, const char *joint, bool quoted)
 {
     char *out = NULL;
     size_t length;
     FILE *stream = open_memstream(&out, &length);
     bool fine = stream != NULL;
-
     for (size_t i = 0; fine && i < count; i++) {
         char *item = quoted ? value_parse_quote_word(items[i]) : strdup(items[i]);
         fine = item != NULL && fprintf(stream, "%s%s", i == 0 ? "" : joint, item) >= 0;
@@ -547,29 +510,25 @@ static char *joined(char *const *items, size_t count, const char *joint, bool qu
     return out;
 }
 
-static char *choice_text(const struct directive *row, int value)
+static char *value_choice_text(const struct directive *row, int value)
 {
-    for (const struct directive_choice *choice = row->choices; choice->word != NULL; choice++) {
-        if (choice->value == value) {
+    for (const struct directive_choice *choice = row->choices; choice->word != NULL; choice++)
+        if (choice->value == value)
             return strdup(choice->word);
-        }
-    }
     return NULL;
 }
 
 char *directive_value_text(const struct directive *row, const void *owner)
 {
-    const void *field = in(row, owner);
+    const void *field = value_in(row, owner);
     char *out;
-
-    if (!directive_value_is_set(row, owner) || directive_repeats(row)) {
+    if (!directive_value_is_set(row, owner) || directive_repeats(row))
         return NULL;
-    }
     switch (row->type) {
     case DIRECTIVE_BOOL:
         return strdup(*(const bool *)field ? "yes" : "no");
     case DIRECTIVE_CHOICE:
-        return choice_text(row, *(const int *)field);
+        return value_choice_text(row, *(const int *)field);
     case DIRECTIVE_MODE:
         return asprintf(&out, "%04o", (unsigned)*(const int *)field) >= 0 ? out : NULL;
     case DIRECTIVE_NUMBER:
@@ -577,14 +536,14 @@ char *directive_value_text(const struct directive *row, const void *owner)
     case DIRECTIVE_TIME:
     case DIRECTIVE_LIMIT_COUNT:
     case DIRECTIVE_LIMIT_SIZE:
-        return number_text(row, *(const int64_t *)field);
+        return value_number_text(row, *(const int64_t *)field);
     case DIRECTIVE_NETWORKS: {
         const struct config_list *list = field;
-        return joined(list->items, list->count, ", ", false);
+        return value_joined(list->items, list->count, ", ", false);
     }
     case DIRECTIVE_WORDS: {
         const struct config_words *words = field;
-        return joined(words->argv, words->argc, " ", true);
+        return value_joined(words->argv, words->argc, " ", true);
     }
     case DIRECTIVE_ADDRESS:
     case DIRECTIVE_SOCKET_PATH:

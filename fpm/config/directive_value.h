@@ -5,8 +5,8 @@
  * struct. `owner` is always the struct that the row belongs to. Called by config, by the reload for
  * comparisons, and by tests.
  */
-#ifndef DIRECTIVE_VALUE_H
-#define DIRECTIVE_VALUE_H
+#ifndef FPM_DIRECTIVE_VALUE_H
+#define FPM_DIRECTIVE_VALUE_H
 
 #include "fpm/config/directive.h"
 

@@ -7,8 +7,8 @@
  * Functions that fill a struct leave it empty (all zero) on failure. Where a failure needs words,
  * they are written to `error` as the end of a sentence: "has a quote that is never closed".
  */
-#ifndef VALUE_PARSE_H
-#define VALUE_PARSE_H
+#ifndef FPM_VALUE_PARSE_H
+#define FPM_VALUE_PARSE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -13,92 +13,79 @@
 #define ENTRY_MAX ((size_t)1024 * 1024)
 
 /* A user or group number; (uid_t)-1 means "no change" to the kernel and is none. */
-static bool number(const char *text, uint32_t *out)
+static bool account_number(const char *text, uint32_t *out)
 {
-    if (*text == '\0' || strlen(text) > 10 || strspn(text, "0123456789") != strlen(text)) {
+    if (*text == '\0' || strlen(text) > 10 || strspn(text, "0123456789") != strlen(text))
         return false;
-    }
     unsigned long long wide = strtoull(text, NULL, 10);
     *out = (uint32_t)wide;
     return wide < UINT32_MAX;
 }
 
-static int fill(struct account *out, const struct passwd *entry)
+static int account_fill(struct account *out, const struct passwd *entry)
 {
-    if (strlen(entry->pw_name) >= sizeof(out->name)) {
+    if (strlen(entry->pw_name) >= sizeof out->name)
         return ERANGE;
-    }
     *out = (struct account){.uid = entry->pw_uid, .gid = entry->pw_gid, .listed = true};
     memcpy(out->name, entry->pw_name, strlen(entry->pw_name));
     return 0;
 }
 
 /* Both return 0, ENOENT for an unknown name, or another errno. */
-static int find_user(const char *text, bool by_number, uid_t uid, struct account *out)
+static int account_find_user(const char *text, bool by_number, uid_t uid, struct account *out)
 {
     int result = ERANGE;
-
     for (size_t size = 1024; result == ERANGE && size <= ENTRY_MAX; size *= 4) {
         struct passwd entry, *found = NULL;
         char *buffer = malloc(size);
-        if (buffer == NULL) {
+        if (buffer == NULL)
             return ENOMEM;
-        }
         result = by_number ? getpwuid_r(uid, &entry, buffer, size, &found)
                            : getpwnam_r(text, &entry, buffer, size, &found);
-        if (result == 0) {
-            result = found != NULL ? fill(out, found) : ENOENT;
-        }
+        if (result == 0)
+            result = found != NULL ? account_fill(out, found) : ENOENT;
         free(buffer);
     }
     return result;
 }
 
-static int find_group(const char *text, gid_t *out)
+static int account_find_group(const char *text, gid_t *out)
 {
     int result = ERANGE;
-
     for (size_t size = 1024; result == ERANGE && size <= ENTRY_MAX; size *= 4) {
         struct group entry, *found = NULL;
         char *buffer = malloc(size);
-        if (buffer == NULL) {
+        if (buffer == NULL)
             return ENOMEM;
-        }
         result = getgrnam_r(text, &entry, buffer, size, &found);
-        if (result == 0) {
+        if (result == 0)
             result = found != NULL ? 0 : ENOENT;
-        }
-        if (result == 0) {
+        if (result == 0)
             *out = found->gr_gid;
-        }
         free(buffer);
     }
     return result;
 }
 
 /* Data bases say "no such entry" in several ways; see getpwnam(3). */
-static int refuse(int result, const char *what, char *error, size_t size)
+static int account_refuse(int result, const char *what, char *error, size_t size)
 {
-    if (result == ENOENT || result == ESRCH || result == EBADF || result == EPERM) {
+    if (result == ENOENT || result == ESRCH || result == EBADF || result == EPERM)
         (void)snprintf(error, size, "no such %s on this machine", what);
-    } else {
+    else
         (void)snprintf(error, size, "the %s data base failed: %s", what, strerror(result));
-    }
     return -1;
 }
 
 int account_user(const char *text, struct account *out, char *error, size_t size)
 {
     uint32_t uid = 0;
-    const bool by_number = number(text, &uid);
-    const int result = find_user(text, by_number, uid, out);
-
-    if (result == 0) {
+    bool by_number = account_number(text, &uid);
+    int result = account_find_user(text, by_number, uid, out);
+    if (result == 0)
         return 0;
-    }
-    if (!by_number) {
-        return refuse(result, "user", error, size);
-    }
+    if (!by_number)
+        return account_refuse(result, "user", error, size);
     *out = (struct account){.uid = uid, .gid = (gid_t)-1};
     return 0;
 }
@@ -106,11 +93,10 @@ int account_user(const char *text, struct account *out, char *error, size_t size
 int account_group(const char *text, gid_t *out, char *error, size_t size)
 {
     uint32_t gid = 0;
-
-    if (number(text, &gid)) {
+    if (account_number(text, &gid)) {
         *out = gid;
         return 0;
     }
-    const int result = find_group(text, out);
-    return result == 0 ? 0 : refuse(result, "group", error, size);
+    int result = account_find_group(text, out);
+    return result == 0 ? 0 : account_refuse(result, "group", error, size);
 }

@@ -3,8 +3,8 @@
  * Links are followed as they will be then: one that points to /usr stays inside. It looks and
  * changes nothing. Anybody may call it.
  */
-#ifndef CHROOT_PATH_H
-#define CHROOT_PATH_H
+#ifndef FPM_CHROOT_PATH_H
+#define FPM_CHROOT_PATH_H
 
 /* Both look at the absolute `path` inside `root` (NULL: the root of this process). They return 0,
  * or an errno: chroot_path_folder if no folder is there, chroot_path_runnable if the manager could

@@ -15,7 +15,7 @@
 #include "sapi-shim/contract.h"
 #include "sapi-shim/scoreboard/worker_slot.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define COUNT(array) (sizeof array / sizeof((array)[0]))
 
 static char folder[] = "/tmp/ot-config-XXXXXX";
 
@@ -33,8 +33,7 @@ static void in_folder(char *out, size_t size, const char *name)
 static void write_bytes(const char *name, const char *bytes, size_t length)
 {
     char path[256];
-
-    in_folder(path, sizeof(path), name);
+    in_folder(path, sizeof path, name);
     FILE *file = fopen(path, "w");
     cr_assert_not_null(file);
     cr_assert_eq(fwrite(bytes, 1, length, file), length);
@@ -48,7 +47,6 @@ static void write_file(const char *name, const char *format, ...)
 {
     va_list arguments;
     char *text;
-
     va_start(arguments, format);
     cr_assert(vasprintf(&text, format, arguments) >= 0);
     va_end(arguments);
@@ -59,8 +57,7 @@ static void write_file(const char *name, const char *format, ...)
 static void remove_folder(void)
 {
     char command[64];
-
-    cr_assert(snprintf(command, sizeof(command), "rm -rf %s", folder) > 0);
+    cr_assert(snprintf(command, sizeof command, "rm -rf %s", folder) > 0);
     cr_assert_eq(system(command), 0);
 }
 
@@ -76,23 +73,20 @@ static void make_folder(void)
 static struct config *load(const char *name, struct config_report *report)
 {
     char path[256];
-
-    in_folder(path, sizeof(path), name);
+    in_folder(path, sizeof path, name);
     return config_load(path, 0, report);
 }
 
 static void show(const struct config_report *report)
 {
-    for (size_t i = 0; i < report->errors.count; i++) {
+    for (size_t i = 0; i < report->errors.count; i++)
         (void)fprintf(stderr, "  %s\n", report->errors.items[i]);
-    }
 }
 
 static struct config *load_well(const char *name)
 {
     struct config_report report = {0};
     struct config *config = load(name, &report);
-
     show(&report);
     cr_assert_not_null(config);
     cr_assert_eq(report.errors.count, 0);
@@ -104,14 +98,11 @@ static struct config *load_well(const char *name)
 static bool holds(const struct config_list *sentences, const char *where, const char *what)
 {
     char start[256];
-
-    in_folder(start, sizeof(start), where);
-    for (size_t i = 0; i < sentences->count; i++) {
+    in_folder(start, sizeof start, where);
+    for (size_t i = 0; i < sentences->count; i++)
         if (strncmp(sentences->items[i], start, strlen(start)) == 0 &&
-            strstr(sentences->items[i], what) != NULL) {
+            strstr(sentences->items[i], what) != NULL)
             return true;
-        }
-    }
     return false;
 }
 
@@ -120,7 +111,6 @@ static void refused(const char *name, const char *where, const char *what)
 {
     struct config_report report = {0};
     struct config *config = load(name, &report);
-
     cr_expect_null(config, "%s %s", where, what);
     if (report.errors.count != 1 || !holds(&report.errors, where, what)) {
         show(&report);
@@ -274,9 +264,9 @@ Test(config, refuses_every_kind_of_value)
     char where[32];
 
     for (size_t i = 0; i < COUNT(cases); i++) {
-        const unsigned line = strchr(cases[i].line, '\n') != NULL ? 7 : 6;
+        unsigned line = strchr(cases[i].line, '\n') != NULL ? 7 : 6;
         write_pool(cases[i].line);
-        cr_assert(snprintf(where, sizeof(where), "main.ini:%u: ", line) > 0);
+        cr_assert(snprintf(where, sizeof where, "main.ini:%u: ", line) > 0);
         refused("main.ini", where, cases[i].what);
     }
 }
@@ -309,7 +299,7 @@ Test(config, refuses_bad_commands_and_addresses)
     };
 
     for (size_t i = 0; i < COUNT(cases); i++) {
-        const bool command = strcmp(cases[i].command, "true") != 0;
+        bool command = strcmp(cases[i].command, "true") != 0;
         write_file("main.ini", "[www]\ncommand = %s\nlisten = %s\npm.max_children = 1\n%s",
                    cases[i].command, cases[i].listen, user());
         refused("main.ini",
@@ -323,12 +313,10 @@ Test(config, refuses_more_clients_than_a_worker_can_be_handed)
     char *text = NULL;
     size_t length;
     FILE *stream = open_memstream(&text, &length);
-
     cr_assert_not_null(stream);
     (void)fputs("listen.allowed_clients = ::1", stream);
-    for (unsigned i = 0; i < DIRECTIVE_NETWORKS_MAX; i++) {
+    for (unsigned i = 0; i < DIRECTIVE_NETWORKS_MAX; i++)
         (void)fputs(",::", stream);
-    }
     cr_assert_eq(fclose(stream), 0);
     write_pool(text);
     refused("main.ini", "main.ini:6: ", "has 2049 entries; at most 2048 are allowed");
@@ -354,8 +342,7 @@ Test(config, looks_inside_a_jail)
 {
     struct config_report report = {0};
     char path[128];
-
-    in_folder(path, sizeof(path), "jail");
+    in_folder(path, sizeof path, "jail");
     cr_assert_eq(mkdir(path, 0755), 0);
     if (geteuid() != 0) {
         write_pool("chroot = /tmp");
@@ -382,7 +369,6 @@ Test(config, looks_inside_a_jail)
 Test(config, misses_every_folder_at_once)
 {
     struct config_report report = {0};
-
     write_file("main.ini",
                "[global]\nerror_log = %s/made/log\npid = %s/no/pid\ncontrol.listen = "
                "%s/made/ctl\n[www]\ncommand = true\nlisten = %s/made/www\n"
@@ -422,7 +408,7 @@ Test(config, reports_all_errors_at_once)
     struct config_report report = {0};
     char path[256];
 
-    in_folder(path, sizeof(path), "pool.d");
+    in_folder(path, sizeof path, "pool.d");
     cr_assert_eq(mkdir(path, 0755), 0);
     write_file("pool.d/a.ini", "; nothing\n[open\nlisten = 1\nlisten = 2\n");
     write_file("pool.d/b.ini", "[b]\npm.max_children = 0\ncommand = nosuchprogram_\n%s", user());
@@ -449,10 +435,9 @@ Test(config, reports_all_errors_at_once)
 Test(config, includes_in_order_from_the_files_folder)
 {
     char path[256];
-
-    in_folder(path, sizeof(path), "pool.d");
+    in_folder(path, sizeof path, "pool.d");
     cr_assert_eq(mkdir(path, 0755), 0);
-    in_folder(path, sizeof(path), "pool.d/more");
+    in_folder(path, sizeof path, "pool.d/more");
     cr_assert_eq(mkdir(path, 0755), 0);
     for (int i = 0; i < 3; i++) {
         const char name[] = {'p', 'o', 'o', 'l', '.', 'd', '/', (char)('c' - i), 0};
@@ -478,7 +463,6 @@ Test(config, includes_in_order_from_the_files_folder)
 Test(config, refuses_loops_and_depths_of_includes)
 {
     char name[16], next[16];
-
     write_file("main.ini", "include = main.ini\n");
     refused("main.ini", "main.ini:1: ", "would include itself");
     write_file("main.ini", "[global]\ninclude = a.ini\n");
@@ -486,8 +470,8 @@ Test(config, refuses_loops_and_depths_of_includes)
     refused("main.ini", "a.ini:2: ", "would include itself");
 
     for (int i = 0; i < 12; i++) {
-        cr_assert(snprintf(name, sizeof(name), "%d.ini", i) > 0);
-        cr_assert(snprintf(next, sizeof(next), "%d.ini", i + 1) > 0);
+        cr_assert(snprintf(name, sizeof name, "%d.ini", i) > 0);
+        cr_assert(snprintf(next, sizeof next, "%d.ini", i + 1) > 0);
         write_file(name, "include = %s\n", next);
     }
     refused("0.ini", "7.ini:1: ", "would be the 9th file");
@@ -501,17 +485,16 @@ Test(config, refuses_files_that_cannot_be_read)
 {
     struct config_report report = {0};
     char path[256];
-
     refused("none.ini", "none.ini", "cannot be read: No such file");
-    in_folder(path, sizeof(path), "folder.ini");
+    in_folder(path, sizeof path, "folder.ini");
     cr_assert_eq(mkdir(path, 0755), 0);
     refused("folder.ini", "folder.ini", "it is a folder");
-    in_folder(path, sizeof(path), "fifo.ini");
+    in_folder(path, sizeof path, "fifo.ini");
     cr_assert_eq(mkfifo(path, 0600), 0);
     refused("fifo.ini", "fifo.ini", "it is no regular file");
     if (geteuid() != 0) {
         write_file("secret.ini", "[www]\n");
-        in_folder(path, sizeof(path), "secret.ini");
+        in_folder(path, sizeof path, "secret.ini");
         cr_assert_eq(chmod(path, 0), 0);
         refused("secret.ini", "secret.ini", "Permission denied");
     }
@@ -531,7 +514,6 @@ Test(config, takes_lines_as_they_are)
                                      "  listen = 9000\r\n\tpm.max_children\t=\t1\r\n%s";
     char line[INI_LINES_LINE_MAX + 64];
     struct config *config;
-
     write_file("main.ini", bom_and_cr, user());
     config = load_well("main.ini");
     cr_expect_str_eq(config->pools[0].name, "www");
@@ -547,7 +529,7 @@ Test(config, takes_lines_as_they_are)
     refused("main.ini", "main.ini:6: ", "control character");
 
     /* The longest line, whole; and one byte more. */
-    memset(line, 'x', sizeof(line));
+    memset(line, 'x', sizeof line);
     memcpy(line, "env[A] = ", 9);
     line[INI_LINES_LINE_MAX] = '\0';
     write_pool(line);
@@ -582,7 +564,6 @@ Test(config, names_of_pools)
         {"-a", "cannot be a pool's name"},
         {"caf\xC3\xA9", "cannot be a pool's name"},
     };
-
     for (size_t i = 0; i < COUNT(cases); i++) {
         write_file("main.ini", "[%s]\ncommand = true\nlisten = 9000\npm.max_children = 1\n%s",
                    cases[i].name, user());
@@ -674,12 +655,10 @@ Test(config, reports_are_bounded)
     char *text = NULL;
     size_t length;
     FILE *out = open_memstream(&text, &length);
-
     cr_assert_not_null(out);
     (void)fprintf(out, "[global]\n");
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 1000; i++)
         (void)fprintf(out, "x%d = 1\n", i);
-    }
     cr_assert_eq(fclose(out), 0);
     write_bytes("main.ini", text, length);
     free(text);
@@ -694,7 +673,6 @@ Test(config, users_of_workers)
 {
     struct config_report report = {0};
     struct config *config;
-
     write_file("main.ini", "[www]\ncommand = true\nlisten = 9000\npm.max_children = 1\n%s",
                geteuid() == 0 ? "" : "user = root\n");
     if (geteuid() != 0) {
@@ -714,7 +692,7 @@ Test(config, users_of_workers)
                            "user = 0\n");
     refused("main.ini", "main.ini:5: ", "workers as root are refused");
     char path[256];
-    in_folder(path, sizeof(path), "main.ini");
+    in_folder(path, sizeof path, "main.ini");
     config = config_load(path, CONFIG_ALLOW_ROOT, &report);
     cr_assert_not_null(config);
     cr_expect(config->pools[0].identity.change && config->pools[0].identity.uid == 0);
@@ -734,7 +712,6 @@ Test(config, warns_of_what_has_no_effect)
 {
     struct config_report report = {0};
     struct config *config;
-
     write_pool("listen.allowed_clients = 10.0.0.1");
     config = load("main.ini", &report);
     cr_expect_not_null(config);
@@ -754,17 +731,14 @@ Test(config, warns_of_what_has_no_effect)
 
 static void expect_equal(const struct directive *table, size_t count, const void *a, const void *b)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (table[i].type != DIRECTIVE_INCLUDE) {
+    for (size_t i = 0; i < count; i++)
+        if (table[i].type != DIRECTIVE_INCLUDE)
             cr_expect(directive_value_equal(&table[i], a, b), "%s", table[i].name);
-        }
-    }
 }
 
 Test(config, dump_reads_back_the_same)
 {
     char path[256];
-
     write_file("pool",
                "[www]\n%scommand = sh -c \"a ; b\" '$x' it\\'s '' \"${OT_TEST_SOME}\"\n"
                "listen = /tmp/$pool.sock\npm.max_children = 3\nchdir = /tmp\n"
@@ -777,7 +751,7 @@ Test(config, dump_reads_back_the_same)
     write_file("main.ini", "[global]\ninclude = poo*\nlog_limit = 2048\npid = \"/tmp/a ; b\"\n");
     struct config *first = load_well("main.ini");
 
-    in_folder(path, sizeof(path), "dump.ini");
+    in_folder(path, sizeof path, "dump.ini");
     FILE *out = fopen(path, "w");
     cr_assert_not_null(out);
     cr_assert_eq(config_dump(first, out), 0);
@@ -810,7 +784,6 @@ Test(config, dump_says_when_it_cannot_write)
 Test(config, finds_a_relative_file)
 {
     struct config_report report = {0};
-
     write_pool("");
     cr_assert_eq(chdir(folder), 0);
     struct config *config = config_load("main.ini", 0, &report);

@@ -57,7 +57,6 @@ Test(directive, defaults_and_examples_are_valid)
 {
     const struct value_parse_source source = {.pool = "www", .variable = NULL};
     char error[512];
-
     for (size_t s = 0; s < 2; s++) {
         char *owner = calloc(1, sides[s].size);
         cr_assert_not_null(owner);
@@ -70,15 +69,15 @@ Test(directive, defaults_and_examples_are_valid)
                          row->by_default != NULL || row->type == DIRECTIVE_BOOL, "%s", row->name);
             for (size_t j = 0; j < 3; j++) {
                 /* Folders and accounts of the samples need not exist here. */
-                const bool local = row->type == DIRECTIVE_FOLDER || row->type == DIRECTIVE_USER ||
-                                   row->type == DIRECTIVE_GROUP || row->type == DIRECTIVE_MAP;
+                bool local = row->type == DIRECTIVE_FOLDER || row->type == DIRECTIVE_USER ||
+                             row->type == DIRECTIVE_GROUP || row->type == DIRECTIVE_MAP;
                 char *quoted = values[j] == NULL || local || row->type == DIRECTIVE_WORDS || j > 0
                                    ? NULL
                                    : value_parse_quote_text(values[j]);
                 if (values[j] != NULL && !local) {
                     cr_expect_eq(directive_value_set(row, owner,
                                                      quoted != NULL ? quoted : values[j], &source,
-                                                     error, sizeof(error)),
+                                                     error, sizeof error),
                                  0, "%s = %s: %s", row->name, values[j], error);
                 }
                 free(quoted);
@@ -94,10 +93,9 @@ Test(directive, finds_variables_of_any_name)
     const struct directive *env = &directive_pool[DIRECTIVE_POOL_env];
     static const char *const other[] = {"env",   "env[",    "env[]", "env]",
                                         "env[A", "envx[A]", "Env[A]"};
-
     cr_assert_eq(directive_find(directive_pool, DIRECTIVE_POOL_COUNT, "env[HOME]"), env);
     cr_assert_eq(directive_find(directive_pool, DIRECTIVE_POOL_COUNT, "env[A]"), env);
-    for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++) {
+    for (size_t i = 0; i < sizeof other / sizeof other[0]; i++) {
         cr_expect_null(directive_find(directive_pool, DIRECTIVE_POOL_COUNT, other[i]), "%s",
                        other[i]);
     }
@@ -122,7 +120,7 @@ Test(directive, suggests_the_nearest_name)
         {"a.name.that.is.far.longer.than.every.name.in.the.whole.table.of.directives", NULL},
     };
 
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const char *nearest =
             directive_nearest(directive_pool, DIRECTIVE_POOL_COUNT, cases[i].name);
         cr_expect((nearest == NULL) == (cases[i].nearest == NULL) &&
@@ -148,16 +146,16 @@ Test(directive, says_what_is_accepted)
     };
     char out[256], narrow[8];
 
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        directive_accepts(&directive_pool[cases[i].row], out, sizeof(out));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        directive_accepts(&directive_pool[cases[i].row], out, sizeof out);
         cr_expect_str_eq(out, cases[i].phrase);
-        directive_accepts(&directive_pool[cases[i].row], narrow, sizeof(narrow));
-        cr_expect(strlen(narrow) < sizeof(narrow));
+        directive_accepts(&directive_pool[cases[i].row], narrow, sizeof narrow);
+        cr_expect(strlen(narrow) < sizeof narrow);
     }
     for (size_t i = 0; i < DIRECTIVE_POOL_COUNT; i++) {
         out[0] = '\0';
-        directive_accepts(&directive_pool[i], out, sizeof(out));
+        directive_accepts(&directive_pool[i], out, sizeof out);
         cr_expect(*out != '\0', "%s", directive_pool[i].name);
-        cr_expect(strlen(out) < sizeof(out) - 1, "%s", directive_pool[i].name);
+        cr_expect(strlen(out) < sizeof out - 1, "%s", directive_pool[i].name);
     }
 }

@@ -9,7 +9,7 @@
 
 #include "fpm/config/value_parse.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define COUNT(array) (sizeof array / sizeof((array)[0]))
 #define REFUSED      (-1)
 
 struct number_case {
@@ -22,7 +22,7 @@ static void check_numbers(const struct number_case *cases, size_t count,
 {
     for (size_t i = 0; i < count; i++) {
         int64_t out = -7;
-        const int result = parse(cases[i].text, &out);
+        int result = parse(cases[i].text, &out);
         if (cases[i].expected == REFUSED) {
             cr_expect(result == -1 && out == -7, "'%s' was taken as %" PRId64, cases[i].text, out);
         } else {
@@ -101,7 +101,6 @@ Test(value, numbers)
         {"9223372036854775808", REFUSED},
     };
     int64_t out;
-
     check_numbers(cases, COUNT(cases), value_parse_number);
     cr_assert(value_parse_number("-20", &out) == 0 && out == -20);
 }
@@ -113,19 +112,16 @@ Test(value, modes_and_answers)
     static const char *const no[] = {"no", "Off", "false", "0"};
     int mode = -7;
     bool answer;
-
     cr_assert(value_parse_mode("0660", &mode) == 0 && mode == 0660);
     cr_assert(value_parse_mode("7777", &mode) == 0 && mode == 07777);
     for (size_t i = 0; i < COUNT(refused); i++) {
         cr_expect(value_parse_mode(refused[i], &mode) == -1, "mode '%s'", refused[i]);
         cr_expect(strcmp(refused[i], "yes") == 0 || value_parse_bool("maybe", &answer) == -1);
     }
-    for (size_t i = 0; i < COUNT(yes); i++) {
+    for (size_t i = 0; i < COUNT(yes); i++)
         cr_expect(value_parse_bool(yes[i], &answer) == 0 && answer, "'%s'", yes[i]);
-    }
-    for (size_t i = 0; i < COUNT(no); i++) {
+    for (size_t i = 0; i < COUNT(no); i++)
         cr_expect(value_parse_bool(no[i], &answer) == 0 && !answer, "'%s'", no[i]);
-    }
     cr_assert(value_parse_bool("", &answer) == -1);
 }
 
@@ -157,12 +153,10 @@ Test(value, shortest_texts_read_back)
 
 static const char *variable(const char *name)
 {
-    if (strcmp(name, "TWO") == 0) {
+    if (strcmp(name, "TWO") == 0)
         return "two words \"'\\ $pool";
-    }
-    if (strcmp(name, "EMPTY") == 0) {
+    if (strcmp(name, "EMPTY") == 0)
         return "";
-    }
     return strcmp(name, "NEWLINE") == 0 ? "a\nb" : NULL;
 }
 static const struct value_parse_source source = {.pool = "www", .variable = variable};
@@ -200,11 +194,10 @@ Test(value, whole_texts)
         {"${NEWLINE}", NULL},
     };
     char error[256];
-
     for (size_t i = 0; i < COUNT(cases); i++) {
         char *out = NULL;
         error[0] = '\0';
-        const int result = value_parse_text(cases[i].text, &source, &out, error, sizeof(error));
+        int result = value_parse_text(cases[i].text, &source, &out, error, sizeof error);
         if (cases[i].expected == NULL) {
             cr_expect(result == -1 && out == NULL && *error != '\0', "<%s> gave <%s>",
                       cases[i].text, out);
@@ -220,8 +213,7 @@ Test(value, pool_has_no_meaning_outside_of_pools)
 {
     const struct value_parse_source global = {.variable = variable};
     char error[256], *out;
-
-    cr_assert(value_parse_text("$pool", &global, &out, error, sizeof(error)) == -1);
+    cr_assert(value_parse_text("$pool", &global, &out, error, sizeof error) == -1);
     cr_assert(strstr(error, "$pool") != NULL);
 }
 
@@ -257,16 +249,15 @@ Test(value, words)
 
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct config_words out;
-        const int result = value_parse_words(cases[i].text, &source, &out, error, sizeof(error));
+        int result = value_parse_words(cases[i].text, &source, &out, error, sizeof error);
         if (cases[i].argc == 0) {
             cr_expect(result == -1 && out.argv == NULL && out.text == NULL, "<%s>", cases[i].text);
             continue;
         }
         cr_assert(result == 0, "<%s>: %s", cases[i].text, error);
         cr_assert_eq(out.argc, cases[i].argc, "<%s> gave %zu words", cases[i].text, out.argc);
-        for (size_t j = 0; j < out.argc; j++) {
+        for (size_t j = 0; j < out.argc; j++)
             cr_expect_str_eq(out.argv[j], cases[i].argv[j]);
-        }
         cr_expect_null(out.argv[out.argc]);
         cr_expect_str_eq(out.text, cases[i].text);
         value_parse_words_free(&out);
@@ -289,12 +280,11 @@ Test(value, lists)
 
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct config_list out;
-        const int result = value_parse_list(cases[i].text, &out, error, sizeof(error));
+        int result = value_parse_list(cases[i].text, &out, error, sizeof error);
         cr_expect_eq(result, cases[i].count == 0 ? -1 : 0, "<%s>", cases[i].text);
         cr_expect_eq(out.count, cases[i].count, "<%s>", cases[i].text);
-        if (cases[i].count > 0 && out.count == cases[i].count) {
+        if (cases[i].count > 0 && out.count == cases[i].count)
             cr_expect_str_eq(out.items[out.count - 1], cases[i].last);
-        }
         value_parse_list_free(&out);
     }
 }
@@ -344,7 +334,7 @@ Test(value, addresses)
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct config_address out;
         error[0] = '\0';
-        const int result = value_parse_address(cases[i].text, &out, error, sizeof(error));
+        int result = value_parse_address(cases[i].text, &out, error, sizeof error);
         cr_expect_eq(result, cases[i].kind == CONFIG_ADDRESS_NONE ? -1 : 0, "<%s>: %s",
                      cases[i].text, error);
         cr_expect_eq(out.kind, cases[i].kind, "<%s>", cases[i].text);
@@ -384,8 +374,8 @@ Test(value, addresses_that_clash)
     cr_assert_not(value_parse_address_clash(&none, &none));
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct config_address a, b;
-        cr_assert_eq(value_parse_address(cases[i].a, &a, error, sizeof(error)), 0);
-        cr_assert_eq(value_parse_address(cases[i].b, &b, error, sizeof(error)), 0);
+        cr_assert_eq(value_parse_address(cases[i].a, &a, error, sizeof error), 0);
+        cr_assert_eq(value_parse_address(cases[i].b, &b, error, sizeof error), 0);
         cr_expect_eq(value_parse_address_clash(&a, &b), cases[i].clash, "%s, %s", cases[i].a,
                      cases[i].b);
         cr_expect_eq(value_parse_address_clash(&b, &a), cases[i].clash);
@@ -416,7 +406,7 @@ Test(value, comments_end_a_value)
     };
 
     for (size_t i = 0; i < COUNT(cases); i++) {
-        const size_t length = value_parse_length(cases[i].rest);
+        size_t length = value_parse_length(cases[i].rest);
         cr_expect(length == strlen(cases[i].value) &&
                       strncmp(cases[i].rest, cases[i].value, length) == 0,
                   "<%s> was cut to %zu", cases[i].rest, length);
@@ -429,7 +419,6 @@ Test(value, what_is_quoted_reads_back)
         "",   "plain", "two words", " a ",       "a;b",   "a ; b", "'",   "\"",
         "\\", "$pool", "${X}",      "it's ; \"", "'a' b", "\t",    "a\\", "\\\"$;' "};
     char error[256];
-
     for (size_t i = 0; i < COUNT(texts); i++) {
         char *text = value_parse_quote_text(texts[i]), *word = value_parse_quote_word(texts[i]);
         char *back = NULL, *line = NULL;
@@ -437,11 +426,11 @@ Test(value, what_is_quoted_reads_back)
 
         cr_assert(text != NULL && word != NULL);
         cr_expect_eq(value_parse_length(text), strlen(text), "<%s>", text);
-        cr_assert_eq(value_parse_text(text, &source, &back, error, sizeof(error)), 0);
+        cr_assert_eq(value_parse_text(text, &source, &back, error, sizeof error), 0);
         cr_expect_str_eq(back, texts[i]);
         cr_assert(asprintf(&line, "app %s", word) > 0);
         cr_expect_eq(value_parse_length(line), strlen(line), "<%s>", line);
-        cr_assert_eq(value_parse_words(line, &source, &words, error, sizeof(error)), 0);
+        cr_assert_eq(value_parse_words(line, &source, &words, error, sizeof error), 0);
         cr_expect_eq(words.argc, 2, "<%s>", line);
         cr_expect_str_eq(words.argv[1], texts[i]);
         value_parse_words_free(&words);
