@@ -1,4 +1,4 @@
-"""Fixtures of all scenario tests, and the check that none of them leaves anything behind."""
+"""Fixtures of the system tests, and the check that no test leaves anything behind."""
 
 import collections
 import os
@@ -18,7 +18,7 @@ from harness.spawner import Spawner
 from harness.web import Apache, Nginx
 
 process.become_subreaper()
-# Whoever started us in the background had SIGINT ignored, and a shell cannot trap it then.
+# A shell that starts us in the background ignores SIGINT, and shells that we start could not trap it then.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -30,7 +30,7 @@ LARGE = 12  # cells of a matrix
 
 
 def thin(items):
-    """Of the cells of large matrices every second one, always the same: for a run that has to be short."""
+    """Every second cell of large matrices, always the same ones: to shorten a run."""
     cells = collections.Counter((item.path, item.originalname) for item in items)
     return [
         item for item in items
@@ -55,14 +55,14 @@ LEAKS_EVERY = 4
 
 
 def pytest_runtest_setup(item):
-    """To look for leaks takes a process longer than most do what they are for, so of the cells of a
-    matrix each fourth does. Which one is a matter of its name."""
+    """The leak check takes longer than most processes run, so only every fourth cell of a matrix does it,
+    chosen by its name."""
     build.check_leaks = not hasattr(item, "callspec") or zlib.crc32(item.name.encode()) % LEAKS_EVERY == 0
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Lets fixtures know how the test went."""
+    """Lets fixtures know whether the test failed."""
     outcome = yield
     setattr(item, f"report_{call.when}", outcome.get_result())
 
@@ -76,7 +76,7 @@ def _failed(request):
 def tmp_path(request):
     """A directory with a short name, so that unix sockets fit, open to web servers' users.
 
-    Afterwards: no process and no socket is left, and no sanitizer had anything to report.
+    At the end it checks that no process and no socket is left, and that no sanitizer reported anything.
     """
     directory = pathlib.Path(tempfile.mkdtemp(prefix="ot-", dir="/tmp"))
     directory.chmod(0o755)
@@ -99,8 +99,8 @@ def tmp_path(request):
 def _factory(request, make):
     """A fixture that starts things and ends them in reverse order, whatever happens.
 
-    After a test that failed they are killed and their logs shown; otherwise stop() asserts that
-    they end well.
+    After a failed test they are killed and their logs are shown; otherwise stop() asserts that they
+    end well.
     """
     started = []
 
@@ -179,8 +179,8 @@ def keep(request):
 def serve(request, listen, app, tmp_path):
     """serve("-m", "run", count=2) -> the application `worker` on `listen`, two processes of it.
 
-    Once by `overtime`, once by a plain spawner: the application's behaviour is the same. The answer
-    has workers(), send_signal() and stop().
+    Once by `overtime`, once by a plain spawner: the application behaves the same. The returned
+    object has workers(), send_signal() and stop().
     """
     start = request.getfixturevalue("manager" if request.param == "managed" else "spawner")
 

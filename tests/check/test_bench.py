@@ -1,4 +1,4 @@
-"""The benchmark's table of cases and its report; and that it runs at all."""
+"""The benchmark's table of cases, its report, and one run of it."""
 
 import json
 import os
@@ -69,12 +69,12 @@ def test_the_hardest_of_several_counts():
         samples.add("php", {"rate": 4000, "p50": 0.1})
     peers = [("libfcgi", "rate"), ("php", "rate"), ("uwsgi", "rate")]
     faster = sheet.Target("", ("linked", "rate"), at_least=1.5, to=peers)
-    assert sheet.check(faster, samples.samples)["value"] == 1, "to PHP's; nobody measured the third"
+    assert sheet.check(faster, samples.samples)["value"] == 1, "to PHP's; the third was not measured"
     sooner = sheet.Target("", ("linked", "p50"), at_most=1, to=[(row, "p50") for row, _ in peers])
     assert sheet.check(sooner, samples.samples)["value"] == 5
 
 
-def test_what_nobody_measured_is_neither_met_nor_missed():
+def test_what_was_not_measured_is_neither_met_nor_missed():
     assert sheet.check(target(), {("linked", "rate"): [1]})["met"] is None
     assert sheet.check(target(), {})["met"] is None
 
@@ -118,7 +118,7 @@ def test_the_list_and_unknown_cases():
 
 @pytest.mark.unsanitized
 def test_a_case_from_end_to_end(tmp_path):
-    """With the peers that are installed here: those that are not are told, and no failure."""
+    """With the other servers that are installed here; the report names the others, which is no failure."""
     done = run("--into", str(tmp_path), "hello-4w-4c", ROUNDS="1", SECONDS_="0.1")
     assert done.returncode == 0, done.stdout + done.stderr
     (summary,) = json.loads((tmp_path / "results.json").read_text())["cases"]

@@ -1,4 +1,4 @@
-"""overtime.h as strangers include it: in C, in C++, and with the short names."""
+"""overtime.h as applications include it: in C, in C++, and with the short names."""
 
 import pathlib
 import shutil

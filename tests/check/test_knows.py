@@ -1,7 +1,7 @@
-"""Who knows whom: layers look down only, and no two files know each other.
+"""Which file includes which: no folder includes a header of one above it, and there is no ring.
 
 A unit is a .c file with its header, or either alone. It knows the units whose headers it includes,
-its own aside. A folder knows the folders that stand below it in ORDER, and no others.
+except its own. A folder knows only the folders below it in ORDER.
 """
 
 import pathlib
@@ -73,7 +73,7 @@ def graph():
 
 
 def ring(known):
-    """One ring, as a list of units that ends where it begins, or an empty list."""
+    """One ring, as a list of units that ends with its first unit, or an empty list."""
     done, trail = set(), []
 
     def visit(name):

@@ -1,1 +1,1 @@
-"""What scenario tests stand on: private daemons, private web servers, a raw FastCGI client."""
+"""The tools of the system tests: private managers, private web servers, a raw FastCGI client."""

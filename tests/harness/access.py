@@ -29,7 +29,7 @@ class AccessLog:
         return [entry for entry in found if request_id in (None, ident(entry))]
 
     def wait(self, count=1, request_id=None):
-        """Waits until there are `count` entries at the least; returns them."""
+        """Waits until there are at least `count` entries; returns them."""
         return wait_until(
             lambda: (self.entries(request_id)[count - 1 :] or None) and self.entries(request_id),
             lambda: f"{count} entries of {request_id!r} in {self.lines()}",

@@ -6,8 +6,8 @@ import random
 import re
 import socket
 
-# Below the ports that the kernel gives to outgoing connections; each of the processes that run tests side
-# by side has a part of its own, and comes back to a port late.
+# Below the ports that the kernel gives to outgoing connections. Each of the processes that run tests in
+# parallel has a range of its own, and uses all of it before it uses a port again.
 FIRST, PART = 10000, 10000
 WORKER = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or 0) % 2
 ports = itertools.cycle(range(FIRST + WORKER * PART, FIRST + (WORKER + 1) * PART))

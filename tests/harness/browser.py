@@ -1,4 +1,4 @@
-"""Headless Chromium, steered by its debugging protocol over a pair of pipes; see `Page`."""
+"""Headless Chromium, controlled by its debugging protocol over a pair of pipes; see `Page`."""
 
 import base64
 import itertools
@@ -38,7 +38,7 @@ class Browser:
             "--remote-debugging-pipe", f"--user-data-dir={self.directory}/browser", "about:blank",
         ]
         with open(self.directory / "browser.log", "ab") as output:
-            # It wants the pipes as 3 and 4, where a test may have something else.
+            # It expects the pipes as descriptors 3 and 4, which the test may use for something else.
             self.popen = subprocess.Popen(
                 ["bash", "-c", f'exec "$@" 3<&{its_input} 4>&{its_output}', "browser", *words],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(its_input, its_output),
@@ -95,14 +95,14 @@ class Browser:
     def stop(self):
         if self.popen is None:
             return
-        os.close(self._to)  # it takes that for the order to end
+        os.close(self._to)  # the end of the pipe makes it exit
         os.close(self._from)
         try:
             self.popen.wait(LIMIT)
         except subprocess.TimeoutExpired:
             self.popen.kill()
             self.popen.wait()
-        # Its helpers have lost their parent and are ours now.
+        # Its helpers lost their parent and are our children now.
         for pid in process.children(os.getpid()):
             if (process.name(pid) or "").startswith("chrom"):
                 process.kill_and_reap(pid)
@@ -112,7 +112,7 @@ class Browser:
 
 
 class Page:
-    """A tab: `requests` are the addresses it asked for, `complaints` what its console said."""
+    """A tab: `requests` are the addresses it loaded, `complaints` the messages on its console."""
 
     def __init__(self, browser, session):
         self.browser, self.session = browser, session
@@ -140,7 +140,7 @@ class Page:
         self.call("Emulation.setEmulatedMedia", features=[scheme])
 
     def value(self, expression):
-        """What an expression of JavaScript is."""
+        """The value of a JavaScript expression."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, f"{expression}: {answer['exceptionDetails']}"
         return answer["result"].get("value")

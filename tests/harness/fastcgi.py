@@ -1,7 +1,7 @@
 """A raw FastCGI client: every byte under the test's control.
 
-`request()` is the one-liner; `Connection` does what web servers never do: send half a header,
-trickle, keep silent, reset, keep the connection open for ever.
+`request()` sends one request; `Connection` does what web servers never do: send half a header, send a
+few bytes at a time, stay silent, reset, keep the connection open for ever.
 """
 
 import contextlib
@@ -47,13 +47,13 @@ def pairs(params):
 
 
 def stream(kind, content, request_id=1, end=True):
-    """A stream's records, cut at the largest record, with its end."""
+    """A stream's records, each of the largest size, and its end."""
     pieces = [content[at : at + RECORD_MAX] for at in range(0, len(content), RECORD_MAX)]
     return b"".join(record(kind, piece, request_id) for piece in pieces + [b""] * end)
 
 
 def cgi_params(query="", method="GET", body=b"", **more):
-    """The parameters that a web server sends, in short."""
+    """The most important parameters that a web server sends."""
     params = {
         "REQUEST_METHOD": method,
         "QUERY_STRING": query,
@@ -70,7 +70,7 @@ def cgi_params(query="", method="GET", body=b"", **more):
 
 
 class Response:
-    """What came back for one request."""
+    """The response to one request."""
 
     def __init__(self):
         self.stdout = b""
@@ -160,8 +160,8 @@ class Connection:
     def send_duplex(self, data):
         """Sends all while taking in what arrives, so that neither side waits for the other.
 
-        An application that ends the response before it has read all may close: what is left is then
-        not sent, as with a real web server.
+        An application that ends the response before it has read everything may close the connection:
+        the rest is not sent then, as with a real web server.
         """
         view = memoryview(data)
         end = now() + self.limit
@@ -180,7 +180,7 @@ class Connection:
                     return
 
     def trickle(self, data, pause=0.005, step=1):
-        """Sends a few bytes at a time. The pause makes the pieces arrive apart, nothing waits on it."""
+        """Sends a few bytes at a time. The pause separates the pieces; nothing depends on its length."""
         for at in range(0, len(data), step):
             self.sock.sendall(data[at : at + step])
             time.sleep(pause)
@@ -268,7 +268,7 @@ class Connection:
         self.sock.shutdown(socket.SHUT_WR)
 
     def reset(self):
-        """Ends with RST (TCP); on a unix socket a plain close."""
+        """Ends with RST (TCP); a unix socket is only closed."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
 
@@ -286,7 +286,7 @@ class Connection:
 def request(address, params=None, body=b"", keep=False, limit=None, query="", method=None):
     """One request on its own connection. Without `params` those of a web server, with `query`.
 
-    Not kept: waits for the connection's end as well.
+    The connection is not kept: waits for its end as well.
     """
     if params is None:
         params = cgi_params(query, method or ("POST" if body else "GET"), body)

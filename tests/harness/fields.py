@@ -1,4 +1,4 @@
-"""The rows of the tables that name what the status tells."""
+"""The rows of the tables that name the fields of the status."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Two more web servers, in the manner of web.py: lighttpd and HAProxy, each with its FastCGI client."""
+"""Two more web servers, with the interface of web.py: lighttpd and HAProxy, each with its FastCGI client."""
 
 import os
 
@@ -51,7 +51,7 @@ fastcgi.server = ( "/" => (( {target}, "check-local" => "disable", "fix-root-scr
 class Haproxy(WebServer):
     """HAProxy with an `fcgi-app` in front of one FastCGI address.
 
-    keep      `option keep-conn`, and connections are used again
+    keep      `option keep-conn`, and connections are reused
     backend   further lines of the backend
     """
 

@@ -1,4 +1,4 @@
-"""Requests that are held open, and what a pool looks like meanwhile."""
+"""Requests that are held open, and checks of a pool's state meanwhile."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from harness.wait import now, wait_until
 
 
 class Held(contextlib.ExitStack):
-    """Requests of the application `worker`, each on a connection of its own, that go on until told to end."""
+    """Requests of the application `worker`, each on its own connection, that run until released."""
 
     def __init__(self, daemon, journal):
         super().__init__()
@@ -19,14 +19,14 @@ class Held(contextlib.ExitStack):
         self.connections = {}
 
     def send(self, ident, steps="", address=None):
-        """A request that waits for the file `go-IDENT`, after `steps`; not waited for."""
+        """Sends a request that waits for the file `go-IDENT` after `steps`; does not wait for it."""
         connection = self.enter_context(fastcgi.Connection(address or self.daemon.address))
         connection.send_request(fastcgi.cgi_params(f"id={ident}&{steps}&wait=go-{ident}"))
         self.connections[ident] = connection
         return connection
 
     def begin(self, ident, steps="", address=None):
-        """The same, and waits until a worker has it: its pid."""
+        """The same, and waits until a worker has it; returns the worker's pid."""
         self.send(ident, steps, address)
         return self.wait(ident)
 
@@ -38,7 +38,7 @@ class Held(contextlib.ExitStack):
             self.journal.signal(f"go-{ident}")
 
     def end(self, *idents):
-        """Lets them end: their responses, each whole."""
+        """Lets them end; returns their responses, each complete."""
         self.release(*idents)
         found = []
         for ident in idents or list(self.connections):
@@ -50,7 +50,7 @@ class Held(contextlib.ExitStack):
 
 @contextlib.contextmanager
 def stopped(pid):
-    """The process does nothing meanwhile."""
+    """Stops the process meanwhile."""
     os.kill(pid, signal.SIGSTOP)
     try:
         wait_until(lambda: process.state(pid) == "T", "a stopped process")
@@ -60,7 +60,7 @@ def stopped(pid):
 
 
 def look(daemon):
-    """Has the manager look at all its pools, and waits until it has."""
+    """Makes the manager check all its pools, and waits until it has done so."""
     daemon.control("reload", check=True)
     daemon.control("ping", check=True)
 
@@ -99,7 +99,7 @@ def steps_of(daemon, verb, pool="www"):
 
 
 def wakeups(pid):
-    """How often the process has gone to sleep so far."""
+    """How often the process has slept so far."""
     with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
         return int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", file.read(), re.MULTILINE)[1])
 

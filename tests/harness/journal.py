@@ -1,6 +1,6 @@
-"""The journal that test applications write: one line an event, in the order in which they happened.
+"""The journal that test applications write: one line per event, in order.
 
-A line is `PID ID EVENT [DETAIL]`; ID is what the request called itself (`id=NAME` in its query).
+A line is `PID ID EVENT [DETAIL]`; ID is the request's name for itself (`id=NAME` in its query).
 """
 
 from collections import namedtuple
@@ -18,7 +18,7 @@ def pattern(size):
 
 class Journal:
     def __init__(self, directory):
-        """`directory` is what the application was given as its first argument."""
+        """`directory` is the application's first argument."""
         self.directory = directory
         self.path = directory / "journal"
 

@@ -48,7 +48,7 @@ def option_words(options):
 
 
 class Count:
-    """What became of some requests: `count`, `ok`, `failed`, `failures` by kind, and latencies in ms."""
+    """The outcome of some requests: `count`, `ok`, `failed`, `failures` by kind, and latencies in ms."""
 
     def __init__(self, raw):
         self.raw = raw
@@ -111,7 +111,7 @@ class Run:
         return self.popen.poll() is None
 
     def stop(self):
-        """No more requests; those that have begun are finished."""
+        """Starts no more requests; those that have begun are finished."""
         if self.running:
             self.popen.send_signal(signal.SIGTERM)
 
@@ -143,6 +143,6 @@ class Run:
 
 
 def run(to=None, kinds=(), seconds=None, **options):
-    """A run from beginning to end: its Report."""
+    """A complete run; returns its Report."""
     with Run(to, kinds, seconds, **options) as running:
         return running.result()

@@ -1,4 +1,4 @@
-"""A private `overtime` daemon in a directory of its own."""
+"""A private manager, `overtime`, in a directory of its own."""
 
 import os
 import re
@@ -23,8 +23,8 @@ class Manager:
     pools    {name: directives} for several, or
     text     the configuration as a whole (then `listen` says where its pools listen, if anywhere).
     settings directives of [global].
-    program  the file that is run, where it is not the built one.
-    wrapper  words in front of its command, of a program that becomes it.
+    program  the program to run; by default the built one.
+    wrapper  words before its command: a program that executes it.
     Directives that are not given have their defaults, except what no test can do without: where the
     manager and its pools write and listen, pm.max_children, which is required, and the three that
     _compose() explains.
@@ -57,7 +57,7 @@ class Manager:
             os.environ, **build.sanitizer_environment(directory), **(env or {})
         )
         self.popen = None
-        self._told = False  # to end, by send_signal()
+        self._told = False  # was told to end by send_signal()
         if text is None:
             text = self._compose(pools or {"www": pool or {}}, settings or {})
         else:
@@ -79,7 +79,7 @@ class Manager:
             }
             self.addresses[name] = as_address(given.get("listen", base["listen"]))
             if os.geteuid() == 0:
-                base["user"] = "root"  # a manager of root wants to be told
+                base["user"] = "root"  # a manager of root refuses to guess it
                 if self.addresses[name].is_unix:
                     base["listen.group"] = "www-data"  # Apache does not run as root
             # The workers' environment is clear, and sanitizers read theirs there.
@@ -131,7 +131,7 @@ class Manager:
     def stop(self, number=None, status=0):
         """Ends the daemon; asserts its exit status and that nothing is left of it.
 
-        By default with TERM, unless it was told to end before: then it is only waited for.
+        By default with TERM; if it was told to end before, only waits for it.
         """
         if self.popen is None:
             return
@@ -149,7 +149,7 @@ class Manager:
         self.popen = None
 
     def kill(self):
-        """Ends what is left of it, without a word: for a test that failed."""
+        """Kills what is left of it: for a failed test."""
         if self.popen is None:
             return
         workers = self.workers()

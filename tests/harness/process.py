@@ -11,7 +11,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 def become_subreaper():
-    """Orphans of our children become our own, so that none goes unnoticed."""
+    """Orphans of our children become our children, so that none goes unnoticed."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
@@ -108,7 +108,7 @@ def reap(pid):
 def strays(ours):
     """Live children of this process that are not in `ours`; zombies among the others are reaped.
 
-    One without a command line has begun to exit, and is waited for: nobody was there to do it.
+    A child without a command line has begun to exit; it is waited for, since no other process does.
     """
     left = []
     for pid in children(os.getpid()):
@@ -133,9 +133,9 @@ def kill_and_reap(pid):
 
 
 def end(popen, number=signal.SIGTERM, limit=None):
-    """Signals a Popen and waits for it; KILL and an error when it does not end in time.
+    """Signals a Popen and waits for it; kills it and fails if it does not end in time.
 
-    Without a number it was told to end before, and is only waited for.
+    Without a number, only waits for it.
     """
     if number is not None and popen.poll() is None:
         popen.send_signal(number)

@@ -1,6 +1,6 @@
 """Reads a pool's scoreboard as the manager sees it, straight from the shared memory.
 
-The layout is that of sapi-shim/contract.h; a test of the contract, and a look that asks nobody.
+The layout is that of sapi-shim/contract.h, which this tests as well.
 """
 
 import mmap

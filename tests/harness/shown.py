@@ -1,7 +1,7 @@
-"""What a scenario measured, said aloud: on standard output, and in a file for tests/bench/shown.
+"""Prints what a test measured: on standard output, and into a file for tests/bench/shown.
 
-Scenarios with figures run short by default, with bounds that hold on a busy machine and under
-sanitizers; with OVERTIME_LONG set they run in full length and must keep what was promised.
+Tests with figures run short by default, with bounds that hold on a busy machine and under sanitizers.
+With OVERTIME_LONG set they run in full length and must keep the promised figures.
 """
 
 import json
@@ -19,15 +19,15 @@ def pick(short, full):
 
 
 def bound(promised, short=None):
-    """Milliseconds a scenario may take: what was promised in the long run; `short` (by default 5
-    times that) otherwise; ten times as much under sanitizers."""
+    """Milliseconds that a test may take: the promised ones in the long run; otherwise `short` (by default
+    5 times that); ten times as many under sanitizers."""
     if build.SANITIZED:
         return 10 * (short or 5 * promised)
     return promised if LONG else short or 5 * promised
 
 
 def show(case, measured):
-    """Notes what was measured for a case; `case` is a key of the table in tests/bench/shown."""
+    """Records what was measured for a case; `case` is a key of the table in tests/bench/shown."""
     print(f"shown: {case}: {measured}")
     if _FILE:
         with open(_FILE, "a", encoding="utf-8") as file:
@@ -35,8 +35,8 @@ def show(case, measured):
 
 
 def best_of(tries, attempt, good):
-    """Up to `tries` times until good(result): a noisy neighbour spoils one attempt, not all. What is
-    wrong is wrong in every attempt, and attempt() asserts it. Each is printed. Returns the last result."""
+    """Calls attempt() up to `tries` times until good(result): other load spoils one attempt, not all. What
+    must always hold attempt() asserts itself. Each result is printed. Returns the last one."""
     for number in range(1, tries + 1):
         result = attempt()
         print(f"shown: attempt {number} of {tries}: {result}")

@@ -1,4 +1,4 @@
-"""A pool's slow log, taken apart."""
+"""A pool's slow log, parsed."""
 
 import functools
 import os
@@ -16,7 +16,7 @@ HEAD = re.compile(
 
 @functools.lru_cache(maxsize=None)
 def can_trace():
-    """May this user look into another process of its own, and was the helper built for it?"""
+    """True if this user may trace its own processes and overtime-trace was built with libdw."""
     with subprocess.Popen(["sleep", "60"]) as other:
         done = subprocess.run(
             [build.BUILD / "overtime-trace", str(other.pid)], capture_output=True, text=True, timeout=60,
@@ -45,7 +45,7 @@ class Entry:
 
     @property
     def threads(self):
-        """The stacks, one text a thread."""
+        """The stacks, one text per thread."""
         return re.split(r"^thread ", self.stack, flags=re.MULTILINE)[1:]
 
     @property
@@ -69,7 +69,7 @@ class SlowLog:
         return [Entry(part) for part in text.split("\n\n")[:-1]]
 
     def wait(self, count=1):
-        """Waits until there are `count` entries at the least; returns all."""
+        """Waits until there are at least `count` entries; returns all."""
         return wait_until(
             lambda: self.entries() if len(self.entries()) >= count else None,
             lambda: f"{count} entries in the slow log:\n" + "\n".join(one.text for one in self.entries()),

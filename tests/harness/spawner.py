@@ -51,7 +51,7 @@ class Spawner:
         """Ends the workers and unlinks the socket; asserts that each ended as expected."""
         try:
             for worker in self.processes:
-                # One that shall end well has to be past its start, or the signal just kills it.
+                # To end well, a worker must have installed its handler, or the signal kills it.
                 if -number not in self.expected:
                     wait_until(
                         lambda worker=worker: worker.poll() is not None or process.catches(worker.pid, number),
@@ -66,7 +66,7 @@ class Spawner:
             assert status in self.expected, f"worker ended with {status}; its output:\n{self.log()}"
 
     def kill(self):
-        """Ends what is left, without a word."""
+        """Kills what is left."""
         for worker in self.processes:
             if worker.poll() is None:
                 worker.kill()

@@ -1,4 +1,4 @@
-"""A real terminal without eyes: a private tmux server, keys in, screen out."""
+"""A real terminal: a private tmux server, keys in, screen out."""
 
 import os
 import shlex
@@ -15,7 +15,7 @@ def program():
 
 
 class Terminal:
-    """Runs one command in a shell of its own terminal; `start`, then keys() and screen()."""
+    """Runs one command in a shell in a terminal of its own; `start`, then keys() and screen()."""
 
     def __init__(self, directory, command, columns=132, lines=30, term=None):
         self.directory = directory
@@ -24,7 +24,7 @@ class Terminal:
         self.columns, self.lines = columns, lines
         words = shlex.join(map(str, command))
         setting = f"TERM={term} " if term else ""
-        # The shell stays for a look at what the command left of the terminal.
+        # The shell stays, so that the state in which the command left the terminal can be checked.
         self.script = (
             f"trap : INT; {setting}{words}; echo $? >{self.status}.new; stty -a >{directory}/terminal.stty; "
             f"mv {self.status}.new {self.status}; exec cat"
@@ -58,7 +58,7 @@ class Terminal:
     def wait(self, condition, what="the screen"):
         """Waits until condition(screen) is true, or the screen has that text; returns the screen.
 
-        Two looks must have seen the same: the first may have met it half drawn.
+        The screen must be the same twice: the first time it may be half drawn.
         """
         seen = None
 
@@ -79,7 +79,7 @@ class Terminal:
         return int(self.status.read_text())
 
     def settings(self):
-        """What `stty -a` says behind the command's end."""
+        """The output of `stty -a` after the command's end."""
         return (self.directory / "terminal.stty").read_text()
 
     def log(self):
@@ -91,7 +91,7 @@ class Terminal:
         wait_until(lambda: not process.alive(self.server), "tmux's end")
 
         def left():
-            """What has lost its parent and is ours now; those that have ended are reaped."""
+            """Orphans that became our children; those that have ended are reaped."""
             found = {pid: process.stat_fields(pid) for pid in process.children(os.getpid())}
             return [pid for pid, fields in found.items()
                     if fields and fields[3] in sessions and not process.reap(pid)]

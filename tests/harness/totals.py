@@ -1,4 +1,4 @@
-"""A pool's counts as `overtimectl status` tells them: those of dead workers are in them."""
+"""A pool's counts as `overtimectl status` prints them, those of dead workers included."""
 
 import json
 

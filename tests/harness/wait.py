@@ -1,7 +1,7 @@
 """Waiting for events. The one place where the harness sleeps.
 
-A scenario never sleeps to give something time: it waits until what it needs is there, with a limit
-so generous that only a real fault reaches it.
+A test never sleeps to give something time: it waits for an event, with a limit so generous that only a
+real fault reaches it.
 """
 
 import os
@@ -19,7 +19,7 @@ def now():
 def wait_until(condition, what="condition", limit=None):
     """Polls condition() until it is true and returns its value; fails with `what` at the limit.
 
-    `what` may be a function: it is called only on failure, to say how things stood.
+    `what` may be a function: it is called only on failure, to describe the state.
     """
     end = now() + (LIMIT if limit is None else limit)
     pause = 0.001
@@ -35,10 +35,9 @@ def wait_until(condition, what="condition", limit=None):
 
 
 def stays(condition, seconds, what="condition"):
-    """Asserts that condition() holds now and at every look during `seconds`.
+    """Asserts that condition() holds now and at every check during `seconds`.
 
-    For what must not happen: a fault that comes later than that goes unseen, a slow machine never
-    makes it fail.
+    For events that must not happen. A later fault goes unseen; a slow machine never makes it fail.
     """
     end = now() + seconds
     while now() < end:

@@ -1,4 +1,4 @@
-"""Real web servers, private to a test: own directory, own free port, foreground, ended by pid."""
+"""Real web servers, private to a test: own directory, own free port, in the foreground, ended by pid."""
 
 import contextlib
 import http.client
@@ -24,13 +24,13 @@ class HttpResponse:
         self.status = None
         self.headers = {}
         self.body = b""
-        self.complete = False  # as long as its headers promise, not cut off
+        self.complete = False  # as long as its headers say, not cut off
         if raw:
             self._parse()
 
     def _parse(self):
         class Replay:
-            """What http.client takes for a socket."""
+            """An object that http.client reads as a socket."""
 
             def __init__(self, data):
                 self._data = data
@@ -62,7 +62,7 @@ class HttpResponse:
 
 
 class HttpConnection:
-    """One HTTP/1.1 request, sent by hand, answered up to the connection's end."""
+    """One HTTP/1.1 request, sent as raw bytes; its response ends with the connection."""
 
     def __init__(self, port, limit=None):
         self.limit = LIMIT if limit is None else limit
@@ -72,7 +72,7 @@ class HttpConnection:
         self._eof = False
 
     def send(self, target, method="GET", body=b"", headers=None, content_length=None):
-        """Sends a request while taking in what comes back. A server may answer and close early."""
+        """Sends a request while reading the response. A server may answer and close early."""
         head = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         length = len(body) if content_length is None else content_length
         if body or method == "POST" or content_length is not None:
@@ -125,7 +125,7 @@ class HttpConnection:
 
 
 class WebServer:
-    """What nginx and Apache have in common."""
+    """The common part of nginx and Apache."""
 
     program = None  # found in PATH and in /usr/sbin
     stop_signal = signal.SIGTERM

@@ -14,7 +14,7 @@ def script(directory, body, name="script", shell="/bin/sh"):
 
 
 def sleeper(directory):
-    """A worker that does nothing and ends by any signal."""
+    """A worker that does nothing and ends at any signal."""
     return script(directory, "exec sleep 100000", "sleeper")
 
 

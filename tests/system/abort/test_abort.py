@@ -1,4 +1,4 @@
-"""How a client's departure is noticed: while the application is silent, at output, on arrival."""
+"""How the worker notices that a client has left: while the application is silent, at output, on arrival."""
 
 import os
 import signal
@@ -66,7 +66,7 @@ def test_silent_application(pool, listen, how, leave, journal):
 @pytest.mark.parametrize("keep", [False, True], ids=["closed", "kept"])
 @pytest.mark.parametrize(
     ("detection", "leave"),
-    # The descriptor knows of the connection's end alone; a record has to be read by somebody.
+    # The descriptor only reports the connection's end; a record is noticed when it is read.
     [(detection, leave) for detection in ("checkpoint", "instant") for leave in LEAVE
      if (detection, leave) != ("checkpoint", "abort record")],
 )
@@ -99,7 +99,7 @@ def test_abort_fd_is_quiet(pool, listen, detection):
 
 
 def test_abort_fd_after_finish(pool, listen, journal):
-    """The client has its answer: that it leaves is no abort."""
+    """The client has its response: if it leaves then, the request is not aborted."""
     pool()
     assert fastcgi.request(listen, query="id=a&text=x&finish&abort-fd=100&status&note=rest").text == "x"
     journal.wait("end", "a")
@@ -124,7 +124,7 @@ def test_bailout_at_the_next_safe_point(pool, listen, mode, ignored, journal):
 
 @pytest.mark.parametrize("body", [0, 5000, 5 << 20], ids=["no body", "read", "large, read"])
 def test_short_and_long_requests_that_stay(pool, listen, body, journal):
-    """Nothing is noticed where nobody leaves, whatever arrives."""
+    """No abort is noticed while the client stays, whatever arrives."""
     daemon = pool()
     for number, work in enumerate(["note=short", "sleep=250", "spin=250"]):
         query = f"id=a{number}&later=:end&read=all&{work}&text=fine"
@@ -134,7 +134,7 @@ def test_short_and_long_requests_that_stay(pool, listen, body, journal):
 
 
 def test_kept_connection_between_requests(pool, listen, journal):
-    """Its end is no abort of a request that is over, nor the next request a departure."""
+    """Its end aborts no request that is over, and the next request is not taken for the client's leaving."""
     daemon = pool()
     with fastcgi.Connection(listen) as connection:
         for number in range(5):
@@ -180,7 +180,7 @@ def test_write_only(pool, listen, mode, ignored, journal):
 @pytest.mark.parametrize("keep", [False, True], ids=["closed", "kept"])
 @pytest.mark.parametrize("drop", [False, True], ids=["served", "dropped"])
 def test_dead_on_arrival(pool, listen, drop, keep, journal):
-    """Dropped, counted and logged where the pool says so; otherwise it reaches the application."""
+    """Dropped, counted and logged if the pool is configured so; otherwise it reaches the application."""
     how = {"drop_dead_on_arrival": "yes" if drop else "no", "ignore_user_abort": "on"}
     daemon = pool(abort_detection="checkpoint", **how, **CAUGHT)
     gone = fastcgi.Connection(listen)
@@ -204,7 +204,7 @@ def test_dead_on_arrival(pool, listen, drop, keep, journal):
 
 
 def test_dead_on_arrival_is_quiet(pool, listen, journal):
-    """A client that waits is served as ever."""
+    """A client that waits is served."""
     daemon = pool(drop_dead_on_arrival="yes")
     for number in range(20):
         assert fastcgi.request(listen, query=f"id=a{number}&text=fine").text == "fine"

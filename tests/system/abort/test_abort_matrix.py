@@ -1,4 +1,4 @@
-"""What a request sees of its client's departure, through every web server.
+"""What a request learns when its client leaves, through every web server.
 
 {no web server, nginx, Apache, lighttpd, HAProxy} x {unix, TCP} x {connections kept, not}
 x {the client stays, leaves before the worker takes the request, leaves while the application is
@@ -15,8 +15,8 @@ from harness.front import Haproxy, Lighttpd
 from harness.wait import wait_until
 from harness.web import Apache, Nginx
 
-# Which departures the application is told of at its next safe point. Where it says `never`, the web
-# server keeps it to itself and the status stays 0.
+# In which cases the application learns at its next safe point that the client has left. `never`: the web
+# server does not pass it on, and the status stays 0.
 TELLS = """
 server    before  silent  flowing
 none      told    told    told
@@ -26,15 +26,15 @@ lighttpd  never   never   told
 haproxy   never   never   told
 """
 
-# What follows for the application: the status that it sees, and whether its handler is left at the
-# safe point or goes on. Shutdown functions run in any case.
+# What follows for the application: the status that it sees, and whether its handler ends at the safe
+# point or goes on. Shutdown functions run in any case.
 FOLLOWS = """
 client  run      run,ignored  loop     loop,ignored
 left    1,left   1,goes-on    1,goes-on  1,goes-on
 stayed  0,goes-on  0,goes-on  0,goes-on  0,goes-on
 """
 
-# What the client has in the end.
+# What the client has received in the end.
 GETS = {"stays": "all", "before": "nothing", "silent": "nothing", "flowing": "a part", "after": "all"}
 
 
@@ -49,10 +49,10 @@ SERVERS = {"none": None, "nginx": Nginx, "apache": Apache, "lighttpd": Lighttpd,
 KINDS = [(server, keep) for server in SERVERS for keep in (False, True) if (server, keep) not in (
     ("lighttpd", True),  # closes its connection to the application after each request
 )]
-MANY = 5000  # safe points, a millisecond apart, until the departure must have been noticed
-# Reads its input to the end: Apache sends that end apart, and the connection is kept only after it.
+MANY = 5000  # safe points, a millisecond apart, until the abort must have been noticed
+# Reads its input to the end: Apache sends that end separately, and the connection is kept only after it.
 WARM = "id=warm&read=all&text=warm"
-FEW = 15  # safe points that are enough to see that nothing comes
+FEW = 15  # enough safe points to see that nothing comes
 
 Cell = collections.namedtuple("Cell", "status handler got")
 
@@ -115,7 +115,7 @@ def found(request):
 
 
 class RawClient:
-    """A FastCGI client of our own: what it does reaches the worker without anybody in between."""
+    """A FastCGI client of our own: its actions reach the worker without a web server in between."""
 
     def __init__(self, address, keep):
         self.keep = keep
@@ -179,7 +179,7 @@ class WebClient:
             wait_until(lambda: _queued(self.address.port), "the request in the worker's queue")
 
     def left(self):
-        """Of the four nginx alone tells, and writes down when it has."""
+        """Of the four only nginx passes it on, and logs that."""
         if isinstance(self.server, Nginx):
             noticed = lambda: self._notices() > self.notices
             wait_until(noticed, lambda: f"nginx to notice:\n{self.server.log()}")
@@ -198,7 +198,7 @@ def _queued(port):
 
 
 def live(client, address, moment, told, ignored, name, journal):
-    """One request's life: the cell that was found."""
+    """The life of one request; returns the cell that was found."""
     looks = MANY if told else FEW
     begin = f"id={name}&ignore={int(ignored)}&later=:end&note=started"
     got = "nothing"
@@ -248,7 +248,7 @@ def test_matrix(request, manager, app, listen, keep, server, mode, tmp_path, jou
     daemon = manager({
         "command": f"{app('life')} -m {mode} {tmp_path}",
         "listen": listen,
-        "post_response.max_children": 0,  # one busy worker keeps everybody waiting
+        "post_response.max_children": 0,  # with one busy worker all others wait
     })
     front = None
     if program is not None:

@@ -1,8 +1,8 @@
-"""Fire and forget: the client sends its request and is gone; the application runs to its end.
+"""Fire and forget: the client sends its request and leaves; the application runs to its end.
 
-As the trigger of the PHP world does it: connect, write an HTTP request, close at once, read nothing.
-Through nginx and Apache on unix sockets, with `ignore_user_abort = on`: every single request that the
-web server has taken in reaches the application and runs to its end.
+As triggers in PHP applications do it: connect, write an HTTP request, close at once, read nothing.
+Through nginx and Apache on unix sockets, with `ignore_user_abort = on`: every request that the web server
+has accepted reaches the application and runs to its end.
 """
 
 import concurrent.futures
@@ -28,7 +28,7 @@ WORKERS = 6  # as many connections as a browser opens to one host
 
 
 class Front:
-    """A web server that writes down which requests it has taken in."""
+    """A web server that logs which requests it has accepted."""
 
     def __init__(self, kind, directory, listen, start):
         self.path = directory / "access.log"
@@ -45,7 +45,7 @@ class Front:
 
 @pytest.fixture
 def front(request, web, manager, app, tmp_path):
-    """The pool and the web server before it."""
+    """The pool and the web server in front of it."""
     listen = Address.make("unix", tmp_path)
     manager({
         "command": f"{app('life')} {tmp_path}", "listen": listen, "pm.max_children": WORKERS,
@@ -56,7 +56,7 @@ def front(request, web, manager, app, tmp_path):
 
 
 def query(name, work=""):
-    """Work with safe points, output that nobody will read, and a shutdown function."""
+    """Work with safe points, output that will not be read, and a shutdown function."""
     return f"id={name}&later=:end&{work}text=nobody&flush&checkpoint&status&write=20000&note=worked"
 
 
@@ -87,7 +87,7 @@ def test_write_and_close(front, reset, journal):
 
 
 def test_curl_with_a_timeout_of_1_ms(front, journal):
-    """cURL gives up before, while or after it sends: what the web server has taken in counts."""
+    """cURL gives up before, while or after it sends: requests that the web server has accepted count."""
     curl = shutil.which("curl")
     if curl is None:
         pytest.skip("curl is not installed (packaging/install-deps test)")
@@ -102,7 +102,7 @@ def test_curl_with_a_timeout_of_1_ms(front, journal):
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         statuses = list(pool.map(trigger, names))
-    # One whole request by a client that waits: the web server has seen all that came before it.
+    # After one complete request by a client that waits, the web server has seen all earlier ones.
     assert front.server.request(f"/?{query('last')}").complete
     wait_until(lambda: "last" in front.taken(), "the last line of the access log")
     taken = [name for name in front.taken() if name != "last"]
@@ -112,7 +112,7 @@ def test_curl_with_a_timeout_of_1_ms(front, journal):
 
 
 class Browser:
-    """Headless Chromium, steered through its own HTTP interface."""
+    """Headless Chromium, controlled through its HTTP interface."""
 
     def __init__(self, program, directory):
         self.port = free_port()
@@ -167,7 +167,7 @@ def browser(request, tmp_path):
     started = Browser(program, tmp_path)
     yield started
     started.stop()
-    # Its helpers have lost their parent and are ours now.
+    # Its helpers lost their parent and are our children now.
     for pid in process.strays(before):
         process.kill_and_reap(pid)
     for path in [*tmp_path.glob("browser/Singleton*"), *tmp_path.rglob("SingletonSocket")]:
@@ -175,7 +175,7 @@ def browser(request, tmp_path):
 
 
 def test_tab_is_closed(front, browser, journal):
-    """The user closes the tab while the application works; the work is done all the same."""
+    """The user closes the tab while the application works; the work is still completed."""
     names = [f"b{number}" for number in range(COUNT)]
     for at in range(0, COUNT, WORKERS):
         group = names[at : at + WORKERS]

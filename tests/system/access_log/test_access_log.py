@@ -1,4 +1,4 @@
-"""The access log: one line for every request, whatever became of it."""
+"""The access log: one line for every request, whatever its outcome."""
 
 import os
 import signal
@@ -129,7 +129,7 @@ def test_death(pool, listen, log, journal, number, outcome):
 @pytest.mark.parametrize("steps", ["", "deaf&"], ids=["hears", "deaf"])
 @pytest.mark.parametrize("phase", ["request", "work"])
 def test_terminated_over_a_limit(pool, listen, log, journal, phase, steps):
-    """By TERM or by KILL, inside a request or in work after it: the line is the manager's to write."""
+    """By TERM or by KILL, in a request or in post-response work: the manager writes the line."""
     directive = {"request": "request_terminate_timeout", "work": "post_response__terminate_timeout"}[phase]
     daemon = pool(max_execution_time=0, hard_timeout="200ms", **{directive: "400ms"})
     finish = "finish&" if phase == "work" else "flush&"
@@ -148,7 +148,7 @@ def test_terminated_over_a_limit(pool, listen, log, journal, phase, steps):
 
 
 def test_exit_inside_a_request(pool, listen, log):
-    """exit() is an end like any other, and _exit() none."""
+    """exit() ends the request like a return, _exit() does not."""
     pool()
     fastcgi.request(listen, query="id=a&text=x&exit=0")
     assert log.one("a")["outcome"] == "ok"
@@ -166,7 +166,7 @@ def test_killed_after_the_response(pool, listen, log, journal):
 
 
 def test_dropped(pool, listen, log, journal):
-    """Dead on arrival, and what is refused."""
+    """Requests dead on arrival, and refused ones."""
     pool(drop_dead_on_arrival="yes")
     first = send(listen, "id=a&wait=go")
     journal.wait("wait", "a")
@@ -182,7 +182,7 @@ def test_dropped(pool, listen, log, journal):
 
 
 def test_stop_cuts_off(manager, app, listen, log, tmp_path, journal):
-    """What the manager's own end cuts off has its line before the manager is gone."""
+    """Requests that are cut off when the manager stops have their line before it exits."""
     pool = {"command": f"{app('worker')} -m run {tmp_path}", "listen": listen, **log.directives}
     daemon = manager(pool, settings={"process_control_timeout": "200ms"})
     with send(listen, "id=a&wait=never"):
@@ -262,7 +262,7 @@ def test_long_values_are_cut_visibly(pool, listen, log, journal):
     os.kill(pid, signal.SIGKILL)
     entry = log.one("b")
     connection.close()
-    assert entry["query"].endswith("[...]"), "the manager knows less of it, and says so"
+    assert entry["query"].endswith("[...]"), "the manager knows less about it, and the line shows that"
 
 
 def test_threads(manager, app, listen, log, tmp_path, journal):
@@ -306,7 +306,7 @@ def test_none_without_the_directive(manager, app, listen, tmp_path):
         ("access.log", "access", "must be an absolute path"),
     ],
 )
-def test_what_is_wrong_is_told(tmp_path, app, directive, value, said):
+def test_errors_are_reported(tmp_path, app, directive, value, said):
     ini = tmp_path / "bad.ini"
     ini.write_text(
         f"[global]\nerror_log = {tmp_path}/log\ncontrol.listen = {tmp_path}/ctl\n"

@@ -1,4 +1,4 @@
-"""How lines come from the workers into the file: once each, whatever happens on the way."""
+"""Lines get from the workers into the file exactly once, whatever happens on the way."""
 
 import os
 import random
@@ -34,7 +34,7 @@ def pool(manager, app, listen, log, tmp_path):
 
 
 class Load:
-    """Clients that send one request after the other until they are told to stop."""
+    """Clients that send one request after the other until they are stopped."""
 
     def __init__(self, listen, clients=4, query="text=x"):
         self.listen, self.query = listen, query
@@ -91,7 +91,7 @@ def test_exactly_once_under_kill(pool, listen, log, journal):
     daemon.stop()
     begun = {event.id for event in journal.events()} - {"-"}
     count = Counter(ident(entry) for entry in log.entries())
-    assert max(count.values()) == 1, "a request stands there twice"
+    assert max(count.values()) == 1, "a request has two lines"
     assert begun <= set(count), f"no line for {begun - set(count)}"
     outcomes = Counter(entry["outcome"] for entry in log.entries())
     assert outcomes["killed"] <= kills and set(outcomes) <= {"ok", "killed", "aborted"}
@@ -166,7 +166,7 @@ def lost(daemon):
 
 
 def test_full_disk(pool, listen, log):
-    """A file that takes nothing costs lines and nothing else, and is told once."""
+    """If the file cannot be written, only lines are lost, and one message says so."""
     log.path.symlink_to("/dev/full")
     daemon = pool()
     for number in range(5):
@@ -182,8 +182,8 @@ def test_full_disk(pool, listen, log):
     assert daemon.log().count("cannot write to") == 1
 
 
-def test_nobody_reads(pool, listen, log):
-    """A reader that stands still holds up nobody; what was dropped is counted to the line."""
+def test_the_writer_stands_still(pool, listen, log):
+    """A stopped writer delays no worker; dropped lines are counted exactly."""
     os.mkfifo(log.path)
     reader = os.open(log.path, os.O_RDONLY | os.O_NONBLOCK)
     daemon = pool(pm__max_children=2)
@@ -198,7 +198,7 @@ def test_nobody_reads(pool, listen, log):
     fastcgi.request(listen, query="id=z&text=x")
     while b"id=z" not in text:
         text += os.read(reader, 1 << 20)
-    # One of the workers has told of its losses with that line, the other is asked at its end.
+    # One of the workers has reported its losses with that line, the other reports them when it ends.
     daemon.send_signal(signal.SIGQUIT)
     while rest := os.read(reader, 1 << 20):
         text += rest
@@ -209,7 +209,7 @@ def test_nobody_reads(pool, listen, log):
 
 
 def test_writer_dies(pool, listen, log):
-    """Another one takes over, and what is in the pipe waits for it."""
+    """Another writer takes over, and the contents of the pipe wait for it."""
     daemon = pool()
     fastcgi.request(listen, query="id=a&text=x")
     log.one("a")
@@ -223,7 +223,7 @@ def test_writer_dies(pool, listen, log):
 
 
 def test_writer_obeys_no_signal(pool, listen, log):
-    """A terminal's ^C reaches it too; it goes when there is nothing more to write."""
+    """A terminal's ^C reaches it too; it exits when there is nothing more to write."""
     daemon = pool()
     writer = daemon.writer()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1):
@@ -235,7 +235,7 @@ def test_writer_obeys_no_signal(pool, listen, log):
 
 
 def test_manager_dies(tmp_path, app, listen, log):
-    """Without a manager the workers' lines are still written, and the writer goes with the last."""
+    """Without a manager the workers' lines are still written, and the writer exits with the last worker."""
     daemon = Manager(tmp_path, {"command": f"{app('worker')} -m run {tmp_path}", "listen": listen, **log.directives})
     daemon.start()
     (worker,) = daemon.wait_workers(1)
@@ -256,10 +256,10 @@ def test_manager_dies(tmp_path, app, listen, log):
 
 
 def test_worker_sends_junk(pool, listen, log, tmp_path):
-    """What is no line is dropped and told; a worker can end its siblings' log in no way."""
+    """Bytes that are no line are dropped and reported; a worker cannot stop its siblings' log."""
     daemon = pool()
     (worker,) = daemon.wait_workers(1)
-    fastcgi.request(listen, query="id=a&text=x")  # its descriptors are where they stay
+    fastcgi.request(listen, query="id=a&text=x")  # its descriptors have their final numbers
     pipes = [fd for fd in os.listdir(f"/proc/{worker}/fd") if int(fd) > 2
              and "pipe" in os.readlink(f"/proc/{worker}/fd/{fd}")]
     assert len(pipes) == 1

@@ -1,4 +1,4 @@
-"""The command line: every option, and the exit status that goes with it."""
+"""The command line: every option and its exit status."""
 
 import os
 import subprocess
@@ -51,7 +51,7 @@ def test_bad_usage(words):
     assert answer.stdout == "" and "usage:" in answer.stderr
 
 
-def test_a_good_configuration_is_called_good(tmp_path):
+def test_a_good_configuration_is_accepted(tmp_path):
     answer = overtime("-t", "-c", write(tmp_path))
     assert answer.returncode == 0, answer.stderr
     assert "fine" in answer.stdout and "1 pool" in answer.stdout
@@ -95,7 +95,7 @@ def test_an_unwritable_log(tmp_path):
 
 
 @pytest.mark.skipif(not is_root(), reason="only root is asked for -R")
-def test_workers_as_root_need_a_word(tmp_path):
+def test_workers_as_root_need_an_option(tmp_path):
     path = write(tmp_path, user="root")
     refused = overtime("-t", "-c", path)
     assert refused.returncode == 78 and "-R" in refused.stderr

@@ -1,4 +1,4 @@
-"""`overtime -t` and `-tt`: everything that is wrong is said at once, and exit statuses are kept."""
+"""`overtime -t` and `-tt`: all errors are reported at once, with the documented exit status."""
 
 import os
 import pwd
@@ -105,7 +105,7 @@ def test_nothing_starts_from_a_bad_file(tmp_path, option):
     "name, what",
     [("missing.ini", "No such file"), ("folder", "it is a folder"), ("empty.ini", "no pool")],
 )
-def test_files_that_are_none(tmp_path, name, what):
+def test_paths_that_are_not_files(tmp_path, name, what):
     (tmp_path / "folder").mkdir()
     (tmp_path / "empty.ini").write_text("")
     done = overtime(tmp_path, "-t", "-c", tmp_path / name)
@@ -150,7 +150,7 @@ def test_values_may_come_from_the_environment(tmp_path):
 
 
 def test_the_samples_are_good_files(tmp_path):
-    """As installed, but for the program and, where there is none, the user."""
+    """As installed, except for the program and, if it does not exist, the user."""
     (tmp_path / "pool.d").mkdir()
     (tmp_path / "overtime.ini").write_text((ROOT / "conf" / "overtime.ini").read_text())
     sample = (ROOT / "conf" / "pool.d" / "www.ini").read_text()
@@ -185,7 +185,7 @@ def test_other_users_are_ignored_with_a_warning(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
 def test_owners_are_ignored_with_a_warning_too(tmp_path):
-    """What would end an ordinary user's start is named by -t, and does not."""
+    """What an ordinary user cannot change -t names, and the start goes on."""
     tool, path = tmp_path / "overtime", tmp_path / "main.ini"
     tool.write_bytes(build.OVERTIME.read_bytes())
     tool.chmod(0o755)

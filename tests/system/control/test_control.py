@@ -1,4 +1,4 @@
-"""The control socket and overtimectl: every verb, honest exit codes, and clients that mean no good."""
+"""The control socket and overtimectl: every command, exit statuses, and misbehaving clients."""
 
 import json
 import os
@@ -73,7 +73,7 @@ def test_status(manager, app, tmp_path, journal):
 
 
 def test_status_for_people(manager, app, tmp_path, journal):
-    """A line a pool; all of one pool with its dates and durations, and with what each field means."""
+    """One line per pool; all fields of one pool with dates, durations and the meaning of each."""
     command = f"{app('worker')} {tmp_path}"
     daemon = manager(pools={"www": {"command": command, "pm.max_children": 2}, "api": {"command": command}})
     with fastcgi.Connection(daemon.addresses["www"]) as connection:
@@ -125,16 +125,16 @@ def test_config_of_a_pool(manager, tmp_path):
     ini = daemon.ini_path.read_text().splitlines()
     www = got["pools"][0]
     assert ini[www["line"] - 1] == "[www]"
-    for name, value in (("pm", "static"), ("pm.max_children", "1"), ("command", [str(pool["command"])])):
+    for name, value in (("pm.max_children", "1"), ("command", [str(pool["command"])])):
         row = www["directives"][name]
         assert row["value"] == value and row["file"] == str(daemon.ini_path)
         assert ini[row["line"] - 1].startswith(f"{name} =")
     assert www["directives"]["env"]["value"]["A"]["value"] == "b; c"
-    assert www["directives"]["pm.max_requests"] == {"value": "0", "file": None, "line": None}
+    assert www["directives"]["pm"] == {"value": "static", "file": None, "line": None}
     assert got["global"]["control.listen"]["value"] == str(daemon.control_path)
     one = json.loads(daemon.control("--json", "config", "box").stdout)
     assert one["pools"] == got["pools"][1:] and "global" not in one
-    # Every directive of the text is in the JSON.
+    # The JSON has every directive of the text.
     names = [line.split(" = ")[0] for line in part.splitlines()[1:] if line[0] not in "[;"]
     assert {name.split("[")[0] for name in names} <= set(one["pools"][0]["directives"])
 
@@ -190,7 +190,7 @@ def test_status_while_stopping(manager, tmp_path):
 
 
 def test_new_workers_for_one_pool(manager, app, tmp_path):
-    """Those of the others stay, unless their section has changed: the files are read as a whole."""
+    """Workers of other pools stay, unless their section has changed: the file is read as a whole."""
     command = f"{app('worker')} {tmp_path}"
     daemon = manager(pools={name: {"command": command} for name in ("www", "api", "box")})
 
@@ -232,14 +232,14 @@ def test_refusals(manager, tmp_path):
     ("relaod", "reload"), ("stat", "status"), ("wrokers", "workers"), ("reopen", "reopen-logs"), ("stp", "stop"),
     ("conf", "config"), ("zzzzzz", None),
 ])
-def test_a_verb_that_is_near(said, meant):
+def test_a_misspelled_command(said, meant):
     answer = subprocess.run([str(build.OVERTIMECTL), said], capture_output=True, text=True, check=False)
     assert answer.returncode == 64 and f'unknown verb "{said}"' in answer.stderr
     assert (f'is it "{meant}"?' in answer.stderr) == (meant is not None)
 
 
 def test_help(manager, tmp_path):
-    """Of every verb; no line is too wide for a terminal."""
+    """Of every command; no line is too wide for a terminal."""
     daemon = manager({"command": sleeper(tmp_path)})
     overview = daemon.control("--help").stdout
     verbs = [line.split()[0] for line in overview.split("verbs:\n")[1].split("\n\n")[0].splitlines()]
@@ -286,7 +286,7 @@ def test_a_line_in_pieces_and_more_than_a_line(manager, tmp_path):
 
 
 def test_many_silent_clients(manager, tmp_path):
-    """More than may be there at once: they are sent away one by one, and others get their turn."""
+    """More than the limit: they are disconnected one by one, and others are served."""
     daemon = manager({"command": sleeper(tmp_path)})
     before = daemon.descriptor_count()
     clients = []

@@ -1,4 +1,4 @@
-"""The control socket against garbage, silence and greed: nobody else notices, and nothing is left."""
+"""The control socket against garbage, silence and greed: other clients do not notice, and nothing is left."""
 
 import contextlib
 import random
@@ -16,7 +16,7 @@ VERBS = [b"ping", b"status", b"workers", b"config", b"pools", b"request", b"relo
 
 
 def memory(daemon):
-    """Kilobytes of the manager's own memory."""
+    """The manager's own memory in kilobytes."""
     return int(status_field(daemon.pid, "RssAnon").split()[0])
 
 
@@ -30,7 +30,7 @@ def connected(daemon, receive=None):
 
 
 def serves(daemon, seconds=5):
-    """A ping and a request are answered as if there were nobody else."""
+    """A ping and a request are answered as if there were no other clients."""
     begin = time.monotonic()
     assert daemon.control("ping").returncode == 0
     assert fastcgi.request(daemon.addresses["www"], query="id=a&text=x").text == "x"
@@ -39,7 +39,7 @@ def serves(daemon, seconds=5):
 
 @pytest.fixture
 def daemon(manager, app, tmp_path):
-    """A pool that serves, and one whose table of workers is long. Nothing of it is left afterwards."""
+    """A pool that serves, and one whose table of workers is long. Nothing of it is left in the end."""
     made = manager(pools={
         "www": {"command": f"{app('worker')} {tmp_path}"},
         "big": {"command": sleeper(tmp_path), "pm.max_children": 100},
@@ -57,7 +57,7 @@ def daemon(manager, app, tmp_path):
 
 
 def some_bytes(dice):
-    """What somebody may send who means no good, or is broken."""
+    """Bytes as a malicious or broken client may send them."""
     kind = dice.randrange(8)
     if kind == 0:
         return dice.randbytes(dice.randrange(1, 200))
@@ -82,7 +82,7 @@ def some_bytes(dice):
 
 
 def leave(client, dice):
-    """Goes without a word, half, by a reset, or after having taken a part of the answer."""
+    """Leaves at once, after half a line, by a reset, or after a part of the answer."""
     way = dice.randrange(4)
     with contextlib.suppress(OSError):
         if way == 0:
@@ -116,7 +116,7 @@ def test_random_bytes(daemon, seed):
         leave(client, dice)
 
 
-def test_five_hundred_that_say_nothing(daemon):
+def test_five_hundred_silent_clients(daemon):
     before = daemon.descriptor_count()
     with contextlib.ExitStack() as stack:
         for number in range(500):
@@ -126,8 +126,8 @@ def test_five_hundred_that_say_nothing(daemon):
         assert daemon.descriptor_count() <= before + 64, "they are bounded in number"
 
 
-def test_those_that_do_not_take_their_answer(daemon):
-    """Each answer is larger than the socket takes."""
+def test_clients_that_do_not_read_their_answer(daemon):
+    """Each answer is larger than the socket's buffer."""
     with contextlib.ExitStack() as stack:
         for number in range(200):
             client = stack.enter_context(connected(daemon, receive=2048))
@@ -137,8 +137,8 @@ def test_those_that_do_not_take_their_answer(daemon):
                 serves(daemon)
 
 
-def test_slow_ones(daemon):
-    """A byte at a time; the line is answered whenever it comes to its end."""
+def test_slow_clients_of_the_control_socket(daemon):
+    """A byte at a time; the line is answered when it is complete."""
     line = b"overtime/1 ping\n"
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connected(daemon)) for _ in range(50)]
@@ -151,7 +151,7 @@ def test_slow_ones(daemon):
 
 
 def test_a_long_answer_is_whole(daemon):
-    """Taken in small bites, while others come and go."""
+    """Read in small pieces, while other clients come and go."""
     with connected(daemon, receive=2048) as client:
         client.sendall(b"overtime/1 workers\n")
         answer = b""
@@ -162,8 +162,8 @@ def test_a_long_answer_is_whole(daemon):
     assert answer.startswith(b"ok\n") and answer.count(b"\nbig ") == 100
 
 
-def test_those_that_wait(manager, app, tmp_path, journal):
-    """They cannot take all places, however long what they wait for takes."""
+def test_clients_that_wait(manager, app, tmp_path, journal):
+    """They cannot take all places, however long they wait."""
     daemon = manager({"command": f"{app('worker')} {tmp_path}", "post_response.max_children": 2})
     with fastcgi.Connection(daemon.address) as connection, contextlib.ExitStack() as stack:
         connection.send_request(fastcgi.cgi_params("id=a&text=x&finish&wait=go"))
@@ -183,8 +183,8 @@ def test_those_that_wait(manager, app, tmp_path, journal):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_verbs_that_change_something(manager, app, tmp_path, seed):
-    """Broken lines of them change nothing; whole ones do what they say, however they are sent."""
+def test_commands_that_change_something(manager, app, tmp_path, seed):
+    """Broken lines change nothing; complete ones are executed, however they are sent."""
     dice = random.Random(seed)
     daemon = manager({"command": f"{app('worker')} {tmp_path}"})
     (worker,) = daemon.workers()

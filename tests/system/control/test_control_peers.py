@@ -1,4 +1,4 @@
-"""Who may command the manager: decided by the socket's file, and by the kernel's word on who connected."""
+"""Which users may command the manager: decided by the socket's mode and the client's credentials."""
 
 import os
 import pwd
@@ -21,7 +21,7 @@ def ask(daemon, tool, user, group="nogroup", groups=()):
 
 @pytest.fixture
 def tool(tmp_path):
-    """overtimectl where everybody reaches it."""
+    """overtimectl in a place that every user can reach."""
     path = tmp_path / "ctl"
     path.write_bytes(build.OVERTIMECTL.read_bytes())
     path.chmod(0o755)
@@ -38,8 +38,8 @@ def tool(tmp_path):
     ({"control.owner": "nobody", "control.mode": "0400"}, "nogroup", (), False),
     ({"control.mode": "0666"}, "nogroup", (), True),
 ])
-def test_a_file_opened_by_hand_lets_nobody_command(manager, tool, tmp_path, settings, group, groups, served):
-    """What the configuration says holds, and it is said on both sides."""
+def test_a_mode_changed_by_hand_has_no_effect(manager, tool, tmp_path, settings, group, groups, served):
+    """The configuration decides, and both sides report the refusal."""
     daemon = manager({"command": sleeper(tmp_path)}, settings=settings)
     os.chmod(daemon.control_path, 0o666)
     nobody = pwd.getpwnam("nobody").pw_uid

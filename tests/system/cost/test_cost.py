@@ -1,7 +1,7 @@
-"""What a request costs a worker, counted and not timed: system calls, and instructions in user space.
+"""The cost of a request for a worker, counted and not timed: system calls and instructions in user space.
 
-The numbers are the same on every run, but for how often a worker has to wait, so that a change which makes
-each request dearer fails here. One that is worth it raises the bound, and says so.
+The numbers are the same on every run, except for how often a worker has to wait. A change that makes each
+request more expensive fails here; if it is worth that, it raises the bound and gives the reason.
 """
 
 import pytest
@@ -17,7 +17,7 @@ INSTRUCTIONS = {"linked": 11_900, "preloaded": 11_900}
 
 @pytest.fixture
 def counted(tmp_path):
-    """counted(service, clients=...) -> calls a request: all but waits, and waits with what goes with them."""
+    """counted(service, clients=...) -> calls per request: all but waits, and waits with their related calls."""
     def run(service, **options):
         try:
             calls = measure.system_calls(service, tmp_path / "calls", 500, **options)
@@ -39,13 +39,13 @@ def served(request, tmp_path):
 
 
 def test_four_calls_on_a_new_connection(served, counted):
-    """accept, read, write, close. With requests waiting hardly anybody has to be waited for."""
+    """accept, read, write, close. With requests in the queue a worker hardly ever waits."""
     calls, waits = counted(served, clients=16)
     assert 3.95 <= calls <= 4.05 and waits < 1
 
 
 def test_two_calls_on_a_kept_connection(served, counted):
-    """read, write; and one wait, as its only client asks again only after the answer."""
+    """read, write; and one wait, since its only client sends again only after the response."""
     calls, waits = counted(served, clients=1, keep=True)
     assert 1.95 <= calls <= 2.05 and waits < 1.5
 

@@ -1,4 +1,4 @@
-"""Pools that cannot start, workers that crash together, and connections that a dead worker was woken for."""
+"""Pools that cannot start, many crashes at once, and connections for which a worker was woken that died."""
 
 import os
 import re
@@ -35,7 +35,7 @@ def test_a_pool_that_cannot_start_stops_no_other(manager, app, tmp_path):
 
 
 def test_an_ondemand_pool_that_cannot_start(manager, app, tmp_path):
-    """Its connections wait for the back-off, and are served when it can again."""
+    """Its connections wait for the back-off, and are served when it can start."""
     program = script(tmp_path, f"test -e {tmp_path}/good || exit 1\nexec {app('worker')} {tmp_path}")
     daemon = manager({"command": program, "pm": "ondemand", "pm.max_children": 3})
     with fastcgi.Connection(daemon.address) as connection:
@@ -47,10 +47,10 @@ def test_an_ondemand_pool_that_cannot_start(manager, app, tmp_path):
 
 
 def test_a_back_off_that_ends_within_a_turn(manager, app, tmp_path):
-    """A turn that began before its end, and was still at work when it came, has to come again."""
+    """A check that began before the end of the back-off and still ran at its end must be repeated."""
     program = script(tmp_path, f"test -e {tmp_path}/good || exit 1\nexec {app('worker')} {tmp_path}")
     daemon = manager(pools={"bad": {"command": program}, "good": serving(app, tmp_path)})
-    look = "sendto,recvfrom,recvmsg"  # at the listen queue: what a turn spends its time on
+    look = "sendto,recvfrom,recvmsg"  # the listen queue, which takes most of the time of a check
     try:
         with Tracer(daemon.popen.pid, tmp_path / "calls", "-e", f"trace={look}", "-e", f"inject={look}:delay_exit=30000"):
             daemon.wait_log("workers die young without having served a request; next start in 1.6 s")
@@ -88,7 +88,7 @@ def test_many_crashes_in_a_short_time(manager, app, tmp_path):
 
 @pytest.mark.parametrize("edit", ["spoiled", "pending"])
 def test_many_crashes_do_not_read_the_file(manager, app, tmp_path, edit):
-    """What stands in the file by then is not in force: a fault in it keeps nobody from new workers."""
+    """The file may have changed meanwhile: an error in it must not prevent new workers."""
     daemon = manager(pools={
         "bad": {"command": sleeper(tmp_path), "rlimit_core": "0"}, "good": serving(app, tmp_path),
     }, settings={"emergency_restart_threshold": 2, "emergency_restart_interval": "1m"})
@@ -125,7 +125,7 @@ def test_crashes_far_apart(manager, tmp_path):
 
 @pytest.mark.parametrize("kind", ["static", "dynamic", "ondemand"])
 def test_a_lost_wake_up(manager, app, listen, tmp_path, kind):
-    """The worker that was woken for a connection dies; an idle one, that nobody would wake, has to take it."""
+    """The worker that was woken for a connection dies; another idle worker must be woken to take it."""
     daemon = manager(serving(app, tmp_path, **{
         "listen": listen, "pm": kind, "pm.max_children": 3, "pm.process_idle_timeout": "1h",
         "pm.start_servers": 3 if kind == "dynamic" else None,
@@ -175,8 +175,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_wake_up_that_died_with_its_worker(manager, app, listen, tmp_path):
-    """One waits first in line, is woken alone, and dies of it. The other sleeps on: nothing but the manager
-    tells it of the connection, and no new worker takes any."""
+    """The first of two waiting workers is woken alone and dies. Only the manager can wake the other one, and
+    no new worker takes the connection."""
     thief = script(tmp_path, THIEF, "thief", shell="/usr/bin/python3")
     daemon = manager({"command": f"{thief} {app('worker')} {tmp_path}", "listen": listen, "pm.max_children": 2})
     wait_states(daemon, idle=1)
@@ -189,7 +189,7 @@ def test_a_wake_up_that_died_with_its_worker(manager, app, listen, tmp_path):
 
 
 def test_a_wake_up_that_died_in_an_older_generation(manager, app, listen, tmp_path):
-    """The new workers cannot start, and the old ones serve on: one of those has to be woken."""
+    """The new workers cannot start and the old ones go on serving: one of those must be woken."""
     thief = script(tmp_path, THIEF, "thief", shell="/usr/bin/python3")
     daemon = manager({"command": f"{thief} {app('worker')} {tmp_path}", "listen": listen, "pm.max_children": 2})
     wait_states(daemon, idle=1)

@@ -1,4 +1,4 @@
-"""Workers die in every way; the manager, the siblings and the other pools go on."""
+"""Workers die in every way; the manager, other workers and other pools go on."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from harness import fastcgi, process, scoreboard
 from harness.wait import stays, wait_until
 from harness.worker_script import script, sleeper, wait_file
 
-# Stop signals do not end a process, and KILL is not among what a test wants of all.
+# Stop signals do not end a process, and KILL has a test of its own.
 ENDING = [
     number for number in sorted(signal.valid_signals())
     if number not in (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCONT,
@@ -19,7 +19,7 @@ ENDING = [
 
 
 def starts(directory):
-    """How many workers have run, by a file in which each leaves a byte."""
+    """How many workers have run: each appends a byte to a file."""
     path = directory / "starts"
     return path.stat().st_size if path.exists() else 0
 
@@ -41,11 +41,11 @@ def test_a_killed_worker_is_replaced(manager, tmp_path):
 
 
 def test_every_exit_status(manager, tmp_path):
-    """256 workers of one pool leave with 256 statuses, each told in its obituary."""
+    """256 workers of one pool leave with 256 statuses, each in its log line."""
     body = (
         "n=${OVERTIME_CONTRACT#* }\n"
         f"mkdir {tmp_path}/first.$n 2>/dev/null || exec sleep 100000\n"
-        f": <{tmp_path}/go\nexit $n"  # opening it waits for who opens its other end
+        f": <{tmp_path}/go\nexit $n"  # open() waits for the other end
     )
     os.mkfifo(tmp_path / "go")
     daemon = manager({"command": script(tmp_path, body), "pm.max_children": 256})
@@ -80,7 +80,7 @@ def test_every_signal(manager, tmp_path):
 
 
 def test_crash_loop_backs_off(manager, tmp_path):
-    """The delay doubles, one line a step, and the pool next door notices nothing."""
+    """The delay doubles, with one line per step, and another pool is not affected."""
     daemon = manager(pools={
         "bad": {"command": counting(tmp_path, "kill -SEGV $$"), "pm.max_children": 3, "rlimit_core": "0"},
         "good": {"command": sleeper(tmp_path), "pm.max_children": 2},
@@ -94,7 +94,7 @@ def test_crash_loop_backs_off(manager, tmp_path):
 
 
 def test_exec_failure_backs_off(manager, tmp_path):
-    """Programs may vanish while the manager runs; the back-off begins, and ends when they are back."""
+    """A program may be removed while the manager runs; the back-off begins, and ends when it is back."""
     program = sleeper(tmp_path)
     daemon = manager(pools={"bad": {"command": program}, "good": {"command": script(tmp_path, "exec sleep 100000")}})
     bad, good = daemon.workers()
@@ -127,13 +127,13 @@ def test_recycling_by_request_count(manager, app, tmp_path):
     for number in range(10):
         assert fastcgi.request(daemon.address, query=f"id=r{number}&text=x").text == "x"
     daemon.wait_log(r"DEBUG: .*exited with status 0 .*3 requests: `pm\.max_requests` reached$", count=3)
-    # A request that finds the only worker on its way out waits for the next one, and that may be seen.
+    # A request that arrives while the only worker is exiting waits for the next one; a warning may say so.
     told = [line for line in daemon.log().splitlines() if "WARNING" in line and "connection waits" not in line]
     assert "next start in" not in daemon.log() and not told
 
 
 def test_a_lost_wakeup_is_passed_on(manager, app, listen, tmp_path):
-    """The kernel wakes one worker for a connection; it dies before it takes it. Another must."""
+    """The kernel wakes one worker for a connection, and it dies before it accepts. Another one must accept."""
     daemon = manager({"command": f"{app('worker')} {tmp_path}", "listen": listen, "pm.max_children": 2})
     for number in range(4):
         assert fastcgi.request(listen, query=f"id=w{number}&text=x").text == "x"
@@ -148,7 +148,7 @@ def test_a_lost_wakeup_is_passed_on(manager, app, listen, tmp_path):
 
 
 def test_a_worker_that_scribbles_over_the_scoreboard(manager, app, tmp_path):
-    """Whatever it writes, and wherever: nothing happens to the manager or to the pool next door."""
+    """Whatever it writes, and wherever: the manager and other pools are not affected."""
     body = (
         "import mmap, os, time\n"
         "size = os.fstat(4).st_size\n"
@@ -195,12 +195,12 @@ def test_nothing_is_left_of_the_dead(manager, app, tmp_path):
         for victim in victims:
             os.kill(victim, signal.SIGKILL)
         daemon.wait_workers(4, without=victims)
-    assert "next start in" not in daemon.log(), "somebody else's KILL is no crash"
+    assert "next start in" not in daemon.log(), "a KILL that the manager did not send is no crash"
     wait_until(lambda: len(process.children(daemon.pid)) == 4, "no zombies")
     wait_until(lambda: daemon.descriptor_count() == before, "as many descriptors as before")
 
 
-def test_orphans_of_a_worker_are_no_matter(manager, tmp_path):
+def test_orphans_of_a_worker_are_ignored(manager, tmp_path):
     """A child that outlives its worker neither delays the replacement nor keeps its output open."""
     body = f"sleep 100000 & echo $! >{tmp_path}/child\nexec sleep 100000"
     daemon = manager({"command": script(tmp_path, body)})

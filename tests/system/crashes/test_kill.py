@@ -1,4 +1,4 @@
-"""A static pool under kill -9: only the requests in the killed workers fail, the pool is whole again."""
+"""A static pool under kill -9: only requests in the killed workers fail, and all are replaced."""
 
 import os
 import random
@@ -12,7 +12,7 @@ WORKERS, CLIENTS, KILLS = 4, 4, 12
 
 
 class Load:
-    """Clients that send one request after the other until they are told to stop."""
+    """Clients that send one request after the other until they are stopped."""
 
     def __init__(self, address):
         self.address = address
@@ -64,8 +64,8 @@ def test_random_workers(manager, app, listen, tmp_path, journal):
             daemon.wait_workers(WORKERS, without=killed)
         before = load.served
         wait_until(lambda: load.served > before + 100, "requests after the last kill")
-    # A worker may hold more than the request it runs: connections whose header is still to come.
-    assert len(load.failed) < KILLS * CLIENTS, "everybody failed at every kill"
+    # A worker may hold more than the request it runs: connections whose header is not complete yet.
+    assert len(load.failed) < KILLS * CLIENTS, "every client failed at every kill"
     for name in load.failed:
         pids = {event.pid for event in journal.events(name)}
         assert pids <= set(killed), f"request {name} failed in a worker that was not killed"
@@ -74,7 +74,7 @@ def test_random_workers(manager, app, listen, tmp_path, journal):
     assert process.alive(daemon.pid)
 
 
-def test_obituary_says_what_it_was_doing(manager, app, listen, tmp_path, journal):
+def test_the_log_says_what_a_dead_worker_was_doing(manager, app, listen, tmp_path, journal):
     """One line: pool, pid, signal, requests served, state, method and URI."""
     daemon = manager({"command": f"{app('worker')} -m run {tmp_path}", "listen": listen})
     assert fastcgi.request(listen, query="id=a&text=x").text == "x"
@@ -91,7 +91,7 @@ def test_obituary_says_what_it_was_doing(manager, app, listen, tmp_path, journal
 
 
 def test_siblings_and_other_pools_do_not_notice(manager, app, tmp_path, journal):
-    """A request that runs in a sibling while another dies, in the same pool and in another, ends well."""
+    """A request in another worker, in the same pool or in another, ends well while a worker dies."""
     command = f"{app('worker')} -m run {tmp_path}"
     daemon = manager(
         pools={"one": {"command": command, "pm.max_children": 2}, "two": {"command": command}}

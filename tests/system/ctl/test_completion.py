@@ -17,7 +17,7 @@ ZSH = build.ROOT / "packaging" / "completion" / "_overtimectl"
 
 
 def complete(line):
-    """What bash offers behind `line`, which it cuts into words as it does at a terminal."""
+    """What bash completes after `line`, split into words as at a terminal."""
     script = f"""
         source {BASH}
         PATH={build.BUILD}:$PATH

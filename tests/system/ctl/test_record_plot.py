@@ -29,7 +29,7 @@ def record(daemon, path, *options):
 
 
 def wait_samples(path, condition):
-    """Waits for a sample behind those that are there now, of which condition(sample) is true."""
+    """Waits for a new sample for which condition(sample) is true."""
     def look():
         text = path.read_text() if path.exists() else ""
         lines = [json.loads(line) for line in text.split("\n")[:-1]]
@@ -103,7 +103,7 @@ def test_load_and_restart(manager, app, tmp_path, journal):
             "listen queue (waiting connections)", "time to answer (logarithmic)", "p50", "p99",
             "requests per second"} <= set(shown), shown
     assert str(tmp_path) not in svg
-    # Two stretches, and a gap between them while there was no manager.
+    # Two periods, and a gap between them without a manager.
     module = plot_module()
     lines = module.table(module.read(path)[0], "www", 0.1)
     assert lines.count([]) >= 1

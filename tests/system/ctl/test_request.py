@@ -1,4 +1,4 @@
-"""`overtimectl request`: one request straight to a pool, and when the worker was really done with it."""
+"""`overtimectl request`: one request directly to a pool, and when the worker had completed it."""
 
 import json
 import os
@@ -19,7 +19,7 @@ ENDLESS = ("--timeout", "0")
 
 
 def ask(daemon, *words, pool="www", **more):
-    """The JSON object of a request that was answered."""
+    """Sends a request and returns the JSON object."""
     answer = daemon.control("--json", "request", pool, *words, **more)
     assert answer.returncode == 0, answer.stderr
     return json.loads(answer.stdout)
@@ -34,7 +34,7 @@ def begin(daemon, *words):
 
 
 def result(popen, status=0):
-    """What it printed in the end."""
+    """What it printed."""
     out, complaint = popen.communicate(timeout=60)
     assert popen.returncode == status, complaint
     return json.loads(out) if status == 0 else complaint
@@ -83,7 +83,7 @@ def test_the_usual_parameters(manager, app, tmp_path, journal):
 
 @pytest.mark.parametrize("size", [0, 1, 65535, 65536, 3_000_000])
 def test_bodies_both_ways(manager, app, tmp_path, size):
-    """A large one is read and answered at the same time: nobody waits for the other."""
+    """A large body is read and answered at the same time: neither side waits for the other."""
     daemon = manager(www(app, tmp_path))
     body = pattern(size)
     words = [str(build.OVERTIMECTL), "-s", str(daemon.control_path), "request", "www", "/?id=a&echo", "-d", "-"]
@@ -99,7 +99,7 @@ def test_many_long_parameters(manager, app, tmp_path, journal):
     assert [event.detail for event in journal.events(name="param")] == ["FIRST=1", "LAST=2"]
 
 
-def test_an_answer_that_is_no_text(manager, app, tmp_path):
+def test_a_response_that_is_not_text(manager, app, tmp_path):
     daemon = manager(www(app, tmp_path))
     words = [str(build.OVERTIMECTL), "-s", str(daemon.control_path), "--json", "request", "www", "/?id=a&echo", "-d", "-"]
     answer = subprocess.run(words, input=b"\xff\0\x01", capture_output=True, timeout=60, check=True, env=daemon.environment)
@@ -112,7 +112,7 @@ def test_an_answer_that_is_no_text(manager, app, tmp_path):
 
 
 def test_done_is_when_the_worker_is_done(manager, app, tmp_path, journal):
-    """Exactly that worker, while the pool serves others."""
+    """The end of exactly that worker's request, while the pool serves others."""
     daemon = manager(www(app, tmp_path, **{"pm.max_children": 2, "post_response.max_children": 2}))
     mine = begin(daemon, "www", "/?id=mine&text=x&finish&wait=go&note=worked&shutdown=late", *ENDLESS)
     worker = journal.wait("wait", "mine").pid
@@ -127,7 +127,7 @@ def test_done_is_when_the_worker_is_done(manager, app, tmp_path, journal):
 
 
 def test_many_at_once_in_one_worker(manager, app, tmp_path):
-    """Each hears of its own end, although the next one begins at once."""
+    """Each learns of its own end, although the next request begins at once."""
     daemon = manager(www(app, tmp_path, **{"post_response.max_children": 0}))
     asked = [begin(daemon, "www", f"/?id=r{n}&text={n}&finish&sleep=20", *ENDLESS) for n in range(8)]
     got = [result(popen) for popen in asked]
@@ -148,7 +148,7 @@ def test_several_threads(manager, app, tmp_path, journal):
 
 
 def test_a_worker_that_leaves_after_it(manager, app, tmp_path):
-    """Its end is remembered, although slot and process are gone."""
+    """Its end is known, although the worker has left its slot."""
     daemon = manager(www(app, tmp_path, **{"pm.max_requests": 1}))
     for number in range(5):
         got = ask(daemon, f"/?id=r{number}&text=x&finish&sleep=10")
@@ -184,7 +184,7 @@ def test_without_the_library(manager, app, tmp_path):
 
 
 def test_what_the_application_does_not_answer(manager, app, tmp_path):
-    """The library does, and notes nothing: the worker is not said to be without it."""
+    """The library answers it and records nothing: the worker is not reported as one without the library."""
     daemon = manager(www(app, tmp_path, **{"pm.status_path": "/status", "ping.path": "/ping"}))
     for path in ("/status", "/ping"):
         got = ask(daemon, path)
@@ -193,7 +193,7 @@ def test_what_the_application_does_not_answer(manager, app, tmp_path):
 
 
 def test_not_done_in_time(manager, app, tmp_path, journal):
-    """The answer counts; the worker goes on."""
+    """The response counts; the worker goes on."""
     daemon = manager(www(app, tmp_path))
     got = ask(daemon, "/?id=a&text=x&finish&wait=go", "-t", "0.5")
     assert (got["body"], got["done"], got["done_ms"]) == ("x", "running", None)
@@ -201,10 +201,10 @@ def test_not_done_in_time(manager, app, tmp_path, journal):
     journal.signal("go")
 
 
-# ---- what does not go well ----
+# ---- failures ----
 
 
-def test_statuses_are_no_failures(manager, app, tmp_path):
+def test_http_statuses_are_no_failures(manager, app, tmp_path):
     daemon = manager(www(app, tmp_path, **{"max_execution_time": "100ms", "hard_timeout": "100ms"}))
     assert ask(daemon, "/?id=a&sleep=100000")["status"] == 504
 
@@ -265,8 +265,8 @@ END = fastcgi.record(fastcgi.END_REQUEST, bytes(8))
     (fastcgi.record(fastcgi.PARAMS, b"x"), "no place"),
     (fastcgi.record(fastcgi.STDOUT, b"x" * 100)[:50], "broke off"),
 ])
-def test_answers_that_are_none(manager, tmp_path, data, complaint):
-    """Whatever the other side says, it is told from an answer."""
+def test_malformed_responses(manager, tmp_path, data, complaint):
+    """Whatever the other side sends is not taken for a response."""
     address = Address.make("tcp", tmp_path)
     daemon = manager({"command": sleeper(tmp_path), "listen": address})
     (worker,) = daemon.workers()
@@ -285,7 +285,7 @@ def test_answers_that_are_none(manager, tmp_path, data, complaint):
 
 
 def relayed(daemon, tmp_path, address):
-    """A control socket that says of every pool that it listens at `address`."""
+    """A control socket that answers for every pool that it listens at `address`."""
     path = tmp_path / "relay"
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
@@ -320,7 +320,7 @@ def test_refusals(manager, tmp_path):
 
 
 def test_a_full_queue(manager, tmp_path):
-    """No room in the listen queue: not for ever."""
+    """The listen queue is full: the client gives up after its time limit."""
     daemon = manager({"command": sleeper(tmp_path), "listen.backlog": 1})
     waiting = []
     try:
@@ -338,15 +338,15 @@ def test_a_full_queue(manager, tmp_path):
 
 
 def test_a_client_that_may_not(manager, app, tmp_path):
-    """The application's side refuses an address that is not let in."""
+    """The application refuses a client that listen.allowed_clients does not list."""
     address = Address.make("tcp", tmp_path)
     daemon = manager(www(app, tmp_path, listen=address, **{"listen.allowed_clients": "192.0.2.1"}))
     answer = daemon.control("request", "www", "/?id=a&text=x")
     assert answer.returncode == 1 and "listen.allowed_clients" in answer.stderr
 
 
-def test_the_mark_stays_inside(manager, app, tmp_path, journal):
-    """Nobody who asks over HTTP can set it, and nonsense does no harm."""
+def test_the_tracking_id_stays_inside(manager, app, tmp_path, journal):
+    """HTTP clients cannot set it, and invalid values do no harm."""
     daemon = manager(www(app, tmp_path))
     for mark in ("", "0", "x", "-1", "9" * 400):
         params = fastcgi.cgi_params("id=a&text=x", OVERTIME_MARK=mark)

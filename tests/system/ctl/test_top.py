@@ -42,7 +42,7 @@ def pair(manager, app, tmp_path):
 
 
 def rows(screen):
-    """The pids of the workers, from above; none on a screen that is still being drawn."""
+    """The pids of the workers from top to bottom; none if the screen is not complete yet."""
     _, *below = re.split(r"^POOL +PID.*$", screen, maxsplit=1, flags=re.MULTILINE)
     return [int(pid) for pid in re.findall(r"^\S+ +(\d+) ", "".join(below), re.MULTILINE)]
 
@@ -73,7 +73,7 @@ def test_once(manager, app, tmp_path, journal):
 
 
 def test_work_above_its_budget(manager, app, tmp_path, journal):
-    """It takes the place of requests, and is shown there."""
+    """It takes the place of requests, and is shown so."""
     daemon = manager({
         "command": f"{app('worker')} {tmp_path}", "pm.max_children": 3, "post_response.max_children": 1,
     })
@@ -114,7 +114,7 @@ def test_live(manager, app, tmp_path, terminal, journal):
         row = re.compile(rf"^api +{busy} post-response .* mail +GET /\?id=a", re.MULTILINE)
         screen = top.wait(row.search, "the busy worker's row")
         assert rows(screen)[0] == busy
-        # Its neighbour that took its place is there as well.
+        # The worker that replaces it is shown as well.
         top.wait(lambda text: len(rows(text)) == 4, "four workers")
         # Filter by label, then none.
         top.keys("/", "M", "a", "i", "l")
@@ -123,7 +123,7 @@ def test_live(manager, app, tmp_path, terminal, journal):
         assert rows(top.wait(lambda text: len(rows(text)) == 1, "one worker")) == [busy]
         top.keys("/", "Escape")
         top.wait(lambda text: len(rows(text)) == 4, "all workers")
-        # While it is paused nothing changes.
+        # Nothing changes while it is paused.
         top.keys("p")
         top.wait("PAUSED")
         journal.signal("go")

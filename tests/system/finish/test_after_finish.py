@@ -1,4 +1,4 @@
-"""After ot_finish_request: parameters stay, output goes nowhere, later requests are unharmed."""
+"""After ot_finish_request: parameters stay valid, output is discarded, later requests are not affected."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_parameters_and_input_stay(serve, listen, mode, journal):
 
 
 def test_late_output_reaches_nobody(serve, web, listen, keep, journal):
-    """Neither this client nor the next ones, on the same connection or on others."""
+    """Neither this client nor the next one, on the same connection or on another."""
     serve("-m", "run", count=2)
     server = web(listen, keep=keep)
     for number in range(5):

@@ -1,4 +1,4 @@
-"""The client has the whole response while the worker goes on; shutdown functions follow, in order."""
+"""The client has the complete response while the worker goes on; then shutdown functions run in order."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_behind_a_web_server(serve, web, listen, keep, mode, journal):
     answer = server.request(f"/?{WORK}")
     assert (answer.complete, answer.status, answer.text) == (True, 200, "hello")
     first = journal.wait("wait", "a")
-    assert not journal.events("a", "note"), "the answer came after the work"
+    assert not journal.events("a", "note"), "the response came after the work"
     journal.signal("go")
     answer = server.request("/?id=b&text=again")
     assert (answer.complete, answer.text) == (True, "again")
@@ -57,7 +57,7 @@ def test_second_finish_says_false(serve, listen, journal):
 
 
 def test_shutdown_functions_without_finish(serve, listen, journal):
-    """They may still write and finish: the response is open until they are through."""
+    """They may still write and finish: the response is open until they have run."""
     serve("-m", "run")
     response = fastcgi.request(listen, query="id=a&text=x&shutdown=one&shutdown-finish=two&shutdown=three")
     assert response.text == "x" and response.end_request == b"\0" * 8
@@ -80,7 +80,7 @@ def test_stdio(serve, listen, journal):
 
 
 def test_states_are_seen(manager, app, listen, tmp_path, journal):
-    """The slot tells the operator where the worker is, on what, and what it calls it."""
+    """The slot shows the worker's state, its request and its label."""
     daemon = manager({
         "command": f"{app('worker')} -m run {tmp_path}",
         "listen": listen,

@@ -2,7 +2,7 @@
 
 
 def test_next_request_is_served_elsewhere(serve, web, listen, journal):
-    """Were the connection kept, the web server would send its next request to the busy worker."""
+    """If the connection were kept, the web server would send its next request to the busy worker."""
     serve("-m", "run", count=2)
     server = web(listen, keep=True)
     for number in range(6):

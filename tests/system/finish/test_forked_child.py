@@ -1,4 +1,4 @@
-"""A child that the application forked and that lives on delays no client."""
+"""A child that the application forked does not delay a client while it lives."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from harness.wait import wait_until
 
 @pytest.fixture
 def child(journal):
-    """child(id): the forked child of that request; all are let go and gone at the end."""
+    """child(id): the forked child of that request; at the end all are released and exit."""
     found = []
 
     def look(request_id):

@@ -1,4 +1,4 @@
-"""Peers that never close, or that trickle, hold no worker in finish."""
+"""Clients that never close, or that send slowly, hold no worker in ot_finish_request."""
 
 import threading
 
@@ -11,7 +11,7 @@ BODY = 100000
 
 
 def open_unread(address, query, keep=False, size=BODY):
-    """A request with a body of which only a piece was sent so far."""
+    """A request whose body was sent only in part."""
     connection = fastcgi.Connection(address)
     connection.send(fastcgi.begin(keep))
     params = fastcgi.cgi_params(query, "POST")
@@ -23,7 +23,7 @@ def open_unread(address, query, keep=False, size=BODY):
 
 @pytest.mark.parametrize("end", ["finish", "note=return"], ids=["finish", "return"])
 def test_peers_that_never_close(serve, listen, keep, end, journal):
-    """The one worker serves others while they stay; each of them has its whole answer and the end."""
+    """The only worker serves others meanwhile; each client has its complete response and the connection's end."""
     serve("-m", "run")
     silent = [open_unread(listen, f"id=s{number}&text=hello&{end}", keep) for number in range(8)]
     try:
@@ -39,7 +39,7 @@ def test_peers_that_never_close(serve, listen, keep, end, journal):
 
 
 def test_more_of_them_than_are_parked(serve, listen, journal):
-    """Beyond what a worker keeps parked the oldest go; the worker is still there."""
+    """Above the limit of parked connections the oldest are closed; the worker goes on."""
     serve("-m", "loop")
     silent = []
     try:
@@ -53,7 +53,7 @@ def test_more_of_them_than_are_parked(serve, listen, journal):
 
 
 def test_peer_that_does_not_read(serve, listen, journal):
-    """Its answer fits the socket's buffer: finish does not ask whether anybody takes it from there."""
+    """Its response fits into the socket's buffer: finish does not wait until the client has read it."""
     serve("-m", "run")
     with fastcgi.Connection(listen) as deaf:
         deaf.send_request(fastcgi.cgi_params("id=deaf&write=5000&finish"))
@@ -72,7 +72,7 @@ def test_peer_that_trickles(serve, listen, keep, journal):
                 while not halt.wait(0.002):
                     slow.send(record)
             except OSError:
-                pass  # the worker has dropped it, as it may after its answer
+                pass  # the worker has closed it, as it may after the response
 
         thread = threading.Thread(target=trickle)
         thread.start()
