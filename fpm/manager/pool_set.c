@@ -20,7 +20,7 @@ static void pool_set_on_turned(struct pool_supervisor *supervisor)
     struct pool_set_item *item = pool->owner;
     status_publish(pool);
     status_worker_follow(&item->status);
-    if (item->alone == pool->number || pool->older != NULL || !pool->handed_over ||
+    if (item->alone == pool->number || pool->older != NULL || !pool->older_retired ||
         !pool_ready(pool))
         return;
     item->alone = pool->number;
@@ -229,7 +229,7 @@ void pool_set_sweep(struct pool_set *pools)
         struct pool_set_item *item = pools->items[i];
         if (item->leaving && pool_live(&item->pool) == 0) {
             log_about(LOG_LEVEL_NOTICE, &(struct log_about){.pool = item->pool.name},
-                      "pool %s: gone", item->pool.name);
+                      "pool %s: removed, its last worker has ended", item->pool.name);
             pool_set_drop(&item);
         } else {
             pools->items[left++] = item;
@@ -266,7 +266,7 @@ struct pool_set_ready {
 static void pool_set_give_up(struct pool_set_ready *ready, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        pool_abandon(&ready[i].change);
+        pool_discard(&ready[i].change);
         if (ready[i].made != NULL && ready[i].wish.inherit != NULL)
             pool_disown_socket(&ready[i].made->pool);
         pool_set_drop(&ready[i].made);
@@ -347,9 +347,9 @@ static void pool_set_tell(const struct reload_plan_step *step, const struct pool
         break;
     case RELOAD_PLAN_REPLACE:
         log_about(LOG_LEVEL_NOTICE, &(struct log_about){.pool = pool->name},
-                  "pool %s: generation %u begins: %s%s%s", pool->name, pool->number,
+                  "pool %s: starting the workers of generation %u: %s%s%s", pool->name, pool->number,
                   step->because != NULL ? "`" : "",
-                  step->because != NULL ? step->because : "asked for",
+                  step->because != NULL ? step->because : "requested",
                   step->because != NULL ? "` changed" : "");
         break;
     case RELOAD_PLAN_APPLY:
@@ -432,7 +432,7 @@ static bool pool_set_failed(const struct pool_set_item *item)
 {
     const struct pool *pool = &item->pool;
     const struct scaling_counts *seen = &pool->seen.counts;
-    return (*pool->failure != '\0' && (!pool->handed_over || !pool_ready(pool))) ||
+    return (*pool->failure != '\0' && (!pool->older_retired || !pool_ready(pool))) ||
            pool_failing(pool, seen->idle + seen->serving + seen->post);
 }
 
@@ -444,7 +444,7 @@ bool pool_set_settled(const struct pool_set *pools, const struct pool **failed)
         const struct pool *pool = &pools->items[i]->pool;
         if (*failed == NULL && pool_set_failed(pools->items[i]))
             *failed = pool;
-        settled = settled && !pools->items[i]->leaving && pool->handed_over &&
+        settled = settled && !pools->items[i]->leaving && pool->older_retired &&
                   pool->older == NULL && pool_ready(pool);
     }
     return settled;

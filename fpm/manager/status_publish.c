@@ -70,7 +70,7 @@ static void status_publish_of_pool(const struct pool *pool, struct ot_pool_stats
         stats->ended[i] = totals->ended[i];
     memcpy(stats->exits, totals->exits, sizeof stats->exits);
     memcpy(stats->signals, totals->signals, sizeof stats->signals);
-    stats->elsewhere = totals->gone;
+    stats->elsewhere = totals->ended_counts;
     snprintf(stats->listen, sizeof stats->listen, "%s", settings->listen.text);
     stats->retiring = pool->current->retiring;
     for (const struct generation *g = pool->older; g != NULL; g = g->older)

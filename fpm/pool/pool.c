@@ -15,58 +15,48 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/wait.h>
 #include <sysexits.h>
-
-static const struct generation_events pool_generation_events;
 
 const struct config_pool *pool_settings(const struct pool *pool)
 {
     return pool->current->pool;
 }
 
-static int64_t pool_patience(const struct pool *pool)
+/* ms that a worker has between the request to stop and KILL. */
+static int64_t pool_grace(const struct pool *pool)
 {
     return pool->current->config->global.process_control_timeout;
 }
 
-/* ---- what is known of the dead ---- */
+/* ---- deaths and the back-off ---- */
 
-/* Work that went on when the worker died ended with it. */
-static void pool_take_over(struct pool *pool, const struct slot_view *view)
-{
-    struct ot_counts *gone = &pool->totals.gone;
-    const struct ot_record *lead = &view->lead;
-    uint64_t now = clock_ns();
-    bool went_on = lead->state == OT_STATE_POST || lead->state == OT_STATE_SHUTDOWN;
-    histogram_counts(gone, &view->counts);
-    if (went_on && lead->ended_at == 0 && lead->finished_at != 0 && lead->finished_at < now)
-        histogram_add(&gone->measures[OT_MEASURE_POST], now - lead->finished_at);
-}
-
-/* Requests begun by all workers so far. */
+/* Requests that all workers have begun so far. */
 static uint64_t pool_served(const struct pool *pool)
 {
     const struct generation *generation = pool->current;
-    uint64_t served = pool->totals.gone.requests;
+    uint64_t served = pool->totals.ended_counts.requests;
     for (unsigned i = 0; i < generation->size; i++)
         if (generation->members[i].worker.state != WORKER_NONE)
             served += scoreboard_requests(&generation->scoreboard, i);
     return served;
 }
 
-/* Takes a death or a failed start into the back-off; tells the operator of each new step. */
+/* Counts a death or a failed start in the back-off. The cause of a failure is kept, and each new
+ * step of the delay is logged. */
 static void pool_note_death(struct pool *pool, struct backoff_death *death, const char *cause)
 {
-    bool news = false;
+    bool new_step = false;
     death->now = clock_ms();
     if (backoff_judge(death) == BACKOFF_FAILED) {
         uint64_t served = pool_served(pool);
         death->pool_served = served > pool->served_at_failure;
         pool->served_at_failure = served;
+        snprintf(pool->failure, sizeof pool->failure, "%s", cause);
     }
-    int64_t wait = backoff_note(&pool->backoff, death, &news);
-    if (!news || pool->stop != POOL_STOP_NONE)
+    int64_t wait = backoff_note(&pool->backoff, death, &new_step);
+    if (!new_step || pool->stop != POOL_STOP_NONE)
         return;
     char delay[32];
     scalar_duration(wait, delay, sizeof delay);
@@ -75,37 +65,30 @@ static void pool_note_death(struct pool *pool, struct backoff_death *death, cons
               cause, delay);
 }
 
-/* What one worker lacked, the next would lack too: the start is decided when those that are on
- * their way have told, not after as many waits as workers are missing. */
-static void pool_start_gave_up(struct pool *pool)
-{
-    unsigned others = pool->started + pool->current->counts[WORKER_STARTING];
-    unsigned missing = pool->first > others ? pool->first - others : 0;
-    if (pool->failed < missing)
-        pool->failed = missing;
-}
-
 static void pool_on_start_failed(struct generation *generation, const char *why, int64_t started)
 {
     struct pool *pool = generation->owner;
     char cause[ERROR_SIZE];
-    struct backoff_death death = {
-        .exec_failed = true, .started = started, .exit_status = -1, .signal = 0};
+    struct backoff_death death = {.exec_failed = true, .started = started, .exit_status = -1};
     pool->totals.start_failures++;
     pool->totals.ended[EXIT_CAUSE_BY_START]++;
     if (generation == pool->current) {
-        pool->failed += pool->failed < pool->first;
-        snprintf(pool->failure, sizeof pool->failure, "cannot start worker: %s", why);
         snprintf(cause, sizeof cause, "cannot start worker: %s", why);
         pool_note_death(pool, &death, cause);
-        pool_start_gave_up(pool);
+        /* The next worker would fail for the same reason: the outcome of the start is known once
+         * the workers that are still starting have reported, not after one delay for each missing
+         * worker. */
+        unsigned others = pool->started + generation->counts[WORKER_STARTING];
+        unsigned missing = pool->first > others ? pool->first - others : 0;
+        pool->failed += pool->failed < pool->first;
+        pool->failed = MAX(pool->failed, missing);
     }
     pool->events->changed(pool);
 }
 
-/* ---- ends ---- */
+/* ---- the end of a worker ---- */
 
-static struct exit_cause_facts pool_ending(const struct generation_member *member)
+static struct exit_cause_facts pool_exit_facts(const struct generation_member *member)
 {
     return (struct exit_cause_facts){
         .asked = member->stop_reason,
@@ -118,7 +101,7 @@ static void pool_log_end(const struct pool *pool, const struct generation_member
                          const struct slot_view *view)
 {
     const struct worker *worker = &member->worker;
-    const struct exit_cause_facts facts = pool_ending(member);
+    const struct exit_cause_facts facts = pool_exit_facts(member);
     struct exit_message exit_message = {
         .pool = pool->name,
         .pid = worker->pid,
@@ -131,72 +114,61 @@ static void pool_log_end(const struct pool *pool, const struct generation_member
         .view = view,
     };
     char line[EXIT_MESSAGE_MAX];
-    enum log_level level = exit_message_compose(&exit_message, clock_ns(), line, sizeof line);
+    enum log_level level =
+        exit_message_compose(&exit_message, (int64_t)clock_ns(), line, sizeof line);
     const struct log_about about = {pool->name, worker->pid, member->slot};
     log_about(level, &about, "%s", line);
 }
 
-/* A worker that died after the kernel had woken it alone for a connection took the wake-up with it:
- * the connection would wait for the next one to arrive. The signal is ignored by who does not know
- * it and makes a waiting library look again. */
-static void pool_wake_idle(const struct generation *generation)
+/* The kernel wakes one worker for a connection. If that worker dies before it accepts, the
+ * connection would wait for the next one to arrive. SIGURG makes an idle library look again, and is
+ * ignored by default. One worker of each generation is woken: an older generation may be the only
+ * one that serves, or that has the socket. */
+static void pool_wake_idle(const struct pool *pool)
 {
-    for (unsigned i = 0; i < generation->size; i++) {
-        const struct generation_member *member = &generation->members[i];
-        if (member->worker.state == WORKER_RUNNING &&
-            scoreboard_glance(&generation->scoreboard, i).phase == SCOREBOARD_IDLE) {
-            worker_signal(&member->worker, SIGURG);
-            return;
-        }
+    const struct generation *generation = pool->current;
+    if (!socket_pending(pool->listener.fd) && !socket_pending(pool->former.fd) &&
+        !socket_pending(generation->handoff[0]))
+        return;
+    while (generation != NULL) {
+        unsigned i = 0;
+        while (i < generation->size &&
+               (generation->members[i].worker.state != WORKER_RUNNING ||
+                scoreboard_glance(&generation->scoreboard, i).phase != SCOREBOARD_IDLE))
+            i++;
+        if (i < generation->size)
+            worker_signal(&generation->members[i].worker, SIGURG);
+        generation = generation == pool->current ? pool->older : generation->older;
     }
 }
 
-/* Of each generation one: an older one may be the only one that serves, or that has the socket. */
-static void pool_pass_wakeup_on(const struct pool *pool)
+static void pool_count_end(struct pool *pool, const struct generation_member *member,
+                           const struct slot_view *view)
 {
-    if (!socket_pending(pool->listener.fd) && !socket_pending(pool->former.fd) &&
-        !socket_pending(pool->current->handoff[0]))
-        return;
-    pool_wake_idle(pool->current);
-    for (const struct generation *g = pool->older; g != NULL; g = g->older)
-        pool_wake_idle(g);
-}
-
-static void pool_warn_of_alien(struct pool *pool, uint32_t version)
-{
-    if (version != 0 && log_episode_begin(&pool->alien))
-        log_about(LOG_LEVEL_WARNING, &(struct log_about){.pool = pool->name},
-                  "pool %s: workers run a library of contract version %u, this manager speaks %u: "
-                  "they are treated as programs without the library",
-                  pool->name, version, OT_CONTRACT_VERSION);
-}
-
-/* By how it ended, whatever the reason. */
-static void pool_count_status(struct pool_totals *totals, int status)
-{
-    if (status == -1)
-        return;
-    if (WIFEXITED(status))
+    struct pool_totals *totals = &pool->totals;
+    const struct exit_cause_facts facts = pool_exit_facts(member);
+    int status = member->worker.status;
+    bool exited = status != -1 && WIFEXITED(status);
+    int signal = status != -1 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    enum exit_cause cause = exit_cause_judge(&facts);
+    bool served = cause == EXIT_CAUSE_BY_REQUESTS || cause == EXIT_CAUSE_BY_MEMORY;
+    bool waited_for =
+        member->stop_reason == EXIT_CAUSE_RELOAD || member->stop_reason == EXIT_CAUSE_STOP;
+    totals->ended[cause]++;
+    if (exited)
         totals->exits[WEXITSTATUS(status)]++;
-    else if (WIFSIGNALED(status) && WTERMSIG(status) < OT_SIGNALS_MAX)
-        totals->signals[WTERMSIG(status)]++;
-}
+    else if (signal > 0 && signal < OT_SIGNALS_MAX)
+        totals->signals[signal]++;
+    totals->died += !member->worker.asked && !served;
+    pool->cut_off += waited_for && signal == SIGKILL;
 
-static void pool_count_end(struct pool *pool, const struct generation_member *member)
-{
-    const struct worker *worker = &member->worker;
-    const struct exit_cause_facts facts = pool_ending(member);
-    int signal = worker->status != -1 && WIFSIGNALED(worker->status) ? WTERMSIG(worker->status) : 0;
-    enum exit_cause ending = exit_cause_judge(&facts);
-    bool served = ending == EXIT_CAUSE_BY_REQUESTS || ending == EXIT_CAUSE_BY_MEMORY;
-    pool->totals.ended[ending]++;
-    pool_count_status(&pool->totals, worker->status);
-    pool->totals.died += !worker->asked && !served;
-    pool->cut_off +=
-        (member->stop_reason == EXIT_CAUSE_RELOAD || member->stop_reason == EXIT_CAUSE_STOP) &&
-        signal == SIGKILL;
-    if (signal == SIGSEGV || signal == SIGBUS)
-        pool->events->crashed(pool);
+    /* Post-response work that was under way ended with the worker. */
+    const struct ot_record *lead = &view->lead;
+    uint64_t now = clock_ns();
+    bool in_post = lead->state == OT_STATE_POST || lead->state == OT_STATE_SHUTDOWN;
+    histogram_counts(&totals->ended_counts, &view->counts);
+    if (in_post && lead->ended_at == 0 && lead->finished_at != 0 && lead->finished_at < now)
+        histogram_add(&totals->ended_counts.measures[OT_MEASURE_POST], now - lead->finished_at);
 }
 
 static void pool_on_ended(struct generation *generation, const struct generation_member *member,
@@ -214,18 +186,20 @@ static void pool_on_ended(struct generation *generation, const struct generation
         .exit_status = status != -1 && WIFEXITED(status) ? WEXITSTATUS(status) : -1,
         .signal = status != -1 && WIFSIGNALED(status) ? WTERMSIG(status) : 0,
     };
-    pool_warn_of_alien(pool, view->alien);
+    if (view->alien != 0 && log_episode_begin(&pool->foreign_library))
+        log_about(LOG_LEVEL_WARNING, &(struct log_about){.pool = pool->name},
+                  "pool %s: workers run a library of contract version %u, this manager speaks %u: "
+                  "they are treated as programs without the library",
+                  pool->name, view->alien, OT_CONTRACT_VERSION);
     pool_log_end(pool, member, view);
-    pool_count_end(pool, member);
-    if (generation == pool->current) {
-        if (backoff_judge(&death) == BACKOFF_FAILED)
-            snprintf(pool->failure, sizeof pool->failure,
-                     "workers die young without having served a request");
-        pool_note_death(pool, &death, "workers die young without having served a request");
-    }
-    pool_take_over(pool, view);
+    if (death.signal == SIGSEGV || death.signal == SIGBUS)
+        pool->events->crashed(pool);
+    if (generation == pool->current)
+        pool_note_death(pool, &death,
+                        "workers end soon after their start, before they have served a request");
+    pool_count_end(pool, member, view);
     if (!worker->asked)
-        pool_pass_wakeup_on(pool);
+        pool_wake_idle(pool);
     pool->events->changed(pool);
 }
 
@@ -258,11 +232,12 @@ void pool_spawn(struct pool *pool, unsigned count, const char *reason)
         return;
     log_debug("pool %s: %u worker%s started: %s", pool->name, count, count == 1 ? " is" : "s are",
               reason);
+    /* A start counts even if the program could not be run. */
     while (count-- > 0 && pool_start_delay(pool, clock_ms()) == 0) {
         uint64_t failed = pool->totals.start_failures;
-        bool good = generation_spawn(pool->current);
-        pool->totals.spawned += good || failed != pool->totals.start_failures;
-        if (!good)
+        bool started = generation_spawn(pool->current);
+        pool->totals.spawned += started || failed != pool->totals.start_failures;
+        if (!started)
             return;
     }
 }
@@ -291,7 +266,7 @@ bool pool_settled(const struct pool *pool)
     return pool->started + pool->failed >= pool->first;
 }
 
-/* The workers that a generation begins with, whatever the load is then. */
+/* The number of workers that a generation starts with, whatever the load. */
 static unsigned pool_first(const struct config_pool *settings)
 {
     switch (settings->pm) {
@@ -304,7 +279,7 @@ static unsigned pool_first(const struct config_pool *settings)
     }
 }
 
-/* ---- ending ---- */
+/* ---- retiring and stopping ---- */
 
 struct pool_idle {
     uint64_t since;
@@ -318,7 +293,7 @@ static int pool_idle_order(const void *a, const void *b)
     return (first > second) - (first < second);
 }
 
-/* Of black boxes that may be idle the one that has run longest counts as idle longest. */
+/* A worker without the library that may be idle is ordered by the time of its start. */
 static unsigned pool_find_idle(struct generation *generation, struct pool_idle *idle)
 {
     unsigned count = 0;
@@ -350,14 +325,8 @@ void pool_retire(struct pool *pool, unsigned count, const char *reason)
     log_debug("pool %s: %u worker%s retired: %s", pool->name, count, count == 1 ? " is" : "s are",
               reason);
     for (unsigned i = 0; i < count; i++)
-        generation_stop(idle[i].member, EXIT_CAUSE_SUPERFLUOUS, pool_patience(pool));
+        generation_stop(idle[i].member, EXIT_CAUSE_SUPERFLUOUS, pool_grace(pool));
     free(idle);
-}
-
-static void pool_retire_generation(struct pool *pool, struct generation *generation)
-{
-    for (unsigned i = 0; i < generation->size; i++)
-        generation_stop(&generation->members[i], EXIT_CAUSE_RELOAD, pool_patience(pool));
 }
 
 void pool_allow_handoff(struct pool *pool, bool current, bool older)
@@ -368,34 +337,34 @@ void pool_allow_handoff(struct pool *pool, bool current, bool older)
 }
 
 static void pool_stop_generation(struct pool *pool, struct generation *generation,
-                                 enum pool_stop how)
+                                 enum exit_cause_ask why, enum pool_stop how)
 {
     for (unsigned i = 0; i < generation->size; i++) {
         struct generation_member *member = &generation->members[i];
         if (how == POOL_STOP_GRACEFUL)
-            generation_stop(member, EXIT_CAUSE_STOP, pool_patience(pool));
+            generation_stop(member, why, pool_grace(pool));
         else if (how == POOL_STOP_NOW)
-            generation_terminate(member, EXIT_CAUSE_STOP, pool_patience(pool));
+            generation_terminate(member, why, pool_grace(pool));
         else
-            generation_kill(member, EXIT_CAUSE_STOP);
+            generation_kill(member, why);
     }
 }
 
-/* Is its queue lost when the workers have gone? */
+/* Is the queue lost when the workers of this pool have ended? */
 static bool pool_owns_socket(const struct pool *pool)
 {
-    return !pool->listener.given && !pool->passed_on;
+    return !pool->listener.given && !pool->listener_shared;
 }
 
-/* Do workers that go serve first what is in the queue? For all that are there. */
-static void pool_forsake(struct pool *pool, bool forsaken)
+/* Must workers that stop serve the queue first? Applies to the workers of all generations. */
+static void pool_set_last_drain(struct pool *pool, bool last)
 {
-    scoreboard_last_drain(&pool->current->scoreboard, forsaken);
+    scoreboard_last_drain(&pool->current->scoreboard, last);
     for (struct generation *g = pool->older; g != NULL; g = g->older)
-        scoreboard_last_drain(&g->scoreboard, forsaken);
+        scoreboard_last_drain(&g->scoreboard, last);
 }
 
-/* Somebody may have come before a worker was started for him. */
+/* A connection may have arrived before any worker was started. */
 static void pool_serve_queue(struct pool *pool)
 {
     if (pool_owns_socket(pool) && pool_live(pool) == 0 && socket_pending(pool->listener.fd))
@@ -411,13 +380,13 @@ void pool_stop(struct pool *pool, enum pool_stop how)
     pool->stop = how;
     pool_allow_handoff(pool, false, false);
     if (how != POOL_STOP_GRACEFUL || pool_owns_socket(pool))
-        pool_forsake(pool, how == POOL_STOP_GRACEFUL);
+        pool_set_last_drain(pool, how == POOL_STOP_GRACEFUL);
     if (pool_owns_socket(pool))
         socket_refuse(&pool->listener);
     socket_refuse(&pool->former);
-    pool_stop_generation(pool, pool->current, how);
+    pool_stop_generation(pool, pool->current, EXIT_CAUSE_STOP, how);
     for (struct generation *g = pool->older; g != NULL; g = g->older)
-        pool_stop_generation(pool, g, how);
+        pool_stop_generation(pool, g, EXIT_CAUSE_STOP, how);
 }
 
 unsigned pool_live(const struct pool *pool)
@@ -459,14 +428,14 @@ int pool_socket_spec(const struct config_pool *settings, struct socket_spec *spe
 }
 
 /* Returns 0 or an exit status, as pool_open. */
-static int pool_listen(const struct pool_request *wish, struct socket_listener *listener,
+static int pool_listen(const struct pool_request *request, struct socket_listener *listener,
                        char *error, size_t size)
 {
-    const struct config_pool *settings = wish->settings;
+    const struct config_pool *settings = request->settings;
     struct socket_spec spec;
     char why[ERROR_SIZE];
-    if (wish->inherit != NULL)
-        return socket_share(wish->inherit, listener, error, size) == 0 ? 0 : EX_SOFTWARE;
+    if (request->inherit != NULL)
+        return socket_share(request->inherit, listener, error, size) == 0 ? 0 : EX_SOFTWARE;
     if (pool_socket_spec(settings, &spec, error, size) != 0)
         return EX_SOFTWARE;
     int taken = socket_activation_take(settings->name, &spec, listener, why, sizeof why);
@@ -483,7 +452,8 @@ static int pool_listen(const struct pool_request *wish, struct socket_listener *
     return EX_CONFIG;
 }
 
-/* Whoever made it holds its place, so that no other can be made there. */
+/* The process that passed a socket to the manager still holds its address, so that no other socket
+ * can be opened there: it is kept for a later reload. */
 static void pool_keep_socket(const struct socket_listener *listener, const char *name)
 {
     if (listener->given && socket_activation_keep(name, listener->fd) != 0)
@@ -492,15 +462,15 @@ static void pool_keep_socket(const struct socket_listener *listener, const char 
 
 void pool_return_socket(struct pool *pool)
 {
-    if (!pool->listener.given || pool->passed_on)
+    if (!pool->listener.given || pool->listener_shared)
         return;
     pool_keep_socket(&pool->listener, pool->name);
-    pool->passed_on = true;
+    pool->listener_shared = true;
 }
 
 /* ---- opening and closing ---- */
 
-int pool_open(struct pool *pool, struct ev_loop *loop, const struct pool_request *wish,
+int pool_open(struct pool *pool, struct ev_loop *loop, const struct pool_request *request,
               const struct pool_events *events, void *owner, char *error, size_t size)
 {
     *pool = (struct pool){
@@ -510,23 +480,24 @@ int pool_open(struct pool *pool, struct ev_loop *loop, const struct pool_request
         .listener = SOCKET_NONE,
         .former = SOCKET_NONE,
         .number = 1,
-        .handed_over = true,
-        .first = pool_first(wish->settings),
+        .older_retired = true,
+        .first = pool_first(request->settings),
         .opened = clock_ms(),
         .opened_time = time(NULL),
     };
-    pool->name = strdup(wish->settings->name);
+    pool->name = strdup(request->settings->name);
     if (pool->name == NULL) {
         snprintf(error, size, "out of memory");
         return EX_SOFTWARE;
     }
-    int status = pool_listen(wish, &pool->listener, error, size);
+    int status = pool_listen(request, &pool->listener, error, size);
     if (status == 0) {
-        pool->current = generation_open(loop, wish->config, wish->settings, NULL, pool->listener.fd,
-                                        &pool_generation_events, pool, error, size);
+        pool->current =
+            generation_open(loop, request->config, request->settings, NULL, pool->listener.fd,
+                            &pool_generation_events, pool, error, size);
         status = pool->current != NULL ? 0 : EX_SOFTWARE;
     }
-    if (status == 0 && slow_log_open(&pool->slowlog, wish->settings, error, size) != 0)
+    if (status == 0 && slow_log_open(&pool->slowlog, request->settings, error, size) != 0)
         status = EX_SOFTWARE;
     if (status != 0)
         pool_close(pool);
@@ -548,13 +519,13 @@ void pool_adopt(struct pool *pool, struct ev_loop *loop, char *name,
 
 struct generation *pool_adopt_generation(struct pool *pool, struct config *config,
                                          const struct config_pool *settings,
-                                         const struct generation_saved *heir, char *error,
+                                         const struct generation_saved *saved, char *error,
                                          size_t size)
 {
     struct generation **link = &pool->current;
     while (*link != NULL)
         link = link == &pool->current ? &pool->older : &(*link)->older;
-    *link = generation_adopt(pool->loop, config, settings, heir, &pool_generation_events, pool,
+    *link = generation_adopt(pool->loop, config, settings, saved, &pool_generation_events, pool,
                              error, size);
     char why[ERROR_SIZE];
     if (link == &pool->current && slow_log_open(&pool->slowlog, settings, why, sizeof why) != 0)
@@ -573,7 +544,7 @@ void pool_sweep(struct pool *pool)
             continue;
         }
         *link = generation->older;
-        log_debug("pool %s: generation %u is gone", pool->name, generation->number);
+        log_debug("pool %s: generation %u has no workers left", pool->name, generation->number);
         slow_log_forget(generation);
         generation_close(&generation);
     }
@@ -597,58 +568,49 @@ void pool_close(struct pool *pool)
 
 /* ---- reload ---- */
 
-int pool_prepare(struct pool *pool, const struct pool_request *wish, struct pool_prepared *change,
-                 char *error, size_t size)
+int pool_prepare(struct pool *pool, const struct pool_request *request,
+                 struct pool_prepared *prepared, char *error, size_t size)
 {
-    *change = (struct pool_prepared){.listener = SOCKET_NONE, .shared = wish->inherit != NULL};
-    int status = wish->listen ? pool_listen(wish, &change->listener, error, size) : 0;
-    if (status == 0 && wish->replace) {
-        int fd = wish->listen ? change->listener.fd : pool->listener.fd;
-        change->generation =
-            generation_open(pool->loop, wish->config, wish->settings, pool->current, fd,
+    *prepared = (struct pool_prepared){.listener = SOCKET_NONE, .shared = request->inherit != NULL};
+    int status = request->listen ? pool_listen(request, &prepared->listener, error, size) : 0;
+    if (status == 0 && request->replace) {
+        int fd = request->listen ? prepared->listener.fd : pool->listener.fd;
+        prepared->generation =
+            generation_open(pool->loop, request->config, request->settings, pool->current, fd,
                             &pool_generation_events, pool, error, size);
-        status = change->generation != NULL ? 0 : EX_SOFTWARE;
+        status = prepared->generation != NULL ? 0 : EX_SOFTWARE;
     }
-    if (status == 0 && slow_log_open(&change->slowlog, wish->settings, error, size) != 0)
+    if (status == 0 && slow_log_open(&prepared->slowlog, request->settings, error, size) != 0)
         status = EX_SOFTWARE;
     if (status != 0)
-        pool_abandon(change);
+        pool_discard(prepared);
     return status;
 }
 
-void pool_abandon(struct pool_prepared *change)
+void pool_discard(struct pool_prepared *prepared)
 {
-    generation_close(&change->generation);
-    if (!change->shared)
-        pool_keep_socket(&change->listener, "");
-    socket_close(&change->listener);
-    slow_log_close(&change->slowlog);
+    generation_close(&prepared->generation);
+    if (!prepared->shared)
+        pool_keep_socket(&prepared->listener, "");
+    socket_close(&prepared->listener);
+    slow_log_close(&prepared->slowlog);
 }
 
-/* A reload meets the load that is there: as many workers as accept requests now shall be there at
- * once, or requests would wait for the new ones to be started one by one. */
-static unsigned pool_first_of_next(const struct pool *pool, const struct config_pool *settings)
-{
-    unsigned wanted = pool_first(settings);
-    unsigned now = pool_in_service(pool);
-    unsigned most = (unsigned)settings->pm_max_children;
-    if (now > wanted)
-        wanted = now;
-    return wanted < most ? wanted : most;
-}
-
+/* Puts the new generation in the place of the present one. It starts with at least as many workers
+ * as accept requests now: under load, requests would wait while workers are started one by one. */
 static void pool_next_generation(struct pool *pool, struct generation *next)
 {
     struct generation *present = pool->current;
-    pool->first = pool_first_of_next(pool, next->pool);
-    if (!pool->handed_over)
-        pool_retire_generation(pool, present); /* overtaken before it served */
+    unsigned first = MAX(pool_first(next->pool), pool_in_service(pool));
+    pool->first = MIN(first, (unsigned)next->pool->pm_max_children);
+    if (!pool->older_retired) /* replaced before it served */
+        pool_stop_generation(pool, present, EXIT_CAUSE_RELOAD, POOL_STOP_GRACEFUL);
     scoreboard_notify(&present->scoreboard, 0);
     present->older = pool->older;
     pool->older = present;
     pool->current = next;
     pool->number = next->number;
-    pool->handed_over = false;
+    pool->older_retired = false;
     pool->started = pool->failed = 0;
     pool->failure[0] = '\0';
     pool->backoff = (struct backoff){0};
@@ -657,7 +619,7 @@ static void pool_next_generation(struct pool *pool, struct generation *next)
 void pool_disown_socket(struct pool *pool)
 {
     socket_disown(&pool->listener);
-    pool->passed_on = true;
+    pool->listener_shared = true;
 }
 
 /* Owner, mode and backlog of a socket that stays. */
@@ -671,51 +633,53 @@ static void pool_update_socket(struct pool *pool, const struct config_pool *sett
                   "pool %s: `listen = %s`: %s", pool->name, settings->listen.text, why);
 }
 
-/* A socket that is given up takes no new connections by name; those in its queue are the older
- * workers', who go when it is empty. */
+/* A socket that is given up accepts no new connections by its name. The connections in its queue
+ * are served by the older workers, which stop when it is empty. */
 static void pool_change_socket(struct pool *pool, struct socket_listener *next)
 {
     pool_serve_queue(pool);
     socket_refuse(&pool->former);
     socket_close(&pool->former);
-    if (!pool->passed_on)
+    if (!pool->listener_shared)
         pool_keep_socket(&pool->listener, "");
     if (pool_owns_socket(pool)) {
-        pool_forsake(pool, true);
+        pool_set_last_drain(pool, true);
         socket_unlink(&pool->listener);
     }
     pool->former = pool->listener;
     pool->former.given = !pool_owns_socket(pool);
-    pool->passed_on = false;
+    pool->listener_shared = false;
     pool->listener = *next;
     *next = SOCKET_NONE;
 }
 
-void pool_commit(struct pool *pool, const struct pool_request *wish, struct pool_prepared *change)
+void pool_commit(struct pool *pool, const struct pool_request *request,
+                 struct pool_prepared *prepared)
 {
-    if (change->listener.fd >= 0)
-        pool_change_socket(pool, &change->listener);
+    if (prepared->listener.fd >= 0)
+        pool_change_socket(pool, &prepared->listener);
     else
-        pool_update_socket(pool, wish->settings);
-    if (change->generation != NULL)
-        pool_next_generation(pool, change->generation);
+        pool_update_socket(pool, request->settings);
+    if (prepared->generation != NULL)
+        pool_next_generation(pool, prepared->generation);
     else
-        generation_apply(pool->current, wish->config, wish->settings);
-    change->generation = NULL;
+        generation_apply(pool->current, request->config, request->settings);
+    prepared->generation = NULL;
     slow_log_close(&pool->slowlog);
-    pool->slowlog = change->slowlog;
-    change->slowlog = NULL;
+    pool->slowlog = prepared->slowlog;
+    prepared->slowlog = NULL;
 }
 
-bool pool_hand_over(struct pool *pool, unsigned accepting)
+bool pool_retire_older(struct pool *pool, unsigned accepting)
 {
-    if (pool->handed_over || accepting < pool->first)
-        return pool->handed_over;
-    pool->handed_over = true;
+    if (pool->older_retired || accepting < pool->first)
+        return pool->older_retired;
+    pool->older_retired = true;
     log_about(LOG_LEVEL_NOTICE, &(struct log_about){.pool = pool->name},
-              "pool %s: generation %u serves", pool->name, pool->number);
+              "pool %s: the workers of generation %u serve requests; older workers are stopped",
+              pool->name, pool->number);
     socket_refuse(&pool->former);
     for (struct generation *g = pool->older; g != NULL; g = g->older)
-        pool_retire_generation(pool, g);
+        pool_stop_generation(pool, g, EXIT_CAUSE_RELOAD, POOL_STOP_GRACEFUL);
     return true;
 }

@@ -53,7 +53,7 @@ static struct scaling_counts pool_supervisor_count(struct pool_supervisor *super
     /* Older generations can go once the current one accepts. */
     unsigned accepting = counts.idle + counts.serving + counts.post;
     pool_allow_handoff(pool, *attached > 0, *attached > 0);
-    if (pool_hand_over(pool, accepting))
+    if (pool_retire_older(pool, accepting))
         supervisor->first_due = supervisor->first_due && accepting + counts.starting < pool->first;
     counts.first = supervisor->first_due ? pool->first : 0;
     counts.room = supervisor->free_slots(supervisor->context);

@@ -326,7 +326,7 @@ static void upgrade_state_totals(struct saved_state *paper, struct pool_totals *
     upgrade_state_count(paper, "over_budget", &totals->over_budget);
     upgrade_state_count(paper, "at_max", &totals->at_max);
     upgrade_state_count(paper, "slow", &totals->slow);
-    upgrade_state_gone(paper, &totals->gone);
+    upgrade_state_gone(paper, &totals->ended_counts);
 }
 
 static void upgrade_state_unsigned(struct saved_state *paper, const char *name, unsigned *value)
@@ -350,7 +350,7 @@ static void upgrade_state_pool(struct saved_state *paper, struct pool *pool)
 {
     char *failure = pool->failure;
     upgrade_state_unsigned(paper, "number", &pool->number);
-    pool->handed_over = saved_state_flag(paper, "handed_over", pool->handed_over);
+    pool->older_retired = saved_state_flag(paper, "handed_over", pool->older_retired);
     upgrade_state_unsigned(paper, "first", &pool->first);
     upgrade_state_unsigned(paper, "first_started", &pool->started);
     upgrade_state_unsigned(paper, "first_failed", &pool->failed);

@@ -140,7 +140,7 @@ def test_work_that_begins_in_an_older_generation(manager, app, tmp_path, journal
     with Held(daemon, journal) as held:
         pid = held.begin("late", "wait=begin&text=x&finish")
         daemon.control("reload", "--all", check=True)
-        daemon.wait_log("generation 2 serves")
+        daemon.wait_log("the workers of generation 2 serve")
         look(daemon)
         journal.signal("begin")
         journal.wait("wait", "late", count=2)
@@ -191,7 +191,7 @@ def test_limits_hold_while_a_pool_stops(manager, app, tmp_path, journal, how, st
     if how == "QUIT":
         daemon.stop()
     else:
-        daemon.wait_log("pool www: gone")
+        daemon.wait_log("pool www: removed")
 
 
 def test_nothing_to_time_nothing_to_wake_up_for(manager, app, tmp_path, journal):

@@ -88,7 +88,7 @@ def test_changed_pools_alone_are_replaced(manager, app, tmp_path, how):
     assert not process.alive(before["a"])
     assert set(workers) & set(daemon.wait_workers(3)) == {before["b"]}
     assert served_by(daemon.addresses["a"]) not in workers
-    daemon.wait_log("NOTICE: pool a: generation 2 begins: `env\\[NAME\\]` changed")
+    daemon.wait_log("NOTICE: pool a: starting the workers of generation 2: `env\\[NAME\\]` changed")
     daemon.wait_log("in force; pools: 1 replaced, 0 changed in place, 0 added, 0 removed, 1 as they were")
     assert totals(daemon, "a")["ended_by"]["reload"] == 2
     assert "WARNING" not in daemon.log()
@@ -111,7 +111,7 @@ def test_all(manager, app, tmp_path):
     before = daemon.wait_workers(3)
     for turn in (2, 3):
         reload_by(daemon, "reload --wait --all")
-        assert daemon.log().count(f"generation {turn} begins: asked for") == 3
+        assert daemon.log().count(f"starting the workers of generation {turn}: requested") == 3
         daemon.wait_workers(3, without=before)
         before = daemon.workers()
     answer = daemon.control("reload", "www")
@@ -243,7 +243,7 @@ def test_a_renamed_pool_keeps_its_socket(manager, app, tmp_path, journal):
         assert process.alive(worker), "nobody waited for it"
         assert os.stat(listen.path).st_ino == inode
         assert held.end("a")[0].text == "whole"
-    daemon.wait_log("NOTICE: pool old: gone")
+    daemon.wait_log("NOTICE: pool old: removed")
     assert os.stat(listen.path).st_ino == inode
     assert served_by(listen) in daemon.wait_workers(1, without=[worker])
 
@@ -286,7 +286,7 @@ def test_added_and_removed(manager, app, tmp_path, journal):
             assert held.end("r")[0].text == "whole"
             code, out, _ = waiting.result()
             assert (code, "1 added, 1 removed, 1 as they were" in out) == (0, True), out
-    daemon.wait_log("NOTICE: pool a: gone")
+    daemon.wait_log("NOTICE: pool a: removed")
     assert not process.alive(worker)
     answer = daemon.control("status", "a")
     assert answer.returncode == 1 and 'no pool "a"' in answer.stderr
@@ -304,7 +304,7 @@ def test_removed_and_added_again_before_it_is_gone(manager, app, tmp_path, journ
         daemon.control("reload", check=True)
         assert served_by(a) != worker
         assert held.end("r")[0].text == "whole"
-    daemon.wait_log("pool a: gone")
+    daemon.wait_log("pool a: removed")
     daemon.wait_workers(2, without=[worker])
     assert os.path.exists(a.path) and served_by(a) in daemon.workers()
 
@@ -384,7 +384,7 @@ def test_a_command_that_dies(manager, app, tmp_path):
     daemon.rewrite({**good, "a": {**good["a"], "command": script(tmp_path, "exit 3")}})
     answer = daemon.control("reload", "--wait")
     assert answer.returncode == 1
-    for words in ("pool a: workers die young", "its older workers go on serving"):
+    for words in ("pool a: workers end soon after their start", "its older workers go on serving"):
         assert words in answer.stderr, answer.stderr
     assert set(old) <= set(daemon.workers())
     for name in good:
@@ -407,11 +407,11 @@ def test_a_pool_in_a_crash_loop_is_no_success(manager, app, tmp_path, kind):
     """Nothing of it has changed, and it has no worker: that is the answer."""
     pools = {"bad": {"command": script(tmp_path, "exit 3"), "pm": kind}, "good": pool(app, tmp_path)}
     daemon = manager(pools=pools)
-    daemon.wait_log("pool bad: workers die young .*; next start in")
+    daemon.wait_log("pool bad: workers end soon after their start .*; next start in")
     for words in ([], ["--all"]):
         answer = daemon.control("reload", "--wait", *words)
         assert answer.returncode == 1, answer
-        assert "pool bad: workers die young" in answer.stderr and "goes on trying" in answer.stderr, answer
+        assert "pool bad: workers end soon after their start" in answer.stderr and "goes on trying" in answer.stderr, answer
     pools["bad"]["command"] = pools["good"]["command"]
     daemon.rewrite(pools)
     reload_by(daemon, "reload --wait")
@@ -444,7 +444,7 @@ def test_a_pool_that_never_started_keeps_nobody_waiting(manager, app, tmp_path):
     with Waiting(daemon) as waiting:
         code, _, err = waiting.result()
     assert code == 1 and "pool bad: cannot start worker" in err, err
-    daemon.wait_log("pool good: generation 2 serves")
+    daemon.wait_log("pool good: the workers of generation 2 serve")
 
 
 # Time
@@ -462,7 +462,7 @@ def test_nobody_waits_for_a_job(manager, app, tmp_path, journal):
         daemon.rewrite(pools)
         with Waiting(daemon) as waiting:
             for name in pools:
-                daemon.wait_log(f"pool {name}: generation 2 serves")
+                daemon.wait_log(f"pool {name}: the workers of generation 2 serve")
                 # An older one may take what comes before it is told to end.
                 wait_until(lambda name=name: served_by(daemon.addresses[name]) not in before, "a new worker's answer")
             wait_until(lambda: set(before) & set(daemon.workers()) == {job}, "the others' end")
@@ -561,7 +561,7 @@ def test_a_stop_answers_who_waits(manager, app, tmp_path, journal):
         held.begin("a", "text=whole")
         daemon.rewrite({"www": pool(app, tmp_path, **{"env[NEW]": "1"})})
         with Waiting(daemon) as waiting:
-            daemon.wait_log("generation 2 serves")
+            daemon.wait_log("the workers of generation 2 serve")
             daemon.send_signal(signal.SIGQUIT)
             code, _, err = waiting.result()
             assert code == 1 and "the manager stops" in err

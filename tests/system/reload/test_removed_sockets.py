@@ -58,7 +58,7 @@ def test_a_reload_that_gives_a_socket_up(manager, app, tmp_path, journal, listen
             new = Address.make("tcp" if not listen.is_unix else "unix", tmp_path, "new")
             daemon.rewrite({"www": pool(app, tmp_path, listen=new), **others})
             daemon.control("reload", check=True)
-            done(daemon, "pool www: generation 2 serves")
+            done(daemon, "pool www: the workers of generation 2 serve")
         else:
             daemon.rewrite(others)
             daemon.control("reload", check=True)

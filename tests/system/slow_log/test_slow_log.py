@@ -396,7 +396,7 @@ def test_work_that_begins_in_an_older_generation(pool, listen, log, journal):
     with send(listen, "id=a&wait=go&text=x&finish&wait=done") as connection:
         pid = journal.wait("wait", "a").pid
         daemon.control("reload", "--all", check=True)
-        daemon.wait_log("generation 2 serves")
+        daemon.wait_log("the workers of generation 2 serve")
         daemon.control("ping", check=True)
         journal.signal("go")
         (entry,) = log.wait(1)

@@ -150,7 +150,7 @@ def test_work_after_the_response_goes_on(manager, app, tmp_path):
         [str(build.OVERTIMECTL), "-s", str(daemon.control_path), "reload", "--wait"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=daemon.environment,
     )
-    daemon.wait_log(r"pool replaced: generation 2 serves")
+    daemon.wait_log(r"pool replaced: the workers of generation 2 serve")
     # Of each pool one works; two are kept beside it, two are new.
     workers = set(daemon.wait_workers(7))
     upgrade(daemon)

@@ -98,7 +98,7 @@ def test_drained_by_grace(manager, app, tmp_path, how):
         busy.begin("a")
         if how == "reload":
             daemon.control("reload", "--all", check=True)
-            daemon.wait_log("generation 2 serves")
+            daemon.wait_log("the workers of generation 2 serve")
         else:
             daemon.send_signal(signal.SIGQUIT)
         wait_until(lambda: len(set(before) & set(daemon.workers())) == 1, "the end of the one that waits")
