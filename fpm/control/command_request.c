@@ -47,7 +47,7 @@ static void command_request_look(const struct pool *pool, uint64_t mark,
             unsure = unsure || out->state == REQUEST_TRACKING_RUNNING;
         }
     }
-    if (!request_tracking_remember(mark, out))
+    if (!request_tracking_look_up_ended(mark, out))
         *out = (struct request_tracking){.state = unsure ? REQUEST_TRACKING_RUNNING
                                                          : REQUEST_TRACKING_UNSEEN};
 }
@@ -88,7 +88,7 @@ int command_request(const struct pool_set *pools, struct control_server_call *ca
         return 0;
     }
     /* The pool may be gone, with the worker. */
-    if (request_tracking_remember(mark, &found)) {
+    if (request_tracking_look_up_ended(mark, &found)) {
         command_request_tell(&found, call->body);
         return 0;
     }

@@ -347,8 +347,8 @@ static void pool_set_tell(const struct reload_plan_step *step, const struct pool
         break;
     case RELOAD_PLAN_REPLACE:
         log_about(LOG_LEVEL_NOTICE, &(struct log_about){.pool = pool->name},
-                  "pool %s: starting the workers of generation %u: %s%s%s", pool->name, pool->number,
-                  step->because != NULL ? "`" : "",
+                  "pool %s: starting the workers of generation %u: %s%s%s", pool->name,
+                  pool->number, step->because != NULL ? "`" : "",
                   step->because != NULL ? step->because : "requested",
                   step->because != NULL ? "` changed" : "");
         break;

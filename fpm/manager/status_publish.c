@@ -1,8 +1,8 @@
 /* status_publish.c: see status_publish.h. */
 #include "fpm/manager/status_publish.h"
 
-#include "sapi-shim/util/clock.h"
 #include "sapi-shim/scoreboard/histogram.h"
+#include "sapi-shim/util/clock.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,10 +3,10 @@
 
 #include "fpm/log/log.h"
 #include "fpm/util/error.h"
-#include "sapi-shim/util/clock.h"
 #include "fpm/util/fd.h"
 #include "fpm/worker/helper_process.h"
 #include "fpm/worker/launch_spec.h"
+#include "sapi-shim/util/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -18,16 +18,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/param.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum {
-    GENERATION_LOOK = 50,  /* ms between looks whether a black box waits for a request */
-    GENERATION_TERM = 1000 /* ms that a black box has at the least after TERM */
+    GENERATION_POLL = 50,     /* ms between checks whether an unattached worker is idle */
+    GENERATION_TERM_MS = 1000 /* ms that an unattached worker has at least after TERM */
 };
 
-/* ---- what workers write ---- */
+/* ---- output of workers ---- */
 
 static struct log_about generation_about(const struct generation_member *member)
 {
@@ -52,7 +53,7 @@ static void generation_on_line(void *context, const struct output_capture_line *
     log_output(&record);
 }
 
-/* Where the worker's stream goes: a pipe of ours or /dev/null. Returns -1 with errno. */
+/* The end of a pipe, or /dev/null, for the worker to write to. Returns -1 with errno. */
 static int generation_stream_open(struct generation_stream *stream)
 {
     const struct generation *generation = stream->member->generation;
@@ -62,7 +63,7 @@ static int generation_stream_open(struct generation_stream *stream)
     return output_capture_open(&stream->capture, generation->loop);
 }
 
-/* ---- news from workers ---- */
+/* ---- changes of workers ---- */
 
 static const enum ot_process generation_process[WORKER_STATE_COUNT] = {
     [WORKER_NONE] = OT_PROCESS_NONE,       [WORKER_STARTING] = OT_PROCESS_STARTING,
@@ -89,7 +90,7 @@ struct generation_member *generation_take_changed(struct generation *generation)
     return list;
 }
 
-/* The one place where a member changes its state. */
+/* The only function that follows a member's change of state. */
 static void generation_worker_moved(struct worker *worker, enum worker_state from,
                                     enum worker_state to)
 {
@@ -109,15 +110,23 @@ static void generation_worker_moved(struct worker *worker, enum worker_state fro
         generation->events->started(generation, member);
 }
 
-/* It is told to go now: the rest of its time begins. */
-static void generation_tell(struct generation_member *member, int signal, int64_t patience)
+/* ---- stopping ---- */
+
+/* Sends the signal to stop: the rest of the worker's time begins. */
+static void generation_send_stop(struct generation_member *member, int signal, int64_t patience)
 {
     member->stop_sent = true;
     worker_stop(&member->worker, signal, (long)patience);
 }
 
-/* Is a black box between requests? The sockets it was given are no sign of one. */
-static enum proc_activity generation_box_doing(const struct generation_member *member)
+/* Looks at the worker again in `ms` milliseconds, without a signal. */
+static void generation_postpone_stop(struct generation_member *member, int64_t ms)
+{
+    worker_stop(&member->worker, 0, (long)ms);
+}
+
+/* Is an unattached worker between two requests? The sockets it was given say nothing of that. */
+static enum proc_activity generation_unattached_activity(const struct generation_member *member)
 {
     const struct generation *generation = member->generation;
     const int given[] = {generation->spec.launch.listen_fd, generation->handoff[0],
@@ -132,115 +141,104 @@ static enum proc_activity generation_box_doing(const struct generation_member *m
                                           sizeof given / sizeof *given);
 }
 
-/* What it was at is lost, and nobody can say what that was. */
-static void generation_log_box_cut_off(const struct generation_member *member,
-                                       enum proc_activity doing)
-{
-    char waited[32];
-    scalar_duration(clock_ms() - member->worker.asked_since, waited, sizeof waited);
-    const struct log_about about = generation_about(member);
-    log_about(doing == PROC_ACTIVITY_BUSY ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE, &about,
-              "pool %s: worker %d (slot %u) is ended in unknown state (no library attached): it "
-              "did not seem to wait for a request within %s of having to go (%s); see "
-              "`process_control_timeout`",
-              member->generation->pool->name, (int)member->worker.pid, member->slot, waited,
-              exit_cause_ask_name(member->stop_reason));
-}
-
-/* Does somebody wait whom nobody else will serve? */
+/* Do connections wait in a queue that no other worker will serve? */
 static bool generation_has_queue(const struct generation *generation)
 {
     return scoreboard_is_last_drain(&generation->scoreboard) &&
            socket_pending(generation->spec.launch.listen_fd);
 }
 
-/* A black box is not sent a signal inside a request, as long as there is time, which one that is
- * only superfluous has always. */
-static void generation_ask_box(struct generation_member *member, int64_t left)
+/* Do not signal a worker without the library during a request until its grace period ends; a merely
+ * superfluous worker has no such end. `left`: ms of the grace period. */
+static void generation_stop_unattached(struct generation_member *member, int64_t left)
 {
-    enum proc_activity doing = generation_box_doing(member);
-    bool last = doing == PROC_ACTIVITY_WAITING && !generation_has_queue(member->generation);
-    bool excused = member->stop_reason == EXIT_CAUSE_SUPERFLUOUS && doing == PROC_ACTIVITY_BUSY;
-    if (last || (doing == PROC_ACTIVITY_WAITING && left == 0)) {
-        generation_tell(member, SIGTERM, left > GENERATION_TERM ? left : GENERATION_TERM);
-    } else if (left > 0 || !member->worker.asked) {
-        worker_stop(&member->worker, 0, (long)(left < GENERATION_LOOK ? left : GENERATION_LOOK));
-    } else if (excused) {
-        worker_stop(&member->worker, 0, GENERATION_TERM);
-    } else {
-        generation_log_box_cut_off(member, doing);
-        generation_tell(member, SIGTERM, GENERATION_TERM);
+    enum proc_activity activity = generation_unattached_activity(member);
+    bool idle = activity == PROC_ACTIVITY_WAITING;
+    if (idle && (left == 0 || !generation_has_queue(member->generation))) {
+        generation_send_stop(member, SIGTERM, MAX(left, GENERATION_TERM_MS));
+        return;
     }
+    if (left > 0 || !member->worker.asked) {
+        generation_postpone_stop(member, MIN(left, GENERATION_POLL));
+        return;
+    }
+    if (member->stop_reason == EXIT_CAUSE_SUPERFLUOUS && activity == PROC_ACTIVITY_BUSY) {
+        generation_postpone_stop(member, GENERATION_TERM_MS);
+        return;
+    }
+
+    /* A request may be lost, and nothing says which. */
+    char waited[32];
+    scalar_duration(clock_ms() - member->worker.asked_since, waited, sizeof waited);
+    const struct log_about about = generation_about(member);
+    log_about(activity == PROC_ACTIVITY_BUSY ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE, &about,
+              "pool %s: worker %d (slot %u) is ended in unknown state (no library attached): it "
+              "did not seem to wait for a request within %s of having to go (%s); see "
+              "`process_control_timeout`",
+              about.pool, (int)about.pid, member->slot, waited,
+              exit_cause_ask_name(member->stop_reason));
+    generation_send_stop(member, SIGTERM, GENERATION_TERM_MS);
 }
 
-/* One that does not accept yet, and so hears of no signal, shall serve a queue first. */
-static bool generation_is_awaited(const struct generation_member *member,
-                                  enum scoreboard_phase phase)
-{
-    return phase == SCOREBOARD_STARTING && generation_has_queue(member->generation);
-}
-
-/* What seems to be a black box may only have been too young to say that it is none. */
-static void generation_ask_now(struct generation_member *member)
+static void generation_stop_now(struct generation_member *member)
 {
     const struct generation *generation = member->generation;
     enum scoreboard_phase phase = scoreboard_glance(&generation->scoreboard, member->slot).phase;
     int signal = generation->pool->pm_stop_signal;
     int64_t left = member->grace_ends - clock_ms();
-    left = left > 0 ? left : 0;
+    left = MAX(left, 0);
     if (signal != 0)
-        generation_tell(member, signal, left);
-    else if (left > 0 && generation_is_awaited(member, phase))
-        worker_stop(&member->worker, 0, (long)(left < GENERATION_LOOK ? left : GENERATION_LOOK));
+        generation_send_stop(member, signal, left);
+    /* A worker still starting has no signal handlers yet; let it come up and serve the queue of a
+     * socket that is being given up. */
+    else if (left > 0 && phase == SCOREBOARD_STARTING && generation_has_queue(generation))
+        generation_postpone_stop(member, MIN(left, GENERATION_POLL));
     else if (phase != SCOREBOARD_BLACK_BOX)
-        generation_tell(member, SIGQUIT, left);
-    else
-        generation_ask_box(member, left);
+        generation_send_stop(member, SIGQUIT, left);
+    else /* it has no library, or has not attached yet */
+        generation_stop_unattached(member, left);
 }
 
-/* A limit, which cuts off what is going on. */
+/* Is it a limit, which cuts off the work that is under way? */
 static bool generation_is_limit(enum exit_cause_ask why)
 {
     return why == EXIT_CAUSE_REQUEST || why == EXIT_CAUSE_POST || why == EXIT_CAUSE_MEMORY_HARD;
 }
 
-static void generation_log_overdue(const struct generation_member *member)
+/* The time that the worker had to stop is over. */
+static void generation_worker_overdue(struct worker *worker)
 {
-    const struct worker *worker = &member->worker;
-    bool limit = generation_is_limit(member->stop_reason);
+    struct generation_member *member = worker->owner;
+    const struct scoreboard *scoreboard = &member->generation->scoreboard;
+    enum scoreboard_phase phase = scoreboard_glance(scoreboard, member->slot).phase;
+    if (!member->stop_sent) {
+        generation_stop_now(member);
+        return;
+    }
+    /* A superfluous worker may have accepted a request just before the signal: let it finish. */
+    if (member->stop_reason == EXIT_CAUSE_SUPERFLUOUS &&
+        (phase == SCOREBOARD_SERVING || phase == SCOREBOARD_POST)) {
+        generation_postpone_stop(member, GENERATION_TERM_MS);
+        return;
+    }
+
     struct slot_view view;
     char doing[EXIT_MESSAGE_MAX], waited[32];
-    scoreboard_look(&member->generation->scoreboard, member->slot, &view);
+    scoreboard_look(scoreboard, member->slot, &view);
     exit_message_doing(&view, clock_ns(), doing, sizeof doing);
     scalar_duration(clock_ms() - worker->asked_since, waited, sizeof waited);
     const struct log_about about = generation_about(member);
     log_about(LOG_LEVEL_WARNING, &about,
               "pool %s: worker %d (slot %u) is killed %s: it did not end within %s of being "
               "asked to (%s); see `%s`",
-              member->generation->pool->name, (int)worker->pid, member->slot, doing, waited,
+              about.pool, (int)worker->pid, member->slot, doing, waited,
               exit_cause_ask_name(member->stop_reason),
-              limit ? "hard_timeout" : "process_control_timeout");
-}
-
-/* It was asked to go, and the time for that is over. One that is only superfluous has perhaps taken
- * a request at the last moment, which nobody told it to drop. */
-static void generation_worker_overdue(struct worker *worker)
-{
-    struct generation_member *member = worker->owner;
-    struct generation *generation = member->generation;
-    enum scoreboard_phase phase = scoreboard_glance(&generation->scoreboard, member->slot).phase;
-    if (!member->stop_sent) {
-        generation_ask_now(member);
-        return;
-    }
-    if (member->stop_reason == EXIT_CAUSE_SUPERFLUOUS &&
-        (phase == SCOREBOARD_SERVING || phase == SCOREBOARD_POST)) {
-        worker_stop(worker, 0, GENERATION_TERM);
-        return;
-    }
-    generation_log_overdue(member);
+              generation_is_limit(member->stop_reason) ? "hard_timeout"
+                                                       : "process_control_timeout");
     worker_kill(worker);
 }
+
+/* ---- the end of a worker ---- */
 
 static void generation_worker_ended(struct worker *worker)
 {
@@ -256,7 +254,7 @@ static void generation_worker_ended(struct worker *worker)
     const struct access_log_end end = {.status = worker->status, .asked = worker->asked};
     if (!worker->start_failed)
         access_log_bury(generation->access, &generation->scoreboard, member->slot, &end);
-    request_tracking_bury(&generation->scoreboard, member->slot, worker->pid);
+    request_tracking_note_end(&generation->scoreboard, member->slot, worker->pid);
     scoreboard_release(&generation->scoreboard, member->slot);
     if (worker->start_failed) {
         char why[ERROR_SIZE];
@@ -305,9 +303,9 @@ bool generation_spawn(struct generation *generation)
     return false;
 }
 
-/* ---- stopping ---- */
+/* ---- what the owner asks for ---- */
 
-/* What the worker says of itself is believed within its process group. */
+/* The worker's own word is believed within its process group. */
 pid_t generation_program_pid(const struct generation_member *member)
 {
     pid_t said = scoreboard_pid(&member->generation->scoreboard, member->slot);
@@ -319,66 +317,56 @@ bool generation_member_in_service(const struct generation_member *member)
     return member->worker.state != WORKER_NONE && member->stop_reason == EXIT_CAUSE_NOT_ASKED;
 }
 
-/* The first reason stays, but for being superfluous, which excuses much, and where a limit cuts off
- * what was to be waited for. */
-static bool generation_outweighs(enum exit_cause_ask why, enum exit_cause_ask before)
-{
-    return before == EXIT_CAUSE_NOT_ASKED || before == EXIT_CAUSE_SUPERFLUOUS ||
-           (generation_is_limit(why) && !generation_is_limit(before));
-}
-
-static void generation_mark(struct generation_member *member, enum exit_cause_ask why,
+/* Records that the worker is to stop, and by when. False if there is nothing to stop. */
+static bool generation_mark(struct generation_member *member, enum exit_cause_ask why,
                             int64_t grace)
 {
+    enum exit_cause_ask before = member->stop_reason;
+    bool first = before == EXIT_CAUSE_NOT_ASKED;
     int64_t ends = clock_ms() + grace;
-    bool first = member->stop_reason == EXIT_CAUSE_NOT_ASKED;
+    if (member->worker.state == WORKER_NONE || member->worker.state == WORKER_KILLED)
+        return false;
     member->generation->retiring += first;
     generation_mark_changed(member);
     if (first || ends < member->grace_ends)
         member->grace_ends = ends;
-    if (generation_outweighs(why, member->stop_reason))
+    /* Keep the first stop reason, except: any reason replaces "superfluous", and an exceeded limit
+     * replaces a graceful stop. */
+    if (first || before == EXIT_CAUSE_SUPERFLUOUS ||
+        (generation_is_limit(why) && !generation_is_limit(before)))
         member->stop_reason = why;
-}
-
-static bool generation_can_ask(const struct generation_member *member)
-{
-    return member->worker.state != WORKER_NONE && member->worker.state != WORKER_KILLED;
+    return true;
 }
 
 void generation_stop(struct generation_member *member, enum exit_cause_ask why, int64_t patience_ms)
 {
-    if (!generation_can_ask(member))
-        return;
-    generation_mark(member, why, patience_ms);
-    generation_ask_now(member);
+    if (generation_mark(member, why, patience_ms))
+        generation_stop_now(member);
 }
 
 void generation_terminate(struct generation_member *member, enum exit_cause_ask why,
                           int64_t patience_ms)
 {
-    if (!generation_can_ask(member))
+    enum exit_cause_ask before = member->stop_reason;
+    if (!generation_mark(member, why, patience_ms))
         return;
-    bool late = member->stop_reason != EXIT_CAUSE_NOT_ASKED &&
-                member->stop_reason != EXIT_CAUSE_SUPERFLUOUS;
-    generation_mark(member, why, patience_ms);
+    /* Neither a stop nor a limit extends the grace period of a worker that is to stop already. */
     int64_t left = member->grace_ends - clock_ms();
-    /* Neither a stop nor a limit gives more time to one that has none left. */
-    if (late && left < patience_ms)
-        patience_ms = left > 0 ? left : 0;
-    generation_tell(member, SIGTERM, patience_ms);
+    left = MAX(left, 0);
+    if (before != EXIT_CAUSE_NOT_ASKED && before != EXIT_CAUSE_SUPERFLUOUS)
+        patience_ms = MIN(patience_ms, left);
+    generation_send_stop(member, SIGTERM, patience_ms);
 }
 
 void generation_kill(struct generation_member *member, enum exit_cause_ask why)
 {
-    if (!generation_can_ask(member))
-        return;
-    generation_mark(member, why, 0);
-    worker_kill(&member->worker);
+    if (generation_mark(member, why, 0))
+        worker_kill(&member->worker);
 }
 
 /* ---- opening and closing ---- */
 
-/* The settings a worker reads from its board, each from the directive of the same name. */
+/* What a worker reads from its board, each from the directive of the same name. */
 static struct ot_settings generation_settings(const struct config_pool *pool)
 {
     return (struct ot_settings){
@@ -407,28 +395,22 @@ unsigned generation_size_for(const struct config_pool *pool)
     return (unsigned)(pool->pm_max_children + pool->post_response_max_children);
 }
 
-/* The doorbell and the sockets between workers are the pool's, through all its generations. */
-static int generation_share_channels(struct generation *generation, const struct generation *before)
-{
-    generation->doorbell_fd = fcntl(before->doorbell_fd, F_DUPFD_CLOEXEC, 0);
-    for (int i = 0; i < 2; i++)
-        generation->handoff[i] = fcntl(before->handoff[i], F_DUPFD_CLOEXEC, 0);
-    return generation->doorbell_fd < 0 || generation->handoff[0] < 0 || generation->handoff[1] < 0
-               ? -1
-               : 0;
-}
-
+/* The doorbell and the sockets between workers are shared by all generations of a pool. */
 static int generation_make_channels(struct generation *generation, const struct generation *before,
                                     char *error, size_t size)
 {
-    if (before != NULL && generation_share_channels(generation, before) == 0)
-        return 0;
-    if (before == NULL) {
+    int *handoff = generation->handoff;
+    if (before != NULL) {
+        generation->doorbell_fd = fcntl(before->doorbell_fd, F_DUPFD_CLOEXEC, 0);
+        for (int i = 0; i < 2; i++)
+            handoff[i] = fcntl(before->handoff[i], F_DUPFD_CLOEXEC, 0);
+    } else {
         generation->doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (generation->doorbell_fd >= 0 &&
-            socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, generation->handoff) == 0)
-            return 0;
+        if (generation->doorbell_fd >= 0)
+            (void)socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, handoff);
     }
+    if (generation->doorbell_fd >= 0 && handoff[0] >= 0 && handoff[1] >= 0)
+        return 0;
     snprintf(error, size, "cannot prepare the pool: %s", strerror(errno));
     return -1;
 }
@@ -454,7 +436,7 @@ static int generation_make_members(struct generation *generation, char *error, s
 }
 
 /* What else a worker reads from its board. */
-static void generation_face(const struct generation *generation)
+static void generation_fill_board(const struct generation *generation)
 {
     const struct config_pool *pool = generation->pool;
     struct ot_board *board = generation->scoreboard.board;
@@ -478,7 +460,6 @@ static void generation_prepare_launch(struct generation *generation, int listen_
     launch->access_log_fd = access_log_fd(generation->access);
 }
 
-/* Nothing but what its owner says. */
 static struct generation *generation_new(struct ev_loop *loop, struct config *config,
                                          const struct config_pool *pool,
                                          const struct generation_events *events, void *owner,
@@ -529,35 +510,35 @@ struct generation *generation_open(struct ev_loop *loop, struct config *config,
         generation_close(&generation);
         return NULL;
     }
-    generation_face(generation);
+    generation_fill_board(generation);
     generation_prepare_launch(generation, listen_fd);
     return generation;
 }
 
-/* ---- taking over ---- */
+/* ---- after an upgrade ---- */
 
 struct generation *generation_adopt(struct ev_loop *loop, struct config *config,
                                     const struct config_pool *pool,
-                                    const struct generation_saved *heir,
+                                    const struct generation_saved *saved,
                                     const struct generation_events *events, void *owner,
                                     char *error, size_t size)
 {
     struct generation *generation = generation_new(loop, config, pool, events, owner, error, size);
     if (generation == NULL)
         return NULL;
-    generation->number = heir->number;
-    generation->size = heir->scoreboard.count;
-    generation->doorbell_fd = heir->doorbell_fd;
-    generation->handoff[0] = heir->handoff[0];
-    generation->handoff[1] = heir->handoff[1];
-    generation->access = heir->access;
-    if (scoreboard_adopt(&generation->scoreboard, &heir->scoreboard, error, size) != 0 ||
-        (heir->starts && launch_spec_build(&generation->spec, pool, error, size) != 0) ||
+    generation->number = saved->number;
+    generation->size = saved->scoreboard.count;
+    generation->doorbell_fd = saved->doorbell_fd;
+    generation->handoff[0] = saved->handoff[0];
+    generation->handoff[1] = saved->handoff[1];
+    generation->access = saved->access;
+    if (scoreboard_adopt(&generation->scoreboard, &saved->scoreboard, error, size) != 0 ||
+        (saved->starts && launch_spec_build(&generation->spec, pool, error, size) != 0) ||
         generation_make_members(generation, error, size) != 0) {
         generation_close(&generation);
         return NULL;
     }
-    generation_prepare_launch(generation, heir->listen_fd);
+    generation_prepare_launch(generation, saved->listen_fd);
     return generation;
 }
 
@@ -572,26 +553,26 @@ static void generation_stream_adopt(struct generation_stream *stream,
 }
 
 int generation_adopt_member(struct generation *generation,
-                            const struct generation_member_saved *heir, char *error, size_t size)
+                            const struct generation_member_saved *saved, char *error, size_t size)
 {
-    if (heir->slot >= generation->size || !scoreboard_take(&generation->scoreboard, heir->slot)) {
-        snprintf(error, size, "there is no free slot %u", heir->slot);
+    if (saved->slot >= generation->size || !scoreboard_take(&generation->scoreboard, saved->slot)) {
+        snprintf(error, size, "there is no free slot %u", saved->slot);
         return -1;
     }
-    struct generation_member *member = &generation->members[heir->slot];
-    member->stop_reason = heir->stop_reason;
-    member->stop_sent = heir->stop_sent;
-    member->grace_ends = heir->grace_ends;
-    member->worker.pid = heir->worker.pid; /* for the lines that follow */
-    generation_stream_adopt(&member->output, &heir->output);
-    generation_stream_adopt(&member->error, &heir->error);
-    if (worker_adopt(&member->worker, &heir->worker, error, size) == 0) {
-        generation->retiring += heir->stop_reason != EXIT_CAUSE_NOT_ASKED;
+    struct generation_member *member = &generation->members[saved->slot];
+    member->stop_reason = saved->stop_reason;
+    member->stop_sent = saved->stop_sent;
+    member->grace_ends = saved->grace_ends;
+    member->worker.pid = saved->worker.pid; /* for the log lines that follow */
+    generation_stream_adopt(&member->output, &saved->output);
+    generation_stream_adopt(&member->error, &saved->error);
+    if (worker_adopt(&member->worker, &saved->worker, error, size) == 0) {
+        generation->retiring += saved->stop_reason != EXIT_CAUSE_NOT_ASKED;
         return 0;
     }
     output_capture_close(&member->output.capture);
     output_capture_close(&member->error.capture);
-    scoreboard_release(&generation->scoreboard, heir->slot);
+    scoreboard_release(&generation->scoreboard, saved->slot);
     return -1;
 }
 

@@ -11,11 +11,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* ---- ending ---- */
-
-/* TERM, then KILL after hard_timeout, with a line that says what was cut off. */
-static void limit_enforcer_end(const struct pool *pool, struct generation_member *member,
-                               enum exit_cause_ask why, const char *cause)
+/* TERM, then KILL after hard_timeout; the log line says what work was cut off. A worker that a
+ * limit is already ending is left alone. */
+static void limit_enforcer_terminate(const struct pool *pool, struct generation_member *member,
+                                     enum exit_cause_ask why, const char *cause)
 {
     const struct generation *generation = member->generation;
     struct slot_view view;
@@ -30,20 +29,19 @@ static void limit_enforcer_end(const struct pool *pool, struct generation_member
     generation_terminate(member, why, generation->pool->hard_timeout);
 }
 
-static void limit_enforcer_end_late(const struct pool *pool, struct generation_member *member,
-                                    enum exit_cause_ask why, int64_t limit)
-{
-    char cause[128], allowed[32];
-    scalar_duration(limit, allowed, sizeof allowed);
-    snprintf(cause, sizeof cause, "%s = %s", exit_cause_ask_name(why), allowed);
-    limit_enforcer_end(pool, member, why, cause);
-}
-
-/* What a limit has ended already is not ended again. */
 static bool limit_enforcer_may_end(const struct generation_member *member)
 {
     return member->stop_reason != EXIT_CAUSE_REQUEST && member->stop_reason != EXIT_CAUSE_POST &&
            member->stop_reason != EXIT_CAUSE_MEMORY_HARD;
+}
+
+static void limit_enforcer_terminate_late(const struct pool *pool, struct generation_member *member,
+                                          enum exit_cause_ask why, int64_t limit)
+{
+    char cause[128], allowed[32];
+    scalar_duration(limit, allowed, sizeof allowed);
+    snprintf(cause, sizeof cause, "%s = %s", exit_cause_ask_name(why), allowed);
+    limit_enforcer_terminate(pool, member, why, cause);
 }
 
 /* ---- time ---- */
@@ -64,12 +62,12 @@ void limit_enforcer_check(const struct pool *pool, struct generation_member *mem
         return;
     switch (overdue_check(&facts, &next)) {
     case OVERDUE_REQUEST:
-        limit_enforcer_end_late(pool, member, EXIT_CAUSE_REQUEST,
-                                limits->request_terminate_timeout);
+        limit_enforcer_terminate_late(pool, member, EXIT_CAUSE_REQUEST,
+                                      limits->request_terminate_timeout);
         break;
     case OVERDUE_POST:
-        limit_enforcer_end_late(pool, member, EXIT_CAUSE_POST,
-                                limits->post_response_terminate_timeout);
+        limit_enforcer_terminate_late(pool, member, EXIT_CAUSE_POST,
+                                      limits->post_response_terminate_timeout);
         break;
     case OVERDUE_NOTHING:
     default:
@@ -80,15 +78,15 @@ void limit_enforcer_check(const struct pool *pool, struct generation_member *mem
 
 /* ---- memory ---- */
 
-/* After a request is the library's part; here is what happens inside one, and all of a black box.
- */
+/* Between requests the library checks its memory itself. Here it is checked within a request, and
+ * at any time for a worker without the library. */
 void limit_enforcer_check_memory(const struct pool *pool, struct generation_member *member,
                                  const struct scoreboard_glance *glance)
 {
     const struct config_pool *limits = pool_settings(pool);
     const struct worker *worker = &member->worker;
-    bool box = glance->phase == SCOREBOARD_BLACK_BOX;
-    bool soft = limits->pm_max_memory > 0 && (box || glance->phase == SCOREBOARD_IDLE);
+    bool unattached = glance->phase == SCOREBOARD_BLACK_BOX;
+    bool soft = limits->pm_max_memory > 0 && (unattached || glance->phase == SCOREBOARD_IDLE);
     uint64_t used = 0;
     if (worker->state != WORKER_RUNNING && worker->state != WORKER_STOPPING)
         return;
@@ -100,11 +98,11 @@ void limit_enforcer_check_memory(const struct pool *pool, struct generation_memb
         char cause[128];
         snprintf(cause, sizeof cause, "it uses %" PRIu64 " KiB, above `pm.max_memory_hard`",
                  used / 1024);
-        limit_enforcer_end(pool, member, EXIT_CAUSE_MEMORY_HARD, cause);
+        limit_enforcer_terminate(pool, member, EXIT_CAUSE_MEMORY_HARD, cause);
     } else if (soft && used > (uint64_t)limits->pm_max_memory &&
                generation_member_in_service(member)) {
         log_debug("pool %s: worker %d (slot %u) is replaced: it uses %" PRIu64 " KiB, more than "
-                  "pm.max_memory",
+                  "`pm.max_memory`",
                   pool->name, (int)worker->pid, member->slot, used / 1024);
         generation_stop(member, EXIT_CAUSE_MEMORY,
                         member->generation->config->global.process_control_timeout);

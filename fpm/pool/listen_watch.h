@@ -1,19 +1,17 @@
-/* listen_watch.h: tells its owner that a connection has arrived for which no waiting worker was
- * woken.
+/* listen_watch.h: reports that a connection arrived for which no waiting worker was woken.
  *
- * An inner epoll descriptor waits at the listening socket, and at the socket through which workers
- * give each other connections, with EPOLLEXCLUSIVE as the workers do; the loop watches the inner
- * descriptor. The kernel asks those who registered in the order of their registration and stops at
- * the first that sleeps in epoll_wait. Nobody ever sleeps in that of the inner descriptor, so it is
- * passed over and never takes a wake-up away from a worker, wherever it stands; standing last it
- * hears only of what found no worker waiting. Workers that registered after it are not asked first:
- * that costs wake-ups, never a connection, and listen_watch_requeue mends it.
+ * An inner epoll descriptor waits with EPOLLEXCLUSIVE, as the workers do, at the listening socket
+ * and at the socket through which workers pass connections on; the loop watches the inner
+ * descriptor. The kernel asks the waiters in the order in which they registered and stops at the
+ * first that sleeps in epoll_wait. No process ever sleeps on the inner descriptor, so it never
+ * takes a wake-up away from a worker; if it stands last, it reports only what found no worker
+ * waiting. Workers that registered after it are not asked first, which costs wake-ups, but never a
+ * connection; listen_watch_requeue corrects the order.
  *
- * A worker without the library waits in accept() and queues up behind us with every call: for a
- * pool of such the owner hears of every connection.
+ * A worker without the library waits in accept(), and queues up after this descriptor with every
+ * call: for a pool of such workers, every connection is reported.
  *
- * Accepts and reads nothing; decides nothing. Called by the owner of a pool's sockets, from the
- * loop's thread alone.
+ * Accepts and reads nothing; decides nothing. To be used in the loop's thread only.
  */
 #ifndef FPM_LISTEN_WATCH_H
 #define FPM_LISTEN_WATCH_H
@@ -21,16 +19,18 @@
 #include <ev.h>
 #include <stdbool.h>
 
-/* Something came that no waiting worker was woken for; it may be gone again by now. Called once for
- * all that came before the turn of the loop. May call anything here but listen_watch_open. */
+/* A connection came for which no waiting worker was woken; it may have been taken since. Called
+ * once for all that came before the loop's turn. May call every function here except
+ * listen_watch_open.
+ */
 typedef void listen_watch_fn(void *context);
 
 struct listen_watch {
     int epfd; /* the inner epoll descriptor, close-on-exec; -1 = none */
     int listen_fd;
     int conn_handoff_fd; /* -1 = none */
-    bool watching;
-    listen_watch_fn *arrived;
+    bool on;
+    listen_watch_fn *on_connection;
     void *context;
     struct ev_loop *loop;
     ev_io io;
@@ -39,24 +39,22 @@ struct listen_watch {
 #define LISTEN_WATCH_NONE                                                                          \
     ((struct listen_watch){.epfd = -1, .listen_fd = -1, .conn_handoff_fd = -1})
 
-/* Makes it ready, not yet watching. The sockets stay the caller's, and must stay open until
+/* Prepares it, without watching yet. The sockets stay the caller's, and must stay open until
  * listen_watch_close; `conn_handoff_fd`, the receiving end, may be -1. Returns 0, or -1 with errno
  * and LISTEN_WATCH_NONE. */
-int listen_watch_open(struct listen_watch *arrival, struct ev_loop *loop, int listen_fd,
-                      int conn_handoff_fd, listen_watch_fn *arrived, void *context);
+int listen_watch_open(struct listen_watch *watch, struct ev_loop *loop, int listen_fd,
+                      int conn_handoff_fd, listen_watch_fn *on_connection, void *context);
 
-/* Begins to watch, as the last in line, or stops, so that nothing that arrives wakes the loop. What
- * is waiting already when it begins is told once. Returns 0, or -1 with errno: it does not watch
- * then. */
-int listen_watch_set(struct listen_watch *arrival, bool on);
+/* Starts to watch, as the last waiter, or stops, so that no connection wakes the loop. Connections
+ * that wait when it starts are reported once. Returns 0, or -1 with errno: it is off then. */
+int listen_watch_set(struct listen_watch *watch, bool on);
 
-/* Becomes the last in line again, after a worker has registered; nothing to do when not watching.
- * No arrival is lost meanwhile: what is waiting is told once, as above. Returns as
- * listen_watch_set.
- */
-int listen_watch_requeue(struct listen_watch *arrival);
+/* Becomes the last waiter again, after a worker has registered; does nothing when off. No
+ * connection is lost meanwhile: those that wait are reported once, as above. Returns as
+ * listen_watch_set. */
+int listen_watch_requeue(struct listen_watch *watch);
 
-/* Forgets everything. Before the sockets are closed. */
-void listen_watch_close(struct listen_watch *arrival);
+/* To be called before the sockets are closed. */
+void listen_watch_close(struct listen_watch *watch);
 
 #endif

@@ -114,8 +114,7 @@ static void pool_log_end(const struct pool *pool, const struct generation_member
         .view = view,
     };
     char line[EXIT_MESSAGE_MAX];
-    enum log_level level =
-        exit_message_compose(&exit_message, (int64_t)clock_ns(), line, sizeof line);
+    enum log_level level = exit_message_compose(&exit_message, clock_ns(), line, sizeof line);
     const struct log_about about = {pool->name, worker->pid, member->slot};
     log_about(level, &about, "%s", line);
 }

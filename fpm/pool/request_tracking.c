@@ -3,34 +3,35 @@
 
 #include "sapi-shim/util/clock.h"
 
+#include <sys/param.h>
 #include <sys/random.h>
 
 static struct {
     struct {
-        uint64_t mark;
-        struct request_tracking last; /* REQUEST_TRACKING_UNSEEN: no worker died with it */
+        uint64_t id;
+        struct request_tracking last; /* REQUEST_TRACKING_UNSEEN: no worker ended with it */
     } entries[REQUEST_TRACKING_MAX];
     unsigned begun;
 } request_tracking_table;
 
 uint64_t request_tracking_begin(void)
 {
-    uint64_t mark = 0;
-    if (getrandom(&mark, sizeof mark, GRND_NONBLOCK) != (ssize_t)sizeof mark || mark == 0)
+    uint64_t id = 0;
+    if (getrandom(&id, sizeof id, GRND_NONBLOCK) != (ssize_t)sizeof id || id == 0)
         return 0;
     unsigned at = request_tracking_table.begun++ % REQUEST_TRACKING_MAX;
-    request_tracking_table.entries[at].mark = mark;
+    request_tracking_table.entries[at].id = id;
     request_tracking_table.entries[at].last = (struct request_tracking){0};
-    return mark;
+    return id;
 }
 
-/* What the slot says of the mark is copied and judged, never followed. */
-static bool request_tracking_read(const struct ot_record *record, uint64_t mark,
+/* What the slot says is copied and checked, never followed as a pointer. */
+static bool request_tracking_read(const struct ot_record *record, uint64_t id,
                                   struct request_tracking *out)
 {
     for (unsigned i = 0; i < OT_MARKS; i++) {
         const struct ot_mark *found = &record->marks[i];
-        if (found->mark != mark)
+        if (found->mark != id)
             continue;
         out->at = found->ended_at;
         out->state = found->ended_at == OT_MARK_LOST ? REQUEST_TRACKING_LOST
@@ -41,46 +42,44 @@ static bool request_tracking_read(const struct ot_record *record, uint64_t mark,
     return false;
 }
 
-bool request_tracking_look(uint64_t mark, const struct scoreboard *scoreboard, unsigned slot,
+bool request_tracking_look(uint64_t id, const struct scoreboard *scoreboard, unsigned slot,
                            pid_t pid, struct request_tracking *out)
 {
     struct ot_record record;
     *out = (struct request_tracking){.state = REQUEST_TRACKING_UNSEEN};
-    for (unsigned i = 0; mark != 0 && scoreboard_inherit(scoreboard, slot, i, &record); i++) {
+    for (unsigned i = 0; id != 0 && scoreboard_inherit(scoreboard, slot, i, &record); i++) {
         bool whole = scoreboard_thread(scoreboard, slot, i, &record);
-        if (whole && request_tracking_read(&record, mark, out)) {
+        if (whole && request_tracking_read(&record, id, out)) {
             out->pid = pid;
             return true;
         }
-        /* In the middle of a change, whose end may be long in coming on a busy machine. */
+        /* The record is being changed, which may take long on a busy machine. */
         if (!whole)
             out->state = REQUEST_TRACKING_RUNNING;
     }
     return false;
 }
 
-bool request_tracking_remember(uint64_t mark, struct request_tracking *out)
+bool request_tracking_look_up_ended(uint64_t id, struct request_tracking *out)
 {
-    for (unsigned i = 0; i < REQUEST_TRACKING_MAX && mark != 0; i++) {
+    for (unsigned i = 0; i < REQUEST_TRACKING_MAX && id != 0; i++) {
         *out = request_tracking_table.entries[i].last;
-        if (request_tracking_table.entries[i].mark == mark && out->state != REQUEST_TRACKING_UNSEEN)
+        if (request_tracking_table.entries[i].id == id && out->state != REQUEST_TRACKING_UNSEEN)
             return true;
     }
     return false;
 }
 
-void request_tracking_bury(const struct scoreboard *scoreboard, unsigned slot, pid_t pid)
+void request_tracking_note_end(const struct scoreboard *scoreboard, unsigned slot, pid_t pid)
 {
     struct ot_record record;
-    unsigned count = request_tracking_table.begun < REQUEST_TRACKING_MAX
-                         ? request_tracking_table.begun
-                         : REQUEST_TRACKING_MAX;
+    unsigned count = MIN(request_tracking_table.begun, (unsigned)REQUEST_TRACKING_MAX);
     if (count == 0)
         return;
     for (unsigned i = 0; scoreboard_inherit(scoreboard, slot, i, &record); i++) {
         for (unsigned j = 0; j < count; j++) {
             struct request_tracking found = {.pid = pid};
-            if (!request_tracking_read(&record, request_tracking_table.entries[j].mark, &found))
+            if (!request_tracking_read(&record, request_tracking_table.entries[j].id, &found))
                 continue;
             if (found.state == REQUEST_TRACKING_RUNNING) {
                 found.state = REQUEST_TRACKING_DIED;

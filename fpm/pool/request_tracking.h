@@ -1,8 +1,7 @@
-/* request_tracking.h: what has become of requests that carry a mark (contract.h).
+/* request_tracking.h: finds out what became of a request with a tracking id (a mark, contract.h).
  *
- * Hands out the marks, finds them in the slots, and remembers those whose worker is gone, for so
- * many as REQUEST_TRACKING_MAX last marks. Decides nothing. One table per process; called by
- * commands and, for the dead, by generation.
+ * Hands out the ids, finds them in the slots, and remembers those whose worker has ended, for the
+ * last REQUEST_TRACKING_MAX ids. Decides nothing. There is one table for the process.
  */
 #ifndef FPM_REQUEST_TRACKING_H
 #define FPM_REQUEST_TRACKING_H
@@ -31,18 +30,18 @@ struct request_tracking {
     uint64_t at; /* ENDED, DIED: CLOCK_MONOTONIC in ns */
 };
 
-/* A mark that nobody else has; 0 without randomness. */
+/* A new id; 0 without randomness. */
 uint64_t request_tracking_begin(void);
 
-/* Is the mark in this slot, whose worker lives? Fills *out and returns true then. If that cannot be
- * said at this moment, returns false with out->state REQUEST_TRACKING_RUNNING. */
-bool request_tracking_look(uint64_t mark, const struct scoreboard *scoreboard, unsigned slot,
+/* Looks for the id in this slot, whose worker lives. Fills *out and returns true if it is there. If
+ * that cannot be said at this moment, returns false with out->state REQUEST_TRACKING_RUNNING. */
+bool request_tracking_look(uint64_t id, const struct scoreboard *scoreboard, unsigned slot,
                            pid_t pid, struct request_tracking *out);
 
-/* The same of workers that are gone. */
-bool request_tracking_remember(uint64_t mark, struct request_tracking *out);
+/* Looks for the id among workers that have ended. */
+bool request_tracking_look_up_ended(uint64_t id, struct request_tracking *out);
 
-/* The worker of this slot is dead; before the slot is given to another. */
-void request_tracking_bury(const struct scoreboard *scoreboard, unsigned slot, pid_t pid);
+/* Remembers the ids in the slot of a worker that has ended, before the slot is reused. */
+void request_tracking_note_end(const struct scoreboard *scoreboard, unsigned slot, pid_t pid);
 
 #endif

@@ -2,8 +2,8 @@
 #include "fpm/pool/worker_monitor.h"
 
 #include "fpm/pool/limit_enforcer.h"
-#include "sapi-shim/util/clock.h"
 #include "fpm/worker/proc_activity.h"
+#include "sapi-shim/util/clock.h"
 
 #include <stddef.h>
 #include <stdlib.h>

@@ -365,7 +365,7 @@ Test(arrival, may_be_closed_by_who_is_told, .timeout = 60)
 {
     struct scene scene;
     scene_open(&scene, UNIX);
-    scene.arrival.arrived = closes_it;
+    scene.arrival.on_connection = closes_it;
     cr_assert(listen_watch_set(&scene.arrival, true) == 0);
     arrive(&scene);
     until_told(&scene, 1);
@@ -383,7 +383,7 @@ Test(arrival, a_socket_that_cannot_be_watched_is_said)
     (void)close(none[1]);
     cr_assert(listen_watch_open(&arrival, loop, none[0], none[1], on_arrival, NULL) == 0);
     cr_expect(listen_watch_set(&arrival, true) == -1);
-    cr_expect(!arrival.watching);
+    cr_expect(!arrival.on);
     listen_watch_close(&arrival);
     ev_loop_destroy(loop);
 }
