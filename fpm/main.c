@@ -140,7 +140,7 @@ static int main_parse(int argc, char **argv, struct main_options *options)
     return optind < argc ? main_bad_usage("there are no arguments, only options") : -1;
 }
 
-static void main_print(const struct config_list *sentences)
+static void main_print(const struct value_parse_list *sentences)
 {
     for (size_t i = 0; i < sentences->count; i++)
         fprintf(stderr, "overtime: %s\n", sentences->items[i]);

@@ -549,10 +549,10 @@ static const struct signals_row master_signals[] = {
 static int master_open_control(struct master *master)
 {
     const struct config_global *global = &master->config->global;
-    const struct config_origin *origin = &global->origins[DIRECTIVE_GLOBAL_control_listen];
+    const struct directive_origin *origin = &global->origins[DIRECTIVE_GLOBAL_control_listen];
     struct socket_spec spec;
     char error[ERROR_SIZE];
-    if (global->control_listen.kind != CONFIG_ADDRESS_UNIX)
+    if (global->control_listen.kind != VALUE_PARSE_ADDRESS_UNIX)
         return 0;
     if (control_spec(global, &spec, error, sizeof error) != 0) {
         log_alert("%s", error);

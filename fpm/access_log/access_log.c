@@ -240,7 +240,7 @@ static int access_log_start_writer(void)
 /* The format and the paths that get no line, for the workers to read. */
 static int access_log_publish(const struct config_pool *pool, struct ot_board *board)
 {
-    const struct config_list *paths = &pool->access_suppress_path;
+    const struct value_parse_list *paths = &pool->access_suppress_path;
     size_t used = strlen(pool->access_format) + 1;
     if (used > sizeof board->access)
         return -1;

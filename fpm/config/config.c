@@ -37,11 +37,11 @@ struct source {
 struct loader {
     struct config *config;
     struct config_report *report;
-    struct config_origin global_origin; /* of [global]; file NULL: not seen */
+    struct directive_origin global_origin; /* of [global]; file NULL: not seen */
 };
 
 static void config_load_file(struct loader *loader, const char *path, const struct source *includer,
-                             const struct config_origin *origin);
+                             const struct directive_origin *origin);
 
 static const char *config_variable(const char *name)
 {
@@ -114,7 +114,8 @@ static bool config_is_pool_name(const char *name)
 }
 
 /* The place of a section that stood before; its origin in *first. */
-static bool config_seen(const struct loader *loader, const char *name, struct config_origin *first)
+static bool config_seen(const struct loader *loader, const char *name,
+                        struct directive_origin *first)
 {
     if (strcmp(name, "global") == 0) {
         *first = loader->global_origin;
@@ -132,8 +133,8 @@ static bool config_seen(const struct loader *loader, const char *name, struct co
 static void config_begin_section(struct source *source, const char *name, unsigned line)
 {
     struct loader *loader = source->loader;
-    const struct config_origin origin = {.file = source->path, .line = line};
-    struct config_origin first;
+    const struct directive_origin origin = {.file = source->path, .line = line};
+    struct directive_origin first;
     source->place = PLACE_NOWHERE;
     if (config_seen(loader, name, &first)) {
         config_report_error(loader->report, &origin,
@@ -182,7 +183,7 @@ static int config_unreadable(const char *path, int error)
 }
 
 static void config_load_matches(struct source *source, const char *pattern,
-                                const struct config_origin *origin)
+                                const struct directive_origin *origin)
 {
     glob_t found = {0};
     int result = glob(pattern, 0, config_unreadable, &found);
@@ -196,7 +197,7 @@ static void config_load_matches(struct source *source, const char *pattern,
 }
 
 static void config_include(struct source *source, const char *value,
-                           const struct config_origin *origin)
+                           const struct directive_origin *origin)
 {
     struct loader *loader = source->loader;
     struct config_global *global = &loader->config->global;
@@ -228,7 +229,7 @@ struct target {
     const struct directive *table, *other;
     size_t count, other_count;
     void *owner;
-    struct config_origin *origins;
+    struct directive_origin *origins;
     struct value_parse_source variables;
 };
 
@@ -257,7 +258,8 @@ static struct target config_target(const struct source *source)
 }
 
 static void config_report_unknown(const struct target *target, const struct ini_lines_item *item,
-                                  const struct config_origin *origin, struct config_report *report)
+                                  const struct directive_origin *origin,
+                                  struct config_report *report)
 {
     const char *nearest = directive_nearest(target->table, target->count, item->name);
     bool global = target->table == directive_global;
@@ -276,7 +278,7 @@ static void config_report_unknown(const struct target *target, const struct ini_
 
 /* What stands between the brackets of env[NAME]; `name` fits the row. */
 static int config_set_pair(const struct directive *row, const struct target *target,
-                           const struct ini_lines_item *item, const struct config_origin *origin,
+                           const struct ini_lines_item *item, const struct directive_origin *origin,
                            char *error, size_t size)
 {
     const char *open = strchr(item->name, '[');
@@ -299,10 +301,10 @@ static int config_set_pair(const struct directive *row, const struct target *tar
 }
 
 static void config_set_value(const struct target *target, const struct directive *row,
-                             const struct ini_lines_item *item, const struct config_origin *origin,
-                             struct config_report *report)
+                             const struct ini_lines_item *item,
+                             const struct directive_origin *origin, struct config_report *report)
 {
-    struct config_origin *where = &target->origins[row - target->table];
+    struct directive_origin *where = &target->origins[row - target->table];
     char error[1024];
     int result;
     if (where->file != NULL && !directive_repeats(row)) {
@@ -327,7 +329,7 @@ static void config_set_value(const struct target *target, const struct directive
 static void config_take_value(struct source *source, const struct ini_lines_item *item)
 {
     struct config_report *report = source->loader->report;
-    const struct config_origin origin = {.file = source->path, .line = item->line};
+    const struct directive_origin origin = {.file = source->path, .line = item->line};
     if (source->place == PLACE_NOWHERE)
         return;
     if (source->place != PLACE_POOL && strcmp(item->name, "include") == 0) {
@@ -352,7 +354,7 @@ static void config_take_value(struct source *source, const struct ini_lines_item
 static void config_take(void *context, const struct ini_lines_item *item)
 {
     struct source *source = context;
-    const struct config_origin origin = {.file = source->path, .line = item->line};
+    const struct directive_origin origin = {.file = source->path, .line = item->line};
     switch (item->kind) {
     case INI_LINES_SECTION:
         config_begin_section(source, item->name, item->line);
@@ -392,7 +394,7 @@ static FILE *config_open_file(const char *path, struct stat *status, char *error
 
 static void config_read_file(struct loader *loader, FILE *file, const char *path,
                              const struct stat *status, const struct source *includer,
-                             const struct config_origin *origin)
+                             const struct directive_origin *origin)
 {
     struct source source = {.includer = includer,
                             .device = status->st_dev,
@@ -420,14 +422,14 @@ static void config_read_file(struct loader *loader, FILE *file, const char *path
     }
     source.path = loader->config->files.items[loader->config->files.count - 1];
     if (ini_lines_read(file, config_take, &source) != 0) {
-        const struct config_origin whole = {.file = source.path};
+        const struct directive_origin whole = {.file = source.path};
         config_report_error(loader->report, &whole, "cannot be read: %s", strerror(errno));
     }
 }
 
 /* `origin`: the line that includes it; NULL for the main file. */
 static void config_load_file(struct loader *loader, const char *path, const struct source *includer,
-                             const struct config_origin *origin)
+                             const struct directive_origin *origin)
 {
     struct stat status;
     char error[256];
@@ -463,7 +465,7 @@ static void config_load_all(struct loader *loader, unsigned flags)
         config_check_pool(&config->pools[i], (flags & CONFIG_ALLOW_ROOT) != 0, loader->report);
     config_check_all(&config->global, config->pools, config->pool_count, loader->report);
     if (config->pool_count == 0 && loader->report->failed == before) {
-        const struct config_origin whole = {.file = config->file};
+        const struct directive_origin whole = {.file = config->file};
         config_report_error(
             loader->report, &whole,
             "no pool in it or in what it includes; add a section such as [www] with "

@@ -32,9 +32,9 @@ struct config {
     struct config_global global;
     struct config_pool *pools; /* in the order of the files */
     size_t pool_count;
-    char *file;               /* absolute path of the main file */
-    struct config_list files; /* all files read, in order; the origins point here */
-    unsigned holders;         /* who shall still call config_free */
+    char *file;                    /* absolute path of the main file */
+    struct value_parse_list files; /* all files read, in order; the origins point here */
+    unsigned holders;              /* who shall still call config_free */
 };
 
 /* Returns the configuration, or NULL if the report holds an error. `flags`: enum config_flag. The

@@ -1,7 +1,6 @@
 /* config_check.c: checks that need more than one value. See config_check.h. */
 #include "fpm/config/config_check.h"
 
-#include "fpm/config/config_slow.h"
 #include "fpm/config/directive_value.h"
 #include "fpm/log/log_line.h"
 #include "fpm/util/account.h"
@@ -104,7 +103,7 @@ static void check_as_root(struct config_pool *pool, bool allow_root, struct conf
 }
 
 /* Forgets a user or group that only root could change to. */
-static void check_ignore(const char *section, struct config_origin *origin, const char *what,
+static void check_ignore(const char *section, struct directive_origin *origin, const char *what,
                          char **field, const char *instead, struct config_report *report)
 {
     config_report_warning(report, origin,
@@ -112,7 +111,7 @@ static void check_ignore(const char *section, struct config_origin *origin, cons
                           what, *field, instead);
     free(*field);
     *field = NULL;
-    *origin = (struct config_origin){0};
+    *origin = (struct directive_origin){0};
 }
 
 /* The manager's own user. */
@@ -160,7 +159,7 @@ static void check_as_user(struct config_pool *pool, struct config_report *report
 static void check_global_as_user(struct config_global *global, struct config_report *report)
 {
     static const char socket[] = "the control socket belongs to the manager";
-    struct config_origin *origins = global->origins;
+    struct directive_origin *origins = global->origins;
     if (global->control_owner != NULL && !check_own_user(global->control_owner)) {
         check_ignore("global", &origins[DIRECTIVE_GLOBAL_control_owner], "control.owner",
                      &global->control_owner, socket, report);
@@ -265,14 +264,14 @@ static void check_listen(const struct config_pool *pool, struct config_report *r
 {
     static const size_t unix_alone[] = {DIRECTIVE_POOL_listen_owner, DIRECTIVE_POOL_listen_group,
                                         DIRECTIVE_POOL_listen_mode};
-    if (pool->listen.kind == CONFIG_ADDRESS_UNIX && pool->listen_allowed_clients.count > 0) {
+    if (pool->listen.kind == VALUE_PARSE_ADDRESS_UNIX && pool->listen_allowed_clients.count > 0) {
         config_report_warning(report, ORIGIN(pool, listen_allowed_clients),
                               "[%s] listen.allowed_clients has no effect on a unix socket; "
                               "listen.owner, listen.group and listen.mode guard it",
                               pool->name);
     }
     for (size_t i = 0; i < sizeof unix_alone / sizeof unix_alone[0]; i++) {
-        if (pool->listen.kind == CONFIG_ADDRESS_TCP && check_is_chosen(pool, unix_alone[i])) {
+        if (pool->listen.kind == VALUE_PARSE_ADDRESS_TCP && check_is_chosen(pool, unix_alone[i])) {
             config_report_warning(report, &pool->origins[unix_alone[i]],
                                   "[%s] %s has no effect on a TCP socket; listen.allowed_clients "
                                   "guards it",
@@ -317,7 +316,7 @@ static bool check_has_folder(const struct config_global *global, const char *pat
 }
 
 static void check_folder(const struct config_global *global, const char *section, const char *name,
-                         const char *path, const struct config_origin *origin,
+                         const char *path, const struct directive_origin *origin,
                          struct config_report *report)
 {
     if (path != NULL && *path == '/' && !check_has_folder(global, path)) {
@@ -332,7 +331,7 @@ static void check_folders(const struct config_global *global, const struct confi
                           size_t count, struct config_report *report)
 {
     static const struct config_global none = {0};
-    const struct config_origin *origins = global->origins;
+    const struct directive_origin *origins = global->origins;
     check_folder(&none, "global", "error_log", global->error_log,
                  &origins[DIRECTIVE_GLOBAL_error_log], report);
     check_folder(global, "global", "pid", global->pid, &origins[DIRECTIVE_GLOBAL_pid], report);
@@ -350,7 +349,7 @@ static void check_folders(const struct config_global *global, const struct confi
 
 /* `path` is what the pool's `name` says, and is looked for inside `root`. */
 static void check_inside(const struct config_pool *pool, const char *root, const char *name,
-                         const char *path, const struct config_origin *origin,
+                         const char *path, const struct directive_origin *origin,
                          struct config_report *report)
 {
     int result = path != NULL ? chroot_path_folder(root, path) : 0;
@@ -421,7 +420,7 @@ static void check_scaling(struct config_pool *pool, struct config_report *report
     if (!known)
         return; /* it was said that it is missing */
     check_complete_scaling(pool);
-    if (pool->pm != CONFIG_PM_DYNAMIC)
+    if (pool->pm != DIRECTIVE_PM_DYNAMIC)
         return;
     check_at_most(pool, DIRECTIVE_POOL_pm_max_spare_servers, pool->pm_max_spare_servers,
                   "pm.max_children", pool->pm_max_children, report);
@@ -439,9 +438,9 @@ static void check_process_max(const struct config_global *global, const struct c
     for (size_t i = 0; i < count; i++) {
         if (pools[i].pm_max_children == DIRECTIVE_UNSET)
             return;
-        first += pools[i].pm == CONFIG_PM_STATIC    ? pools[i].pm_max_children
-                 : pools[i].pm == CONFIG_PM_DYNAMIC ? pools[i].pm_start_servers
-                                                    : 0;
+        first += pools[i].pm == DIRECTIVE_PM_STATIC    ? pools[i].pm_max_children
+                 : pools[i].pm == DIRECTIVE_PM_DYNAMIC ? pools[i].pm_start_servers
+                                                       : 0;
     }
     if (global->process_max > 0 && first > global->process_max) {
         config_report_warning(
@@ -457,7 +456,7 @@ static void check_process_max(const struct config_global *global, const struct c
 /* What workers read of it lies in a place of fixed size. */
 static void check_access(const struct config_pool *pool, struct config_report *report)
 {
-    const struct config_list *paths = &pool->access_suppress_path;
+    const struct value_parse_list *paths = &pool->access_suppress_path;
     char error[1024];
     size_t size = strlen(pool->access_format) + 1;
     struct log_format *format = log_format_compile(pool->access_format, error, sizeof error);
@@ -485,7 +484,7 @@ static void check_access(const struct config_pool *pool, struct config_report *r
 
 /* ---- status and ping ---- */
 
-static void check_length(const struct config_pool *pool, const struct config_origin *origin,
+static void check_length(const struct config_pool *pool, const struct directive_origin *origin,
                          const char *name, const char *text, struct config_report *report)
 {
     if (text != NULL && strlen(text) >= OT_PATH_MAX) {
@@ -508,7 +507,7 @@ static void check_answers(const struct config_pool *pool, struct config_report *
                             "[%s] %s = %.200s: must be a path without a query", pool->name,
                             first ? "pm.status_path" : "ping.path", first ? status : ping);
     }
-    if (status == NULL && ping == NULL && pool->pm_status_listen.kind != CONFIG_ADDRESS_NONE) {
+    if (status == NULL && ping == NULL && pool->pm_status_listen.kind != VALUE_PARSE_ADDRESS_NONE) {
         config_report_error(report, ORIGIN(pool, pm_status_listen),
                             "[%s] pm.status_listen = %s: there is nothing to answer; set "
                             "pm.status_path or ping.path",
@@ -520,6 +519,45 @@ static void check_answers(const struct config_pool *pool, struct config_report *
                             "be answered",
                             pool->name, ping);
     }
+}
+
+/* ---- the slow log ---- */
+
+static void check_slow_limit(const struct config_pool *pool, size_t index, int64_t limit,
+                             size_t end_index, int64_t end, struct config_report *report)
+{
+    const char *name = directive_pool[index].name;
+    if (limit > 0 && pool->slowlog == NULL)
+        config_report_error(report, &pool->origins[index],
+                            "[%s] %s: there is no slow log to write to; name a file, as in slowlog "
+                            "= /var/log/overtime/$pool.slow, or remove the line",
+                            pool->name, name);
+    else if (limit > 0 && end > 0 && limit >= end)
+        config_report_warning(
+            report, &pool->origins[index],
+            "[%s] %s has no effect: it is not less than %s, at which the worker is ended",
+            pool->name, name, directive_pool[end_index].name);
+}
+
+static void check_slow_log(const struct config_pool *pool, struct config_report *report)
+{
+    check_slow_limit(pool, DIRECTIVE_POOL_request_slowlog_timeout, pool->request_slowlog_timeout,
+                     DIRECTIVE_POOL_request_terminate_timeout, pool->request_terminate_timeout,
+                     report);
+    check_slow_limit(pool, DIRECTIVE_POOL_post_response_slowlog_timeout,
+                     pool->post_response_slowlog_timeout,
+                     DIRECTIVE_POOL_post_response_terminate_timeout,
+                     pool->post_response_terminate_timeout, report);
+    if (pool->slowlog_command.argc == 0)
+        return;
+    /* The manager runs it, not a worker: outside of the pool's chroot. */
+    const char *name = pool->slowlog_command.argv[0];
+    int result = *name == '/' ? chroot_path_runnable(NULL, name) : EINVAL;
+    if (result != 0)
+        config_report_error(report, ORIGIN(pool, slowlog_command),
+                            "[%s] slowlog.command = %.200s: must begin with the absolute path of a "
+                            "program; %.200s: %s",
+                            pool->name, pool->slowlog_command.text, name, strerror(result));
 }
 
 void config_check_pool(struct config_pool *pool, bool allow_root, struct config_report *report)
@@ -534,7 +572,7 @@ void config_check_pool(struct config_pool *pool, bool allow_root, struct config_
     check_listen(pool, report);
     check_access(pool, report);
     check_answers(pool, report);
-    config_slow_check(pool, report);
+    check_slow_log(pool, report);
     check_scaling(pool, report);
 }
 
@@ -543,7 +581,7 @@ static void check_status_listen(const struct config_global *global, const struct
                                 size_t index, size_t count, struct config_report *report)
 {
     const struct config_pool *pool = &pools[index];
-    const struct config_address *address = &pool->pm_status_listen;
+    const struct value_parse_address *address = &pool->pm_status_listen;
     const char *other = NULL;
     if (value_parse_address_clash(address, &global->control_listen))
         other = "this is the manager's control.listen";
@@ -578,7 +616,7 @@ void config_check_all(struct config_global *global, const struct config_pool *po
         check_status_listen(global, pools, i, count, report);
         for (size_t j = 0; j < i; j++) {
             if (value_parse_address_clash(&pool->listen, &pools[j].listen)) {
-                const struct config_origin *other = ORIGIN(&pools[j], listen);
+                const struct directive_origin *other = ORIGIN(&pools[j], listen);
                 config_report_error(report, ORIGIN(pool, listen),
                                     "[%s] listen = %s: [%s] listens there already, see %s:%u",
                                     pool->name, pool->listen.text, pools[j].name, other->file,

@@ -13,7 +13,7 @@
 #define DUMP_COLUMN 48
 
 static void dump_line(FILE *out, const char *name, const char *value,
-                      const struct config_origin *origin)
+                      const struct directive_origin *origin)
 {
     int length = fprintf(out, "%s = %s", name, value);
     int pad = length > 0 && length < DUMP_COLUMN ? DUMP_COLUMN - length : 1;
@@ -24,16 +24,16 @@ static void dump_line(FILE *out, const char *name, const char *value,
 }
 
 static void dump_repeated(FILE *out, const struct directive *row, const void *field,
-                          const struct config_origin *origin)
+                          const struct directive_origin *origin)
 {
     if (row->type == DIRECTIVE_INCLUDE) {
-        const struct config_list *list = field;
+        const struct value_parse_list *list = field;
         for (size_t i = 0; i < list->count; i++)
             (void)fprintf(out, "; include = %s, done below\n", list->items[i]);
         return;
     }
     if (row->type == DIRECTIVE_LIST) {
-        const struct config_list *list = field;
+        const struct value_parse_list *list = field;
         for (size_t i = 0; i < list->count; i++) {
             char *text = value_parse_quote_text(list->items[i]);
             dump_line(out, row->name, text != NULL ? text : "", origin);
@@ -41,10 +41,10 @@ static void dump_repeated(FILE *out, const struct directive *row, const void *fi
         }
         return;
     }
-    const struct config_map *map = field;
+    const struct directive_map *map = field;
     int stem = (int)strcspn(row->name, "[");
     for (size_t i = 0; i < map->count; i++) {
-        const struct config_pair *pair = &map->items[i];
+        const struct directive_pair *pair = &map->items[i];
         char *text = value_parse_quote_text(pair->value), *name = NULL;
         if (asprintf(&name, "%.*s[%s]", stem, row->name, pair->name) >= 0) {
             dump_line(out, name, text != NULL ? text : "", &pair->origin);
@@ -55,7 +55,7 @@ static void dump_repeated(FILE *out, const struct directive *row, const void *fi
 }
 
 static void dump_all(FILE *out, const struct directive *table, size_t count, const void *owner,
-                     const struct config_origin *origins)
+                     const struct directive_origin *origins)
 {
     for (size_t i = 0; i < count; i++) {
         const struct directive *row = &table[i];

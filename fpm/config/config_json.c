@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void json_origin(FILE *out, const struct config_origin *origin)
+static void json_origin(FILE *out, const struct directive_origin *origin)
 {
     if (origin->file == NULL) {
         (void)fputs(", \"file\": null, \"line\": null}", out);
@@ -31,7 +31,7 @@ static void json_list(FILE *out, char *const *items, size_t count)
     (void)fputc(']', out);
 }
 
-static void json_map(FILE *out, const struct config_map *map)
+static void json_map(FILE *out, const struct directive_map *map)
 {
     (void)fputc('{', out);
     for (size_t i = 0; i < map->count; i++) {
@@ -56,8 +56,8 @@ static bool json_is_text(const struct directive *row)
 static void json_value(FILE *out, const struct directive *row, const void *owner)
 {
     const void *field = (const char *)owner + row->offset;
-    const struct config_list *list = field;
-    const struct config_words *words = field;
+    const struct value_parse_list *list = field;
+    const struct value_parse_words *words = field;
     char *text;
     if (row->type == DIRECTIVE_MAP) {
         json_map(out, field);
@@ -69,7 +69,7 @@ static void json_value(FILE *out, const struct directive *row, const void *owner
     } else if (row->type == DIRECTIVE_WORDS) {
         json_list(out, words->argv, words->argc);
     } else if (row->type == DIRECTIVE_ADDRESS || row->type == DIRECTIVE_SOCKET_PATH) {
-        escape_json(out, ((const struct config_address *)field)->text);
+        escape_json(out, ((const struct value_parse_address *)field)->text);
     } else if (json_is_text(row)) {
         escape_json(out, *(char *const *)field);
     } else {
@@ -80,7 +80,7 @@ static void json_value(FILE *out, const struct directive *row, const void *owner
 }
 
 static void json_all(FILE *out, const struct directive *table, size_t count, const void *owner,
-                     const struct config_origin *origins)
+                     const struct directive_origin *origins)
 {
     const char *between = "";
     (void)fputc('{', out);

@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void report_add(struct config_report *report, struct config_list *list,
-                       const struct config_origin *origin, const char *format, va_list arguments)
+static void report_add(struct config_report *report, struct value_parse_list *list,
+                       const struct directive_origin *origin, const char *format, va_list arguments)
     __attribute__((format(printf, 4, 0)));
 
-static void report_add(struct config_report *report, struct config_list *list,
-                       const struct config_origin *origin, const char *format, va_list arguments)
+static void report_add(struct config_report *report, struct value_parse_list *list,
+                       const struct directive_origin *origin, const char *format, va_list arguments)
 {
     char *what = NULL, *sentence = NULL;
     if (list->count >= CONFIG_REPORT_MAX || vasprintf(&what, format, arguments) < 0) {
@@ -34,7 +34,7 @@ static void report_add(struct config_report *report, struct config_list *list,
     free(sentence);
 }
 
-void config_report_error(struct config_report *report, const struct config_origin *origin,
+void config_report_error(struct config_report *report, const struct directive_origin *origin,
                          const char *format, ...)
 {
     va_list arguments;
@@ -44,7 +44,7 @@ void config_report_error(struct config_report *report, const struct config_origi
     va_end(arguments);
 }
 
-void config_report_warning(struct config_report *report, const struct config_origin *origin,
+void config_report_warning(struct config_report *report, const struct directive_origin *origin,
                            const char *format, ...)
 {
     va_list arguments;

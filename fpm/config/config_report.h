@@ -15,16 +15,16 @@
 
 /* Birth value: all zero. */
 struct config_report {
-    struct config_list errors;
-    struct config_list warnings;
+    struct value_parse_list errors;
+    struct value_parse_list warnings;
     size_t dropped; /* errors and warnings not kept, for their number or without memory */
     size_t failed;  /* errors, kept or not: 0 = the configuration can be used */
 };
 
 /* `origin` may be NULL, or without a file: then the sentence stands alone. */
-void config_report_error(struct config_report *report, const struct config_origin *origin,
+void config_report_error(struct config_report *report, const struct directive_origin *origin,
                          const char *format, ...) __attribute__((format(printf, 3, 4)));
-void config_report_warning(struct config_report *report, const struct config_origin *origin,
+void config_report_warning(struct config_report *report, const struct directive_origin *origin,
                            const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Says how many were not kept, as a last sentence. */
 void config_report_close(struct config_report *report);

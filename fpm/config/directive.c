@@ -23,15 +23,17 @@ static const struct {
 };
 
 static const struct directive_choice directive_log_levels[] = {
-    {.word = "debug", .value = CONFIG_LOG_DEBUG},
-    {.word = "notice", .value = CONFIG_LOG_NOTICE},
-    {.word = "warning", .value = CONFIG_LOG_WARNING},
-    {.word = "error", .value = CONFIG_LOG_ERROR},
-    {.word = "alert", .value = CONFIG_LOG_ALERT},
+    {.word = "debug", .value = DIRECTIVE_LOG_DEBUG},
+    {.word = "notice", .value = DIRECTIVE_LOG_NOTICE},
+    {.word = "warning", .value = DIRECTIVE_LOG_WARNING},
+    {.word = "error", .value = DIRECTIVE_LOG_ERROR},
+    {.word = "alert", .value = DIRECTIVE_LOG_ALERT},
     {0}};
 
 static const struct directive_choice directive_log_formats[] = {
-    {.word = "text", .value = CONFIG_LOG_TEXT}, {.word = "json", .value = CONFIG_LOG_JSON}, {0}};
+    {.word = "text", .value = DIRECTIVE_LOG_TEXT},
+    {.word = "json", .value = DIRECTIVE_LOG_JSON},
+    {0}};
 
 static const struct directive_choice directive_syslog_facilities[] = {
     {.word = "daemon", .value = LOG_DAEMON},
@@ -57,9 +59,9 @@ static const struct directive_choice directive_syslog_facilities[] = {
     {0}};
 
 static const struct directive_choice directive_pm_kinds[] = {
-    {.word = "static", .value = CONFIG_PM_STATIC},
-    {.word = "dynamic", .value = CONFIG_PM_DYNAMIC},
-    {.word = "ondemand", .value = CONFIG_PM_ONDEMAND},
+    {.word = "static", .value = DIRECTIVE_PM_STATIC},
+    {.word = "dynamic", .value = DIRECTIVE_PM_DYNAMIC},
+    {.word = "ondemand", .value = DIRECTIVE_PM_ONDEMAND},
     {0}};
 
 static const struct directive_choice directive_stop_signals[] = {

@@ -25,25 +25,25 @@
  * take theirs from sapi-shim/contract.h, syslog.facility and pm.stop_signal from the system (0 =
  * none).
  */
-enum config_pm {
-    CONFIG_PM_STATIC,
-    CONFIG_PM_DYNAMIC,
-    CONFIG_PM_ONDEMAND
+enum directive_pm {
+    DIRECTIVE_PM_STATIC,
+    DIRECTIVE_PM_DYNAMIC,
+    DIRECTIVE_PM_ONDEMAND
 };
-enum config_log_level {
-    CONFIG_LOG_DEBUG,
-    CONFIG_LOG_NOTICE,
-    CONFIG_LOG_WARNING,
-    CONFIG_LOG_ERROR,
-    CONFIG_LOG_ALERT
+enum directive_log_level {
+    DIRECTIVE_LOG_DEBUG,
+    DIRECTIVE_LOG_NOTICE,
+    DIRECTIVE_LOG_WARNING,
+    DIRECTIVE_LOG_ERROR,
+    DIRECTIVE_LOG_ALERT
 };
-enum config_log_format {
-    CONFIG_LOG_TEXT,
-    CONFIG_LOG_JSON
+enum directive_log_format {
+    DIRECTIVE_LOG_TEXT,
+    DIRECTIVE_LOG_JSON
 };
 
 /* Where a value stands in the files. */
-struct config_origin {
+struct directive_origin {
     const char *file; /* NULL: the default */
     unsigned line;    /* from 1 */
 };
@@ -56,13 +56,13 @@ struct config_identity {
     char *name; /* for initgroups(3); NULL: no supplementary groups */
 };
 
-struct config_pair {
+struct directive_pair {
     char *name, *value;
-    struct config_origin origin;
+    struct directive_origin origin;
 };
-struct config_map {
+struct directive_map {
     size_t count;
-    struct config_pair *items;
+    struct directive_pair *items;
 };
 
 /* What each type of value becomes in C. */
@@ -74,10 +74,10 @@ typedef int64_t directive_time;   /* milliseconds; -1 when not given and without
 typedef int directive_choice;
 typedef int directive_mode;      /* permission bits; -1 unset */
 typedef int64_t directive_limit; /* -1 unset, INT64_MAX unlimited */
-typedef struct config_list directive_list;
-typedef struct config_map directive_map;
-typedef struct config_words directive_words;
-typedef struct config_address directive_address;
+typedef struct value_parse_list directive_list;
+typedef struct directive_map directive_map;
+typedef struct value_parse_words directive_words;
+typedef struct value_parse_address directive_address;
 
 /* How a value is written and checked. */
 enum directive_type {
@@ -159,14 +159,14 @@ struct config_global {
 #include "fpm/config/directives.def"
 #undef GLOBAL
 #undef POOL
-    struct config_origin origins[DIRECTIVE_GLOBAL_COUNT];
+    struct directive_origin origins[DIRECTIVE_GLOBAL_COUNT];
 };
 
 /* In the order of the manual, at the cost of some padding.
  * NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding) */
 struct config_pool {
-    char *name;                  /* the section's name, fits OT_POOL_NAME_MAX */
-    struct config_origin origin; /* of the section */
+    char *name;                     /* the section's name, fits OT_POOL_NAME_MAX */
+    struct directive_origin origin; /* of the section */
     struct config_identity identity;
     char *program; /* path of command's argv[0], found in PATH where it has no slash */
 #define GLOBAL(name, field, ctype, type, ...)
@@ -174,7 +174,7 @@ struct config_pool {
 #include "fpm/config/directives.def"
 #undef GLOBAL
 #undef POOL
-    struct config_origin origins[DIRECTIVE_POOL_COUNT];
+    struct directive_origin origins[DIRECTIVE_POOL_COUNT];
 };
 
 extern const struct directive directive_global[DIRECTIVE_GLOBAL_COUNT];

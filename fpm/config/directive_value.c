@@ -104,9 +104,10 @@ static int value_set_choice(const struct directive *row, int *field, const char 
     return value_refuse(row, error, size);
 }
 
-static int value_set_networks(struct config_list *field, const char *text, char *error, size_t size)
+static int value_set_networks(struct value_parse_list *field, const char *text, char *error,
+                              size_t size)
 {
-    struct config_list list;
+    struct value_parse_list list;
     struct cidr network;
     if (value_parse_list(text, &list, error, size) != 0)
         return -1;
@@ -130,10 +131,10 @@ static int value_set_networks(struct config_list *field, const char *text, char 
     return 0;
 }
 
-static int value_set_address(const struct directive *row, struct config_address *field,
+static int value_set_address(const struct directive *row, struct value_parse_address *field,
                              const char *text, char *error, size_t size)
 {
-    struct config_address address;
+    struct value_parse_address address;
     if (row->type == DIRECTIVE_SOCKET_PATH && *text != '/')
         return value_refuse(row, error, size);
     if (value_parse_address(text, &address, error, size) != 0)
@@ -191,10 +192,10 @@ static int value_set_plain(const struct directive *row, void *field, const char 
     return value_refuse(row, error, size);
 }
 
-static int value_set_words(struct config_words *field, const char *text,
+static int value_set_words(struct value_parse_words *field, const char *text,
                            const struct value_parse_source *source, char *error, size_t size)
 {
-    struct config_words words;
+    struct value_parse_words words;
     if (value_parse_words(text, source, &words, error, size) != 0)
         return -1;
     value_parse_words_free(field);
@@ -231,14 +232,14 @@ static bool value_is_variable(const char *name)
     return *name == '\0';
 }
 
-static int value_add_pair(struct config_map *map, const char *name, char *value,
-                          const struct config_origin *origin)
+static int value_add_pair(struct directive_map *map, const char *name, char *value,
+                          const struct directive_origin *origin)
 {
-    struct config_pair *grown = reallocarray(map->items, map->count + 1, sizeof *grown);
+    struct directive_pair *grown = reallocarray(map->items, map->count + 1, sizeof *grown);
     if (grown == NULL)
         return -1;
     map->items = grown;
-    struct config_pair *pair = &grown[map->count];
+    struct directive_pair *pair = &grown[map->count];
     pair->name = strdup(name);
     pair->value = value;
     pair->origin = *origin;
@@ -249,10 +250,10 @@ static int value_add_pair(struct config_map *map, const char *name, char *value,
 }
 
 int directive_value_set_pair(const struct directive *row, void *owner, const char *name,
-                             const char *text, const struct config_origin *origin,
+                             const char *text, const struct directive_origin *origin,
                              const struct value_parse_source *source, char *error, size_t size)
 {
-    struct config_map *map = value_at(row, owner);
+    struct directive_map *map = value_at(row, owner);
     char *value;
     if (!value_is_variable(name)) {
         (void)snprintf(error, size,
@@ -279,48 +280,85 @@ int directive_value_set_pair(const struct directive *row, void *owner, const cha
     return 0;
 }
 
-/* ---- birth and end ---- */
+/* ---- default and release ---- */
 
-static void value_unset(const struct directive *row, void *field)
+/* What types of directives become in C. */
+enum value_form {
+    VALUE_TEXT,
+    VALUE_BOOL,
+    VALUE_INT,
+    VALUE_INT64,
+    VALUE_LIST,
+    VALUE_MAP,
+    VALUE_WORDS,
+    VALUE_ADDRESS
+};
+
+static enum value_form value_form(const struct directive *row)
 {
     switch (row->type) {
+    case DIRECTIVE_BOOL:
+        return VALUE_BOOL;
+    case DIRECTIVE_CHOICE:
+    case DIRECTIVE_MODE:
+        return VALUE_INT;
     case DIRECTIVE_NUMBER:
-        *(int64_t *)field = DIRECTIVE_UNSET;
-        break;
+    case DIRECTIVE_SIZE:
     case DIRECTIVE_TIME:
     case DIRECTIVE_LIMIT_COUNT:
     case DIRECTIVE_LIMIT_SIZE:
-        *(int64_t *)field = -1;
-        break;
-    case DIRECTIVE_SIZE:
-        *(int64_t *)field = 0;
-        break;
-    case DIRECTIVE_MODE:
-        *(int *)field = -1;
-        break;
-    case DIRECTIVE_CHOICE:
-        *(int *)field = 0;
-        break;
-    case DIRECTIVE_BOOL:
-        *(bool *)field = false;
-        break;
+        return VALUE_INT64;
     case DIRECTIVE_LIST:
     case DIRECTIVE_NETWORKS:
     case DIRECTIVE_INCLUDE:
-        *(struct config_list *)field = (struct config_list){0};
-        break;
+        return VALUE_LIST;
     case DIRECTIVE_MAP:
-        *(struct config_map *)field = (struct config_map){0};
-        break;
+        return VALUE_MAP;
     case DIRECTIVE_WORDS:
-        *(struct config_words *)field = (struct config_words){0};
-        break;
+        return VALUE_WORDS;
     case DIRECTIVE_ADDRESS:
     case DIRECTIVE_SOCKET_PATH:
-        *(struct config_address *)field = (struct config_address){0};
-        break;
+        return VALUE_ADDRESS;
     default:
+        return VALUE_TEXT;
+    }
+}
+
+/* The value of an unset number, choice or mode. A size, a choice and a bool are always set. */
+static int64_t value_unset_number(const struct directive *row)
+{
+    return row->type == DIRECTIVE_NUMBER                                  ? DIRECTIVE_UNSET
+           : row->type == DIRECTIVE_SIZE || row->type == DIRECTIVE_CHOICE ? 0
+                                                                          : -1;
+}
+
+static void value_unset(const struct directive *row, void *field)
+{
+    switch (value_form(row)) {
+    case VALUE_TEXT:
         *(char **)field = NULL;
+        break;
+    case VALUE_BOOL:
+        *(bool *)field = false;
+        break;
+    case VALUE_INT:
+        *(int *)field = (int)value_unset_number(row);
+        break;
+    case VALUE_INT64:
+        *(int64_t *)field = value_unset_number(row);
+        break;
+    case VALUE_LIST:
+        *(struct value_parse_list *)field = (struct value_parse_list){0};
+        break;
+    case VALUE_MAP:
+        *(struct directive_map *)field = (struct directive_map){0};
+        break;
+    case VALUE_WORDS:
+        *(struct value_parse_words *)field = (struct value_parse_words){0};
+        break;
+    case VALUE_ADDRESS:
+        *(struct value_parse_address *)field = (struct value_parse_address){0};
+        break;
     }
 }
 
@@ -333,44 +371,33 @@ int directive_value_init(const struct directive *row, void *owner)
                : value_set_plain(row, value_at(row, owner), row->by_default, error, sizeof error);
 }
 
-static void value_free_map(struct config_map *map)
-{
-    for (size_t i = 0; i < map->count; i++) {
-        free(map->items[i].name);
-        free(map->items[i].value);
-    }
-    free(map->items);
-}
-
 void directive_value_free(const struct directive *row, void *owner)
 {
     void *field = value_at(row, owner);
-
-    switch (row->type) {
-    case DIRECTIVE_TEXT:
-    case DIRECTIVE_PATH:
-    case DIRECTIVE_FOLDER:
-    case DIRECTIVE_URI:
-    case DIRECTIVE_USER:
-    case DIRECTIVE_GROUP:
+    struct directive_map *map = field;
+    switch (value_form(row)) {
+    case VALUE_TEXT:
         free(*(char **)field);
         break;
-    case DIRECTIVE_LIST:
-    case DIRECTIVE_NETWORKS:
-    case DIRECTIVE_INCLUDE:
+    case VALUE_LIST:
         value_parse_list_free(field);
         break;
-    case DIRECTIVE_MAP:
-        value_free_map(field);
+    case VALUE_MAP:
+        for (size_t i = 0; i < map->count; i++) {
+            free(map->items[i].name);
+            free(map->items[i].value);
+        }
+        free(map->items);
         break;
-    case DIRECTIVE_WORDS:
+    case VALUE_WORDS:
         value_parse_words_free(field);
         break;
-    case DIRECTIVE_ADDRESS:
-    case DIRECTIVE_SOCKET_PATH:
+    case VALUE_ADDRESS:
         value_parse_address_free(field);
         break;
-    default:
+    case VALUE_BOOL:
+    case VALUE_INT:
+    case VALUE_INT64:
         break;
     }
     value_unset(row, field);
@@ -391,7 +418,7 @@ static bool value_equal_items(char *const *a, size_t a_count, char *const *b, si
     return equal;
 }
 
-static bool value_equal_map(const struct config_map *a, const struct config_map *b)
+static bool value_equal_map(const struct directive_map *a, const struct directive_map *b)
 {
     bool equal = a->count == b->count;
     for (size_t i = 0; equal && i < a->count; i++) {
@@ -401,7 +428,8 @@ static bool value_equal_map(const struct config_map *a, const struct config_map 
     return equal;
 }
 
-static bool value_equal_address(const struct config_address *a, const struct config_address *b)
+static bool value_equal_address(const struct value_parse_address *a,
+                                const struct value_parse_address *b)
 {
     return a->kind == b->kind && value_equal_text(a->path, b->path) &&
            value_equal_text(a->host, b->host) && value_equal_text(a->port, b->port);
@@ -410,68 +438,52 @@ static bool value_equal_address(const struct config_address *a, const struct con
 bool directive_value_equal(const struct directive *row, const void *first, const void *second)
 {
     const void *a = value_in(row, first), *b = value_in(row, second);
-    switch (row->type) {
-    case DIRECTIVE_BOOL:
+    const struct value_parse_list *a_list = a, *b_list = b;
+    const struct value_parse_words *a_words = a, *b_words = b;
+    switch (value_form(row)) {
+    case VALUE_BOOL:
         return *(const bool *)a == *(const bool *)b;
-    case DIRECTIVE_CHOICE:
-    case DIRECTIVE_MODE:
+    case VALUE_INT:
         return *(const int *)a == *(const int *)b;
-    case DIRECTIVE_NUMBER:
-    case DIRECTIVE_SIZE:
-    case DIRECTIVE_TIME:
-    case DIRECTIVE_LIMIT_COUNT:
-    case DIRECTIVE_LIMIT_SIZE:
+    case VALUE_INT64:
         return *(const int64_t *)a == *(const int64_t *)b;
-    case DIRECTIVE_LIST:
-    case DIRECTIVE_NETWORKS:
-    case DIRECTIVE_INCLUDE: {
-        const struct config_list *x = a, *y = b;
-        return value_equal_items(x->items, x->count, y->items, y->count);
-    }
-    case DIRECTIVE_WORDS: {
-        const struct config_words *x = a, *y = b;
-        return value_equal_items(x->argv, x->argc, y->argv, y->argc);
-    }
-    case DIRECTIVE_MAP:
+    case VALUE_LIST:
+        return value_equal_items(a_list->items, a_list->count, b_list->items, b_list->count);
+    case VALUE_WORDS:
+        return value_equal_items(a_words->argv, a_words->argc, b_words->argv, b_words->argc);
+    case VALUE_MAP:
         return value_equal_map(a, b);
-    case DIRECTIVE_ADDRESS:
-    case DIRECTIVE_SOCKET_PATH:
+    case VALUE_ADDRESS:
         return value_equal_address(a, b);
-    default:
-        return value_equal_text(*(char *const *)a, *(char *const *)b);
+    case VALUE_TEXT:
+        break;
     }
+    return value_equal_text(*(char *const *)a, *(char *const *)b);
 }
 
 bool directive_value_is_set(const struct directive *row, const void *owner)
 {
     const void *field = value_in(row, owner);
-    switch (row->type) {
-    case DIRECTIVE_BOOL:
-    case DIRECTIVE_CHOICE:
-    case DIRECTIVE_SIZE:
+    switch (value_form(row)) {
+    case VALUE_BOOL:
         return true;
-    case DIRECTIVE_MODE:
-        return *(const int *)field >= 0;
-    case DIRECTIVE_NUMBER:
-        return *(const int64_t *)field != DIRECTIVE_UNSET;
-    case DIRECTIVE_TIME:
-    case DIRECTIVE_LIMIT_COUNT:
-    case DIRECTIVE_LIMIT_SIZE:
-        return *(const int64_t *)field >= 0;
-    case DIRECTIVE_LIST:
-    case DIRECTIVE_NETWORKS:
-    case DIRECTIVE_INCLUDE:
-        return ((const struct config_list *)field)->count > 0;
-    case DIRECTIVE_MAP:
-        return ((const struct config_map *)field)->count > 0;
-    case DIRECTIVE_WORDS:
-        return ((const struct config_words *)field)->argc > 0;
-    case DIRECTIVE_ADDRESS:
-    case DIRECTIVE_SOCKET_PATH:
-        return ((const struct config_address *)field)->kind != CONFIG_ADDRESS_NONE;
-    default:
-        return *(char *const *)field != NULL;
+    case VALUE_INT:
+        return row->type == DIRECTIVE_CHOICE || *(const int *)field >= 0;
+    case VALUE_INT64:
+        return row->type == DIRECTIVE_NUMBER ? *(const int64_t *)field != DIRECTIVE_UNSET
+                                             : *(const int64_t *)field >= 0;
+    case VALUE_LIST:
+        return ((const struct value_parse_list *)field)->count > 0;
+    case VALUE_MAP:
+        return ((const struct directive_map *)field)->count > 0;
+    case VALUE_WORDS:
+        return ((const struct value_parse_words *)field)->argc > 0;
+    case VALUE_ADDRESS:
+        return ((const struct value_parse_address *)field)->kind != VALUE_PARSE_ADDRESS_NONE;
+    case VALUE_TEXT:
+        break;
     }
+    return *(char *const *)field != NULL;
 }
 
 /* ---- to text ---- */
@@ -538,16 +550,16 @@ char *directive_value_text(const struct directive *row, const void *owner)
     case DIRECTIVE_LIMIT_SIZE:
         return value_number_text(row, *(const int64_t *)field);
     case DIRECTIVE_NETWORKS: {
-        const struct config_list *list = field;
+        const struct value_parse_list *list = field;
         return value_joined(list->items, list->count, ", ", false);
     }
     case DIRECTIVE_WORDS: {
-        const struct config_words *words = field;
+        const struct value_parse_words *words = field;
         return value_joined(words->argv, words->argc, " ", true);
     }
     case DIRECTIVE_ADDRESS:
     case DIRECTIVE_SOCKET_PATH:
-        return value_parse_quote_text(((const struct config_address *)field)->text);
+        return value_parse_quote_text(((const struct value_parse_address *)field)->text);
     default:
         return value_parse_quote_text(*(char *const *)field);
     }

@@ -23,7 +23,7 @@ int directive_value_set(const struct directive *row, void *owner, const char *te
 
 /* The same for env[NAME]; `name` is what stands between the brackets. */
 int directive_value_set_pair(const struct directive *row, void *owner, const char *name,
-                             const char *text, const struct config_origin *origin,
+                             const char *text, const struct directive_origin *origin,
                              const struct value_parse_source *source, char *error, size_t size);
 
 /* Frees, and leaves the field unset. */

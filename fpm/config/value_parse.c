@@ -244,7 +244,7 @@ static int parse_append(char ***items, size_t *count, char *item)
 }
 
 static int parse_add_word(const char **cursor, const struct value_parse_source *source,
-                          struct config_words *out, char *error, size_t size)
+                          struct value_parse_words *out, char *error, size_t size)
 {
     char *buffer = NULL, *word;
     size_t length;
@@ -258,11 +258,11 @@ static int parse_add_word(const char **cursor, const struct value_parse_source *
 }
 
 int value_parse_words(const char *text, const struct value_parse_source *source,
-                      struct config_words *out, char *error, size_t size)
+                      struct value_parse_words *out, char *error, size_t size)
 {
     const char *cursor = text + strspn(text, " \t");
     int result = 0;
-    *out = (struct config_words){0};
+    *out = (struct value_parse_words){0};
     while (result == 0 && *cursor != '\0') {
         result = parse_add_word(&cursor, source, out, error, size);
         cursor += strspn(cursor, " \t");
@@ -276,14 +276,15 @@ int value_parse_words(const char *text, const struct value_parse_source *source,
     return result;
 }
 
-int value_parse_list_add(struct config_list *list, const char *item)
+int value_parse_list_add(struct value_parse_list *list, const char *item)
 {
     char *copy = strdup(item);
     return copy == NULL ? -1 : parse_append(&list->items, &list->count, copy);
 }
 
 /* *cursor is at an item; adds it and leaves *cursor at the next or at the end. */
-static int parse_add_item(const char **cursor, struct config_list *out, char *error, size_t size)
+static int parse_add_item(const char **cursor, struct value_parse_list *out, char *error,
+                          size_t size)
 {
     size_t length = strcspn(*cursor, ", \t");
     char *item;
@@ -303,11 +304,11 @@ static int parse_add_item(const char **cursor, struct config_list *out, char *er
     return 0;
 }
 
-int value_parse_list(const char *text, struct config_list *out, char *error, size_t size)
+int value_parse_list(const char *text, struct value_parse_list *out, char *error, size_t size)
 {
     const char *cursor = text + strspn(text, " \t");
     int result = 0;
-    *out = (struct config_list){0};
+    *out = (struct value_parse_list){0};
     while (result == 0 && *cursor != '\0')
         result = parse_add_item(&cursor, out, error, size);
     if (result == 0 && out->count == 0)
@@ -330,19 +331,20 @@ static char *parse_numeric_host(int family, const char *text)
     return strdup(shortest);
 }
 
-static int parse_set_port(const char *text, struct config_address *out, char *error, size_t size)
+static int parse_set_port(const char *text, struct value_parse_address *out, char *error,
+                          size_t size)
 {
     int64_t port;
     if (value_parse_number(text, &port) != 0 || port < 1 || port > 65535)
         return parse_fail(error, size, "must have a port from 1 to 65535");
-    out->kind = CONFIG_ADDRESS_TCP;
+    out->kind = VALUE_PARSE_ADDRESS_TCP;
     return asprintf(&out->port, "%" PRId64, port) >= 0
                ? 0
                : (out->port = NULL, parse_fail(error, size, no_memory));
 }
 
 /* "host:port"; `host` is a copy and ours to cut. */
-static int parse_set_host(char *host, struct config_address *out, char *error, size_t size)
+static int parse_set_host(char *host, struct value_parse_address *out, char *error, size_t size)
 {
     char *colon = strrchr(host, ':');
     int family = AF_INET;
@@ -370,7 +372,8 @@ static int parse_set_host(char *host, struct config_address *out, char *error, s
     return parse_set_port(colon + 1, out, error, size);
 }
 
-static int parse_set_path(const char *text, struct config_address *out, char *error, size_t size)
+static int parse_set_path(const char *text, struct value_parse_address *out, char *error,
+                          size_t size)
 {
     if (strlen(text) > VALUE_PARSE_SOCKET_PATH_MAX) {
         (void)snprintf(error, size, "is too long for a unix socket: %zu bytes, the kernel takes %d",
@@ -379,15 +382,15 @@ static int parse_set_path(const char *text, struct config_address *out, char *er
     }
     if (text[strlen(text) - 1] == '/')
         return parse_fail(error, size, "must name a socket, not a folder");
-    out->kind = CONFIG_ADDRESS_UNIX;
+    out->kind = VALUE_PARSE_ADDRESS_UNIX;
     out->path = strdup(text);
     return out->path != NULL ? 0 : parse_fail(error, size, no_memory);
 }
 
-int value_parse_address(const char *text, struct config_address *out, char *error, size_t size)
+int value_parse_address(const char *text, struct value_parse_address *out, char *error, size_t size)
 {
     int result;
-    *out = (struct config_address){.text = strdup(text)};
+    *out = (struct value_parse_address){.text = strdup(text)};
     if (out->text == NULL)
         return parse_fail(error, size, no_memory);
     if (*text == '/') {
@@ -405,11 +408,12 @@ int value_parse_address(const char *text, struct config_address *out, char *erro
     return result;
 }
 
-bool value_parse_address_clash(const struct config_address *a, const struct config_address *b)
+bool value_parse_address_clash(const struct value_parse_address *a,
+                               const struct value_parse_address *b)
 {
-    if (a->kind != b->kind || a->kind == CONFIG_ADDRESS_NONE)
+    if (a->kind != b->kind || a->kind == VALUE_PARSE_ADDRESS_NONE)
         return false;
-    if (a->kind == CONFIG_ADDRESS_UNIX)
+    if (a->kind == VALUE_PARSE_ADDRESS_UNIX)
         return strcmp(a->path, b->path) == 0;
     return strcmp(a->port, b->port) == 0 &&
            (a->host == NULL || b->host == NULL || strcmp(a->host, b->host) == 0);
@@ -482,28 +486,28 @@ size_t value_parse_length(const char *rest)
 
 /* ---- the end ---- */
 
-void value_parse_list_free(struct config_list *list)
+void value_parse_list_free(struct value_parse_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
         free(list->items[i]);
     free(list->items);
-    *list = (struct config_list){0};
+    *list = (struct value_parse_list){0};
 }
 
-void value_parse_words_free(struct config_words *words)
+void value_parse_words_free(struct value_parse_words *words)
 {
     for (size_t i = 0; i < words->argc; i++)
         free(words->argv[i]);
     free(words->argv);
     free(words->text);
-    *words = (struct config_words){0};
+    *words = (struct value_parse_words){0};
 }
 
-void value_parse_address_free(struct config_address *address)
+void value_parse_address_free(struct value_parse_address *address)
 {
     free(address->text);
     free(address->path);
     free(address->host);
     free(address->port);
-    *address = (struct config_address){0};
+    *address = (struct value_parse_address){0};
 }

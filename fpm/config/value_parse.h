@@ -19,26 +19,26 @@
 /* Longest path of a unix socket, without its NUL. */
 #define VALUE_PARSE_SOCKET_PATH_MAX 107
 
-struct config_list {
+struct value_parse_list {
     size_t count;
     char **items;
 };
 
 /* A command line. `argv` ends with NULL; `text` is the value as written. */
-struct config_words {
+struct value_parse_words {
     char *text; /* NULL: unset */
     char **argv;
     size_t argc;
 };
 
-enum config_address_kind {
-    CONFIG_ADDRESS_NONE, /* unset */
-    CONFIG_ADDRESS_UNIX,
-    CONFIG_ADDRESS_TCP
+enum value_parse_address_kind {
+    VALUE_PARSE_ADDRESS_NONE, /* unset */
+    VALUE_PARSE_ADDRESS_UNIX,
+    VALUE_PARSE_ADDRESS_TCP
 };
-struct config_address {
+struct value_parse_address {
     char *text; /* as written, NULL when unset */
-    enum config_address_kind kind;
+    enum value_parse_address_kind kind;
     char *path; /* unix: absolute, fits sun_path */
     char *host; /* TCP: a numeric address in its shortest form, no brackets; NULL = any address */
     char *port; /* TCP: "1" to "65535" */
@@ -73,14 +73,16 @@ int value_parse_text(const char *text, const struct value_parse_source *source, 
 /* Words as a shell splits them, with quotes and backslash; $pool and ${NAME} are put in after the
  * split, so that they never make two words of one. At least one word. */
 int value_parse_words(const char *text, const struct value_parse_source *source,
-                      struct config_words *out, char *error, size_t size);
+                      struct value_parse_words *out, char *error, size_t size);
 /* Items separated by commas, blanks or both; at least one. */
-int value_parse_list(const char *text, struct config_list *out, char *error, size_t size);
+int value_parse_list(const char *text, struct value_parse_list *out, char *error, size_t size);
 /* /path, port, ip:port, *:port, [ip6]:port. */
-int value_parse_address(const char *text, struct config_address *out, char *error, size_t size);
+int value_parse_address(const char *text, struct value_parse_address *out, char *error,
+                        size_t size);
 
 /* Would two sockets get into each other's way? Unset addresses never do. */
-bool value_parse_address_clash(const struct config_address *a, const struct config_address *b);
+bool value_parse_address_clash(const struct value_parse_address *a,
+                               const struct value_parse_address *b);
 
 /* Writes `text` so that value_parse_text, or as a word value_parse_words, reads it back; the result
  * is the caller's to free, NULL without memory. */
@@ -92,10 +94,10 @@ char *value_parse_quote_word(const char *word);
 size_t value_parse_length(const char *rest);
 
 /* Adds a copy of `item`. Returns 0, or -1 without memory. */
-int value_parse_list_add(struct config_list *list, const char *item);
+int value_parse_list_add(struct value_parse_list *list, const char *item);
 /* These free and forget. */
-void value_parse_list_free(struct config_list *list);
-void value_parse_words_free(struct config_words *words);
-void value_parse_address_free(struct config_address *address);
+void value_parse_list_free(struct value_parse_list *list);
+void value_parse_words_free(struct value_parse_words *words);
+void value_parse_address_free(struct value_parse_address *address);
 
 #endif

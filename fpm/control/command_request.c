@@ -11,7 +11,7 @@
 
 static int command_request_find(const struct pool_set_item *item, struct control_server_call *call)
 {
-    const struct config_address *listen = &pool_settings(&item->pool)->listen;
+    const struct value_parse_address *listen = &pool_settings(&item->pool)->listen;
     uint64_t mark;
     if (item->leaving || item->pool.stop != POOL_STOP_NONE) {
         snprintf(call->error, sizeof call->error, "pool %s stops and takes no more requests",
@@ -24,7 +24,7 @@ static int command_request_find(const struct pool_set_item *item, struct control
         return -1;
     }
     fprintf(call->body, "%" PRIu64, mark);
-    if (listen->kind == CONFIG_ADDRESS_UNIX)
+    if (listen->kind == VALUE_PARSE_ADDRESS_UNIX)
         fprintf(call->body, " unix %s\n", listen->path);
     else
         fprintf(call->body, " tcp %s %s\n", listen->host != NULL ? listen->host : "127.0.0.1",

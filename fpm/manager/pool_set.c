@@ -115,7 +115,7 @@ static struct pool_set_item *pool_set_make(struct pool_set *pools, const struct 
 static void pool_set_place(const struct config_pool *wanted, int status, const char *what,
                            char *error, size_t size)
 {
-    const struct config_origin *origin =
+    const struct directive_origin *origin =
         status == EX_CONFIG ? &wanted->origins[DIRECTIVE_POOL_listen] : &wanted->origin;
     snprintf(error, size, "%s:%u: pool %s: %s", origin->file, origin->line, wanted->name, what);
 }

@@ -78,7 +78,7 @@ static void reload_plan_step(struct reload_plan_step *step, const struct reload_
 }
 
 /* A sentence on a directive of [global] that cannot change now. */
-static int reload_plan_later(struct config_list *later, const struct directive *row,
+static int reload_plan_later(struct value_parse_list *later, const struct directive *row,
                              const struct config_global *was, const struct config_global *wanted)
 {
     char *old = directive_value_text(row, was), *new = directive_value_text(row, wanted),

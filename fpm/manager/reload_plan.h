@@ -35,7 +35,7 @@ struct reload_plan_step {
 struct reload_plan {
     struct reload_plan_step *steps; /* one a pool wanted, in their order */
     size_t count;
-    struct config_list later; /* sentences: what takes effect at the next start only */
+    struct value_parse_list later; /* sentences: what takes effect at the next start only */
 };
 
 /* `was` lists the pools in force. `all`: NULL for those alone that changed, "" when every pool gets

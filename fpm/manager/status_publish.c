@@ -11,9 +11,9 @@
 static uint32_t status_publish_pm(int pm)
 {
     static const enum ot_pm kinds[] = {
-        [CONFIG_PM_STATIC] = OT_PM_STATIC,
-        [CONFIG_PM_DYNAMIC] = OT_PM_DYNAMIC,
-        [CONFIG_PM_ONDEMAND] = OT_PM_ONDEMAND,
+        [DIRECTIVE_PM_STATIC] = OT_PM_STATIC,
+        [DIRECTIVE_PM_DYNAMIC] = OT_PM_DYNAMIC,
+        [DIRECTIVE_PM_ONDEMAND] = OT_PM_ONDEMAND,
     };
     return kinds[pm];
 }

@@ -33,7 +33,7 @@ static void status_worker_complain(const struct status_worker_process *status, c
 static bool status_worker_wanted(const struct status_worker_process *status)
 {
     return status->pool->stop == POOL_STOP_NONE &&
-           pool_settings(status->pool)->pm_status_listen.kind != CONFIG_ADDRESS_NONE;
+           pool_settings(status->pool)->pm_status_listen.kind != VALUE_PARSE_ADDRESS_NONE;
 }
 
 static void status_worker_deafen(struct status_worker_process *status)
@@ -46,7 +46,7 @@ static void status_worker_deafen(struct status_worker_process *status)
 int status_worker_listen(struct status_worker_process *status, char *error, size_t size)
 {
     const struct config_pool *settings = pool_settings(status->pool);
-    const struct config_address *address = &settings->pm_status_listen;
+    const struct value_parse_address *address = &settings->pm_status_listen;
     struct socket_spec spec;
     char why[ERROR_SIZE];
     if (!status_worker_wanted(status) ||
@@ -55,7 +55,7 @@ int status_worker_listen(struct status_worker_process *status, char *error, size
     status_worker_deafen(status);
     if (pool_socket_spec(settings, &spec, error, size) != 0)
         return -1;
-    spec.path = address->kind == CONFIG_ADDRESS_UNIX ? address->path : NULL;
+    spec.path = address->kind == VALUE_PARSE_ADDRESS_UNIX ? address->path : NULL;
     spec.host = address->host;
     spec.port = address->port;
     if (socket_listen(&status->listener, &spec, why, sizeof why) != 0) {
@@ -223,7 +223,7 @@ void status_worker_init(struct status_worker_process *status, struct ev_loop *lo
 /* A listener that changed is another descriptor: the process that has the old one goes first. */
 static bool status_worker_stale(const struct status_worker_process *status)
 {
-    const struct config_address *address = &pool_settings(status->pool)->pm_status_listen;
+    const struct value_parse_address *address = &pool_settings(status->pool)->pm_status_listen;
     return !status_worker_wanted(status) || status->shows != status->pool->current ||
            status->listens == NULL || strcmp(status->listens, address->text) != 0;
 }

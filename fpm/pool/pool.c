@@ -269,9 +269,9 @@ bool pool_settled(const struct pool *pool)
 static unsigned pool_first(const struct config_pool *settings)
 {
     switch (settings->pm) {
-    case CONFIG_PM_DYNAMIC:
+    case DIRECTIVE_PM_DYNAMIC:
         return (unsigned)settings->pm_start_servers;
-    case CONFIG_PM_ONDEMAND:
+    case DIRECTIVE_PM_ONDEMAND:
         return 0;
     default:
         return (unsigned)settings->pm_max_children;
@@ -415,7 +415,7 @@ int pool_socket_spec(const struct config_pool *settings, struct socket_spec *spe
          account_group(settings->listen_group, &group, error, size) != 0))
         return -1;
     *spec = (struct socket_spec){
-        .path = settings->listen.kind == CONFIG_ADDRESS_UNIX ? settings->listen.path : NULL,
+        .path = settings->listen.kind == VALUE_PARSE_ADDRESS_UNIX ? settings->listen.path : NULL,
         .host = settings->listen.host,
         .port = settings->listen.port,
         .backlog = (int)settings->listen_backlog,

@@ -74,9 +74,9 @@ static struct scaling_verdict pool_supervisor_decide(struct pool_supervisor *sup
                                                      int64_t backoff, int64_t now)
 {
     static const enum scaling_kind kinds[] = {
-        [CONFIG_PM_STATIC] = SCALING_STATIC,
-        [CONFIG_PM_DYNAMIC] = SCALING_DYNAMIC,
-        [CONFIG_PM_ONDEMAND] = SCALING_ONDEMAND,
+        [DIRECTIVE_PM_STATIC] = SCALING_STATIC,
+        [DIRECTIVE_PM_DYNAMIC] = SCALING_DYNAMIC,
+        [DIRECTIVE_PM_ONDEMAND] = SCALING_ONDEMAND,
     };
     const struct config_pool *settings = pool_settings(supervisor->pool);
     const struct scaling_limits limits = {
@@ -200,7 +200,7 @@ static void pool_supervisor_notify_changes(const struct pool_supervisor *supervi
                                            const struct scaling_counts *counts, unsigned spawn)
 {
     const unsigned *states = supervisor->monitor.tally.counts;
-    bool dynamic = pool_settings(supervisor->pool)->pm == CONFIG_PM_DYNAMIC;
+    bool dynamic = pool_settings(supervisor->pool)->pm == DIRECTIVE_PM_DYNAMIC;
     /* A worker that seems to have no library may only be slow to attach. */
     bool unattached = states[WORKER_MONITOR_UNATTACHED_IDLE] +
                           states[WORKER_MONITOR_UNATTACHED_SERVING] +
@@ -300,7 +300,7 @@ static int64_t pool_supervisor_next(const struct pool_supervisor *supervisor,
 static bool pool_supervisor_needs_full_check(const struct pool_supervisor *supervisor,
                                              const struct scaling_counts *counts)
 {
-    bool fixed = pool_settings(supervisor->pool)->pm == CONFIG_PM_STATIC;
+    bool fixed = pool_settings(supervisor->pool)->pm == DIRECTIVE_PM_STATIC;
     bool queue_moves = fixed && supervisor->memory.patience < POOL_SUPERVISOR_STUCK;
     return (counts->waiting > counts->starting && !queue_moves) ||
            (counts->serving > 0 && !fixed) || supervisor->memory.since != 0 ||
@@ -334,7 +334,7 @@ static void pool_supervisor_pass_serving(struct pool_supervisor *supervisor,
 
     /* If every worker is being retired, let them close idle connections instead of passing them on;
      * otherwise a passed-on connection would make us start a worker. */
-    bool replaced = pool_settings(pool)->pm == CONFIG_PM_STATIC;
+    bool replaced = pool_settings(pool)->pm == DIRECTIVE_PM_STATIC;
     pool_allow_handoff(pool, replaced || attached > verdict.retire, attached > 0);
 
     /* Publish before spawning: a new worker clears the slot it gets, and with it the counters of
@@ -390,7 +390,7 @@ static bool pool_supervisor_check_suffices(struct pool_supervisor *supervisor,
 static void pool_supervisor_full_check(struct pool_supervisor *supervisor, int64_t now)
 {
     uint32_t events = OT_NOTIFY_ENTER(OT_STATE_POST) | OT_NOTIFY_LEAVE(OT_STATE_STARTING);
-    if (pool_settings(supervisor->pool)->pm == CONFIG_PM_DYNAMIC ||
+    if (pool_settings(supervisor->pool)->pm == DIRECTIVE_PM_DYNAMIC ||
         pool_supervisor_request_limit(supervisor) > 0)
         events |= OT_NOTIFY_ENTER(OT_STATE_RUNNING);
     pool_supervisor_notify(supervisor, events, events);

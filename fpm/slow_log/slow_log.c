@@ -334,7 +334,7 @@ void slow_log_forget(const struct generation *generation)
 /* ---- open and close ---- */
 
 /* Returns 0, or -1 without memory. */
-static int slow_log_take_command(struct slowlog *log, const struct config_words *words)
+static int slow_log_take_command(struct slowlog *log, const struct value_parse_words *words)
 {
     if (words->argc == 0)
         return 0;

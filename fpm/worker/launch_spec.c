@@ -74,7 +74,7 @@ static void launch_spec_put_inherited(struct launch_spec_variables *variables)
 }
 
 static void launch_spec_put_clients(struct launch_spec_variables *variables,
-                                    const struct config_list *clients)
+                                    const struct value_parse_list *clients)
 {
     size_t length = 1;
     for (size_t i = 0; i < clients->count; i++)

@@ -95,7 +95,7 @@ static struct config *load_well(const char *name)
 }
 
 /* Is there an error "FOLDER/where...what..."? */
-static bool holds(const struct config_list *sentences, const char *where, const char *what)
+static bool holds(const struct value_parse_list *sentences, const char *where, const char *what)
 {
     char start[256];
     in_folder(start, sizeof start, where);
@@ -160,9 +160,9 @@ Test(config, reads_every_type)
     const struct config_pool *pool = &config->pools[0];
 
     cr_assert_eq(config->pool_count, 1);
-    cr_expect_eq(global->log_level, CONFIG_LOG_DEBUG);
+    cr_expect_eq(global->log_level, DIRECTIVE_LOG_DEBUG);
     cr_expect_eq(global->process_control_timeout, 1500);
-    cr_expect_eq(global->control_listen.kind, CONFIG_ADDRESS_UNIX);
+    cr_expect_eq(global->control_listen.kind, VALUE_PARSE_ADDRESS_UNIX);
     cr_expect_eq(global->control_mode, 0600);
     cr_expect_eq(global->rlimit_core, INT64_MAX);
     cr_expect_eq(global->rlimit_files, -1);
@@ -178,7 +178,7 @@ Test(config, reads_every_type)
     cr_expect_str_eq(pool->listen.port, "9000");
     cr_expect_eq(pool->listen_backlog, 511);
     cr_expect_eq(pool->listen_allowed_clients.count, 2);
-    cr_expect_eq(pool->pm, CONFIG_PM_STATIC);
+    cr_expect_eq(pool->pm, DIRECTIVE_PM_STATIC);
     cr_expect_eq(pool->pm_max_children, 7);
     cr_expect_eq(pool->post_response_max_children, 7);
     cr_expect_eq(pool->umask, 027);
@@ -455,7 +455,7 @@ Test(config, includes_in_order_from_the_files_folder)
     cr_expect_str_eq(config->pools[1].name, "b");
     cr_expect_str_eq(config->pools[2].name, "x");
     cr_expect_str_eq(config->pools[3].name, "c");
-    cr_expect_eq(config->global.log_level, CONFIG_LOG_ERROR);
+    cr_expect_eq(config->global.log_level, DIRECTIVE_LOG_ERROR);
     cr_expect_eq(config->files.count, 5);
     config_free(&config);
 }

@@ -248,7 +248,7 @@ Test(value, words)
     char error[256];
 
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct config_words out;
+        struct value_parse_words out;
         int result = value_parse_words(cases[i].text, &source, &out, error, sizeof error);
         if (cases[i].argc == 0) {
             cr_expect(result == -1 && out.argv == NULL && out.text == NULL, "<%s>", cases[i].text);
@@ -279,7 +279,7 @@ Test(value, lists)
     char error[256];
 
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct config_list out;
+        struct value_parse_list out;
         int result = value_parse_list(cases[i].text, &out, error, sizeof error);
         cr_expect_eq(result, cases[i].count == 0 ? -1 : 0, "<%s>", cases[i].text);
         cr_expect_eq(out.count, cases[i].count, "<%s>", cases[i].text);
@@ -296,46 +296,46 @@ Test(value, addresses)
 {
     static const struct {
         const char *text;
-        enum config_address_kind kind; /* NONE: refused */
+        enum value_parse_address_kind kind; /* NONE: refused */
         const char *host, *port, *path;
     } cases[] = {
-        {"/run/a.sock", CONFIG_ADDRESS_UNIX, NULL, NULL, "/run/a.sock"},
-        {LONG_107, CONFIG_ADDRESS_UNIX, NULL, NULL, LONG_107},
-        {LONG_107 "8", CONFIG_ADDRESS_NONE, NULL, NULL, NULL},
-        {"9000", CONFIG_ADDRESS_TCP, NULL, "9000", NULL},
-        {"09000", CONFIG_ADDRESS_TCP, NULL, "9000", NULL},
-        {"*:9000", CONFIG_ADDRESS_TCP, NULL, "9000", NULL},
-        {":9000", CONFIG_ADDRESS_TCP, NULL, "9000", NULL},
-        {"127.0.0.1:1", CONFIG_ADDRESS_TCP, "127.0.0.1", "1", NULL},
-        {"[::1]:65535", CONFIG_ADDRESS_TCP, "::1", "65535", NULL},
-        {"[2001:DB8:0:0::1]:80", CONFIG_ADDRESS_TCP, "2001:db8::1", "80", NULL},
-        {"", CONFIG_ADDRESS_NONE, NULL, NULL, NULL},
-        {"0", CONFIG_ADDRESS_NONE, NULL, NULL, NULL},
-        {"65536", CONFIG_ADDRESS_NONE, NULL, NULL, NULL},
-        {"99999999999999999999", CONFIG_ADDRESS_NONE, NULL, NULL, NULL},
-        {"127.0.0.1", CONFIG_ADDRESS_NONE, NULL, NULL, NULL},
-        {"127.0.0.1:", CONFIG_ADDRESS_NONE, NULL, NULL, NULL},
-        {"127.0.0.1:x", CONFIG_ADDRESS_NONE, NULL, NULL, NULL},
-        {"127.0.0.1:-1", CONFIG_ADDRESS_NONE, NULL, NULL, NULL},
-        {"127.0.0.256:80", CONFIG_ADDRESS_NONE, NULL, NULL, NULL},
-        {"127.1:80", CONFIG_ADDRESS_NONE, NULL, NULL, NULL},
-        {"localhost:80", CONFIG_ADDRESS_NONE, NULL, NULL, NULL},
-        {"::1:80", CONFIG_ADDRESS_NONE, NULL, NULL, NULL},
-        {"[::1]", CONFIG_ADDRESS_NONE, NULL, NULL, NULL},
-        {"[::1]80", CONFIG_ADDRESS_NONE, NULL, NULL, NULL},
-        {"[::1:80", CONFIG_ADDRESS_NONE, NULL, NULL, NULL},
-        {"[]:80", CONFIG_ADDRESS_NONE, NULL, NULL, NULL},
-        {"[127.0.0.1]:80", CONFIG_ADDRESS_NONE, NULL, NULL, NULL},
-        {"run/a.sock", CONFIG_ADDRESS_NONE, NULL, NULL, NULL},
-        {"/run/", CONFIG_ADDRESS_NONE, NULL, NULL, NULL},
+        {"/run/a.sock", VALUE_PARSE_ADDRESS_UNIX, NULL, NULL, "/run/a.sock"},
+        {LONG_107, VALUE_PARSE_ADDRESS_UNIX, NULL, NULL, LONG_107},
+        {LONG_107 "8", VALUE_PARSE_ADDRESS_NONE, NULL, NULL, NULL},
+        {"9000", VALUE_PARSE_ADDRESS_TCP, NULL, "9000", NULL},
+        {"09000", VALUE_PARSE_ADDRESS_TCP, NULL, "9000", NULL},
+        {"*:9000", VALUE_PARSE_ADDRESS_TCP, NULL, "9000", NULL},
+        {":9000", VALUE_PARSE_ADDRESS_TCP, NULL, "9000", NULL},
+        {"127.0.0.1:1", VALUE_PARSE_ADDRESS_TCP, "127.0.0.1", "1", NULL},
+        {"[::1]:65535", VALUE_PARSE_ADDRESS_TCP, "::1", "65535", NULL},
+        {"[2001:DB8:0:0::1]:80", VALUE_PARSE_ADDRESS_TCP, "2001:db8::1", "80", NULL},
+        {"", VALUE_PARSE_ADDRESS_NONE, NULL, NULL, NULL},
+        {"0", VALUE_PARSE_ADDRESS_NONE, NULL, NULL, NULL},
+        {"65536", VALUE_PARSE_ADDRESS_NONE, NULL, NULL, NULL},
+        {"99999999999999999999", VALUE_PARSE_ADDRESS_NONE, NULL, NULL, NULL},
+        {"127.0.0.1", VALUE_PARSE_ADDRESS_NONE, NULL, NULL, NULL},
+        {"127.0.0.1:", VALUE_PARSE_ADDRESS_NONE, NULL, NULL, NULL},
+        {"127.0.0.1:x", VALUE_PARSE_ADDRESS_NONE, NULL, NULL, NULL},
+        {"127.0.0.1:-1", VALUE_PARSE_ADDRESS_NONE, NULL, NULL, NULL},
+        {"127.0.0.256:80", VALUE_PARSE_ADDRESS_NONE, NULL, NULL, NULL},
+        {"127.1:80", VALUE_PARSE_ADDRESS_NONE, NULL, NULL, NULL},
+        {"localhost:80", VALUE_PARSE_ADDRESS_NONE, NULL, NULL, NULL},
+        {"::1:80", VALUE_PARSE_ADDRESS_NONE, NULL, NULL, NULL},
+        {"[::1]", VALUE_PARSE_ADDRESS_NONE, NULL, NULL, NULL},
+        {"[::1]80", VALUE_PARSE_ADDRESS_NONE, NULL, NULL, NULL},
+        {"[::1:80", VALUE_PARSE_ADDRESS_NONE, NULL, NULL, NULL},
+        {"[]:80", VALUE_PARSE_ADDRESS_NONE, NULL, NULL, NULL},
+        {"[127.0.0.1]:80", VALUE_PARSE_ADDRESS_NONE, NULL, NULL, NULL},
+        {"run/a.sock", VALUE_PARSE_ADDRESS_NONE, NULL, NULL, NULL},
+        {"/run/", VALUE_PARSE_ADDRESS_NONE, NULL, NULL, NULL},
     };
     char error[256];
 
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct config_address out;
+        struct value_parse_address out;
         error[0] = '\0';
         int result = value_parse_address(cases[i].text, &out, error, sizeof error);
-        cr_expect_eq(result, cases[i].kind == CONFIG_ADDRESS_NONE ? -1 : 0, "<%s>: %s",
+        cr_expect_eq(result, cases[i].kind == VALUE_PARSE_ADDRESS_NONE ? -1 : 0, "<%s>: %s",
                      cases[i].text, error);
         cr_expect_eq(out.kind, cases[i].kind, "<%s>", cases[i].text);
         cr_expect((result == 0) == (*error == '\0'), "<%s>", cases[i].text);
@@ -368,12 +368,12 @@ Test(value, addresses_that_clash)
         {"127.0.0.1:9000", "127.0.0.2:9000", false},
         {"[::1]:9000", "[0:0::1]:9000", true},
     };
-    const struct config_address none = {0};
+    const struct value_parse_address none = {0};
     char error[256];
 
     cr_assert_not(value_parse_address_clash(&none, &none));
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct config_address a, b;
+        struct value_parse_address a, b;
         cr_assert_eq(value_parse_address(cases[i].a, &a, error, sizeof error), 0);
         cr_assert_eq(value_parse_address(cases[i].b, &b, error, sizeof error), 0);
         cr_expect_eq(value_parse_address_clash(&a, &b), cases[i].clash, "%s, %s", cases[i].a,
@@ -422,7 +422,7 @@ Test(value, what_is_quoted_reads_back)
     for (size_t i = 0; i < COUNT(texts); i++) {
         char *text = value_parse_quote_text(texts[i]), *word = value_parse_quote_word(texts[i]);
         char *back = NULL, *line = NULL;
-        struct config_words words;
+        struct value_parse_words words;
 
         cr_assert(text != NULL && word != NULL);
         cr_expect_eq(value_parse_length(text), strlen(text), "<%s>", text);
