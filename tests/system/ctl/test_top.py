@@ -90,7 +90,8 @@ def test_work_above_its_budget(manager, app, tmp_path, journal):
 def test_refusals(manager, app, tmp_path):
     daemon = pair(manager, app, tmp_path)
     json = daemon.control("--json", "top")
-    assert json.returncode == 64 and "--json status" in json.stderr
+    assert json.returncode == 64 and "takes no --json" in json.stderr
+    assert "--json status" in daemon.control("help", "top").stdout
     pipe = daemon.control("top")
     assert pipe.returncode == 1 and "--once" in pipe.stderr and pipe.stdout == ""
     unknown = daemon.control("top", "--once", "nope")
