@@ -18,14 +18,15 @@ enum {
     CLIENT_SECONDS = 30
 };
 
+/* The connection failed: says so by errno, 0 = it was closed. */
 static int client_lost(char *error, size_t size)
 {
     if (errno == EAGAIN)
         snprintf(error, size, "the manager has not answered for %d seconds; is it stopped?",
                  CLIENT_SECONDS);
     else
-        snprintf(error, size, "the manager went away: %s",
-                 errno != 0 ? strerror(errno) : "connection closed");
+        snprintf(error, size, "the connection to the manager broke off: %s",
+                 errno != 0 ? strerror(errno) : "it was closed");
     return OPTIONS_FAILED;
 }
 
@@ -52,8 +53,7 @@ static int client_connect(const char *path, enum client_patience patience, char 
     return -1;
 }
 
-/* Composes the line; returns its length, or -1: arguments with a blank or a newline cannot be said.
- */
+/* Composes the line. Returns its length, or -1 for an argument that a line cannot hold. */
 static int client_compose(char *line, size_t size, const struct client_words *words)
 {
     int used = snprintf(line, size, "%s %s", CONTROL_HELLO, words->verb);
@@ -69,7 +69,7 @@ static int client_compose(char *line, size_t size, const struct client_words *wo
     return used;
 }
 
-/* Reads the first line and says what it means. */
+/* Reads the first line: done, or refused with the sentences that follow. */
 static int client_verdict(FILE *answer, char *error, size_t size)
 {
     char line[CONTROL_LINE_MAX];
@@ -80,7 +80,7 @@ static int client_verdict(FILE *answer, char *error, size_t size)
     if (strcmp(line, CONTROL_OK "\n") == 0)
         return EX_OK;
     if (strncmp(line, CONTROL_ERROR " ", length) != 0) {
-        snprintf(error, size, "the answer makes no sense: is this the control socket of overtime?");
+        snprintf(error, size, "the answer is malformed: is this the control socket of overtime?");
         return OPTIONS_FAILED;
     }
     int used = snprintf(error, size, "%s", line + length);
@@ -92,7 +92,8 @@ static int client_verdict(FILE *answer, char *error, size_t size)
     return OPTIONS_FAILED;
 }
 
-/* Asks, and reads the verdict. *answer, what follows, is the caller's to close, also after a no. */
+/* Asks, and reads the verdict. *answer, the rest, is the caller's to close, also after a refusal.
+ */
 static int client_ask(const char *socket, const struct client_words *words,
                       enum client_patience patience, FILE **answer, char *error, size_t size)
 {
@@ -100,7 +101,7 @@ static int client_ask(const char *socket, const struct client_words *words,
     int length = client_compose(line, sizeof line, words);
     *answer = NULL;
     if (length < 0) {
-        snprintf(error, size, "arguments with blanks, empty or too long ones cannot be sent");
+        snprintf(error, size, "an argument is empty, too long, or has a blank or a newline");
         return EX_USAGE;
     }
     int fd = client_connect(socket, patience, error, size);
@@ -111,7 +112,7 @@ static int client_ask(const char *socket, const struct client_words *words,
         (void)close(fd);
         return client_lost(error, size);
     }
-    /* One that refuses at once need not have read the line. */
+    /* A manager that refuses at once need not have read the line. */
     errno = 0;
     if (send(fd, line, (size_t)length, MSG_NOSIGNAL) != length && errno != EPIPE)
         return client_lost(error, size);
@@ -166,4 +167,11 @@ int client_fetch(const char *socket, const struct client_words *words, char **an
     if (from != NULL)
         (void)fclose(from);
     return status;
+}
+
+void client_print(json_t *object)
+{
+    (void)json_dumpf(object, stdout, JSON_ENSURE_ASCII | JSON_REAL_PRECISION(15));
+    (void)fputc('\n', stdout);
+    json_decref(object);
 }

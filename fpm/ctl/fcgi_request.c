@@ -6,14 +6,11 @@
 #include "fpm/ctl/fcgi_client.h"
 #include "fpm/ctl/pool_client.h"
 #include "fpm/ctl/response.h"
-#include "fpm/util/error.h"
 #include "fpm/util/version.h"
 #include "sapi-shim/util/clock.h"
-#include "sapi-shim/util/escape.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <math.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -24,16 +21,16 @@
 #include <unistd.h>
 
 enum {
-    FCGI_REQUEST_SECONDS = 60, /* until an answer and the request's end, if nothing else is said */
-    FCGI_REQUEST_BODY_MAX = 256 << 20
+    FCGI_REQUEST_SECONDS = 60, /* until the answer and the end of the request, by default */
+    FCGI_REQUEST_BODY_MAX = 256 << 20,
+    FCGI_REQUEST_SENTENCE = CONTROL_LINE_MAX + POOL_CLIENT_REMARK
 };
 
 const char fcgi_request_more[] =
     "Connects to the pool as a web server does. The answer goes to standard output, headers "
     "first;\n"
     "then standard error says the status, the time until the answer was complete, the time until\n"
-    "the worker was done (behind its work after the response and its shutdown functions), and "
-    "which\n"
+    "the worker was done (after its post-response work and its shutdown functions), and which\n"
     "worker it was. Without the library in the worker the last two are unknown.\n"
     "PATH may have a query string. With a body the method is POST; any parameter can be replaced:\n"
     "    overtimectl request www '/a?b=c' -p REQUEST_METHOD=PUT -p HTTP_HOST=example.org -d -\n"
@@ -42,16 +39,15 @@ const char fcgi_request_more[] =
 struct fcgi_request {
     const struct options *call;
     const char *pool, *path;
-    char *body;
-    size_t body_size;
-    int64_t limit;    /* ns, 0 = none */
-    int64_t began;    /* CLOCK_MONOTONIC, ns */
-    int64_t answered; /* 0 = not (yet) */
+    struct fcgi_client_bytes body;
+    uint64_t limit;    /* ns, 0 = none */
+    uint64_t began;    /* CLOCK_MONOTONIC, ns */
+    uint64_t answered; /* 0 = not yet */
     struct pool_client target;
     struct pool_client_trail trail;
     struct fcgi_client_answer codec;
-    struct response answer;
-    char error[ERROR_SIZE + POOL_CLIENT_REMARK];
+    struct response response;
+    char error[FCGI_REQUEST_SENTENCE];
 };
 
 __attribute__((format(printf, 3, 4))) static int
@@ -64,61 +60,37 @@ fcgi_request_fail(struct fcgi_request *request, int status, const char *format, 
     return status;
 }
 
-/* ---- what was asked for ---- */
+/* ---- the command line ---- */
 
-static int fcgi_request_read_input(struct fcgi_request *request)
-{
-    size_t room = 0;
-    ssize_t got = 1;
-    while (got > 0) {
-        if (request->body_size == room) {
-            room = room == 0 ? 65536 : room * 2;
-            char *grown = room > FCGI_REQUEST_BODY_MAX ? NULL : realloc(request->body, room);
-            if (grown == NULL)
-                return fcgi_request_fail(request, OPTIONS_FAILED,
-                                         "the body on standard input is larger than %d MiB",
-                                         FCGI_REQUEST_BODY_MAX >> 21);
-            request->body = grown;
-        }
-        got = read(STDIN_FILENO, request->body + request->body_size, room - request->body_size);
-        request->body_size += got > 0 ? (size_t)got : 0;
-        if (got < 0 && errno == EINTR)
-            got = 1;
-    }
-    return got == 0 ? 0
-                    : fcgi_request_fail(request, OPTIONS_FAILED, "cannot read standard input: %s",
-                                        strerror(errno));
-}
-
+/* The body that was given, or the one on standard input. */
 static int fcgi_request_take_body(struct fcgi_request *request)
 {
     const char *data = options_value(request->call, 'd');
-    if (data == NULL)
-        return 0;
-    if (strcmp(data, "-") == 0)
-        return fcgi_request_read_input(request);
-    request->body = strdup(data);
-    request->body_size = strlen(data);
-    return request->body != NULL ? 0 : fcgi_request_fail(request, OPTIONS_FAILED, "out of memory");
-}
-
-static int fcgi_request_take_limit(struct fcgi_request *request)
-{
-    const char *text = options_value(request->call, 't');
-    char *end;
-    double seconds = FCGI_REQUEST_SECONDS;
-    if (text != NULL) {
-        seconds = strtod(text, &end);
-        if (end == text || *end != '\0' || !isfinite(seconds) || seconds < 0 || seconds > 1e6)
-            return fcgi_request_fail(request, EX_USAGE,
-                                     "--timeout is a number of seconds, not \"%.32s\"", text);
+    struct fcgi_client_bytes *body = &request->body;
+    if (data != NULL && strcmp(data, "-") != 0)
+        fcgi_client_add(body, data, strlen(data));
+    while (data != NULL && strcmp(data, "-") == 0 && !body->failed) {
+        char part[65536];
+        ssize_t got = read(STDIN_FILENO, part, sizeof part);
+        if (got == 0)
+            break;
+        if (got > 0)
+            fcgi_client_add(body, part, (size_t)got);
+        else if (errno != EINTR)
+            return fcgi_request_fail(request, OPTIONS_FAILED, "cannot read standard input: %s",
+                                     strerror(errno));
+        if (body->size > FCGI_REQUEST_BODY_MAX)
+            return fcgi_request_fail(request, OPTIONS_FAILED,
+                                     "the body on standard input is larger than %d MiB",
+                                     FCGI_REQUEST_BODY_MAX >> 20);
     }
-    request->limit = (int64_t)(seconds * 1e9);
-    return 0;
+    return !body->failed ? 0 : fcgi_request_fail(request, OPTIONS_FAILED, "out of memory");
 }
 
 static int fcgi_request_check(struct fcgi_request *request)
 {
+    const char *timeout = options_value(request->call, 't');
+    double seconds = FCGI_REQUEST_SECONDS;
     if (*request->path != '/')
         return fcgi_request_fail(request, EX_USAGE, "PATH begins with a slash, not \"%.32s\"",
                                  request->path);
@@ -130,16 +102,23 @@ static int fcgi_request_check(struct fcgi_request *request)
         if (equal == NULL || equal == given->value)
             return fcgi_request_fail(request, EX_USAGE, "--param is NAME=VALUE, not \"%.64s\"",
                                      given->value);
-        if (strncmp(given->value, "OVERTIME_MARK=", 14) == 0)
-            return fcgi_request_fail(request, EX_USAGE, "OVERTIME_MARK is set by the manager");
+        if (strncmp(given->value, CONTROL_MARK "=", strlen(CONTROL_MARK "=")) == 0)
+            return fcgi_request_fail(request, EX_USAGE, CONTROL_MARK " is set by the manager");
     }
-    int status = fcgi_request_take_limit(request);
-    return status != 0 ? status : fcgi_request_take_body(request);
+    if (timeout != NULL) {
+        char *end;
+        seconds = strtod(timeout, &end);
+        if (end == timeout || *end != '\0' || !isfinite(seconds) || seconds < 0 || seconds > 1e6)
+            return fcgi_request_fail(request, EX_USAGE,
+                                     "--timeout is a number of seconds, not \"%.32s\"", timeout);
+    }
+    request->limit = (uint64_t)(seconds * 1e9);
+    return fcgi_request_take_body(request);
 }
 
 /* ---- the request ---- */
 
-/* The value that was given for a parameter, the last one; NULL = none. */
+/* The last value that was given for a parameter; NULL = none. */
 static const char *fcgi_request_given(const struct fcgi_request *request, const char *name,
                                       size_t length)
 {
@@ -157,7 +136,7 @@ struct fcgi_request_param {
     const char *name, *value;
 };
 
-/* What is sent unless it is given, and then what is given. */
+/* First the usual parameters with the values that were given for them, then the others given. */
 static void fcgi_request_params(const struct fcgi_request *request,
                                 const struct fcgi_request_param *usual, size_t count,
                                 struct fcgi_client_bytes *out)
@@ -190,7 +169,7 @@ static struct fcgi_client_bytes fcgi_request_compose(const struct fcgi_request *
     if (script == NULL)
         return out;
     if (posts)
-        snprintf(length, sizeof length, "%zu", request->body_size);
+        snprintf(length, sizeof length, "%zu", request->body.size);
     const struct fcgi_request_param usual[] = {
         {"QUERY_STRING", query != NULL ? query + 1 : ""},
         {"REQUEST_METHOD", posts ? "POST" : "GET"},
@@ -215,22 +194,13 @@ static struct fcgi_client_bytes fcgi_request_compose(const struct fcgi_request *
         {CONTROL_MARK, request->target.mark},
     };
     fcgi_request_params(request, usual, sizeof usual / sizeof *usual, &params);
-    out = fcgi_client_request(&params, request->body, request->body_size);
+    out = fcgi_client_request(&params, request->body.bytes, request->body.size);
     free(params.bytes);
     free(script);
     return out;
 }
 
-/* Milliseconds left for poll(), -1 = no limit. */
-static int fcgi_request_left(const struct fcgi_request *request)
-{
-    if (request->limit == 0)
-        return -1;
-    int64_t left = (request->began + request->limit - (int64_t)clock_ns()) / CLOCK_NS_PER_MS;
-    return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
-}
-
-/* Sends what the socket takes. Who answers early need not read to the end. */
+/* Sends what the socket takes. An application that answers early need not read to the end. */
 static void fcgi_request_send(int fd, struct fcgi_client_bytes *out, size_t *sent)
 {
     ssize_t count = send(fd, out->bytes + *sent, out->size - *sent, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -254,28 +224,31 @@ static int fcgi_request_receive(struct fcgi_request *request, int fd)
         return 0;
     }
     const char *how = got == 0 ? "was closed" : strerror(errno);
-    if (request->answer.total == 0)
+    if (request->response.total == 0)
         return fcgi_request_fail(
             request, OPTIONS_FAILED,
             "no answer: the connection %s%s; the manager's log may say why%s",
             got == 0 ? "" : "failed: ", how,
-            request->target.is_tcp ? ", and `listen.allowed_clients` whether we may ask" : "");
+            request->target.is_tcp
+                ? ", and `listen.allowed_clients` whether this machine may connect"
+                : "");
     return fcgi_request_fail(request, OPTIONS_FAILED,
-                             "the answer broke off: the connection %s%s behind %" PRIu64 " bytes",
-                             got == 0 ? "" : "failed: ", how, request->answer.total);
+                             "the answer broke off: the connection %s%s after %" PRIu64 " bytes",
+                             got == 0 ? "" : "failed: ", how, request->response.total);
 }
 
-/* Both ways at once, until the end of the request came. */
+/* Sends and receives at once, until the end of the request came. */
 static int fcgi_request_exchange(struct fcgi_request *request, int fd,
                                  struct fcgi_client_bytes *out)
 {
+    uint64_t deadline = request->limit == 0 ? 0 : request->began + request->limit;
     size_t sent = 0;
     int status = 0;
     while (status == 0 && !request->codec.complete) {
         struct pollfd poller = {.fd = fd, .events = POLLIN};
         if (sent < out->size)
             poller.events |= POLLOUT;
-        int ready = poll(&poller, 1, fcgi_request_left(request));
+        int ready = poll(&poller, 1, clock_timeout_ms(deadline, clock_ns()));
         if (ready == 0)
             return fcgi_request_fail(
                 request, OPTIONS_FAILED,
@@ -290,25 +263,26 @@ static int fcgi_request_exchange(struct fcgi_request *request, int fd,
     return status;
 }
 
-/* Is what came an answer, and whole? */
+/* Did the application answer, and with the whole response? */
 static int fcgi_request_judge(struct fcgi_request *request)
 {
-    const struct response *answer = &request->answer;
+    const struct response *response = &request->response;
     const char *method = fcgi_request_given(request, "REQUEST_METHOD", 14);
     bool headless = method != NULL && strcmp(method, "HEAD") == 0;
     if (request->codec.protocol_status != 0)
         return fcgi_request_fail(request, OPTIONS_FAILED, "the application refused: %s",
                                  fcgi_client_refusal(request->codec.protocol_status));
-    if (answer->too_long)
-        return fcgi_request_fail(request, OPTIONS_FAILED,
-                                 "the answer is longer than %d MiB; without --json it is passed on",
-                                 RESPONSE_KEPT_MAX >> 20);
-    if (answer->head != 0 && answer->promised >= 0 && !headless &&
-        (uint64_t)answer->promised > response_body(answer))
+    if (response->too_long)
+        return fcgi_request_fail(
+            request, OPTIONS_FAILED,
+            "the answer is longer than %d MiB; without --json it is passed on as it comes",
+            RESPONSE_KEPT_MAX >> 20);
+    if (response->head != 0 && response->promised >= 0 && !headless &&
+        (uint64_t)response->promised > response_body(response))
         return fcgi_request_fail(request, OPTIONS_FAILED,
                                  "the answer is too short: %" PRIu64
                                  " bytes, but its Content-Length says %" PRId64,
-                                 response_body(answer), answer->promised);
+                                 response_body(response), response->promised);
     return 0;
 }
 
@@ -317,7 +291,7 @@ static int fcgi_request_talk(struct fcgi_request *request)
     static const struct fcgi_client_events events = {response_output, response_error};
     struct fcgi_client_bytes out = fcgi_request_compose(request);
     int fd = -1, status = 0;
-    request->codec = (struct fcgi_client_answer){.events = &events, .context = &request->answer};
+    request->codec = (struct fcgi_client_answer){.events = &events, .context = &request->response};
     if (out.failed)
         status = fcgi_request_fail(request, OPTIONS_FAILED, "out of memory");
     request->began = (int64_t)clock_ns();
@@ -336,22 +310,20 @@ static int fcgi_request_talk(struct fcgi_request *request)
     return status;
 }
 
-/* ---- what there is to tell ---- */
+/* ---- the report ---- */
 
-static double fcgi_request_ms(const struct fcgi_request *request, int64_t at)
+static double fcgi_request_ms(const struct fcgi_request *request, uint64_t at)
 {
-    return (double)(at - request->began) / 1e6;
+    return at < request->began ? 0 : round((double)(at - request->began) / 1e3) / 1e3;
 }
 
-static void fcgi_request_tell(const struct fcgi_request *request)
+static void fcgi_request_report(const struct fcgi_request *request)
 {
     const struct pool_client_trail *trail = &request->trail;
-    (void)fflush(stdout);
-    fprintf(stderr, "status: ");
-    if (request->answer.status != 0)
-        fprintf(stderr, "%u\n", request->answer.status);
+    if (request->response.status != 0)
+        fprintf(stderr, "status: %u\n", request->response.status);
     else
-        fprintf(stderr, "unknown: the answer has no head\n");
+        fprintf(stderr, "status: unknown: the answer has no head\n");
     if (request->codec.app_status != 0)
         fprintf(stderr, "exit status: %" PRIu32 "\n", request->codec.app_status);
     fprintf(stderr, "answer: %.3f ms\n", fcgi_request_ms(request, request->answered));
@@ -366,68 +338,54 @@ static void fcgi_request_tell(const struct fcgi_request *request)
         fprintf(stderr, "worker: unknown\n");
 }
 
-static void fcgi_request_tell_json(const struct fcgi_request *request)
+static void fcgi_request_report_json(const struct fcgi_request *request)
 {
     const struct pool_client_trail *trail = &request->trail;
-    fputs("{\"pool\": ", stdout);
-    escape_json(stdout, request->pool);
-    if (request->answer.status != 0)
-        printf(", \"status\": %u", request->answer.status);
-    else
-        fputs(", \"status\": null", stdout);
-    printf(", \"exit_status\": %" PRIu32 ", \"answer_ms\": %.3f", request->codec.app_status,
-           fcgi_request_ms(request, request->answered));
+    json_t *status = request->response.status != 0 ? json_integer(request->response.status) : NULL;
+    json_t *worker = trail->pid > 0 ? json_integer(trail->pid) : NULL, *done = NULL;
     if (trail->ended_at != 0)
-        printf(", \"done_ms\": %.3f", fcgi_request_ms(request, trail->ended_at));
-    else
-        fputs(", \"done_ms\": null", stdout);
-    printf(", \"done\": \"%s\", \"remark\": ", pool_client_outcome(trail));
-    escape_json(stdout, trail->remark);
-    if (trail->pid > 0)
-        printf(", \"worker\": %d, ", (int)trail->pid);
-    else
-        fputs(", \"worker\": null, ", stdout);
-    response_json(&request->answer, stdout);
-    fputs("}\n", stdout);
-}
-
-/* An answer that did not come may have a reason that the manager knows. */
-static void fcgi_request_tell_death(struct fcgi_request *request)
-{
-    size_t used = strlen(request->error);
-    pool_client_follow(&request->target, 1, &request->trail);
-    if (request->trail.outcome == POOL_CLIENT_DIED)
-        snprintf(request->error + used, sizeof request->error - used,
-                 "; worker %d ended in the midst of it: see the manager's log",
-                 (int)request->trail.pid);
+        done = json_real(fcgi_request_ms(request, trail->ended_at));
+    json_t *out = json_pack(
+        "{s:s, s:o, s:I, s:f, s:o, s:s, s:s, s:o}", "pool", request->pool, "status",
+        status != NULL ? status : json_null(), "exit_status", (json_int_t)request->codec.app_status,
+        "answer_ms", fcgi_request_ms(request, request->answered), "done_ms",
+        done != NULL ? done : json_null(), "done", pool_client_outcome(trail), "remark",
+        trail->remark, "worker", worker != NULL ? worker : json_null());
+    response_json(&request->response, out);
+    client_print(out);
 }
 
 static int fcgi_request_do(struct fcgi_request *request)
 {
     const char *socket = options_value(request->call, 's');
+    struct pool_client_trail *trail = &request->trail;
     int status = fcgi_request_check(request);
-    if (status != 0)
-        return status;
-    status = pool_client_find(&request->target, socket != NULL ? socket : CONTROL_DEFAULT,
-                              request->pool, request->error, sizeof request->error);
+    if (status == 0)
+        status = pool_client_find(&request->target, socket != NULL ? socket : CONTROL_DEFAULT,
+                                  request->pool, request->error, sizeof request->error);
     if (status != 0)
         return status;
     status = fcgi_request_talk(request);
+    (void)fflush(stdout);
     if (status != 0) {
-        (void)fflush(stdout);
-        fcgi_request_tell_death(request);
+        /* The manager may know why no answer came. */
+        size_t used = strlen(request->error);
+        pool_client_follow(&request->target, 1, trail);
+        if (trail->outcome == POOL_CLIENT_DIED)
+            snprintf(request->error + used, sizeof request->error - used,
+                     "; worker %d ended before it had answered: see the manager's log",
+                     (int)trail->pid);
         return status;
     }
-    (void)fflush(stdout);
     pool_client_follow(&request->target, request->limit == 0 ? 0 : request->began + request->limit,
-                       &request->trail);
-    /* It is stamped there and the answer here, where its end may be noticed later. */
-    if (request->trail.ended_at != 0 && request->trail.ended_at < request->answered)
-        request->trail.ended_at = request->answered;
+                       trail);
+    /* The worker stamps the end and we the answer, which we may notice later than that. */
+    if (trail->ended_at != 0 && trail->ended_at < request->answered)
+        trail->ended_at = request->answered;
     if (options_has(request->call, 'j'))
-        fcgi_request_tell_json(request);
+        fcgi_request_report_json(request);
     else
-        fcgi_request_tell(request);
+        fcgi_request_report(request);
     if (fflush(stdout) != 0 || ferror(stdout))
         return fcgi_request_fail(request, OPTIONS_FAILED, "cannot write: %s", strerror(errno));
     return EX_OK;
@@ -439,12 +397,12 @@ int fcgi_request_run(const struct options *call)
         .call = call,
         .pool = call->argv[0],
         .path = call->argv[1],
-        .answer.keep = options_has(call, 'j'),
+        .response.keep = options_has(call, 'j'),
     };
     int status = fcgi_request_do(&request);
     if (status != EX_OK)
         fprintf(stderr, "overtimectl: %s\n", request.error);
-    response_free(&request.answer);
-    free(request.body);
+    response_free(&request.response);
+    free(request.body.bytes);
     return status;
 }

@@ -116,7 +116,7 @@ static int overtimectl_ask(const struct options *call)
         return overtimectl_fail(status, error);
     /* A manager that stops answers nothing more. */
     if (stops && json)
-        printf("{\"state\": \"%s\"}\n", wait ? "stopped" : "stopping");
+        client_print(json_pack("{s:s}", "state", wait ? "stopped" : "stopping"));
     return EX_OK;
 }
 

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum {
-    POOL_CLIENT_PAUSE_MIN = 2, /* ms between two questions, growing */
+    POOL_CLIENT_PAUSE_MIN = 2, /* ms between two questions; grows by half each time */
     POOL_CLIENT_PAUSE_MAX = 100
 };
 
@@ -45,7 +45,7 @@ int pool_client_find(struct pool_client *pool, const char *socket, const char *n
     if (sscanf(answer, "%23[0-9] tcp %127s %15s", pool->mark, pool->host, pool->port) == 3)
         pool->is_tcp = true;
     else if (sscanf(answer, "%23[0-9] unix %127[^\n]", pool->mark, pool->host) != 2) {
-        snprintf(error, size, "the manager's answer makes no sense; is it of another version?");
+        snprintf(error, size, "the manager's answer is malformed; is it of another version?");
         status = OPTIONS_FAILED;
     }
     free(answer);
@@ -54,13 +54,13 @@ int pool_client_find(struct pool_client *pool, const char *socket, const char *n
 
 /* ---- connecting ---- */
 
-static int pool_client_open(const struct sockaddr *address, socklen_t length, int64_t limit)
+/* Blocks for as long as the listen queue is full. Returns a descriptor, or -1 with errno. */
+static int pool_client_open(const struct sockaddr *address, socklen_t length, uint64_t limit)
 {
-    /* Blocks for as long as the listen queue is full. */
-    struct timeval patience = {.tv_sec = limit / CLOCK_NS_PER_S,
-                               .tv_usec = limit % CLOCK_NS_PER_S / 1000};
+    struct timeval timeout = {.tv_sec = (time_t)(limit / CLOCK_NS_PER_S),
+                              .tv_usec = (suseconds_t)(limit % CLOCK_NS_PER_S / 1000)};
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0 &&
+    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) == 0 &&
         connect(fd, address, length) == 0)
         return fd;
     int saved = errno;
@@ -70,7 +70,7 @@ static int pool_client_open(const struct sockaddr *address, socklen_t length, in
     return -1;
 }
 
-static int pool_client_open_tcp(const struct pool_client *pool, int64_t limit)
+static int pool_client_open_tcp(const struct pool_client *pool, uint64_t limit)
 {
     const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
                                    .ai_socktype = SOCK_STREAM};
@@ -85,7 +85,7 @@ static int pool_client_open_tcp(const struct pool_client *pool, int64_t limit)
     return fd;
 }
 
-static int pool_client_open_unix(const struct pool_client *pool, int64_t limit)
+static int pool_client_open_unix(const struct pool_client *pool, uint64_t limit)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(pool->host) >= sizeof address.sun_path) {
@@ -108,13 +108,13 @@ static const char *pool_client_remedy(int reason)
         return "; the listen queue is full: all workers are busy";
     case ENOENT:
     case ECONNREFUSED:
-        return "; the pool is stopping, or its socket was taken away";
+        return "; the pool is stopping, or its socket was removed";
     default:
         return "";
     }
 }
 
-int pool_client_connect(const struct pool_client *pool, int64_t limit, char *error, size_t size)
+int pool_client_connect(const struct pool_client *pool, uint64_t limit, char *error, size_t size)
 {
     int fd = pool->is_tcp ? pool_client_open_tcp(pool, limit) : pool_client_open_unix(pool, limit);
     if (fd < 0)
@@ -127,64 +127,51 @@ int pool_client_connect(const struct pool_client *pool, int64_t limit, char *err
 
 /* ---- following ---- */
 
-static void pool_client_remark(struct pool_client_trail *trail, const char *text)
-{
-    snprintf(trail->remark, sizeof trail->remark, "%s", text);
-}
-
-/* What the manager says of the mark. True: there is no more to come. */
+/* Reads what the manager says of the request. False while the worker is busy with it. */
 static bool pool_client_take(const char *answer, struct pool_client_trail *trail)
 {
     char word[16] = "";
-    int pid = 0, read = sscanf(answer, "%15s %d %" SCNd64, word, &pid, &trail->ended_at);
+    const char *remark = "no worker has recorded it: the library or the manager answered in place "
+                         "of the application, as for the status and ping, or the worker is without "
+                         "the library";
+    int pid = 0, read = sscanf(answer, "%15s %d %" SCNu64, word, &pid, &trail->ended_at);
     trail->outcome = POOL_CLIENT_UNKNOWN;
     trail->pid = pid;
     if (strcmp(word, CONTROL_MARK_RUNNING) == 0 && read >= 2) {
         trail->outcome = POOL_CLIENT_RUNNING;
-        pool_client_remark(trail, "the worker is still busy with it");
-        return false;
-    }
-    if (strcmp(word, CONTROL_MARK_ENDED) == 0 && read == 3) {
+        remark = "the worker is still busy with it";
+    } else if (strcmp(word, CONTROL_MARK_ENDED) == 0 && read == 3) {
         trail->outcome = POOL_CLIENT_ENDED;
-        pool_client_remark(trail, "");
+        remark = "";
     } else if (strcmp(word, CONTROL_MARK_DIED) == 0 && read == 3) {
         trail->outcome = POOL_CLIENT_DIED;
-        pool_client_remark(trail, "its process ended before it was done; see the manager's log");
+        remark = "its process ended before it was done; see the manager's log";
     } else if (strcmp(word, CONTROL_MARK_LOST) == 0) {
-        pool_client_remark(trail, "the application handed the request from one thread to another");
-    } else {
-        pool_client_remark(
-            trail, "no worker has noted it: it was answered in place of the application, as the "
-                   "status and ping are, or by a worker without the library");
+        remark = "the application handed the request from one thread to another";
     }
-    return true;
+    snprintf(trail->remark, sizeof trail->remark, "%s", remark);
+    return trail->outcome != POOL_CLIENT_RUNNING;
 }
 
-static bool pool_client_pause(int64_t *pause, int64_t deadline)
-{
-    const struct timespec time = {.tv_nsec = *pause * CLOCK_NS_PER_MS};
-    if (deadline != 0 && (int64_t)clock_ns() + time.tv_nsec > deadline)
-        return false;
-    (void)nanosleep(&time, NULL);
-    *pause = *pause * 3 / 2 < POOL_CLIENT_PAUSE_MAX ? *pause * 3 / 2 : POOL_CLIENT_PAUSE_MAX;
-    return true;
-}
-
-void pool_client_follow(const struct pool_client *pool, int64_t deadline,
+void pool_client_follow(const struct pool_client *pool, uint64_t deadline,
                         struct pool_client_trail *trail)
 {
     int64_t pause = POOL_CLIENT_PAUSE_MIN;
-    bool over = false;
     *trail = (struct pool_client_trail){0};
-    while (!over) {
+    for (;;) {
         char *answer, error[CONTROL_LINE_MAX];
         if (pool_client_ask(pool, true, &answer, error, sizeof error) != 0) {
             *trail = (struct pool_client_trail){.pid = trail->pid};
-            pool_client_remark(trail, error);
+            snprintf(trail->remark, sizeof trail->remark, "%s", error);
             return;
         }
-        over = pool_client_take(answer, trail) || !pool_client_pause(&pause, deadline);
+        bool over = pool_client_take(answer, trail);
         free(answer);
+        const struct timespec time = {.tv_nsec = pause * CLOCK_NS_PER_MS};
+        if (over || (deadline != 0 && clock_ns() + (uint64_t)time.tv_nsec > deadline))
+            return;
+        (void)nanosleep(&time, NULL);
+        pause = pause * 3 / 2 < POOL_CLIENT_PAUSE_MAX ? pause * 3 / 2 : POOL_CLIENT_PAUSE_MAX;
     }
 }
 

@@ -1,7 +1,7 @@
-/* pool_client.h: one pool, as somebody sees it who sends it a request: where it listens, and what
- * has become of that request.
+/* pool_client.h: a pool, for a client that sends it a request: where it listens, how to connect,
+ * and when the worker was done with the request.
  *
- * Asks the manager for both. Called by fcgi_request.
+ * Asks the manager through client.h.
  */
 #ifndef FPM_POOL_CLIENT_H
 #define FPM_POOL_CLIENT_H
@@ -17,15 +17,15 @@ enum {
 
 enum pool_client_outcome {
     POOL_CLIENT_UNKNOWN, /* `remark` says why */
-    POOL_CLIENT_RUNNING, /* not done yet when we gave up waiting */
+    POOL_CLIENT_RUNNING, /* not done yet at the deadline */
     POOL_CLIENT_ENDED,
-    POOL_CLIENT_DIED /* its worker's process ended first */
+    POOL_CLIENT_DIED /* the worker's process ended first */
 };
 
 struct pool_client {
     const char *socket; /* of the manager */
     const char *name;
-    char mark[24]; /* for the parameter CONTROL_MARK */
+    char mark[24]; /* tracking id, the value of the parameter CONTROL_MARK */
     bool is_tcp;
     char host[128]; /* or the path of a unix socket */
     char port[16];
@@ -34,20 +34,20 @@ struct pool_client {
 struct pool_client_trail {
     enum pool_client_outcome outcome;
     pid_t pid;                       /* 0 = unknown */
-    int64_t ended_at;                /* CLOCK_MONOTONIC in ns; 0 = not, or unknown */
+    uint64_t ended_at;               /* CLOCK_MONOTONIC in ns; 0 = not ended, or unknown */
     char remark[POOL_CLIENT_REMARK]; /* "" = nothing to add */
 };
 
-/* Returns an exit status, not 0 with a sentence. */
+/* Returns an exit status, with a sentence unless it is 0. */
 int pool_client_find(struct pool_client *pool, const char *socket, const char *name, char *error,
                      size_t size);
 
 /* Returns a descriptor, or -1 with a sentence. `limit` in ns, 0 = none. */
-int pool_client_connect(const struct pool_client *pool, int64_t limit, char *error, size_t size);
+int pool_client_connect(const struct pool_client *pool, uint64_t limit, char *error, size_t size);
 
-/* Waits until the request with the pool's mark is done, or until `deadline` (CLOCK_MONOTONIC in ns,
- * 0 = for ever). After its answer, or after it failed. */
-void pool_client_follow(const struct pool_client *pool, int64_t deadline,
+/* Waits until the worker is done with the request of this tracking id, or until `deadline`
+ * (CLOCK_MONOTONIC in ns, 0 = none). Called after the request was answered or has failed. */
+void pool_client_follow(const struct pool_client *pool, uint64_t deadline,
                         struct pool_client_trail *trail);
 
 /* "ended", "died", "running", "unknown" */

@@ -40,7 +40,7 @@ static const char stream[] = "\1\6\0\1\0\3\5\0"
                              "\0\0\0\7\0\0\0\0"
                              "x";
 
-Test(ctl_fcgi, takes_an_answer_in_pieces_of_any_size)
+Test(fcgi_client, takes_an_answer_in_pieces_of_any_size)
 {
     for (size_t piece = 1; piece < sizeof stream; piece++) {
         struct heard heard = {0};
@@ -57,7 +57,7 @@ Test(ctl_fcgi, takes_an_answer_in_pieces_of_any_size)
     }
 }
 
-Test(ctl_fcgi, tells_what_is_no_answer)
+Test(fcgi_client, tells_what_is_no_answer)
 {
     static const char *const wrong[] = {
         "HTTP/1.1",         "\2\6\0\1\0\0\0\0", "\1\5\0\1\0\0\0\0",  "\1\6\0\2\0\0\0\0",
@@ -69,11 +69,11 @@ Test(ctl_fcgi, tells_what_is_no_answer)
         fcgi_client_feed(&answer, wrong[i], 8);
         cr_assert(answer.fault != NULL && !answer.complete, "%zu", i);
         fcgi_client_feed(&answer, stream, sizeof stream - 1);
-        cr_assert_not(answer.complete, "nothing is taken behind a fault");
+        cr_assert_not(answer.complete, "nothing is taken after a fault");
     }
 }
 
-Test(ctl_fcgi, is_not_complete_without_the_end)
+Test(fcgi_client, is_not_complete_without_the_end)
 {
     for (size_t size = 0; size < sizeof stream - 2; size++) {
         struct heard heard = {0};
@@ -83,7 +83,7 @@ Test(ctl_fcgi, is_not_complete_without_the_end)
     }
 }
 
-Test(ctl_fcgi, sends_what_a_web_server_sends)
+Test(fcgi_client, sends_what_a_web_server_sends)
 {
     static const char wanted[] = "\1\1\0\1\0\10\0\0"
                                  "\0\1\0\0\0\0\0\0"
@@ -103,7 +103,7 @@ Test(ctl_fcgi, sends_what_a_web_server_sends)
     free(params.bytes);
 }
 
-Test(ctl_fcgi, cuts_what_is_long)
+Test(fcgi_client, cuts_what_is_long)
 {
     char *value = calloc(1, 200001);
     cr_assert_not_null(value);

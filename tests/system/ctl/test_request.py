@@ -189,7 +189,7 @@ def test_what_the_application_does_not_answer(manager, app, tmp_path):
     for path in ("/status", "/ping"):
         got = ask(daemon, path)
         assert (got["done"], got["worker"]) == ("unknown", None) and got["body"]
-        assert "in place of the application, as the status and ping are" in got["remark"]
+        assert "in place of the application, as for the status and ping" in got["remark"]
 
 
 def test_not_done_in_time(manager, app, tmp_path, journal):
@@ -222,7 +222,7 @@ def test_a_worker_that_crashes(manager, app, tmp_path):
     answer = daemon.control("request", "www", "/?id=a&crash")
     assert answer.returncode == 1 and "no answer" in answer.stderr
     told = answer.stderr.split("; worker ")[1:]  # if the manager knows it by then
-    assert not told or re.match(r"\d+ ended in the midst of it: see the manager's log$", told[0]), answer.stderr
+    assert not told or re.match(r"\d+ ended before it had answered: see the manager's log$", told[0]), answer.stderr
     answer = daemon.control("request", "www", "/?id=b&text=half&flush&crash")
     assert answer.returncode == 1 and "broke off" in answer.stderr
     assert "half" in answer.stdout and str(worker) not in answer.stderr
@@ -256,13 +256,13 @@ END = fastcgi.record(fastcgi.END_REQUEST, bytes(8))
 
 @pytest.mark.parametrize("data, complaint", [
     (b"", "no answer"),
-    (b"HTTP/1.1 200 OK\r\n\r\n", "no FastCGI"),
+    (b"HTTP/1.1 200 OK\r\n\r\n", "not FastCGI"),
     (fastcgi.record(fastcgi.STDOUT, b"Status: 200\r\n\r\nx"), "broke off"),
     (fastcgi.record(fastcgi.STDOUT, b"Content-Length: 9\r\n\r\nx") + END, "too short"),
     (fastcgi.record(fastcgi.END_REQUEST, b"\0\0\0\0\x02\0\0\0"), "overloaded"),
     (fastcgi.record(fastcgi.END_REQUEST, b"\0\0"), "malformed"),
-    (fastcgi.record(fastcgi.STDOUT, b"x", request_id=7), "not made"),
-    (fastcgi.record(fastcgi.PARAMS, b"x"), "no place"),
+    (fastcgi.record(fastcgi.STDOUT, b"x", request_id=7), "another request"),
+    (fastcgi.record(fastcgi.PARAMS, b"x"), "no answer has"),
     (fastcgi.record(fastcgi.STDOUT, b"x" * 100)[:50], "broke off"),
 ])
 def test_malformed_responses(manager, tmp_path, data, complaint):
