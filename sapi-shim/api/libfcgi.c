@@ -1,18 +1,17 @@
 /* libfcgi.c: stands between libfcgi and the application.
  *
  * The only file that includes libfcgi and touches the fields it calls private. It exports the
- * libfcgi functions that a request's beginning and end pass through, and the functions of libfcgi's
- * OS layer that touch connections; libfcgi itself calls all of these through the PLT, so that they
- * are seen here whoever calls. Protocol work is libfcgi's: the originals are called for it. Makes
- * no decision about a request: request.c does.
+ * functions of libfcgi through which a request begins and ends, those of libfcgi's OS layer that
+ * touch connections, and ot_run. libfcgi itself calls all of these through the PLT, so that they
+ * are reached whoever calls. The protocol is libfcgi's work: the original functions do it. Decides
+ * nothing about a request: request.c does.
  */
 #include "sapi-shim/access_log/log_pipe.h"
-#include "sapi-shim/access_log/request_details.h"
 #include "sapi-shim/api/process_hooks.h"
 #include "sapi-shim/api/reply.h"
-#include "sapi-shim/api/wire.h"
 #include "sapi-shim/connection/graceful_stop.h"
 #include "sapi-shim/connection/wait_set.h"
+#include "sapi-shim/overtime.h"
 #include "sapi-shim/protocol/params.h"
 #include "sapi-shim/request/request.h"
 #include "sapi-shim/scoreboard/histogram.h"
@@ -30,14 +29,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define LIBFCGI_EXPORT __attribute__((visibility("default")))
 
 enum {
-    LIBFCGI_LONG = 16384 /* bytes of a string that is worth a call of its own */
+    LIBFCGI_LONG = 16384 /* bytes of a string that is worth a system call of its own */
 };
 
-/* A writer of libfcgi's and the buffer it writes into. */
+/* One of libfcgi's output streams and the buffer it writes into. */
 struct libfcgi_output {
     FCGX_Stream *stream;
     unsigned char *base; /* first byte of content */
@@ -45,17 +45,17 @@ struct libfcgi_output {
     void (*empty)(FCGX_Stream *, int);
 };
 
-struct libfcgi {
-    struct request request; /* first, so that one is the other */
+/* A request and what libfcgi has for it. */
+struct libfcgi_request {
+    struct request request; /* first, so that a pointer to one is a pointer to the other */
     FCGX_Request *fcgx;
     FCGX_Stream *in;
     void (*fill)(FCGX_Stream *);
     struct libfcgi_output out;
     struct libfcgi_output err;
     struct params params;
-    struct request_details detail; /* for the access log */
-    bool closing; /* the response is being completed: no safe point, no change of course */
-    bool real;    /* ... by libfcgi, as nothing stands against it */
+    bool closing; /* the response is being completed: no safe points */
+    bool sends;   /* ... and the rest of it is sent, not discarded */
 };
 
 static struct {
@@ -72,16 +72,16 @@ static struct {
     void (*os_shutdown_pending)(void);
 } libfcgi_real;
 
-/* libfcgi's own, as every stream of its making has them. */
-static void (*libfcgi_libfcgi_empty)(FCGX_Stream *, int);
-static void (*libfcgi_libfcgi_fill)(FCGX_Stream *);
+/* The same for all of libfcgi's streams. */
+static void (*libfcgi_real_empty)(FCGX_Stream *, int);
+static void (*libfcgi_real_fill)(FCGX_Stream *);
 
-static _Thread_local struct libfcgi *libfcgi_spare;  /* the last one freed: no malloc per request */
-static _Thread_local struct libfcgi *libfcgi_coming; /* for the request that libfcgi waits for */
-static _Thread_local unsigned
-    libfcgi_refusals; /* calls to accept since the worker was told to stop */
+static _Thread_local struct libfcgi_request *libfcgi_spare;    /* saves a malloc per request */
+static _Thread_local struct libfcgi_request *libfcgi_incoming; /* libfcgi waits for it */
+static _Thread_local unsigned libfcgi_refusals;                /* calls to accept after the stop */
 
-static void *libfcgi_symbol(const char *name)
+/* POSIX returns functions from dlsym as void *; ISO C has no conversion for it. */
+static void libfcgi_load(const char *name, void *function, size_t size)
 {
     void *symbol = dlsym(RTLD_NEXT, name);
     if (symbol == NULL) {
@@ -89,66 +89,57 @@ static void *libfcgi_symbol(const char *name)
             "libfcgi's %s was not found; link with -lovertime before -lfcgi, the shared one", name);
         _exit(EXIT_FAILURE);
     }
-    return symbol;
+    memcpy(function, &symbol, size);
 }
 
-/* POSIX gives dlsym's result to functions this way; ISO C has no conversion for it. */
-#define LIBFCGI_FIND(field, name)                                                                  \
-    do {                                                                                           \
-        void *symbol_ = libfcgi_symbol(name);                                                      \
-        memcpy(&libfcgi_real.field, &symbol_, sizeof symbol_);                                     \
-    } while (0)
+#define LIBFCGI_LOAD(name, field) libfcgi_load(name, &libfcgi_real.field, sizeof libfcgi_real.field)
 
 __attribute__((constructor)) static void libfcgi_init(void)
 {
-    LIBFCGI_FIND(accept_r, "FCGX_Accept_r");
-    LIBFCGI_FIND(finish_r, "FCGX_Finish_r");
-    LIBFCGI_FIND(free_request, "FCGX_Free");
-    LIBFCGI_FIND(os_accept, "OS_Accept");
-    LIBFCGI_FIND(os_read, "OS_Read");
-    LIBFCGI_FIND(os_write, "OS_Write");
-    LIBFCGI_FIND(put_str, "FCGX_PutStr");
-    LIBFCGI_FIND(get_str, "FCGX_GetStr");
-    LIBFCGI_FIND(os_ipc_close, "OS_IpcClose");
-    LIBFCGI_FIND(os_is_fcgi, "OS_IsFcgi");
-    LIBFCGI_FIND(os_shutdown_pending, "OS_ShutdownPending");
+    LIBFCGI_LOAD("FCGX_Accept_r", accept_r);
+    LIBFCGI_LOAD("FCGX_Finish_r", finish_r);
+    LIBFCGI_LOAD("FCGX_Free", free_request);
+    LIBFCGI_LOAD("OS_Accept", os_accept);
+    LIBFCGI_LOAD("OS_Read", os_read);
+    LIBFCGI_LOAD("OS_Write", os_write);
+    LIBFCGI_LOAD("FCGX_PutStr", put_str);
+    LIBFCGI_LOAD("FCGX_GetStr", get_str);
+    LIBFCGI_LOAD("OS_IpcClose", os_ipc_close);
+    LIBFCGI_LOAD("OS_IsFcgi", os_is_fcgi);
+    LIBFCGI_LOAD("OS_ShutdownPending", os_shutdown_pending);
 }
 
-/* ---- from libfcgi's objects to ours ---- */
+/* ---- from libfcgi's objects to requests ---- */
 
 static bool libfcgi_has_fcgx(const struct request *request, const void *fcgx)
 {
-    return ((const struct libfcgi *)request)->fcgx == fcgx;
+    return ((const struct libfcgi_request *)request)->fcgx == fcgx;
 }
 
 static bool libfcgi_has_stream(const struct request *request, const void *stream)
 {
-    const struct libfcgi *libfcgi = (const struct libfcgi *)request;
-    return libfcgi->in == stream || libfcgi->out.stream == stream || libfcgi->err.stream == stream;
+    const struct libfcgi_request *own = (const struct libfcgi_request *)request;
+    return own->in == stream || own->out.stream == stream || own->err.stream == stream;
 }
 
-static struct libfcgi *libfcgi_find(bool (*match)(const struct request *, const void *),
-                                    const void *object)
+static struct libfcgi_request *libfcgi_by_fcgx(const FCGX_Request *fcgx)
 {
-    struct request *mine = request_current();
-    if (mine != NULL && match(mine, object))
-        return (struct libfcgi *)mine;
-    return (struct libfcgi *)request_search(match, object);
+    return (struct libfcgi_request *)request_find(libfcgi_has_fcgx, fcgx);
+}
+
+static struct libfcgi_request *libfcgi_by_stream(const FCGX_Stream *stream)
+{
+    return (struct libfcgi_request *)request_find(libfcgi_has_stream, stream);
 }
 
 /* ---- output ---- */
 
-static struct libfcgi_output *libfcgi_output_of(struct libfcgi *libfcgi, const FCGX_Stream *stream)
-{
-    return stream == libfcgi->out.stream ? &libfcgi->out : &libfcgi->err;
-}
-
-/* Drops what the application has put into the buffer. */
-static void libfcgi_swallow(struct libfcgi *libfcgi, struct libfcgi_output *output)
+/* Empties the stream's buffer without sending it. */
+static void libfcgi_discard(struct libfcgi_request *own, struct libfcgi_output *output)
 {
     FCGX_Stream *stream = output->stream;
     if (stream->wrNext > output->base)
-        request_discard(&libfcgi->request, (size_t)(stream->wrNext - output->base));
+        request_discard(&own->request, (size_t)(stream->wrNext - output->base));
     stream->wrNext = output->base;
 }
 
@@ -160,89 +151,88 @@ static void libfcgi_fail(FCGX_Stream *stream, int error)
     stream->isClosed = 1;
 }
 
-/* On its way to the client, as far as libfcgi can. */
-static void libfcgi_send(struct libfcgi *libfcgi, struct libfcgi_output *output, int do_close)
+static void libfcgi_log_output(struct libfcgi_request *own, const void *bytes, size_t count)
+{
+    request_details_output(&own->request.details, bytes, count,
+                           (log_pipe_needs() & LOG_FORMAT_NEEDS_HEAD) != 0);
+}
+
+/* Has libfcgi send what is in the stream's buffer. */
+static void libfcgi_send(struct libfcgi_request *own, struct libfcgi_output *output, int do_close)
 {
     FCGX_Stream *stream = output->stream;
     size_t count = stream->wrNext > output->base ? (size_t)(stream->wrNext - output->base) : 0;
-    bool counts = count > 0 && output == &libfcgi->out && log_pipe_on();
+    bool counts = count > 0 && output == &own->out && log_pipe_on();
     if (counts)
-        request_details_output(&libfcgi->detail, (const char *)output->base, count,
-                               (log_pipe_needs() & LOG_FORMAT_NEEDS_HEAD) != 0);
+        libfcgi_log_output(own, output->base, count);
     output->empty(stream, do_close);
-    /* Of an ignored abort libfcgi is not told. */
-    if (counts && stream->FCGI_errno == 0 && !libfcgi->request.conn->disconnected)
-        request_sent(&libfcgi->request, count, libfcgi->detail.head.status);
+    /* Of an abort that the request ignores libfcgi sees no error. */
+    if (counts && stream->FCGI_errno == 0 && !own->request.conn->disconnected)
+        request_sent(&own->request, count);
 }
 
-/* The last of the response: libfcgi may come back here for the records that end it. */
-static void libfcgi_empty_last(struct libfcgi *libfcgi, struct libfcgi_output *output, int do_close)
+/* A safe point. True if output still goes to the client; otherwise empties the buffer, and makes
+ * the stream fail unless output is to be discarded. */
+static bool libfcgi_may_send(struct libfcgi_request *own, struct libfcgi_output *output)
 {
-    if (libfcgi->real)
-        libfcgi_send(libfcgi, output, do_close);
-    else
-        libfcgi_swallow(libfcgi, output);
-}
-
-/* A safe point. True if output still goes to the client; otherwise what is in the buffer is
- * dropped, and the stream may have been made to fail. */
-static bool libfcgi_may_send(struct libfcgi *libfcgi, struct libfcgi_output *output)
-{
-    struct request *request = &libfcgi->request;
+    struct request *request = &own->request;
     (void)request_safe_point(request);
-    if (!request_is_mute(request) && !(request->status & OT_BIT_ABORTED))
+    bool mute = request_is_mute(request);
+    if (!mute && !(request->status & OT_BIT_ABORTED))
         return true;
-    libfcgi_swallow(libfcgi, output);
-    if (!request_is_mute(request))
+    libfcgi_discard(own, output);
+    if (!mute)
         libfcgi_fail(output->stream, EPIPE);
     return false;
 }
 
 static void libfcgi_empty(FCGX_Stream *stream, int do_close)
 {
-    struct libfcgi *libfcgi = libfcgi_find(libfcgi_has_stream, stream);
-    if (libfcgi == NULL) {
-        libfcgi_libfcgi_empty(stream, do_close); /* a forked child: libfcgi's way */
+    struct libfcgi_request *own = libfcgi_by_stream(stream);
+    if (own == NULL) {
+        libfcgi_real_empty(stream, do_close); /* in a forked child */
         return;
     }
-    struct libfcgi_output *output = libfcgi_output_of(libfcgi, stream);
-    if (libfcgi->closing) {
-        libfcgi_empty_last(libfcgi, output, do_close);
+    struct libfcgi_output *output = stream == own->out.stream ? &own->out : &own->err;
+    /* While the response is completed libfcgi calls once more for the records that end it. */
+    if (own->closing) {
+        if (own->sends)
+            libfcgi_send(own, output, do_close);
+        else
+            libfcgi_discard(own, output);
         return;
     }
-    if (!libfcgi_may_send(libfcgi, output))
+    if (!libfcgi_may_send(own, output))
         return;
-    libfcgi_send(libfcgi, output, do_close);
+    libfcgi_send(own, output, do_close);
     if (stream->isClosed)
-        (void)request_safe_point(&libfcgi->request);
+        (void)request_safe_point(&own->request);
 }
 
-/* What becomes of the request when this was the result of a write; false if the application is to
- * know that it failed. */
-static bool libfcgi_written(struct request *request, enum conn_result result)
+/* Takes note of the result of a write. False if the application must see an error. */
+static bool libfcgi_was_written(struct request *request, enum conn_result result)
 {
-    if (request != NULL && result == CONN_CLOSED)
-        request_aborted(request);
-    if (request != NULL && result == CONN_TIMEOUT)
-        request_late(request);
-    /* The application may have asked not to be bothered. */
-    return result == CONN_OK || (request != NULL && request_is_mute(request));
+    if (result == CONN_OK)
+        return true;
+    if (request == NULL)
+        return false;
+    request_io_result(request, result);
+    return request_is_mute(request);
 }
 
-/* One record of what is in the buffer and of `text`, which does not pass through it. Returns how
- * much of `text` that was. */
-static size_t libfcgi_send_long(struct libfcgi *libfcgi, const char *text, size_t size)
+/* Sends one record: what is in the buffer, and as much of `text` as fits, which is not copied.
+ * Returns how much of `text` that was. */
+static size_t libfcgi_send_long(struct libfcgi_request *own, const char *text, size_t size)
 {
-    struct libfcgi_output *output = &libfcgi->out;
-    struct conn *conn = libfcgi->request.conn;
+    struct libfcgi_output *output = &own->out;
+    struct conn *conn = own->request.conn;
     unsigned char header[FRAME_HEADER];
     size_t before = (size_t)(output->stream->wrNext - output->base);
-    size_t most = FRAME_CONTENT_MAX - before;
-    size = size < most ? size : most;
+    size_t max = FRAME_CONTENT_MAX - before;
+    size = size < max ? size : max;
     if (log_pipe_on()) {
-        bool keep = (log_pipe_needs() & LOG_FORMAT_NEEDS_HEAD) != 0;
-        request_details_output(&libfcgi->detail, (const char *)output->base, before, keep);
-        request_details_output(&libfcgi->detail, text, size, keep);
+        libfcgi_log_output(own, output->base, before);
+        libfcgi_log_output(own, text, size);
     }
     struct iovec parts[CONN_PARTS] = {
         {.iov_base = header, .iov_len = frame_stdout_header(conn->frame.id, before + size, header)},
@@ -251,41 +241,23 @@ static size_t libfcgi_send_long(struct libfcgi *libfcgi, const char *text, size_
     };
     conn->stdout_sent = true;
     enum conn_result result =
-        conn_write_parts(conn, parts, CONN_PARTS, request_deadline(&libfcgi->request));
+        conn_write_parts(conn, parts, CONN_PARTS, own->request.limit.deadline);
     output->stream->wrNext = output->base;
-    if (!libfcgi_written(&libfcgi->request, result))
+    if (!libfcgi_was_written(&own->request, result))
         libfcgi_fail(output->stream, EPIPE);
     else if (log_pipe_on() && result == CONN_OK)
-        request_sent(&libfcgi->request, before + size, libfcgi->detail.head.status);
+        request_sent(&own->request, before + size);
     return size;
 }
 
-/* As FCGX_PutStr, for a string that is worth it. */
-static int libfcgi_put_long(struct libfcgi *libfcgi, const char *text, size_t size)
-{
-    FCGX_Stream *stream = libfcgi->out.stream;
-    size_t done = 0;
-    while (done < size && !stream->isClosed) {
-        if (libfcgi_may_send(libfcgi, &libfcgi->out)) {
-            done += libfcgi_send_long(libfcgi, text + done, size - done);
-        } else if (!stream->isClosed) {
-            request_discard(&libfcgi->request, size - done);
-            done = size;
-        }
-        if (stream->isClosed)
-            (void)request_safe_point(&libfcgi->request);
-    }
-    return stream->isClosed ? EOF : (int)size;
-}
-
-/* Opens a writer that libfcgi holds for closed: what is written goes into the buffer and, when that
- * is full, nowhere. wasFCloseCalled stays, so that closing it again writes nothing. */
-static void libfcgi_mute_output(struct libfcgi *libfcgi, struct libfcgi_output *output)
+/* Makes a closed stream writable again: output goes into the buffer and is discarded when that is
+ * full. wasFCloseCalled stays set, so that closing it again writes nothing. */
+static void libfcgi_mute_output(struct libfcgi_request *own, struct libfcgi_output *output)
 {
     FCGX_Stream *stream = output->stream;
     if (stream == NULL)
         return;
-    libfcgi_swallow(libfcgi, output);
+    libfcgi_discard(own, output);
     stream->isClosed = 0;
     stream->FCGI_errno = 0;
     stream->stop = output->end;
@@ -294,156 +266,126 @@ static void libfcgi_mute_output(struct libfcgi *libfcgi, struct libfcgi_output *
 
 static void libfcgi_mute(struct request *request)
 {
-    struct libfcgi *libfcgi = (struct libfcgi *)request;
-    libfcgi_mute_output(libfcgi, &libfcgi->out);
-    libfcgi_mute_output(libfcgi, &libfcgi->err);
+    struct libfcgi_request *own = (struct libfcgi_request *)request;
+    libfcgi_mute_output(own, &own->out);
+    libfcgi_mute_output(own, &own->err);
 }
 
-/* At exit() the application's request object may lie in a stack frame that is gone. */
-static bool libfcgi_intact(const struct libfcgi *libfcgi)
+/* At exit() the application's FCGX_Request may lie in a stack frame that has been left. */
+static bool libfcgi_is_intact(const struct libfcgi_request *own)
 {
-    const FCGX_Request *r = libfcgi->fcgx;
-    return r->out == libfcgi->out.stream && r->err == libfcgi->err.stream && r->in == libfcgi->in &&
-           r->ipcFd == libfcgi->request.conn->fd &&
-           r->requestId == (int)libfcgi->request.conn->frame.id && r->nWriters >= 0 &&
-           r->nWriters <= 2;
+    const FCGX_Request *fcgx = own->fcgx;
+    return fcgx->out == own->out.stream && fcgx->err == own->err.stream && fcgx->in == own->in &&
+           fcgx->ipcFd == own->request.conn->fd &&
+           fcgx->requestId == (int)own->request.conn->frame.id && fcgx->nWriters >= 0 &&
+           fcgx->nWriters <= 2;
 }
 
-/* Never twice for a request: lifecycle.h sends it once. */
-static void libfcgi_complete(struct request *request)
+/* Called once for a request: lifecycle.h responds once. */
+static void libfcgi_end_response(struct request *request, bool disconnect)
 {
-    struct libfcgi *libfcgi = (struct libfcgi *)request;
+    struct libfcgi_request *own = (struct libfcgi_request *)request;
     struct conn *conn = request->conn;
-    if (!libfcgi_intact(libfcgi)) {
+    if (!request->abandoned && !libfcgi_is_intact(own))
         conn_refuse(conn, NULL, FRAME_REQUEST_COMPLETE);
-        return;
+    else if (!request->abandoned) {
+        own->sends = !request_is_mute(request) && !(request->status & OT_BIT_ABORTED);
+        own->closing = true;
+        conn->end_sent = own->sends; /* set first: hard_timeout must not end the response again */
+        (void)FCGX_FClose(own->err.stream);
+        (void)FCGX_FClose(own->out.stream);
+        own->closing = false;
+        /* After an FCGI_ABORT_REQUEST the web server is still connected and waits for the end. */
+        if (!own->sends && conn->aborted && !conn->disconnected && !conn->broken)
+            conn_refuse(conn, NULL, FRAME_REQUEST_COMPLETE);
     }
-    libfcgi->real = !request_is_mute(request) && !(request->status & OT_BIT_ABORTED);
-    libfcgi->closing = true;
-    conn->end_sent =
-        libfcgi->real; /* before it is: the hard_timeout answer must not end it twice */
-    (void)FCGX_FClose(libfcgi->err.stream);
-    (void)FCGX_FClose(libfcgi->out.stream);
-    libfcgi->closing = false;
-    /* With an FCGI_ABORT_REQUEST the web server is still there and waits for the end. */
-    if (!libfcgi->real && conn->aborted && !conn->disconnected && !conn->broken)
-        conn_refuse(conn, NULL, FRAME_REQUEST_COMPLETE);
+    libfcgi_mute(request);
+    /* The descriptor's number may soon be another file's. */
+    if (disconnect && libfcgi_is_intact(own))
+        own->fcgx->ipcFd = -1;
 }
 
-/* The number may be another file's from here on. */
-static void libfcgi_disconnect(struct request *request)
+/* Has libfcgi free what it holds for a request, and leave the connection open. */
+static void libfcgi_release(FCGX_Request *fcgx)
 {
-    struct libfcgi *libfcgi = (struct libfcgi *)request;
-    if (libfcgi_intact(libfcgi))
-        libfcgi->fcgx->ipcFd = -1;
+    fcgx->ipcFd = -1;
+    fcgx->keepConnection = 1;
+    libfcgi_real.finish_r(fcgx);
 }
 
-static void libfcgi_describe(struct request *request, struct log_format_facts *facts)
+static void libfcgi_free_own(struct libfcgi_request *own)
 {
-    struct libfcgi *libfcgi = (struct libfcgi *)request;
-    request_details_fill(&libfcgi->detail, request->entry.sent > 0, facts);
-}
-
-static void libfcgi_free(struct libfcgi *libfcgi)
-{
-    params_trim(&libfcgi->params);
+    params_trim(&own->params);
     if (libfcgi_spare == NULL) {
-        libfcgi_spare = libfcgi;
+        libfcgi_spare = own;
         return;
     }
-    params_free(&libfcgi->params);
-    free(libfcgi);
+    params_free(&own->params);
+    free(own);
 }
 
-static void libfcgi_let_go(struct request *request)
+static void libfcgi_free(struct request *request)
 {
-    struct libfcgi *libfcgi = (struct libfcgi *)request;
-    request_details_end(&libfcgi->detail);
-    FCGX_Request *r = libfcgi->fcgx;
-    if (r->in == libfcgi->in && r->out == libfcgi->out.stream && r->err == libfcgi->err.stream) {
-        r->ipcFd = -1;
-        r->keepConnection = 1; /* nothing is left to close */
-        libfcgi_real.finish_r(r);
-    }
-    libfcgi_free(libfcgi);
+    struct libfcgi_request *own = (struct libfcgi_request *)request;
+    FCGX_Request *fcgx = own->fcgx;
+    if (fcgx->in == own->in && fcgx->out == own->out.stream && fcgx->err == own->err.stream)
+        libfcgi_release(fcgx);
+    libfcgi_free_own(own);
 }
 
-static const struct request_codec libfcgi_codec = {
-    .complete = libfcgi_complete,
+static const struct request_ops libfcgi_ops = {
+    .end_response = libfcgi_end_response,
     .mute = libfcgi_mute,
-    .disconnect = libfcgi_disconnect,
-    .let_go = libfcgi_let_go,
-    .describe = libfcgi_describe,
+    .free = libfcgi_free,
 };
 
 /* ---- input ---- */
 
 static void libfcgi_fill(FCGX_Stream *stream)
 {
-    struct libfcgi *libfcgi = libfcgi_find(libfcgi_has_stream, stream);
-    if (libfcgi == NULL) {
-        libfcgi_libfcgi_fill(stream); /* a forked child: libfcgi's way */
+    struct libfcgi_request *own = libfcgi_by_stream(stream);
+    if (own == NULL) {
+        libfcgi_real_fill(stream); /* in a forked child */
         return;
     }
-    (void)request_safe_point(&libfcgi->request);
-    libfcgi->fill(stream);
+    (void)request_safe_point(&own->request);
+    own->fill(stream);
     if (stream->FCGI_errno != 0)
-        (void)request_safe_point(&libfcgi->request);
+        (void)request_safe_point(&own->request);
 }
 
-/* What becomes of the request when this was the result of a read; what the application is to know
- * of it, 0 = all is well. */
+/* Takes note of the result of a read. Returns the error that the application must see, or 0. */
 static int libfcgi_was_read(struct request *request, enum conn_result result)
 {
-    if (request != NULL && result == CONN_CLOSED)
-        request_aborted(request);
-    if (request != NULL && result == CONN_TIMEOUT)
-        request_late(request);
-    return result == CONN_OK ? 0 : result == CONN_TIMEOUT ? ETIMEDOUT : ECONNRESET;
+    if (result == CONN_OK)
+        return 0;
+    if (request != NULL)
+        request_io_result(request, result);
+    return result == CONN_TIMEOUT ? ETIMEDOUT : ECONNRESET;
 }
 
-/* Past libfcgi, which has nothing left to give: how much was read, 0 where it has to be asked, or
- * the stream has failed. */
-static size_t libfcgi_read_body(struct libfcgi *libfcgi, char *into, size_t size)
+/* Reads the body without libfcgi, whose buffer is empty. Returns how much was read; 0 if libfcgi
+ * must read the rest, or the stream has failed. */
+static size_t libfcgi_read_body(struct libfcgi_request *own, char *into, size_t size)
 {
-    struct request *request = &libfcgi->request;
+    struct request *request = &own->request;
     size_t count = 0;
     (void)request_safe_point(request);
     if (!conn_may_read_body(request->conn))
         return 0;
     enum conn_result result =
-        conn_read_body(request->conn, into, size, request_deadline(request), &count);
+        conn_read_body(request->conn, into, size, request->limit.deadline, &count);
     int error = libfcgi_was_read(request, result);
     if (error == 0)
         return count;
-    libfcgi_fail(libfcgi->in, error);
+    libfcgi_fail(own->in, error);
     (void)request_safe_point(request);
     return 0;
 }
 
-/* As FCGX_GetStr, where there is room for so much that it is worth it. */
-static int libfcgi_get_long(struct libfcgi *libfcgi, char *into, size_t size)
-{
-    FCGX_Stream *stream = libfcgi->in;
-    size_t done = 0;
-    while (done < size && !stream->isClosed) {
-        size_t there = stream->stop > stream->rdNext ? (size_t)(stream->stop - stream->rdNext) : 0;
-        size_t left = size - done;
-        size_t count = there > 0 ? (size_t)libfcgi_real.get_str(
-                                       into + done, (int)(there < left ? there : left), stream)
-                                 : libfcgi_read_body(libfcgi, into + done, left);
-        if (count == 0)
-            break;
-        done += count;
-    }
-    if (done < size)
-        done += (size_t)libfcgi_real.get_str(into + done, (int)(size - done), stream);
-    return (int)done;
-}
-
 /* ---- begin ---- */
 
-/* Nearly always they differ within a few bytes: less than what a call of strncmp costs. */
+/* Most names differ in the first bytes, so that a call of strncmp would cost more. */
 static bool libfcgi_name_is(const char *entry, const char *name, size_t length, const char **value)
 {
     for (size_t i = 0; i < length; i++)
@@ -453,54 +395,55 @@ static bool libfcgi_name_is(const char *entry, const char *name, size_t length, 
     return true;
 }
 
-/* What the web server sets for this one request. A client cannot: its headers come as HTTP_.... */
-static void libfcgi_values(struct request_facts *facts, const char *name, const char *text)
+/* What the web server sets for this request alone. A client cannot send these parameters: its
+ * headers arrive as HTTP_.... */
+static void libfcgi_read_overrides(struct request_info *info, const char *name, const char *text)
 {
     char error[200];
-    if (*text != '\0' && !request_overrides_parse(text, &facts->values, error, sizeof error))
-        diagnostics_write("pool %s: %s %s: %s ignored: %s", worker_slot_pool(), facts->method,
-                          facts->uri, name, error);
+    if (*text != '\0' && !request_overrides_parse(text, &info->overrides, error, sizeof error))
+        diagnostics_write("pool %s: %s %s: %s ignored: %s", worker_slot_pool(), info->method,
+                          info->uri, name, error);
 }
 
-/* One pass over the parameters instead of one for each. */
-static struct request_facts libfcgi_facts(char **envp)
+/* One pass over the parameters for all of them. */
+static struct request_info libfcgi_read_params(char **params)
 {
-    struct request_facts facts = {.method = "", .uri = ""};
+    struct request_info info = {.params = params, .method = "", .uri = ""};
     const char *script = "";
     const char *length = "";
     const char *value = "";
     const char *admin = "";
     const char *start = "";
     const char *mark = "";
-    for (; envp != NULL && *envp != NULL; envp++) {
-        if (**envp == 'R')
-            (void)(libfcgi_name_is(*envp, "REQUEST_METHOD=", 15, &facts.method) ||
-                   libfcgi_name_is(*envp, "REQUEST_URI=", 12, &facts.uri) ||
-                   libfcgi_name_is(*envp, "REMOTE_ADDR=", 12, &facts.remote) ||
-                   libfcgi_name_is(*envp, "REMOTE_USER=", 12, &facts.user));
-        else if (**envp == 'S')
-            (void)libfcgi_name_is(*envp, "SCRIPT_NAME=", 12, &script);
-        else if (**envp == 'C')
-            (void)libfcgi_name_is(*envp, "CONTENT_LENGTH=", 15, &length);
-        else if (**envp == 'O')
-            (void)(libfcgi_name_is(*envp, "OVERTIME_START=", 15, &start) ||
-                   libfcgi_name_is(*envp, "OVERTIME_VALUE=", 15, &value) ||
-                   libfcgi_name_is(*envp, "OVERTIME_ADMIN_VALUE=", 21, &admin) ||
-                   libfcgi_name_is(*envp, "OVERTIME_MARK=", 14, &mark));
+    for (; params != NULL && *params != NULL; params++) {
+        if (**params == 'R')
+            (void)(libfcgi_name_is(*params, "REQUEST_METHOD=", 15, &info.method) ||
+                   libfcgi_name_is(*params, "REQUEST_URI=", 12, &info.uri) ||
+                   libfcgi_name_is(*params, "REMOTE_ADDR=", 12, &info.remote) ||
+                   libfcgi_name_is(*params, "REMOTE_USER=", 12, &info.user));
+        else if (**params == 'S')
+            (void)libfcgi_name_is(*params, "SCRIPT_NAME=", 12, &script);
+        else if (**params == 'C')
+            (void)libfcgi_name_is(*params, "CONTENT_LENGTH=", 15, &length);
+        else if (**params == 'O')
+            (void)(libfcgi_name_is(*params, "OVERTIME_START=", 15, &start) ||
+                   libfcgi_name_is(*params, "OVERTIME_VALUE=", 15, &value) ||
+                   libfcgi_name_is(*params, "OVERTIME_ADMIN_VALUE=", 21, &admin) ||
+                   libfcgi_name_is(*params, "OVERTIME_MARK=", 14, &mark));
     }
-    if (*facts.uri == '\0')
-        facts.uri = script;
-    facts.content_length = strtoull(length, NULL, 10);
+    if (*info.uri == '\0')
+        info.uri = script;
+    info.content_length = strtoull(length, NULL, 10);
     if (*start != '\0')
-        facts.waited = histogram_since(start, clock_read_ns(CLOCK_REALTIME));
-    facts.mark = strtoull(mark, NULL, 10);
-    libfcgi_values(&facts, "OVERTIME_VALUE", value);
-    unsigned before = facts.values.set;
-    facts.values.set = 0;
-    libfcgi_values(&facts, "OVERTIME_ADMIN_VALUE", admin);
-    facts.locked = facts.values.set;
-    facts.values.set |= before;
-    return facts;
+        info.waited = histogram_since(start, clock_read_ns(CLOCK_REALTIME));
+    info.mark = strtoull(mark, NULL, 10);
+    libfcgi_read_overrides(&info, "OVERTIME_VALUE", value);
+    unsigned before = info.overrides.set;
+    info.overrides.set = 0;
+    libfcgi_read_overrides(&info, "OVERTIME_ADMIN_VALUE", admin);
+    info.locked = info.overrides.set;
+    info.overrides.set |= before;
+    return info;
 }
 
 static void libfcgi_take_output(struct libfcgi_output *output, FCGX_Stream *stream)
@@ -509,55 +452,41 @@ static void libfcgi_take_output(struct libfcgi_output *output, FCGX_Stream *stre
     output->base = stream->wrNext;
     output->end = stream->stop;
     output->empty = stream->emptyBuffProc;
-    libfcgi_libfcgi_empty = output->empty;
+    libfcgi_real_empty = output->empty;
     stream->emptyBuffProc = libfcgi_empty;
 }
 
-static void libfcgi_begin(struct libfcgi *libfcgi, FCGX_Request *r, struct conn *conn)
+static void libfcgi_begin(struct libfcgi_request *own, FCGX_Request *fcgx, struct conn *conn)
 {
-    struct request_facts facts = libfcgi_facts(r->envp);
-    libfcgi->fcgx = r;
-    libfcgi->detail.params = r->envp;
-    libfcgi->in = r->in;
-    libfcgi->fill = r->in->fillBuffProc;
-    libfcgi_libfcgi_fill = libfcgi->fill;
-    r->in->fillBuffProc = libfcgi_fill;
-    libfcgi_take_output(&libfcgi->out, r->out);
-    libfcgi_take_output(&libfcgi->err, r->err);
-    conn->request = &libfcgi->request;
-    request_begin(&libfcgi->request, &libfcgi_codec, conn, &facts);
+    struct request_info info = libfcgi_read_params(fcgx->envp);
+    own->fcgx = fcgx;
+    own->in = fcgx->in;
+    own->fill = fcgx->in->fillBuffProc;
+    libfcgi_real_fill = own->fill;
+    fcgx->in->fillBuffProc = libfcgi_fill;
+    libfcgi_take_output(&own->out, fcgx->out);
+    libfcgi_take_output(&own->err, fcgx->err);
+    conn->request = &own->request;
+    request_begin(&own->request, &libfcgi_ops, conn, &info);
 }
 
-static struct libfcgi *libfcgi_alloc(void)
+/* A request whose fields libfcgi_begin sets; its `params` keep their memory. */
+static struct libfcgi_request *libfcgi_alloc(void)
 {
-    struct libfcgi *libfcgi = libfcgi_spare;
-    struct params params = {.vector = NULL};
+    struct libfcgi_request *own = libfcgi_spare;
     libfcgi_spare = NULL;
-    if (libfcgi == NULL)
-        libfcgi = malloc(sizeof *libfcgi);
-    else
-        params = libfcgi->params;
-    if (libfcgi != NULL)
-        *libfcgi = (struct libfcgi){.params = params};
-    return libfcgi;
+    return own != NULL ? own : calloc(1, sizeof *own);
 }
 
-static void libfcgi_discard(FCGX_Request *r, struct conn *conn)
-{
-    r->ipcFd = -1;
-    r->keepConnection = 1;
-    libfcgi_real.finish_r(r);
-    wait_set_linger(&conn);
-}
-
-/* `params` is NULL where they could not be read. */
+/* Counts a request that does not reach the application. `params` is NULL if they could not be
+ * read. */
 static void libfcgi_count_dropped(const struct conn *conn, char **params, unsigned status)
 {
     struct ot_record *record = worker_slot_record();
-    struct request_details detail = {.params = params};
+    struct request_details details = {.params = params};
     struct log_format_facts facts = log_entry_unknown();
     if (params != NULL)
-        request_details_fill(&detail, false, &facts);
+        request_details_fill(&details, false, &facts);
     log_entry_dropped(record, worker_slot_number(record), status, conn->since, &facts);
 }
 
@@ -569,55 +498,54 @@ static void libfcgi_refuse_params(struct conn *conn)
     wait_set_linger(&conn);
 }
 
-/* libfcgi puts the role before the parameters, and is given none of them: see params.h. */
-static bool libfcgi_take_params(struct libfcgi *libfcgi, struct conn *conn)
+/* libfcgi adds the role to the parameters, but gets none of these: see params.h. */
+static bool libfcgi_take_params(struct libfcgi_request *own, struct conn *conn)
 {
     static const char *const roles[] = {"FCGI_ROLE=RESPONDER", "FCGI_ROLE=AUTHORIZER",
                                         "FCGI_ROLE=FILTER"};
     size_t count = 0;
-    const char *role = roles[conn->frame.role - 1]; /* wait_set.c lets no other through */
+    const char *role = roles[conn->frame.role - 1]; /* wait_set.c refuses any other role */
     const unsigned char *content = conn_take_params(conn, &count);
-    return params_decode(&libfcgi->params, role, content, count) == PARAMS_OK;
+    return params_decode(&own->params, role, content, count) == PARAMS_OK;
 }
 
-/* A client that is gone before its request began; only where the pool asks for it. */
-static bool libfcgi_dead_on_arrival(FCGX_Request *r, struct conn *conn)
+/* drop_dead_on_arrival: true if the client left before its request began. */
+static bool libfcgi_is_dead_on_arrival(FCGX_Request *fcgx, struct conn *conn)
 {
     if (!worker_slot_settings()->drop_dead_on_arrival)
         return false;
     conn_check_peer(conn);
     if (!conn->disconnected)
         return false;
-    struct request_facts facts = libfcgi_facts(r->envp);
+    struct request_info info = libfcgi_read_params(fcgx->envp);
     char method[OT_METHOD_MAX];
     char uri[OT_URI_MAX];
-    record_text(method, sizeof method, facts.method);
-    record_text(uri, sizeof uri, facts.uri);
+    record_text(method, sizeof method, info.method);
+    record_text(uri, sizeof uri, info.uri);
     diagnostics_write("pool %s: %s %s dropped: client gone before the request began (499)",
                       worker_slot_pool(), method, uri);
-    libfcgi_count_dropped(conn, r->envp, 499);
-    libfcgi_discard(r, conn);
+    libfcgi_count_dropped(conn, fcgx->envp, 499);
+    libfcgi_release(fcgx);
+    wait_set_linger(&conn);
     return true;
 }
 
-/* Status and ping never reach the application, nor do they count as its requests. */
-static bool libfcgi_answered(FCGX_Request *r, struct conn *conn)
+/* Status and ping requests do not reach the application and are not counted. */
+static bool libfcgi_answer_status(FCGX_Request *fcgx, struct conn *conn)
 {
     char *response;
     size_t size;
-    if (!status_handler_on() || !status_handler_compose(r->envp, &response, &size))
+    if (!status_handler_on() || !status_handler_compose(fcgx->envp, &response, &size))
         return false;
-    uint64_t announced = libfcgi_facts(r->envp).content_length;
+    uint64_t content_length = libfcgi_read_params(fcgx->envp).content_length;
     reply_send(conn, response, size);
     free(response);
-    r->ipcFd = -1;
-    r->keepConnection = 1;
-    libfcgi_real.finish_r(r);
-    wait_set_end_request(&conn, conn->frame.keep, announced);
+    libfcgi_release(fcgx);
+    wait_set_end_request(&conn, conn->frame.keep, content_length);
     return true;
 }
 
-static void libfcgi_thread_end(void)
+static void libfcgi_thread_ended(void)
 {
     if (libfcgi_spare != NULL)
         params_free(&libfcgi_spare->params);
@@ -625,8 +553,9 @@ static void libfcgi_thread_end(void)
     libfcgi_spare = NULL;
 }
 
-/* An accept loop that does not look at the result must not spin once the worker is told to stop. */
-static void libfcgi_stopped(void)
+/* The worker was told to stop. An accept loop that ignores the result must not spin: from the
+ * second refusal on, exit if no other thread has a request, or slow the loop down. */
+static void libfcgi_refuse_accept(void)
 {
     const struct timespec pause = {.tv_nsec = 100000000};
     worker_slot_state(OT_STATE_EXITING);
@@ -639,102 +568,117 @@ static void libfcgi_stopped(void)
 
 /* ---- libfcgi's API ---- */
 
-LIBFCGI_EXPORT int FCGX_Accept_r(FCGX_Request *r)
+LIBFCGI_EXPORT int FCGX_Accept_r(FCGX_Request *fcgx)
 {
     for (;;) {
-        struct libfcgi *open = libfcgi_find(libfcgi_has_fcgx, r);
-        if (open != NULL)
-            request_end(&open->request);
-        request_let_pass();
-        process_hooks_start(libfcgi_thread_end);
-        struct libfcgi *libfcgi = libfcgi_alloc();
-        if (libfcgi == NULL)
+        struct libfcgi_request *own = libfcgi_by_fcgx(fcgx);
+        if (own != NULL)
+            request_end(&own->request);
+        request_detach();
+        process_hooks_start(libfcgi_thread_ended);
+        own = libfcgi_alloc();
+        if (own == NULL)
             return -ENOMEM;
-        libfcgi_coming = libfcgi;
-        int result = libfcgi_real.accept_r(r);
-        libfcgi_coming = NULL;
-        struct conn *conn = result < 0 ? NULL : conn_find(r->ipcFd);
-        if (conn != NULL)
-            r->envp = libfcgi->params.vector;
-        if (conn == NULL || libfcgi_answered(r, conn) || libfcgi_dead_on_arrival(r, conn)) {
-            libfcgi_free(libfcgi);
-            if (conn == NULL)
-                return result;
-            continue;
+        libfcgi_incoming = own;
+        int result = libfcgi_real.accept_r(fcgx);
+        libfcgi_incoming = NULL;
+        struct conn *conn = result < 0 ? NULL : conn_find(fcgx->ipcFd);
+        if (conn != NULL) {
+            fcgx->envp = own->params.vector;
+            if (!libfcgi_answer_status(fcgx, conn) && !libfcgi_is_dead_on_arrival(fcgx, conn)) {
+                libfcgi_begin(own, fcgx, conn);
+                return 0;
+            }
         }
-        libfcgi_begin(libfcgi, r, conn);
-        return 0;
+        libfcgi_free_own(own);
+        if (conn == NULL)
+            return result;
     }
 }
 
-LIBFCGI_EXPORT void FCGX_Finish_r(FCGX_Request *r)
+LIBFCGI_EXPORT void FCGX_Finish_r(FCGX_Request *fcgx)
 {
-    struct libfcgi *libfcgi = r == NULL ? NULL : libfcgi_find(libfcgi_has_fcgx, r);
-    if (libfcgi == NULL) {
-        libfcgi_real.finish_r(r);
+    struct libfcgi_request *own = fcgx == NULL ? NULL : libfcgi_by_fcgx(fcgx);
+    if (own == NULL) {
+        libfcgi_real.finish_r(fcgx);
         return;
     }
-    process_hooks_start(
-        libfcgi_thread_end); /* this thread may be one that serves and never accepts */
-    request_end(&libfcgi->request);
+    process_hooks_start(libfcgi_thread_ended); /* this thread may serve without accepting */
+    request_end(&own->request);
 }
 
-LIBFCGI_EXPORT void FCGX_Free(FCGX_Request *r, int close)
+LIBFCGI_EXPORT void FCGX_Free(FCGX_Request *fcgx, int close)
 {
-    struct libfcgi *libfcgi = r == NULL ? NULL : libfcgi_find(libfcgi_has_fcgx, r);
-    if (libfcgi == NULL) {
-        libfcgi_real.free_request(r, close);
+    struct libfcgi_request *own = fcgx == NULL ? NULL : libfcgi_by_fcgx(fcgx);
+    if (own == NULL) {
+        libfcgi_real.free_request(fcgx, close);
         return;
     }
-    libfcgi->request.abandoned = true;
-    request_end(&libfcgi->request);
+    own->request.abandoned = true;
+    request_end(&own->request);
 }
 
-/* A long string would be copied into libfcgi's buffer, and leave it, in pieces of 8 KiB. */
+/* Sends a long string without copying it: libfcgi would send it in pieces of 8 KiB. */
 LIBFCGI_EXPORT int FCGX_PutStr(const char *text, int size, FCGX_Stream *stream)
 {
-    struct libfcgi *libfcgi =
-        size >= LIBFCGI_LONG ? libfcgi_find(libfcgi_has_stream, stream) : NULL;
-    if (libfcgi == NULL || stream != libfcgi->out.stream || stream->isClosed || libfcgi->closing ||
+    struct libfcgi_request *own = size >= LIBFCGI_LONG ? libfcgi_by_stream(stream) : NULL;
+    if (own == NULL || stream != own->out.stream || stream->isClosed || own->closing ||
         stream->emptyBuffProc != libfcgi_empty)
         return libfcgi_real.put_str(text, size, stream);
-    return libfcgi_put_long(libfcgi, text, (size_t)size);
+    size_t left = (size_t)size;
+    while (left > 0 && !stream->isClosed) {
+        if (libfcgi_may_send(own, &own->out)) {
+            left -= libfcgi_send_long(own, text + ((size_t)size - left), left);
+        } else if (!stream->isClosed) {
+            request_discard(&own->request, left);
+            left = 0;
+        }
+        if (stream->isClosed)
+            (void)request_safe_point(&own->request);
+    }
+    return stream->isClosed ? EOF : size;
 }
 
-/* A long piece of the body would come through libfcgi's buffer, in pieces of 8 KiB. */
+/* Reads a long piece of the body in place: libfcgi would read it in pieces of 8 KiB. */
 LIBFCGI_EXPORT int FCGX_GetStr(char *into, int size, FCGX_Stream *stream)
 {
-    struct libfcgi *libfcgi =
-        size >= LIBFCGI_LONG ? libfcgi_find(libfcgi_has_stream, stream) : NULL;
-    if (libfcgi == NULL || stream != libfcgi->in || stream->fillBuffProc != libfcgi_fill)
+    struct libfcgi_request *own = size >= LIBFCGI_LONG ? libfcgi_by_stream(stream) : NULL;
+    if (own == NULL || stream != own->in || stream->fillBuffProc != libfcgi_fill)
         return libfcgi_real.get_str(into, size, stream);
-    return libfcgi_get_long(libfcgi, into, (size_t)size);
+    int done = 0;
+    while (done < size && !stream->isClosed) {
+        int left = size - done;
+        ptrdiff_t buffered = stream->stop - stream->rdNext;
+        int count =
+            buffered > 0
+                ? libfcgi_real.get_str(into + done, buffered < left ? (int)buffered : left, stream)
+                : (int)libfcgi_read_body(own, into + done, (size_t)left);
+        if (count == 0)
+            break;
+        done += count;
+    }
+    if (done < size)
+        done += libfcgi_real.get_str(into + done, size - done, stream);
+    return done;
 }
 
 /* ---- libfcgi's OS layer ---- */
 
-/* Waits for a request whose parameters can be read. */
-static enum wait_set_result libfcgi_wait(int listen_sock, const char *addresses,
-                                         bool tell_interrupts, struct conn **conn)
-{
-    for (;;) {
-        enum wait_set_result result = wait_set_next(listen_sock, addresses, tell_interrupts, conn);
-        if (result != WAIT_SET_REQUEST || libfcgi_coming == NULL ||
-            libfcgi_take_params(libfcgi_coming, *conn))
-            return result;
-        libfcgi_refuse_params(*conn);
-    }
-}
-
 LIBFCGI_EXPORT int OS_Accept(int listen_sock, int fail_on_intr, const char *addresses)
 {
     struct conn *conn = NULL;
-    switch (libfcgi_wait(listen_sock, addresses, fail_on_intr != 0, &conn)) {
+    enum wait_set_result result = wait_set_next(listen_sock, addresses, fail_on_intr != 0, &conn);
+    while (result == WAIT_SET_REQUEST && libfcgi_incoming != NULL &&
+           !libfcgi_take_params(libfcgi_incoming, conn)) {
+        libfcgi_refuse_params(conn);
+        result = wait_set_next(listen_sock, addresses, fail_on_intr != 0, &conn);
+    }
+    switch (result) {
     case WAIT_SET_REQUEST:
         worker_slot_state(OT_STATE_READING);
         return conn->fd;
     case WAIT_SET_DRAINED:
-        libfcgi_stopped();
+        libfcgi_refuse_accept();
         errno = ESHUTDOWN;
         return -1;
     case WAIT_SET_INTERRUPTED:
@@ -748,25 +692,22 @@ LIBFCGI_EXPORT int OS_Accept(int listen_sock, int fail_on_intr, const char *addr
     }
 }
 
-/* After ot_finish_request the request has no descriptor, but what was read stays readable. */
-static int libfcgi_read_rest(char *into, size_t size)
-{
-    struct request *request = request_current();
-    size_t count = 0;
-    if (request != NULL && request->conn != NULL && request->conn->fd < 0)
-        conn_read_buffered(request->conn, into, size, &count);
-    return (int)count;
-}
-
 LIBFCGI_EXPORT int OS_Read(int fd, char *into, size_t size)
 {
     struct conn *conn = conn_find(fd);
-    if (conn == NULL)
-        return fd < 0 ? libfcgi_read_rest(into, size) : libfcgi_real.os_read(fd, into, size);
     size_t count = 0;
+    if (conn == NULL && fd >= 0)
+        return libfcgi_real.os_read(fd, into, size);
+    if (conn == NULL) {
+        /* After ot_finish_request there is no descriptor, but what was read stays readable. */
+        struct request *current = request_current();
+        if (current != NULL && current->conn != NULL && current->conn->fd < 0)
+            conn_read_buffered(current->conn, into, size, &count);
+        return (int)count;
+    }
     struct request *request = conn->request;
     enum conn_result result =
-        conn_read(conn, into, size, request != NULL ? request_deadline(request) : 0, &count);
+        conn_read(conn, into, size, request != NULL ? request->limit.deadline : 0, &count);
     int error = libfcgi_was_read(request, result);
     if (error == 0)
         return (int)count;
@@ -780,18 +721,18 @@ LIBFCGI_EXPORT int OS_Write(int fd, char *from, size_t size)
     if (conn == NULL)
         return fd < 0 ? (int)size : libfcgi_real.os_write(fd, from, size);
     struct request *request = conn->request;
-    /* Before it is sent: the hard_timeout answer must not come behind output. */
+    /* Set before the write: a 504 must not follow output. */
     conn->stdout_sent = conn->stdout_sent || (size > 1 && from[1] == FRAME_TYPE_STDOUT);
     enum conn_result result =
-        conn_write(conn, from, size, request != NULL ? request_deadline(request) : 0);
-    if (libfcgi_written(request, result))
+        conn_write(conn, from, size, request != NULL ? request->limit.deadline : 0);
+    if (libfcgi_was_written(request, result))
         return (int)size;
     errno = result == CONN_TIMEOUT ? ETIMEDOUT : EPIPE;
     return -1;
 }
 
-/* Only libfcgi closes a connection here, when it cannot read a request header that we found whole:
- * without memory, or where its own OS_Accept was asked by others. */
+/* libfcgi closes a connection here only if it cannot read a request header that we found complete:
+ * without memory, or if something else has called its OS_Accept. */
 LIBFCGI_EXPORT int OS_IpcClose(int fd, int shutdown)
 {
     struct conn *conn = conn_find(fd);
@@ -799,11 +740,10 @@ LIBFCGI_EXPORT int OS_IpcClose(int fd, int shutdown)
         return 0;
     if (conn == NULL)
         return libfcgi_real.os_ipc_close(fd, shutdown);
-    if (conn->in_parent) {
+    if (conn->in_parent)
         conn_close_copy(&conn);
-        return 0;
-    }
-    libfcgi_refuse_params(conn);
+    else
+        libfcgi_refuse_params(conn);
     return 0;
 }
 
@@ -818,36 +758,52 @@ LIBFCGI_EXPORT void OS_ShutdownPending(void)
     libfcgi_real.os_shutdown_pending();
 }
 
-/* ---- for run.c ---- */
+/* ---- ot_run: the accept loop to which a bailout can unwind ---- */
 
-/* The thread's own, so that nothing of it is left behind when a handler calls pthread_exit. */
-static _Thread_local FCGX_Request libfcgi_own;
+typedef int libfcgi_handler(struct FCGX_Request *, void *);
 
-struct FCGX_Request *libfcgi_thread_request(void)
+/* Calls the handler once, in a frame of its own, to which a bailout jumps back. A handler that was
+ * left in this way counts as having returned 0. */
+static int libfcgi_call(libfcgi_handler *handler, FCGX_Request *fcgx, void *argument)
 {
-    if (libfcgi_find(libfcgi_has_fcgx, &libfcgi_own) != NULL) {
-        errno = EBUSY;
-        return NULL;
-    }
-    if (FCGX_Init() != 0 || FCGX_InitRequest(&libfcgi_own, STDIN_FILENO, 0) != 0) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    return &libfcgi_own;
-}
-
-int libfcgi_accept(struct FCGX_Request *request)
-{
-    int result = FCGX_Accept_r(request);
-    if (result == 0)
+    sigjmp_buf here;
+    struct request *request = request_current();
+    if (sigsetjmp(here, 0) != 0)
         return 0;
-    errno = result < 0 && result > -4096 ? -result : EIO;
-    return -1;
+    if (request != NULL)
+        request->run_jump = &here;
+    int result = handler(fcgx, argument);
+    request = request_current();
+    if (request != NULL)
+        request->run_jump = NULL;
+    return result;
 }
 
-void libfcgi_finish(struct FCGX_Request *request)
+LIBFCGI_EXPORT int ot_run(libfcgi_handler *handler, void *argument)
 {
-    struct libfcgi *libfcgi = libfcgi_find(libfcgi_has_fcgx, request);
-    if (libfcgi != NULL)
-        request_end(&libfcgi->request);
+    /* Of the thread, not of the heap: nothing is left when a handler calls pthread_exit. */
+    static _Thread_local FCGX_Request fcgx;
+    int result = 0;
+    if (libfcgi_by_fcgx(&fcgx) != NULL) {
+        errno = EBUSY; /* ot_run inside a handler of ot_run */
+        return -1;
+    }
+    if (FCGX_Init() != 0 || FCGX_InitRequest(&fcgx, STDIN_FILENO, 0) != 0) {
+        errno = ENOMEM;
+        return -1;
+    }
+    while (result == 0) {
+        int accepted = FCGX_Accept_r(&fcgx);
+        if (accepted == -ESHUTDOWN)
+            return 0;
+        if (accepted != 0) {
+            errno = accepted < 0 && accepted > -4096 ? -accepted : EIO;
+            return -1;
+        }
+        result = libfcgi_call(handler, &fcgx, argument);
+        struct libfcgi_request *own = libfcgi_by_fcgx(&fcgx);
+        if (own != NULL)
+            request_end(&own->request);
+    }
+    return result;
 }

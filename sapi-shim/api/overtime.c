@@ -1,5 +1,6 @@
-/* overtime.c: the public calls, one line each, onto the calling thread's current request; see
- * overtime.h for what they promise. */
+/* overtime.c: the public calls on the calling thread's current request; overtime.h says what they
+ * promise. ot_run is in libfcgi.c.
+ */
 #include "sapi-shim/overtime.h"
 #include "sapi-shim/request/request.h"
 #include "sapi-shim/scoreboard/worker_slot.h"
@@ -46,7 +47,7 @@ OVERTIME_EXPORT int ot_ignore_user_abort(int setting)
     if (request == NULL)
         return worker_slot_settings()->ignore_user_abort != 0;
     int saved = errno;
-    int before = request_ignore(request, setting);
+    int before = request_ignore_abort(request, setting);
     errno = saved;
     return before;
 }
@@ -55,7 +56,7 @@ OVERTIME_EXPORT bool ot_set_time_limit(unsigned seconds)
 {
     struct request *request = request_current();
     int saved = errno;
-    bool done = request != NULL && request_limit(request, seconds);
+    bool done = request != NULL && request_set_time_limit(request, seconds);
     errno = saved;
     return done;
 }
@@ -92,5 +93,5 @@ OVERTIME_EXPORT void ot_set_label(const char *text)
 {
     struct request *request = request_current();
     if (request != NULL)
-        request_label(request, text);
+        request_set_label(request, text);
 }

@@ -101,7 +101,7 @@ static void process_hooks_in_child(void)
 
 static void process_hooks_register(void)
 {
-    timer_init(limit_timer_request);
+    timer_init(limit_timer_check);
     graceful_stop_block(timer_signal());
     if (atexit(process_hooks_at_exit) != 0 ||
         pthread_atfork(process_hooks_before_fork, NULL, process_hooks_in_child) != 0 ||

@@ -2,6 +2,8 @@
 #include "sapi-shim/request/hard_timeout.h"
 
 #include "sapi-shim/protocol/frame.h"
+#include "sapi-shim/scoreboard/record.h"
+#include "sapi-shim/scoreboard/worker_slot.h"
 #include "sapi-shim/util/clock.h"
 
 #include <errno.h>
@@ -10,81 +12,87 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HARD_TIMEOUT_LINGER (500 * CLOCK_NS_PER_MS) /* for a peer that still sends */
+enum {
+    HARD_TIMEOUT_EXIT_STATUS = 124,
+    HARD_TIMEOUT_HTTP_STATUS = 504
+};
+
+#define HARD_TIMEOUT_LINGER (500 * CLOCK_NS_PER_MS) /* at most, for a peer that still sends */
 
 static const char hard_timeout_page[] = "Status: 504 Gateway Timeout\r\n"
                                         "Content-Type: text/plain\r\n\r\n"
                                         "The request took too long.\n";
 
-/* ---- one line of text, without stdio ---- */
-
-struct hard_timeout_line {
-    char text[1024];
-    size_t length;
-};
-
-static void hard_timeout_put(struct hard_timeout_line *line, const char *text)
+static const char *hard_timeout_number(uint64_t number, char buffer[24])
 {
-    while (*text != '\0' && line->length < sizeof line->text - 1)
-        line->text[line->length++] = *text++;
-}
-
-static void hard_timeout_put_number(struct hard_timeout_line *line, uint64_t number)
-{
-    char digits[24];
-    size_t at = sizeof digits - 1;
-    digits[at] = '\0';
+    char *at = buffer + 23;
+    *at = '\0';
     do {
-        digits[--at] = (char)('0' + number % 10);
+        *--at = (char)('0' + number % 10);
         number /= 10;
     } while (number > 0);
-    hard_timeout_put(line, digits + at);
+    return at;
 }
 
-static void hard_timeout_say(const struct hard_timeout *e)
+/* Writes the line to stderr without stdio, which is not async-signal-safe. */
+static void hard_timeout_log(const struct request *request)
 {
-    struct hard_timeout_line line = {.length = 0};
-    hard_timeout_put(&line, "overtime: pool ");
-    hard_timeout_put(&line, e->pool);
-    hard_timeout_put(&line, ": ");
-    hard_timeout_put(&line, e->method);
-    hard_timeout_put(&line, " ");
-    hard_timeout_put(&line, e->uri);
-    hard_timeout_put(&line, ": no safe point within hard_timeout (");
-    hard_timeout_put_number(&line, (uint64_t)e->grace);
-    hard_timeout_put(&line, " ms) after ");
-    hard_timeout_put(&line, e->limit_name);
-    hard_timeout_put(&line, " (");
-    hard_timeout_put_number(&line, (uint64_t)e->limit);
-    hard_timeout_put(&line, " ms), ");
-    hard_timeout_put(&line, e->phase);
-    hard_timeout_put(&line, ": worker ended; lost: ");
-    hard_timeout_put_number(&line, e->lost);
-    hard_timeout_put(&line, " shutdown functions, ");
-    hard_timeout_put_number(&line, e->others);
-    hard_timeout_put(&line, " requests of other threads\n");
-    ssize_t n = write(STDERR_FILENO, line.text, line.length);
-    (void)n; /* nobody is left to be told */
+    char grace[24];
+    char limit[24];
+    char lost[24];
+    char others[24];
+    const char *const parts[] = {
+        "overtime: pool ",
+        worker_slot_pool(),
+        ": ",
+        request->record->method,
+        " ",
+        request->record->uri,
+        ": no safe point within hard_timeout (",
+        hard_timeout_number((uint64_t)request->limit.hard_ms, grace),
+        " ms) after ",
+        request->limit.name,
+        " (",
+        hard_timeout_number((uint64_t)request->limit.ms, limit),
+        " ms), ",
+        lifecycle_name(request->state),
+        ": worker ended; lost: ",
+        hard_timeout_number(request->functions.count, lost),
+        " shutdown functions, ",
+        hard_timeout_number(request_open_elsewhere(), others),
+        " requests of other threads\n",
+    };
+    char line[1024];
+    size_t length = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        for (const char *text = parts[i]; *text != '\0' && length < sizeof line - 1; text++)
+            line[length++] = *text;
+    ssize_t n = write(STDERR_FILENO, line, length);
+    (void)n; /* an error has no other place to be reported */
 }
 
-/* ---- the answer ---- */
-
-static size_t hard_timeout_answer(const struct hard_timeout *e, unsigned char *out)
+/* Answers 504 if nothing of the response was sent, and ends the response in any case. */
+static void hard_timeout_answer(const struct conn *conn)
 {
+    unsigned char out[256];
+    uint16_t id = conn->frame.id;
     size_t at = 0;
-    if (!e->responded) {
-        at = frame_stdout_header(e->id, sizeof hard_timeout_page - 1, out);
+    if (!conn->stdout_sent) {
+        at = frame_stdout_header(id, sizeof hard_timeout_page - 1, out);
         memcpy(out + at, hard_timeout_page, sizeof hard_timeout_page - 1);
         at += sizeof hard_timeout_page - 1;
     }
-    at += frame_stdout_header(e->id, 0, out + at);
-    return at + frame_end_request(e->id, FRAME_REQUEST_COMPLETE, out + at);
+    at += frame_stdout_header(id, 0, out + at);
+    at += frame_end_request(id, FRAME_REQUEST_COMPLETE, out + at);
+    ssize_t n = send(conn->fd, out, at, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)n; /* a client that takes no bytes gets none */
 }
 
-/* Closing with unread input would take the answer away from the client again. */
+/* Reads what the peer still sends: a close with unread input would reset the connection, and the
+ * client would lose the answer. */
 static void hard_timeout_linger(int fd)
 {
-    static unsigned char nowhere[65536];
+    static unsigned char ignored[65536];
     uint64_t deadline = clock_ns() + HARD_TIMEOUT_LINGER;
     for (;;) {
         struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -94,22 +102,37 @@ static void hard_timeout_linger(int fd)
         int n = poll(&p, 1, clock_timeout_ms(deadline, now));
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0 || recv(fd, nowhere, sizeof nowhere, MSG_DONTWAIT) <= 0)
+        if (n <= 0 || recv(fd, ignored, sizeof ignored, MSG_DONTWAIT) <= 0)
             return;
     }
 }
 
-void hard_timeout_exit(const struct hard_timeout *e)
+void hard_timeout_exit(struct request *request)
 {
-    unsigned char out[256];
-    hard_timeout_say(e);
-    if (e->fd >= 0) {
-        if (!e->mid_record) {
-            ssize_t n = send(e->fd, out, hard_timeout_answer(e, out), MSG_DONTWAIT | MSG_NOSIGNAL);
-            (void)n; /* a client that takes nothing gets nothing */
-        }
-        (void)shutdown(e->fd, SHUT_WR);
-        hard_timeout_linger(e->fd);
+    struct ot_record *record = request->record;
+    const struct conn *conn = request->conn;
+    bool connected = conn != NULL && conn->fd >= 0;
+    /* Nothing valid can follow a record that may be half sent. */
+    bool may_answer = connected && !conn->writing && !conn->broken && !conn->end_sent;
+
+    /* The interrupted code may have left a change of the record open; it never resumes. */
+    if (!(atomic_load(&record->change) & 1))
+        record_begin(record);
+    record->status |= OT_BIT_TIMEOUT;
+    if (may_answer && !conn->stdout_sent)
+        record->http_status = HARD_TIMEOUT_HTTP_STATUS;
+    record->timed_out += !(request->status & OT_BIT_TIMEOUT);
+    record->shutdown_lost += request->functions.count;
+    record->shutdown_late += request->shutdown_jump != NULL; /* the one that runs */
+    record_end(record);
+    worker_slot_leaving(OT_EXIT_HARD_TIMEOUT);
+
+    hard_timeout_log(request);
+    if (may_answer)
+        hard_timeout_answer(conn);
+    if (connected) {
+        (void)shutdown(conn->fd, SHUT_WR);
+        hard_timeout_linger(conn->fd);
     }
-    _exit(HARD_TIMEOUT_STATUS);
+    _exit(HARD_TIMEOUT_EXIT_STATUS);
 }

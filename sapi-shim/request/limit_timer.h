@@ -1,16 +1,15 @@
-/* limit_timer.h: what the thread's timer does for a request whose application is silent.
+/* limit_timer.h: checks a request's limits and client while the application reaches no safe point.
  *
- * Looks at its limits and its client without a safe point. It tells by flags, which the next safe
- * point acts upon, and ends the worker when the hard limit is reached; it never runs anything of
- * the application. Runs in a signal handler: everything here is async-signal-safe. Handed to
- * timer.h by process_hooks.c.
+ * Runs in the handler of the thread's timer (timer.h), so everything here is async-signal-safe. It
+ * sets flags on which the next safe point acts, and ends the worker when the hard limit is reached;
+ * it calls nothing of the application.
  */
 #ifndef OT_LIMIT_TIMER_H
 #define OT_LIMIT_TIMER_H
 
 #include <stdint.h>
 
-/* Returns when to look again, 0 = not for this request. */
-uint64_t limit_timer_request(uint64_t now);
+/* Returns when to check again, 0 = not for this request. */
+uint64_t limit_timer_check(uint64_t now);
 
 #endif

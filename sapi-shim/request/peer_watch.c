@@ -9,11 +9,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* An epoll descriptor is readable while one of those it watches has news, and it can be told to
- * look at nothing but the peer's leaving. */
+/* An epoll descriptor is itself readable while a descriptor in it has an event, and can be limited
+ * to the event that the peer has left. */
 static _Thread_local int peer_watch_epoll = -1;
 static _Thread_local int peer_watch_fd = -1;     /* the connection in it */
-static _Thread_local int peer_watch_raised = -1; /* an eventfd in it, readable from the start */
+static _Thread_local int peer_watch_raised = -1; /* an eventfd in it, always readable */
 
 int peer_watch_descriptor(int fd, bool input_complete)
 {
@@ -69,11 +69,8 @@ void peer_watch_disarm(int fd)
 
 void peer_watch_thread_end(void)
 {
-    if (peer_watch_raised >= 0)
-        (void)close(peer_watch_raised);
+    peer_watch_stop(-1);
     if (peer_watch_epoll >= 0)
         (void)close(peer_watch_epoll);
-    peer_watch_raised = -1;
     peer_watch_epoll = -1;
-    peer_watch_fd = -1;
 }

@@ -1,33 +1,33 @@
-/* peer_watch.h: news of a client that leaves while the application is silent.
+/* peer_watch.h: learns that a client has left while the application is silent.
  *
- * Two means, both per thread: a descriptor for the application's own poll loop, and a signal from
- * the kernel to the thread. Decides nothing; request.c says when.
+ * Two means, both per thread: a descriptor for the application's own poll loop, and a signal that
+ * the kernel sends to the thread. Decides nothing.
  */
 #ifndef OT_PEER_WATCH_H
 #define OT_PEER_WATCH_H
 
 #include <stdbool.h>
 
-/* A descriptor that is readable once the peer of `fd` has left; -1 if none can be had. The same for
- * the whole request. With the input complete, whatever still comes makes it readable too: it is an
- * abort record, or read away at the next look. */
+/* A descriptor that becomes readable once the peer of `fd` has left; -1 if none can be had. It is
+ * the same one for the whole request. With `input_complete` any further input makes it readable
+ * too: that is an abort record, or is read away at the next check. */
 int peer_watch_descriptor(int fd, bool input_complete);
 
-/* Makes the descriptor readable for another reason than the peer's leaving. */
+/* Makes the descriptor readable although the peer has not left. */
 void peer_watch_raise(void);
 
-/* Stops watching: the connection leaves the request, or the request its thread. `fd` may be -1. */
+/* Stops watching: the connection leaves the request, or the request ends. `fd` may be -1. */
 void peer_watch_stop(int fd);
 
-/* Looks whether the peer has left. Async-signal-safe. */
+/* True if the peer has left. Async-signal-safe. */
 bool peer_watch_gone(int fd);
 
-/* Has the thread get `signal` when something happens on the connection; and no longer.
- * Async-signal-safe. False if the kernel refuses. */
+/* Has the kernel send `signal` to the thread when something happens on the connection; false if it
+ * refuses. peer_watch_disarm ends that. Async-signal-safe. */
 bool peer_watch_arm(int fd, int signal);
 void peer_watch_disarm(int fd);
 
-/* The calling thread ends; or the process is a forked child. */
+/* The calling thread ends, or the process is a forked child. */
 void peer_watch_thread_end(void);
 
 #endif

@@ -16,18 +16,18 @@
 #include <unistd.h>
 
 enum {
-    RECYCLING_NONE = -1,
-    RECYCLING_ANEW = -2 /* to be opened at the next look */
+    RECYCLING_OFF = -1,
+    RECYCLING_REOPEN = -2 /* at the next check */
 };
 
 static _Atomic uint64_t recycling_requests;
-static uint64_t recycling_last; /* the request after which to leave; 0 = none */
+static uint64_t recycling_last; /* the number of the worker's last request */
 static pthread_once_t recycling_once = PTHREAD_ONCE_INIT;
-static _Atomic int recycling_statm = RECYCLING_NONE;
+static _Atomic int recycling_statm = RECYCLING_OFF;
 
 /* ---- requests ---- */
 
-uint64_t recycling_share(uint64_t max, uint64_t jitter, uint64_t random)
+uint64_t recycling_max_requests(uint64_t max, uint64_t jitter, uint64_t random)
 {
     if (max == 0)
         return 0;
@@ -42,10 +42,11 @@ static void recycling_draw(void)
     if (settings->max_requests_jitter > 0 &&
         getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random)
         random = clock_ns() ^ (uint64_t)getpid() << 20;
-    recycling_last = recycling_share(settings->max_requests, settings->max_requests_jitter, random);
+    recycling_last =
+        recycling_max_requests(settings->max_requests, settings->max_requests_jitter, random);
 }
 
-void recycling_count(void)
+void recycling_count_request(void)
 {
     if (worker_slot_settings()->max_requests == 0)
         return;
@@ -56,46 +57,41 @@ void recycling_count(void)
 
 /* ---- memory ---- */
 
-/* The manager looks from time to time as well. */
-static void recycling_give_up(const char *why)
+/* Not fatal: the manager checks the workers' memory as well, from time to time. */
+static void recycling_give_up(const char *reason)
 {
-    if (atomic_exchange(&recycling_statm, RECYCLING_NONE) != RECYCLING_NONE)
+    if (atomic_exchange(&recycling_statm, RECYCLING_OFF) != RECYCLING_OFF)
         diagnostics_write(
-            "pool %s: pm.max_memory is not looked at after each request: /proc/self/statm: %s",
-            worker_slot_pool(), why);
-}
-
-/* Above the descriptors that the contract and the application's start-up know by their numbers. */
-static int recycling_open_statm(void)
-{
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fd >= OT_FD_FIRST_FREE)
-        return fd;
-    int high = fcntl(fd, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE);
-    (void)close(fd);
-    return high;
+            "pool %s: cannot check pm.max_memory after each request: /proc/self/statm: %s",
+            worker_slot_pool(), reason);
 }
 
 void recycling_open(void)
 {
     if (worker_slot_settings()->max_memory == 0)
         return;
-    atomic_store(&recycling_statm, RECYCLING_ANEW);
-    int fd = recycling_open_statm();
+    atomic_store(&recycling_statm, RECYCLING_REOPEN);
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    /* Keep clear of the numbers that the contract and the application's start-up use. */
+    if (fd >= 0 && fd < OT_FD_FIRST_FREE) {
+        int low = fd;
+        fd = fcntl(low, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE);
+        (void)close(low);
+    }
     if (fd < 0)
         recycling_give_up(strerror(errno));
     else
         atomic_store(&recycling_statm, fd);
 }
 
-void recycling_weigh(void)
+void recycling_check_memory(void)
 {
     char line[256];
     uint64_t bytes = 0;
     int fd = atomic_load_explicit(&recycling_statm, memory_order_relaxed);
-    if (fd == RECYCLING_NONE)
+    if (fd == RECYCLING_OFF)
         return;
-    if (fd == RECYCLING_ANEW) {
+    if (fd == RECYCLING_REOPEN) {
         recycling_open();
         fd = atomic_load(&recycling_statm);
         if (fd < 0)
@@ -115,5 +111,5 @@ void recycling_after_fork(void)
     if (fd < 0)
         return;
     (void)close(fd);
-    atomic_store(&recycling_statm, RECYCLING_ANEW);
+    atomic_store(&recycling_statm, RECYCLING_REOPEN);
 }

@@ -1,29 +1,28 @@
-/* recycling.h: when a worker has served its share and should be replaced: by the number of its
- * requests, or by the memory it has come to.
+/* recycling.h: when a worker should be replaced: by the number of its requests, or by its memory.
  *
- * Decides that the process drains, and says why on the scoreboard; how it drains is wait_set.c's.
- * With neither setting it costs a comparison a request, with pm.max_memory one pread. Called by
- * request.c and process_hooks.c.
+ * Decides that the process stops gracefully, and says why on the scoreboard. Without
+ * pm.max_requests and pm.max_memory it costs one comparison a request, with pm.max_memory one
+ * pread.
  */
 #ifndef OT_RECYCLING_H
 #define OT_RECYCLING_H
 
 #include <stdint.h>
 
-/* Before application code runs, which may chroot; after worker_slot_open. */
+/* After worker_slot_open, and before application code runs, which may chroot. */
 void recycling_open(void);
 
-/* A request has begun; it may be the last one. */
-void recycling_count(void);
+/* A request has begun; it may be the worker's last one. */
+void recycling_count_request(void);
 
 /* A request has ended. */
-void recycling_weigh(void);
+void recycling_check_memory(void);
 
-/* In a forked child: what was opened tells of the parent. */
+/* In a forked child: the open descriptor reports the parent's memory. */
 void recycling_after_fork(void);
 
 /* How many requests a worker serves: pm.max_requests and a random part of the jitter; 0 = no limit.
  * Pure. */
-uint64_t recycling_share(uint64_t max, uint64_t jitter, uint64_t random);
+uint64_t recycling_max_requests(uint64_t max, uint64_t jitter, uint64_t random);
 
 #endif

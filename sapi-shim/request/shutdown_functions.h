@@ -1,8 +1,8 @@
-/* shutdown_functions.h: the shutdown functions registered by a request: order, and each handed out
- * once.
+/* shutdown_functions.h: the list of shutdown functions that a request has registered.
  *
- * Pure but for memory. Runs nothing: request.c takes one after the other, and a function registered
- * while one runs comes after those already waiting. One request's list belongs to one thread.
+ * Keeps their order and hands out each one once; a function that is registered while another one
+ * runs comes last. Runs nothing, and is pure but for memory. A request's list belongs to one
+ * thread.
  */
 #ifndef OT_SHUTDOWN_FUNCTIONS_H
 #define OT_SHUTDOWN_FUNCTIONS_H
@@ -26,7 +26,7 @@ bool shutdown_functions_add(struct shutdown_functions_list *list,
 bool shutdown_functions_take(struct shutdown_functions_list *list,
                              shutdown_functions_function **function, void **argument);
 
-/* Forgets those that are left; returns how many they were. */
+/* Empties the list; returns how many functions were in it. */
 size_t shutdown_functions_clear(struct shutdown_functions_list *list);
 
 #endif

@@ -5,7 +5,7 @@
 
 void time_limit_set(struct time_limit *limit, int64_t ms, const char *name, uint64_t now)
 {
-    limit->hard_at = 0; /* first: the old limit must not fire while the new one is set */
+    limit->hard_at = 0; /* first: the old limit must not act while the new one is being set */
     limit->deadline = ms > 0 ? now + (uint64_t)ms * CLOCK_NS_PER_MS : 0;
     limit->ms = ms;
     limit->name = name;
@@ -19,13 +19,13 @@ void time_limit_set_cpu(struct time_limit *limit, int64_t ms, uint64_t cpu_now)
     limit->cpu_deadline = ms > 0 ? cpu_now + (uint64_t)ms * CLOCK_NS_PER_MS : 0;
 }
 
-void time_limit_notice(struct time_limit *limit)
+void time_limit_clear(struct time_limit *limit)
 {
     limit->hard_at = 0;
     limit->deadline = 0;
 }
 
-void time_limit_cpu(struct time_limit *limit, uint64_t cpu_now, uint64_t now)
+void time_limit_check_cpu(struct time_limit *limit, uint64_t cpu_now, uint64_t now)
 {
     if (limit->cpu_deadline == 0 || cpu_now < limit->cpu_deadline)
         return;
@@ -49,10 +49,9 @@ bool time_limit_is_hard(const struct time_limit *limit, uint64_t now)
 
 uint64_t time_limit_next(const struct time_limit *limit, uint64_t cpu_now, uint64_t now)
 {
-    uint64_t next = limit->hard_at;
     if (limit->cpu_deadline == 0)
-        return next;
-    /* CPU time passes no faster than time. */
+        return limit->hard_at;
+    /* A thread's CPU clock is never faster than wall-clock time. */
     uint64_t left = limit->cpu_deadline > cpu_now ? limit->cpu_deadline - cpu_now : 1;
-    return clock_earlier(next, now + left);
+    return clock_earlier(limit->hard_at, now + left);
 }

@@ -18,7 +18,7 @@
 #endif
 
 static timer_callback *timer_call;
-static int timer_number; /* the signal; 0 = none */
+static int timer_number; /* of the signal; 0 = none */
 static _Thread_local timer_t timer_id;
 static _Thread_local bool timer_made;
 static _Thread_local volatile uint64_t timer_due; /* 0 = not running */
@@ -39,7 +39,7 @@ static void timer_handler(int number)
     uint64_t now = clock_ns();
     uint64_t next = timer_call(now);
     (void)number;
-    /* The signal may have come for another reason, with the timer still running. */
+    /* The timer may still be running: peer_watch uses the signal as well. */
     if (timer_due != 0 && timer_due <= now)
         timer_due = 0;
     if (timer_made && next != 0 && (timer_due == 0 || next < timer_due))
@@ -47,7 +47,7 @@ static void timer_handler(int number)
     errno = saved;
 }
 
-/* From the top, where applications that use real-time signals tend not to be. */
+/* Searches from the top: applications take their real-time signals from the bottom. */
 static int timer_free_signal(void)
 {
     for (int number = SIGRTMAX - 1; number > SIGRTMIN; number--) {
@@ -80,26 +80,22 @@ int timer_signal(void)
     return timer_number;
 }
 
-static bool timer_make(void)
-{
-    struct sigevent event;
-    if (timer_made || timer_number == 0)
-        return timer_made;
-    memset(&event, 0, sizeof event);
-    event.sigev_notify = SIGEV_THREAD_ID;
-    event.sigev_signo = timer_number;
-    event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
-    timer_made = timer_create(CLOCK_MONOTONIC, &event, &timer_id) == 0;
-    return timer_made;
-}
-
 void timer_need(uint64_t at)
 {
     atomic_signal_fence(memory_order_seq_cst);
-    if (timer_due != 0 && timer_due <= at)
+    if (timer_number == 0 || (timer_due != 0 && timer_due <= at))
         return;
-    if (timer_make())
-        timer_set(at);
+    if (!timer_made) {
+        struct sigevent event;
+        memset(&event, 0, sizeof event);
+        event.sigev_notify = SIGEV_THREAD_ID;
+        event.sigev_signo = timer_number;
+        event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
+        if (timer_create(CLOCK_MONOTONIC, &event, &timer_id) < 0)
+            return;
+        timer_made = true;
+    }
+    timer_set(at);
 }
 
 void timer_thread_end(void)

@@ -637,7 +637,7 @@ Test(contract, says_once_that_it_cannot_weigh_itself, .timeout = 60)
         until_idle(&scene, i);
     }
     cr_expect(read(scene.output, text, sizeof text - 1) > 0);
-    cr_expect(strstr(text, "pool www: pm.max_memory is not looked at") != NULL, "%s", text);
+    cr_expect(strstr(text, "pool www: cannot check pm.max_memory") != NULL, "%s", text);
     stop(&scene);
     cr_expect(reason(&scene) == OT_EXIT_ASKED);
     memset(text, 0, sizeof text);

@@ -1,12 +1,12 @@
-/* When a worker has served its share: numbers in, numbers out. */
+/* test_recycling.c: after how many requests a worker is replaced. */
 #include <criterion/criterion.h>
 
 #include "sapi-shim/request/recycling.h"
 
-Test(recycle, a_share_of_requests)
+Test(recycling, requests_of_a_worker)
 {
     static const struct {
-        uint64_t max, jitter, random, share;
+        uint64_t max, jitter, random, expected;
     } cases[] = {
         {0, 0, 5, 0},
         {0, 100, 5, 0}, /* without a limit there is nothing to add to */
@@ -19,6 +19,7 @@ Test(recycle, a_share_of_requests)
         {UINT64_MAX, 1, 1, UINT64_MAX},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        cr_expect(recycling_share(cases[i].max, cases[i].jitter, cases[i].random) == cases[i].share,
+        cr_expect(recycling_max_requests(cases[i].max, cases[i].jitter, cases[i].random) ==
+                      cases[i].expected,
                   "case %zu", i);
 }

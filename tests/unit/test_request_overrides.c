@@ -1,10 +1,10 @@
-/* test_values.c: what a web server may set for one request, and what it may not. */
+/* test_request_overrides.c: what a web server may set for one request, and what it may not. */
 #include "sapi-shim/request/request_overrides.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
 
-Test(values, several_lines)
+Test(request_overrides, several_lines)
 {
     struct request_overrides v = {.set = 0};
     char error[200];
@@ -19,7 +19,7 @@ Test(values, several_lines)
     cr_assert_eq(v.bailout, OT_BAILOUT_UNWIND);
 }
 
-Test(values, one_mistake_and_nothing_counts)
+Test(request_overrides, one_mistake_and_nothing_counts)
 {
     static const struct {
         const char *text;
@@ -44,7 +44,7 @@ Test(values, one_mistake_and_nothing_counts)
     }
 }
 
-Test(values, a_line_without_end)
+Test(request_overrides, a_line_without_end)
 {
     char text[5000];
     char error[200];
@@ -54,7 +54,7 @@ Test(values, a_line_without_end)
     cr_assert_not(request_overrides_parse(text, &v, error, sizeof error));
 }
 
-Test(values, nothing_is_fine)
+Test(request_overrides, nothing_is_fine)
 {
     char error[200];
     struct request_overrides v = {.set = 0};

@@ -1,4 +1,4 @@
-/* test_shutdown.c: order of shutdown functions, and each once. */
+/* test_shutdown_functions.c: their order, and that each one is handed out once. */
 #include "sapi-shim/request/shutdown_functions.h"
 
 #include <criterion/criterion.h>
@@ -23,7 +23,7 @@ static void run_all(void)
         function(argument);
 }
 
-Test(shutdown, in_order_with_late_ones_last)
+Test(shutdown_functions, in_order_with_late_ones_last)
 {
     cr_assert(shutdown_functions_add(&list, note_one, a));
     cr_assert(shutdown_functions_add(&list, note_one, b));
@@ -34,7 +34,7 @@ Test(shutdown, in_order_with_late_ones_last)
     cr_assert_str_eq(order, "abbz", "each runs once");
 }
 
-Test(shutdown, clearing_counts_what_is_lost)
+Test(shutdown_functions, clearing_counts_what_is_lost)
 {
     for (int i = 0; i < 5; i++)
         cr_assert(shutdown_functions_add(&list, note_one, x));

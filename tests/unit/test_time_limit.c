@@ -1,4 +1,4 @@
-/* test_limit.c: when a request's time is up, and when it is up for good. */
+/* test_time_limit.c: when a request reaches its time limit, and its hard limit. */
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/request/time_limit.h"
 
@@ -6,7 +6,7 @@
 
 #define MS CLOCK_NS_PER_MS
 
-Test(limit, soft_then_hard)
+Test(time_limit, hard_limit_follows_the_time_limit)
 {
     struct time_limit limit = {.hard_ms = 500};
     time_limit_set(&limit, 1000, "x", 10 * MS);
@@ -17,17 +17,17 @@ Test(limit, soft_then_hard)
     cr_assert_eq(time_limit_next(&limit, 0, 20 * MS), 1510 * MS);
 }
 
-Test(limit, noticed_at_a_safe_point_there_is_no_hard_end)
+Test(time_limit, a_safe_point_cancels_the_hard_limit)
 {
     struct time_limit limit = {.hard_ms = 500};
     time_limit_set(&limit, 1000, "x", 0);
-    time_limit_notice(&limit);
+    time_limit_clear(&limit);
     cr_assert_not(time_limit_is_reached(&limit, 99999 * MS));
     cr_assert_not(time_limit_is_hard(&limit, 99999 * MS));
     cr_assert_eq(time_limit_next(&limit, 0, 0), 0);
 }
 
-Test(limit, none)
+Test(time_limit, none)
 {
     struct time_limit limit = {.hard_ms = 500};
     time_limit_set(&limit, 0, "x", 5 * MS);
@@ -39,21 +39,21 @@ Test(limit, none)
     cr_assert_not(time_limit_is_hard(&limit, UINT64_MAX));
 }
 
-Test(limit, processor_time)
+Test(time_limit, processor_time)
 {
     struct time_limit limit = {.hard_ms = 500};
     time_limit_set(&limit, 60000, "wall", 0);
     time_limit_set_cpu(&limit, 200, 50 * MS);
     cr_assert_eq(time_limit_next(&limit, 150 * MS, 1000 * MS), 1100 * MS, "100 ms of it are left");
-    time_limit_cpu(&limit, 249 * MS, 3000 * MS);
+    time_limit_check_cpu(&limit, 249 * MS, 3000 * MS);
     cr_assert_not(time_limit_is_reached(&limit, 3000 * MS));
-    time_limit_cpu(&limit, 250 * MS, 3001 * MS);
+    time_limit_check_cpu(&limit, 250 * MS, 3001 * MS);
     cr_assert(time_limit_is_reached(&limit, 3001 * MS));
     cr_assert_str_eq(limit.name, "max_execution_cpu_time");
     cr_assert(time_limit_is_hard(&limit, 3501 * MS));
 }
 
-Test(limit, earlier_of_two)
+Test(time_limit, earlier_of_two)
 {
     cr_assert_eq(clock_earlier(0, 0), 0);
     cr_assert_eq(clock_earlier(0, 7), 7);
