@@ -506,7 +506,7 @@ static bool libfcgi_take_params(struct libfcgi_request *own, struct conn *conn)
     size_t count = 0;
     const char *role = roles[conn->frame.role - 1]; /* wait_set.c refuses any other role */
     const unsigned char *content = conn_take_params(conn, &count);
-    return params_decode(&own->params, role, content, count) == PARAMS_OK;
+    return params_decode(&own->params, role, content, count);
 }
 
 /* drop_dead_on_arrival: true if the client left before its request began. */

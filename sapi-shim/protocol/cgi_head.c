@@ -5,14 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/param.h>
 
-enum {
-    CGI_HEAD_STATUS = 200,         /* of a head that says nothing */
-    CGI_HEAD_STATUS_LOCATION = 302 /* of one that only says where to go (RFC 3875, 6.2.3) */
-};
-
-/* Bytes up to and with the first empty line; 0 if there is none yet. */
-static size_t cgi_head_whole(const char *text, size_t length)
+/* The length of the head with its first empty line; 0 if that has not come. */
+static size_t cgi_head_length(const char *text, size_t length)
 {
     size_t at = 0;
     while (at < length) {
@@ -53,37 +49,26 @@ static const char *cgi_head_find(const char *text, size_t size, const char *name
     return NULL;
 }
 
-/* Three digits; 0 for anything else. */
-static unsigned cgi_head_number(const char *text, size_t length)
-{
-    if (length < 3 || !isdigit((unsigned char)text[0]) || !isdigit((unsigned char)text[1]) ||
-        !isdigit((unsigned char)text[2]) || text[0] == '0')
-        return 0;
-    return (unsigned)(text[0] - '0') * 100 + (unsigned)(text[1] - '0') * 10 +
-           (unsigned)(text[2] - '0');
-}
-
-static unsigned cgi_head_status(const char *text, size_t size)
-{
-    size_t length = 0;
-    unsigned status = 0;
-    const char *value = cgi_head_find(text, size, "Status", 6, &length);
-    if (value != NULL)
-        status = cgi_head_number(value, length);
-    else if (size > 12 && memcmp(text, "HTTP/", 5) == 0)
-        status = cgi_head_number(text + 9, size - 9);
-    else if (cgi_head_find(text, size, "Location", 8, &length) != NULL)
-        status = CGI_HEAD_STATUS_LOCATION;
-    return status != 0 ? status : CGI_HEAD_STATUS;
-}
-
+/* The head ends here: reads its status, 200 if it has none, 302 if it has only a Location (RFC
+ * 3875, 6.2.3). */
 static void cgi_head_complete(struct cgi_head *head, const char *text, size_t size)
 {
+    size_t length = 0;
+    const char *value = cgi_head_find(text, size, "Status", 6, &length);
     head->done = true;
-    head->status = cgi_head_status(text, size);
+    head->status = 200;
+    if (value == NULL && size > 12 && memcmp(text, "HTTP/", 5) == 0) {
+        value = text + 9;
+        length = size - 9;
+    } else if (value == NULL && cgi_head_find(text, size, "Location", 8, &length) != NULL) {
+        head->status = 302;
+    }
+    if (value != NULL && length >= 3 && value[0] != '0' && isdigit((unsigned char)value[0]) &&
+        isdigit((unsigned char)value[1]) && isdigit((unsigned char)value[2]))
+        head->status = (unsigned)(value[0] - '0') * 100 + (unsigned)(value[1] - '0') * 10 +
+                       (unsigned)(value[2] - '0');
 }
 
-/* Without memory the head ends here. */
 static bool cgi_head_append(struct cgi_head *head, const char *bytes, size_t count)
 {
     char *grown = realloc(head->text, head->length + count);
@@ -99,21 +84,20 @@ void cgi_head_feed(struct cgi_head *head, const char *bytes, size_t count, bool 
 {
     if (head->done || count == 0)
         return;
-    /* Nearly always the whole head comes at once, and is read where it is. */
-    size_t whole = head->length == 0 ? cgi_head_whole(bytes, count) : 0;
-    if (whole > 0) {
-        cgi_head_complete(head, bytes, whole);
+    /* Nearly always the whole head comes at once, and is read where it lies. */
+    size_t length = head->length == 0 ? cgi_head_length(bytes, count) : 0;
+    if (length > 0) {
+        cgi_head_complete(head, bytes, length);
         if (keep)
-            (void)cgi_head_append(head, bytes, whole < CGI_HEAD_MAX ? whole : CGI_HEAD_MAX);
+            (void)cgi_head_append(head, bytes, MIN(length, CGI_HEAD_MAX));
         return;
     }
-    size_t room = CGI_HEAD_MAX - head->length;
-    bool kept = cgi_head_append(head, bytes, count < room ? count : room);
-    whole = cgi_head_whole(head->text, head->length);
-    if (whole == 0 && kept && head->length < CGI_HEAD_MAX)
+    bool appended = cgi_head_append(head, bytes, MIN(count, CGI_HEAD_MAX - head->length));
+    length = cgi_head_length(head->text, head->length);
+    if (length == 0 && appended && head->length < CGI_HEAD_MAX)
         return;
-    if (whole > 0)
-        head->length = whole;
+    if (length > 0)
+        head->length = length;
     cgi_head_end(head);
     if (!keep)
         cgi_head_free(head);

@@ -1,8 +1,6 @@
-/* cgi_head.h: the head of a CGI response, picked out of the bytes that the application writes;
- * pure.
+/* cgi_head.h: the head of a CGI response, read from the bytes that the application writes; pure.
  *
- * Knows the status, and any field while it is kept. Decides nothing. Called by libfcgi.c with the
- * first bytes of a response.
+ * Finds the status, and any field while the head is kept. Decides nothing.
  */
 #ifndef OT_CGI_HEAD_H
 #define OT_CGI_HEAD_H
@@ -11,25 +9,25 @@
 #include <stddef.h>
 
 enum {
-    CGI_HEAD_MAX = 8192 /* bytes; what comes behind is not looked at */
+    CGI_HEAD_MAX = 8192 /* bytes; the rest of a longer head is ignored */
 };
 
 struct cgi_head {
-    bool done;       /* the empty line was seen, or so much that it is not waited for */
+    bool done;       /* the empty line has come, or CGI_HEAD_MAX bytes without one */
     unsigned status; /* 100 to 999; 0 before `done` */
     size_t length;
     char *text; /* what is kept; allocated */
 };
 
-/* Takes in the next bytes of the response. Without `keep` nothing is kept once the head is whole.
- * Short of memory, it makes do with what it has. */
+/* Takes in the next bytes of the response. Without `keep` nothing is kept once the head is
+ * complete. Without memory the head ends with what has come. */
 void cgi_head_feed(struct cgi_head *head, const char *bytes, size_t count, bool keep);
 
-/* The response is complete: what has come is all of it. */
+/* The response is complete: there is no more of the head. */
 void cgi_head_end(struct cgi_head *head);
 
-/* A field by its name, in any case: its value without the blanks around it, not terminated, or
- * NULL. Only with `keep`. */
+/* A field's value, without the blanks around it and without NUL; NULL if there is none. Ignores the
+ * case of `name`. Only with `keep`. */
 const char *cgi_head_get(const struct cgi_head *head, const char *name, size_t name_length,
                          size_t *length);
 

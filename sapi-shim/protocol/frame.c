@@ -24,8 +24,9 @@ static enum frame_kind frame_begin(struct frame *frame, const struct frame_recor
 {
     if (record->content != FRAME_BEGIN_BODY)
         return FRAME_BAD;
+    /* The specification does not allow a next request yet; it is harmless and waits. */
     if (frame->phase == FRAME_COMPLETE && record->id == frame->id)
-        return FRAME_HOLD; /* sent ahead, as allowed nowhere but harmless: it waits for its turn */
+        return FRAME_HOLD;
     if (frame->phase != FRAME_NONE)
         return record->id == frame->id ? FRAME_BAD : FRAME_SECOND;
     if (count < FRAME_HEADER + FRAME_BEGIN_BODY)
@@ -39,12 +40,7 @@ static enum frame_kind frame_begin(struct frame *frame, const struct frame_recor
     return FRAME_PASS;
 }
 
-/* What follows the parameters depends on the role; an authorizer gets no input at all. */
-static enum frame_phase frame_after_params(const struct frame *frame)
-{
-    return frame->role == FRAME_ROLE_AUTHORIZER ? FRAME_COMPLETE : FRAME_STDIN;
-}
-
+/* A record of one of the current request's streams; an empty one ends the stream. */
 static enum frame_kind frame_stream(struct frame *frame, const struct frame_record *record)
 {
     bool last = record->content == 0;
@@ -53,8 +49,8 @@ static enum frame_kind frame_stream(struct frame *frame, const struct frame_reco
         if (record->type != FRAME_TYPE_PARAMS)
             return FRAME_BAD;
         frame->params_bytes += record->content;
-        if (last)
-            frame->phase = frame_after_params(frame);
+        if (last) /* an authorizer gets no other input */
+            frame->phase = frame->role == FRAME_ROLE_AUTHORIZER ? FRAME_COMPLETE : FRAME_STDIN;
         return FRAME_PASS;
     case FRAME_STDIN:
         if (record->type != FRAME_TYPE_STDIN)
@@ -78,20 +74,6 @@ static enum frame_kind frame_stream(struct frame *frame, const struct frame_reco
     }
 }
 
-static enum frame_kind frame_kind(struct frame *frame, const struct frame_record *record,
-                                  const unsigned char *bytes, size_t count)
-{
-    if (record->id == 0)
-        return record->type == FRAME_TYPE_GET_VALUES ? FRAME_VALUES : FRAME_UNKNOWN;
-    if (record->type == FRAME_TYPE_BEGIN_REQUEST)
-        return frame_begin(frame, record, bytes, count);
-    if (frame->phase == FRAME_NONE || record->id != frame->id)
-        return FRAME_DROP;
-    if (record->type == FRAME_TYPE_ABORT_REQUEST)
-        return FRAME_ABORT;
-    return frame_stream(frame, record);
-}
-
 size_t frame_content_size(const unsigned char *header, size_t *size)
 {
     size_t content = (size_t)(header[4] << 8 | header[5]);
@@ -107,7 +89,18 @@ struct frame_record frame_next(struct frame *frame, const unsigned char *bytes, 
     record.type = bytes[1];
     record.id = (uint16_t)(bytes[2] << 8 | bytes[3]);
     record.content = frame_content_size(bytes, &record.size);
-    record.kind = bytes[0] == FRAME_VERSION ? frame_kind(frame, &record, bytes, count) : FRAME_BAD;
+    if (bytes[0] != FRAME_VERSION)
+        record.kind = FRAME_BAD;
+    else if (record.id == 0)
+        record.kind = record.type == FRAME_TYPE_GET_VALUES ? FRAME_VALUES : FRAME_UNKNOWN;
+    else if (record.type == FRAME_TYPE_BEGIN_REQUEST)
+        record.kind = frame_begin(frame, &record, bytes, count);
+    else if (frame->phase == FRAME_NONE || record.id != frame->id)
+        record.kind = FRAME_DROP;
+    else if (record.type == FRAME_TYPE_ABORT_REQUEST)
+        record.kind = FRAME_ABORT;
+    else
+        record.kind = frame_stream(frame, &record);
     return record;
 }
 
@@ -136,8 +129,8 @@ static size_t frame_header(unsigned char type, uint16_t id, size_t content, unsi
     return FRAME_HEADER;
 }
 
-/* Reads one length of a name-value pair, one byte or four with the top bit set, and returns where
- * it ends; NULL if that is not before `end`. */
+/* Reads one length of a name-value pair: one byte, or four with the top bit set. Returns the byte
+ * after it, NULL if the length is incomplete or `p` is NULL. */
 static const unsigned char *frame_length(const unsigned char *p, const unsigned char *end,
                                          size_t *length)
 {
@@ -166,8 +159,8 @@ bool frame_next_pair(const unsigned char **p, const unsigned char *end, struct f
     return true;
 }
 
-/* A worker takes one request on one connection at a time, whatever its number of threads: a web
- * server that believes more would multiplex. */
+/* A worker with any number of threads takes one request at a time on one connection; a web server
+ * that is told more would multiplex. */
 static const struct {
     const char *name;
     char value;
@@ -182,21 +175,20 @@ enum {
 
 size_t frame_values_answer(const unsigned char *content, size_t count, unsigned char *out)
 {
-    const unsigned char *p = content;
     const unsigned char *end = content + count;
-    bool asked[FRAME_VALUE_COUNT] = {false};
-    while (p < end) {
+    bool wanted[FRAME_VALUE_COUNT] = {false};
+    while (content < end) {
         struct frame_pair pair;
-        if (!frame_next_pair(&p, end, &pair))
+        if (!frame_next_pair(&content, end, &pair))
             return 0;
         for (size_t i = 0; i < FRAME_VALUE_COUNT; i++)
             if (strlen(frame_values[i].name) == pair.name_size &&
                 memcmp(frame_values[i].name, pair.name, pair.name_size) == 0)
-                asked[i] = true;
+                wanted[i] = true;
     }
     size_t at = FRAME_HEADER;
     for (size_t i = 0; i < FRAME_VALUE_COUNT; i++) {
-        if (!asked[i])
+        if (!wanted[i])
             continue;
         size_t length = strlen(frame_values[i].name);
         out[at++] = (unsigned char)length;
@@ -209,20 +201,24 @@ size_t frame_values_answer(const unsigned char *content, size_t count, unsigned 
     return at;
 }
 
+/* A record with a body of 8 bytes that is zero but for one byte. */
+static size_t frame_short(unsigned char type, uint16_t id, size_t index, unsigned char value,
+                          unsigned char *out)
+{
+    size_t at = frame_header(type, id, 8, out);
+    memset(out + at, 0, 8);
+    out[at + index] = value;
+    return at + 8;
+}
+
 size_t frame_unknown_answer(unsigned char type, unsigned char *out)
 {
-    size_t at = frame_header(FRAME_TYPE_UNKNOWN_TYPE, 0, 8, out);
-    memset(out + at, 0, 8);
-    out[at] = type;
-    return at + 8;
+    return frame_short(FRAME_TYPE_UNKNOWN_TYPE, 0, 0, type, out);
 }
 
 size_t frame_end_request(uint16_t id, enum frame_status status, unsigned char *out)
 {
-    size_t at = frame_header(FRAME_TYPE_END_REQUEST, id, 8, out);
-    memset(out + at, 0, 8);
-    out[at + 4] = (unsigned char)status;
-    return at + 8;
+    return frame_short(FRAME_TYPE_END_REQUEST, id, 4, (unsigned char)status, out);
 }
 
 size_t frame_stdout_header(uint16_t id, size_t content, unsigned char *out)

@@ -1,10 +1,9 @@
-/* frame.h: which bytes of a connection belong to which request; pure.
+/* frame.h: FastCGI records: which bytes of a connection belong to which request; pure.
  *
- * libfcgi decodes the records; this only walks their headers, to know what libfcgi cannot tell:
- * when a whole request header is there, where a request's input ends, and which records are not
- * libfcgi's business (management, a second request, an abort). Bytes of a body are therefore never
- * taken for records of another request. Knows no socket. Called by conn.c. Source: FastCGI
- * specification 1.0, sections 3 to 5.
+ * libfcgi decodes the records. This only reads their headers, to know what libfcgi does not tell:
+ * when a request header is complete, where a request's input ends, and which records libfcgi must
+ * not get (management, a second request, an abort). So bytes of a body are never taken for records
+ * of another request. Knows no socket. Source: FastCGI specification 1.0, sections 3 to 5.
  */
 #ifndef OT_FRAME_H
 #define OT_FRAME_H
@@ -19,7 +18,7 @@ enum {
     FRAME_BEGIN_BODY = 8
 };
 
-/* Record types that others need to know; frame.c knows the rest. */
+/* Record types used elsewhere; frame.c has the others. */
 enum {
     FRAME_TYPE_STDIN = 5,
     FRAME_TYPE_STDOUT = 6
@@ -39,16 +38,17 @@ enum frame_phase {
     FRAME_COMPLETE, /* the request's input is complete */
 };
 
+/* What to do with a record. */
 enum frame_kind {
-    FRAME_MORE,    /* not enough bytes to tell */
-    FRAME_PASS,    /* for libfcgi */
-    FRAME_DROP,    /* nobody's: a request that is over or was refused */
-    FRAME_VALUES,  /* FCGI_GET_VALUES: to be answered */
-    FRAME_UNKNOWN, /* unknown management record: to be answered */
-    FRAME_SECOND,  /* a second BEGIN_REQUEST: to be refused, this one cannot multiplex */
-    FRAME_ABORT,   /* FCGI_ABORT_REQUEST of the current request */
+    FRAME_MORE,    /* wait for more bytes */
+    FRAME_PASS,    /* pass it to libfcgi */
+    FRAME_DROP,    /* drop it: it belongs to a request that is over or was refused */
+    FRAME_VALUES,  /* answer FCGI_GET_VALUES */
+    FRAME_UNKNOWN, /* answer an unknown management record */
+    FRAME_SECOND,  /* refuse a second BEGIN_REQUEST: we do not multiplex */
+    FRAME_ABORT,   /* abort the current request */
     FRAME_HOLD,    /* the next request: stop here until the current one is over */
-    FRAME_BAD,     /* violates the protocol: close */
+    FRAME_BAD,     /* close: it violates the protocol */
 };
 
 struct frame {
@@ -68,15 +68,14 @@ struct frame_record {
     size_t size;    /* header, content and padding */
 };
 
-/* Looks at the record that begins at `bytes`, of which `count` are there, and moves on to the phase
- * after it, unless the answer is FRAME_MORE, FRAME_HOLD or FRAME_BAD. The caller then skips
- * record.size bytes, as they come. */
+/* Reads the header of the record at `bytes`, of which `count` have come, and changes the phase,
+ * except with FRAME_MORE, FRAME_HOLD and FRAME_BAD. The caller then skips record.size bytes. */
 struct frame_record frame_next(struct frame *frame, const unsigned char *bytes, size_t count);
 
-/* From a record's header: bytes of its content, and in *size those of the whole record. */
+/* From a record's header: the size of its content; *size is that of the whole record. */
 size_t frame_content_size(const unsigned char *header, size_t *size);
 
-/* A name-value pair, where it stands. */
+/* A name-value pair; points into the content. */
 struct frame_pair {
     const unsigned char *name;
     const unsigned char *value;
@@ -84,17 +83,17 @@ struct frame_pair {
     size_t value_size;
 };
 
-/* Reads the pair at *p and moves *p behind it; false if it is not whole before `end`. */
+/* Reads the pair at *p and moves *p to the next one; false if it is incomplete. */
 bool frame_next_pair(const unsigned char **p, const unsigned char *end, struct frame_pair *pair);
 
-/* The header of an FCGI_ABORT_REQUEST for this request. */
+/* Is this the header of an FCGI_ABORT_REQUEST for the request? */
 bool frame_is_abort(const unsigned char *header, uint16_t id);
 
 /* The current request is over: the next record may begin another one. */
 void frame_reset(struct frame *frame);
 
-/* Writes the answer to a FCGI_GET_VALUES record with this content into `out` (at least
- * FRAME_ANSWER_MAX bytes); returns its size, 0 if the content is malformed. */
+/* Writes the answer to an FCGI_GET_VALUES record with this content into `out`, FRAME_ANSWER_MAX
+ * bytes. Returns its size, 0 if the content is malformed. */
 enum {
     FRAME_ANSWER_MAX = 96
 };
@@ -112,7 +111,7 @@ enum frame_status {
 };
 size_t frame_end_request(uint16_t id, enum frame_status status, unsigned char *out);
 
-/* Header of a STDOUT, and of a STDIN record; 8 bytes. */
+/* The header of a STDOUT and of a STDIN record; 8 bytes. */
 size_t frame_stdout_header(uint16_t id, size_t content, unsigned char *out);
 size_t frame_stdin_header(uint16_t id, size_t content, size_t padding, unsigned char *out);
 

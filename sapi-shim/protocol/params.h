@@ -1,34 +1,29 @@
-/* params.h: a request's parameters: FCGI_PARAMS content in, NAME=VALUE texts out.
+/* params.h: a request's parameters: FCGI_PARAMS content in, NAME=VALUE strings out.
  *
- * All of a request's texts stand in one block that serves one request after the other; libfcgi,
- * which is then given a request without parameters, would allocate each of them anew. Knows no
- * connection. Called by libfcgi.c. Source: FastCGI specification 1.0, section 3.4.
+ * All strings of a request lie in one block, which is used again for the next request; libfcgi,
+ * which gets a request without parameters, would allocate each of them. Knows no connection.
+ * Source: FastCGI specification 1.0, section 3.4.
  */
 #ifndef OT_PARAMS_H
 #define OT_PARAMS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
-/* Begin with all zero. */
+/* Starts all zero. */
 struct params {
-    char **vector; /* what was decoded last, in the order in which it came; ends with NULL */
-    size_t room;   /* of `vector`, in entries */
+    char **vector;      /* the strings that were decoded last, in their order; ends with NULL */
+    size_t vector_size; /* entries */
     char *text;
-    size_t size; /* of `text`, in bytes */
+    size_t text_size; /* bytes */
 };
 
-enum params_result {
-    PARAMS_OK,
-    PARAMS_MALFORMED,
-    PARAMS_NO_MEMORY
-};
+/* Decodes `count` bytes of content; `first` is put before them. Replaces what was decoded before.
+ * False if the content is malformed, or without memory; takes at most about ten times `count`. */
+bool params_decode(struct params *params, const char *first, const unsigned char *content,
+                   size_t count);
 
-/* Decodes `count` bytes of content; `first` is put before them. What was decoded before is gone.
- * Memory is bounded by some ten times `count`. */
-enum params_result params_decode(struct params *params, const char *first,
-                                 const unsigned char *content, size_t count);
-
-/* Between two requests: gives back what an unusually large one took. */
+/* Between two requests: frees what an unusually large one took. */
 void params_trim(struct params *params);
 
 void params_free(struct params *params);

@@ -6,116 +6,117 @@
 #include <string.h>
 #include <sys/param.h>
 
-/* How much of `there` bytes is padding of a record that the application had. */
-static size_t stdin_split_drop_padding(struct stdin_split *feed, size_t there)
+/* Skips padding of a record that the application has read; returns how many bytes. */
+static size_t stdin_split_skip_padding(struct stdin_split *split, size_t present)
 {
-    size_t n = MIN(feed->padding, there);
-    feed->padding -= n;
-    feed->ours = feed->padding > 0;
+    size_t n = MIN(split->padding, present);
+    split->padding -= n;
+    split->direct = split->padding > 0;
     return n;
 }
 
-/* The record with this header begins, if it may: is one with content of the body, or another, to be
- * taken? */
-static bool stdin_split_begin(struct stdin_split *feed, const unsigned char *header, bool take_body,
-                              bool take_other)
+/* Begins the record with this header: one with content of the body if `take_body`, any other if
+ * `take_other`. False if it must not begin now. */
+static bool stdin_split_begin(struct stdin_split *split, const unsigned char *header,
+                              bool take_body, bool take_other)
 {
     size_t size = 0;
     size_t content = frame_content_size(header, &size);
-    bool body = header[1] == FRAME_TYPE_STDIN && content > 0;
-    if (!(body ? take_body : take_other))
+    bool is_body = header[1] == FRAME_TYPE_STDIN && content > 0;
+    if (!(is_body ? take_body : take_other))
         return false;
-    *feed = (struct stdin_split){
-        .content = content, .padding = size - FRAME_HEADER - content, .body = body};
+    *split = (struct stdin_split){
+        .content = content, .padding = size - FRAME_HEADER - content, .is_body = is_body};
     return true;
 }
 
-/* Walks over what libfcgi may be given of `there` bytes: so many. `any`: something is given before.
- */
-static size_t stdin_split_walk(struct stdin_split *feed, const unsigned char *from, size_t there,
-                               bool any)
+size_t stdin_split_records(struct stdin_split *split, uint16_t id, const unsigned char *from,
+                           size_t present, unsigned char *into, size_t size, size_t *used)
 {
+    size_t copied = 0;
+    size_t skipped = 0;
+    if (split->direct && split->content > 0) {
+        /* The rest of a record that the application has begun gets a header. */
+        copied = frame_stdin_header(id, split->content, split->padding, into);
+        split->direct = false;
+    } else if (split->direct) {
+        skipped = stdin_split_skip_padding(split, present);
+    }
+    *used = skipped;
+    if (split->direct)
+        return 0;
+
+    /* Content of the body ends the copy, and must be its beginning. */
+    bool first = copied == 0;
+    from += skipped;
+    present = MIN(present - skipped, size - copied);
     size_t at = 0;
     for (;;) {
-        size_t left = feed->content + feed->padding;
+        size_t left = split->content + split->padding;
         if (left > 0) {
-            size_t n = MIN(left, there - at);
-            stdin_split_advance(feed, n);
+            size_t n = MIN(left, present - at);
+            stdin_split_advance(split, n);
             at += n;
-            if (feed->body || n < left)
-                return at;
+            if (split->is_body || n < left)
+                break;
         }
-        if (there - at < FRAME_HEADER || !stdin_split_begin(feed, from + at, !any && at == 0, true))
-            return at;
+        if (present - at < FRAME_HEADER ||
+            !stdin_split_begin(split, from + at, first && at == 0, true))
+            break;
         at += FRAME_HEADER;
     }
+    memcpy(into + copied, from, at);
+    *used += at;
+    return copied + at;
 }
 
-size_t stdin_split_records(struct stdin_split *feed, uint16_t id, const unsigned char *from,
-                           size_t there, unsigned char *into, size_t size, size_t *used)
-{
-    size_t given = 0, dropped = 0;
-    if (feed->ours && feed->content > 0) {
-        /* What the application left of a record begins with a header of its own. */
-        given = frame_stdin_header(id, feed->content, feed->padding, into);
-        feed->ours = false;
-    } else if (feed->ours) {
-        dropped = stdin_split_drop_padding(feed, there);
-    }
-    size_t n = feed->ours ? 0
-                          : stdin_split_walk(feed, from + dropped,
-                                             MIN(there - dropped, size - given), given > 0);
-    memcpy(into + given, from + dropped, n);
-    *used = dropped + n;
-    return given + n;
-}
-
-size_t stdin_split_content(struct stdin_split *feed, const unsigned char *from, size_t there,
+size_t stdin_split_content(struct stdin_split *split, const unsigned char *from, size_t present,
                            unsigned char *into, size_t size, size_t *used)
 {
-    size_t at = 0, given = 0;
+    size_t at = 0;
+    size_t copied = 0;
     for (;;) {
-        size_t n = MIN(feed->content, MIN(there - at, size - given));
-        memcpy(into + given, from + at, n);
-        feed->content -= n;
+        size_t n = MIN(split->content, MIN(present - at, size - copied));
+        memcpy(into + copied, from + at, n);
+        split->content -= n;
         at += n;
-        given += n;
-        if (feed->content > 0)
+        copied += n;
+        if (split->content > 0)
             break;
-        at += stdin_split_drop_padding(feed, there - at);
-        if (feed->ours || there - at < FRAME_HEADER || given == size ||
-            !stdin_split_begin(feed, from + at, true, false))
+        at += stdin_split_skip_padding(split, present - at);
+        if (split->direct || present - at < FRAME_HEADER || copied == size ||
+            !stdin_split_begin(split, from + at, true, false))
             break;
-        feed->ours = true;
+        split->direct = true;
         at += FRAME_HEADER;
     }
     *used = at;
-    return given;
+    return copied;
 }
 
-bool stdin_split_is_idle(const struct stdin_split *feed)
+bool stdin_split_is_idle(const struct stdin_split *split)
 {
-    return feed->content + feed->padding == 0;
+    return split->content + split->padding == 0;
 }
 
-bool stdin_split_may_read_content(const struct stdin_split *feed)
+bool stdin_split_may_read_content(const struct stdin_split *split)
 {
-    return feed->ours || stdin_split_is_idle(feed);
+    return split->direct || stdin_split_is_idle(split);
 }
 
-size_t stdin_split_direct_records(const struct stdin_split *feed)
+size_t stdin_split_direct_records(const struct stdin_split *split)
 {
-    return feed->ours ? 0 : feed->content + feed->padding;
+    return split->direct ? 0 : split->content + split->padding;
 }
 
-size_t stdin_split_direct_content(const struct stdin_split *feed)
+size_t stdin_split_direct_content(const struct stdin_split *split)
 {
-    return feed->ours ? feed->content : 0;
+    return split->direct ? split->content : 0;
 }
 
-void stdin_split_advance(struct stdin_split *feed, size_t count)
+void stdin_split_advance(struct stdin_split *split, size_t count)
 {
-    size_t n = MIN(count, feed->content);
-    feed->content -= n;
-    feed->padding -= count - n;
+    size_t n = MIN(count, split->content);
+    split->content -= n;
+    split->padding -= count - n;
 }

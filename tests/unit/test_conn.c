@@ -124,7 +124,7 @@ Test(conn, libfcgi_gets_the_request_and_nothing_after_it)
     cr_assert_arr_eq(got, bytes + one, two);
 }
 
-/* The record that ends the body may come behind the answer; it is nobody's then. */
+/* The record that ends the body may come after the response; it is dropped then. */
 Test(conn, the_end_of_a_body_may_be_late)
 {
     unsigned char bytes[512];
@@ -145,7 +145,7 @@ Test(conn, the_end_of_a_body_may_be_late)
     cr_assert_eq(count, at - 8);
 }
 
-/* What the smuggling attack needs: the connection reused in the middle of a body. */
+/* A smuggling attack needs a connection that is reused in the middle of a body. */
 Test(conn, unread_body_forbids_the_next_request)
 {
     unsigned char bytes[512];
@@ -217,7 +217,7 @@ Test(conn, second_request_is_refused_and_its_records_dropped)
     cr_assert_eq(answer[12], FRAME_CANT_MPX_CONN);
 }
 
-/* However they lie between each other, and wherever the stream is cut into reads. */
+/* In any order, and wherever the stream is cut into reads. */
 Test(conn, many_dropped_records_between_those_of_the_request)
 {
     enum {
@@ -315,7 +315,7 @@ Test(conn, garbage_is_gone)
     cr_assert(conn->broken);
 }
 
-/* A request that has begun, and whose body is to come: so much of it has been sent. */
+/* Sends a request without its body; returns the number of bytes sent. */
 static size_t begun_request(unsigned char *bytes)
 {
     size_t at = begin_request(bytes, 1, 0);
@@ -325,7 +325,7 @@ static size_t begun_request(unsigned char *bytes)
     return at;
 }
 
-/* What libfcgi would read now, without waiting. */
+/* Reads what libfcgi could read now, without waiting. */
 static size_t rest(unsigned char *into, size_t size)
 {
     size_t at = 0;
@@ -342,7 +342,7 @@ static void nothing(int signal)
     (void)signal;
 }
 
-/* Longer than a read waits itself, and signals begin that anew each time. */
+/* The longer limit exceeds the time that a read blocks; each signal begins that time anew. */
 Test(conn, a_deadline_is_kept_whatever_interrupts_the_wait)
 {
     const struct itimerval often = {.it_interval = {.tv_usec = 10000},

@@ -7,14 +7,14 @@
 
 static struct params params;
 
-static void let_go(void)
+static void free_params(void)
 {
     params_free(&params);
     cr_assert_null(params.vector);
     cr_assert_null(params.text);
 }
 
-TestSuite(params, .fini = let_go);
+TestSuite(params, .fini = free_params);
 
 static size_t put_length(unsigned char *out, size_t length, int wide)
 {
@@ -46,7 +46,7 @@ Test(params, pairs_become_texts_in_their_order)
     count += put_pair(content + count, "HTTP_COOKIE", "a=b; c=d", 1);
     count += put_pair(content + count, "EMPTY", "", 0);
     count += put_pair(content + count, "", "nameless", 0);
-    cr_assert_eq(params_decode(&params, "FCGI_ROLE=RESPONDER", content, count), PARAMS_OK);
+    cr_assert(params_decode(&params, "FCGI_ROLE=RESPONDER", content, count));
     cr_expect_str_eq(params.vector[0], "FCGI_ROLE=RESPONDER");
     cr_expect_str_eq(params.vector[1], "REQUEST_METHOD=GET");
     cr_expect_str_eq(params.vector[2], "HTTP_COOKIE=a=b; c=d");
@@ -57,8 +57,7 @@ Test(params, pairs_become_texts_in_their_order)
 
 Test(params, none_leaves_the_role)
 {
-    cr_assert_eq(params_decode(&params, "FCGI_ROLE=FILTER", (const unsigned char *)"", 0),
-                 PARAMS_OK);
+    cr_assert(params_decode(&params, "FCGI_ROLE=FILTER", (const unsigned char *)"", 0));
     cr_expect_str_eq(params.vector[0], "FCGI_ROLE=FILTER");
     cr_expect_null(params.vector[1]);
 }
@@ -71,7 +70,7 @@ Test(params, every_cut_is_malformed_and_reads_nothing_behind_it)
         unsigned char *exact = malloc(cut); /* the sanitizer sees a byte read too far */
         cr_assert_not_null(exact);
         memcpy(exact, content, cut);
-        cr_expect_eq(params_decode(&params, "", exact, cut), PARAMS_MALFORMED, "%zu bytes", cut);
+        cr_expect_not(params_decode(&params, "", exact, cut), "%zu bytes", cut);
         free(exact);
     }
 }
@@ -84,7 +83,7 @@ Test(params, lengths_beyond_the_content_are_malformed)
         {0x09, 0x00, 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        cr_expect_eq(params_decode(&params, "", cases[i], sizeof cases[i]), PARAMS_MALFORMED);
+        cr_expect_not(params_decode(&params, "", cases[i], sizeof cases[i]));
 }
 
 Test(params, more_than_ever_before_and_then_few_again)
@@ -97,14 +96,14 @@ Test(params, more_than_ever_before_and_then_few_again)
     cr_assert_not_null(content);
     for (int i = 0; i < MANY; i++)
         count += put_pair(content + count, "N", "v", i % 2);
-    cr_assert_eq(params_decode(&params, "first", content, count), PARAMS_OK);
+    cr_assert(params_decode(&params, "first", content, count));
     for (int i = 1; i <= MANY; i++)
         cr_assert_str_eq(params.vector[i], "N=v");
     cr_assert_null(params.vector[MANY + 1]);
     params_trim(&params);
     cr_expect_null(params.text, "so much does not stay");
     count = put_pair(content, "A", "b", 0);
-    cr_assert_eq(params_decode(&params, "first", content, count), PARAMS_OK);
+    cr_assert(params_decode(&params, "first", content, count));
     char *text = params.text;
     params_trim(&params);
     cr_expect_eq(params.text, text, "a usual request's room does");

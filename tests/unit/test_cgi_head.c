@@ -1,4 +1,4 @@
-/* test_access_head.c: the status and the fields of a response, however its bytes come. */
+/* test_cgi_head.c: the status and the fields of a response, however its bytes come. */
 #include "sapi-shim/protocol/cgi_head.h"
 
 #include <criterion/criterion.h>
@@ -26,7 +26,7 @@ static const struct {
     {"HTTP/1.", 200},
 };
 
-Test(log_pipe_head, the_status_is_found_whole_or_in_pieces)
+Test(cgi_head, the_status_is_found_whole_or_in_pieces)
 {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         size_t length = strlen(cases[i].bytes);
@@ -43,7 +43,7 @@ Test(log_pipe_head, the_status_is_found_whole_or_in_pieces)
     }
 }
 
-Test(log_pipe_head, fields_are_kept_if_asked_for)
+Test(cgi_head, fields_are_kept_if_asked_for)
 {
     static const char bytes[] =
         "Content-Type:  text/html; charset=utf-8 \r\nX-Empty:\r\nX-Last: 7\r\n\r\nX-Body: 1\r\n";
@@ -66,7 +66,7 @@ Test(log_pipe_head, fields_are_kept_if_asked_for)
     }
 }
 
-Test(log_pipe_head, a_head_without_end_is_not_kept_for_ever)
+Test(cgi_head, a_head_without_end_is_not_kept_for_ever)
 {
     struct cgi_head head = {.done = false};
     char line[64];
