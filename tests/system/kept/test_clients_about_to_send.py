@@ -1,4 +1,4 @@
-"""A client that has connected and not sent yet: where all cores are busy it is let go on at once."""
+"""A client that has connected and not sent yet: if all cores are busy, the worker yields to it at once."""
 
 import pytest
 
@@ -10,7 +10,7 @@ CLIENTS = 20
 
 
 def test_a_worker_yields_to_each_where_that_takes_long(manager, app, tmp_path):
-    """As it does where others compute; here the call itself is slow. Nobody who is silent holds the worker."""
+    """As on a machine with busy cores; here the call itself is slow. A silent client does not hold the worker."""
     daemon = manager({"command": f"{app('worker')} {tmp_path}"})
     (pid,) = daemon.workers()
     silent = []
@@ -18,7 +18,7 @@ def test_a_worker_yields_to_each_where_that_takes_long(manager, app, tmp_path):
         with Tracer(pid, tmp_path / "calls", "-e", "trace=sched_yield", "-e", "inject=sched_yield:delay_exit=1000") as seen:
             for _ in range(CLIENTS):
                 silent.append(fastcgi.Connection(daemon.address))
-                # One after the other: it is served behind those that were accepted before.
+                # One after the other: it is served after those that were accepted before.
                 assert fastcgi.request(daemon.address, query="id=a&text=served").text == "served"
     except Missing as error:
         pytest.skip(str(error))

@@ -1,4 +1,4 @@
-"""Connections that are kept, silent, too long, or used as nobody should: one worker, a raw client."""
+"""Connections that are kept, silent, too long, or misused: one worker, a raw client."""
 
 import struct
 
@@ -65,7 +65,7 @@ def check_values(got):
 # Management records
 
 def test_get_values_alone(connection):
-    """Answered at once, before, between and after requests."""
+    """Answered at once: before, between and after requests."""
     for number in range(3):
         connection.send(GET_VALUES)
         check_values(connection.read_record())
@@ -83,7 +83,7 @@ def test_get_values_in_pieces(connection):
 
 @pytest.mark.parametrize("at", ["params", "body"])
 def test_get_values_within_a_request(connection, at):
-    """It belongs to no request, and disturbs none."""
+    """It belongs to no request and does not disturb one."""
     parts = [head("id=a&read=all&text=fine", BODY), fastcgi.stream(fastcgi.STDIN, BODY)]
     if at == "params":
         parts[0] = fastcgi.begin(True) + GET_VALUES + parts[0][16:]
@@ -109,7 +109,7 @@ def test_unknown_management_record(connection, kind):
 
 @pytest.mark.parametrize("at", ["params", "body", "running"])
 def test_second_begin_is_refused(connection, at, journal):
-    """The connection cannot multiplex; the first request does not notice."""
+    """The connection cannot multiplex; the first request is not affected."""
     second = whole("id=second&text=second", b"s" * 500, request_id=2)
     query = "id=a&read=all&wait=go&look=20&text=first"
     first = whole(query, BODY)
@@ -134,7 +134,7 @@ def test_second_begin_is_refused(connection, at, journal):
 @pytest.mark.parametrize("body", [b"", BODY, b"x" * 200000], ids=["none", "small", "large"])
 @pytest.mark.parametrize("read", ["read=all", "read=100", "note=unread"])
 def test_pipelined_requests(connection, body, read, journal):
-    """Each is served after the one before it, or not at all: never misread, whatever its body holds."""
+    """Each is served after the one before it, or not at all, but never misread, whatever its body holds."""
     evil = whole("id=evil&text=evil", b"e" * 10)
     bodies = [body + evil for _ in range(5)] if body else [b""] * 5
     stream = b"".join(whole(f"id=p{n}&{read}&text=answer{n}", bodies[n]) for n in range(5))
@@ -147,7 +147,7 @@ def test_pipelined_requests(connection, body, read, journal):
         assert response.text == f"answer{served}" and response.end_request == b"\0" * 8
         served += 1
     assert not connection.unread
-    # Only a body that had not arrived whole when its request ended may cost the connection.
+    # The connection may be closed only if a body had not arrived completely when its request ended.
     assert served == 5 or (body and read != "read=all")
     assert served >= 1
     assert not journal.events("evil")
@@ -155,7 +155,7 @@ def test_pipelined_requests(connection, body, read, journal):
     assert begun == [f"p{number}" for number in range(len(begun))] and len(begun) in (served, served + 1)
 
 
-# Connections that hold nobody up
+# Connections that delay no others
 
 PARTS = {
     "silent": b"",
@@ -172,7 +172,7 @@ PARTS = {
     [(part, False) for part in PARTS] + [(part, True) for part in PARTS if part != "silent"],
 )
 def test_request_header_timeout(pool, listen, part, kept, journal):
-    """Their connections are closed at the limit; the one worker serves others meanwhile."""
+    """The connections are closed at the limit; the only worker serves others meanwhile."""
     daemon = pool(request_header_timeout="400ms", **CAUGHT)
     slow = [fastcgi.Connection(listen) for _ in range(3)]
     try:
@@ -309,7 +309,7 @@ def test_abort_in_params(connection, journal):
 @pytest.mark.parametrize("at", ["body", "running"])
 @pytest.mark.parametrize("mode", ["run", "loop"])
 def test_abort_of_a_request(pool, listen, mode, at, ignored, journal):
-    """An abort like any other, but the web server is there: it gets one END_REQUEST and nothing more."""
+    """An abort like any other, but the web server is still there: it gets one END_REQUEST and nothing more."""
     pool(mode)
     moment = "read=all" if at == "body" else "wait=go"
     query = f"id=a&ignore={ignored:d}&later=:end&{moment}&look=9999&note=rest"
@@ -335,7 +335,7 @@ def test_abort_of_a_request(pool, listen, mode, at, ignored, journal):
 
 
 def test_abort_between_requests(connection, journal):
-    """Too late to matter: the connection is as good as before."""
+    """Too late to have an effect: the connection stays usable."""
     for number in range(3):
         connection.send(whole(f"id=a{number}&text=fine"))
         assert connection.read_response().text == "fine"

@@ -1,4 +1,4 @@
-"""A worker that leaves gives its idle kept connections to one that stays, and nobody notices."""
+"""A worker that leaves gives its idle kept connections to one that stays; clients do not notice."""
 
 import contextlib
 
@@ -37,7 +37,7 @@ def test_a_reload_keeps_them(manager, app, listen, tmp_path, journal, workers):
 
 
 def test_a_retired_worker_leaves_them_to_its_siblings(manager, app, tmp_path, journal):
-    """Three workers serve at the same time, two of them are superfluous afterwards."""
+    """Three workers serve at the same time, then two of them are superfluous."""
     daemon = manager({
         "command": f"{app('worker')} {tmp_path}",
         "pm": "dynamic",
@@ -61,8 +61,8 @@ def test_a_retired_worker_leaves_them_to_its_siblings(manager, app, tmp_path, jo
             assert journal.wait("begin", f"b{number}").pid == last
 
 
-def test_an_ondemand_pool_still_goes_to_rest(manager, app, tmp_path):
-    """The last worker has no heir: an idle connection is no reason to start one."""
+def test_an_ondemand_pool_still_stops_its_last_worker(manager, app, tmp_path):
+    """No worker can take over the last worker's connections: an idle one is no reason to start a worker."""
     daemon = manager({
         "command": f"{app('worker')} {tmp_path}",
         "pm": "ondemand",
@@ -88,12 +88,12 @@ def test_a_stop_closes_them(manager, app, tmp_path):
 
 
 def test_a_request_does_not_wait_for_anothers(manager, app, listen, tmp_path, journal):
-    """Where requests take long, a worker that begins one leaves the connections it keeps to the others."""
+    """If requests take long, a worker that begins one gives its kept connections to the others."""
     daemon = manager({
         "command": f"{app('worker')} {tmp_path}", "listen": listen, "pm.max_children": 2,
     })
     with contextlib.ExitStack() as stack:
-        # More connections than workers: somebody keeps several.
+        # More connections than workers: at least one worker keeps several.
         kept = [stack.enter_context(fastcgi.Connection(listen)) for _ in range(6)]
         for turn in range(2):
             for number, connection in enumerate(kept):

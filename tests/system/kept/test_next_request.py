@@ -1,12 +1,12 @@
-"""The web server's next request, sent the moment it has the answer, is not lost.
+"""The web server's next request, sent as soon as it has the response, is not lost.
 
-A kept connection that is closed after its answer is a trap: the web server may have put it back and
-sent its next request into it before it sees the end. Apache answers 503 then, nginx 502 to a POST.
+If a kept connection is closed after its response, the web server may have sent its next request on it before it
+sees the end. Then Apache answers 503, and nginx 502 to a POST.
 """
 
 import pytest
 
-SERVERS, PAIRS = 4, 8  # a fresh web server is slow at first, which is when it happens most
+SERVERS, PAIRS = 4, 8  # a new web server is slow at first, and then it happens most often
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ SERVERS, PAIRS = 4, 8  # a fresh web server is slow at first, which is when it h
     ids=["finish", "unread", "half-read"],
 )
 def test_at_once(serve, web, listen, first):
-    """Nothing waits between the two, on purpose."""
+    """There is no wait between the two, on purpose."""
     serve("-m", "run", count=2)
     wrong = []
     for fresh in range(SERVERS):

@@ -1,11 +1,11 @@
-"""A kept connection with an unread body is never reused: what is smuggled in a body is not executed."""
+"""A kept connection with an unread body is never reused: requests smuggled in a body are not executed."""
 
 import pytest
 
 from harness import fastcgi
 
-# A reader that goes on in the middle of a body finds this at any multiple of eight bytes: a management
-# record without content, over and over, and then whole requests.
+# A reader that continues in the middle of a body finds this at any multiple of eight bytes: management
+# records without content, then complete requests.
 PAUSE = fastcgi.record(fastcgi.GET_VALUES, b"", request_id=0)
 
 
@@ -55,7 +55,7 @@ def test_raw_connection_is_closed(serve, listen, journal):
 
 
 def test_a_body_read_to_its_end_keeps_the_connection(serve, listen, journal):
-    """The counterpart: nothing is wrong with such a connection, so it is used again."""
+    """The counterpart: such a connection is in order and is reused."""
     serve("-m", "run")
     with fastcgi.Connection(listen) as connection:
         for number in range(5):
@@ -68,7 +68,7 @@ def test_a_body_read_to_its_end_keeps_the_connection(serve, listen, journal):
 
 
 def test_end_of_no_input_may_come_late(serve, listen, journal):
-    """A request without a body, its empty STDIN record sent after the answer, as Apache may do."""
+    """A request without a body, its empty STDIN record sent after the response, as Apache may do."""
     serve("-m", "run")
     with fastcgi.Connection(listen) as connection:
         for number in range(5):

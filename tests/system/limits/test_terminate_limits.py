@@ -1,4 +1,4 @@
-"""Requests and work after the response that go on for too long are ended: TERM, grace, KILL."""
+"""Requests and post-response work that take too long are ended: TERM, a grace period, KILL."""
 
 import re
 import signal
@@ -39,7 +39,7 @@ def test_a_request_over_its_limit(manager, app, tmp_path, journal, steps):
         assert 600 <= int(re.search(r"(\d+) ms old", line)[1]) < 3000, line
         assert 600 <= ended < 5000 and gone < 8000
         if steps:
-            assert gone >= 800, "KILL after the grace, not before"
+            assert gone >= 800, "KILL after the grace period, not before"
             killed = daemon.wait_log(rf"^.*worker {pid} \(slot \d\) is killed .*$")[0]
             assert "running GET /?id=late" in killed and "hard_timeout" in killed, killed
     assert others[0] in daemon.wait_workers(2, without=[pid])
@@ -68,22 +68,22 @@ def test_work_over_its_limit(manager, app, tmp_path, journal):
 
 
 def test_what_ends_in_time_is_left_alone(manager, app, tmp_path, journal):
-    """Also one that comes when another's limit is near."""
+    """Also a request that comes when another one's limit is near."""
     daemon = manager(pool(app, tmp_path, **{"request_terminate_timeout": "900ms"}))
     with Held(daemon, journal) as held:
         late = held.begin("late")
         began = now()
         wait_until(lambda: since(began) > 500, "half of the limit")
         good = held.begin("good", "text=fine")
-        wait_until(lambda: not process.alive(late), "the end of the one that is late")
+        wait_until(lambda: not process.alive(late), "the end of the late worker")
         assert process.alive(good)
         assert held.end("good")[0].text == "fine"
     assert ended_by(daemon, "terminated") == 1
     assert good in daemon.wait_workers(2, without=[late])
 
 
-def test_one_that_clings_does_not_hide_another(manager, app, tmp_path, journal):
-    """While a worker has its grace, the next one's limit is timed all the same."""
+def test_a_worker_in_its_grace_period_does_not_hide_another(manager, app, tmp_path, journal):
+    """While a worker has its grace period, the next worker's limit is still timed."""
     daemon = manager(pool(app, tmp_path, **{"request_terminate_timeout": "400ms", "hard_timeout": "20s"}))
     with Held(daemon, journal) as held:
         first = held.begin("first", "deaf")
@@ -91,13 +91,13 @@ def test_one_that_clings_does_not_hide_another(manager, app, tmp_path, journal):
         began = now()
         second = held.begin("second")
         daemon.wait_log(rf"worker {second} .*is ended")
-        assert since(began) < 10000, "it was not found when the first one had gone only"
+        assert since(began) < 10000, "it must not be found only when the first one has ended"
         assert process.alive(first)
         held.release()
 
 
 def test_the_limit_goes_on_while_a_worker_is_replaced(manager, app, tmp_path, journal):
-    """One asked to go by a reload is ended once, whatever else happens meanwhile."""
+    """A worker that a reload asked to stop is ended once, whatever else happens meanwhile."""
     daemon = manager(pool(app, tmp_path, **{"request_terminate_timeout": "500ms", "hard_timeout": "800ms"}))
     with Held(daemon, journal) as held:
         pid = held.begin("late", "deaf")
@@ -106,7 +106,7 @@ def test_the_limit_goes_on_while_a_worker_is_replaced(manager, app, tmp_path, jo
         began = now()
 
         def gone():
-            daemon.control("reload", check=True)  # has every pool looked at
+            daemon.control("reload", check=True)  # makes the manager check every pool
             return not process.alive(pid)
 
         wait_until(gone, "the end of the worker")
@@ -129,7 +129,7 @@ def test_older_workers_are_timed_while_new_ones_cannot_start(manager, app, tmp_p
     with Held(daemon, journal) as held:
         pid = held.begin("late")
         daemon.wait_log(rf"worker {pid} .*is ended")
-        assert "next start in 3.2 s" not in daemon.log(), "not found at the next start only"
+        assert "next start in 3.2 s" not in daemon.log(), "it must not be found only at the next start"
     daemon.write(text)
     daemon.control("reload", "--wait", check=True)
 
@@ -153,7 +153,7 @@ def test_work_that_begins_in_an_older_generation(manager, app, tmp_path, journal
 
 
 def test_a_request_that_begins_in_an_older_generation(manager, app, tmp_path, journal):
-    """It waited in the queue of a socket that was given up."""
+    """It waited in the listen queue of a socket that was removed."""
     daemon = manager(pool(app, tmp_path, **{"pm.max_children": 1, "request_terminate_timeout": "700ms",
                                             "listen": tmp_path / "old.sock"}))
     with Held(daemon, journal) as held:
@@ -173,7 +173,7 @@ def test_a_request_that_begins_in_an_older_generation(manager, app, tmp_path, jo
     ("", "request_terminate_timeout"), ("text=x&finish", "post_response.terminate_timeout"),
 ], ids=["request", "work"])
 def test_limits_hold_while_a_pool_stops(manager, app, tmp_path, journal, how, steps, limit):
-    """What nobody decided on before: the limit passes after the stop has begun."""
+    """The limit passes after the stop has begun."""
     others = {"b": pool(app, tmp_path)}
     daemon = manager(pools={"www": pool(app, tmp_path, **{limit: "1s"}), **others})
     with Held(daemon, journal) as held:

@@ -1,4 +1,4 @@
-"""Time limits, soft and hard: when they act, what the client gets, what is said about it."""
+"""Time limits, soft and hard: when they act, what the client gets, what the log says."""
 
 import re
 
@@ -138,14 +138,14 @@ def test_log_names_the_limit(pool, journal):
     daemon.wait_log(r"pool www: GET /\?id=b\S* reached post_response\.time_limit of 200 ms")
 
 
-# Applications that come to no safe point
+# Applications that reach no safe point
 
 STUCK = ["malloc", "endless", "block=read", "block=poll", "block=nanosleep"]
 
 
 @pytest.fixture
 def stuck(pool, listen):
-    """A worker whose requests end at 200 ms, and its process 100 ms later."""
+    """A worker whose requests time out at 200 ms, and whose process ends 100 ms later."""
     def start(mode="run", threads=1, **directives):
         limits = {"max_execution_time": "200ms", "hard_timeout": "100ms", **CAUGHT}
         daemon = pool(mode, threads, listen=listen, **{**limits, **directives})
@@ -156,7 +156,7 @@ def stuck(pool, listen):
 
 
 def check_exit(daemon, query, lost=0):
-    """The worker has ended with 124, the log says on what, and its successor serves."""
+    """The worker exited with 124, the log names its request, and its successor serves."""
     daemon.wait_log(rf"\b{daemon.first}\b.*exited with status 124.*/\?{re.escape(query[:20])}")
     line = daemon.wait_log(rf"^.*hard_timeout.*$")[0]
     assert f"/?{query[:20]}" in line, line
@@ -170,7 +170,7 @@ def check_exit(daemon, query, lost=0):
 @pytest.mark.parametrize("body", [0, 5000, BIG], ids=["no body", "small body", "10 MB unread"])
 @pytest.mark.parametrize("how", STUCK)
 def test_stuck(stuck, how, body, journal):
-    """The worker itself answers 504, names what is lost, and goes."""
+    """The worker answers 504, logs what is lost, and exits."""
     daemon = stuck()
     query = f"id=a&later=:one&later=:two&{how}"
     response = fastcgi.request(daemon.address, query=query, body=b"b" * body)
@@ -184,7 +184,7 @@ def test_stuck(stuck, how, body, journal):
 @pytest.mark.parametrize("written", ["text=hello&flush", "write=100000"])
 @pytest.mark.parametrize("how", ["malloc", "block=read"])
 def test_stuck_after_output(stuck, how, written, body, journal):
-    """The response has begun: it has a clean end, and nothing is made up."""
+    """The response has begun: it is ended properly, and nothing is added."""
     daemon = stuck()
     query = f"id=a&later=:one&{written}&{how}"
     response = fastcgi.request(daemon.address, query=query, body=b"b" * body)
@@ -197,7 +197,7 @@ def test_stuck_after_output(stuck, how, written, body, journal):
 
 @pytest.mark.parametrize("mode", ["run", "loop"])
 def test_stuck_after_finish(stuck, mode, journal):
-    """The client has its answer; the work after it is cut off, and that is said."""
+    """The client has its response; the post-response work is cut off, and the log says so."""
     daemon = stuck(mode)
     query = "id=a&later=:one&text=hello&finish&endless"
     response = fastcgi.request(daemon.address, query=query)
@@ -216,7 +216,7 @@ def test_stuck_in_a_shutdown_function(stuck, journal):
 
 
 def test_stuck_with_other_threads(stuck, journal):
-    """What the other threads had in hand is lost with the process: each of these is named as well."""
+    """The requests of the other threads are lost with the process: each is logged as well."""
     daemon = stuck(threads=3)
     with fastcgi.Connection(daemon.address) as other:
         other.send_request(fastcgi.cgi_params("id=other&limit=0&wait=never"))
@@ -241,7 +241,7 @@ def test_stuck_behind_a_web_server(stuck, web, listen, keep, body, journal):
 
 
 def test_stuck_client_does_not_read(stuck, listen, journal):
-    """A client that takes nothing in does not hold the worker up either."""
+    """A client that does not read does not delay the worker either."""
     daemon = stuck()
     with fastcgi.Connection(listen) as deaf:
         deaf.send_request(fastcgi.cgi_params("id=a&write=50000000"))

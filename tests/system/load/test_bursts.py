@@ -1,4 +1,4 @@
-"""Many requests at once find workers at once: the listen queue decides, not a tick."""
+"""Many requests at once get workers at once: the listen queue decides, not a timer."""
 
 import threading
 import time
@@ -81,7 +81,7 @@ def test_from_one_to_fifty_workers(manager, app):
         return (climb.reached(50) - report.begin) * 1000, report
 
     def good(result):
-        # Whoever came first was served by then, or his answer would have been later.
+        # The first clients were served by then, or their responses would have been later.
         served = result[1].max - handler
         return result[0] < bound(150) and served < bound(150) and result[1].p99 < handler + bound(200)
 

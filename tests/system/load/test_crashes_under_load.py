@@ -1,4 +1,4 @@
-"""Workers die under load; only what was inside them is lost."""
+"""Workers die under load; only the requests in them are lost."""
 
 import os
 import random
@@ -23,7 +23,7 @@ def test_from_a_crash_to_a_working_replacement(manager, app):
     def once():
         before = daemon.workers()
         assert fastcgi.request(daemon.address).text == "hello"
-        # One that still runs might accept the next connection before the signal is there.
+        # A busy worker might accept the next connection before the signal arrives.
         wait_until(lambda: process.state(before[0]) == "S", "an idle worker")
         began = now()
         # A sanitizer would report a SEGV as the worker's fault.
@@ -63,7 +63,7 @@ def test_killed_ten_times_a_second(manager, app):
         report = run.result()
     show("killed at random", f"{report.failed} of {report.count} failed in {kills} kills ({report.failures}), "
          f"slowest answer {report.max:.0f} ms")
-    assert kills >= seconds * pick(2, 8)  # a slow machine looks for victims slowly
+    assert kills >= seconds * pick(2, 8)  # a slow machine finds victims slowly
     assert report.failed <= kills, report
     assert set(report.failures) <= {"closed", "reset", "truncated"}, report
     daemon.wait_workers(workers)

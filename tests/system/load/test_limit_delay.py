@@ -15,7 +15,7 @@ LIMIT = 150
 
 @pytest.mark.parametrize("phase", ["request", "post_response"])
 def test_terminate_limits_are_kept_to_the_millisecond(manager, app, tmp_path, phase):
-    """The age that the log tells of what is ended, above the limit."""
+    """How far the request's age in the log is above the limit."""
     directive = {"request": "request_terminate_timeout", "post_response": "post_response.terminate_timeout"}[phase]
     daemon = manager({
         "command": f"{app('worker')} {tmp_path}", "pm.max_children": 8, "max_execution_time": 0,

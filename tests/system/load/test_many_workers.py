@@ -16,7 +16,7 @@ pytestmark = pytest.mark.alone
 
 
 def wake_ups(pid):
-    """How often a process was put on a processor after it had slept."""
+    """How often a process ran after it had slept."""
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         return int(next(line for line in file if line.startswith("voluntary")).split()[1])
 
@@ -27,9 +27,9 @@ def cpu_ms(pid):
 
 
 def watch(daemon, seconds):
-    """(wake-ups, processor ms) of the manager while nobody asks it anything."""
+    """(wake-ups, processor ms) of an idle manager."""
     for _ in range(3):
-        # The start, or what came last, may have left something to do.
+        # The start, or the last event, may have left something to do.
         before = wake_ups(daemon.pid)
         time.sleep(0.5)
         if wake_ups(daemon.pid) == before:
@@ -41,7 +41,7 @@ def watch(daemon, seconds):
 
 @pytest.mark.parametrize("pm", ["static", "dynamic", "ondemand"])
 def test_an_idle_manager_sleeps(manager, app, pm):
-    """With workers that are all idle, and where the pool's kind allows it more than it wants to keep."""
+    """All workers are idle, and if the pool's kind allows it, more than the pool wants to keep."""
     workers, seconds = pick(10 if build.SANITIZED else 60, 200), pick(2, 60)
     directives = {"pm": pm, "pm.max_children": workers, "pm.process_idle_timeout": "10m"}
     if pm == "dynamic":
@@ -62,7 +62,7 @@ def test_an_idle_manager_sleeps(manager, app, pm):
 
 @pytest.mark.parametrize("case", ["superfluous", "memory", "short"])
 def test_many_idle_pools_wake_it_once(manager, app, case):
-    """However many pools have something to look after by and by, they do so at the same moments."""
+    """However many pools have something to do later, they do it at the same moments."""
     count, seconds = pick(20, 50), pick(4, 30)
     directives = {
         "superfluous": {"pm": "ondemand", "pm.process_idle_timeout": "10m"},
@@ -73,10 +73,10 @@ def test_many_idle_pools_wake_it_once(manager, app, case):
         f"p{number}": {"command": app("load_worker"), **directives} for number in range(count)})
     for address in daemon.addresses.values():
         assert fastcgi.request(address).text == "hello"
-        time.sleep(0.01)  # so that what they wait for begins at different moments
+        time.sleep(0.01)  # so that their waits begin at different moments
     daemon.wait_workers(count)
     if case == "short":
-        seconds = 4  # what a retired worker leaves to do is no idleness: only the time before it is
+        seconds = 4  # a retired worker causes activity: only the time before it counts as idle
     woken, used = watch(daemon, seconds)
     show(f"idle pools, {case}", f"{woken} wake-ups and {used:.1f} ms CPU in {seconds} s with {count} pools")
     assert woken <= pick(2 * seconds, seconds) + 2
@@ -89,7 +89,7 @@ def deaths(daemon, address, count):
     used = cpu_ms(daemon.pid)
     for _ in range(count):
         pid = int(fastcgi.request(address, query="pid").text)
-        # One that still runs might accept the next connection before the signal is there.
+        # A busy worker might accept the next connection before the signal arrives.
         wait_until(lambda: process.state(pid) == "S", "an idle worker")
         began = now()
         os.kill(pid, signal.SIGKILL)
@@ -131,7 +131,7 @@ def test_a_death_costs_the_same_among_many(manager, app, tmp_path):
 
 
 def replaced(daemon, workers, count):
-    """Kills an idle worker `count` times and waits for its replacement to wait; the manager's ms CPU a death."""
+    """Kills an idle worker `count` times and waits for its replacement; the manager's ms CPU a death."""
     before = cpu_ms(daemon.pid)
     for _ in range(count):
         pids = set(daemon.workers())
@@ -149,8 +149,8 @@ def replaced(daemon, workers, count):
 
 
 def test_a_death_costs_the_same_in_a_large_pool(manager, app, tmp_path):
-    """Only the one that died and the one that takes its place are looked at. Compared with a pool of a tenth: who
-    watches has more to do with many processes as well, and takes of the processor's caches."""
+    """Only the dead worker and its replacement are checked. Compared with a pool of a tenth of the size, since
+    the test itself needs more processor time and caches with many processes."""
     workers = 30 if build.SANITIZED else pick(200, 1000)
     few = workers // 10
     small = manager({"command": app("load_worker"), "pm.max_children": few}, name="small")

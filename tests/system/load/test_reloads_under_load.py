@@ -1,4 +1,4 @@
-"""Reloads that nobody outside notices."""
+"""Reloads that clients do not notice."""
 
 import os
 import re
@@ -31,7 +31,7 @@ def version(pid):
 
 
 def set_version(daemon, value):
-    """Writes a configuration that differs from the one before in what every worker inherits."""
+    """Writes a configuration that differs from the previous one in the workers' environment."""
     text = re.sub(r"env\[VERSION\] = \w+", f"env[VERSION] = {value}", daemon.ini_path.read_text())
     replacement = daemon.ini_path.with_suffix(".new")
     replacement.write_text(text)
@@ -39,7 +39,7 @@ def set_version(daemon, value):
 
 
 def wait_version(daemon, value, count):
-    """Waits until all workers are of that configuration, and as many as there shall be."""
+    """Waits until all workers are of that configuration, and their number is right."""
     def settled():
         found = [version(pid) for pid in daemon.workers()]
         return found == [value] * count
@@ -96,7 +96,7 @@ def test_reload_under_load(manager, app, tmp_path):
          f"{report.raw['reconnects']} requests met the end of a kept connection; own lag {report.lag:.0f} ms")
     print(report)
     assert report.failed == 0, report
-    # Whatever the generator itself had to wait for a processor, the workers had to wait as well.
+    # If the generator had to wait for a processor, the workers had to wait as well.
     assert max(slowest.values()) < bound(100) + 2 * report.lag, report
     assert not re.search(r"died of|SIGKILL", daemon.log())
 
@@ -117,7 +117,7 @@ def test_no_pool_waits_for_anothers_work(manager, app, tmp_path):
         assert daemon.control("reload").returncode == 0
         wait_until(lambda: sum(version(pid) == "v1" for pid in daemon.workers()) == 8, "8 new workers")
         renewed = (now() - began) * 1000
-        wait_until(lambda: len(worker & set(daemon.workers())) == 1, "one old worker, the one at work")
+        wait_until(lambda: len(worker & set(daemon.workers())) == 1, "one old worker, the busy one")
         assert not done.exists() or now() - began > work
         wait_until(done.exists, "the end of the work")
         report = run.result()
@@ -152,7 +152,7 @@ def test_a_typo_changes_nothing(manager, app, tmp_path):
 
 
 def test_twenty_five_reloads_in_a_row(manager, app, tmp_path):
-    """Signals, then requests by the control socket: the last configuration is what runs in the end."""
+    """Signals, then requests by the control socket: in the end the last configuration runs."""
     daemon = manager(serving_pool(app, Address.make("unix", tmp_path), 6))
     pids = set()
     with load.Run(daemon.address, rate=200, seconds=pick(4, 6), text="hello") as run:
@@ -160,7 +160,7 @@ def test_twenty_five_reloads_in_a_row(manager, app, tmp_path):
         for number in range(1, 26):
             set_version(daemon, f"s{number}")
             daemon.send_signal(signal.SIGUSR2)
-            if number % 8 == 0:  # looking takes time, and the reloads shall be quick
+            if number % 8 == 0:  # checks take time, and the reloads must follow quickly
                 pids |= set(daemon.workers())
             while now() < began + number * 0.020:
                 time.sleep(0.001)

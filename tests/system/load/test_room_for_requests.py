@@ -1,4 +1,4 @@
-"""Work after the response takes no room from requests."""
+"""Post-response work does not delay requests."""
 
 import pytest
 
@@ -11,8 +11,8 @@ pytestmark = pytest.mark.alone
 
 
 def test_plain_requests_beside_post_response_work(manager, app):
-    """100 requests a second of which 10 % go on for a second; a second pool gets as many plain ones
-    at the same time, so both meet the same noise."""
+    """100 requests a second of which 10 % have a second of post-response work; a second pool gets as many plain ones
+    at the same time, so that both meet the same noise."""
     work = 1000
     directives = {"command": app("load_worker"), "pm": "static", "pm.max_children": 8}
     daemon = manager(pools={
@@ -41,7 +41,7 @@ def test_plain_requests_beside_post_response_work(manager, app):
 
 
 def test_kept_connections_beside_post_response_work(manager, app):
-    """The worker that works on is not one that a kept connection has to wait for."""
+    """A kept connection does not have to wait for a worker in post-response work."""
     work = 1000
     directives = {"command": app("load_worker"), "pm": "static", "pm.max_children": 8}
     daemon = manager(pools={
@@ -67,7 +67,7 @@ def test_kept_connections_beside_post_response_work(manager, app):
 
 
 def test_more_work_than_workers(manager, app):
-    """5 workers, 50 requests a second that each go on for 200 ms: ten are at work at any time."""
+    """5 workers, 50 requests a second with 200 ms of post-response work each: ten are busy at any time."""
     daemon = manager({
         "command": app("load_worker"), "pm": "static", "pm.max_children": 5, "post_response.max_children": 15,
     })

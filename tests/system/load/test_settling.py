@@ -1,4 +1,4 @@
-"""Kept connections that have changed hands come to rest: requests that stay short do not send them round."""
+"""Kept connections that were handed over settle: short requests do not move them between workers."""
 
 import contextlib
 import itertools
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.alone
 
 
 def test_short_requests_settle_after_a_reload(manager, app, listen, tmp_path, journal):
-    """The worker that took them all first gives them away for some seconds; then each stays where it is."""
+    """The worker that took them all gives some away for a few seconds; then each stays where it is."""
     if build.SANITIZED:
         pytest.skip("requests are short only without a sanitizer")
     daemon = manager({

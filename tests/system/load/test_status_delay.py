@@ -1,4 +1,4 @@
-"""Who asks how a pool is doing has the answer at once, also when every worker of it is stuck."""
+"""The status of a pool is answered at once, also if every worker is stuck."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ WORKERS, WAITING, LOOKS = 8, 20, 100
 
 
 def slowest(look):
-    """Of a hundred looks in a row, in milliseconds."""
+    """The slowest of a hundred calls in a row, in milliseconds."""
     most = 0
     for _ in range(LOOKS):
         began = time.monotonic()
@@ -36,7 +36,7 @@ def test_a_saturated_pool(manager, app, tmp_path, journal):
     })
     with contextlib.ExitStack() as held:
         for number in range(WORKERS + WAITING):
-            # One by one, as a worker that is awake takes all that has come.
+            # One by one, since a worker that is awake accepts all connections that wait.
             wait_until(lambda: totals(daemon)["serving"] == min(number, WORKERS), "the one before served")
             connection = held.enter_context(fastcgi.Connection(daemon.address))
             connection.send_request(fastcgi.cgi_params(f"id=s{number}&text=x&wait=go"))

@@ -1,4 +1,4 @@
-"""The manager's log: reopened without touching a worker, and never a reason to stop or to wait."""
+"""The manager's log: reopened without touching a worker, and never a reason for the manager to stop or wait."""
 
 import os
 import re
@@ -41,7 +41,7 @@ def test_reopen(manager, tmp_path, how):
 
 
 def test_reopen_that_fails(manager, tmp_path):
-    """The old file goes on."""
+    """Logging goes on in the old file."""
     (tmp_path / "logs").mkdir()
     log = tmp_path / "logs" / "log"
     daemon = Manager(tmp_path, {"command": sleeper(tmp_path)}, settings={"error_log": log})
@@ -57,7 +57,7 @@ def test_reopen_that_fails(manager, tmp_path):
 
 
 def test_a_full_disk(tmp_path):
-    """The manager works on, and tells later how much it could not say."""
+    """The manager goes on, and reports later how many lines were lost."""
     body = "i=0\nwhile [ $i -lt 50 ]; do echo line $i; i=$((i+1)); done\nexec sleep 100000"
     log = tmp_path / "log"
     log.symlink_to("/dev/full")
@@ -78,8 +78,8 @@ def test_a_full_disk(tmp_path):
         daemon.stop()
 
 
-def test_a_log_that_nobody_reads(tmp_path):
-    """Standard error is a pipe that is full: the manager neither waits nor ends."""
+def test_a_log_that_is_not_read(tmp_path):
+    """Standard error is a full pipe: the manager neither waits nor ends."""
     read_end, write_end = os.pipe()
     body = "yes a line that fills a pipe | head -c 300000 >&2\nexec sleep 100000"
     daemon = Manager(tmp_path, {"command": script(tmp_path, body), **CAUGHT}, settings={"error_log": "stderr"})
@@ -89,7 +89,7 @@ def test_a_log_that_nobody_reads(tmp_path):
         wait_until(lambda: [pid for pid in daemon.workers() if process.command_line(pid).startswith("sleep")],
                    "the flood written")
         assert daemon.control("ping").returncode == 0
-        assert os.get_blocking(write_end), "what is shared with the caller stays as it was"
+        assert os.get_blocking(write_end), "the caller's end of the pipe stays blocking"
         os.set_blocking(read_end, False)
         os.read(read_end, 1 << 20)
         daemon.send_signal(signal.SIGUSR2)

@@ -1,4 +1,4 @@
-"""Logs that cannot take what workers write: the words are dropped and counted, nobody waits."""
+"""Logs that cannot keep up with the workers' output: lines are dropped and counted, no process waits."""
 
 import os
 import re
@@ -13,7 +13,7 @@ LOST = r"pool {}: \d+ lines were lost of what workers wrote"
 
 
 def written(daemon, count):
-    """Waits until so many workers have written all they had and sleep."""
+    """Waits until that many workers have written everything and sleep."""
     def asleep():
         found = [pid for pid in daemon.workers() if process.command_line(pid).startswith("sleep")]
         return len(found) == count
@@ -27,7 +27,7 @@ def flood(tmp_path, name, size=400000):
 
 
 def test_a_log_that_is_stuck(tmp_path):
-    """Workers of two pools write more than anything between holds; the reader reads later."""
+    """Workers of two pools write more than the buffers hold; the reader reads later."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
@@ -91,7 +91,7 @@ def test_a_limit_on_the_size_of_files(tmp_path, monkeypatch):
 
 
 def test_empty_lines(manager, tmp_path):
-    """A flood of them makes few lines, and their number is told."""
+    """A flood of them makes few lines, which give their number."""
     body = "yes '' | head -c 1000000\necho over\nexec sleep 100000"
     daemon = manager({"command": script(tmp_path, body), **CAUGHT})
     daemon.wait_log('"over"$')
@@ -102,7 +102,7 @@ def test_empty_lines(manager, tmp_path):
 
 
 def test_the_log_of_the_background(tmp_path):
-    """What workers write at the start is not told to whoever started the manager."""
+    """Output of workers at the start does not go to the caller's standard error."""
     body = "i=0\nwhile [ $i -lt 200 ]; do echo secret >&2; i=$((i+1)); done\nexec sleep 100000"
     broken = script(tmp_path, "", "broken", shell=tmp_path / "nowhere")
     pools = {"loud": {"command": script(tmp_path, body), "pm.max_children": 8, **CAUGHT}, "bad": {"command": broken}}

@@ -82,7 +82,7 @@ def test_json_of_a_death(manager, tmp_path):
 
 
 def test_a_reload_changes_the_log(manager, tmp_path):
-    """Shape, level, limit and place, for workers that live on; what cannot be done leaves the log as it was."""
+    """Format, level, limit and path change for living workers; if it fails, the log stays as it was."""
     body = f"""
 while :; do
     read line <{tmp_path}/fifo
@@ -130,7 +130,7 @@ done"""
 
 @pytest.mark.parametrize("shape", ["text", "json"])
 def test_the_journal(tmp_path, shape):
-    """Standard error is what JOURNAL_STREAM names: priorities, and no time."""
+    """JOURNAL_STREAM names standard error: lines have priorities and no time."""
     body = "echo to error >&2\nexec sleep 100000"
     settings = {"error_log": "stderr", "log_format": shape}
     daemon = Manager(tmp_path, {"command": script(tmp_path, body), **CAUGHT}, settings=settings)
@@ -164,7 +164,7 @@ def test_a_strangers_journal(tmp_path):
 
 
 class Syslog:
-    """Listens as the system's logger does, on what a manager sees as /dev/log."""
+    """Listens as the system's logger does, on the manager's /dev/log."""
 
     def __init__(self, path):
         self.path = path
@@ -256,7 +256,7 @@ def test_syslog_in_json(syslog, tmp_path):
 
 
 def test_a_syslog_that_comes_later(syslog, tmp_path):
-    """And one that nobody reads: the manager goes on, and tells both."""
+    """Also one that is not read: the manager goes on, and reports both."""
     flood = "i=0\nwhile [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done\nexec sleep 100000"
     daemon = syslog_manager(tmp_path, flood)
     daemon.start(wait=False)

@@ -1,4 +1,4 @@
-"""What workers write to standard output and error: caught by line, decorated, bounded, never in the way."""
+"""The workers' standard output and error: caught by line, decorated, bounded, never blocking."""
 
 import os
 import re
@@ -24,7 +24,7 @@ def test_lines_as_they_are(manager, tmp_path):
     daemon.wait_log(r"^plain words$")
 
 
-def test_nothing_is_caught_unasked(manager, tmp_path):
+def test_nothing_is_caught_by_default(manager, tmp_path):
     body = f"echo secret\necho secret >&2\nexec 3>&1\nreadlink /proc/self/fd/3 >{tmp_path}/out.new\nmv {tmp_path}/out.new {tmp_path}/out\nexec sleep 100000"
     daemon = manager({"command": script(tmp_path, body)})
     assert wait_file(tmp_path / "out") == "/dev/null\n"
@@ -32,8 +32,8 @@ def test_nothing_is_caught_unasked(manager, tmp_path):
     assert "secret" not in daemon.log()
 
 
-def test_the_last_words(manager, tmp_path):
-    """A line without an end is told when its worker has died."""
+def test_the_last_line_without_an_end(manager, tmp_path):
+    """A line without an end is logged when its worker has died."""
     body = f"printf 'cut sho'\nprintf 'and err' >&2\n: >{tmp_path}/said\nexec sleep 100000"
     daemon = manager({"command": script(tmp_path, body), **CAUGHT})
     wait_until(lambda: (tmp_path / "said").exists(), "the words")
@@ -44,7 +44,7 @@ def test_the_last_words(manager, tmp_path):
 
 
 def test_a_flood_before_death_is_not_lost(manager, tmp_path):
-    """All of it is there, in order, though the worker was gone at once."""
+    """All of it is logged, in order, although the worker exited at once."""
     body = f"[ -e {tmp_path}/once ] && exec sleep 100000\ntouch {tmp_path}/once\ni=0\nwhile [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done\nexit 3"
     daemon = manager({"command": script(tmp_path, body), **CAUGHT})
     daemon.wait_log("exited with status 3")
@@ -73,8 +73,8 @@ def test_binary_is_made_harmless(manager, tmp_path):
     assert b"\\x00\\x01" in raw and b"\\xff" in raw
 
 
-def test_a_babbling_worker_stops_nobody(manager, tmp_path):
-    """While one pool writes as fast as it can, deaths are noticed and commands are answered."""
+def test_a_flooding_worker_delays_no_other(manager, tmp_path):
+    """While one pool writes as fast as it can, deaths are noticed and commands answered."""
     noisy = script(tmp_path, "yes the same line | head -c 8000000\nexec sleep 100000", "noisy")
     daemon = manager(
         pools={"noisy": {"command": noisy, **CAUGHT}, "calm": {"command": sleeper(tmp_path), "pm.max_children": 2}}

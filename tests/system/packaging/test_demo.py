@@ -1,4 +1,4 @@
-"""The demo: what `make demo` runs, with both web servers, and that it leaves nothing behind."""
+"""The demo: `make demo` with both web servers; it leaves nothing behind."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def web(request):
 
 @pytest.fixture
 def environment(tmp_path):
-    """The demo's folder goes into the test's own; it must be empty again afterwards."""
+    """The demo's folder is made in the test's own, which must be empty again in the end."""
     folder = tmp_path / "tmp"
     folder.mkdir()
     folder.chmod(0o755)
@@ -86,13 +86,13 @@ def test_until_it_is_told_to_end(web, number, environment):
             assert demo.returncode == 128 + number, output
         finally:
             if demo.poll() is None:
-                demo.terminate()  # not killed: it has its own to end
+                demo.terminate()  # not killed: it must end its own processes
                 demo.wait(60)
     assert not strays(environment["TMPDIR"])
 
 
 def test_a_manager_that_is_killed(environment):
-    """The demo ends too, and takes the workers along that nobody manages any more."""
+    """The demo ends too, and ends the workers that no manager is left for."""
     if Nginx.path() is None:
         pytest.skip("nginx is not installed")
     with subprocess.Popen(
@@ -148,7 +148,7 @@ def use(site):
     assert fetch(f"{site}/send", b"n=5000")[0] == 202
 
 
-def test_it_says_what_is_wrong(environment, tmp_path):
+def test_errors_are_reported(environment, tmp_path):
     """Wrong arguments, and a build without programs: exit 1, a sentence, nothing left."""
     for arguments, sentence in (
         (("lighttpd",), "neither nginx nor apache"),

@@ -1,4 +1,4 @@
-"""`make install` gives a newcomer all that the README speaks of, and `make uninstall` takes it back."""
+"""`make install` installs everything that the README mentions, and `make uninstall` removes it."""
 
 import os
 import re
@@ -21,7 +21,7 @@ def block(language):
 
 @pytest.fixture
 def destination(tmp_path):
-    """A folder into which all was installed."""
+    """A folder into which everything was installed."""
     if build.SANITIZED:
         pytest.skip("the sanitizer build is not for installing")
     folder = tmp_path / "root"
@@ -30,7 +30,7 @@ def destination(tmp_path):
 
 
 def unmade():
-    """The environment without what a make around the tests left in it."""
+    """The environment without the variables of a make that runs the tests."""
     return {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS")}
 
 
@@ -44,8 +44,8 @@ def make(target, folder, *words, prefix="/usr/local", into=build.BUILD, **enviro
 
 
 @pytest.mark.parametrize("target", ["install", "uninstall"])
-def test_the_loader_is_told(target, tmp_path):
-    """By root, and where the files are at their place: otherwise the cache is another's business."""
+def test_ldconfig_runs(target, tmp_path):
+    """Only as root, and if the files are at their final place."""
     if build.SANITIZED:
         pytest.skip("the sanitizer build is not for installing")
     programs, told = tmp_path / "bin", tmp_path / "told"
@@ -59,12 +59,12 @@ def test_the_loader_is_told(target, tmp_path):
     assert told.exists() == (os.geteuid() == 0)
 
 
-def test_it_is_said_how():
+def test_readme_says_how_to_install():
     assert README.index("sudo make install") < README.index("pkg-config")
 
 
 def dry(*words):
-    """What make would do."""
+    """What make would run."""
     done = subprocess.run(
         ["make", "-n", f"BUILD={build.BUILD}", *words], cwd=build.ROOT, capture_output=True, text=True,
         timeout=60, env=unmade(),
@@ -78,13 +78,13 @@ def test_a_compiler_of_two_words():
 
 
 @pytest.mark.parametrize("once, told", [("", ""), ("0", ""), ("1", "1")])
-def test_the_demo_is_told_once(once, told):
+def test_the_demo_runs_once(once, told):
     assert f' nginx "" "7" "{told}"\n' in dry("demo", f"ONCE={once}", "N=7", "WEB=nginx", "PORT=")
 
 
 @pytest.mark.parametrize("name", ["overtime", "overtimectl", "libovertime.so", "libovertime-preload.so", "parts.a"])
 def test_a_file_that_went_is_no_longer_linked(name, tmp_path):
-    """The list of objects is written when it changes, and then what is made of them is made anew."""
+    """The list of objects is written when it changes, and then programs are linked again."""
     if build.SANITIZED:
         pytest.skip("the Makefile's own rules are the same for every build")
     listed = tmp_path / "objects"
@@ -144,7 +144,7 @@ def test_manual_pages_are_well_formed(destination):
 
 
 def test_application_builds_and_runs(destination, spawner, listen, tmp_path):
-    """The README's: one header, pkg-config, and a plain spawner is enough."""
+    """The README's application: one header, pkg-config and a plain spawner are enough."""
     (tmp_path / "application.c").write_text(block("c"))
     prefix = destination / "usr/local"
     flags = subprocess.run(
@@ -161,7 +161,7 @@ def test_application_builds_and_runs(destination, spawner, listen, tmp_path):
 
 
 def test_configuration_is_right(destination, tmp_path):
-    """The README's, with the paths of this place."""
+    """The README's configuration, with local paths."""
     text = block("ini").replace("/usr/local/bin/application", "/bin/true")
     text = text.replace("/var/log", str(tmp_path)).replace("/run/overtime", str(tmp_path))
     (tmp_path / "overtime.ini").write_text(text)

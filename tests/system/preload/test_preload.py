@@ -25,9 +25,9 @@ def preloaded(request, app, listen, tmp_path):
 
 
 def test_work_after_finish(preloaded, web, listen, journal):
-    """libfcgi's own FCGX_Finish_r ends the response; what follows is work that nobody waits for.
+    """libfcgi's own FCGX_Finish_r ends the response; then post-response work follows.
 
-    Without kept connections: an ordinary program ends every request so, and then may keep them.
+    Without kept connections: ordinary programs end every request this way, and may keep the connection.
     """
     preloaded(count=2)
     server = web(listen)
@@ -93,7 +93,7 @@ def test_stops_without_loss(preloaded, listen, number, journal):
 
 
 def test_loaded_late():
-    """By a program that was not linked with it, as languages load their extensions."""
+    """By a program that is not linked with it, as interpreters load their extensions."""
     if build.SANITIZED:
         pytest.skip("a sanitizer's runtime has to be there first")
     script = f"import ctypes; print(ctypes.CDLL({str(build.BUILD / 'libovertime.so')!r}).ot_connection_status())"

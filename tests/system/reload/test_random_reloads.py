@@ -1,4 +1,4 @@
-"""Pools come, go, change and exchange their sockets at random; no connection to a socket that stays is lost."""
+"""Pools are added, removed and changed, and swap sockets at random; no connection to a socket that stays is lost."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ NAMES = "abcd"
 
 
 def arrangement(choose, addresses, app, tmp_path):
-    """Some pools, each with another socket."""
+    """Some pools, each with its own socket."""
     names = choose.sample(NAMES, choose.randint(1, len(NAMES)))
     places = choose.sample(addresses, len(names))
     return {
@@ -30,7 +30,7 @@ def arrangement(choose, addresses, app, tmp_path):
 
 
 def possessions(daemon):
-    """Kinds of descriptors that the manager has, but for those that come with each worker."""
+    """Kinds of descriptors that the manager has, except those that come with each worker."""
     found = process.descriptors(daemon.pid).values()
     kinds = [target.split(":[")[0] if target.startswith("socket") else target for target in found]
     return Counter(kind for kind in kinds if "pidfd" not in kind and not kind.startswith("pipe:"))
@@ -65,7 +65,7 @@ def test_random_reloads(manager, app, tmp_path, seed):
                 daemon.write("[global]\nnonsense = 1\n")
                 assert daemon.control("reload").returncode == 1
             daemon.rewrite(after)
-            # A port is free for another pool when the last worker that listened there has gone.
+            # A port is free for another pool when the last worker that listened there has exited.
             given_up = any(not at.is_unix for at in places_of(pools).values() if str(at) not in places_of(after))
             words = ["reload"] + (["--wait"] if given_up or choose.random() < 0.2 else [])
             answer = daemon.control(*words)

@@ -1,4 +1,4 @@
-"""Reload: what changed is replaced, what did not is left alone, and a file that cannot be used changes nothing."""
+"""Reload: changed pools are replaced, others stay as they are, and a file with errors changes nothing."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ def pool(app, tmp_path, **more):
 
 
 def reload_by(daemon, how):
-    """Has the file read again and waits until that is over."""
+    """Reloads and waits until the reload is over."""
     done = daemon.log().count("reload: done")
     if how == "USR2":
         daemon.send_signal(signal.SIGUSR2)
@@ -57,7 +57,7 @@ class Waiting:
 
     @property
     def asleep(self):
-        """It has asked, and waits."""
+        """True if it has sent its request and waits."""
         return process.state(self.popen.pid) == "S" and process.name(self.popen.pid) == "overtimectl"
 
     def __enter__(self):
@@ -126,7 +126,7 @@ def test_process_max_is_no_obstacle(manager, app, tmp_path):
 
 
 def test_live_directives(manager, app, tmp_path):
-    """More and fewer workers, as long as there are slots for them: nobody is replaced."""
+    """More and fewer workers, as long as there are slots for them: no worker is replaced."""
     given = {"pm.max_children": 4, "post_response.max_children": 4, "pm.process_idle_timeout": "300ms"}
     daemon = manager(pool(app, tmp_path, **given))
     before = set(daemon.wait_workers(4))
@@ -191,7 +191,7 @@ def test_what_needs_a_restart_is_named(manager, app, tmp_path):
 
 @pytest.mark.parametrize("kinds", ["unix-unix", "tcp-tcp", "unix-tcp", "tcp-unix"])
 def test_another_socket(manager, app, tmp_path, journal, kinds):
-    """What was connected or queued at the old one is served by the old workers, then they go."""
+    """Connections to the old socket, accepted or queued, are served by the old workers, which then exit."""
     first, second = kinds.split("-")
     old, new = Address.make(first, tmp_path, "old"), Address.make(second, tmp_path, "new")
     daemon = manager(pool(app, tmp_path, listen=old))
@@ -227,7 +227,7 @@ def test_mode_and_backlog_change_in_place(manager, app, tmp_path):
 
 
 def test_a_renamed_pool_keeps_its_socket(manager, app, tmp_path, journal):
-    """And loses none of the connections that wait there."""
+    """No connection in its listen queue is lost."""
     listen = Address.make("unix", tmp_path, "shared")
     daemon = manager(pools={"old": pool(app, tmp_path, listen=listen)})
     inode = os.stat(listen.path).st_ino
@@ -240,7 +240,7 @@ def test_a_renamed_pool_keeps_its_socket(manager, app, tmp_path, journal):
         daemon.control("reload", check=True)
         for number, connection in enumerate(queued):
             assert connection.read_response(wait_eof=True).text == f"queued{number}"
-        assert process.alive(worker), "nobody waited for it"
+        assert process.alive(worker), "the reload did not wait for it"
         assert os.stat(listen.path).st_ino == inode
         assert held.end("a")[0].text == "whole"
     daemon.wait_log("NOTICE: pool old: removed")
@@ -349,7 +349,7 @@ def test_a_missing_file(manager, app, tmp_path):
 
 
 def test_a_socket_that_cannot_be_made(manager, app, tmp_path):
-    """Other pools of the same file do not change either, and nothing is left of them."""
+    """Other pools of the same file do not change either, and no descriptor is left open."""
     pools = {"a": pool(app, tmp_path), "b": pool(app, tmp_path)}
     daemon = manager(pools=pools)
     before = daemon.workers()
@@ -377,7 +377,7 @@ def test_a_socket_that_cannot_be_made(manager, app, tmp_path):
 
 
 def test_a_command_that_dies(manager, app, tmp_path):
-    """The old workers serve on; a good file heals it."""
+    """The old workers go on serving; a correct file repairs it."""
     good = {"a": pool(app, tmp_path, **{"pm.max_children": 2}), "b": pool(app, tmp_path)}
     daemon = manager(pools=good)
     old = daemon.workers()
@@ -404,7 +404,7 @@ def json_state(daemon):
 
 @pytest.mark.parametrize("kind", ["static", "dynamic"])
 def test_a_pool_in_a_crash_loop_is_no_success(manager, app, tmp_path, kind):
-    """Nothing of it has changed, and it has no worker: that is the answer."""
+    """It has not changed, and it has no worker: the reload reports that."""
     pools = {"bad": {"command": script(tmp_path, "exit 3"), "pm": kind}, "good": pool(app, tmp_path)}
     daemon = manager(pools=pools)
     daemon.wait_log("pool bad: workers end soon after their start .*; next start in")
@@ -433,7 +433,7 @@ def test_a_program_that_cannot_be_executed(manager, app, tmp_path):
     reload_by(daemon, "reload --wait")
 
 
-def test_a_pool_that_never_started_keeps_nobody_waiting(manager, app, tmp_path):
+def test_a_reload_does_not_wait_for_a_pool_that_never_started(manager, app, tmp_path):
     broken = tmp_path / "broken"
     broken.write_text("#!/nonexistent/interpreter\n")
     broken.chmod(0o755)
@@ -449,7 +449,7 @@ def test_a_pool_that_never_started_keeps_nobody_waiting(manager, app, tmp_path):
 
 # Time
 
-def test_nobody_waits_for_a_job(manager, app, tmp_path, journal):
+def test_a_reload_does_not_wait_for_post_response_work(manager, app, tmp_path, journal):
     pools = {"a": pool(app, tmp_path), "b": pool(app, tmp_path)}
     daemon = manager(pools=pools)
     before = daemon.workers()
@@ -463,7 +463,7 @@ def test_nobody_waits_for_a_job(manager, app, tmp_path, journal):
         with Waiting(daemon) as waiting:
             for name in pools:
                 daemon.wait_log(f"pool {name}: the workers of generation 2 serve")
-                # An older one may take what comes before it is told to end.
+                # An older worker may accept what comes before it is asked to stop.
                 wait_until(lambda name=name: served_by(daemon.addresses[name]) not in before, "a new worker's answer")
             wait_until(lambda: set(before) & set(daemon.workers()) == {job}, "the others' end")
             stays(lambda: waiting.running and process.alive(job), 0.3, "the job")
@@ -475,7 +475,7 @@ def test_nobody_waits_for_a_job(manager, app, tmp_path, journal):
     assert "is killed" not in daemon.log()
 
 
-def test_a_job_that_takes_too_long_is_cut_off_by_name(manager, app, tmp_path, journal):
+def test_work_that_takes_too_long_is_cut_off_and_logged(manager, app, tmp_path, journal):
     settings = {"process_control_timeout": "400ms"}
     daemon = manager(pool(app, tmp_path), settings=settings)
     with Held(daemon, journal) as held:
@@ -519,7 +519,7 @@ def test_during_the_start(manager, app, tmp_path):
 
 @pytest.mark.parametrize("words", [[], ["--all"]], ids=["changed", "all"])
 def test_waiting_during_the_start(manager, app, tmp_path, words):
-    """The answer comes when the start is over, and with it the reload that came in its midst."""
+    """The answer comes when the start is over, and with it the reload that was requested meanwhile."""
     workers = 40
     daemon = manager({"command": app("load_worker"), "pm.max_children": workers})
     daemon.stop()
@@ -537,7 +537,7 @@ def test_waiting_during_the_start(manager, app, tmp_path, words):
 
 
 def test_many_wait_at_once(manager, app, tmp_path):
-    """Each is answered, with a file that changes meanwhile."""
+    """Each is answered, although the file changes meanwhile."""
     pools = {"www": pool(app, tmp_path, **{"pm.max_children": 3})}
     daemon = manager(pools=pools)
     answers = []
@@ -555,7 +555,7 @@ def test_many_wait_at_once(manager, app, tmp_path):
     wait_total(daemon, idle=3, older=0)
 
 
-def test_a_stop_answers_who_waits(manager, app, tmp_path, journal):
+def test_a_stop_answers_waiting_clients(manager, app, tmp_path, journal):
     daemon = manager(pool(app, tmp_path))
     with Held(daemon, journal) as held:
         held.begin("a", "text=whole")
@@ -592,5 +592,5 @@ def test_the_log_follows(manager, app, tmp_path):
     assert daemon.log_path.stat().st_size == before
     daemon.rewrite(pools, settings={"error_log": "/proc/nowhere/log"})
     daemon.control("reload")
-    wait_until(lambda: "/proc/nowhere" in other.read_text(), "a word on what could not be done")
+    wait_until(lambda: "/proc/nowhere" in other.read_text(), "a line on what could not be done")
     assert served_by(daemon.address) in daemon.workers()

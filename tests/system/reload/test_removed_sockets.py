@@ -1,4 +1,4 @@
-"""Sockets that are given up: who waits in their queue is served, and nobody comes in any more."""
+"""Sockets that are removed: clients in their listen queue are served, and no new ones are accepted."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ def pool(app, tmp_path, **more):
 
 
 def queue(held, address, count=QUEUED):
-    """Requests behind those that hold the workers; each takes longer than a worker goes on unaware of a signal."""
+    """Requests queued after those that hold the workers; each takes longer than a worker needs to see a signal."""
     found = []
     for number in range(count):
         connection = held.enter_context(fastcgi.Connection(address))
@@ -36,13 +36,13 @@ def served(queued):
 
 
 def done(daemon, line):
-    """The manager has said it, and done it."""
+    """Waits until the manager has logged it and done it."""
     daemon.wait_log(line)
     daemon.control("ping", check=True)
 
 
 def nobody_comes_in(address):
-    """A new client is refused, or at a TCP port kept waiting outside."""
+    """A new client is refused, or, at a TCP port, not accepted."""
     with pytest.raises(OSError):
         address.connect(0.3).close()
 
@@ -86,7 +86,7 @@ def test_a_graceful_stop(manager, app, tmp_path, journal, listen):
 
 
 def test_several_workers_share_the_queue(manager, app, tmp_path, journal, listen):
-    """Each that leaves takes from it, with threads as without."""
+    """Each worker that stops takes from it, with and without threads."""
     daemon = manager({"command": f"{app('worker')} -t 2 {tmp_path}", "listen": listen, "pm.max_children": 2})
     with Held(daemon, journal) as held:
         for number in range(4):
@@ -100,8 +100,9 @@ def test_several_workers_share_the_queue(manager, app, tmp_path, journal, listen
 
 
 @pytest.mark.parametrize("how", ["changed", "removed", "QUIT"])
-def test_one_for_whom_no_worker_was_started(manager, app, tmp_path, listen, how):
-    """The pool has none, and the manager hears of the connection together with what ends the socket."""
+def test_a_connection_for_which_no_worker_was_started(manager, app, tmp_path, listen, how):
+    """The pool has no worker, and the manager learns of the connection together with the event that removes the
+    socket."""
     others = {"b": pool(app, tmp_path)}
     www = pool(app, tmp_path, listen=listen, pm="ondemand")
     daemon = manager(pools={"www": www, **others})
@@ -124,7 +125,7 @@ def test_one_for_whom_no_worker_was_started(manager, app, tmp_path, listen, how)
 
 
 def test_half_a_request_in_the_queue(manager, app, tmp_path, journal, listen):
-    """One that has not said all it has to say is waited for, and the others behind it are served."""
+    """An incomplete request is waited for, and those after it are served."""
     daemon = manager(pool(app, tmp_path, listen=listen))
     with Held(daemon, journal) as held:
         held.begin("a", "text=whole")
@@ -142,7 +143,7 @@ def test_half_a_request_in_the_queue(manager, app, tmp_path, journal, listen):
 
 
 def test_workers_without_the_library(manager, app, tmp_path, listen):
-    """They are told to go when the queue is empty, too."""
+    """They are also asked to stop only when the queue is empty."""
     daemon = manager({"command": f"{app('box_plain')} {tmp_path}", "listen": listen})
     with contextlib.ExitStack() as stack:
         queued = []
@@ -161,7 +162,7 @@ def test_workers_without_the_library(manager, app, tmp_path, listen):
 
 
 def test_a_stop_now_leaves_the_queue(manager, app, tmp_path, journal):
-    """TERM after QUIT: requests that run have their time, those behind them have none."""
+    """TERM after QUIT: running requests have their time, queued ones are not served."""
     daemon = manager(pool(app, tmp_path))
     with Held(daemon, journal) as held:
         held.begin("a", "text=whole")

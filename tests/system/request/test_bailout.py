@@ -1,4 +1,4 @@
-"""What ends a request early, and what of it still runs: bailout, exit(), shutdown functions."""
+"""What ends a request early, and what still runs then: bailout, exit(), shutdown functions."""
 
 import os
 import signal
@@ -10,8 +10,8 @@ from harness.manager import CAUGHT
 from harness.totals import wait_totals
 from harness.wait import wait_until
 
-# What happens at the next safe point: the handler is left, or goes on; and whether the process ends
-# after the request.
+# What happens at the next safe point: the handler ends or goes on; and whether the process ends after the
+# request.
 BAILOUT = """
               auto     unwind   exit  none
 run,abort     left     left     exit  goes-on
@@ -45,7 +45,7 @@ class Life:
         return fastcgi.request(self.daemon.address, query=query, **more)
 
     def names(self, request_id="a"):
-        """The journal's events, without what the functions saw besides their own name."""
+        """The journal's events, of shutdown functions only the name."""
         return [event.split(" finished=")[0] for event in self.journal.names(request_id)]
 
 
@@ -114,7 +114,7 @@ def test_exit_in_handler(life, mode, journal):
 
 @pytest.mark.parametrize("mode", ["run", "loop"])
 def test_exit_with_other_threads(life, mode, journal):
-    """exit() is the application's own wish: what it cuts off is named in the log."""
+    """exit() is called by the application: the log names what it cuts off."""
     daemon = life.start(mode, 3, **CAUGHT)
     with fastcgi.Connection(daemon.address) as other:
         other.send_request(fastcgi.cgi_params("id=b&wait=never"))
@@ -129,7 +129,7 @@ def test_exit_with_other_threads(life, mode, journal):
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("mode", ["run", "loop"])
 def test_pthread_exit_in_handler(life, mode, threads, journal):
-    """The request ends well, and the other threads go on."""
+    """The request ends properly, and the other threads go on."""
     daemon = life.start(mode, threads)
     response = life.request("id=a&later=:one&text=hello&pthread-exit&note=rest")
     assert response.text == "hello" and response.end_request == b"\0" * 8 and not response.after_end
@@ -163,7 +163,7 @@ FUNCTIONS = {
 @pytest.mark.parametrize("mode", ["run", "loop"])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_shutdown_functions(life, name, mode, end, journal):
-    """At every end of a request; each is accounted for, and what was lost is in the log."""
+    """At every end of a request; each is counted, and lost ones are logged."""
     later, ran, (run, late, lost) = FUNCTIONS[name]
     daemon = life.start(mode, shutdown_functions__time_limit="150ms", max_execution_time="100ms",
                         hard_timeout="60s", post_response__time_limit="0", **CAUGHT)
@@ -182,7 +182,7 @@ def test_shutdown_functions(life, name, mode, end, journal):
 
 
 def test_output_of_shutdown_functions(life, journal):
-    """Reaches the client while the response is open, and nobody afterwards."""
+    """Reaches the client while the response is open, and is discarded after that."""
     daemon = life.start()
     assert life.request("id=a&text=one&later=text:two&later=text:three").text == "onetwothree"
     response = life.request("id=b&text=one&later=text:two&later=finish:&later=text:late")

@@ -1,5 +1,5 @@
-"""What applications do at the edges: requests handed to another thread, input read after the response,
-a last buffer without room for the end, forked children that go on with the request."""
+"""Unusual applications: requests handed to another thread, input read after the response,
+a last buffer without room for the end, forked children that continue the request."""
 
 import re
 
@@ -18,7 +18,7 @@ def edge(spawner, app, listen):
 
 
 def test_served_by_another_thread(edge, listen):
-    """The thread that took them forgets them: nothing of them fires or ends with it."""
+    """The accepting thread no longer owns them: its timers and its end do not affect them."""
     application = edge("hand")
     for _ in range(50):
         assert fastcgi.request(listen, query="x").text == "handed"
@@ -27,7 +27,7 @@ def test_served_by_another_thread(edge, listen):
 
 
 def test_read_after_finish(edge, listen):
-    """What has arrived is read; whatever else is open under the number is not."""
+    """Bytes that have arrived are read; another file with the same descriptor number is not."""
     application = edge()
     body = b"b" * 12000
     with fastcgi.Connection(listen) as connection:
@@ -59,7 +59,7 @@ def test_child_writes_the_answer(edge, listen):
 
 @pytest.mark.parametrize("content", [b"\x04", b"\x01\x7fA", b"\x80\0\0", b"\xff\xff\xff\xff\x01a"])
 def test_malformed_parameters(manager, app, listen, content):
-    """Refused in words, counted, and the application never hears of it."""
+    """Refused, logged and counted; the application never sees it."""
     daemon = manager({"command": f"{app('edge')} loop", "listen": listen, **CAUGHT})
     with fastcgi.Connection(listen) as connection:
         good = fastcgi.pairs({"REQUEST_METHOD": "GET"})
@@ -75,7 +75,7 @@ def test_malformed_parameters(manager, app, listen, content):
 
 
 def test_parameters_in_pieces(serve, listen, journal):
-    """However the web server cuts them up, and with records of nobody in between."""
+    """However the web server splits them, and with foreign records in between."""
     serve()
     for size in (7, 100, 8000):
         params = fastcgi.cgi_params(f"id=p{size}&param=HTTP_LAST&text=read", HTTP_LONG="x" * 20000)
@@ -92,7 +92,7 @@ def test_parameters_in_pieces(serve, listen, journal):
 
 @pytest.mark.parametrize("size", [16383, 16384, 65500, 65528, 65529, 131056, 3000001])
 def test_a_long_string(edge, listen, size):
-    """It does not pass through libfcgi's buffer, and stands where it should all the same."""
+    """It bypasses libfcgi's buffer, and the order of the output is still right."""
     application = edge()
     for _ in range(3):
         response = fastcgi.request(listen, query=f"long={size}")
@@ -101,7 +101,7 @@ def test_a_long_string(edge, listen, size):
 
 
 @pytest.mark.parametrize("ignore, told", [("off", "put -1, then"), ("on", "put 9000000, then 1")])
-def test_a_long_string_that_nobody_takes(manager, app, listen, ignore, told):
+def test_a_long_string_that_the_client_does_not_read(manager, app, listen, ignore, told):
     daemon = manager({"command": f"{app('edge')} loop", "listen": listen, "ignore_user_abort": ignore, **CAUGHT})
     with fastcgi.Connection(listen) as connection:
         connection.send_request(fastcgi.cgi_params("long=9000000"))
@@ -127,7 +127,7 @@ def test_child_lets_go(edge, listen):
 
 
 def test_a_request_that_came_while_the_worker_was_away(manager, app, listen, tmp_path, journal):
-    """Its header was late because nobody read it: it is served, not expired."""
+    """Its header was late only because the worker did not read it: it is served, not expired."""
     manager({
         "command": f"{app('worker')} {tmp_path}", "listen": listen, "request_header_timeout": "200ms",
         "keepalive_timeout": "200ms",

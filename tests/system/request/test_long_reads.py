@@ -1,4 +1,4 @@
-"""Bodies read in pieces of all sizes: long ones pass by libfcgi's buffer, and not a byte goes astray."""
+"""Bodies read in pieces of all sizes: long reads bypass libfcgi's buffer, and no byte is lost."""
 
 import random
 
@@ -13,10 +13,10 @@ GET_VALUES = 9
 
 
 def scattered(body, chance, padded=True):
-    """A body as FCGI_STDIN records of all sizes, with padding and with records of nobody's in between.
+    """A body as FCGI_STDIN records of all sizes, with padding and with foreign records in between.
 
-    Not in a long one, which comes back before it is all sent: who leaves no room for the answers to
-    those is taken for gone.
+    A long body has none: it is answered before it is sent completely, and a client that leaves no room for
+    the answers to foreign records is taken for gone.
     """
     data, at = b"", 0
     while at < len(body):
@@ -31,7 +31,7 @@ def scattered(body, chance, padded=True):
 
 
 def taken(journal, name="a"):
-    """What the steps `take` got: bytes, their sum, libfcgi's error."""
+    """What the steps `take` read: bytes, their sum, libfcgi's error."""
     return [tuple(map(int, event.detail.split())) for event in journal.events(name, "take")]
 
 
@@ -41,7 +41,7 @@ def random_body(chance):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_records_of_all_sizes(serve, listen, seed):
-    """On one kept connection, so that what one request leaves meets the next one."""
+    """On one kept connection, so that leftovers of one request would disturb the next one."""
     serve("-m", "run")
     chance = random.Random(seed)
     with fastcgi.Connection(listen) as connection:
@@ -57,7 +57,7 @@ def test_records_of_all_sizes(serve, listen, seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_pieces_that_come_late(serve, listen, seed):
-    """What is read stops anywhere: within a header, the content, the padding."""
+    """A read may stop anywhere: within a header, the content, the padding."""
     serve("-m", "run")
     chance = random.Random(seed)
     body = chance.randbytes(120000)
@@ -86,7 +86,7 @@ def test_behind_a_web_server(serve, web, listen, keep, journal):
 
 @pytest.mark.parametrize("read", ["take=20000", "take=20000&read=30000", "read=100&take=70000"])
 def test_the_rest_is_not_the_next_requests(serve, listen, journal, read):
-    """What a long read left of a record is dropped with the request, if it is not read after finish."""
+    """The rest of a record after a long read is dropped with the request, if it is not read after finish."""
     serve("-m", "run")
     body = b"x" * 200000
     with fastcgi.Connection(listen) as connection:
@@ -101,7 +101,7 @@ def test_the_rest_is_not_the_next_requests(serve, listen, journal, read):
 
 
 def test_the_rest_can_be_read_after_the_response(serve, listen, journal):
-    """As much of it as had come."""
+    """As much of it as had arrived."""
     serve("-m", "run")
     body = b"\1" * 30000
     response = fastcgi.request(listen, query="id=a&take=20000&text=x&finish&take=20000", body=body)
@@ -113,7 +113,7 @@ def test_the_rest_can_be_read_after_the_response(serve, listen, journal):
 
 
 def test_a_client_that_leaves(serve, listen, journal):
-    """What came is given, then the error."""
+    """The bytes that arrived are returned, then the error."""
     serve("-m", "run")
     with fastcgi.Connection(listen) as connection:
         connection.send_begin()

@@ -1,7 +1,7 @@
-"""Random requests in great number: no leak, no double end, and the accounts add up exactly.
+"""A great number of random requests: no leak, no double end, and the counters add up exactly.
 
-Clients that leave, abort, leave bodies unread, keep connections; requests that time out, finish
-early, register shutdown functions. The sanitizer build looks for leaks and for everything else.
+Clients that leave, abort, leave bodies unread, keep connections; requests that time out, have
+post-response work, register shutdown functions. The sanitizer build checks for leaks and all else.
 """
 
 import os
@@ -26,7 +26,7 @@ WORKERS, CLIENTS = 4, 8
 
 
 def count_events(journal):
-    """How often each event is in the journal, of which there is too much for a list."""
+    """How often each event is in the journal, which is too long for a list."""
     counts = {}
     with open(journal.path, encoding="utf-8", errors="replace") as file:
         for line in file:

@@ -42,7 +42,7 @@ def test_ignore_user_abort(pool, parameter, before, journal):
     assert journal.events("a", "ignore")[0].detail == ("0" if before == "on" else "1")
     fastcgi.request(daemon.address, query="id=b&ignore=-1")
     usual = "1" if before == "on" else "0"
-    assert journal.events("b", "ignore")[0].detail == usual, "it outlived its request"
+    assert journal.events("b", "ignore")[0].detail == usual, "it must not outlive its request"
 
 
 @pytest.mark.parametrize("parameter", ["value", "admin"])
@@ -81,7 +81,7 @@ def test_bailout(pool, parameter, bailout, rest, journal):
 
 
 def test_several_lines(pool, journal):
-    """Separated by newlines or semicolons; the last of a name counts; empty ones are nothing."""
+    """Separated by newlines or semicolons; the last line of a name counts; empty ones are ignored."""
     daemon = pool()
     text = "ignore_user_abort=off\nbailout=none;;max_execution_time=60s\n\n"
     text += "max_execution_time=200ms;ignore_user_abort=on\n"
@@ -116,7 +116,7 @@ def test_application_overrides_the_plain_value(pool, journal):
 
 
 def test_administrator_wins(pool, journal):
-    """Whichever comes first; what he leaves open the plain value sets."""
+    """Whichever comes first; the plain value sets what the administrator's does not."""
     daemon = pool()
     for name, order in (("a", 1), ("b", -1)):
         values = [
@@ -142,7 +142,7 @@ BAD = [
 @pytest.mark.parametrize("parameter", ["value", "admin"])
 @pytest.mark.parametrize("text", BAD, ids=range(len(BAD)))
 def test_malformed(pool, parameter, text, journal):
-    """One line in the log, and nothing changes, not even by the lines that are well-formed."""
+    """One line in the log, and nothing changes, not even by its well-formed lines."""
     daemon = pool(max_execution_time="60s", **CAUGHT)
     name = "OVERTIME_VALUE" if parameter == "value" else "OVERTIME_ADMIN_VALUE"
     assert send(daemon, "ignore=-1&spin=20&limit=60&note=rest&text=fine", **{parameter: text}).text == "fine"
@@ -194,7 +194,7 @@ def start(request, way, directory, listen, name=None):
 def test_from_a_web_server(request, pool, way, name, tmp_path, journal):
     daemon = pool()
     server = start(request, way, tmp_path, daemon.address, name)
-    # A web server calls an answer without a header a failure: let there be one.
+    # A web server takes a response without a header for a failure, so there is one.
     answer = server.request("/?id=a&later=:end&ignore=-1&limit=60&text=x&flush&spin=700&note=rest")
     assert answer.complete
     admin = "ADMIN" in name
@@ -208,7 +208,7 @@ def test_from_a_web_server(request, pool, way, name, tmp_path, journal):
 )
 @pytest.mark.parametrize("way", ["nginx", "apache-setenv"])
 def test_never_from_a_client(request, pool, way, header, tmp_path, journal):
-    """Not by a header, whatever its name, nor by the query."""
+    """Neither by a header, whatever its name, nor by the query."""
     daemon = pool(**CAUGHT)
     server = start(request, way, tmp_path, daemon.address)
     headers = {header: VALUE, f"HTTP-{header}": VALUE}

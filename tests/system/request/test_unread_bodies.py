@@ -1,4 +1,4 @@
-"""Bodies that nobody reads never cost the client a byte of its answer."""
+"""An unread body never costs the client a byte of its response."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def test_behind_a_web_server(serve, web, listen, keep, size, end, read, journal)
                 f"{answer!r}\n{server.log()[-2000:]}"
             )
             journal.wait("end", f"a{answer_size}", count=number + 1)
-            if keep:  # what becomes of a next request on the same connection: kept/test_next_request.py
+            if keep:  # the next request on the same connection: kept/test_next_request.py
                 server = web(listen, keep=keep)
 
 
@@ -39,7 +39,7 @@ def test_unbuffered_upload(serve, nginx, listen, keep, answer_size, journal):
 
 @pytest.mark.parametrize("answer_size", [100, 200 * 1024])
 def test_raw_client_that_sends_on(serve, listen, keep, answer_size, journal):
-    """The whole body is sent to a worker that reads none of it; the answer is whole, and no reset."""
+    """The whole body is sent to a worker that reads none of it; the response is complete, without a reset."""
     serve("-m", "run")
     body = b"u" * SIZES["10m"]
     for _ in range(3):

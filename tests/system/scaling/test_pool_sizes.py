@@ -31,7 +31,7 @@ def test_no_more_than_the_spawn_rate_in_one_step(manager, app, tmp_path):
 
 
 def test_ondemand_starts_one_worker_for_each_connection(manager, app, tmp_path, journal):
-    """All in one step; and when they are done, all go in one step."""
+    """All in one step; and when they are idle, all are retired in one step."""
     daemon = manager(pool(app, tmp_path, "ondemand", 8), settings=DEBUG)
     assert daemon.workers() == []
     with Held(daemon, journal) as held:
@@ -41,7 +41,7 @@ def test_ondemand_starts_one_worker_for_each_connection(manager, app, tmp_path, 
         daemon.wait_workers(5)
         journal.wait("wait", count=5)
         assert steps_of(daemon, "started") == [(5, "connections wait")]
-        look(daemon)  # and forget who was idle between its start and its request
+        look(daemon)  # and ignore workers that were idle between their start and their request
         with stopped(daemon.pid):
             held.end()
             wait_states(daemon, idle=5)
@@ -61,11 +61,11 @@ def test_ondemand_goes_to_its_limit_and_no_further(manager, app, tmp_path, journ
         wait_total(daemon, max_children_reached=1, serving=3, listen_queue=3)
         stays(lambda: len(daemon.workers()) == 3, 0.2, "three workers")
         held.end()
-    assert daemon.log().count("`pm.max_children` allows") == 1, "one line an episode"
+    assert daemon.log().count("`pm.max_children` allows") == 1, "one line per episode"
 
 
 def test_a_pool_that_is_full_again_at_once_is_one_episode(manager, app, tmp_path, journal):
-    """Load that swings about the limit is not told at each swing."""
+    """Load that varies around the limit is not reported each time."""
     daemon = manager(pool(app, tmp_path, "static", 1))
     for turn in range(3):
         with Held(daemon, journal) as held:
@@ -125,7 +125,7 @@ def test_dynamic_replaces_the_dead_below_its_spare_ones(manager, app, tmp_path):
 
 
 def test_static_shrinks_back(manager, app, tmp_path, journal):
-    """What work after the response had made necessary goes again."""
+    """Workers that post-response work had made necessary are retired."""
     daemon = manager(pool(app, tmp_path, "static", 2), settings=DEBUG)
     with Held(daemon, journal) as held:
         held.begin("a", "text=x&finish")
@@ -149,16 +149,16 @@ def test_process_max_is_shared(manager, app, tmp_path, journal):
         held.send("b0", "text=late", address=b)
         daemon.wait_log(r"WARNING: pool b: 1 connection waits and all workers that `process.max` allows")
         assert len(daemon.workers()) == 3
-        held.end("a0")  # its worker goes after a while, and makes room
+        held.end("a0")  # its worker is retired after a while, and makes room
         assert held.wait("b0") in daemon.workers()
-        wait_until(lambda: len(daemon.workers()) == 3, "the one that made room to be gone")
+        wait_until(lambda: len(daemon.workers()) == 3, "the end of the worker that made room")
         assert held.end("b0")[0].text == "late"
         held.end()
     wait_none(daemon)
 
 
-def test_a_pool_that_gave_way_is_woken_again(manager, app, tmp_path, journal):
-    """All that process.max allows went to another pool while this one had nothing to do."""
+def test_a_pool_without_room_is_checked_again(manager, app, tmp_path, journal):
+    """Another pool used everything that process.max allows while this one had nothing to do."""
     daemon = manager(pools={
         "a": pool(app, tmp_path, "ondemand", 5), "b": pool(app, tmp_path, "ondemand", 5),
     }, settings={"process.max": 1, **DEBUG})
@@ -183,7 +183,7 @@ def test_static_pools_share_what_process_max_allows(manager, app, tmp_path):
     }, settings={"process.max": 4})
     daemon.wait_workers(4)
     assert "process.max = 4: the pools begin with 6 workers" in daemon.log()
-    # While one starts it is looked at more often.
+    # The manager checks starting workers more often.
     wait_until(lambda: sum(totals(daemon, name)["idle"] for name in ("a", "b")) == 4, "idle workers")
     assert wakeups_within(daemon.pid, 2) <= 6, "an idle manager wakes up about once a second"
     for name in ("a", "b"):
@@ -191,7 +191,7 @@ def test_static_pools_share_what_process_max_allows(manager, app, tmp_path):
 
 
 def test_an_idle_manager_sleeps(manager, app, tmp_path):
-    """Nothing waits, nothing is timed, nobody is superfluous: no wake-up at all."""
+    """Nothing waits, no limit runs, no worker is superfluous: no wake-up at all."""
     kinds = {
         "static": pool(app, tmp_path, "static", 3),
         "dynamic": pool(app, tmp_path, "dynamic", 9, **{
@@ -203,12 +203,12 @@ def test_an_idle_manager_sleeps(manager, app, tmp_path):
     for name in kinds:
         if name != "boxes":
             assert fastcgi.request(daemon.addresses[name], query=f"id={name}&text=x").text == "x"
-    daemon.wait_workers(8)  # the one of ondemand has gone
+    daemon.wait_workers(8)  # the one of ondemand has exited
     wait_until(lambda: wakeups_within(daemon.pid, 0.5) == 0, "rest")
     assert wakeups_within(daemon.pid, 2.5) == 0
 
 
-def test_idle_workers_cost_a_look_a_second(manager, app, tmp_path):
+def test_idle_workers_cost_a_check_a_second(manager, app, tmp_path):
     daemon = manager(pool(app, tmp_path, "ondemand", 5, **{"pm.process_idle_timeout": "1h"}))
     assert fastcgi.request(daemon.address, query="id=a&text=x").text == "x"
     wait_total(daemon, idle=1)
@@ -218,7 +218,7 @@ def test_idle_workers_cost_a_look_a_second(manager, app, tmp_path):
 
 @pytest.mark.parametrize("mode", ["loop", "finish", "accept", "run"])
 def test_the_manager_sleeps_while_requests_are_served(manager, app, tmp_path, mode):
-    """Nothing on a request's way asks it, however the application ends its requests."""
+    """No request involves the manager, however the application ends it."""
     daemon = manager({"command": f"{app('worker')} -m {mode} {tmp_path}", "pm.max_children": 1})
     wait_until(lambda: wakeups_within(daemon.pid, 0.5) == 0, "rest")
     before = wakeups(daemon.pid)

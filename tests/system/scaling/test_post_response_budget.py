@@ -1,4 +1,4 @@
-"""Work after the response leaves requests their room, within its budget."""
+"""Post-response work does not take workers from requests, within its budget."""
 
 import os
 import re
@@ -17,7 +17,7 @@ def pool(app, tmp_path, kind, most, budget, **more):
     }
 
 
-def test_replaced_at_once_and_no_churn_afterwards(manager, app, tmp_path, journal):
+def test_replaced_at_once_and_no_churn_after_that(manager, app, tmp_path, journal):
     daemon = manager(pool(app, tmp_path, "static", 2, 2), settings={"log_level": "debug"})
     before = set(daemon.wait_workers(2))
     with Held(daemon, journal) as held:
@@ -27,7 +27,7 @@ def test_replaced_at_once_and_no_churn_afterwards(manager, app, tmp_path, journa
         wait_total(daemon, idle=2, post_response=1, over_budget=0)
         held.end("a")
         wait_total(daemon, idle=3, post_response=0)
-        # The next ones find somebody there.
+        # The next ones find a free worker.
         for number in range(5):
             held.begin(f"b{number}", "text=x&finish")
             held.end(f"b{number}")
@@ -36,8 +36,8 @@ def test_replaced_at_once_and_no_churn_afterwards(manager, app, tmp_path, journa
     assert totals(daemon)["spawned"] == 3
 
 
-def test_what_is_over_makes_no_room(manager, app, tmp_path, journal):
-    """Work that has ended does not ring; a death is not decided on what was going on before."""
+def test_ended_work_makes_no_room(manager, app, tmp_path, journal):
+    """The end of work does not ring the doorbell; a death must not be judged by an older count."""
     daemon = manager(pool(app, tmp_path, "static", 2, 2))
     wait_total(daemon, idle=2)
     with Held(daemon, journal) as held:
@@ -54,7 +54,7 @@ def test_what_is_over_makes_no_room(manager, app, tmp_path, journal):
 
 
 def test_over_the_budget(manager, app, tmp_path, journal):
-    """What is above it counts as serving; a line for each episode, and a counter."""
+    """Work above the budget counts as serving; one line per episode, and a counter."""
     daemon = manager(pool(app, tmp_path, "static", 2, 2))
     warning = r"WARNING: pool www: 3 workers are in post-response work, more than `post_response.max_children` = 2"
     with Held(daemon, journal) as held:
@@ -74,7 +74,7 @@ def test_over_the_budget(manager, app, tmp_path, journal):
 
 
 def test_load_that_swings_about_the_budget(manager, app, tmp_path, journal):
-    """It is one episode, told once, and over when it has been within the budget for a while."""
+    """It is one episode, logged once, and over when work has stayed within the budget for a while."""
     daemon = manager(pool(app, tmp_path, "static", 2, 1))
     with Held(daemon, journal) as held:
         for swing in range(4):
@@ -101,7 +101,7 @@ def test_no_budget_at_all(manager, app, tmp_path, journal):
         held.end()
 
 
-def test_ondemand_counts_what_is_over(manager, app, tmp_path, journal):
+def test_ondemand_counts_work_above_the_budget(manager, app, tmp_path, journal):
     daemon = manager(pool(app, tmp_path, "ondemand", 2, 1))
     with Held(daemon, journal) as held:
         for ident in ("a", "b"):
@@ -118,7 +118,7 @@ def test_ondemand_counts_what_is_over(manager, app, tmp_path, journal):
     assert totals(daemon)["workers"] <= 3
 
 
-def test_ondemand_does_not_replace_unasked(manager, app, tmp_path, journal):
+def test_ondemand_does_not_replace_without_need(manager, app, tmp_path, journal):
     daemon = manager(pool(app, tmp_path, "ondemand", 2, 2), settings={"log_level": "debug"})
     with Held(daemon, journal) as held:
         held.begin("a", "text=x&finish")

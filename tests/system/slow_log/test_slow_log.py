@@ -1,4 +1,4 @@
-"""The slow log: who is entered, once, with the stack, and who never waits for it."""
+"""The slow log: which requests are entered, once, with the stack, without delaying others."""
 
 import os
 import re
@@ -47,7 +47,7 @@ def frames_of(entry):
     return entry.frames
 
 
-# Who is entered
+# Which requests are entered
 
 def test_a_slow_request(pool, listen, log, journal):
     daemon = pool(request_slowlog_timeout=FAST)
@@ -73,7 +73,7 @@ def test_a_slow_request(pool, listen, log, journal):
 
 
 def test_work_after_the_response(pool, listen, log, journal):
-    """Not the request, which was fast, and once."""
+    """Only the work, not the request, which was fast; once."""
     pool(request_slowlog_timeout="10s", post_response__slowlog_timeout=FAST)
     response = fastcgi.request(listen, query="id=a&text=x&finish&label=mail&wait=go&wait=on")
     assert response.text == "x"
@@ -119,7 +119,7 @@ def test_fast_requests_are_not_entered(pool, listen, log):
 
 
 def test_each_worker_has_its_own_clock(pool, listen, log, journal):
-    """A request that is entered, and one with a distant limit, do not hide the next one."""
+    """An entered request, and one with a distant limit, do not hide the next one."""
     pool(pm__max_children=3, request_slowlog_timeout=FAST, request_terminate_timeout="60s")
     connections = []
     for name in ("a", "b", "c"):
@@ -135,11 +135,11 @@ def test_each_worker_has_its_own_clock(pool, listen, log, journal):
 
 
 def test_a_distant_limit_of_one_hides_no_near_one_of_another(pool, listen, journal):
-    """Work after a response that has a long limit leaves the limit of requests in force."""
+    """Post-response work with a long limit leaves the limit of requests in force."""
     daemon = pool(
         pm__max_children=2, request_terminate_timeout="100ms", post_response__terminate_timeout="1h",
         max_execution_time="0", hard_timeout="100ms", slowlog=None,
-        post_response__max_children=0,  # nobody is started in place of the first worker, which would ring
+        post_response__max_children=0,  # no worker is started in place of the first one, which would ring the doorbell
     )
     fastcgi.request(listen, query="id=a&text=x&finish&wait=go")
     daemon.wait_log("(1 worker is|[2-9] workers are) in post-response work, more than")
@@ -215,7 +215,7 @@ def test_depth(pool, listen, log, journal):
 # What does not work
 
 def test_a_worker_that_is_killed_meanwhile(pool, listen, log, journal, tmp_path):
-    """In the middle of a look at its stack: the entry is written, the next worker serves."""
+    """While its stack is read: the entry is written, the next worker serves."""
     script = tmp_path / "look"
     script.write_text(f"#!/bin/sh\necho looking at $1\ntouch {tmp_path}/looks\n"
                       f"while [ ! -e {tmp_path}/seen ]; do sleep 0.01; done\n")
@@ -233,8 +233,8 @@ def test_a_worker_that_is_killed_meanwhile(pool, listen, log, journal, tmp_path)
     assert fastcgi.request(listen, query="id=b&text=x").text == "x"
 
 
-def test_a_worker_that_dies_under_our_own_look(pool, listen, log, journal):
-    """Whatever the moment: an entry, and no harm."""
+def test_a_worker_that_dies_while_traced(pool, listen, log, journal):
+    """At any moment: there is an entry, and no harm."""
     daemon = pool(request_slowlog_timeout=FAST)
     for number in range(5):
         name = f"r{number}"
@@ -251,7 +251,7 @@ def test_a_worker_that_dies_under_our_own_look(pool, listen, log, journal):
         daemon.wait_workers(1, without=[pid])
 
 
-def test_a_helper_that_hangs_delays_nobody(manager, app, tmp_path, journal):
+def test_a_helper_that_hangs_delays_no_other(manager, app, tmp_path, journal):
     """Nor does it keep the entry out of the log."""
     log, other = SlowLog(tmp_path / "a.slow"), SlowLog(tmp_path / "b.slow")
     at = {name: Address.make("unix", tmp_path, name) for name in ("a", "b")}
@@ -267,7 +267,7 @@ def test_a_helper_that_hangs_delays_nobody(manager, app, tmp_path, journal):
     connections.append(send(at["b"], "id=b&wait=go&text=x"))
     (entry,) = other.wait(1)
     assert re.fullmatch(r"stack of \d+", entry.fields["stack"])
-    assert log.entries() == [], "b's look came after a's"
+    assert log.entries() == [], "b's trace came after a's"
     assert "running" in daemon.control("ping", check=True).stdout
     entries = log.wait(2)
     assert all("sleep took more than 3 s and was killed" in entry.stack for entry in entries)
@@ -278,7 +278,7 @@ def test_a_helper_that_hangs_delays_nobody(manager, app, tmp_path, journal):
     wait_until(lambda: len(daemon.workers()) == 4, "the end of the helpers")
 
 
-def test_more_than_can_be_looked_at(pool, listen, log, journal):
+def test_more_than_can_be_traced(pool, listen, log, journal):
     daemon = pool(pm__max_children=24, request_slowlog_timeout=FAST, slowlog__command="/bin/sleep 60 %p")
     connections = [send(listen, f"id=a{n}&wait=go&text=x") for n in range(24)]
     for n in range(24):
@@ -296,7 +296,7 @@ def test_more_than_can_be_looked_at(pool, listen, log, journal):
 
 
 def test_a_command_that_is_no_help(pool, listen, log, journal, tmp_path):
-    """Its output is bounded and harmless, its status told."""
+    """Its output is bounded and escaped, its status logged."""
     script = tmp_path / "loud"
     script.write_text("#!/bin/sh\nprintf 'a\\033[31mb\\n'\nyes 0123456789 | head -c 1000000\nexit 3\n")
     script.chmod(0o755)
@@ -322,7 +322,7 @@ def test_hostile_words(pool, listen, log, journal):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
 def test_without_permission(tmp_path, listen):
-    """A process of another user, and no right to trace it: the helper says what to grant."""
+    """A process of another user, without the right to trace it: the helper says what to grant."""
     with subprocess.Popen(["sleep", "60"]) as other:
         done = subprocess.run(
             [build.BUILD / "overtime-trace", str(other.pid)], capture_output=True, text=True, timeout=60,
@@ -338,7 +338,7 @@ def test_without_permission(tmp_path, listen):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up a capability")
 def test_entry_without_permission(pool, app, listen, log, journal, tmp_path):
-    """A manager of root without the right: the entry has all but the stack, and what to grant."""
+    """A manager of root without the right: the entry has everything but the stack, and says what to grant."""
     if not can_trace():
         pytest.skip("no stack: not allowed to trace, or built without libdw")
     tmp_path.chmod(0o777)
@@ -406,7 +406,7 @@ def test_work_that_begins_in_an_older_generation(pool, listen, log, journal):
 
 
 def test_an_upgrade(pool, listen, log, journal):
-    """Looks under way are given up and said; the next program times on."""
+    """Traces under way are given up and reported; the next program continues the clocks."""
     daemon = pool(pm__max_children=2, request_slowlog_timeout=FAST, slowlog__command="/bin/sleep 60 %p")
     first = send(listen, "id=a&wait=go&text=x")
     journal.wait("wait", "a")
@@ -422,7 +422,7 @@ def test_an_upgrade(pool, listen, log, journal):
         connection.close()
 
 
-def test_what_waits_is_written_at_the_end(pool, listen, log, journal):
+def test_waiting_entries_are_written_at_the_end(pool, listen, log, journal):
     daemon = pool(
         request_slowlog_timeout=FAST, slowlog__command="/bin/sleep 60 %p",
         settings={"process_control_timeout": "100ms"},
@@ -437,7 +437,7 @@ def test_what_waits_is_written_at_the_end(pool, listen, log, journal):
 
 
 @pytest.mark.parametrize("reason", ["no file", "not a folder", "no program", "no path"])
-def test_what_is_wrong_is_told(tmp_path, app, reason):
+def test_errors_are_reported(tmp_path, app, reason):
     given, said = {
         "no file": ("post_response.slowlog_timeout = 1s", "post_response.slowlog_timeout: there is no slow log to write "
                     "to; name a file, as in slowlog = /var/log/overtime/$pool.slow, or remove the line"),
@@ -459,7 +459,7 @@ def test_what_is_wrong_is_told(tmp_path, app, reason):
 
 
 def test_where_the_process_number_goes(pool, listen, log, journal):
-    """Each %p of `slowlog.command` is the worker's; then none is put behind it."""
+    """Each %p of `slowlog.command` is the worker's; then none is appended."""
     pool(request_slowlog_timeout=FAST, slowlog__command="/bin/echo %p and --pid=%p")
     with send(listen, "id=a&wait=go&text=x") as connection:
         pid = journal.wait("wait", "a").pid

@@ -1,4 +1,4 @@
-"""`overtimectl trace PID`: the stack of a worker of ours."""
+"""`overtimectl trace PID`: the stack of a worker of this manager."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def test_json(daemon, listen, journal):
 
 @needs_trace
 def test_every_worker_goes_on(daemon, listen, journal):
-    """Looked at again and again while it serves: nothing is lost, nobody stays stopped."""
+    """Traced again and again while it serves: nothing is lost, and it does not stay stopped."""
     (pid,) = daemon.wait_workers(1)
     for number in range(10):
         with send(listen, f"id=r{number}&sleep=20&text=x") as connection:
@@ -76,7 +76,7 @@ def test_every_worker_goes_on(daemon, listen, journal):
 
 @needs_trace
 def test_program_that_was_replaced(manager, app, listen, tmp_path, journal):
-    """By a deployment: the worker still runs the old one, of which no file has the name."""
+    """By a deployment: the worker still runs the old program, whose file has another name or none."""
     program = tmp_path / "application"
     program.write_bytes(app("worker").read_bytes())
     program.chmod(0o755)
@@ -95,7 +95,7 @@ def test_program_that_was_replaced(manager, app, listen, tmp_path, journal):
 
 @needs_trace
 def test_wrapper(manager, app, listen, tmp_path, journal):
-    """A shell in front of the application: its own process is the one to look at, by either number."""
+    """A shell starts the application: the application's process is traced, by either number."""
     script = tmp_path / "start"
     script.write_text(
         f"#!/bin/sh\ntrap 'kill $!' TERM QUIT\nexec 9<&0\n{app('worker')} -m run {tmp_path} <&9 9<&- &\nwait\nwait\n"
@@ -124,7 +124,7 @@ def test_refused(daemon, word, said):
 
 
 def test_a_worker_that_dies_meanwhile(daemon, listen):
-    """An answer in any case."""
+    """There is an answer in any case."""
     (pid,) = daemon.wait_workers(1)
     os.kill(pid, signal.SIGSTOP)
     os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Listening sockets: mode and owner, stale files, files that are somebody else's, and the end."""
+"""Listening sockets: mode and owner, stale files, files of other programs, and removal at the end."""
 
 import os
 import pwd
@@ -14,7 +14,7 @@ from harness.worker_script import is_root, sleeper
 
 
 def refused(directory, **pool):
-    """Starts a manager that cannot listen; returns what it said."""
+    """Starts a manager that cannot listen; returns its log."""
     daemon = Manager(directory, {"command": sleeper(directory), **pool})
     daemon.start(wait=False)
     wait_until(lambda: daemon.popen.poll() is not None, "the manager giving up")
@@ -26,7 +26,7 @@ def refused(directory, **pool):
 
 
 def start_fails(directory, settings=None, **pool):
-    """A start that ends with 78; returns what was said."""
+    """A start that fails with 78; returns the log."""
     daemon = Manager(directory, {"command": sleeper(directory), **pool}, settings=settings)
     daemon.start(wait=False)
     wait_until(lambda: daemon.popen.poll() is not None, "the manager giving up")
@@ -60,7 +60,7 @@ def test_owner(manager, tmp_path):
 
 
 def test_stale_sockets_are_removed(manager, tmp_path):
-    """What a killed manager left behind does not keep the next one from starting."""
+    """Sockets left by a killed manager do not keep the next one from starting."""
     for name in ("www.sock", "overtime.ctl"):
         with socket.socket(socket.AF_UNIX) as left:
             left.bind(str(tmp_path / name))
@@ -105,7 +105,7 @@ def test_a_missing_folder(tmp_path):
 
 @pytest.mark.parametrize("strange", [False, True])
 def test_the_control_sockets_folder_is_made(manager, tmp_path, strange):
-    """It is there for all that shall stand in it, and goes at the end unless somebody uses it."""
+    """It is made before any file in it, and removed at the end unless it is in use."""
     folder = tmp_path / "run"
     daemon = manager(
         {"command": sleeper(tmp_path), "listen": folder / "www.sock"},
@@ -144,7 +144,7 @@ def test_a_taken_control_socket(manager, tmp_path):
 
 
 def test_too_few_descriptors_are_no_fault_of_the_socket(tmp_path):
-    """The directive that is to be turned is named, and the status is not that of a bad configuration."""
+    """The log names the directive to change, and the exit status is not that of a bad configuration."""
     pools = {f"p{number}": {"command": sleeper(tmp_path), "listen.group": None} for number in range(16)}
     daemon = Manager(tmp_path, pools=pools, settings={"rlimit_files": 64})
     daemon.start(wait=False)
@@ -164,7 +164,7 @@ def test_a_taken_port(tmp_path):
 
 
 def test_the_first_pools_socket_is_taken_away_again(tmp_path):
-    """One pool that cannot listen ends the start, with nothing left behind."""
+    """One pool that cannot listen ends the start, and no socket is left."""
     (tmp_path / "bad.sock").mkdir()
     daemon = Manager(tmp_path, pools={"good": {"command": sleeper(tmp_path)}, "bad": {"command": sleeper(tmp_path)}})
     daemon.start(wait=False)
@@ -174,7 +174,7 @@ def test_the_first_pools_socket_is_taken_away_again(tmp_path):
 
 
 def test_a_file_that_is_no_longer_ours_stays(manager, tmp_path):
-    """Somebody replaced the socket's file while the manager ran."""
+    """The socket's file was replaced while the manager ran."""
     daemon = manager({"command": sleeper(tmp_path)})
     path = tmp_path / "www.sock"
     path.unlink()

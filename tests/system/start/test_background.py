@@ -1,4 +1,4 @@
-"""-D: the parent waits until the start is decided and says how it went."""
+"""-D: the parent waits for the outcome of the start and reports it."""
 
 import os
 import re
@@ -13,14 +13,14 @@ from harness.worker_script import is_root, script, sleeper
 
 
 class Background:
-    """A daemon that left; this process is the subreaper, so that it becomes our child."""
+    """A manager in the background; this process is the subreaper, so that it becomes our child."""
 
     def __init__(self, directory, pool, settings=None):
         self.pid_file = directory / "overtime.pid"
         self.manager = Manager(directory, pool, settings={"pid": self.pid_file, **(settings or {})})
 
     def start(self):
-        """Whoever waits for the output's end does not wait for the daemon's, unless the start fails."""
+        """A caller that reads the output to its end does not wait for the manager's end, unless the start fails."""
         command = [str(build.OVERTIME), "-D", "-c", str(self.manager.ini_path)]
         before = process.children(os.getpid())
         answer = subprocess.run(
@@ -50,7 +50,7 @@ def test_ready_when_the_parent_returns(tmp_path):
         pid = daemon.pid
         assert "ready: 1 pool, 2 workers" in daemon.manager.log()
         assert daemon.manager.control("ping").returncode == 0
-        assert os.getsid(pid) not in (os.getsid(0), pid), "a session of its own, and not as its leader"
+        assert os.getsid(pid) not in (os.getsid(0), pid), "in a session of its own, and not its leader"
         assert os.readlink(f"/proc/{pid}/cwd") == "/"
         found = process.descriptors(pid)
         assert {found[0], found[1], found[2]} == {"/dev/null"}
@@ -71,7 +71,7 @@ def test_foreground_overrules_the_directive(manager, tmp_path):
     assert daemon.popen.poll() is None
 
 
-def test_a_start_that_fails_is_told(tmp_path):
+def test_a_failed_start_is_reported(tmp_path):
     (tmp_path / "www.sock").write_text("no socket")
     daemon = Background(tmp_path, {"command": sleeper(tmp_path)})
     answer = daemon.start()
@@ -80,7 +80,7 @@ def test_a_start_that_fails_is_told(tmp_path):
     assert not daemon.pid_file.exists()
 
 
-def test_workers_that_cannot_start_are_told(tmp_path):
+def test_workers_that_cannot_start_are_reported(tmp_path):
     broken = script(tmp_path, "", "broken", shell=tmp_path / "nowhere")
     daemon = Background(tmp_path, {"command": broken})
     answer = daemon.start()
@@ -88,8 +88,8 @@ def test_workers_that_cannot_start_are_told(tmp_path):
     assert "cannot start worker: exec" in answer.stderr
 
 
-def test_a_start_in_part_is_told(tmp_path):
-    """The manager is there and one pool serves; what the other lacks is on standard error."""
+def test_a_partial_start_is_reported(tmp_path):
+    """The manager runs and one pool serves; the other pool's error is on standard error."""
     broken = script(tmp_path, "", "broken", shell=tmp_path / "nowhere")
     daemon = Background(tmp_path, {"command": sleeper(tmp_path)})
     text = daemon.manager.ini_path.read_text() + f"[bad]\ncommand = {broken}\nlisten = {tmp_path}/bad.sock\n"
@@ -105,7 +105,7 @@ def test_a_start_in_part_is_told(tmp_path):
 
 @pytest.mark.parametrize("files, sentence", [(24, "no pool could start a worker"), (40, "not ready: other")])
 def test_a_start_that_runs_short_is_decided_at_once(tmp_path, files, sentence):
-    """What the first worker without a pipe lacked is not waited for by each of the others in turn."""
+    """When one worker gets no pipe, the manager does not try each of the others in turn."""
     pool = {"command": sleeper(tmp_path), "pm.max_children": 20, **CAUGHT}
     daemon = Manager(tmp_path, pool, settings={"rlimit_files": files})
     daemon.start(wait=False)

@@ -17,7 +17,7 @@ UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
 
 @pytest.fixture(autouse=True)
 def namespaces():
-    """Skips where there are none."""
+    """Skips the test without process namespaces."""
     if not is_root():
         pytest.skip("only root can make process namespaces")
     if shutil.which("unshare") is None:
@@ -47,7 +47,7 @@ class Contained(Manager):
 
     @property
     def pid(self):
-        """As it is seen from outside."""
+        """The pid outside the namespace."""
         found = process.children(self.popen.pid)
         return found[0] if found else None
 
@@ -83,7 +83,7 @@ def contained(request, tmp_path):
 
 
 def inside(pid):
-    """The process's number in its own namespace."""
+    """The pid inside its namespace."""
     with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
         line = next(line for line in file if line.startswith("NSpid:"))
     return int(line.split()[-1])
@@ -100,7 +100,7 @@ def test_it_is_process_1_and_logs_to_standard_error(contained, tmp_path, app):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals(contained, tmp_path, number):
-    """Process 1 gets only the signals it asked for; the workers end before it does."""
+    """Process 1 gets only signals that it handles; the workers end before it does."""
     body = f"trap 'echo $1 told >>{tmp_path}/told; exit 0' TERM QUIT\necho up\nwhile :; do sleep 0.01; done"
     daemon = contained({"command": script(tmp_path, body), **CAUGHT})
     daemon.wait_log("up")
@@ -111,7 +111,7 @@ def test_signals(contained, tmp_path, number):
     assert "stopped after" in daemon.log()
 
 
-def test_quit_lets_work_after_the_response_finish(contained, tmp_path, app, journal):
+def test_quit_lets_post_response_work_finish(contained, tmp_path, app, journal):
     daemon = contained({"command": f"{app('worker')} {tmp_path}"})
     with fastcgi.Connection(daemon.address) as connection:
         connection.send_request(fastcgi.cgi_params("id=a&text=x&finish&wait=go&note=worked"))
@@ -126,10 +126,10 @@ def test_quit_lets_work_after_the_response_finish(contained, tmp_path, app, jour
 
 
 def test_orphans_are_reaped(contained, tmp_path):
-    """Children of workers that nobody waits for become process 1's; none stays a zombie, and none is
-    taken for a worker."""
+    """Orphaned children of workers become children of process 1; none stays a zombie, and none is taken for a
+    worker."""
     count = 20
-    # Each orphan ends after its parent, which the subshell is, has gone.
+    # Each orphan ends after its parent, the subshell.
     body = (
         f"for i in $(seq {count}); do (sh -c 'echo $PPID >/dev/null; "
         f"while [ ! -e {tmp_path}/go ]; do sleep 0.01; done; exit 3' &); done\necho forked\nexec sleep 100000"
@@ -141,7 +141,7 @@ def test_orphans_are_reaped(contained, tmp_path):
     worker = wait_until(
         lambda: len(found := process.children(daemon.pid)) == 1 and found, lambda: f"orphans reaped: {process.children(daemon.pid)}"
     )[0]
-    assert process.command_line(worker).startswith("sleep"), "the worker is the one that is left"
+    assert process.command_line(worker).startswith("sleep"), "only the worker is left"
     assert "worker" not in "".join(line for line in daemon.log().splitlines() if "ended" in line or "exit" in line)
     os.kill(worker, signal.SIGKILL)
     wait_until(lambda: daemon.workers() and worker not in daemon.workers(), "a new worker")
@@ -156,7 +156,7 @@ def test_orphans_of_many_at_once_and_workers_that_die(contained, tmp_path):
         victims = [pid for pid in daemon.workers() if process.command_line(pid).startswith("sleep")]
         for pid in victims:
             os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not set(victims) & set(process.children(daemon.pid)), "the dead are reaped")
+        wait_until(lambda: not set(victims) & set(process.children(daemon.pid)), "the dead processes reaped")
 
     def settled():
         found = process.children(daemon.pid)
@@ -166,7 +166,7 @@ def test_orphans_of_many_at_once_and_workers_that_die(contained, tmp_path):
 
 
 def test_nothing_is_left_of_an_orphan_that_stays(contained, tmp_path):
-    """A daemon that a worker left behind ends with the container."""
+    """An orphan of a worker ends with the container."""
     body = f"(setsid sh -c 'echo $$ >{tmp_path}/inner; exec sleep 100000' &)\nexec sleep 100000"
     daemon = contained({"command": script(tmp_path, body)})
     wait_until((tmp_path / "inner").exists, "the orphan")

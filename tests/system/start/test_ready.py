@@ -1,4 +1,4 @@
-"""Ready is said once, and only when sockets listen and workers run."""
+"""The ready line is logged once, and only when sockets listen and workers run."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ def test_ready_line(manager, tmp_path):
 
 
 def test_not_ready_while_a_pool_cannot_start(manager, tmp_path):
-    """The other pool serves meanwhile, and ready is said when the first comes to life after all."""
+    """The other pool serves meanwhile, and the ready line follows when the first pool can start."""
     late = script(tmp_path, "exec sleep 100000", "late", shell=tmp_path / "interpreter")
     daemon = manager(
         pools={"bad": {"command": late, "pm.max_children": 2}, "good": {"command": sleeper(tmp_path)}}
@@ -68,7 +68,7 @@ def test_a_pid_file_that_is_no_longer_ours_stays(manager, tmp_path):
 
 
 def test_a_stale_pid_file_does_no_harm(manager, tmp_path):
-    """It may even name a living process: the number was used again."""
+    """It may even name a living process that reuses the number."""
     pid_file = tmp_path / "overtime.pid"
     pid_file.write_text(f"{os.getpid()}\n")
     daemon = manager({"command": sleeper(tmp_path)}, settings={"pid": pid_file})
@@ -114,7 +114,7 @@ def test_notifies_its_supervisor(manager, tmp_path):
             env={"NOTIFY_SOCKET": str(tmp_path / "notify")},
         )
         assert supervisor.recv(4096) == f"READY=1\nMAINPID={daemon.pid}".encode()
-        assert wait_file(tmp_path / "seen") == "none\n", "workers shall not speak for the manager"
+        assert wait_file(tmp_path / "seen") == "none\n", "workers must not notify for the manager"
         daemon.stop()
         assert supervisor.recv(4096) == b"STOPPING=1"
     os.unlink(tmp_path / "notify")
@@ -153,7 +153,7 @@ pm.max_children = 1
 
 
 def test_the_manager_needs_no_standard_descriptors(tmp_path):
-    """Started with 0, 1 and 2 closed, it neither fails nor hands a socket down as one of them."""
+    """Started with 0, 1 and 2 closed, it neither fails nor passes a socket as one of them."""
     look = "seen=$(readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2)"
     body = f'{look}\necho "$seen" >{tmp_path}/fds.new\nmv {tmp_path}/fds.new {tmp_path}/fds\nexec sleep 100000'
     daemon = Manager(tmp_path, {"command": script(tmp_path, body)})

@@ -28,7 +28,7 @@ def test_every_counter_equals_what_the_load_did(manager, app, tmp_path, journal)
     daemon = manager({
         "command": f"{app('worker')} {tmp_path}", "pm.max_children": 2, "pm.max_requests": 7,
         "post_response.max_children": 2, "pm.status_path": "/status", "pm.status_listen": beside,
-        "pm.process_idle_timeout": "100ms",  # of the extra worker that work after responses brings
+        "pm.process_idle_timeout": "100ms",  # of the extra worker that post-response work needs
         "drop_dead_on_arrival": "yes", "shutdown_functions.time_limit": "200ms", "max_execution_time": "0",
     })
     plain, early, discarded = 11, 8, 5
@@ -75,7 +75,7 @@ def test_every_counter_equals_what_the_load_did(manager, app, tmp_path, journal)
 
 
 def test_they_only_grow_while_workers_come_and_go(manager, app, tmp_path):
-    """Read from outside while every second request ends a worker: nothing is lost or counted twice."""
+    """Read by another process while every second request ends a worker: nothing is lost or counted twice."""
     beside = Address.make("unix", tmp_path, "beside")
     daemon = manager({
         "command": f"{app('worker')} {tmp_path}", "pm.max_children": 2, "pm.max_requests": 2,

@@ -1,7 +1,7 @@
 """Every counter of the tables equals what a scripted load did, and none is left out.
 
-Each scene says how many of each it made; whatever it does not name has to be 0. A row of the tables
-that no scene makes happen fails the last test.
+Each scene says how many of each event it caused; every other counter must be 0. A row of the tables that
+no scene covers fails the last test.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ from harness.slowlog import SlowLog
 from harness.totals import totals
 from harness.wait import wait_until
 
-SPENT = "post_response_ms"  # a time, which is known from both sides only
+SPENT = "post_response_ms"  # a time, of which only bounds are known
 SCENES = {}
 
 
 def scene(*makes):
-    """A scenario that makes these happen, in the tables' names; causes with "by " in front."""
+    """A scene that causes these events, by their names in the tables; causes of exits begin with "by "."""
     def remember(function):
         SCENES[function.__name__] = (function, set(makes))
         return function
@@ -38,7 +38,7 @@ class Stage:
     def __init__(self, manager, app, directory, journal):
         self._manager, self.directory, self.journal = manager, directory, journal
         self.command = f"{app('life')} {directory}"
-        self.most = 4  # workers in work after responses at once
+        self.most = 4  # workers in post-response work at once
         self.closing = contextlib.ExitStack()
 
     def start(self, beside=None, **directives):
@@ -56,7 +56,7 @@ class Stage:
             return connection.read_response(wait_eof=True)
 
     def send(self, query, crowd=False, **more):
-        """To a worker that waits, as otherwise it is a matter of luck whether it counts as crowded."""
+        """Sends to an idle worker, since otherwise it may or may not be counted as max_children_reached."""
         if not crowd:
             wait_until(lambda: totals(self.daemon)["idle"], lambda: f"an idle worker; the log:\n{self.log()}")
         connection = fastcgi.Connection(self.address)
@@ -64,7 +64,7 @@ class Stage:
         return connection
 
     def begin(self, request_id, query, **more):
-        """Sends one that waits for somebody, and waits until it does."""
+        """Sends a request that waits for a file, and waits until it does."""
         connection = self.send(f"id={request_id}&{query}", **more)
         self.journal.wait("wait", request_id)
         return connection
@@ -90,7 +90,7 @@ def stage(manager, app, tmp_path, journal):
 
 
 def named(told):
-    """All counters by name; those of which nothing was told are 0, every request was answered."""
+    """All counters by name; unnamed ones are 0, every request was answered."""
     names = [*rows("POOL", "COUNTER"), *(f"by {name}" for name in endings())]
     whole = dict.fromkeys(names, 0) | {"waited": told["requests"], "answered": told["requests"]}
     for name, number in told.items():
@@ -103,7 +103,7 @@ def named(told):
 
 
 def counted(found):
-    """The same as the status tells it."""
+    """The same as the status shows it."""
     measured = found["histograms"]
     return {
         **{name: found[name] for name in rows("POOL", "COUNTER")},
@@ -118,11 +118,11 @@ def difference(wanted, found):
     return "; ".join(wrong)
 
 
-# The scenes. Each returns what it did: `end_NAME` is a cause for which workers ended.
+# The scenes. Each returns its counts: `end_NAME` is a cause for which workers ended.
 
 @scene("requests", "post_response_requests", "discarded_bytes", SPENT, "spawned", "ended", "by retired")
 def work_after_responses(stage):
-    """One works on, so another worker comes, and goes when it is not needed any more."""
+    """One worker is in post-response work, so another one is started, and retired when it is no longer needed."""
     stage.start()
     for number in range(3):
         with stage.begin(f"a{number}", f"text=x&finish&text=late&wait=go{number}") as connection:
@@ -137,7 +137,7 @@ def work_after_responses(stage):
 
 @scene("aborted", "timed_out")
 def clients_that_leave_and_time_limits(stage):
-    """What was written to a client that has left goes nowhere."""
+    """Output to a client that has left is discarded."""
     stage.start(hard_timeout="60s")
     discarded = 0
     for number in range(3):
@@ -153,7 +153,7 @@ def clients_that_leave_and_time_limits(stage):
 
 @scene("dropped")
 def dead_on_arrival(stage):
-    """While the manager looks away, who might see that connections wait and all workers are busy."""
+    """The manager is stopped meanwhile, since it might see that connections wait and all workers are busy."""
     daemon = stage.start(drop_dead_on_arrival="yes")
     with stage.begin("a", "text=x&wait=go") as connection, stopped(daemon.pid):
         for number in range(4):
@@ -166,7 +166,7 @@ def dead_on_arrival(stage):
 
 @scene("shutdown_run", "shutdown_late", "shutdown_lost", "died", "by exit")
 def shutdown_functions(stage):
-    """Two that run, then one that is cut off and two that never begin; one that calls exit()."""
+    """Two that complete, then one that is cut off and two that never begin; one that calls exit()."""
     stage.start(shutdown_functions__time_limit="100ms")
     stage.ask("id=a&text=x&later=:one&later=:two")
     stage.ask("id=b&text=x&later=:one&later=spin:60000&later=:lost&later=:lost")
@@ -199,7 +199,7 @@ def more_connections_than_workers(stage):
 
 @scene("slow_requests")
 def slow_requests(stage):
-    """Two of three, and the work after one of the responses."""
+    """Two of three requests, and one post-response work."""
     log = SlowLog(stage.directory / "slow")
     stage.start(slowlog=log.path, request_slowlog_timeout="100ms", post_response__slowlog_timeout="100ms",
                 post_response__max_children=0, pm__process_idle_timeout="60s")
@@ -218,7 +218,7 @@ def slow_requests(stage):
 
 @scene("by crash", "by exit", "by bailout", "by hard_timeout", "died")
 def deaths(stage):
-    """Two killed by a signal nobody knows of, one that exits, two bailouts, and one that never comes back."""
+    """Two killed by a foreign signal, one that exits, two bailouts, and one that reaches no safe point."""
     stage.start(hard_timeout="100ms", bailout="exit")
     for number in range(2):
         with stage.begin(f"k{number}", "text=x&flush&wait=never") as connection:
@@ -262,7 +262,7 @@ def reloads(stage):
 
 @scene("start_failures", "by start_failure")
 def programs_that_cannot_run(stage):
-    """Each attempt counts as a start; the last is one of a program that runs."""
+    """Each attempt counts as a start; the last one succeeds."""
     program = stage.directory / "program"
     program.write_text("#!/nonexistent/interpreter\n")
     program.chmod(0o755)
@@ -277,7 +277,7 @@ def programs_that_cannot_run(stage):
 
 @scene("by stop")
 def the_manager_stops(stage):
-    """Counted as long as somebody can ask: the idle ones go while one still serves."""
+    """Counted as long as the status can be read: idle workers exit while one still serves."""
     daemon = stage.start(pm__max_children=3)
     connection = stage.begin("a", "text=x&wait=go")
     daemon.send_signal(signal.SIGQUIT)
@@ -301,11 +301,11 @@ def test_scene(stage, name):
         return {**found, SPENT: 0} == wanted
 
     wait_until(same, lambda: difference(wanted, counted(totals(stage.daemon))))
-    if not wanted["ended"]:  # then those that live have done all
+    if not wanted["ended"]:  # so the live workers have done everything
         for row in set(rows("WORKER", "COUNTER")) & set(wanted):
             assert sum(worker[row] for worker in stage.workers()) == wanted[row], row
     happened = {name for name, number in counted(totals(stage.daemon)).items() if number}
-    assert makes <= happened, "what it says that it makes"
+    assert makes <= happened, "the events that it declares"
 
 
 def test_no_row_is_left_out():

@@ -1,4 +1,4 @@
-"""What programs read does not depend on the locale that the application sets."""
+"""Output for programs does not depend on the locale that the application sets."""
 
 import json
 import pathlib
@@ -39,11 +39,11 @@ def commas():
 def pool(manager, app, tmp_path, journal, commas):
     daemon = manager({
         "command": f"{app('worker')} {tmp_path}", "env[LOCPATH]": commas, "pm.status_path": "/status",
-        "post_response.max_children": 0,  # one worker, which is the one whose locale was set
+        "post_response.max_children": 0,  # one worker, whose locale is set
         "access.log": tmp_path / "access", "access.format": '"%{%A %d/%b/%Y}t %{seconds}d %C"',
     })
     fastcgi.request(daemon.address, query=f"id=a&locale={LOCALE}&text=x")
-    assert journal.wait("locale", "a").detail == LOCALE, "the worker runs in it"
+    assert journal.wait("locale", "a").detail == LOCALE, "the worker uses the locale"
     for number in range(3):
         fastcgi.request(daemon.address, query=f"id=b{number}&text=x&finish&sleep=20")
     wait_totals(daemon, requests=4, post_response=0)

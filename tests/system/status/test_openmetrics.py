@@ -1,4 +1,4 @@
-"""`?openmetrics`, read by parsers of others."""
+"""`?openmetrics`, read by independent parsers."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ from harness.wait import wait_until
 
 @pytest.fixture
 def scene(manager, app, tmp_path, journal):
-    """A pool that has worked and still does, and its metrics; `look()` reads them anew."""
+    """A pool that has served and still does, and its metrics; `look()` reads them again."""
     daemon = manager({
         "command": f"{app('worker')} {tmp_path}", "pm.max_children": 3, "pm.status_path": "/status",
         "pm.process_idle_timeout": "50ms",
@@ -24,7 +24,7 @@ def scene(manager, app, tmp_path, journal):
     with fastcgi.Connection(daemon.address) as connection:
         connection.send_request(fastcgi.cgi_params("id=busy&label=a%22%0Ab%5C&wait=go&text=x"))
         journal.wait("wait", "busy")
-        # And no more than these: one may have stood in while others worked on after their responses.
+        # And no more than these: an extra worker may have served while others were in post-response work.
         wait_until(lambda: totals(daemon)["idle"] == 2 == totals(daemon)["workers"] - 1, "the other two idle again")
         daemon.look = lambda query="openmetrics&full": fastcgi.request(
             daemon.address, params=fastcgi.cgi_params(query, SCRIPT_NAME="/status")
@@ -59,7 +59,7 @@ def test_openmetrics_parser(scene):
 
 
 def test_promtool(scene, tmp_path):
-    """It stores what it reads, so each sample needs a time; nothing else of the text is touched."""
+    """promtool stores what it reads, so each sample gets a time; the rest of the text is not changed."""
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed (packaging/install-deps metrics)")

@@ -1,4 +1,4 @@
-"""The time in the listen queue is counted where the web server says when it took the request."""
+"""The time in the listen queue is counted if the web server passes the time at which it took the request."""
 
 import concurrent.futures
 import time
@@ -16,7 +16,7 @@ NGINX = (build.ROOT / "conf" / "nginx.conf").read_text()
 
 
 def sample_lines(text, words):
-    """The lines of a sample configuration that begin so."""
+    """The lines of a sample configuration with this beginning."""
     lines = [line.strip() for line in text.splitlines() if line.strip().startswith(words)]
     assert lines, words
     return "\n".join(lines)
@@ -29,7 +29,7 @@ def get(web, query):
 
 @pytest.mark.parametrize("name", ["nginx", "apache"])
 def test_the_lines_of_the_samples(request, name, manager, app, tmp_path, journal):
-    """One request holds the only worker, another waits for it a while: its wait is that long."""
+    """One request holds the only worker; the wait of another one is as long as it waited."""
     server = request.getfixturevalue(name)
     daemon = manager({"command": f"{app('worker')} {tmp_path}"})
     if name == "nginx":
@@ -42,7 +42,7 @@ def test_the_lines_of_the_samples(request, name, manager, app, tmp_path, journal
         journal.wait("wait", "a")
         second = clients.submit(get, web, "id=b&text=y&param=OVERTIME_START")
         wait_until(lambda: totals(daemon)["listen_queue"] == 1, "one that waits")
-        time.sleep(0.3)  # that long it waits at least
+        time.sleep(0.3)  # it waits at least that long
         journal.signal("go")
         assert (first.result(), second.result()) == ("x", "y")
     wait_totals(daemon, requests=2)

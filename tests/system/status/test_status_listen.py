@@ -1,4 +1,4 @@
-"""The status worker on `pm.status_listen`: answers however busy the pool is, and follows it."""
+"""The status worker on `pm.status_listen`: answers however busy the pool is, also after reloads."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def test_answers_while_every_worker_is_stuck(manager, app, tmp_path, beside, jou
     daemon = manager(wishes(app, tmp_path, beside, **{"pm.max_children": count, "listen": listen}))
     held = []
     for number in range(count + waiting):
-        # One by one, as a worker that is awake takes all that has come.
+        # One by one, since a worker that is awake accepts all connections that wait.
         wait_until(lambda: totals(daemon)["serving"] == min(number, count), "the one before served")
         held.append(fastcgi.Connection(daemon.address))
         held[-1].send_request(fastcgi.cgi_params(f"id=s{number}&text=x&wait=go"))
@@ -61,7 +61,7 @@ def test_all_formats(manager, app, tmp_path, beside):
         assert sign in wait_until(lambda: ask(beside, query).text, "an answer")
 
 
-def test_a_client_that_does_not_read_holds_nobody_up(manager, app, tmp_path, beside):
+def test_a_client_that_does_not_read_delays_no_other(manager, app, tmp_path, beside):
     manager(wishes(app, tmp_path, beside))
     sleepers = [fastcgi.Connection(beside) for _ in range(20)]
     for connection in sleepers[:10]:
@@ -71,14 +71,14 @@ def test_a_client_that_does_not_read_holds_nobody_up(manager, app, tmp_path, bes
         connection.close()
 
 
-def test_it_comes_back(manager, app, tmp_path, beside):
+def test_it_is_restarted(manager, app, tmp_path, beside):
     daemon = manager(wishes(app, tmp_path, beside))
     (before,) = wait_until(daemon.status_workers, "the status worker")
     status(beside)
     os.kill(before, signal.SIGKILL)
     wait_until(lambda: [p for p in daemon.status_workers() if p != before], "another one")
     assert status(beside)["total processes"] == 2
-    assert totals(daemon)["died"] == 0, "it is none of the pool's workers"
+    assert totals(daemon)["died"] == 0, "it is not one of the pool's workers"
 
 
 def test_it_runs_as_the_pool_does_without_privileges(manager, app, tmp_path, beside):

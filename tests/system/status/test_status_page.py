@@ -30,13 +30,13 @@ def ask(address, query="", path="/status", **more):
 def pool(manager, app, tmp_path, listen):
     return manager({
         "command": f"{app('worker')} {tmp_path}", "listen": listen, "pm.max_children": 2,
-        "post_response.max_children": 0,  # nobody stands in
+        "post_response.max_children": 0,  # no extra worker
         "pm.status_path": "/status", "ping.path": "/ping", "ping.response": "here I am",
     })
 
 
 def page(address, query="", **more):
-    """The body of a good answer."""
+    """The body of a response with status 200."""
     answer = ask(address, query, **more)
     assert answer.status == 200 and answer.protocol_status == 0, answer.stdout
     return answer.text
@@ -87,7 +87,7 @@ def test_xml(pool):
     assert len(root.findall("overtime/histogram[@name='answer']/bucket")) == 24
 
 
-def test_html_asks_nobody_else(pool):
+def test_html_loads_nothing_from_outside(pool):
     answer = ask(pool.address, "html")
     assert answer.status == 200 and answer.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in answer.headers["content-security-policy"]

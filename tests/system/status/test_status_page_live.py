@@ -47,7 +47,7 @@ def counted(page):
 
 
 def test_under_load(site, browser, journal):
-    """It shows who works on, and on what, as text; it moves on, sorts by keyboard, filters and pauses."""
+    """It shows post-response work as text; it updates, sorts by keyboard, filters and pauses."""
     pool, server, url = site
     with fastcgi.Connection(pool.address) as connection:
         params = fastcgi.cgi_params("id=a&label=mail 340 of 1000&text=x&finish&wait=go", REQUEST_URI="/newsletter")
@@ -103,7 +103,7 @@ def test_under_load(site, browser, journal):
 
 
 def test_narrow_and_dark(site, browser, journal, tmp_path):
-    """On a phone nothing sticks out, light and dark differ, and the picture is one."""
+    """On a phone nothing overflows, light and dark differ, and the image is valid."""
     pool, _, url = site
     with fastcgi.Connection(pool.address) as connection:
         params = fastcgi.cgi_params("id=a&text=x&finish&wait=go", REQUEST_URI="/" + "long" * 60)
@@ -126,7 +126,7 @@ def test_narrow_and_dark(site, browser, journal, tmp_path):
 
 
 def test_server_away(site, browser):
-    """Without answers it says so and since when, marks what it shows, and comes back by itself."""
+    """Without answers it says so and since when, marks old values, and recovers by itself."""
     _, server, url = site
     page = browser.page(url)
     page.wait("!document.querySelector('main').hidden")
@@ -138,11 +138,11 @@ def test_server_away(site, browser):
     assert page.value("$('news').textContent").endswith(" old")
     server.start()
     page.wait("$('trouble').hidden && !document.body.classList.contains('stale')")
-    assert page.value("samples.some((one) => one.gap)"), "the timeline hides that nothing was seen"
+    assert page.value("samples.some((one) => one.gap)"), "the timeline hides the gap"
 
 
 def test_in_the_background(site, browser):
-    """A tab that nobody sees asks seldom, and at once when it is seen again."""
+    """A hidden tab polls rarely, and at once when it is visible again."""
     _, _, url = site
     page = browser.page(url)
     page.wait("samples.length > 1")
@@ -157,7 +157,7 @@ def test_in_the_background(site, browser):
 
 
 def test_all_workers_are_busy(manager, nginx, app, browser, journal, tmp_path):
-    """On pm.status_listen the page lives on while no worker can answer, and shows what waits."""
+    """On pm.status_listen the page works while no worker can answer, and shows the listen queue."""
     pool = manager({
         "command": f"{app('worker')} {tmp_path}", "pm.max_children": 2, "post_response.max_children": 0,
         "pm.status_path": "/status", "pm.status_listen": tmp_path / "status.sock", "listen.backlog": 16,

@@ -1,4 +1,4 @@
-"""The live page drawn from made-up answers: what it makes of each, and of what it does not know."""
+"""The live page drawn from made-up answers, with unknown and missing values."""
 
 import contextlib
 import copy
@@ -36,7 +36,7 @@ WORKER = {
 
 
 class Site:
-    """Serves the page, with a short patience, and `report` as its JSON; keeps silent while told to."""
+    """Serves the page, with a short time limit, and `report` as its JSON; can be made silent."""
 
     def __init__(self):
         self.report, self.answers = {}, threading.Event()
@@ -56,7 +56,7 @@ class Site:
                 self.send_header("Content-Type", "text/html; charset=utf-8")
                 self.send_header("Content-Security-Policy", POLICY)
                 self.end_headers()
-                with contextlib.suppress(BrokenPipeError):  # it has lost its patience
+                with contextlib.suppress(BrokenPipeError):  # its time limit has passed
                     self.wfile.write(body.encode())
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -73,7 +73,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path):
-    del tmp_path  # the browser's; made first and looked through last
+    del tmp_path  # the browser's; made first and checked last
     started = Site()
     yield started
     started.stop()
@@ -94,7 +94,7 @@ def cells(page, row=1):
 
 
 def test_numbers(site, browser):
-    """Bars against their limits, percentiles of what came since, threads, and units."""
+    """Bars with their limits, percentiles of new requests, threads, and units."""
     several = {**WORKER, "pid": 101, "slot": 1, "threads": 2, "state": "running", "each": [
         {"thread": 0, "state": "idle", "request_ms": 0, "method": "", "uri": "", "label": "", "requests": 1},
         {"thread": 1, "state": "running", "state_ms": 65000, "request_ms": 3700000, "method": "GET",
@@ -105,7 +105,7 @@ def test_numbers(site, browser):
     page = browser.page(site.url)
     page.wait("!document.querySelector('main').hidden")
     bars = page.value("[...document.querySelectorAll('.bar')].map((bar) => bar.lastChild.textContent)")
-    assert bars == ["2 of 4 (1 over budget)", "2 of 2"], "what is over the budget takes a request's place"
+    assert bars == ["2 of 4 (1 over budget)", "2 of 2"], "work above the budget takes a request's place"
     assert page.value("document.querySelector('.parts .over').textContent") == "1"
     assert page.value("[...document.querySelectorAll('.room')].map((room) => room.style.width)") == ["100%", "50%"]
     labels = page.value("[...document.querySelectorAll('.track')].map((track) => track.ariaLabel)")
@@ -137,7 +137,7 @@ def test_numbers(site, browser):
 
 
 def test_what_is_not_known(site, browser):
-    """null, missing, more than it knows: dashes. No answer, no JSON, no status: it says which."""
+    """null, missing and unknown values: dashes. No answer, no JSON, no status: the page says which."""
     site.report = {"overtime": {"pool": "<b>", "new": [1]}, "workers": [
         {"pid": 7, "state": "unknown", "method": None, "uri": None, "label": None, "cpu_ms": None},
         {"pid": 8, "state": "constructor"},
@@ -156,14 +156,14 @@ def test_what_is_not_known(site, browser):
     site.report = {"overtime": POOL, "workers": []}
     site.answers.set()
     page.wait("$('trouble').hidden && $('name').textContent === 'www'")
-    # The pool begins anew: what was before is no part of its rates.
+    # The pool restarts: its rates must not include earlier values.
     site.report = {"overtime": {**POOL, "requests": 1, "start_time": 1700000009}, "workers": []}
     page.wait("last.pool.requests === 1")
     assert page.value("samples.every((one) => !one.pool || one.rate === null || one.rate >= 0)")
 
 
 def test_many(site, browser):
-    """Two thousand workers: the table is cut off and says so; the page stays quick."""
+    """Two thousand workers: the table is cut off and says so; the page stays fast."""
     workers = [{**WORKER, "pid": 1000 + n, "slot": n, "request_ms": n, "uri": f"/{n}"} for n in range(2000)]
     site.report = {"overtime": {**POOL, "idle": 2000, "workers": 2000}, "workers": workers}
     page = browser.page(site.url)

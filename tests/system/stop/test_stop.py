@@ -1,4 +1,4 @@
-"""The ways to stop: TERM, INT and QUIT, once and twice, with workers that will and workers that will not."""
+"""The ways to stop: TERM, INT and QUIT, once and twice, with workers that obey and workers that do not."""
 
 import contextlib
 import os
@@ -29,7 +29,7 @@ def test_stops(manager, tmp_path, number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
-def test_a_stubborn_worker_is_killed_and_named(manager, tmp_path, number):
+def test_a_worker_that_ignores_signals_is_killed_and_logged(manager, tmp_path, number):
     daemon = manager({"command": stubborn(tmp_path), **CAUGHT}, settings={"process_control_timeout": "200ms"})
     daemon.wait_log("deaf")
     (worker,) = daemon.workers()
@@ -39,7 +39,7 @@ def test_a_stubborn_worker_is_killed_and_named(manager, tmp_path, number):
     assert not process.alive(worker)
 
 
-def test_no_patience_at_all(manager, tmp_path):
+def test_no_time_to_stop(manager, tmp_path):
     daemon = manager({"command": stubborn(tmp_path), **CAUGHT}, settings={"process_control_timeout": "0"})
     daemon.wait_log("deaf")
     daemon.stop(signal.SIGQUIT)
@@ -47,7 +47,7 @@ def test_no_patience_at_all(manager, tmp_path):
 
 
 def test_a_killed_worker_takes_its_children_along(manager, tmp_path):
-    """They hold the pool's socket; nobody would ever end them."""
+    """They hold the pool's socket, and no process would ever end them."""
     body = f"trap '' TERM\nsleep 100000 & echo $! >{tmp_path}/child\necho deaf\nwait"
     daemon = manager({"command": script(tmp_path, body), **CAUGHT}, settings={"process_control_timeout": "100ms"})
     daemon.wait_log("deaf")
@@ -100,7 +100,7 @@ def test_quit_lets_a_request_and_its_work_end(manager, app, tmp_path, journal):
     assert "is killed" not in daemon.log()
 
 
-def test_what_is_cut_off_is_named(manager, app, tmp_path, journal):
+def test_a_request_that_is_cut_off_is_logged(manager, app, tmp_path, journal):
     daemon = manager(
         {"command": f"{app('worker')} {tmp_path}"}, settings={"process_control_timeout": "200ms"}
     )

@@ -1,4 +1,4 @@
-"""TERM and QUIT at every moment of a request: what was accepted is served, and nobody spins."""
+"""TERM and QUIT at every moment of a request: accepted requests are served, and no worker spins."""
 
 import fcntl
 import signal
@@ -22,7 +22,7 @@ LIFE = [
     "end",
     "shutdown one finished=1",
 ]
-SPIN_TICKS = 12  # of CPU time, 10 ms each, in SPIN_SECONDS: a worker that spins uses about 30
+SPIN_TICKS = 12  # of CPU time, 10 ms each, in SPIN_SECONDS: a spinning worker uses about 30
 SPIN_SECONDS = 0.3
 
 
@@ -31,7 +31,7 @@ def sockets(pid):
 
 
 class Slow:
-    """A request that goes forward step by step, up to and from the moment of the signal."""
+    """A request that proceeds step by step, before and after the signal."""
 
     def __init__(self, address, application, journal):
         self.address, self.application, self.journal = address, application, journal
@@ -42,18 +42,18 @@ class Slow:
         self.head = [head[: len(head) // 2], head[len(head) // 2 :]]
         self.stdin = [stdin[: len(stdin) // 2], stdin[len(stdin) // 2 :]]
         (self.pid,) = application.workers()
-        # Until it waits for its first connection, it shuffles what it inherited.
+        # Until it waits for its first connection, it rearranges its descriptors.
         wait_until(lambda: process.descriptors(self.pid).get(0) == "/dev/null", "the worker to wait")
         self.before = sockets(self.pid)
 
     def accepted(self):
-        """Connected, and taken by the worker; not a byte sent."""
+        """Connected and accepted by the worker; no byte sent."""
         self.connection = fastcgi.Connection(self.address)
         wait_until(lambda: sockets(self.pid) > self.before, "the worker to accept")
 
     def _send(self, data):
         self.connection.send(data)
-        if self.address.is_unix:  # a TCP socket does not tell what its peer has read
+        if self.address.is_unix:  # a TCP socket does not show what its peer has read
             def unread():
                 return struct.unpack("i", fcntl.ioctl(self.connection.sock, termios.TIOCOUTQ, b"\0" * 4))[0]
             wait_until(lambda: unread() == 0 or self.journal.events("a", "begin"), "the worker to read")
@@ -88,7 +88,7 @@ class Slow:
 @pytest.mark.parametrize("moment", range(1, 7), ids=Slow.STEPS[:6])
 @pytest.mark.parametrize("mode", ["loop", "run"])
 def test_at_every_moment(serve, listen, mode, moment, number, journal):
-    """The signal comes after `moment` steps of the request; the others follow it."""
+    """The signal comes after `moment` steps of the request; the other steps follow."""
     application = serve("-m", mode)
     slow = Slow(listen, application, journal)
     for step in Slow.STEPS[:moment]:
@@ -131,7 +131,7 @@ def test_idle_kept_connection_does_not_hold_it(serve, listen, number, journal):
 
 
 def test_broken_upload_is_not_taken_for_a_whole_one(serve, listen, journal):
-    """The client leaves in the middle of the body: the application is told that it is not whole."""
+    """The client leaves in the middle of the body: the application learns that it is incomplete."""
     serve("-m", "run")
     with fastcgi.Connection(listen) as connection:
         connection.send_begin()

@@ -1,4 +1,4 @@
-"""What the manager tells systemd over its life: ready, reloading, status, alive, stopping."""
+"""The manager's notifications to systemd: ready, reloading, status, alive, stopping."""
 
 import re
 import signal
@@ -11,7 +11,7 @@ from harness.worker_script import sleeper
 
 
 class Supervisor:
-    """Listens where NOTIFY_SOCKET says."""
+    """Listens on NOTIFY_SOCKET."""
 
     def __init__(self, path):
         self.path = path
@@ -20,7 +20,7 @@ class Supervisor:
         self.said = []
 
     def hear(self, pattern, limit=30):
-        """The next message that begins as the pattern says; all are kept."""
+        """The next message whose beginning matches the pattern; all messages are kept."""
         end = now() + limit
         while now() < end:
             self.socket.settimeout(max(0.01, end - now()))
@@ -91,7 +91,7 @@ def test_no_status_without_an_interval(manager, supervisor, tmp_path):
 
 @pytest.mark.parametrize("watched", [True, False])
 def test_watchdog(manager, supervisor, tmp_path, watched):
-    """A sign of life twice within the time that is allowed; not on behalf of another process."""
+    """A sign of life twice within the allowed time; not for another process."""
     env = {"WATCHDOG_USEC": "200000"}
     if not watched:
         env["WATCHDOG_PID"] = "1"

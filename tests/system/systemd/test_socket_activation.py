@@ -1,4 +1,4 @@
-"""Socket activation: listening sockets that the manager was started with, found by name or address."""
+"""Socket activation: listening sockets passed to the manager, found by name or address."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from harness.manager import Manager
 from harness.wait import wait_until
 from harness.worker_script import sleeper
 
-# Puts the descriptors named by its first arguments at 3 and up, and becomes the program.
+# Moves the descriptors in its first arguments to 3 and up, and executes the program.
 BECOME = """
 import fcntl, os, sys
 numbers, names, program = sys.argv[1], sys.argv[2], sys.argv[3:]
@@ -56,7 +56,7 @@ class Activated(Manager):
         return self
 
     def given_up(self, status=78):
-        """It does not start; returns what it said."""
+        """It does not start; returns its log."""
         self.start(wait=False)
         wait_until(lambda: self.popen.poll() is not None, "the manager giving up")
         assert self.popen.returncode == status, self.log()
@@ -81,14 +81,14 @@ def sockets():
 
 
 def ended(daemon):
-    """Ends it; the sockets that it did not make are still there."""
+    """Ends it; the passed sockets still exist."""
     daemon.addresses.clear()
     daemon.stop()
 
 
 @pytest.mark.parametrize("names", ["www", "-", "overtime.socket"])
 def test_served(tmp_path, listen, sockets, app, names):
-    """By name or by address; who connects before the start is served too, and the file stays at the end."""
+    """By name or by address; connections made before the start are served, and the file stays at the end."""
     given = sockets(listen)
     with fastcgi.Connection(listen) as early:
         early.send_request(fastcgi.cgi_params("id=a&text=early"))
@@ -120,7 +120,7 @@ def test_mode_and_backlog_stay_as_given(tmp_path, sockets):
 
 
 def test_several_by_name_and_by_address(tmp_path, sockets, app):
-    """Descriptors in another order than the pools; one pool makes its own."""
+    """Descriptors in another order than the pools; one pool opens its own socket."""
     at = {name: address.Address.make("unix", tmp_path, name) for name in ("one", "two", "three")}
     given = [sockets(at["two"]), sockets(at["one"])]
     daemon = Activated(tmp_path, given, "two:whatever", pools={
@@ -136,7 +136,7 @@ def test_several_by_name_and_by_address(tmp_path, sockets, app):
 
 
 def test_a_name_beats_an_address(tmp_path, sockets, app):
-    """The socket of the pool's name is used wherever it listens, and that is said."""
+    """The socket with the pool's name is used wherever it listens, and the log says so."""
     elsewhere = address.Address.make("unix", tmp_path, "elsewhere")
     daemon = Activated(
         tmp_path, [sockets(elsewhere)], "www",
@@ -150,7 +150,7 @@ def test_a_name_beats_an_address(tmp_path, sockets, app):
 
 
 def test_two_of_one_name(tmp_path, sockets, app):
-    """Of two under the pool's name the one that is where `listen` says is taken."""
+    """Of two with the pool's name the one at the address in `listen` is used."""
     other, right = (address.Address.make("unix", tmp_path, name) for name in ("other", "right"))
     daemon = Activated(
         tmp_path, [sockets(other), sockets(right)], "www:www", {"command": f"{app('worker')} {tmp_path}", "listen": right}
@@ -161,7 +161,7 @@ def test_two_of_one_name(tmp_path, sockets, app):
     ended(daemon)
 
 
-def test_what_nobody_takes_is_closed_and_told(tmp_path, sockets):
+def test_an_unused_socket_is_closed_and_logged(tmp_path, sockets):
     stranger = address.Address.make("unix", tmp_path, "stranger")
     port = address.Address.make("tcp", tmp_path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagram, open(tmp_path / "file", "w", encoding="ascii") as file:
@@ -180,8 +180,8 @@ def test_what_nobody_takes_is_closed_and_told(tmp_path, sockets):
     daemon.stop()
 
 
-def test_what_has_a_pools_name_must_listen(tmp_path):
-    """A connection (Accept=yes) or a datagram socket under the pool's name ends the start."""
+def test_a_socket_with_a_pools_name_must_listen(tmp_path):
+    """A connection (Accept=yes) or a datagram socket with the pool's name ends the start."""
     one, two = socket.socketpair()
     with one, two:
         daemon = Activated(tmp_path, [one], "www", {"command": sleeper(tmp_path)})
@@ -197,7 +197,7 @@ def test_what_has_a_pools_name_must_listen(tmp_path):
     ({"TEST_LISTEN_FDS": "99999999"}, 70, "LISTEN_FDS in the environment is no number"),
     ({"TEST_LISTEN_FDS": "9"}, 70, "promises 9 descriptors, but 4 is not open"),
 ])
-def test_what_is_meant_for_others_and_nonsense(tmp_path, sockets, variables, status, said):
+def test_variables_for_other_processes_and_invalid_ones(tmp_path, sockets, variables, status, said):
     given = sockets(address.Address.make("unix", tmp_path, "given"))
     daemon = Activated(tmp_path, [given], "-", {"command": sleeper(tmp_path)}, env=variables)
     if status != 0:
@@ -225,7 +225,7 @@ def test_workers_know_nothing_of_it(tmp_path, sockets):
 
 
 def test_a_worker_without_the_library_waits_in_accept(tmp_path, sockets):
-    """systemd may hand the socket over non-blocking."""
+    """systemd may pass a non-blocking socket."""
     where = address.Address.make("unix", tmp_path)
     given = sockets(where)
     given.setblocking(False)
@@ -247,7 +247,7 @@ def pid_at(where):
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
 @pytest.mark.parametrize("how", ["reload", "upgrade between"])
 def test_removed_and_added_again(tmp_path, sockets, app, kind, how):
-    """Whoever passed the socket holds its place, so it is kept for a pool that wants it."""
+    """The passed socket stays open, so that a pool that is added later can use it."""
     where = address.Address.make(kind, tmp_path)
     other = {"command": f"{app('worker')} {tmp_path}"}
     both = {"www": {**other, "listen": where}, "other": other}
@@ -290,8 +290,8 @@ def test_another_listen_and_back(tmp_path, sockets, app):
     ended(daemon)
 
 
-def test_the_queue_stays_with_who_holds_it(tmp_path, sockets, app, journal):
-    """A stop serves no more than it must: the next manager finds who waits."""
+def test_a_stop_leaves_the_queue_to_the_next_manager(tmp_path, sockets, app, journal):
+    """A stop does not serve the listen queue: the next manager finds the connections."""
     where = address.Address.make("unix", tmp_path)
     given = sockets(where)
     command = f"{app('worker')} {tmp_path}"
@@ -314,7 +314,7 @@ def test_the_queue_stays_with_who_holds_it(tmp_path, sockets, app, journal):
 
 
 def test_in_the_background(tmp_path, sockets, app):
-    """The process that listens is another one than the one that was given the sockets."""
+    """The process that listens is not the one that received the sockets."""
     where = address.Address.make("unix", tmp_path)
     daemon = Activated(
         tmp_path, [sockets(where)], "www", {"command": f"{app('worker')} {tmp_path}", "listen": where},

@@ -1,4 +1,4 @@
-"""What `make install` gives systemd and logrotate: well formed, and true to what the manager does."""
+"""The files for systemd and logrotate that `make install` installs: well formed and right."""
 
 import os
 import pwd
@@ -74,8 +74,8 @@ def test_logs_are_rotated(tmp_path):
     assert done.returncode == 0 and "error" not in done.stderr, done.stderr
 
 
-def test_the_service_says_what_the_manager_does():
-    """Status of a wrong configuration, a signal to stop gracefully, a time that is long enough."""
+def test_the_service_matches_the_manager():
+    """The exit status of a wrong configuration, the signal for a graceful stop, and a sufficient time."""
     assert directive("Type") == ["notify"] and directive("NotifyAccess") == ["main"]
     assert directive("RestartPreventExitStatus") == ["64 78"]
     assert directive("KillSignal") == ["SIGQUIT"] and directive("KillMode") == ["mixed"]
@@ -86,11 +86,11 @@ def test_the_service_says_what_the_manager_does():
     assert directive("RuntimeDirectory") == [sockets]
 
 
-def test_a_worker_that_runs_out_of_memory_takes_nobody_along():
+def test_a_worker_that_runs_out_of_memory_ends_no_other():
     assert directive("OOMPolicy") == ["continue"]
 
 
-def test_the_rights_that_are_left_suffice_for_every_directive():
+def test_the_capabilities_suffice_for_every_directive():
     left = set(" ".join(directive("CapabilityBoundingSet")).split())
     for name, needed in {
         "user": "SETUID", "group": "SETGID", "chroot": "SYS_CHROOT", "listen.owner": "CHOWN", "listen.mode": "FOWNER",
@@ -101,7 +101,7 @@ def test_the_rights_that_are_left_suffice_for_every_directive():
 
 
 class Bounded(Manager):
-    """A manager with the rights that the service leaves it."""
+    """A manager with the capabilities that the service leaves it."""
 
     def start(self, wait=True):
         rights = [name.removeprefix("CAP_").lower() for name in " ".join(directive("CapabilityBoundingSet")).split()]
@@ -118,8 +118,8 @@ class Bounded(Manager):
 
 
 @pytest.mark.skipif(not is_root(), reason="only root has rights to give up")
-def test_the_manager_lives_with_these_rights(tmp_path, app):
-    """All that needs root at once: users, jail, priorities, limits, sockets of others, signals."""
+def test_the_manager_works_with_these_capabilities(tmp_path, app):
+    """Everything that needs root at once: users, chroot, priorities, limits, socket owners, signals."""
     tmp_path.chmod(0o777)
     daemon = Bounded(tmp_path, pools={
         "www": {
@@ -135,7 +135,7 @@ def test_the_manager_lives_with_these_rights(tmp_path, app):
         assert status.st_uid == pwd.getpwnam("www-data").pw_uid
         with open(f"/proc/{daemon.pid}/status", encoding="ascii") as file:
             bounding = int(next(line for line in file if line.startswith("CapBnd:")).split()[1], 16)
-        assert 0 < bin(bounding).count("1") <= 11, "no right beyond those"
+        assert 0 < bin(bounding).count("1") <= 11, "no capability beyond those"
         first = daemon.wait_workers(2)
         assert daemon.control("ping").returncode == 0
         for pid in first if can_trace() else []:

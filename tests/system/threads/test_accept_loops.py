@@ -11,7 +11,7 @@ THREADS = 4
 
 @pytest.mark.parametrize("mode", ["loop", "finish", "run"])
 def test_requests_at_the_same_time(serve, listen, mode, journal):
-    """One thread works after its response, the others answer; each runs its own shutdown functions."""
+    """One thread is in post-response work, the others answer; each runs its own shutdown functions."""
     serve("-m", mode, "-t", THREADS)
     for number in range(THREADS - 1):
         query = f"id=w{number}&shutdown=s{number}&text=accepted{number}&finish&wait=go&note=worked"

@@ -31,7 +31,7 @@ def send(listen, query, **more):
 
 @pytest.mark.parametrize("mode", ["run", "loop"])
 def test_each_has_its_own_request(pool, listen, mode, journal):
-    """As many at once as threads: statuses, settings and limits do not mix."""
+    """As many requests at once as threads: statuses, settings and limits do not mix."""
     daemon = pool(mode, bailout="none", max_execution_time="60s")
     connections = []
     for number in range(THREADS):
@@ -48,7 +48,7 @@ def test_each_has_its_own_request(pool, listen, mode, journal):
     assert sorted(record.label for record in found) == [f"l{number}" for number in range(THREADS)]
     for record in found:
         assert record.state == "running" and record.uri.startswith(f"/?id=t{record.label[1:]}&")
-    connections[1].close()  # leaves: of all of them, this one is aborted
+    connections[1].close()  # leaves: only this one is aborted
     journal.signal("look")
     for number in range(THREADS):
         end = journal.wait("shutdown", f"t{number}")
@@ -62,8 +62,8 @@ def test_each_has_its_own_request(pool, listen, mode, journal):
     wait_totals(daemon, requests=THREADS, aborted=1, timed_out=THREADS // 2, shutdown_run=THREADS)
 
 
-def test_finish_and_work_on(pool, listen, journal):
-    """Threads that work on after their response do not hold the others up."""
+def test_post_response_work(pool, listen, journal):
+    """Threads in post-response work do not delay the others."""
     daemon = pool()
     for number in range(THREADS - 1):
         assert fastcgi.request(listen, query=f"id=p{number}&text=x&finish&wait=go").text == "x"
@@ -78,14 +78,14 @@ def test_finish_and_work_on(pool, listen, journal):
 
 
 @pytest.mark.parametrize("mode", ["run", "loop"])
-def test_kept_connections_are_anybodys(pool, listen, mode, journal):
+def test_kept_connections_belong_to_no_thread(pool, listen, mode, journal):
     """A kept connection is served while the thread that served it before is busy."""
     pool(mode, threads=2)
     with fastcgi.Connection(listen) as kept, fastcgi.Connection(listen) as other:
         for turn in range(20):
             kept.send_request(fastcgi.cgi_params(f"id=k{turn}&text=kept"), keep=True)
             assert kept.read_response().text == "kept"
-            # One thread is taken, whichever it is; then the kept connection finds the other one.
+            # One thread becomes busy, whichever it is; then the other one serves the kept connection.
             other.send_request(fastcgi.cgi_params(f"id=o{turn}&wait=go{turn}&text=other"), keep=True)
             journal.wait("wait", f"o{turn}")
             kept.send_request(fastcgi.cgi_params(f"id=l{turn}&text=again"), keep=True)
@@ -111,7 +111,7 @@ def test_more_kept_connections_than_threads(pool, listen, journal):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT], ids=["term", "quit"])
 @pytest.mark.parametrize("mode", ["run", "loop"])
-def test_stop_drains_all(pool, listen, mode, number, journal):
+def test_a_stop_lets_all_threads_finish(pool, listen, mode, number, journal):
     """Every thread finishes its request, and the process ends by its own main()."""
     daemon = pool(mode)
     (pid,) = daemon.wait_workers(1)
@@ -134,7 +134,7 @@ def test_stop_drains_all(pool, listen, mode, number, journal):
 
 
 def test_64_threads(pool, listen, journal):
-    """The most that a worker's slot has records for."""
+    """The number of records in a worker's slot."""
     daemon = pool(threads=64)
     connections = [send(listen, f"id=t{number}&wait=go&text={number}") for number in range(64)]
     for number in range(64):

@@ -1,6 +1,6 @@
-"""The ground that the other scenarios stand on: an ordinary libfcgi program, no library, no manager.
+"""The tools of the other tests with an ordinary libfcgi program, without library and manager.
 
-When this fails, look at the machine, not at Overtime.
+If this fails, check the machine, not Overtime.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""The load generator itself: what it counts, by servers that do wrong on purpose."""
+"""The load generator itself: its counts with servers that fail on purpose."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ GOOD = fastcgi.stream(fastcgi.STDOUT, HEAD + b"hello") + END
 
 
 def read_request(peer):
-    """Takes a whole request in: up to the empty STDIN record."""
+    """Reads a complete request: up to the empty STDIN record."""
     data = b""
     while not data.endswith(fastcgi.record(fastcgi.STDIN)):
         piece = peer.recv(65536)
@@ -162,7 +162,7 @@ def test_kept_connections(listen):
 
 
 def test_a_kept_connection_found_closed_is_no_failure(listen):
-    """As a web server does: the request goes out again on a new connection, and that is counted."""
+    """As a web server does: the request is sent again on a new connection, and that is counted."""
     def serve(peer, _):
         read_request(peer)
         peer.sendall(GOOD)
@@ -180,8 +180,8 @@ def test_kept_connections_that_close_while_idle(listen):
     assert (report.ok, report.raw["connections"], report.raw["closed_idle"]) == (5, 5, 4), report
 
 
-def test_kept_connections_that_close_behind_the_answer(listen):
-    """Answer and end of the connection arrive as one event; the connection is not used again."""
+def test_kept_connections_that_close_after_the_response(listen):
+    """Response and end of the connection arrive as one event; the connection is not reused."""
     def serve(peer, _):
         read_request(peer)
         peer.sendall(GOOD)
@@ -191,7 +191,7 @@ def test_kept_connections_that_close_behind_the_answer(listen):
     with server(listen, serve):
         report = load.run(listen, clients=3, count=60, think=10, keep=True, text="hello")
     assert (report.ok, report.raw["connections"]) == (60, 60), report
-    assert report.raw["reconnects"] <= 6, "as many as the server kept waiting for their end"
+    assert report.raw["reconnects"] <= 6, "at most as many as the server closed late"
 
 
 def test_bytes_on_an_idle_kept_connection(listen):
@@ -201,7 +201,7 @@ def test_bytes_on_an_idle_kept_connection(listen):
 
 
 def test_a_full_listen_queue_is_part_of_the_latency(tmp_path):
-    """Ten at once for a queue of one: those that find it full wait, and are counted apart."""
+    """Ten at once for a queue of one: those that find it full wait, and are counted separately."""
     address = Address.make("unix", tmp_path)
     with address.listen(0) as listener, load.Run(address, burst=10, text="hello") as run:
         for number in range(10):
@@ -217,7 +217,7 @@ def test_a_full_listen_queue_is_part_of_the_latency(tmp_path):
 
 
 def test_latency_counts_from_when_it_was_due(listen):
-    """A server that stands still for 300 ms: an open loop sees it in all requests due meanwhile."""
+    """A server that pauses for 300 ms: an open loop sees it in all requests that were due meanwhile."""
     lock = threading.Lock()
 
     def serve(peer, number):
@@ -234,7 +234,7 @@ def test_latency_counts_from_when_it_was_due(listen):
 
 
 def test_slow_clients(listen):
-    """They are slow indeed, and what they take for sending is not held against the server."""
+    """They are slow, and their time for sending does not count as the server's latency."""
     took = []
 
     def serve(peer, _):
@@ -249,11 +249,11 @@ def test_slow_clients(listen):
         report = load.run(listen, clients=2, count=4, slow_read="5,5000", pattern=True, length=100000)
     assert (slow.ok, report.ok) == (4, 4)
     assert slow.raw["latency_us"]["min"] < 100000, "the time it took to send is not in the latency"
-    assert report.raw["latency_us"]["min"] > 95000, "20 bites, 5 ms from one to the next"
+    assert report.raw["latency_us"]["min"] > 95000, "20 pieces, 5 ms apart"
 
 
-def test_kinds_are_told_apart(listen):
-    """By weight; each may ask for something else, and go elsewhere."""
+def test_kinds_are_counted_separately(listen):
+    """By weight; each may send another request to another address."""
     def serve(peer, _):
         data = peer.recv(65536)
         peer.sendall(ended(body=b"special" if b"QUERY_STRINGspecial" in data else b"hello"))
@@ -282,7 +282,7 @@ def test_a_trace_has_every_request(listen, tmp_path):
         assert due <= start <= sent <= first <= end and row[1] == "ok"
 
 
-def test_told_to_stop(listen):
+def test_stop(listen):
     with server(listen, answers(GOOD)):
         with load.Run(listen, clients=2, seconds=3600) as run:
             run.limit = 30

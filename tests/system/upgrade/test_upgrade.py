@@ -1,4 +1,4 @@
-"""`overtimectl upgrade`: another version of the manager takes its place, and nobody outside notices."""
+"""`overtimectl upgrade`: another version of the manager takes its place; clients do not notice."""
 
 import fcntl
 import os
@@ -23,14 +23,14 @@ VERSION = "9.9.9"
 
 
 def installed(directory):
-    """The manager's program where an upgrade may replace it."""
+    """The manager's program in a place where an upgrade may replace it."""
     path = directory / "overtime"
     shutil.copy(build.OVERTIME, path)
     return path
 
 
 def replace(path, text):
-    """Puts another program in its place, as a package does: a new file under the old name."""
+    """Replaces the program as a package does: a new file with the old name."""
     fresh = path.with_suffix(".new")
     if isinstance(text, bytes):
         fresh.write_bytes(text)
@@ -41,7 +41,7 @@ def replace(path, text):
 
 
 def version():
-    """The built version, as the program says it."""
+    """The built version, as the program prints it."""
     out = subprocess.run([build.OVERTIME, "-v"], capture_output=True, text=True, check=True).stdout
     return re.match(r"overtime (\S+)", out)[1]
 
@@ -58,7 +58,7 @@ def pool_of(app, listen, workers, **more):
 
 
 def descriptors(daemon):
-    """What is open, without the numbers that the kernel gives to each anew."""
+    """The open descriptors, without the inode numbers that change."""
     found = process.descriptors(daemon.pid).values()
     return sorted(re.sub(r"\[\d+\]", "", target) for target in found)
 
@@ -86,9 +86,9 @@ def upgrade(daemon, *words):
     return answer.stdout
 
 
-def test_nobody_notices(manager, app, tmp_path):
-    """Under load, to the same program, to another version and back: not a request fails, the process
-    and its workers stay, what was counted counts on, and nothing is left open."""
+def test_clients_do_not_notice(manager, app, tmp_path):
+    """Under load, to the same program, to another version and back: no request fails, the process and its
+    workers stay, the counters go on, and no descriptor is left open."""
     program = installed(tmp_path)
     addresses = {
         f"{kind}-{keep}": Address.make(kind, tmp_path, f"{kind}-{keep}")
@@ -124,15 +124,15 @@ def test_nobody_notices(manager, app, tmp_path):
     assert report.max < bound(200, 1000) + 2 * report.lag, report
     counted = [totals(daemon, name) for name in addresses]
     assert sum(found["requests"] for found in counted) == report.count
-    assert [found["spawned"] for found in counted] == [4] * 4, "not counted anew"
+    assert [found["spawned"] for found in counted] == [4] * 4, "the counters must not restart"
     assert set(daemon.workers()) == before and daemon.pid == pid
     wait_descriptors(daemon, open_before)
     assert not re.search(r"died of|SIGKILL|ERROR|ALERT", daemon.log())
 
 
-def test_work_after_the_response_goes_on(manager, app, tmp_path):
-    """Also that of an older generation, and of a pool that is no longer in the file; and who waited
-    for the reload before still learns of its end."""
+def test_post_response_work_goes_on(manager, app, tmp_path):
+    """Also that of an older generation, and of a pool that is no longer in the file; a client that waits for an
+    earlier reload still learns of its end."""
     names = ("kept", "replaced", "removed")
     daemon = manager(pools={
         name: pool_of(app, Address.make("unix", tmp_path, name), 2) for name in names
@@ -151,7 +151,7 @@ def test_work_after_the_response_goes_on(manager, app, tmp_path):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=daemon.environment,
     )
     daemon.wait_log(r"pool replaced: the workers of generation 2 serve")
-    # Of each pool one works; two are kept beside it, two are new.
+    # One worker of each pool is busy; two stay beside it, two are new.
     workers = set(daemon.wait_workers(7))
     upgrade(daemon)
     upgrade(daemon)
@@ -168,8 +168,7 @@ def test_work_after_the_response_goes_on(manager, app, tmp_path):
 
 
 def test_signals_and_deaths_during_the_exec(manager, app, tmp_path):
-    """A worker that dies while no manager runs is replaced, a reload that was asked for is done, and
-    a stop that was asked for as well."""
+    """A worker that dies during the exec is replaced, a requested reload is done, and a requested stop as well."""
     program = installed(tmp_path)
     daemon = manager(pool_of(app, Address.make("unix", tmp_path), 3), program=program)
     before = daemon.workers()
@@ -195,7 +194,7 @@ exec {real} "$@"
     answer = daemon.control("upgrade")
     assert answer.returncode == 0 or "stops" in answer.stderr, answer
     daemon.wait_log("SIGQUIT: stopping")
-    daemon.stop(number=0)  # it has been asked
+    daemon.stop(number=0)  # it has been requested
 
 
 BROKEN = {
@@ -238,11 +237,11 @@ def test_a_broken_program_changes_nothing(manager, app, tmp_path, how):
     assert f"version {version()}" in daemon.control("ping").stdout
     if how != "refuses the configuration":
         replace(program, other_version())
-        assert f"is version {VERSION}" in upgrade(daemon), "the next one does"
+        assert f"is version {VERSION}" in upgrade(daemon), "the next upgrade succeeds"
 
 
-def test_the_file_is_read_anew(manager, app, tmp_path):
-    """As by a reload: what has not changed stays."""
+def test_the_file_is_read_again(manager, app, tmp_path):
+    """As by a reload: unchanged pools keep their workers."""
     daemon = manager(pools={
         name: pool_of(app, Address.make("unix", tmp_path, name), 2) for name in ("one", "two")
     }, program=installed(tmp_path), settings={"log_level": "debug"})
@@ -280,7 +279,7 @@ def test_output_and_access_log_go_on(manager, app, tmp_path):
     (tmp_path / "go").touch()
     daemon.wait_log(r'said into stdout: "one half and the other"$')
     wait_until(lambda: len(log.read_text().splitlines()) == 7, lambda: f"seven lines: {log.read_text()}")
-    assert "sleep=60000" in log.read_text().splitlines()[-1], "the line of the dead, in the same format"
+    assert "sleep=60000" in log.read_text().splitlines()[-1], "the dead worker's line, in the same format"
     assert daemon.control("reopen-logs").returncode == 0
 
 
@@ -306,7 +305,7 @@ def test_in_the_background(tmp_path, app):
     assert not pid_file.exists() and not os.path.exists(daemon.address.path)
 
 
-def test_pools_go_on_following_the_load(manager, app, tmp_path):
+def test_pools_still_follow_the_load(manager, app, tmp_path):
     daemon = manager(pool_of(app, Address.make("unix", tmp_path), 6, **{
         "pm": "ondemand", "pm.process_idle_timeout": "300ms"}), program=installed(tmp_path))
     assert load.run(daemon.address, burst=3, query="sleep=100", text="hello").failed == 0
@@ -315,12 +314,12 @@ def test_pools_go_on_following_the_load(manager, app, tmp_path):
     assert load.run(daemon.address, burst=6, query="sleep=100", text="hello").failed == 0
     found = totals(daemon)
     assert found["spawned"] == 9 and found["died"] == 0 and found["requests"] == 9
-    wait_until(lambda: sum(totals(daemon)["exit_statuses"].values()) >= 3, "those that ended before")
+    wait_until(lambda: sum(totals(daemon)["exit_statuses"].values()) >= 3, "the earlier exits")
 
 
-def test_the_supervisor_is_told(manager, app, tmp_path):
-    """A reload, from before the exec until all is in force; the process stays the main one. A
-    program that is refused is no news."""
+def test_systemd_is_notified(manager, app, tmp_path):
+    """Reloading, from before the exec until the configuration is in force; the process stays the main one. A
+    refused program causes no message."""
     program = installed(tmp_path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "notify"))
@@ -353,7 +352,7 @@ exec {build.OVERTIME} "$@"
     first = subprocess.Popen(
         [str(build.OVERTIMECTL), "-s", str(daemon.control_path), "upgrade"], stdout=subprocess.PIPE,
         text=True, env=daemon.environment)
-    wait_until((tmp_path / "asked").exists, "the trial")
+    wait_until((tmp_path / "asked").exists, "the probe of the new program")
     answer = daemon.control("upgrade")
     assert answer.returncode == 1 and "on its way already" in answer.stderr
     assert daemon.control("ping").returncode == 0, "it serves meanwhile"

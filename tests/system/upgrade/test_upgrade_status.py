@@ -12,7 +12,7 @@ def test_status_outlives_an_upgrade(manager, app, tmp_path):
     beside = Address.make("unix", tmp_path, "beside")
     daemon = manager({
         "command": f"{app('worker')} {tmp_path}", "pm.max_children": 2, "pm.max_requests": 3,
-        "pm.process_idle_timeout": "100ms",  # of the extra worker that work after responses brings
+        "pm.process_idle_timeout": "100ms",  # of the extra worker that post-response work needs
         "pm.status_path": "/status", "pm.status_listen": beside,
     })
 

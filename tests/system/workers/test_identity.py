@@ -1,4 +1,4 @@
-"""Who the workers are and what they may: jail, priority, OOM score, limits, and who may look inside."""
+"""The workers' identity and rights: chroot, priority, OOM score, limits, and which processes may trace them."""
 
 import ctypes
 import os
@@ -24,9 +24,9 @@ def running(daemon):
     return worker
 
 
-def jail(directory):
-    """A folder with a static program in it: one that shows where it stands and stays."""
-    root = directory / "jail"
+def chroot_folder(directory):
+    """A folder with a static program that prints its working directory and stays."""
+    root = directory / "root"
     (root / "bin").mkdir(parents=True)
     (root / "work").mkdir()
     root.chmod(0o755)
@@ -50,8 +50,8 @@ def jail(directory):
 @needs_root
 @pytest.mark.parametrize("chdir, expected", [(None, "/"), ("/work", "/work")])
 def test_chroot(manager, tmp_path, chdir, expected):
-    """The program and the folder are looked for inside; nothing of the outside is left."""
-    root = jail(tmp_path)
+    """The program and the folder are looked up inside; nothing from outside is reachable."""
+    root = chroot_folder(tmp_path)
     daemon = manager({"command": "/bin/jailed", "chroot": root, "chdir": chdir, "user": "nobody"})
     nobody = pwd.getpwnam("nobody").pw_uid
     assert wait_file(root / "work" / "seen") == f"{expected} {nobody}\n"
@@ -62,15 +62,15 @@ def test_chroot(manager, tmp_path, chdir, expected):
 
 
 @needs_root
-def test_a_command_in_a_jail_is_found_in_path(manager, tmp_path):
-    root = jail(tmp_path)
+def test_a_command_in_a_chroot_is_found_in_path(manager, tmp_path):
+    root = chroot_folder(tmp_path)
     manager({"command": "jailed", "chroot": root}, env={"PATH": "/usr/bin:/bin"})
     assert wait_file(root / "work" / "seen").split()[0] == "/"
 
 
 @needs_root
-def test_a_jail_that_goes_away(manager, tmp_path):
-    root = jail(tmp_path)
+def test_a_chroot_that_is_removed(manager, tmp_path):
+    root = chroot_folder(tmp_path)
     daemon = manager({"command": "/bin/jailed", "chroot": root})
     wait_file(root / "work" / "seen")
     (worker,) = daemon.wait_workers(1)
@@ -130,8 +130,8 @@ def test_what_only_root_may_give(tmp_path, line, complaint):
     assert done.returncode == 78 and f"{path}:7: [www] {line}: {complaint}" in done.stderr
 
 
-def test_the_managers_files_are_raised_and_not_the_workers(manager, tmp_path):
-    """Two thousand workers need some thousand descriptors of the manager's; a worker needs its own."""
+def test_the_managers_rlimit_files_does_not_affect_workers(manager, tmp_path):
+    """Two thousand workers need thousands of descriptors in the manager; a worker needs only its own."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     low = min(soft, 256)
     resource.setrlimit(resource.RLIMIT_NOFILE, (low, hard))
@@ -149,19 +149,19 @@ def test_the_managers_files_are_raised_and_not_the_workers(manager, tmp_path):
     )
 
 
-def test_what_cannot_be_had_is_said(manager, tmp_path):
-    """As an ordinary user: the start goes on."""
+def test_denied_settings_are_logged(manager, tmp_path):
+    """As an ordinary user; the start goes on."""
     if is_root():
         pytest.skip("root can have it")
     daemon = manager({"command": sleeper(tmp_path)}, settings={"process.priority": -20})
     assert "cannot set `process.priority` in [global]" in daemon.log()
 
 
-# Who may look inside
+# Which processes may trace a worker
 
 
 def trace(pid):
-    """What ptrace(2) says to nobody who attaches to `pid`: 0 or an errno."""
+    """The result of PTRACE_ATTACH to `pid` by the user nobody: 0 or an errno."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -184,7 +184,7 @@ def trace(pid):
 
 @needs_root
 @pytest.mark.parametrize("core, closed", [(None, True), ("0", True), ("1M", False)])
-def test_workers_cannot_be_traced_by_their_like(manager, app, tmp_path, core, closed):
+def test_workers_cannot_be_traced_by_their_user(manager, app, tmp_path, core, closed):
     tmp_path.chmod(0o777)
     daemon = manager({"command": f"{app('worker')} {tmp_path}", "user": "nobody", "rlimit_core": core})
     assert fastcgi.request(daemon.address, query="id=a&text=x").text == "x"
@@ -194,17 +194,16 @@ def test_workers_cannot_be_traced_by_their_like(manager, app, tmp_path, core, cl
 
 
 @needs_root
-def test_programs_without_the_library_are_as_any_other(manager, tmp_path):
-    """The kernel opens a process again when it executes; said in the manual."""
+def test_programs_without_the_library_can_be_traced(manager, tmp_path):
+    """The kernel makes a process dumpable again at exec; the manual says so."""
     daemon = manager({"command": sleeper(tmp_path), "user": "nobody"})
     assert os.stat(f"/proc/{running(daemon)}/environ").st_uid == pwd.getpwnam("nobody").pw_uid
 
 
 @needs_root
 @pytest.mark.parametrize("core, closed", [(None, True), ("1M", False)])
-def test_a_manager_without_root_is_closed_to_its_workers(tmp_path, core, closed):
-    """It is of the same user, and workers are strangers: they may not read its memory. What it needs
-    of /proc itself it still gets."""
+def test_a_manager_without_root_is_not_dumpable(tmp_path, core, closed):
+    """It runs as the workers' user: they must not read its memory. It can still read what it needs in /proc."""
     tmp_path.chmod(0o777)
     program = shutil.copy(build.OVERTIME, tmp_path / "overtime")
     ini = tmp_path / "main.ini"
@@ -236,7 +235,7 @@ def test_a_manager_without_root_is_closed_to_its_workers(tmp_path, core, closed)
 
 
 def test_no_descriptor_of_the_managers_start(manager, tmp_path):
-    """With all that a worker can be given it has the contract's descriptors alone."""
+    """A worker with every kind of descriptor still has only those of the contract."""
     extra = {"chroot": "/", "chdir": "/tmp", "user": "nobody"} if is_root() else {"chdir": "/tmp"}
     daemon = manager({
         "command": sleeper(tmp_path), "process.priority": 5, "oom_score_adj": 500, "umask": "077", "rlimit_files": 64, **extra,

@@ -1,4 +1,4 @@
-"""What a worker starts with: descriptors, environment, identity, limits, signals; and nothing else."""
+"""A worker's initial state: descriptors, environment, identity, limits, signals; and nothing else."""
 
 import os
 import pwd
@@ -17,7 +17,7 @@ needs_root = pytest.mark.skipif(not is_root(), reason="only root can change user
 
 
 def look(directory, command):
-    """A worker that writes what `command` says into the file `seen`, for everybody's folder."""
+    """A worker that writes the output of `command` into the file `seen`, in a folder open to all users."""
     body = f"{command} >{directory}/seen.new\nmv {directory}/seen.new {directory}/seen\nexec sleep 100000"
     return script(directory, body)
 
@@ -80,7 +80,7 @@ def test_an_inherited_environment(manager, tmp_path):
              "FCGI_WEB_SERVER_ADDRS": "192.0.2.1"},
     )
     found = environment(running(daemon))
-    assert "FCGI_WEB_SERVER_ADDRS" not in found, "listen.allowed_clients decides who may connect"
+    assert "FCGI_WEB_SERVER_ADDRS" not in found, "listen.allowed_clients decides which clients may connect"
     assert found["HANDED_DOWN"] == "yes" and found["OVERRULED"] == "new"
     assert found["OVERTIME_CONTRACT"] == "2 0"
 
@@ -110,7 +110,7 @@ def test_slots_are_used_again(manager, tmp_path):
     daemon = manager({"command": sleeper(tmp_path), "pm.max_children": 3})
 
     def slots():
-        """{contract: pid}; a worker that is not yet exec-ed has none."""
+        """{contract: pid}; a worker before its exec has none."""
         return {environment(pid).get("OVERTIME_CONTRACT"): pid for pid in daemon.workers()}
 
     three = {"2 0", "2 1", "2 2"}
@@ -128,11 +128,11 @@ def test_signals_are_as_in_a_fresh_process(manager, tmp_path):
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     worker = running(daemon)
-    # glibc keeps 32 and 33 to itself: posix_spawn(), which make uses, hands them on ignored.
+    # glibc reserves 32 and 33: posix_spawn(), which make uses, passes them on ignored.
     own = ~(1 << 31 | 1 << 32)
     for name in ("SigBlk", "SigIgn", "SigCgt"):
         assert int(status_field(worker, name), 16) & own == 0, name
-    assert os.getpgid(worker) == worker, "a group of its own: Ctrl-C reaches the manager alone"
+    assert os.getpgid(worker) == worker, "a process group of its own: Ctrl-C reaches only the manager"
 
 
 def test_folder_umask_and_limits(manager, tmp_path):
@@ -184,8 +184,8 @@ def test_another_group_and_privileges(manager, tmp_path):
 
 
 @needs_root
-def test_a_folder_that_goes_away(manager, tmp_path):
-    """The step that failed and the directive to turn are named."""
+def test_a_folder_that_is_removed(manager, tmp_path):
+    """The log names the failed step and the directive to change."""
     (tmp_path / "home").mkdir()
     daemon = manager({"command": sleeper(tmp_path), "chdir": tmp_path / "home"})
     worker = running(daemon)

@@ -1,4 +1,5 @@
-"""Workers are replaced by their share of requests and of memory, never inside a request unless told to."""
+"""Workers are replaced after pm.max_requests and above pm.max_memory, not inside a request (except by
+pm.max_memory_hard)."""
 
 import pytest
 
@@ -20,20 +21,20 @@ def test_by_requests(manager, app, tmp_path):
         response = fastcgi.request(daemon.address, query=f"id=r{number}&text=x")
         pids.append(int(response.headers["X-Worker"]))
     assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [3, 3, 3]
-    wait_until(lambda: ended_by(daemon, "max_requests") == 3, "three that had their share")
+    wait_until(lambda: ended_by(daemon, "max_requests") == 3, "three recycled workers")
     assert "next start in" not in daemon.log() and "WARNING" not in daemon.log()
 
 
-def test_what_is_expected_is_told_in_a_low_voice(manager, app, tmp_path):
-    """With its reason, for those who ask; nobody else has to read a line for each worker."""
+def test_expected_ends_are_logged_at_debug_level(manager, app, tmp_path):
+    """With its reason; at the default level there is no line for each worker."""
     daemon = manager(pool(app, tmp_path, **{"pm.max_requests": 1}))
     for number in range(5):
         fastcgi.request(daemon.address, query=f"id=r{number}&text=x")
-    wait_until(lambda: ended_by(daemon, "max_requests") == 5, "five that had their share")
+    wait_until(lambda: ended_by(daemon, "max_requests") == 5, "five recycled workers")
     assert "exited" not in daemon.log()
 
 
-def test_retirements_are_told_with_their_reason(manager, app, tmp_path):
+def test_retirements_are_logged_with_their_reason(manager, app, tmp_path):
     daemon = manager(pool(app, tmp_path, **{"pm": "ondemand", "pm.process_idle_timeout": "100ms"}),
                      settings={"log_level": "debug"})
     fastcgi.request(daemon.address, query="id=a&text=x")
@@ -43,7 +44,7 @@ def test_retirements_are_told_with_their_reason(manager, app, tmp_path):
 
 
 def test_jitter(manager, app, tmp_path):
-    """Each worker has a share of its own."""
+    """Each worker has a number of its own."""
     daemon = manager(pool(app, tmp_path, **{"pm.max_requests": 2, "pm.max_requests_jitter": 6}))
     pids = []
     for number in range(60):
@@ -55,13 +56,13 @@ def test_jitter(manager, app, tmp_path):
 
 
 @pytest.mark.parametrize("keep", [False, True], ids=["closed", "kept"])
-def test_no_request_fails_through_it(manager, app, keep):
+def test_no_request_fails_by_recycling(manager, app, keep):
     daemon = manager({"command": app("load_worker"), "pm.max_children": 4, "pm.max_requests": 7,
                       "pm.max_requests_jitter": 5})
     report = load.run(daemon.address, rate=400, seconds=2, keep=keep, text="hello")
     print(report)
     assert report.failed == 0, report
-    # Twelve requests a worker at the most, and its kept connections end or go to others by and by.
+    # At most twelve requests per worker; its kept connections end or move to other workers.
     assert ended_by(daemon, "max_requests") > 800 / 12 / 2
     assert totals(daemon)["requests"] == report.count
     assert "next start in" not in daemon.log()
@@ -75,7 +76,7 @@ def test_by_memory_after_the_request(manager, app, tmp_path, journal):
         assert process.alive(before)
         held.end()
     daemon.wait_workers(1, without=[before])
-    wait_until(lambda: ended_by(daemon, "max_memory") == 1, "one that had its share")
+    wait_until(lambda: ended_by(daemon, "max_memory") == 1, "a recycled worker")
     assert fastcgi.request(daemon.address, query="id=b&text=x").text == "x"
     assert "next start in" not in daemon.log()
 
@@ -85,7 +86,7 @@ def test_by_memory_within_the_request(manager, app, tmp_path, journal):
                                             "hard_timeout": "100ms"}))
     others = daemon.wait_workers(2)
     with Held(daemon, journal) as held:
-        held.send("a", "label=import&hold=200")  # which may be seen before it is all there
+        held.send("a", "label=import&hold=200")  # which may be checked before it is complete
         big = journal.wait("begin", "a").pid
         others.remove(big)
         line = daemon.wait_log(rf"^.*worker {big} \(slot \d\) is ended .*$")[0]
@@ -98,7 +99,7 @@ def test_by_memory_within_the_request(manager, app, tmp_path, journal):
 
 
 def test_memory_behind_a_wrapper(manager, app, tmp_path, journal):
-    """A shell stays in front of the program: the memory that counts is the program's."""
+    """A shell starts the program and stays: the program's memory counts."""
     body = f"trap 'kill $!' TERM QUIT\nexec 9<&0\n{app('worker')} {tmp_path} <&9 9<&- &\nwait\nwait"
     daemon = manager({"command": script(tmp_path, body), "pm.max_memory_hard": "150M", "hard_timeout": "100ms"})
     with Held(daemon, journal) as held:

@@ -1,4 +1,4 @@
-"""Workers without the library: sized by the listen queue, never ended inside a request, and said to be unknown."""
+"""Workers without the library: scaled by the listen queue, not ended inside a request, and shown as unknown."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ def pool(app, tmp_path, **more):
 
 
 class Busy(contextlib.ExitStack):
-    """Requests inside of boxes, until they are told to end."""
+    """Requests in workers without the library, until released."""
 
     def __init__(self, tmp_path, address):
         super().__init__()
@@ -67,7 +67,7 @@ def test_ondemand_by_the_queue(manager, app, listen, tmp_path):
 
 
 def test_none_is_retired_inside_a_request(manager, app, listen, tmp_path):
-    """What serves is not superfluous, and counts, however long it takes."""
+    """A serving worker is not superfluous, and counts, however long it takes."""
     daemon = manager(pool(app, tmp_path, **{"pm": "ondemand", "pm.max_children": 3, "listen": listen}),
                      settings={"log_level": "debug", "process_control_timeout": "100ms"})
     with Busy(tmp_path, listen) as busy:
@@ -77,7 +77,7 @@ def test_none_is_retired_inside_a_request(manager, app, listen, tmp_path):
         busy.end("c")
         daemon.wait_log("pool www: 1 worker is retired: idle and not needed")
         daemon.wait_workers(2)
-        stays(lambda: len(boxes & set(daemon.workers())) == 2, 1, "those inside a request")
+        stays(lambda: len(boxes & set(daemon.workers())) == 2, 1, "the busy workers")
         busy.begin("d")
         busy.send("e")
         daemon.wait_log("1 connection waits and all workers that `pm.max_children` allows are busy")
@@ -90,7 +90,7 @@ def test_none_is_retired_inside_a_request(manager, app, listen, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["reload", "quit"])
-def test_drained_by_grace(manager, app, tmp_path, how):
+def test_a_reload_waits_for_a_request(manager, app, tmp_path, how):
     daemon = manager(pool(app, tmp_path, **{"pm.max_children": 2}), settings={"process_control_timeout": "20s"})
     wait_total(daemon, unknown=2)
     before = daemon.workers()
@@ -101,8 +101,8 @@ def test_drained_by_grace(manager, app, tmp_path, how):
             daemon.wait_log("the workers of generation 2 serve")
         else:
             daemon.send_signal(signal.SIGQUIT)
-        wait_until(lambda: len(set(before) & set(daemon.workers())) == 1, "the end of the one that waits")
-        stays(lambda: len(set(before) & set(daemon.workers())) == 1, 0.5, "the one inside a request")
+        wait_until(lambda: len(set(before) & set(daemon.workers())) == 1, "the end of the idle worker")
+        stays(lambda: len(set(before) & set(daemon.workers())) == 1, 0.5, "the busy worker")
         assert busy.end("a") in before
     if how == "reload":
         daemon.wait_workers(2, without=before)
@@ -113,7 +113,7 @@ def test_drained_by_grace(manager, app, tmp_path, how):
     assert "is killed" not in daemon.log()
 
 
-def test_one_that_does_not_end_is_cut_off(manager, app, tmp_path):
+def test_a_request_that_does_not_end_is_cut_off(manager, app, tmp_path):
     settings = {"process_control_timeout": "500ms"}
     daemon = manager(pool(app, tmp_path), settings=settings)
     (before,) = daemon.workers()
@@ -137,7 +137,7 @@ def test_a_dead_one_is_replaced(manager, app, tmp_path):
 
 
 def test_dynamic_without_the_library(manager, app, tmp_path):
-    """Nobody can say who is idle: those that are there serve, and more come when connections wait."""
+    """Idle workers cannot be told apart: all are kept, and more are started when connections wait."""
     daemon = manager(pool(app, tmp_path, **{
         "pm": "dynamic", "pm.max_children": 6, "pm.start_servers": 2, "pm.min_spare_servers": 1,
         "pm.max_spare_servers": 3}))
@@ -172,8 +172,8 @@ def test_unknown_in_every_output(manager, app, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["TERM", "QUIT", "INT", "USR1"])
-def test_the_stop_signal_is_the_one_that_was_chosen(manager, tmp_path, name):
-    """It alone asks a worker to go; one that then ends is not killed."""
+def test_pm_stop_signal(manager, tmp_path, name):
+    """Only this signal asks a worker to stop; a worker that obeys is not killed."""
     traps = " ".join(f"trap 'echo heard-{each}; exit 0' {each};" for each in ("TERM", "QUIT", "INT", "USR1"))
     program = script(tmp_path, f"{traps}\ntouch {tmp_path}/set.$$\nwhile :; do sleep 0.02; done")
     daemon = manager({"command": program, "pm.stop_signal": name, **CAUGHT})
