@@ -11,7 +11,6 @@
 #include "fpm/util/fd.h"
 #include "fpm/util/pidfile.h"
 #include "fpm/util/version.h"
-#include "fpm/worker/launch_fds.h"
 #include "fpm/worker/process_limits.h"
 #include "sapi-shim/contract.h"
 
@@ -184,13 +183,13 @@ static void main_down(void *context)
     pidfile_remove(&life->pidfile);
 }
 
-static void main_leave(void *context, struct upgrade_facts *facts)
+static void main_save(void *context, struct upgrade_manager *manager)
 {
     const struct main_life *life = context;
-    facts->background = life->background;
-    facts->pid_path = life->pidfile.path;
-    facts->pid_fd = life->pidfile.fd;
-    facts->files = process_limits_worker_files();
+    manager->background = life->background;
+    manager->pid_path = life->pidfile.path;
+    manager->pid_fd = life->pidfile.fd;
+    manager->files = process_limits_worker_files();
 }
 
 static struct master_hooks main_hooks(struct main_life *life, const struct main_options *options)
@@ -199,7 +198,7 @@ static struct master_hooks main_hooks(struct main_life *life, const struct main_
         .up = main_up,
         .told = main_told,
         .down = main_down,
-        .leave = main_leave,
+        .save = main_save,
         .flags = options->allow_root ? CONFIG_ALLOW_ROOT : 0,
         .context = life,
     };
@@ -208,7 +207,6 @@ static struct master_hooks main_hooks(struct main_life *life, const struct main_
 static int main_run(struct config *config, struct master_hooks *hooks, char **argv)
 {
     char *path = process_limits_program(argv[0]);
-    launch_fds_reserve();
     hooks->program = (struct upgrade_program){path != NULL ? path : argv[0], argv};
     int status = master_run(config, hooks);
     free(path);
@@ -260,31 +258,30 @@ static int main_start(struct config *config, const struct config_report *report,
 }
 
 /* In another program's place (upgrade.h): all that was started runs on. */
-static int main_come(int fd, const struct main_options *options, char **argv)
+static int main_restore(int fd, const struct main_options *options, char **argv)
 {
-    struct upgrade_heritage heritage;
+    struct upgrade_saved saved;
     struct main_life life = {.detach = DAEMONIZE_NONE, .pidfile = PIDFILE_NONE};
     struct master_hooks hooks = main_hooks(&life, options);
     char error[ERROR_SIZE];
     int status = EX_SOFTWARE;
-    hooks.heritage = &heritage;
-    if (upgrade_read(&heritage, fd, SAVED_STATE_TAKE, hooks.flags, error, sizeof error) != 0) {
+    hooks.saved = &saved;
+    if (upgrade_read(&saved, fd, SAVED_STATE_RESTORE, hooks.flags, error, sizeof error) != 0) {
         log_alert("upgrade: %s", error);
     } else {
-        const struct config *config = heritage.upgrade_state.confs[0];
-        life.background = heritage.facts.background;
-        life.pidfile =
-            (struct pidfile){.path = heritage.facts.pid_path, .fd = heritage.facts.pid_fd};
-        heritage.facts.pid_path = NULL;
+        const struct config *config = saved.configs.items[0];
+        life.background = saved.manager.background;
+        life.pidfile = (struct pidfile){.path = saved.manager.pid_path, .fd = saved.manager.pid_fd};
+        saved.manager.pid_path = NULL;
         if (life.background)
             log_background();
         if (log_settings_apply(&config->global, error, sizeof error) != 0)
             log_alert("upgrade: %s", error);
-        process_limits_inherit(&heritage.facts.files);
+        process_limits_inherit(&saved.manager.files);
         process_limits_prepare(&config->global);
-        status = main_run(heritage.upgrade_state.confs[0], &hooks, argv);
+        status = main_run(saved.configs.items[0], &hooks, argv);
     }
-    upgrade_free(&heritage);
+    upgrade_free(&saved);
     return status;
 }
 
@@ -304,15 +301,15 @@ int main(int argc, char **argv)
 {
     struct main_options options;
     struct config_report report = {0};
-    int heritage = upgrade_given();
+    int saved = upgrade_given();
     if (fd_fill_standard() != 0)
         return EX_SOFTWARE;
     fd_cloexec_from(STDERR_FILENO + 1);
     int status = main_parse(argc, argv, &options);
     if (status >= 0)
         return status;
-    if (heritage >= 0)
-        return main_come(heritage, &options, argv);
+    if (saved >= 0)
+        return main_restore(saved, &options, argv);
     unsigned flags = options.allow_root ? CONFIG_ALLOW_ROOT : 0;
     struct config *config = config_load(options.configuration, flags, &report);
     main_print(&report.errors);

@@ -420,7 +420,7 @@ static int master_upgrade(void *owner, const char *why, unsigned ticket, bool wa
     return 0;
 }
 
-static int master_leave(void *owner, struct upgrade_facts *facts, char *error, size_t size)
+static int master_save(void *owner, struct upgrade_manager *manager, char *error, size_t size)
 {
     const struct master *master = owner;
     if (master->state == MASTER_STOPPING || !master->announced) {
@@ -428,15 +428,15 @@ static int master_leave(void *owner, struct upgrade_facts *facts, char *error, s
                  master->announced ? "the manager stops" : "the manager is still starting");
         return -1;
     }
-    facts->state = master->state;
-    facts->started = master->started;
-    facts->reloads = master->reloads;
-    facts->listening = master->listening;
-    facts->asking = master->upgrading;
-    facts->wait = master->upgrade_wait;
-    facts->waiting_count = master->waiting_count;
-    memcpy(facts->waiting, master->waiting, sizeof facts->waiting);
-    master->hooks->leave(master->hooks->context, facts);
+    manager->state = master->state;
+    manager->started = master->started;
+    manager->reloads = master->reloads;
+    manager->listening = master->listening;
+    manager->ticket = master->upgrading;
+    manager->wait = master->upgrade_wait;
+    manager->waiting_count = master->waiting_count;
+    memcpy(manager->waiting, master->waiting, sizeof manager->waiting);
+    master->hooks->save(master->hooks->context, manager);
     return 0;
 }
 
@@ -448,20 +448,20 @@ static void master_upgrade_failed(void *owner, const char *why)
 }
 
 static const struct upgrade_events master_upgrade_events = {
-    .leave = master_leave,
+    .save = master_save,
     .failed = master_upgrade_failed,
 };
 
 /* Everything runs that ran before; the file is read as for any reload. */
 static void master_come(struct master *master)
 {
-    const struct upgrade_facts *facts = &master->hooks->heritage->facts;
+    const struct upgrade_manager *manager = &master->hooks->saved->manager;
     char line[ERROR_SIZE], error[ERROR_SIZE], *outcome = NULL;
     size_t size = 0;
     bool foreign = upgrade_state_foreign(&master->pools);
     FILE *out = open_memstream(&outcome, &size);
     snprintf(line, sizeof line, "process %d was version %s and is version %s, with %u workers\n",
-             (int)getpid(), facts->version, OVERTIME_VERSION, pool_set_live(&master->pools));
+             (int)getpid(), manager->version, OVERTIME_VERSION, pool_set_live(&master->pools));
     log_notice("upgrade: %.*s", (int)strcspn(line, "\n"), line);
     if (foreign)
         log_notice("upgrade: the contract with the workers has changed: all get new workers");
@@ -470,19 +470,19 @@ static void master_come(struct master *master)
     systemd_watchdog_time(&master->supervisor, master->config->global.systemd_interval);
     if (out != NULL)
         (void)fclose(out);
-    control_server_say(&master->control, facts->asking, line);
+    control_server_say(&master->control, manager->ticket, line);
     if (outcome != NULL)
-        control_server_say(&master->control, facts->asking, outcome);
+        control_server_say(&master->control, manager->ticket, outcome);
     free(outcome);
     if (result != 0) {
         size_t used = strcspn(line, "\n");
         snprintf(line + used, sizeof line - used, "; the configuration file is not in force:\n%s",
                  error);
-        control_server_answer(&master->control, facts->asking, line);
-    } else if (facts->wait) {
-        master_wait(master, facts->asking);
+        control_server_answer(&master->control, manager->ticket, line);
+    } else if (manager->wait) {
+        master_wait(master, manager->ticket);
     } else {
-        control_server_answer(&master->control, facts->asking, NULL);
+        control_server_answer(&master->control, manager->ticket, NULL);
     }
 }
 
@@ -582,24 +582,24 @@ static int master_open_pools(struct master *master)
 }
 
 /* From another program in this process's place. What cannot be taken over is stopped. */
-static int master_take_over(struct master *master)
+static int master_restore(struct master *master)
 {
-    struct upgrade_heritage *heritage = master->hooks->heritage;
-    const struct upgrade_facts *facts = &heritage->facts;
+    struct upgrade_saved *saved = master->hooks->saved;
+    const struct upgrade_manager *manager = &saved->manager;
     struct socket_spec spec = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
     char error[ERROR_SIZE];
     if (control_spec(&master->config->global, &spec, error, sizeof error) != 0)
         log_error("%s", error);
     master->announced = true;
-    master->state = (enum master_state)facts->state;
-    master->started = facts->started;
-    master->reloads = facts->reloads;
-    master->waiting_count = facts->waiting_count;
-    memcpy(master->waiting, facts->waiting, sizeof master->waiting);
+    master->state = (enum master_state)manager->state;
+    master->started = manager->started;
+    master->reloads = manager->reloads;
+    master->waiting_count = manager->waiting_count;
+    memcpy(master->waiting, manager->waiting, sizeof master->waiting);
     pool_set_begin(&master->pools, master->loop, master->config, &master_pools_events, master);
-    int result = upgrade_adopt(heritage, master->loop, &master->pools, &master->control, &spec,
-                               commands_table, &master->commands, error, sizeof error);
-    master->listening = facts->listening && master->control.listener.fd >= 0;
+    int result = upgrade_restore(saved, master->loop, &master->pools, &master->control, &spec,
+                                 commands_table, &master->commands, error, sizeof error);
+    master->listening = manager->listening && master->control.listener.fd >= 0;
     if (result == 0) {
         master_come(master);
         return 0;
@@ -648,7 +648,7 @@ static int master_open(struct master *master)
     signals_start(&master->signals, master->loop, master_signals,
                   sizeof master_signals / sizeof *master_signals, master);
     master->control.listener.fd = -1;
-    if (master->hooks->heritage != NULL)
+    if (master->hooks->saved != NULL)
         return 0;
     if (master_open_control(master) != 0)
         return EX_CONFIG;
@@ -691,8 +691,8 @@ int master_run(struct config *config, const struct master_hooks *hooks)
     log_debug("starting with %s, version %s", config->file, OVERTIME_VERSION);
     master.exit_status = master_open(&master);
     if (master.exit_status == 0) {
-        if (hooks->heritage != NULL)
-            master.exit_status = master_take_over(&master);
+        if (hooks->saved != NULL)
+            master.exit_status = master_restore(&master);
         else
             pool_set_start(&master.pools);
         master_changed(&master);

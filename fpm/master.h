@@ -18,12 +18,12 @@ struct master_hooks {
     void (*told)(void *context);
     /* All workers are gone, sockets too. */
     void (*down)(void *context);
-    /* Another program is to take this one's place: its part of the facts. */
-    void (*leave)(void *context, struct upgrade_facts *facts);
+    /* For an upgrade: fills in main's part of the state. */
+    void (*save)(void *context, struct upgrade_manager *manager);
     unsigned flags; /* enum config_flag, for a reload */
     void *context;
     struct upgrade_program program;
-    struct upgrade_heritage *heritage; /* what was taken over; NULL: this is a start */
+    struct upgrade_saved *saved; /* by the program before an upgrade; NULL = this is a start */
 };
 
 /* Runs until stopped. Returns an exit status: 0, 70 or 78; what went wrong is in the log. */

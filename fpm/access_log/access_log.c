@@ -363,7 +363,7 @@ static void access_log_write_dead(struct access_log *access, unsigned slot, unsi
 {
     char message[OT_ACCESS_MESSAGE_MAX];
     struct unfinished_request_texts texts;
-    struct log_format_facts facts = unfinished_request_facts(record, death, &texts);
+    struct log_format_facts facts = unfinished_request_describe(record, death, &texts);
     int length = snprintf(message, sizeof message - OT_ACCESS_LINE_MAX - 1,
                           "%c%u.%u.%" PRId32 ".%" PRIu64 ".0 ", OT_ACCESS_OF_THE_DEAD, slot, thread,
                           death->pid, record->requests);
@@ -380,8 +380,8 @@ static void access_log_write_dead(struct access_log *access, unsigned slot, unsi
                 (int)death->pid);
 }
 
-void access_log_bury(struct access_log *access, const struct scoreboard *scoreboard, unsigned slot,
-                     const struct access_log_end *end)
+void access_log_write_unfinished(struct access_log *access, const struct scoreboard *scoreboard,
+                                 unsigned slot, const struct access_log_end *end)
 {
     struct ot_record record;
     struct timespec wall = {0};
@@ -399,11 +399,11 @@ void access_log_bury(struct access_log *access, const struct scoreboard *scorebo
     };
     const struct writer_proto_news lost = {.kind = WRITER_PROTO_NO_ROOM,
                                            .id = access->id,
-                                           .count = scoreboard_untold(scoreboard, slot)};
+                                           .count = scoreboard_lost_lines(scoreboard, slot)};
     if (lost.count > 0)
         access_log_tell(&lost);
-    for (unsigned i = 0; scoreboard_inherit(scoreboard, slot, i, &record); i++)
-        if (unfinished_request_owes(&record))
+    for (unsigned i = 0; scoreboard_thread_dead(scoreboard, slot, i, &record); i++)
+        if (unfinished_request_is_unlogged(&record))
             access_log_write_dead(access, slot, i, &record, &death);
 }
 
@@ -431,17 +431,17 @@ int access_log_reopen(char *error, size_t size)
 
 /* ---- another program in this process's place ---- */
 
-static void access_log_pass(struct saved_state *paper, struct access_log *access)
+static void access_log_pass(struct saved_state *state, struct access_log *access)
 {
-    access->id = (uint32_t)saved_state_number(paper, "access_log_id", access->id, 1, UINT32_MAX);
-    saved_state_text(paper, "access_pool", &access->pool);
-    saved_state_text(paper, "access_path", &access->path);
+    access->id = (uint32_t)saved_state_number(state, "access_id", access->id, 1, UINT32_MAX);
+    saved_state_text(state, "access_pool", &access->pool);
+    saved_state_text(state, "access_path", &access->path);
     access->slots =
-        (unsigned)saved_state_number(paper, "access_slots", access->slots, 0, UINT32_MAX);
-    access->read_end = saved_state_fd(paper, "log_pipe_read", access->read_end);
-    access->write_end = saved_state_fd(paper, "log_pipe_write", access->write_end);
-    access->workers_end = saved_state_fd(paper, "access_workers", access->workers_end);
-    access->closed = saved_state_flag(paper, "access_closed", access->closed);
+        (unsigned)saved_state_number(state, "access_slots", access->slots, 0, UINT32_MAX);
+    access->read_end = saved_state_fd(state, "access_read", access->read_end);
+    access->write_end = saved_state_fd(state, "access_write", access->write_end);
+    access->workers_end = saved_state_fd(state, "access_workers", access->workers_end);
+    access->closed = saved_state_flag(state, "access_closed", access->closed);
 }
 
 /* Its lines are read on; one that died meanwhile is replaced. */
@@ -459,15 +459,15 @@ static void access_log_adopt_writer(pid_t pid, int control)
         access_log_try_again();
 }
 
-static void access_log_read_log(struct saved_state *paper)
+static void access_log_read_log(struct saved_state *state)
 {
     struct access_log *access = calloc(1, sizeof *access);
     if (access == NULL) {
-        saved_state_refuse(paper, "out of memory");
+        saved_state_refuse(state, "out of memory");
         return;
     }
-    access_log_pass(paper, access);
-    if (paper->mode != SAVED_STATE_TAKE || access->pool == NULL || access->path == NULL) {
+    access_log_pass(state, access);
+    if (state->mode != SAVED_STATE_RESTORE || access->pool == NULL || access->path == NULL) {
         access->read_end = access->write_end = access->workers_end = -1;
         access_log_free(&access);
         return;
@@ -476,29 +476,29 @@ static void access_log_read_log(struct saved_state *paper)
     access_log_all.logs = access;
 }
 
-void access_log_hand_over(struct saved_state *paper, struct ev_loop *loop)
+void access_log_saved_state(struct saved_state *state, struct ev_loop *loop)
 {
     size_t count = 0;
     for (const struct access_log *access = access_log_all.logs; access != NULL;
          access = access->next)
         count++;
-    bool used = saved_state_flag(paper, "access_used", access_log_all.loop != NULL);
+    bool used = saved_state_flag(state, "access_used", access_log_all.loop != NULL);
     uint32_t last =
-        (uint32_t)saved_state_number(paper, "access_last", access_log_all.last_id, 0, UINT32_MAX);
+        (uint32_t)saved_state_number(state, "access_last", access_log_all.last_id, 0, UINT32_MAX);
     pid_t pid =
-        (pid_t)saved_state_number(paper, "access_writer", access_log_all.writer.pid, 0, INT32_MAX);
-    int control = saved_state_fd(paper, "access_control", access_log_all.control);
-    count = (size_t)saved_state_number(paper, "access_logs", (int64_t)count, 0, INT32_MAX);
-    if (paper->mode == SAVED_STATE_WRITE) {
+        (pid_t)saved_state_number(state, "access_writer", access_log_all.writer.pid, 0, INT32_MAX);
+    int control = saved_state_fd(state, "access_control", access_log_all.control);
+    count = (size_t)saved_state_number(state, "access_logs", (int64_t)count, 0, INT32_MAX);
+    if (state->mode == SAVED_STATE_SAVE) {
         for (struct access_log *access = access_log_all.logs; access != NULL; access = access->next)
-            access_log_pass(paper, access);
+            access_log_pass(state, access);
         return;
     }
-    if (paper->mode == SAVED_STATE_TAKE && used)
+    if (state->mode == SAVED_STATE_RESTORE && used)
         access_log_begin(loop);
-    for (size_t i = 0; i < count && saved_state_good(paper); i++)
-        access_log_read_log(paper);
-    if (paper->mode != SAVED_STATE_TAKE || !used)
+    for (size_t i = 0; i < count && saved_state_good(state); i++)
+        access_log_read_log(state);
+    if (state->mode != SAVED_STATE_RESTORE || !used)
         return;
     access_log_all.last_id = last;
     access_log_adopt_writer(pid, control);
@@ -509,7 +509,7 @@ uint32_t access_log_id(const struct access_log *access)
     return access != NULL ? access->id : 0;
 }
 
-struct access_log *access_log_adopt(struct saved_state *paper, uint32_t id, const char *format)
+struct access_log *access_log_restore(struct saved_state *state, uint32_t id, const char *format)
 {
     char why[256] = "there is no such log";
     struct access_log *access = access_log_find(id);
@@ -519,7 +519,7 @@ struct access_log *access_log_adopt(struct saved_state *paper, uint32_t id, cons
         access->format = log_format_compile(format, why, sizeof why);
     if (access != NULL && access->format != NULL)
         return access;
-    saved_state_refuse(paper, "access log %u cannot be taken over: %s", (unsigned)id, why);
+    saved_state_refuse(state, "access log %u cannot be taken over: %s", (unsigned)id, why);
     return NULL;
 }
 

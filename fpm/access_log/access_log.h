@@ -36,8 +36,8 @@ int access_log_fd(const struct access_log *access);
 
 /* Writes a line for every request that a dead worker had not written one for, before its slot is
  * given to another. */
-void access_log_bury(struct access_log *access, const struct scoreboard *scoreboard, unsigned slot,
-                     const struct access_log_end *end);
+void access_log_write_unfinished(struct access_log *access, const struct scoreboard *scoreboard,
+                                 unsigned slot, const struct access_log_end *end);
 
 /* No worker lives that could write. Forgets the pointer; NULL is fine. */
 void access_log_close(struct access_log **access);
@@ -47,15 +47,15 @@ void access_log_close(struct access_log **access);
 int access_log_reopen(char *error, size_t size);
 
 /* Hands all logs and their writer over to the program that takes this one's place, or takes them
- * over, with `loop`, whichever the paper is for. */
-void access_log_hand_over(struct saved_state *paper, struct ev_loop *loop);
+ * over, with `loop`, whichever the state is for. */
+void access_log_saved_state(struct saved_state *state, struct ev_loop *loop);
 
 /* By what a generation finds its log again; 0 = none. */
 uint32_t access_log_id(const struct access_log *access);
 
 /* The log that was taken over under this id, whose lines look so. NULL if there is none, or with a
- * fault on the paper. */
-struct access_log *access_log_adopt(struct saved_state *paper, uint32_t id, const char *format);
+ * fault on the state. */
+struct access_log *access_log_restore(struct saved_state *state, uint32_t id, const char *format);
 
 /* Waits until all lines are in their files, but not for long. At the manager's end, when all are
  * closed. */

@@ -15,7 +15,7 @@ enum {
     UNFINISHED_REQUEST_GONE = 499
 };
 
-bool unfinished_request_owes(const struct ot_record *record)
+bool unfinished_request_is_unlogged(const struct ot_record *record)
 {
     return record->requests != record->logged;
 }
@@ -111,9 +111,9 @@ static int64_t unfinished_request_count(uint64_t count)
     return count > INT64_MAX ? LOG_FORMAT_UNKNOWN : (int64_t)count;
 }
 
-struct log_format_facts unfinished_request_facts(const struct ot_record *record,
-                                                 const struct unfinished_request *death,
-                                                 struct unfinished_request_texts *texts)
+struct log_format_facts unfinished_request_describe(const struct ot_record *record,
+                                                    const struct unfinished_request *death,
+                                                    struct unfinished_request_texts *texts)
 {
     enum log_format_outcome outcome = unfinished_request_outcome(record, death);
     struct log_format_facts facts = {

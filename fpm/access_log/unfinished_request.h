@@ -28,11 +28,11 @@ struct unfinished_request_texts {
 };
 
 /* Has the present request of this record no line yet? */
-bool unfinished_request_owes(const struct ot_record *record);
+bool unfinished_request_is_unlogged(const struct ot_record *record);
 
 /* What is known of it. The facts borrow from all three. */
-struct log_format_facts unfinished_request_facts(const struct ot_record *record,
-                                                 const struct unfinished_request *death,
-                                                 struct unfinished_request_texts *texts);
+struct log_format_facts unfinished_request_describe(const struct ot_record *record,
+                                                    const struct unfinished_request *death,
+                                                    struct unfinished_request_texts *texts);
 
 #endif

@@ -30,7 +30,8 @@ static const struct generation_member *command_trace_in(const struct generation 
     for (unsigned i = 0; i < generation->size; i++) {
         const struct generation_member *member = &generation->members[i];
         if (member->worker.state != WORKER_NONE &&
-            (member->worker.pid == pid || generation_program_pid(member) == pid))
+            (member->worker.pid == pid ||
+             scoreboard_program_pid(&generation->scoreboard, i, member->worker.pid) == pid))
             return member;
     }
     return NULL;
@@ -70,7 +71,7 @@ static void command_trace_head(const struct generation_member *member,
     int pid = (int)member->worker.pid;
     char doing[EXIT_MESSAGE_MAX];
     struct slot_view view;
-    scoreboard_look(&member->generation->scoreboard, member->slot, &view);
+    scoreboard_view(&member->generation->scoreboard, member->slot, &view);
     exit_message_doing(&view, clock_ns(), doing, sizeof doing);
     if (!call->json) {
         fprintf(call->body, "pool %s: worker %d (slot %u) %s\n", pool, pid, member->slot, doing);
@@ -87,9 +88,10 @@ static int command_trace_start(const struct generation_member *member,
                                struct command_trace *waiting, struct control_server_call *call)
 {
     struct slot_view view;
-    scoreboard_look(&member->generation->scoreboard, member->slot, &view);
+    scoreboard_view(&member->generation->scoreboard, member->slot, &view);
     const struct trace_runner_job job = {
-        .pid = generation_program_pid(member),
+        .pid = scoreboard_program_pid(&member->generation->scoreboard, member->slot,
+                                      member->worker.pid),
         .first = view.attached ? (pid_t)view.lead.tid : 0,
         .depth = COMMAND_TRACE_DEPTH,
         .json = call->json,

@@ -495,21 +495,22 @@ int control_server_open(struct control_server *control, struct ev_loop *loop,
 /* ---- another program in this process's place ---- */
 
 /* One who has no answer yet; what was read of the question or is still to be sent goes along. */
-struct control_server_heir {
+struct control_server_saved_client {
     unsigned state, ticket;
     int fd;
     char *text;
     size_t size;
 };
 
-static void control_server_pass(struct saved_state *paper, struct control_server_heir *heir)
+static void control_server_pass(struct saved_state *state,
+                                struct control_server_saved_client *saved)
 {
-    heir->state =
-        (unsigned)saved_state_number(paper, "client", heir->state, 0, CONTROL_SERVER_WAITING);
-    heir->ticket =
-        (unsigned)saved_state_number(paper, "client_ticket", heir->ticket, 0, UINT32_MAX);
-    heir->fd = saved_state_fd(paper, "client_fd", heir->fd);
-    saved_state_bytes(paper, "client_text", &heir->text, &heir->size);
+    saved->state =
+        (unsigned)saved_state_number(state, "client", saved->state, 0, CONTROL_SERVER_WAITING);
+    saved->ticket =
+        (unsigned)saved_state_number(state, "client_ticket", saved->ticket, 0, UINT32_MAX);
+    saved->fd = saved_state_fd(state, "client_fd", saved->fd);
+    saved_state_bytes(state, "client_text", &saved->text, &saved->size);
 }
 
 static bool control_server_goes_along(const struct control_server_client *client)
@@ -518,26 +519,26 @@ static bool control_server_goes_along(const struct control_server_client *client
            client->state == CONTROL_SERVER_WAITING;
 }
 
-static void control_server_pass_socket(struct control_server *control, struct saved_state *paper)
+static void control_server_pass_socket(struct control_server *control, struct saved_state *state)
 {
-    socket_hand_over(&control->listener, paper);
-    saved_state_text(paper, "control_folder", &control->folder);
+    socket_saved_state(&control->listener, state);
+    saved_state_text(state, "control_folder", &control->folder);
     control->tickets =
-        (unsigned)saved_state_number(paper, "control_tickets", control->tickets, 0, UINT32_MAX);
+        (unsigned)saved_state_number(state, "control_tickets", control->tickets, 0, UINT32_MAX);
 }
 
-void control_server_hand_over(struct control_server *control, struct saved_state *paper)
+void control_server_save(struct control_server *control, struct saved_state *state)
 {
     int64_t count = 0;
-    control_server_pass_socket(control, paper);
+    control_server_pass_socket(control, state);
     for (const struct control_server_client *client = control->clients; client != NULL;
          client = client->next)
         count += control_server_goes_along(client);
-    (void)saved_state_number(paper, "clients", count, 0, CONTROL_SERVER_CLIENTS_MAX);
+    (void)saved_state_number(state, "clients", count, 0, CONTROL_SERVER_CLIENTS_MAX);
     for (struct control_server_client *client = control->clients; client != NULL;
          client = client->next) {
         bool reading = client->state == CONTROL_SERVER_READING;
-        struct control_server_heir heir = {
+        struct control_server_saved_client saved = {
             .state = client->state,
             .ticket = client->ticket,
             .fd = client->fd,
@@ -545,37 +546,37 @@ void control_server_hand_over(struct control_server *control, struct saved_state
             .size = reading ? client->line_used : client->answer_size - client->answer_sent,
         };
         if (control_server_goes_along(client))
-            control_server_pass(paper, &heir);
+            control_server_pass(state, &saved);
     }
 }
 
-static void control_server_adopt_client(struct control_server *control,
-                                        struct control_server_heir *heir)
+static void control_server_restore_client(struct control_server *control,
+                                          struct control_server_saved_client *saved)
 {
-    control_server_client_new(control, heir->fd);
+    control_server_client_new(control, saved->fd);
     struct control_server_client *client = control->clients;
-    if (client == NULL || client->fd != heir->fd)
+    if (client == NULL || client->fd != saved->fd)
         return;
-    client->ticket = heir->ticket;
-    if (heir->state != CONTROL_SERVER_READING) {
-        client->answer = heir->text;
-        client->answer_size = heir->size;
-        heir->text = NULL;
-        control_server_client_move(client, (enum control_server_state)heir->state);
-    } else if (heir->text != NULL && heir->size < sizeof client->line) {
-        memcpy(client->line, heir->text, heir->size);
-        client->line_used = heir->size;
+    client->ticket = saved->ticket;
+    if (saved->state != CONTROL_SERVER_READING) {
+        client->answer = saved->text;
+        client->answer_size = saved->size;
+        saved->text = NULL;
+        control_server_client_move(client, (enum control_server_state)saved->state);
+    } else if (saved->text != NULL && saved->size < sizeof client->line) {
+        memcpy(client->line, saved->text, saved->size);
+        client->line_used = saved->size;
     }
 }
 
-void control_server_adopt(struct control_server *control, struct ev_loop *loop,
-                          const struct socket_spec *spec, struct saved_state *paper,
-                          const struct control_server_command *commands, void *context)
+void control_server_restore(struct control_server *control, struct ev_loop *loop,
+                            const struct socket_spec *spec, struct saved_state *state,
+                            const struct control_server_command *commands, void *context)
 {
     struct control_server fresh;
     control_server_init(&fresh, loop, spec, commands, context);
-    control_server_pass_socket(&fresh, paper);
-    bool take = paper->mode == SAVED_STATE_TAKE && fresh.listener.fd >= 0;
+    control_server_pass_socket(&fresh, state);
+    bool take = state->mode == SAVED_STATE_RESTORE && fresh.listener.fd >= 0;
     if (take) {
         *control = fresh;
         control->pause.data = control;
@@ -584,13 +585,13 @@ void control_server_adopt(struct control_server *control, struct ev_loop *loop,
         free(fresh.folder);
         socket_disown(&fresh.listener);
     }
-    int64_t count = saved_state_number(paper, "clients", 0, 0, CONTROL_SERVER_CLIENTS_MAX);
-    for (int64_t i = 0; i < count && saved_state_good(paper); i++) {
-        struct control_server_heir heir = {.fd = -1};
-        control_server_pass(paper, &heir);
-        if (take && saved_state_good(paper))
-            control_server_adopt_client(control, &heir);
-        free(heir.text);
+    int64_t count = saved_state_number(state, "clients", 0, 0, CONTROL_SERVER_CLIENTS_MAX);
+    for (int64_t i = 0; i < count && saved_state_good(state); i++) {
+        struct control_server_saved_client saved = {.fd = -1};
+        control_server_pass(state, &saved);
+        if (take && saved_state_good(state))
+            control_server_restore_client(control, &saved);
+        free(saved.text);
     }
 }
 

@@ -73,13 +73,13 @@ void control_server_say(struct control_server *control, unsigned ticket, const c
 void control_server_answer(struct control_server *control, unsigned ticket, const char *why);
 
 /* Writes down the socket and those who have no answer yet. */
-void control_server_hand_over(struct control_server *control, struct saved_state *paper);
+void control_server_save(struct control_server *control, struct saved_state *state);
 
 /* Takes both over, in place of control_server_open; tickets stay what they were. With
  * SAVED_STATE_CHECK it only reads, and `control` is not touched. */
-void control_server_adopt(struct control_server *control, struct ev_loop *loop,
-                          const struct socket_spec *spec, struct saved_state *paper,
-                          const struct control_server_command *commands, void *context);
+void control_server_restore(struct control_server *control, struct ev_loop *loop,
+                            const struct socket_spec *spec, struct saved_state *state,
+                            const struct control_server_command *commands, void *context);
 
 /* Takes the socket away, and its folder if it was made here and is empty,
  * and lets the clients go, but for those held: they see the process end. */

@@ -182,8 +182,8 @@ int output_capture_open(struct output_capture *capture, struct ev_loop *loop)
     return ends[1];
 }
 
-void output_capture_adopt(struct output_capture *capture, struct ev_loop *loop, int fd,
-                          const char *begun, size_t size, bool inside)
+void output_capture_restore(struct output_capture *capture, struct ev_loop *loop, int fd,
+                            const char *begun, size_t size, bool inside)
 {
     output_capture_watch(capture, loop, fd);
     capture->inside = inside;

@@ -74,8 +74,8 @@ int output_capture_open(struct output_capture *capture, struct ev_loop *loop);
 /* Takes over the read end of a pipe that another program in this process's place has opened, with
  * what it had read of a line; `inside`: a piece of that line was handed out before. After
  * output_capture_init. */
-void output_capture_adopt(struct output_capture *capture, struct ev_loop *loop, int fd,
-                          const char *begun, size_t size, bool inside);
+void output_capture_restore(struct output_capture *capture, struct ev_loop *loop, int fd,
+                            const char *begun, size_t size, bool inside);
 
 /* Reads what is there, hands out the rest and forgets everything. */
 void output_capture_close(struct output_capture *capture);

@@ -132,7 +132,7 @@ void pool_set_begin(struct pool_set *pools, struct ev_loop *loop, struct config 
     };
 }
 
-struct pool_set_item *pool_set_adopt(struct pool_set *pools, const char *name)
+struct pool_set_item *pool_set_restore_pool(struct pool_set *pools, const char *name)
 {
     struct pool_set_item *item = calloc(1, sizeof *item);
     char *own = strdup(name);
@@ -142,7 +142,7 @@ struct pool_set_item *pool_set_adopt(struct pool_set *pools, const char *name)
         return NULL;
     }
     item->set = pools;
-    pool_adopt(&item->pool, pools->loop, own, &pool_set_pool_events, item);
+    pool_restore(&item->pool, pools->loop, own, &pool_set_pool_events, item);
     pool_supervisor_open(&item->supervisor, &item->pool, &pools->queue, pool_set_room, pools,
                          pool_set_on_turned);
     status_worker_init(&item->status, pools->loop, &item->pool);

@@ -56,8 +56,8 @@ void pool_set_close(struct pool_set *pools);
 void pool_set_begin(struct pool_set *pools, struct ev_loop *loop, struct config *config,
                     const struct pool_set_events *events, void *context);
 
-/* One pool more, as pool_adopt makes it; NULL without memory. */
-struct pool_set_item *pool_set_adopt(struct pool_set *pools, const char *name);
+/* One pool more, as pool_restore makes it; NULL without memory. */
+struct pool_set_item *pool_set_restore_pool(struct pool_set *pools, const char *name);
 
 /* Frees the last pool of the set, which has no worker. */
 void pool_set_forget_last(struct pool_set *pools);

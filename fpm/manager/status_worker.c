@@ -172,7 +172,7 @@ static void status_worker_moved(struct worker *worker, enum worker_state from, e
               worker_state_name(from), worker_state_name(to));
 }
 
-static void status_worker_overdue(struct worker *worker)
+static void status_worker_stop_timeout(struct worker *worker)
 {
     worker_kill(worker);
 }
@@ -181,7 +181,7 @@ static void status_worker_ended(struct worker *worker)
 {
     struct status_worker_process *status = worker->owner;
     char why[ERROR_SIZE];
-    if (worker->asked) {
+    if (worker->stop_requested) {
         status_worker_retry(status, 0);
     } else if (worker->start_failed) {
         snprintf(why, sizeof why, "cannot start its status worker: %s",
@@ -198,7 +198,7 @@ static void status_worker_ended(struct worker *worker)
 
 static const struct worker_events status_worker_events = {
     .moved = status_worker_moved,
-    .overdue = status_worker_overdue,
+    .stop_timeout = status_worker_stop_timeout,
     .ended = status_worker_ended,
 };
 

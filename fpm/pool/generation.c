@@ -100,8 +100,8 @@ static void generation_worker_moved(struct worker *worker, enum worker_state fro
     generation->counts[to]++;
     generation_mark_changed(member);
     generation->live = generation->size - generation->counts[WORKER_NONE];
-    scoreboard_member(&generation->scoreboard, member->slot, generation_process[to],
-                      to == WORKER_NONE ? 0 : worker->pid, worker->started);
+    scoreboard_set_process(&generation->scoreboard, member->slot, generation_process[to],
+                           to == WORKER_NONE ? 0 : worker->pid, worker->started);
     const struct log_about about = generation_about(member);
     log_about(LOG_LEVEL_DEBUG, &about, "pool %s: worker %d (slot %u): %s -> %s",
               generation->pool->name, (int)worker->pid, member->slot, worker_state_name(from),
@@ -158,25 +158,25 @@ static void generation_stop_unattached(struct generation_member *member, int64_t
         generation_send_stop(member, SIGTERM, MAX(left, GENERATION_TERM_MS));
         return;
     }
-    if (left > 0 || !member->worker.asked) {
+    if (left > 0 || !member->worker.stop_requested) {
         generation_postpone_stop(member, MIN(left, GENERATION_POLL));
         return;
     }
-    if (member->stop_reason == EXIT_CAUSE_SUPERFLUOUS && activity == PROC_ACTIVITY_BUSY) {
+    if (member->stop_reason == EXIT_CAUSE_STOP_SUPERFLUOUS && activity == PROC_ACTIVITY_BUSY) {
         generation_postpone_stop(member, GENERATION_TERM_MS);
         return;
     }
 
     /* A request may be lost, and nothing says which. */
     char waited[32];
-    scalar_duration(clock_ms() - member->worker.asked_since, waited, sizeof waited);
+    scalar_duration(clock_ms() - member->worker.stop_since, waited, sizeof waited);
     const struct log_about about = generation_about(member);
     log_about(activity == PROC_ACTIVITY_BUSY ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE, &about,
               "pool %s: worker %d (slot %u) is ended in unknown state (no library attached): it "
               "did not seem to wait for a request within %s of having to go (%s); see "
               "`process_control_timeout`",
               about.pool, (int)about.pid, member->slot, waited,
-              exit_cause_ask_name(member->stop_reason));
+              exit_cause_stop_text(member->stop_reason));
     generation_send_stop(member, SIGTERM, GENERATION_TERM_MS);
 }
 
@@ -193,20 +193,21 @@ static void generation_stop_now(struct generation_member *member)
      * socket that is being given up. */
     else if (left > 0 && phase == SCOREBOARD_STARTING && generation_has_queue(generation))
         generation_postpone_stop(member, MIN(left, GENERATION_POLL));
-    else if (phase != SCOREBOARD_BLACK_BOX)
+    else if (phase != SCOREBOARD_UNATTACHED)
         generation_send_stop(member, SIGQUIT, left);
     else /* it has no library, or has not attached yet */
         generation_stop_unattached(member, left);
 }
 
 /* Is it a limit, which cuts off the work that is under way? */
-static bool generation_is_limit(enum exit_cause_ask why)
+static bool generation_is_limit(enum exit_cause_stop why)
 {
-    return why == EXIT_CAUSE_REQUEST || why == EXIT_CAUSE_POST || why == EXIT_CAUSE_MEMORY_HARD;
+    return why == EXIT_CAUSE_STOP_REQUEST || why == EXIT_CAUSE_STOP_POST_RESPONSE ||
+           why == EXIT_CAUSE_STOP_MEMORY_HARD;
 }
 
 /* The time that the worker had to stop is over. */
-static void generation_worker_overdue(struct worker *worker)
+static void generation_worker_stop_timeout(struct worker *worker)
 {
     struct generation_member *member = worker->owner;
     const struct scoreboard *scoreboard = &member->generation->scoreboard;
@@ -216,23 +217,23 @@ static void generation_worker_overdue(struct worker *worker)
         return;
     }
     /* A superfluous worker may have accepted a request just before the signal: let it finish. */
-    if (member->stop_reason == EXIT_CAUSE_SUPERFLUOUS &&
-        (phase == SCOREBOARD_SERVING || phase == SCOREBOARD_POST)) {
+    if (member->stop_reason == EXIT_CAUSE_STOP_SUPERFLUOUS &&
+        (phase == SCOREBOARD_SERVING || phase == SCOREBOARD_POST_RESPONSE)) {
         generation_postpone_stop(member, GENERATION_TERM_MS);
         return;
     }
 
     struct slot_view view;
     char doing[EXIT_MESSAGE_MAX], waited[32];
-    scoreboard_look(scoreboard, member->slot, &view);
+    scoreboard_view(scoreboard, member->slot, &view);
     exit_message_doing(&view, clock_ns(), doing, sizeof doing);
-    scalar_duration(clock_ms() - worker->asked_since, waited, sizeof waited);
+    scalar_duration(clock_ms() - worker->stop_since, waited, sizeof waited);
     const struct log_about about = generation_about(member);
     log_about(LOG_LEVEL_WARNING, &about,
               "pool %s: worker %d (slot %u) is killed %s: it did not end within %s of being "
               "asked to (%s); see `%s`",
               about.pool, (int)worker->pid, member->slot, doing, waited,
-              exit_cause_ask_name(member->stop_reason),
+              exit_cause_stop_text(member->stop_reason),
               generation_is_limit(member->stop_reason) ? "hard_timeout"
                                                        : "process_control_timeout");
     worker_kill(worker);
@@ -245,15 +246,16 @@ static void generation_worker_ended(struct worker *worker)
     struct generation_member *member = worker->owner;
     struct generation *generation = member->generation;
     struct slot_view view;
-    scoreboard_bury(&generation->scoreboard, member->slot, &view);
+    scoreboard_view_dead(&generation->scoreboard, member->slot, &view);
     output_capture_close(&member->output.capture);
     output_capture_close(&member->error.capture);
-    generation->retiring -= member->stop_reason != EXIT_CAUSE_NOT_ASKED;
+    generation->retiring -= member->stop_reason != EXIT_CAUSE_STOP_NONE;
     ev_timer_stop(generation->loop, &member->limit);
     member->limit_at = 0;
-    const struct access_log_end end = {.status = worker->status, .asked = worker->asked};
+    const struct access_log_end end = {.status = worker->status, .asked = worker->stop_requested};
     if (!worker->start_failed)
-        access_log_bury(generation->access, &generation->scoreboard, member->slot, &end);
+        access_log_write_unfinished(generation->access, &generation->scoreboard, member->slot,
+                                    &end);
     request_tracking_note_end(&generation->scoreboard, member->slot, worker->pid);
     scoreboard_release(&generation->scoreboard, member->slot);
     if (worker->start_failed) {
@@ -267,7 +269,7 @@ static void generation_worker_ended(struct worker *worker)
 
 static const struct worker_events generation_worker_events = {
     .moved = generation_worker_moved,
-    .overdue = generation_worker_overdue,
+    .stop_timeout = generation_worker_stop_timeout,
     .ended = generation_worker_ended,
 };
 
@@ -282,7 +284,7 @@ bool generation_spawn(struct generation *generation)
     if (slot < 0)
         return false;
     struct generation_member *member = &generation->members[slot];
-    member->stop_reason = EXIT_CAUSE_NOT_ASKED;
+    member->stop_reason = EXIT_CAUSE_STOP_NONE;
     member->stop_sent = false;
     launch_spec_slot(&generation->spec, (unsigned)slot);
     launch->output_fd = generation_stream_open(&member->output);
@@ -305,24 +307,17 @@ bool generation_spawn(struct generation *generation)
 
 /* ---- what the owner asks for ---- */
 
-/* The worker's own word is believed within its process group. */
-pid_t generation_program_pid(const struct generation_member *member)
-{
-    pid_t said = scoreboard_pid(&member->generation->scoreboard, member->slot);
-    return said > 0 && getpgid(said) == member->worker.pid ? said : member->worker.pid;
-}
-
 bool generation_member_in_service(const struct generation_member *member)
 {
-    return member->worker.state != WORKER_NONE && member->stop_reason == EXIT_CAUSE_NOT_ASKED;
+    return member->worker.state != WORKER_NONE && member->stop_reason == EXIT_CAUSE_STOP_NONE;
 }
 
 /* Records that the worker is to stop, and by when. False if there is nothing to stop. */
-static bool generation_mark(struct generation_member *member, enum exit_cause_ask why,
+static bool generation_mark(struct generation_member *member, enum exit_cause_stop why,
                             int64_t grace)
 {
-    enum exit_cause_ask before = member->stop_reason;
-    bool first = before == EXIT_CAUSE_NOT_ASKED;
+    enum exit_cause_stop before = member->stop_reason;
+    bool first = before == EXIT_CAUSE_STOP_NONE;
     int64_t ends = clock_ms() + grace;
     if (member->worker.state == WORKER_NONE || member->worker.state == WORKER_KILLED)
         return false;
@@ -332,33 +327,34 @@ static bool generation_mark(struct generation_member *member, enum exit_cause_as
         member->grace_ends = ends;
     /* Keep the first stop reason, except: any reason replaces "superfluous", and an exceeded limit
      * replaces a graceful stop. */
-    if (first || before == EXIT_CAUSE_SUPERFLUOUS ||
+    if (first || before == EXIT_CAUSE_STOP_SUPERFLUOUS ||
         (generation_is_limit(why) && !generation_is_limit(before)))
         member->stop_reason = why;
     return true;
 }
 
-void generation_stop(struct generation_member *member, enum exit_cause_ask why, int64_t patience_ms)
+void generation_stop(struct generation_member *member, enum exit_cause_stop why,
+                     int64_t patience_ms)
 {
     if (generation_mark(member, why, patience_ms))
         generation_stop_now(member);
 }
 
-void generation_terminate(struct generation_member *member, enum exit_cause_ask why,
+void generation_terminate(struct generation_member *member, enum exit_cause_stop why,
                           int64_t patience_ms)
 {
-    enum exit_cause_ask before = member->stop_reason;
+    enum exit_cause_stop before = member->stop_reason;
     if (!generation_mark(member, why, patience_ms))
         return;
     /* Neither a stop nor a limit extends the grace period of a worker that is to stop already. */
     int64_t left = member->grace_ends - clock_ms();
     left = MAX(left, 0);
-    if (before != EXIT_CAUSE_NOT_ASKED && before != EXIT_CAUSE_SUPERFLUOUS)
+    if (before != EXIT_CAUSE_STOP_NONE && before != EXIT_CAUSE_STOP_SUPERFLUOUS)
         patience_ms = MIN(patience_ms, left);
     generation_send_stop(member, SIGTERM, patience_ms);
 }
 
-void generation_kill(struct generation_member *member, enum exit_cause_ask why)
+void generation_kill(struct generation_member *member, enum exit_cause_stop why)
 {
     if (generation_mark(member, why, 0))
         worker_kill(&member->worker);
@@ -517,11 +513,11 @@ struct generation *generation_open(struct ev_loop *loop, struct config *config,
 
 /* ---- after an upgrade ---- */
 
-struct generation *generation_adopt(struct ev_loop *loop, struct config *config,
-                                    const struct config_pool *pool,
-                                    const struct generation_saved *saved,
-                                    const struct generation_events *events, void *owner,
-                                    char *error, size_t size)
+struct generation *generation_restore(struct ev_loop *loop, struct config *config,
+                                      const struct config_pool *pool,
+                                      const struct generation_saved *saved,
+                                      const struct generation_events *events, void *owner,
+                                      char *error, size_t size)
 {
     struct generation *generation = generation_new(loop, config, pool, events, owner, error, size);
     if (generation == NULL)
@@ -532,7 +528,7 @@ struct generation *generation_adopt(struct ev_loop *loop, struct config *config,
     generation->handoff[0] = saved->handoff[0];
     generation->handoff[1] = saved->handoff[1];
     generation->access = saved->access;
-    if (scoreboard_adopt(&generation->scoreboard, &saved->scoreboard, error, size) != 0 ||
+    if (scoreboard_restore(&generation->scoreboard, &saved->scoreboard, error, size) != 0 ||
         (saved->starts && launch_spec_build(&generation->spec, pool, error, size) != 0) ||
         generation_make_members(generation, error, size) != 0) {
         generation_close(&generation);
@@ -542,20 +538,21 @@ struct generation *generation_adopt(struct ev_loop *loop, struct config *config,
     return generation;
 }
 
-static void generation_stream_adopt(struct generation_stream *stream,
-                                    const struct generation_partial_line *line)
+static void generation_stream_restore(struct generation_stream *stream,
+                                      const struct generation_partial_line *line)
 {
     if (line->fd < 0)
         return;
     output_capture_init(&stream->capture, log_output_room, generation_on_line, stream);
-    output_capture_adopt(&stream->capture, stream->member->generation->loop, line->fd, line->begun,
-                         line->size, line->inside);
+    output_capture_restore(&stream->capture, stream->member->generation->loop, line->fd,
+                           line->begun, line->size, line->inside);
 }
 
-int generation_adopt_member(struct generation *generation,
-                            const struct generation_member_saved *saved, char *error, size_t size)
+int generation_restore_member(struct generation *generation,
+                              const struct generation_member_saved *saved, char *error, size_t size)
 {
-    if (saved->slot >= generation->size || !scoreboard_take(&generation->scoreboard, saved->slot)) {
+    if (saved->slot >= generation->size ||
+        !scoreboard_claim(&generation->scoreboard, saved->slot)) {
         snprintf(error, size, "there is no free slot %u", saved->slot);
         return -1;
     }
@@ -564,10 +561,10 @@ int generation_adopt_member(struct generation *generation,
     member->stop_sent = saved->stop_sent;
     member->grace_ends = saved->grace_ends;
     member->worker.pid = saved->worker.pid; /* for the log lines that follow */
-    generation_stream_adopt(&member->output, &saved->output);
-    generation_stream_adopt(&member->error, &saved->error);
-    if (worker_adopt(&member->worker, &saved->worker, error, size) == 0) {
-        generation->retiring += saved->stop_reason != EXIT_CAUSE_NOT_ASKED;
+    generation_stream_restore(&member->output, &saved->output);
+    generation_stream_restore(&member->error, &saved->error);
+    if (worker_restore(&member->worker, &saved->worker, error, size) == 0) {
+        generation->retiring += saved->stop_reason != EXIT_CAUSE_STOP_NONE;
         return 0;
     }
     output_capture_close(&member->output.capture);

@@ -42,15 +42,15 @@ struct generation_stream {
 struct generation_member {
     struct generation *generation;
     unsigned slot;
-    enum exit_cause_ask stop_reason; /* why it was asked to stop: the first reason, or a limit */
+    enum exit_cause_stop stop_reason; /* why it was asked to stop: the first reason, or a limit */
     bool stop_sent; /* it was sent the signal to stop, which may wait for the end of a request */
     int64_t grace_ends; /* ms: it is killed then, unless it is superfluous and busy */
     struct worker worker;
     struct generation_stream output, error;
-    struct deadline_seen *slow; /* the slow log's, one for each thread; NULL = none */
-    ev_timer limit;             /* the owner's; stopped when the worker ends */
-    uint64_t limit_at;          /* ns: when it fires, 0 = not */
-    bool changed;               /* in the list of changed members */
+    struct deadline_reported *slow; /* the slow log's, one for each thread; NULL = none */
+    ev_timer limit;                 /* the owner's; stopped when the worker ends */
+    uint64_t limit_at;              /* ns: when it fires, 0 = not */
+    bool changed;                   /* in the list of changed members */
     struct generation_member *next_changed;
 };
 
@@ -96,11 +96,11 @@ struct generation_saved {
 
 /* Restores it, without its workers. Holds `config`, to which `pool` belongs. Returns NULL with a
  * sentence. */
-struct generation *generation_adopt(struct ev_loop *loop, struct config *config,
-                                    const struct config_pool *pool,
-                                    const struct generation_saved *saved,
-                                    const struct generation_events *events, void *owner,
-                                    char *error, size_t size);
+struct generation *generation_restore(struct ev_loop *loop, struct config *config,
+                                      const struct config_pool *pool,
+                                      const struct generation_saved *saved,
+                                      const struct generation_events *events, void *owner,
+                                      char *error, size_t size);
 
 /* The part of a line that a worker has written so far. */
 struct generation_partial_line {
@@ -112,16 +112,17 @@ struct generation_partial_line {
 
 struct generation_member_saved {
     unsigned slot;
-    enum exit_cause_ask stop_reason;
+    enum exit_cause_stop stop_reason;
     bool stop_sent;
     int64_t grace_ends;
-    struct worker_heir worker;
+    struct worker_saved worker;
     struct generation_partial_line output, error;
 };
 
 /* Restores one of its workers. Returns 0, or -1 with a sentence: it is not there. */
-int generation_adopt_member(struct generation *generation,
-                            const struct generation_member_saved *saved, char *error, size_t size);
+int generation_restore_member(struct generation *generation,
+                              const struct generation_member_saved *saved, char *error,
+                              size_t size);
 
 /* Frees it; no worker may live. A pointer to NULL is allowed. */
 void generation_close(struct generation **generation);
@@ -139,14 +140,14 @@ bool generation_spawn(struct generation *generation);
 /* Stops a worker gracefully: by its stop signal; without the library, once it seems to wait for a
  * request. It is killed after `patience_ms`, unless it is superfluous and busy. A second call can
  * only bring that forward. */
-void generation_stop(struct generation_member *member, enum exit_cause_ask why,
+void generation_stop(struct generation_member *member, enum exit_cause_stop why,
                      int64_t patience_ms);
 
 /* Stops a worker without waiting for its work: TERM now, KILL after `patience_ms`. */
-void generation_terminate(struct generation_member *member, enum exit_cause_ask why,
+void generation_terminate(struct generation_member *member, enum exit_cause_stop why,
                           int64_t patience_ms);
 
-void generation_kill(struct generation_member *member, enum exit_cause_ask why);
+void generation_kill(struct generation_member *member, enum exit_cause_stop why);
 
 /* Puts a member on the list of changed ones, so that its owner looks at it again. */
 void generation_mark_changed(struct generation_member *member);
@@ -154,9 +155,6 @@ void generation_mark_changed(struct generation_member *member);
 /* Takes the list: members whose worker changed its process state or was asked to stop since the
  * last call, each once, linked by next_changed until it is marked again. NULL = none. */
 struct generation_member *generation_take_changed(struct generation *generation);
-
-/* The process that the worker's application runs in, which may be a child of a wrapper. */
-pid_t generation_program_pid(const struct generation_member *member);
 
 /* Has the member a process that was not asked to stop? */
 bool generation_member_in_service(const struct generation_member *member);

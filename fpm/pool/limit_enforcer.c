@@ -2,7 +2,7 @@
 #include "fpm/pool/limit_enforcer.h"
 
 #include "fpm/log/log.h"
-#include "fpm/pool/overdue.h"
+#include "fpm/slow_log/deadline.h"
 #include "fpm/worker/exit_message.h"
 #include "fpm/worker/proc_activity.h"
 #include "sapi-shim/util/clock.h"
@@ -14,12 +14,12 @@
 /* TERM, then KILL after hard_timeout; the log line says what work was cut off. A worker that a
  * limit is already ending is left alone. */
 static void limit_enforcer_terminate(const struct pool *pool, struct generation_member *member,
-                                     enum exit_cause_ask why, const char *cause)
+                                     enum exit_cause_stop why, const char *cause)
 {
     const struct generation *generation = member->generation;
     struct slot_view view;
     char doing[EXIT_MESSAGE_MAX], grace[32];
-    scoreboard_look(&generation->scoreboard, member->slot, &view);
+    scoreboard_view(&generation->scoreboard, member->slot, &view);
     exit_message_doing(&view, clock_ns(), doing, sizeof doing);
     scalar_duration(generation->pool->hard_timeout, grace, sizeof grace);
     const struct log_about about = {pool->name, member->worker.pid, member->slot};
@@ -31,16 +31,17 @@ static void limit_enforcer_terminate(const struct pool *pool, struct generation_
 
 static bool limit_enforcer_may_end(const struct generation_member *member)
 {
-    return member->stop_reason != EXIT_CAUSE_REQUEST && member->stop_reason != EXIT_CAUSE_POST &&
-           member->stop_reason != EXIT_CAUSE_MEMORY_HARD;
+    return member->stop_reason != EXIT_CAUSE_STOP_REQUEST &&
+           member->stop_reason != EXIT_CAUSE_STOP_POST_RESPONSE &&
+           member->stop_reason != EXIT_CAUSE_STOP_MEMORY_HARD;
 }
 
 static void limit_enforcer_terminate_late(const struct pool *pool, struct generation_member *member,
-                                          enum exit_cause_ask why, int64_t limit)
+                                          enum exit_cause_stop why, int64_t limit)
 {
     char cause[128], allowed[32];
     scalar_duration(limit, allowed, sizeof allowed);
-    snprintf(cause, sizeof cause, "%s = %s", exit_cause_ask_name(why), allowed);
+    snprintf(cause, sizeof cause, "%s = %s", exit_cause_stop_text(why), allowed);
     limit_enforcer_terminate(pool, member, why, cause);
 }
 
@@ -50,29 +51,26 @@ void limit_enforcer_check(const struct pool *pool, struct generation_member *mem
                           const struct scoreboard_glance *glance, uint64_t *again)
 {
     const struct config_pool *limits = pool_settings(pool);
-    struct overdue_facts facts = {
-        .running_since = glance->running_since,
-        .finished_since = glance->finished_since,
-        .request_limit = (uint64_t)limits->request_terminate_timeout * CLOCK_NS_PER_MS,
-        .post_limit = (uint64_t)limits->post_response_terminate_timeout * CLOCK_NS_PER_MS,
-        .now = clock_ns(),
+    const struct deadline_limits deadlines = {
+        .request = (uint64_t)limits->request_terminate_timeout * CLOCK_NS_PER_MS,
+        .post_response = (uint64_t)limits->post_response_terminate_timeout * CLOCK_NS_PER_MS,
     };
-    uint64_t next = 0;
+    const struct deadline_stamps stamps = {glance->running_since, glance->finished_since,
+                                           clock_ns()};
     if (!limit_enforcer_may_end(member))
         return;
-    switch (overdue_check(&facts, &next)) {
-    case OVERDUE_REQUEST:
-        limit_enforcer_terminate_late(pool, member, EXIT_CAUSE_REQUEST,
+    switch (deadline_check(&deadlines, &stamps, NULL, again)) {
+    case DEADLINE_REQUEST:
+        limit_enforcer_terminate_late(pool, member, EXIT_CAUSE_STOP_REQUEST,
                                       limits->request_terminate_timeout);
         break;
-    case OVERDUE_POST:
-        limit_enforcer_terminate_late(pool, member, EXIT_CAUSE_POST,
+    case DEADLINE_POST_RESPONSE:
+        limit_enforcer_terminate_late(pool, member, EXIT_CAUSE_STOP_POST_RESPONSE,
                                       limits->post_response_terminate_timeout);
         break;
-    case OVERDUE_NOTHING:
+    case DEADLINE_NOT_PASSED:
     default:
-        if (next != 0 && (*again == 0 || next < *again))
-            *again = next;
+        break;
     }
 }
 
@@ -85,26 +83,28 @@ void limit_enforcer_check_memory(const struct pool *pool, struct generation_memb
 {
     const struct config_pool *limits = pool_settings(pool);
     const struct worker *worker = &member->worker;
-    bool unattached = glance->phase == SCOREBOARD_BLACK_BOX;
+    bool unattached = glance->phase == SCOREBOARD_UNATTACHED;
     bool soft = limits->pm_max_memory > 0 && (unattached || glance->phase == SCOREBOARD_IDLE);
     uint64_t used = 0;
     if (worker->state != WORKER_RUNNING && worker->state != WORKER_STOPPING)
         return;
     if ((limits->pm_max_memory_hard == 0 && !soft) ||
-        proc_activity_memory(generation_program_pid(member), &used) != 0)
+        proc_activity_memory(
+            scoreboard_program_pid(&member->generation->scoreboard, member->slot, worker->pid),
+            &used) != 0)
         return;
     if (limits->pm_max_memory_hard > 0 && used > (uint64_t)limits->pm_max_memory_hard &&
         limit_enforcer_may_end(member)) {
         char cause[128];
         snprintf(cause, sizeof cause, "it uses %" PRIu64 " KiB, above `pm.max_memory_hard`",
                  used / 1024);
-        limit_enforcer_terminate(pool, member, EXIT_CAUSE_MEMORY_HARD, cause);
+        limit_enforcer_terminate(pool, member, EXIT_CAUSE_STOP_MEMORY_HARD, cause);
     } else if (soft && used > (uint64_t)limits->pm_max_memory &&
                generation_member_in_service(member)) {
         log_debug("pool %s: worker %d (slot %u) is replaced: it uses %" PRIu64 " KiB, more than "
                   "`pm.max_memory`",
                   pool->name, (int)worker->pid, member->slot, used / 1024);
-        generation_stop(member, EXIT_CAUSE_MEMORY,
+        generation_stop(member, EXIT_CAUSE_STOP_MEMORY,
                         member->generation->config->global.process_control_timeout);
     }
 }

@@ -71,7 +71,7 @@ static void pool_on_start_failed(struct generation *generation, const char *why,
     char cause[ERROR_SIZE];
     struct backoff_death death = {.exec_failed = true, .started = started, .exit_status = -1};
     pool->totals.start_failures++;
-    pool->totals.ended[EXIT_CAUSE_BY_START]++;
+    pool->totals.ended[EXIT_CAUSE_START]++;
     if (generation == pool->current) {
         snprintf(cause, sizeof cause, "cannot start worker: %s", why);
         pool_note_death(pool, &death, cause);
@@ -88,11 +88,11 @@ static void pool_on_start_failed(struct generation *generation, const char *why,
 
 /* ---- the end of a worker ---- */
 
-static struct exit_cause_facts pool_exit_facts(const struct generation_member *member)
+static struct exit_cause_input pool_exit_facts(const struct generation_member *member)
 {
-    return (struct exit_cause_facts){
-        .asked = member->stop_reason,
-        .said = scoreboard_exit_reason(&member->generation->scoreboard, member->slot),
+    return (struct exit_cause_input){
+        .stop_reason = member->stop_reason,
+        .exit_reason = scoreboard_exit_reason(&member->generation->scoreboard, member->slot),
         .status = member->worker.status,
     };
 }
@@ -101,16 +101,16 @@ static void pool_log_end(const struct pool *pool, const struct generation_member
                          const struct slot_view *view)
 {
     const struct worker *worker = &member->worker;
-    const struct exit_cause_facts facts = pool_exit_facts(member);
+    const struct exit_cause_input facts = pool_exit_facts(member);
     struct exit_message exit_message = {
         .pool = pool->name,
         .pid = worker->pid,
         .slot = member->slot,
         .status = worker->status,
         .uptime = clock_ms() - worker->started,
-        .asked = worker->asked,
-        .expected = exit_cause_is_expected(exit_cause_judge(&facts)),
-        .reason = exit_cause_reason(&facts),
+        .stop_requested = worker->stop_requested,
+        .expected = exit_cause_is_expected(exit_cause_of(&facts)),
+        .reason = exit_cause_text(&facts),
         .view = view,
     };
     char line[EXIT_MESSAGE_MAX];
@@ -145,20 +145,20 @@ static void pool_count_end(struct pool *pool, const struct generation_member *me
                            const struct slot_view *view)
 {
     struct pool_totals *totals = &pool->totals;
-    const struct exit_cause_facts facts = pool_exit_facts(member);
+    const struct exit_cause_input facts = pool_exit_facts(member);
     int status = member->worker.status;
     bool exited = status != -1 && WIFEXITED(status);
     int signal = status != -1 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    enum exit_cause cause = exit_cause_judge(&facts);
-    bool served = cause == EXIT_CAUSE_BY_REQUESTS || cause == EXIT_CAUSE_BY_MEMORY;
-    bool waited_for =
-        member->stop_reason == EXIT_CAUSE_RELOAD || member->stop_reason == EXIT_CAUSE_STOP;
+    enum exit_cause cause = exit_cause_of(&facts);
+    bool served = cause == EXIT_CAUSE_REQUESTS || cause == EXIT_CAUSE_MEMORY;
+    bool waited_for = member->stop_reason == EXIT_CAUSE_STOP_RELOAD ||
+                      member->stop_reason == EXIT_CAUSE_STOP_MANAGER;
     totals->ended[cause]++;
     if (exited)
         totals->exits[WEXITSTATUS(status)]++;
     else if (signal > 0 && signal < OT_SIGNALS_MAX)
         totals->signals[signal]++;
-    totals->died += !member->worker.asked && !served;
+    totals->died += !member->worker.stop_requested && !served;
     pool->cut_off += waited_for && signal == SIGKILL;
 
     /* Post-response work that was under way ended with the worker. */
@@ -178,7 +178,7 @@ static void pool_on_ended(struct generation *generation, const struct generation
     int status = worker->status;
     struct backoff_death death = {
         .started = worker->started,
-        .stopped = worker->asked,
+        .stopped = worker->stop_requested,
         .attached = view->attached,
         .accepting = view->lead.state != OT_STATE_STARTING,
         .served = view->counts.requests,
@@ -197,7 +197,7 @@ static void pool_on_ended(struct generation *generation, const struct generation
         pool_note_death(pool, &death,
                         "workers end soon after their start, before they have served a request");
     pool_count_end(pool, member, view);
-    if (!worker->asked)
+    if (!worker->stop_requested)
         pool_wake_idle(pool);
     pool->events->changed(pool);
 }
@@ -303,7 +303,7 @@ static unsigned pool_find_idle(struct generation *generation, struct pool_idle *
         struct scoreboard_glance glance = scoreboard_glance(&generation->scoreboard, i);
         if (glance.phase == SCOREBOARD_IDLE)
             idle[count++] = (struct pool_idle){glance.idle_since, member};
-        else if (glance.phase == SCOREBOARD_BLACK_BOX &&
+        else if (glance.phase == SCOREBOARD_UNATTACHED &&
                  proc_activity_doing(member->worker.pid) != PROC_ACTIVITY_BUSY)
             idle[count++] =
                 (struct pool_idle){(uint64_t)member->worker.started * CLOCK_NS_PER_MS, member};
@@ -324,7 +324,7 @@ void pool_retire(struct pool *pool, unsigned count, const char *reason)
     log_debug("pool %s: %u worker%s retired: %s", pool->name, count, count == 1 ? " is" : "s are",
               reason);
     for (unsigned i = 0; i < count; i++)
-        generation_stop(idle[i].member, EXIT_CAUSE_SUPERFLUOUS, pool_grace(pool));
+        generation_stop(idle[i].member, EXIT_CAUSE_STOP_SUPERFLUOUS, pool_grace(pool));
     free(idle);
 }
 
@@ -336,7 +336,7 @@ void pool_allow_handoff(struct pool *pool, bool current, bool older)
 }
 
 static void pool_stop_generation(struct pool *pool, struct generation *generation,
-                                 enum exit_cause_ask why, enum pool_stop how)
+                                 enum exit_cause_stop why, enum pool_stop how)
 {
     for (unsigned i = 0; i < generation->size; i++) {
         struct generation_member *member = &generation->members[i];
@@ -383,9 +383,9 @@ void pool_stop(struct pool *pool, enum pool_stop how)
     if (pool_owns_socket(pool))
         socket_refuse(&pool->listener);
     socket_refuse(&pool->former);
-    pool_stop_generation(pool, pool->current, EXIT_CAUSE_STOP, how);
+    pool_stop_generation(pool, pool->current, EXIT_CAUSE_STOP_MANAGER, how);
     for (struct generation *g = pool->older; g != NULL; g = g->older)
-        pool_stop_generation(pool, g, EXIT_CAUSE_STOP, how);
+        pool_stop_generation(pool, g, EXIT_CAUSE_STOP_MANAGER, how);
 }
 
 unsigned pool_live(const struct pool *pool)
@@ -503,8 +503,8 @@ int pool_open(struct pool *pool, struct ev_loop *loop, const struct pool_request
     return status;
 }
 
-void pool_adopt(struct pool *pool, struct ev_loop *loop, char *name,
-                const struct pool_events *events, void *owner)
+void pool_restore(struct pool *pool, struct ev_loop *loop, char *name,
+                  const struct pool_events *events, void *owner)
 {
     *pool = (struct pool){
         .loop = loop,
@@ -516,16 +516,16 @@ void pool_adopt(struct pool *pool, struct ev_loop *loop, char *name,
     pool->name = name;
 }
 
-struct generation *pool_adopt_generation(struct pool *pool, struct config *config,
-                                         const struct config_pool *settings,
-                                         const struct generation_saved *saved, char *error,
-                                         size_t size)
+struct generation *pool_restore_generation(struct pool *pool, struct config *config,
+                                           const struct config_pool *settings,
+                                           const struct generation_saved *saved, char *error,
+                                           size_t size)
 {
     struct generation **link = &pool->current;
     while (*link != NULL)
         link = link == &pool->current ? &pool->older : &(*link)->older;
-    *link = generation_adopt(pool->loop, config, settings, saved, &pool_generation_events, pool,
-                             error, size);
+    *link = generation_restore(pool->loop, config, settings, saved, &pool_generation_events, pool,
+                               error, size);
     char why[ERROR_SIZE];
     if (link == &pool->current && slow_log_open(&pool->slowlog, settings, why, sizeof why) != 0)
         log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = pool->name}, "pool %s: %s",
@@ -544,7 +544,7 @@ void pool_sweep(struct pool *pool)
         }
         *link = generation->older;
         log_debug("pool %s: generation %u has no workers left", pool->name, generation->number);
-        slow_log_forget(generation);
+        slow_log_forget(&generation->scoreboard);
         generation_close(&generation);
     }
     if (pool->older == NULL)
@@ -555,7 +555,8 @@ void pool_close(struct pool *pool)
 {
     if (pool->current != NULL)
         pool_sweep(pool);
-    slow_log_forget(pool->current);
+    if (pool->current != NULL)
+        slow_log_forget(&pool->current->scoreboard);
     generation_close(&pool->current);
     slow_log_close(&pool->slowlog);
     pool_return_socket(pool);
@@ -603,7 +604,7 @@ static void pool_next_generation(struct pool *pool, struct generation *next)
     unsigned first = MAX(pool_first(next->pool), pool_in_service(pool));
     pool->first = MIN(first, (unsigned)next->pool->pm_max_children);
     if (!pool->older_retired) /* replaced before it served */
-        pool_stop_generation(pool, present, EXIT_CAUSE_RELOAD, POOL_STOP_GRACEFUL);
+        pool_stop_generation(pool, present, EXIT_CAUSE_STOP_RELOAD, POOL_STOP_GRACEFUL);
     scoreboard_notify(&present->scoreboard, 0);
     present->older = pool->older;
     pool->older = present;
@@ -679,6 +680,6 @@ bool pool_retire_older(struct pool *pool, unsigned accepting)
               pool->name, pool->number);
     socket_refuse(&pool->former);
     for (struct generation *g = pool->older; g != NULL; g = g->older)
-        pool_stop_generation(pool, g, EXIT_CAUSE_RELOAD, POOL_STOP_GRACEFUL);
+        pool_stop_generation(pool, g, EXIT_CAUSE_STOP_RELOAD, POOL_STOP_GRACEFUL);
     return true;
 }

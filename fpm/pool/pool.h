@@ -83,7 +83,7 @@ struct pool {
     int64_t opened; /* ms, clock.h */
     time_t opened_time;
     struct log_episode foreign_library; /* workers with a library of another contract version */
-    struct slowlog *slowlog;            /* by the settings in force; NULL = none */
+    struct slow_log *slowlog;           /* by the settings in force; NULL = none */
 };
 
 /* What a start or a reload requests of a pool. */
@@ -102,15 +102,15 @@ int pool_open(struct pool *pool, struct ev_loop *loop, const struct pool_request
               const struct pool_events *events, void *owner, char *error, size_t size);
 
 /* A pool without socket and generations, for an upgrade to fill in. Takes `name`. */
-void pool_adopt(struct pool *pool, struct ev_loop *loop, char *name,
-                const struct pool_events *events, void *owner);
+void pool_restore(struct pool *pool, struct ev_loop *loop, char *name,
+                  const struct pool_events *events, void *owner);
 
 /* Restores a generation after an upgrade: first the current one, then older and older ones. Returns
  * it, or NULL with a sentence. */
-struct generation *pool_adopt_generation(struct pool *pool, struct config *config,
-                                         const struct config_pool *settings,
-                                         const struct generation_saved *saved, char *error,
-                                         size_t size);
+struct generation *pool_restore_generation(struct pool *pool, struct config *config,
+                                           const struct config_pool *settings,
+                                           const struct generation_saved *saved, char *error,
+                                           size_t size);
 
 /* Frees everything. No worker may live. */
 void pool_close(struct pool *pool);
@@ -129,7 +129,7 @@ struct pool_prepared {
     struct generation *generation;   /* NULL: the present one continues with the new settings */
     struct socket_listener listener; /* none: the present one stays */
     bool shared;                     /* the listener is still another pool's */
-    struct slowlog *slowlog;
+    struct slow_log *slowlog;
 };
 
 /* Prepares what the new settings need. Returns as pool_open. */

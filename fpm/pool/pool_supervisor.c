@@ -168,7 +168,7 @@ static void pool_supervisor_report_full(struct pool_supervisor *supervisor,
 static int64_t pool_supervisor_request_limit(const struct pool_supervisor *supervisor)
 {
     int64_t limit = pool_settings(supervisor->pool)->request_terminate_timeout;
-    int64_t slow = (int64_t)(slow_log_limit(supervisor->pool->slowlog) / CLOCK_NS_PER_MS);
+    int64_t slow = (int64_t)(slow_log_limits(supervisor->pool->slowlog).request / CLOCK_NS_PER_MS);
     return limit == 0 || (slow > 0 && slow < limit) ? slow : limit;
 }
 
@@ -179,7 +179,7 @@ static uint32_t pool_supervisor_limit_events(const struct pool_supervisor *super
     const struct pool *pool = supervisor->pool;
     uint32_t events = 0;
     if (pool_settings(pool)->post_response_terminate_timeout > 0 ||
-        slow_log_post_limit(pool->slowlog) > 0)
+        slow_log_limits(pool->slowlog).post_response > 0)
         events |= OT_NOTIFY_ENTER(OT_STATE_POST);
     if (pool_supervisor_request_limit(supervisor) > 0 && !supervisor->monitor.limits_pending)
         events |= OT_NOTIFY_ENTER(OT_STATE_RUNNING);

@@ -47,7 +47,7 @@ bool request_tracking_look(uint64_t id, const struct scoreboard *scoreboard, uns
 {
     struct ot_record record;
     *out = (struct request_tracking){.state = REQUEST_TRACKING_UNSEEN};
-    for (unsigned i = 0; id != 0 && scoreboard_inherit(scoreboard, slot, i, &record); i++) {
+    for (unsigned i = 0; id != 0 && scoreboard_thread_dead(scoreboard, slot, i, &record); i++) {
         bool whole = scoreboard_thread(scoreboard, slot, i, &record);
         if (whole && request_tracking_read(&record, id, out)) {
             out->pid = pid;
@@ -76,7 +76,7 @@ void request_tracking_note_end(const struct scoreboard *scoreboard, unsigned slo
     unsigned count = MIN(request_tracking_table.begun, (unsigned)REQUEST_TRACKING_MAX);
     if (count == 0)
         return;
-    for (unsigned i = 0; scoreboard_inherit(scoreboard, slot, i, &record); i++) {
+    for (unsigned i = 0; scoreboard_thread_dead(scoreboard, slot, i, &record); i++) {
         for (unsigned j = 0; j < count; j++) {
             struct request_tracking found = {.pid = pid};
             if (!request_tracking_read(&record, request_tracking_table.entries[j].id, &found))

@@ -379,14 +379,14 @@ int socket_share(const struct socket_listener *from, struct socket_listener *to,
     return -1;
 }
 
-void socket_hand_over(struct socket_listener *listener, struct saved_state *paper)
+void socket_saved_state(struct socket_listener *listener, struct saved_state *state)
 {
-    listener->fd = saved_state_fd(paper, "socket", listener->fd);
-    listener->given = saved_state_flag(paper, "socket_given", listener->given);
-    saved_state_text(paper, "socket_path", &listener->path);
-    listener->device = (dev_t)saved_state_number(paper, "socket_device", (int64_t)listener->device,
+    listener->fd = saved_state_fd(state, "socket", listener->fd);
+    listener->given = saved_state_flag(state, "socket_given", listener->given);
+    saved_state_text(state, "socket_path", &listener->path);
+    listener->device = (dev_t)saved_state_number(state, "socket_device", (int64_t)listener->device,
                                                  INT64_MIN, INT64_MAX);
-    listener->inode = (ino_t)saved_state_number(paper, "socket_inode", (int64_t)listener->inode,
+    listener->inode = (ino_t)saved_state_number(state, "socket_inode", (int64_t)listener->inode,
                                                 INT64_MIN, INT64_MAX);
 }
 

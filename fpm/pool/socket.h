@@ -64,9 +64,9 @@ int socket_update(const struct socket_listener *listener, const struct socket_sp
 int socket_share(const struct socket_listener *from, struct socket_listener *to, char *error,
                  size_t size);
 
-/* Hands it over to the program that takes this one's place, or takes it over, whichever the paper
+/* Hands it over to the program that takes this one's place, or takes it over, whichever the state
  * is for. */
-void socket_hand_over(struct socket_listener *listener, struct saved_state *paper);
+void socket_saved_state(struct socket_listener *listener, struct saved_state *state);
 
 /* Forgets the file, which stays. */
 void socket_disown(struct socket_listener *listener);

@@ -203,32 +203,32 @@ int socket_activation_keep(const char *name, int fd)
     return -1;
 }
 
-static void socket_activation_read_one(struct saved_state *paper)
+static void socket_activation_read_one(struct saved_state *state)
 {
     char *name = NULL;
-    saved_state_text(paper, "kept_name", &name);
-    int fd = saved_state_fd(paper, "kept_socket", -1);
+    saved_state_text(state, "kept_name", &name);
+    int fd = saved_state_fd(state, "kept_socket", -1);
     if (fd >= 0 && (name == NULL || socket_activation_put(name, fd) != 0))
         fd_close(&fd);
     free(name);
 }
 
-void socket_activation_hand_over(struct saved_state *paper)
+void socket_activation_saved_state(struct saved_state *state)
 {
     int64_t count = 0;
     for (size_t i = 0; i < socket_activation_count; i++)
         count += inherited[i].fd >= 0;
-    if (paper->mode != SAVED_STATE_WRITE)
+    if (state->mode != SAVED_STATE_SAVE)
         count = 0;
-    count = saved_state_number(paper, "kept_sockets", count, 0, INT32_MAX);
-    for (int64_t i = 0; paper->mode != SAVED_STATE_WRITE && i < count && saved_state_good(paper);
+    count = saved_state_number(state, "kept_sockets", count, 0, INT32_MAX);
+    for (int64_t i = 0; state->mode != SAVED_STATE_SAVE && i < count && saved_state_good(state);
          i++)
-        socket_activation_read_one(paper);
-    for (size_t i = 0; paper->mode == SAVED_STATE_WRITE && i < socket_activation_count; i++) {
+        socket_activation_read_one(state);
+    for (size_t i = 0; state->mode == SAVED_STATE_SAVE && i < socket_activation_count; i++) {
         char *name = inherited[i].name;
         if (inherited[i].fd < 0)
             continue;
-        saved_state_text(paper, "kept_name", &name);
-        (void)saved_state_fd(paper, "kept_socket", inherited[i].fd);
+        saved_state_text(state, "kept_name", &name);
+        (void)saved_state_fd(state, "kept_socket", inherited[i].fd);
     }
 }

@@ -32,7 +32,7 @@ bool socket_activation_drop(char *text, size_t size);
 int socket_activation_keep(const char *name, int fd);
 
 /* Hands over those that are kept to the program that takes this one's place, or takes them over,
- * whichever the paper is for. */
-void socket_activation_hand_over(struct saved_state *paper);
+ * whichever the state is for. */
+void socket_activation_saved_state(struct saved_state *state);
 
 #endif

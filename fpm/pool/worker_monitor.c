@@ -73,11 +73,11 @@ static enum worker_monitor_state worker_monitor_state(const struct worker_monito
                                                       int64_t now)
 {
     static const enum worker_monitor_state by_phase[SCOREBOARD_PHASES] = {
-        [SCOREBOARD_BLACK_BOX] = WORKER_MONITOR_STARTING,
+        [SCOREBOARD_UNATTACHED] = WORKER_MONITOR_STARTING,
         [SCOREBOARD_STARTING] = WORKER_MONITOR_STARTING,
         [SCOREBOARD_IDLE] = WORKER_MONITOR_IDLE,
         [SCOREBOARD_SERVING] = WORKER_MONITOR_SERVING,
-        [SCOREBOARD_POST] = WORKER_MONITOR_POST,
+        [SCOREBOARD_POST_RESPONSE] = WORKER_MONITOR_POST,
         [SCOREBOARD_LEAVING] = WORKER_MONITOR_LEAVING,
     };
     static const enum worker_monitor_state by_activity[] = {
@@ -93,7 +93,7 @@ static enum worker_monitor_state worker_monitor_state(const struct worker_monito
     if (!generation_member_in_service(member))
         return WORKER_MONITOR_NONE;
     /* Only after this time is a silent worker taken for one without the library. */
-    if (glance->phase == SCOREBOARD_BLACK_BOX && worker->state == WORKER_RUNNING && age >= start)
+    if (glance->phase == SCOREBOARD_UNATTACHED && worker->state == WORKER_RUNNING && age >= start)
         return by_activity[proc_activity_doing(worker->pid)];
     /* A worker that was interrupted between its start and its first wait is not busy yet. */
     if (glance->changing && age < WORKER_MONITOR_SLOW_START)
@@ -148,10 +148,12 @@ static void worker_monitor_check(struct worker_monitor *monitor, struct generati
      * timer stays as it is. */
     struct scoreboard_glance glance =
         scoreboard_glance(&member->generation->scoreboard, member->slot);
-    enum exit_cause_ask reason = member->stop_reason;
+    enum exit_cause_stop reason = member->stop_reason;
     uint64_t next_limit = 0;
     limit_enforcer_check(pool, member, &glance, &next_limit);
-    unsigned slow = slow_log_look(pool->slowlog, member, &glance, &next_limit);
+    const struct slow_log_worker worker = {&member->generation->scoreboard, member->slot,
+                                           member->worker.pid, &member->slow};
+    unsigned slow = slow_log_check(pool->slowlog, &worker, &glance, &next_limit);
     pool->totals.slow += slow;
     monitor->limits_expired += slow + (reason != member->stop_reason);
     monitor->limits_pending = monitor->limits_pending || next_limit != 0 || glance.changing;

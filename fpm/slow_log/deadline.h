@@ -1,8 +1,6 @@
-/* deadline.h: is a request to be entered into the slow log now? Once for its response, once for the
- * work after it.
+/* deadline.h: has a request, or the work after its response, passed its time limit?
  *
- * Pure: what a look at a thread's record found and the limits in, a verdict out, and when to look
- * again. Called by slowlog.
+ * Pure: stamps and limits in; a verdict, and the time of the next check, out.
  */
 #ifndef FPM_DEADLINE_H
 #define FPM_DEADLINE_H
@@ -10,33 +8,33 @@
 #include <stdint.h>
 
 enum deadline_verdict {
-    DEADLINE_NOTHING,
-    DEADLINE_REQUEST, /* request_slowlog_timeout */
-    DEADLINE_POST     /* post_response.slowlog_timeout */
+    DEADLINE_NOT_PASSED,
+    DEADLINE_REQUEST,      /* a response has been open for as long as its limit */
+    DEADLINE_POST_RESPONSE /* post-response work has gone on for as long as its limit */
 };
 
-/* Nanoseconds; 0 = none. */
+/* Nanoseconds; 0 = no limit. */
 struct deadline_limits {
-    uint64_t request, post;
+    uint64_t request, post_response;
 };
 
-/* Stamps of one steady clock in ns, 0 = no such request; at most one of them is set. */
-struct deadline_facts {
-    uint64_t running_since;  /* a request whose response is open */
-    uint64_t finished_since; /* a response behind which work goes on */
+/* Nanoseconds of one steady clock; 0 = there is none. */
+struct deadline_stamps {
+    uint64_t running_since;  /* start of the oldest request whose response is open */
+    uint64_t finished_since; /* end of the oldest response that post-response work follows */
     uint64_t now;
 };
 
-/* Which requests of a thread were entered last; zero at first. A stamp stands for its request, as
- * no two have the same. */
-struct deadline_seen {
+/* What was reported last, by its stamp: no two requests of a thread have the same. Zero at first.
+ */
+struct deadline_reported {
     uint64_t running_since, finished_since;
 };
 
-/* Notes in `seen` what it finds. *again becomes the moment at which a limit passes if that is
- * earlier than what stands there; 0 = none. */
+/* With `reported`, reports each passed limit once and notes it there; with NULL, every time. Lowers
+ * *next_check (0 = none) to the moment at which a limit passes that has not passed yet. */
 enum deadline_verdict deadline_check(const struct deadline_limits *limits,
-                                     const struct deadline_facts *facts, struct deadline_seen *seen,
-                                     uint64_t *again);
+                                     const struct deadline_stamps *stamps,
+                                     struct deadline_reported *reported, uint64_t *next_check);
 
 #endif

@@ -20,7 +20,7 @@ static const char *slow_entry_age(char *out, size_t size, uint64_t stamp, int64_
 static void slow_entry_head(FILE *out, const struct slow_entry *entry)
 {
     const struct ot_record *record = &entry->record;
-    bool post = entry->why == DEADLINE_POST;
+    bool post = entry->why == DEADLINE_POST_RESPONSE;
     struct tm local = {.tm_mday = 1};
     char day[32] = "", age[32], limit[32];
     (void)localtime_r(&entry->wall.tv_sec, &local);

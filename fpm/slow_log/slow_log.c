@@ -3,7 +3,6 @@
 
 #include "fpm/log/log.h"
 #include "fpm/log/log_target.h"
-#include "fpm/slow_log/deadline.h"
 #include "fpm/slow_log/slow_entry.h"
 #include "fpm/slow_log/trace_runner.h"
 #include "sapi-shim/util/clock.h"
@@ -13,71 +12,65 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 enum {
     SLOW_LOG_STACK_MAX = 65535 /* bytes */
 };
 
-struct slowlog {
-    struct slowlog *next;
+struct slow_log {
+    struct slow_log *next;
     char *pool, *path;
-    struct log_target sink;
+    struct log_target file;
     struct deadline_limits limits;
     unsigned depth;
-    char **command; /* words of slowlog.command, NULL = our own look */
-    bool appends;   /* the process number comes behind them */
+    char **command;  /* words of slowlog.command, NULL = overtime-trace */
+    bool append_pid; /* the process number follows the command, which has no %p */
     bool closed;
-    unsigned pending; /* entries without their stack yet */
+    unsigned pending; /* entries that wait for their stack */
     uint64_t lost;    /* entries that could not be written */
-    struct log_episode failing, blind;
-    uint64_t unseen; /* entries without a stack for lack of time, in this episode */
+    struct log_episode write_failure, no_stack;
+    uint64_t without_stack; /* entries in the present no_stack episode */
 };
 
-/* An entry until it is written. */
+/* An entry that waits for its stack. */
 struct slow_log_entry {
     struct slow_log_entry *next;
-    struct slowlog *log;
-    const struct generation_member *member; /* NULL: freed since */
+    struct slow_log *log;
+    const struct scoreboard *scoreboard; /* NULL = destroyed since */
     unsigned thread;
-    struct slow_entry facts;
+    struct slow_entry entry;
 };
 
 static struct {
-    struct slowlog *logs;
+    struct slow_log *logs;
     struct slow_log_entry *entries;
 } slow_log_all;
 
 /* ---- the file ---- */
 
-static void slow_log_tell_lost(struct slowlog *log)
+static void slow_log_write(struct slow_log *log, const char *text, size_t size)
 {
     const struct log_about about = {.pool = log->pool};
-    if (log_episode_end(&log->failing))
+    if (text == NULL || log_target_put(&log->file, text, size) != 0) {
+        log->lost++;
+        if (log_episode_begin(&log->write_failure))
+            log_about(LOG_LEVEL_ERROR, &about,
+                      "pool %s: cannot write to %s: %s; entries are lost until it can be written "
+                      "again; see `slowlog`",
+                      log->pool, log->path, strerror(errno));
+        return;
+    }
+    if (log_episode_end(&log->write_failure))
         log_about(LOG_LEVEL_WARNING, &about,
                   "pool %s: %" PRIu64 " entr%s lost: %s could not be written; now it can",
                   log->pool, log->lost, log->lost == 1 ? "y was" : "ies were", log->path);
     log->lost = 0;
 }
 
-static void slow_log_put(struct slowlog *log, const char *text, size_t size)
+static void slow_log_free(struct slow_log *log)
 {
-    const struct log_about about = {.pool = log->pool};
-    if (text != NULL && log_target_put(&log->sink, text, size) == 0) {
-        slow_log_tell_lost(log);
-        return;
-    }
-    log->lost++;
-    if (log_episode_begin(&log->failing))
-        log_about(LOG_LEVEL_ERROR, &about,
-                  "pool %s: cannot write to %s: %s; entries are lost until it can be written "
-                  "again; see `slowlog`",
-                  log->pool, log->path, strerror(errno));
-}
-
-static void slow_log_free(struct slowlog *log)
-{
-    struct slowlog **link = &slow_log_all.logs;
+    struct slow_log **link = &slow_log_all.logs;
     while (*link != NULL && *link != log)
         link = &(*link)->next;
     if (*link == log)
@@ -85,7 +78,7 @@ static void slow_log_free(struct slowlog *log)
     for (size_t i = 0; log->command != NULL && log->command[i] != NULL; i++)
         free(log->command[i]);
     free(log->command);
-    log_target_close(&log->sink);
+    log_target_close(&log->file);
     free(log->pool);
     free(log->path);
     free(log);
@@ -93,10 +86,23 @@ static void slow_log_free(struct slowlog *log)
 
 /* ---- one entry ---- */
 
-static void slow_log_drop(struct slow_log_entry *entry)
+/* Writes the entry and frees it, and its log if that is closed and has no other entry. */
+static void slow_log_finish(struct slow_log_entry *entry, const struct slow_entry_stack *stack)
 {
     struct slow_log_entry **link = &slow_log_all.entries;
-    struct slowlog *log = entry->log;
+    struct slow_log *log = entry->log;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out != NULL) {
+        slow_entry_write(out, &entry->entry, stack);
+        if (fclose(out) != 0) {
+            free(text);
+            text = NULL;
+        }
+    }
+    slow_log_write(log, text, size);
+    free(text);
     while (*link != entry)
         link = &(*link)->next;
     *link = entry->next;
@@ -106,44 +112,22 @@ static void slow_log_drop(struct slow_log_entry *entry)
         slow_log_free(log);
 }
 
-/* Writes it, and forgets it. */
-static void slow_log_finish(struct slow_log_entry *entry, const struct slow_entry_stack *stack)
+/* Is the thread still busy with the request of the entry? One whose record keeps changing may be.
+ */
+static bool slow_log_goes_on(void *context)
 {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out != NULL) {
-        slow_entry_write(out, &entry->facts, stack);
-        if (fclose(out) != 0) {
-            free(text);
-            text = NULL;
-        }
-    }
-    slow_log_put(entry->log, text, size);
-    free(text);
-    slow_log_drop(entry);
-}
-
-/* Does the thread still do what it was entered for? One that keeps changing may. */
-static bool slow_log_goes_on(const struct slow_log_entry *entry)
-{
-    const struct generation_member *member = entry->member;
-    const struct ot_record *then = &entry->facts.record;
+    const struct slow_log_entry *entry = context;
+    const struct slow_entry *then = &entry->entry;
     struct ot_record now;
     uint64_t running, finished;
-    if (member == NULL || member->worker.state == WORKER_NONE ||
-        member->worker.pid != entry->facts.pid)
+    if (entry->scoreboard == NULL ||
+        entry->scoreboard->members[then->slot].pid != (int32_t)then->pid)
         return false;
-    if (!scoreboard_thread(&member->generation->scoreboard, member->slot, entry->thread, &now))
+    if (!scoreboard_thread(entry->scoreboard, then->slot, entry->thread, &now))
         return true;
     scoreboard_since(&now, &running, &finished);
-    return entry->facts.why == DEADLINE_REQUEST ? running == then->running_at
-                                                : finished == then->finished_at;
-}
-
-static bool slow_log_wanted(void *context)
-{
-    return slow_log_goes_on(context);
+    return then->why == DEADLINE_REQUEST ? running == then->record.running_at
+                                         : finished == then->record.finished_at;
 }
 
 static void slow_log_on_stack(void *context, const struct trace_runner_result *result)
@@ -152,26 +136,8 @@ static void slow_log_on_stack(void *context, const struct trace_runner_result *r
     struct slow_entry_stack stack = {
         .text = result->text, .length = result->length, .missing = result->failure};
     if (result->length > 0 && !slow_log_goes_on(entry))
-        stack.note = "it has ended meanwhile: the stack may be of what came after";
+        stack.note = "the request has ended meanwhile: the stack may be of a later one";
     slow_log_finish(entry, &stack);
-}
-
-/* More is slow at once than can be looked at: the entries go without their stacks. */
-static void slow_log_tell_blind(struct slowlog *log, bool blind)
-{
-    const struct log_about about = {.pool = log->pool};
-    log->unseen += blind;
-    if (blind && log_episode_begin(&log->blind)) {
-        log_about(LOG_LEVEL_WARNING, &about,
-                  "pool %s: more requests are slow at once than can be looked at: entries of %s go "
-                  "without a stack; see `request_slowlog_timeout`, "
-                  "`post_response.slowlog_timeout`",
-                  log->pool, log->path);
-    } else if (!blind && log_episode_end(&log->blind)) {
-        log_about(LOG_LEVEL_NOTICE, &about, "pool %s: %" PRIu64 " entr%s of %s without a stack",
-                  log->pool, log->unseen, log->unseen == 1 ? "y is" : "ies are", log->path);
-        log->unseen = 0;
-    }
 }
 
 /* ---- slowlog.command ---- */
@@ -197,14 +163,14 @@ static char *slow_log_word(const char *word, pid_t pid)
 }
 
 /* NULL-terminated, each word the caller's to free; NULL without memory. */
-static char **slow_log_words(const struct slowlog *log, pid_t pid)
+static char **slow_log_words(const struct slow_log *log, pid_t pid)
 {
     size_t count = 0;
     while (log->command[count] != NULL)
         count++;
     char **words = calloc(count + 2, sizeof *words);
     bool good = words != NULL;
-    for (size_t i = 0; good && i < count + log->appends; i++) {
+    for (size_t i = 0; good && i < count + log->append_pid; i++) {
         words[i] = slow_log_word(i < count ? log->command[i] : "%p", pid);
         good = words[i] != NULL;
     }
@@ -216,17 +182,17 @@ static char **slow_log_words(const struct slowlog *log, pid_t pid)
     return NULL;
 }
 
-/* Returns 0, or -1 with a sentence. */
+/* Starts the trace for an entry. Returns 0, or -1 with a sentence. */
 static int slow_log_trace(struct slow_log_entry *entry, char *error, size_t size)
 {
-    struct slowlog *log = entry->log;
+    struct slow_log *log = entry->log;
     struct trace_runner_job job = {
         .group = log,
-        .pid = generation_program_pid(entry->member),
-        .first = (pid_t)entry->facts.record.tid,
+        .pid = scoreboard_program_pid(entry->scoreboard, entry->entry.slot, entry->entry.pid),
+        .first = (pid_t)entry->entry.record.tid,
         .depth = log->depth,
         .output_max = SLOW_LOG_STACK_MAX,
-        .wanted = slow_log_wanted,
+        .wanted = slow_log_goes_on,
         .done = slow_log_on_stack,
         .context = entry,
     };
@@ -245,130 +211,131 @@ static int slow_log_trace(struct slow_log_entry *entry, char *error, size_t size
     return result;
 }
 
-static void slow_log_enter(struct slowlog *log, const struct generation_member *member,
+static void slow_log_enter(struct slow_log *log, const struct slow_log_worker *worker,
                            unsigned thread, enum deadline_verdict why,
                            const struct ot_record *record)
 {
-    uint64_t limit = why == DEADLINE_POST ? log->limits.post : log->limits.request;
+    const struct log_about about = {.pool = log->pool};
+    uint64_t limit =
+        why == DEADLINE_POST_RESPONSE ? log->limits.post_response : log->limits.request;
     char error[256];
     struct slow_log_entry *entry = malloc(sizeof *entry);
     if (entry == NULL) {
-        slow_log_put(log, NULL, 0);
+        slow_log_write(log, NULL, 0);
         return;
     }
     *entry = (struct slow_log_entry){.next = slow_log_all.entries,
                                      .log = log,
-                                     .member = member,
+                                     .scoreboard = worker->scoreboard,
                                      .thread = thread,
-                                     .facts = {.pool = log->pool,
-                                               .pid = member->worker.pid,
-                                               .slot = member->slot,
+                                     .entry = {.pool = log->pool,
+                                               .pid = worker->pid,
+                                               .slot = worker->slot,
                                                .why = why,
                                                .limit = (int64_t)(limit / CLOCK_NS_PER_MS),
                                                .record = *record,
                                                .now = clock_ns()}};
-    (void)clock_gettime(CLOCK_REALTIME, &entry->facts.wall);
+    (void)clock_gettime(CLOCK_REALTIME, &entry->entry.wall);
     slow_log_all.entries = entry;
     log->pending++;
     if (slow_log_trace(entry, error, sizeof error) == 0) {
-        if (log->pending == 1)
-            slow_log_tell_blind(log, false);
+        if (log->pending == 1 && log_episode_end(&log->no_stack)) {
+            log_about(LOG_LEVEL_NOTICE, &about, "pool %s: %" PRIu64 " entr%s of %s without a stack",
+                      log->pool, log->without_stack, log->without_stack == 1 ? "y is" : "ies are",
+                      log->path);
+            log->without_stack = 0;
+        }
         return;
     }
-    slow_log_tell_blind(log, true);
+    log->without_stack++;
+    if (log_episode_begin(&log->no_stack))
+        log_about(LOG_LEVEL_WARNING, &about,
+                  "pool %s: more requests are slow at once than can be traced: entries of %s are "
+                  "written without a stack; see `request_slowlog_timeout`, "
+                  "`post_response.slowlog_timeout`",
+                  log->pool, log->path);
     slow_log_finish(entry, &(struct slow_entry_stack){.text = "", .missing = error});
 }
 
-/* ---- looking ---- */
+/* ---- checks ---- */
 
-uint64_t slow_log_limit(const struct slowlog *log)
+struct deadline_limits slow_log_limits(const struct slow_log *log)
 {
-    return log != NULL ? log->limits.request : 0;
+    return log != NULL ? log->limits : (struct deadline_limits){0};
 }
 
-uint64_t slow_log_post_limit(const struct slowlog *log)
+unsigned slow_log_check(struct slow_log *log, const struct slow_log_worker *worker,
+                        const struct scoreboard_glance *glance, uint64_t *next_check)
 {
-    return log != NULL ? log->limits.post : 0;
-}
-
-/* Is there anything for `seen` to remember? Most workers are never slow. */
-static bool slow_log_near(const struct slowlog *log, const struct scoreboard_glance *glance,
-                          uint64_t *again)
-{
-    struct deadline_seen seen = {0};
-    const struct deadline_facts facts = {glance->running_since, glance->finished_since, clock_ns()};
-    return deadline_check(&log->limits, &facts, &seen, again) != DEADLINE_NOTHING;
-}
-
-unsigned slow_log_look(struct slowlog *log, struct generation_member *member,
-                       const struct scoreboard_glance *glance, uint64_t *again)
-{
-    const struct scoreboard *scoreboard = &member->generation->scoreboard;
+    struct deadline_stamps stamps = {glance->running_since, glance->finished_since, clock_ns()};
     unsigned entered = 0;
-    if (log == NULL || !slow_log_near(log, glance, again))
+    /* Most workers never have a slow request, and need no memory of those that were entered. */
+    if (log == NULL ||
+        deadline_check(&log->limits, &stamps, NULL, next_check) == DEADLINE_NOT_PASSED)
         return 0;
-    if (member->slow == NULL)
-        member->slow = calloc(OT_THREADS_MAX, sizeof *member->slow);
-    for (unsigned i = 0; member->slow != NULL && i < OT_THREADS_MAX; i++) {
+    if (*worker->reported == NULL)
+        *worker->reported = calloc(OT_THREADS_MAX, sizeof **worker->reported);
+    for (unsigned i = 0; *worker->reported != NULL && i < OT_THREADS_MAX; i++) {
         struct ot_record record;
-        struct deadline_facts facts = {.now = clock_ns()};
-        if (!scoreboard_thread(scoreboard, member->slot, i, &record))
+        if (!scoreboard_thread(worker->scoreboard, worker->slot, i, &record))
             continue;
-        scoreboard_since(&record, &facts.running_since, &facts.finished_since);
-        enum deadline_verdict why = deadline_check(&log->limits, &facts, &member->slow[i], again);
-        if (why == DEADLINE_NOTHING)
+        stamps.now = clock_ns();
+        scoreboard_since(&record, &stamps.running_since, &stamps.finished_since);
+        enum deadline_verdict why =
+            deadline_check(&log->limits, &stamps, &(*worker->reported)[i], next_check);
+        if (why == DEADLINE_NOT_PASSED)
             continue;
-        slow_log_enter(log, member, i, why, &record);
+        slow_log_enter(log, worker, i, why, &record);
         entered++;
     }
     return entered;
 }
 
-void slow_log_forget(const struct generation *generation)
+void slow_log_forget(const struct scoreboard *scoreboard)
 {
     for (struct slow_log_entry *entry = slow_log_all.entries; entry != NULL; entry = entry->next)
-        if (entry->member != NULL && entry->member->generation == generation)
-            entry->member = NULL;
+        if (entry->scoreboard == scoreboard)
+            entry->scoreboard = NULL;
 }
 
 /* ---- open and close ---- */
 
 /* Returns 0, or -1 without memory. */
-static int slow_log_take_command(struct slowlog *log, const struct value_parse_words *words)
+static int slow_log_take_command(struct slow_log *log, const struct value_parse_words *words)
 {
     if (words->argc == 0)
         return 0;
     log->command = calloc(words->argc + 1, sizeof *log->command);
-    log->appends = true;
+    log->append_pid = true;
     for (size_t i = 0; log->command != NULL && i < words->argc; i++) {
         log->command[i] = strdup(words->argv[i]);
         if (log->command[i] == NULL)
             return -1;
         if (strstr(words->argv[i], "%p") != NULL)
-            log->appends = false;
+            log->append_pid = false;
     }
     return log->command != NULL ? 0 : -1;
 }
 
-int slow_log_open(struct slowlog **log, const struct config_pool *pool, char *error, size_t size)
+int slow_log_open(struct slow_log **log, const struct config_pool *pool, char *error, size_t size)
 {
     *log = NULL;
     if (pool->slowlog == NULL)
         return 0;
-    struct slowlog *fresh = calloc(1, sizeof *fresh);
+    struct slow_log *fresh = calloc(1, sizeof *fresh);
     if (fresh == NULL) {
         snprintf(error, size, "out of memory");
         return -1;
     }
-    fresh->sink = LOG_TARGET_CLOSED;
+    fresh->file = LOG_TARGET_CLOSED;
     fresh->limits.request = (uint64_t)pool->request_slowlog_timeout * CLOCK_NS_PER_MS;
-    fresh->limits.post = (uint64_t)pool->post_response_slowlog_timeout * CLOCK_NS_PER_MS;
+    fresh->limits.post_response = (uint64_t)pool->post_response_slowlog_timeout * CLOCK_NS_PER_MS;
     fresh->depth = (unsigned)pool->request_slowlog_trace_depth;
     fresh->pool = strdup(pool->name);
     fresh->path = strdup(pool->slowlog);
     if (fresh->pool == NULL || fresh->path == NULL ||
         slow_log_take_command(fresh, &pool->slowlog_command) != 0 ||
-        log_target_file(&fresh->sink, pool->slowlog) != 0) {
+        log_target_file(&fresh->file, pool->slowlog) != 0) {
         snprintf(error, size, "`slowlog = %s`: cannot be opened: %s", pool->slowlog,
                  strerror(errno));
         slow_log_free(fresh);
@@ -380,9 +347,9 @@ int slow_log_open(struct slowlog **log, const struct config_pool *pool, char *er
     return 0;
 }
 
-void slow_log_close(struct slowlog **log)
+void slow_log_close(struct slow_log **log)
 {
-    struct slowlog *old = *log;
+    struct slow_log *old = *log;
     *log = NULL;
     if (old == NULL)
         return;
@@ -394,11 +361,11 @@ void slow_log_close(struct slowlog **log)
 int slow_log_reopen(char *error, size_t size)
 {
     int result = 0;
-    for (struct slowlog *log = slow_log_all.logs; log != NULL; log = log->next) {
+    for (struct slow_log *log = slow_log_all.logs; log != NULL; log = log->next) {
         struct log_target fresh = LOG_TARGET_CLOSED;
         if (log_target_file(&fresh, log->path) == 0) {
-            log_target_close(&log->sink);
-            log->sink = fresh;
+            log_target_close(&log->file);
+            log->file = fresh;
         } else if (result == 0) {
             snprintf(error, size, "pool %s: cannot open the slow log %s: %s; check `slowlog`",
                      log->pool, log->path, strerror(errno));

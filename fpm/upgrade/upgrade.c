@@ -16,136 +16,126 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- the paper ---- */
+/* ---- the state ---- */
 
-/* No number is lost on the way, whatever the type of a limit. */
-static void upgrade_limit(struct saved_state *paper, const char *name, rlim_t *value)
+/* A limit is kept whatever its value: it may be of an unsigned type. */
+static void upgrade_limit(struct saved_state *state, const char *name, rlim_t *value)
 {
-    *value = (rlim_t)saved_state_number(paper, name, (int64_t)*value, INT64_MIN, INT64_MAX);
+    *value = (rlim_t)saved_state_number(state, name, (int64_t)*value, INT64_MIN, INT64_MAX);
 }
 
-static void upgrade_facts(struct saved_state *paper, struct upgrade_facts *facts)
+static void upgrade_manager(struct saved_state *state, struct upgrade_manager *manager)
 {
-    bool take = paper->mode == SAVED_STATE_TAKE; /* left over for a child, it is not for us */
-    (void)saved_state_number(paper, "process", getpid(), take ? getpid() : 1,
-                             take ? getpid() : INT32_MAX);
-    saved_state_text(paper, "version", &facts->version);
-    facts->background = saved_state_flag(paper, "background", facts->background);
-    saved_state_text(paper, "pid_path", &facts->pid_path);
-    facts->pid_fd = saved_state_fd(paper, "pid_file", facts->pid_fd);
-    upgrade_limit(paper, "files_soft", &facts->files.rlim_cur);
-    upgrade_limit(paper, "files_hard", &facts->files.rlim_max);
-    facts->state = (unsigned)saved_state_number(paper, "state", facts->state, 0, INT32_MAX);
-    facts->started = saved_state_number(paper, "started", facts->started, 0, INT64_MAX);
-    facts->reloads = (unsigned)saved_state_number(paper, "reloads", facts->reloads, 0, UINT32_MAX);
-    facts->listening = saved_state_flag(paper, "listening", facts->listening);
-    facts->asking = (unsigned)saved_state_number(paper, "asking", facts->asking, 0, UINT32_MAX);
-    facts->wait = saved_state_flag(paper, "wait", facts->wait);
-    facts->waiting_count = (unsigned)saved_state_number(paper, "waiting", facts->waiting_count, 0,
-                                                        CONTROL_SERVER_CLIENTS_MAX);
-    for (unsigned i = 0; i < facts->waiting_count; i++)
-        facts->waiting[i] =
-            (unsigned)saved_state_number(paper, "ticket", facts->waiting[i], 0, UINT32_MAX);
+    /* A child that inherits the variable by accident has another process number. */
+    bool restore = state->mode == SAVED_STATE_RESTORE;
+    (void)saved_state_number(state, "process", getpid(), restore ? getpid() : 1,
+                             restore ? getpid() : INT32_MAX);
+    saved_state_text(state, "version", &manager->version);
+    manager->background = saved_state_flag(state, "background", manager->background);
+    saved_state_text(state, "pid_path", &manager->pid_path);
+    manager->pid_fd = saved_state_fd(state, "pid_file", manager->pid_fd);
+    upgrade_limit(state, "files_soft", &manager->files.rlim_cur);
+    upgrade_limit(state, "files_hard", &manager->files.rlim_max);
+    manager->state = (unsigned)saved_state_number(state, "state", manager->state, 0, INT32_MAX);
+    saved_state_int64(state, "started", &manager->started);
+    saved_state_unsigned(state, "reloads", &manager->reloads);
+    manager->listening = saved_state_flag(state, "listening", manager->listening);
+    saved_state_unsigned(state, "asking", &manager->ticket);
+    manager->wait = saved_state_flag(state, "wait", manager->wait);
+    manager->waiting_count = (unsigned)saved_state_number(state, "waiting", manager->waiting_count,
+                                                          0, CONTROL_SERVER_CLIENTS_MAX);
+    for (unsigned i = 0; i < manager->waiting_count; i++)
+        saved_state_unsigned(state, "ticket", &manager->waiting[i]);
 }
 
 /* Returns 0, or -1 with a sentence and nothing to close. */
-static int upgrade_write(struct upgrade *upgrade, struct saved_state *paper, char *error,
-                         size_t size)
+static int upgrade_save(struct upgrade *upgrade, struct saved_state *state, char *error,
+                        size_t size)
 {
     static char version[] = OVERTIME_VERSION;
-    struct upgrade_facts facts = {.version = version, .pid_fd = -1};
-    struct upgrade_state upgrade_state;
-    if (upgrade->events->leave(upgrade->owner, &facts, error, size) != 0)
+    struct upgrade_manager manager = {.version = version, .pid_fd = -1};
+    struct upgrade_state_configs configs;
+    if (upgrade->events->save(upgrade->owner, &manager, error, size) != 0)
         return -1;
-    if (upgrade_state_gather(&upgrade_state, upgrade->pools) != 0) {
+    if (upgrade_state_collect(&configs, upgrade->pools) != 0) {
         snprintf(error, size, "out of memory");
         return -1;
     }
-    (void)saved_state_begin(paper);
-    upgrade_facts(paper, &facts);
-    upgrade_state_confs(&upgrade_state, paper, 0);
-    access_log_hand_over(paper, NULL);
-    socket_activation_hand_over(paper);
-    upgrade_state_pools(&upgrade_state, paper, upgrade->pools);
-    if (facts.listening)
-        control_server_hand_over(upgrade->control, paper);
-    int result = saved_state_end(paper);
-    upgrade_state_free(&upgrade_state);
+    (void)saved_state_begin(state);
+    upgrade_manager(state, &manager);
+    upgrade_state_texts(&configs, state, 0);
+    access_log_saved_state(state, NULL);
+    socket_activation_saved_state(state);
+    upgrade_state_pools(&configs, state, upgrade->pools);
+    if (manager.listening)
+        control_server_save(upgrade->control, state);
+    int result = saved_state_end(state);
+    upgrade_state_free(&configs);
     if (result == 0)
         return 0;
-    snprintf(error, size, "%s", paper->error);
-    saved_state_close(paper);
+    snprintf(error, size, "%s", state->error);
+    saved_state_close(state);
     return -1;
 }
 
-/* ---- the program that goes ---- */
-
-static void upgrade_fail(struct upgrade *upgrade, const char *why)
-{
-    saved_state_close(&upgrade->paper);
-    upgrade->events->failed(upgrade->owner, why);
-}
+/* ---- the old program ---- */
 
 /* Returns only if it failed, with errno. */
-static void upgrade_exec(const struct upgrade *upgrade, const struct saved_state *paper)
+static void upgrade_exec(const struct upgrade *upgrade, const struct saved_state *state)
 {
     char number[16];
-    snprintf(number, sizeof number, "%d", paper->fd);
+    snprintf(number, sizeof number, "%d", state->fd);
     if (setenv(UPGRADE_ENV, number, 1) != 0)
         return;
     (void)fflush(NULL);
-    saved_state_keep(paper, true);
+    saved_state_keep(state, true);
     (void)execv(upgrade->program.path, upgrade->program.argv);
     int saved = errno;
-    saved_state_keep(paper, false);
+    saved_state_keep(state, false);
     (void)unsetenv(UPGRADE_ENV);
     errno = saved;
 }
 
-static void upgrade_unblock(void)
-{
-    sigset_t none;
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/* The last of its turn: signals that had arrived before they were blocked have had their effect. */
-static void upgrade_on_go(struct ev_loop *loop, ev_timer *timer, int events)
+/* Runs last in an iteration of the loop: signals that arrived before they were blocked have had
+ * their effect. */
+static void upgrade_on_exec(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop;
     (void)events;
     struct upgrade *upgrade = timer->data;
-    struct saved_state paper;
+    struct saved_state state;
     char why[ERROR_SIZE];
-    trace_runner_finish(); /* nobody would know its helpers */
-    if (upgrade_write(upgrade, &paper, why, sizeof why) == 0) {
+    sigset_t none;
+    trace_runner_finish(); /* the new program would not know its helpers */
+    if (upgrade_save(upgrade, &state, why, sizeof why) == 0) {
         (void)systemd_notify_reloading();
         pool_set_stop_status_workers(upgrade->pools);
-        upgrade_exec(upgrade, &paper);
+        upgrade_exec(upgrade, &state);
         snprintf(why, sizeof why, "cannot execute %s: %s", upgrade->program.path, strerror(errno));
         pool_set_start(upgrade->pools);
         (void)systemd_notify_ready();
-        saved_state_close(&paper);
+        saved_state_close(&state);
     }
-    upgrade_unblock();
-    upgrade_fail(upgrade, why);
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    upgrade->events->failed(upgrade->owner, why);
 }
 
 static void upgrade_on_probe(struct upgrade_probe *probe, const char *version, const char *why)
 {
     struct upgrade *upgrade = probe->owner;
     sigset_t all;
+    saved_state_close(&upgrade->state);
     if (version == NULL) {
-        upgrade_fail(upgrade, why);
+        upgrade->events->failed(upgrade->owner, why);
         return;
     }
-    saved_state_close(&upgrade->paper);
     log_notice("upgrade: version %s takes the place of %s, %u workers stay", version,
                OVERTIME_VERSION, pool_set_live(upgrade->pools));
     sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, NULL);
-    ev_timer_set(&upgrade->go, 0., 0.);
-    ev_timer_start(upgrade->loop, &upgrade->go);
+    ev_timer_set(&upgrade->exec, 0., 0.);
+    ev_timer_start(upgrade->loop, &upgrade->exec);
 }
 
 void upgrade_init(struct upgrade *upgrade, struct ev_loop *loop,
@@ -159,19 +149,19 @@ void upgrade_init(struct upgrade *upgrade, struct ev_loop *loop,
         .control = control,
         .events = events,
         .owner = owner,
-        .paper = {.fd = -1},
+        .state = {.fd = -1},
     };
     upgrade_probe_init(&upgrade->probe, loop, upgrade_on_probe, upgrade);
-    ev_timer_init(&upgrade->go, upgrade_on_go, 0., 0.);
-    ev_set_priority(&upgrade->go, EV_MINPRI);
-    upgrade->go.data = upgrade;
+    ev_timer_init(&upgrade->exec, upgrade_on_exec, 0., 0.);
+    ev_set_priority(&upgrade->exec, EV_MINPRI);
+    upgrade->exec.data = upgrade;
 }
 
 int upgrade_begin(struct upgrade *upgrade, unsigned flags, char *error, size_t size)
 {
     char number[16], option[] = "--" UPGRADE_OPTION, name[] = "overtime", file[] = "-c",
                      root[] = "-R";
-    if (upgrade_probe_runs(&upgrade->probe) || ev_is_active(&upgrade->go)) {
+    if (upgrade_probe_runs(&upgrade->probe) || ev_is_active(&upgrade->exec)) {
         snprintf(error, size, "an upgrade is on its way already");
         return -1;
     }
@@ -179,9 +169,9 @@ int upgrade_begin(struct upgrade *upgrade, unsigned flags, char *error, size_t s
         snprintf(error, size, "%s cannot be run: %s", upgrade->program.path, strerror(errno));
         return -1;
     }
-    if (upgrade_write(upgrade, &upgrade->paper, error, size) != 0)
+    if (upgrade_save(upgrade, &upgrade->state, error, size) != 0)
         return -1;
-    snprintf(number, sizeof number, "%d", upgrade->paper.fd);
+    snprintf(number, sizeof number, "%d", upgrade->state.fd);
     char *argv[] = {name,
                     option,
                     number,
@@ -189,10 +179,10 @@ int upgrade_begin(struct upgrade *upgrade, unsigned flags, char *error, size_t s
                     upgrade->pools->config->file,
                     (flags & CONFIG_ALLOW_ROOT) != 0 ? root : NULL,
                     NULL};
-    if (upgrade_probe_start(&upgrade->probe, upgrade->program.path, argv, upgrade->paper.fd, error,
+    if (upgrade_probe_start(&upgrade->probe, upgrade->program.path, argv, upgrade->state.fd, error,
                             size) == 0)
         return 0;
-    saved_state_close(&upgrade->paper);
+    saved_state_close(&upgrade->state);
     return -1;
 }
 
@@ -201,11 +191,11 @@ void upgrade_stop(struct upgrade *upgrade)
     if (upgrade->loop == NULL)
         return;
     upgrade_probe_stop(&upgrade->probe);
-    ev_timer_stop(upgrade->loop, &upgrade->go);
-    saved_state_close(&upgrade->paper);
+    ev_timer_stop(upgrade->loop, &upgrade->exec);
+    saved_state_close(&upgrade->state);
 }
 
-/* ---- the program that comes ---- */
+/* ---- the new program ---- */
 
 int upgrade_given(void)
 {
@@ -218,58 +208,57 @@ int upgrade_given(void)
     return good ? (int)number : -1;
 }
 
-static int upgrade_said(const struct saved_state *paper, char *error, size_t size)
+static int upgrade_result(const struct saved_state *state, char *error, size_t size)
 {
-    if (saved_state_good(paper))
+    if (saved_state_good(state))
         return 0;
-    snprintf(error, size, "%s", paper->error);
+    snprintf(error, size, "%s", state->error);
     return -1;
 }
 
-int upgrade_read(struct upgrade_heritage *heritage, int fd, enum saved_state_mode mode,
-                 unsigned flags, char *error, size_t size)
+int upgrade_read(struct upgrade_saved *saved, int fd, enum saved_state_mode mode, unsigned flags,
+                 char *error, size_t size)
 {
-    struct saved_state *paper = &heritage->paper;
-    *heritage = (struct upgrade_heritage){.facts = {.pid_fd = -1}};
-    (void)saved_state_open(paper, fd, mode);
-    upgrade_facts(paper, &heritage->facts);
-    upgrade_state_confs(&heritage->upgrade_state, paper, flags);
-    return upgrade_said(paper, error, size);
+    *saved = (struct upgrade_saved){.manager = {.pid_fd = -1}};
+    (void)saved_state_open(&saved->state, fd, mode);
+    upgrade_manager(&saved->state, &saved->manager);
+    upgrade_state_texts(&saved->configs, &saved->state, flags);
+    return upgrade_result(&saved->state, error, size);
 }
 
-int upgrade_adopt(struct upgrade_heritage *heritage, struct ev_loop *loop, struct pool_set *pools,
-                  struct control_server *control, const struct socket_spec *spec,
-                  const struct control_server_command *commands, void *context, char *error,
-                  size_t size)
+int upgrade_restore(struct upgrade_saved *saved, struct ev_loop *loop, struct pool_set *pools,
+                    struct control_server *control, const struct socket_spec *spec,
+                    const struct control_server_command *commands, void *context, char *error,
+                    size_t size)
 {
-    struct saved_state *paper = &heritage->paper;
-    access_log_hand_over(paper, loop);
-    socket_activation_hand_over(paper);
-    upgrade_state_pools(&heritage->upgrade_state, paper, pools);
-    if (heritage->facts.listening && saved_state_good(paper))
-        control_server_adopt(control, loop, spec, paper, commands, context);
-    (void)saved_state_end(paper);
-    int result = upgrade_said(paper, error, size);
-    saved_state_close(paper);
+    struct saved_state *state = &saved->state;
+    access_log_saved_state(state, loop);
+    socket_activation_saved_state(state);
+    upgrade_state_pools(&saved->configs, state, pools);
+    if (saved->manager.listening && saved_state_good(state))
+        control_server_restore(control, loop, spec, state, commands, context);
+    (void)saved_state_end(state);
+    int result = upgrade_result(state, error, size);
+    saved_state_close(state);
     return result;
 }
 
-void upgrade_free(struct upgrade_heritage *heritage)
+void upgrade_free(struct upgrade_saved *saved)
 {
-    saved_state_close(&heritage->paper);
-    upgrade_state_free(&heritage->upgrade_state);
-    free(heritage->facts.version);
-    free(heritage->facts.pid_path);
-    heritage->facts.version = heritage->facts.pid_path = NULL;
+    saved_state_close(&saved->state);
+    upgrade_state_free(&saved->configs);
+    free(saved->manager.version);
+    free(saved->manager.pid_path);
+    saved->manager.version = saved->manager.pid_path = NULL;
 }
 
 int upgrade_try(int fd, unsigned flags, char *error, size_t size)
 {
     static const struct socket_spec nowhere = {.uid = (uid_t)-1, .gid = (gid_t)-1};
-    struct upgrade_heritage heritage;
-    int result = upgrade_read(&heritage, fd, SAVED_STATE_CHECK, flags, error, size);
+    struct upgrade_saved saved;
+    int result = upgrade_read(&saved, fd, SAVED_STATE_CHECK, flags, error, size);
     if (result == 0)
-        result = upgrade_adopt(&heritage, NULL, NULL, NULL, &nowhere, NULL, NULL, error, size);
-    upgrade_free(&heritage);
+        result = upgrade_restore(&saved, NULL, NULL, NULL, &nowhere, NULL, NULL, error, size);
+    upgrade_free(&saved);
     return result;
 }

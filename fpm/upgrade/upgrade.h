@@ -1,12 +1,12 @@
-/* upgrade.h: another version of the program takes the manager's place by exec: process number,
- * sockets, scoreboards and workers stay.
+/* upgrade.h: another version of the program replaces the manager by exec: process number, sockets,
+ * scoreboards and workers stay.
  *
- * In the manager that goes: asks the new program whether it can (upgrade_probe.h), writes down
- * everything and executes it; whatever fails, nothing has changed. In the one that comes: reads it.
- * Decides what is handed over, and in which order. Called by main and master.
+ * The old program asks the new one whether it can continue (upgrade_probe.h), saves its state and
+ * executes it; if any of that fails, nothing has changed. The new program restores the state.
+ * Decides what is saved, and in which order.
  *
- * The environment variable UPGRADE_ENV tells the new program which descriptor holds the paper. All
- * signals are blocked meanwhile: one that comes waits for the new program.
+ * The environment variable UPGRADE_ENV tells the new program which descriptor holds the state. All
+ * signals are blocked meanwhile: one that arrives waits for the new program.
  */
 #ifndef FPM_UPGRADE_H
 #define FPM_UPGRADE_H
@@ -25,33 +25,32 @@
 /* Hidden option of the program, by which the probe asks. */
 #define UPGRADE_OPTION "can-adopt"
 
-/* What main and master know and the pools do not. */
-struct upgrade_facts {
-    char *version;   /* of the program that goes */
+/* The part of the state that belongs to main and master. */
+struct upgrade_manager {
+    char *version;   /* of the old program */
     bool background; /* it has left its terminal */
-    char *pid_path;  /* NULL: none */
-    int pid_fd;      /* locked, -1: none */
+    char *pid_path;  /* NULL = none */
+    int pid_fd;      /* locked; -1 = none */
     struct rlimit files;
-    unsigned state; /* the master's own */
+    unsigned state; /* enum master_state */
     int64_t started;
     unsigned reloads;
     bool listening;  /* there is a control socket */
-    unsigned asking; /* ticket of the one who asked for this */
-    bool wait;       /* until the reload that follows has come to its end */
-    unsigned waiting[CONTROL_SERVER_CLIENTS_MAX]; /* tickets of those who wait for a reload's end */
+    unsigned ticket; /* of the client that asked for the upgrade */
+    bool wait;       /* that client is answered after the reload that follows */
+    unsigned waiting[CONTROL_SERVER_CLIENTS_MAX]; /* tickets of clients that wait for a reload */
     unsigned waiting_count;
 };
 
-/* ---- the program that goes ---- */
+/* ---- the old program ---- */
 
 struct upgrade_events {
-    /* Fills in the facts. Returns 0, or -1 with a sentence if it cannot be now. */
-    int (*leave)(void *owner, struct upgrade_facts *facts, char *error, size_t size);
-    /* It came to nothing. */
+    /* Fills in the manager's part. Returns 0, or -1 with a sentence if this is not the time. */
+    int (*save)(void *owner, struct upgrade_manager *manager, char *error, size_t size);
     void (*failed)(void *owner, const char *why);
 };
 
-/* Which program, and how it was called. */
+/* Which program to execute, and with which arguments. */
 struct upgrade_program {
     const char *path; /* absolute */
     char *const *argv;
@@ -65,46 +64,46 @@ struct upgrade {
     const struct upgrade_events *events;
     void *owner;
     struct upgrade_probe probe;
-    struct saved_state paper; /* for the probe */
-    ev_timer go;
+    struct saved_state state; /* for the probe */
+    ev_timer exec;
 };
 
 void upgrade_init(struct upgrade *upgrade, struct ev_loop *loop,
                   const struct upgrade_program *program, struct pool_set *pools,
                   struct control_server *control, const struct upgrade_events *events, void *owner);
 
-/* Begins: either `failed` follows, or another program. `flags` as for config_load. Returns 0, or -1
- * with a sentence if it cannot begin. */
+/* Begins: later either `failed` is called, or the new program runs. `flags` as for config_load.
+ * Returns 0, or -1 with a sentence if it cannot begin. */
 int upgrade_begin(struct upgrade *upgrade, unsigned flags, char *error, size_t size);
 
 void upgrade_stop(struct upgrade *upgrade);
 
-/* ---- the program that comes ---- */
+/* ---- the new program ---- */
 
-struct upgrade_heritage {
-    struct saved_state paper;
-    struct upgrade_facts facts;
-    struct upgrade_state upgrade_state;
+struct upgrade_saved {
+    struct saved_state state;
+    struct upgrade_manager manager;
+    struct upgrade_state_configs configs;
 };
 
-/* The descriptor of the paper, if there is one; the variable is removed. -1 = none. */
+/* The descriptor of the state, -1 = there is none. Removes the variable. */
 int upgrade_given(void);
 
-/* Reads everything but pools and control socket. Returns 0, or -1 with a sentence. */
-int upgrade_read(struct upgrade_heritage *heritage, int fd, enum saved_state_mode mode,
-                 unsigned flags, char *error, size_t size);
+/* Reads everything but access logs, pools and control socket. Returns 0, or -1 with a sentence. */
+int upgrade_read(struct upgrade_saved *saved, int fd, enum saved_state_mode mode, unsigned flags,
+                 char *error, size_t size);
 
-/* Takes over the rest: `pools` is as pool_set_begin made it, `spec` and the others are as for
+/* Restores the rest: `pools` is as pool_set_begin made it, `spec` and what follows are as for
  * control_server_open. Returns 0, or -1 with a sentence and a part of the pools, fit to be stopped.
  */
-int upgrade_adopt(struct upgrade_heritage *heritage, struct ev_loop *loop, struct pool_set *pools,
-                  struct control_server *control, const struct socket_spec *spec,
-                  const struct control_server_command *commands, void *context, char *error,
-                  size_t size);
+int upgrade_restore(struct upgrade_saved *saved, struct ev_loop *loop, struct pool_set *pools,
+                    struct control_server *control, const struct socket_spec *spec,
+                    const struct control_server_command *commands, void *context, char *error,
+                    size_t size);
 
-void upgrade_free(struct upgrade_heritage *heritage);
+void upgrade_free(struct upgrade_saved *saved);
 
-/* Answers the probe: could this program take over what `fd` holds? Returns 0, or -1 with a
+/* Answers the probe: can this program continue from the state in `fd`? Returns 0, or -1 with a
  * sentence. */
 int upgrade_try(int fd, unsigned flags, char *error, size_t size);
 

@@ -39,13 +39,12 @@ static void upgrade_probe_done(struct helper_process *helper, int status)
 {
     struct upgrade_probe *probe = helper->owner;
     char why[ERROR_SIZE], output[ERROR_SIZE - 512];
-    char cause[EXIT_MESSAGE_STATUS_MAX] = "ended with an unknown status";
+    char cause[EXIT_MESSAGE_STATUS_MAX];
     size_t length = helper->length;
     while (length > 0 && helper->output[length - 1] == '\n')
         length--;
     escape_text(output, sizeof output, ESCAPE_LOG_AGAIN, helper->output, length);
-    if (status != -1)
-        exit_message_status(status, cause, sizeof cause);
+    exit_message_status(status, cause, sizeof cause);
     if (helper->timed_out)
         snprintf(why, sizeof why, "%s did not say within %d s whether it can take over",
                  probe->program, UPGRADE_PROBE_LIMIT_MS / 1000);

@@ -6,53 +6,52 @@
 #include "fpm/util/fd.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 enum {
-    UPGRADE_STATE_CONFS_MAX = 4096
+    UPGRADE_STATE_CONFIGS_MAX = 4096
 };
 
 /* ---- configurations ---- */
 
-static int upgrade_state_add(struct upgrade_state *upgrade_state, struct config *config)
+static int upgrade_state_add(struct upgrade_state_configs *configs, struct config *config)
 {
-    for (size_t i = 0; i < upgrade_state->count; i++)
-        if (upgrade_state->confs[i] == config)
+    for (size_t i = 0; i < configs->count; i++)
+        if (configs->items[i] == config)
             return 0;
     struct config **grown =
-        reallocarray(upgrade_state->confs, upgrade_state->count + 1, sizeof(struct config *));
+        reallocarray(configs->items, configs->count + 1, sizeof(struct config *));
     if (grown == NULL)
         return -1;
-    upgrade_state->confs = grown;
-    upgrade_state->confs[upgrade_state->count++] = config_keep(config);
+    configs->items = grown;
+    configs->items[configs->count++] = config_keep(config);
     return 0;
 }
 
-/* A pool's older generations have been asked to go; the settings of the current one will do. */
-int upgrade_state_gather(struct upgrade_state *upgrade_state, const struct pool_set *pools)
+/* A pool's older generations are stopping already; the settings of the current one do for them. */
+int upgrade_state_collect(struct upgrade_state_configs *configs, const struct pool_set *pools)
 {
-    *upgrade_state = (struct upgrade_state){0};
-    int result = upgrade_state_add(upgrade_state, pools->config);
+    *configs = (struct upgrade_state_configs){0};
+    int result = upgrade_state_add(configs, pools->config);
     for (size_t i = 0; i < pools->count && result == 0; i++)
-        result = upgrade_state_add(upgrade_state, pools->items[i]->pool.current->config);
+        result = upgrade_state_add(configs, pools->items[i]->pool.current->config);
     if (result != 0)
-        upgrade_state_free(upgrade_state);
+        upgrade_state_free(configs);
     return result;
 }
 
-void upgrade_state_free(struct upgrade_state *upgrade_state)
+void upgrade_state_free(struct upgrade_state_configs *configs)
 {
-    for (size_t i = 0; i < upgrade_state->count; i++)
-        config_free(&upgrade_state->confs[i]);
-    free(upgrade_state->confs);
-    *upgrade_state = (struct upgrade_state){0};
+    for (size_t i = 0; i < configs->count; i++)
+        config_free(&configs->items[i]);
+    free(configs->items);
+    *configs = (struct upgrade_state_configs){0};
 }
 
-static void upgrade_state_write_conf(struct saved_state *paper, struct config *config)
+static void upgrade_state_save_text(struct saved_state *state, struct config *config)
 {
     char *text = NULL;
     size_t size = 0;
@@ -61,24 +60,13 @@ static void upgrade_state_write_conf(struct saved_state *paper, struct config *c
     if (out != NULL)
         good = fclose(out) == 0 && good;
     if (!good)
-        saved_state_refuse(paper, "out of memory");
-    saved_state_text(paper, "conf_file", &config->file);
-    saved_state_bytes(paper, "conf_text", &text, &size);
+        saved_state_refuse(state, "out of memory");
+    saved_state_text(state, "conf_file", &config->file);
+    saved_state_bytes(state, "conf_text", &text, &size);
     free(text);
 }
 
-/* What is wrong, without the place, which is in no file. */
-static void upgrade_state_tell(struct saved_state *paper, const struct config_report *report)
-{
-    const char *first = report->errors.count > 0 ? report->errors.items[0] : "out of memory";
-    const char *what = *first == '/' ? strstr(first, ": ") : NULL;
-    saved_state_refuse(paper,
-                       "the configuration that is in force, or was and has workers still, does not "
-                       "work with this version: %s",
-                       what != NULL ? what + 2 : first);
-}
-
-static struct config *upgrade_state_load(struct saved_state *paper, const char *text, size_t size,
+static struct config *upgrade_state_load(struct saved_state *state, const char *text, size_t size,
                                          unsigned flags)
 {
     char path[64];
@@ -86,85 +74,92 @@ static struct config *upgrade_state_load(struct saved_state *paper, const char *
     int fd = memfd_create("overtime-configuration", MFD_CLOEXEC);
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     if (fd < 0 || pwrite(fd, text, size, 0) != (ssize_t)size) {
-        saved_state_refuse(paper, "cannot read the configuration: %s", strerror(errno));
+        saved_state_refuse(state, "cannot read the configuration: %s", strerror(errno));
         fd_close(&fd);
         return NULL;
     }
     struct config *config = config_load(path, flags, &report);
-    if (config == NULL)
-        upgrade_state_tell(paper, &report);
+    if (config == NULL) {
+        /* Without the place, which is in no file that the operator has. */
+        const char *first = report.errors.count > 0 ? report.errors.items[0] : "out of memory";
+        const char *what = *first == '/' ? strstr(first, ": ") : NULL;
+        saved_state_refuse(state,
+                           "the configuration in force, or an older one that still has workers, "
+                           "does not work with this version: %s",
+                           what != NULL ? what + 2 : first);
+    }
     config_report_free(&report);
     fd_close(&fd);
     return config;
 }
 
-static void upgrade_state_read_conf(struct upgrade_state *upgrade_state, struct saved_state *paper,
-                                    unsigned flags)
+static void upgrade_state_restore_text(struct upgrade_state_configs *configs,
+                                       struct saved_state *state, unsigned flags)
 {
     char *file = NULL, *text = NULL;
     size_t size = 0;
     struct config *config = NULL;
-    saved_state_text(paper, "conf_file", &file);
-    saved_state_bytes(paper, "conf_text", &text, &size);
+    saved_state_text(state, "conf_file", &file);
+    saved_state_bytes(state, "conf_text", &text, &size);
     if (file != NULL && text != NULL)
-        config = upgrade_state_load(paper, text, size, flags);
+        config = upgrade_state_load(state, text, size, flags);
     if (config != NULL) {
         free(config->file);
         config->file = file;
         file = NULL;
-        if (upgrade_state_add(upgrade_state, config) != 0)
-            saved_state_refuse(paper, "out of memory");
+        if (upgrade_state_add(configs, config) != 0)
+            saved_state_refuse(state, "out of memory");
     } else {
-        saved_state_refuse(paper, "there is no configuration");
+        saved_state_refuse(state, "there is no configuration");
     }
     config_free(&config);
     free(file);
     free(text);
 }
 
-void upgrade_state_confs(struct upgrade_state *upgrade_state, struct saved_state *paper,
+void upgrade_state_texts(struct upgrade_state_configs *configs, struct saved_state *state,
                          unsigned flags)
 {
-    if (paper->mode != SAVED_STATE_WRITE)
-        *upgrade_state = (struct upgrade_state){0};
-    size_t count = (size_t)saved_state_number(paper, "confs", (int64_t)upgrade_state->count, 1,
-                                              UPGRADE_STATE_CONFS_MAX);
-    for (size_t i = 0; i < count && saved_state_good(paper); i++) {
-        if (paper->mode == SAVED_STATE_WRITE)
-            upgrade_state_write_conf(paper, upgrade_state->confs[i]);
+    if (state->mode != SAVED_STATE_SAVE)
+        *configs = (struct upgrade_state_configs){0};
+    size_t count = (size_t)saved_state_number(state, "confs", (int64_t)configs->count, 1,
+                                              UPGRADE_STATE_CONFIGS_MAX);
+    for (size_t i = 0; i < count && saved_state_good(state); i++) {
+        if (state->mode == SAVED_STATE_SAVE)
+            upgrade_state_save_text(state, configs->items[i]);
         else
-            upgrade_state_read_conf(upgrade_state, paper, flags);
+            upgrade_state_restore_text(configs, state, flags);
     }
 }
 
 /* ---- one worker ---- */
 
-static void upgrade_state_line(struct saved_state *paper, struct generation_partial_line *line)
+static void upgrade_state_line(struct saved_state *state, struct generation_partial_line *line)
 {
-    line->fd = saved_state_fd(paper, "output", line->fd);
-    saved_state_bytes(paper, "output_begun", &line->begun, &line->size);
-    line->inside = saved_state_flag(paper, "output_inside", line->inside);
+    line->fd = saved_state_fd(state, "output", line->fd);
+    saved_state_bytes(state, "output_begun", &line->begun, &line->size);
+    line->inside = saved_state_flag(state, "output_inside", line->inside);
 }
 
-static void upgrade_state_member(struct saved_state *paper, struct generation_member_saved *heir)
+static void upgrade_state_member(struct saved_state *state, struct generation_member_saved *saved)
 {
-    struct worker_heir *worker = &heir->worker;
-    heir->slot = (unsigned)saved_state_number(paper, "slot", heir->slot, 0, UINT32_MAX);
-    worker->pid = (pid_t)saved_state_number(paper, "pid", worker->pid, 1, INT32_MAX);
-    worker->state = (enum worker_state)saved_state_number(paper, "state", worker->state,
+    struct worker_saved *worker = &saved->worker;
+    saved_state_unsigned(state, "slot", &saved->slot);
+    worker->pid = (pid_t)saved_state_number(state, "pid", worker->pid, 1, INT32_MAX);
+    worker->state = (enum worker_state)saved_state_number(state, "state", worker->state,
                                                           WORKER_STARTING, WORKER_STATE_COUNT - 1);
-    worker->started = saved_state_number(paper, "started", worker->started, 0, INT64_MAX);
-    worker->asked = saved_state_flag(paper, "signalled", worker->asked);
-    worker->asked_since =
-        saved_state_number(paper, "asked_since", worker->asked_since, 0, INT64_MAX);
-    worker->patience = saved_state_number(paper, "patience", worker->patience, -1, INT64_MAX);
-    worker->report_fd = saved_state_fd(paper, "report", worker->report_fd);
-    heir->stop_reason = (enum exit_cause_ask)saved_state_number(paper, "asked", heir->stop_reason,
-                                                                0, EXIT_CAUSE_ASK_COUNT - 1);
-    heir->stop_sent = saved_state_flag(paper, "told", heir->stop_sent);
-    heir->grace_ends = saved_state_number(paper, "grace_ends", heir->grace_ends, 0, INT64_MAX);
-    upgrade_state_line(paper, &heir->output);
-    upgrade_state_line(paper, &heir->error);
+    saved_state_int64(state, "started", &worker->started);
+    worker->stop_requested = saved_state_flag(state, "signalled", worker->stop_requested);
+    saved_state_int64(state, "asked_since", &worker->stop_since);
+    worker->stop_time_left =
+        saved_state_number(state, "patience", worker->stop_time_left, -1, INT64_MAX);
+    worker->report_fd = saved_state_fd(state, "report", worker->report_fd);
+    saved->stop_reason = (enum exit_cause_stop)saved_state_number(
+        state, "asked", saved->stop_reason, 0, EXIT_CAUSE_STOP_COUNT - 1);
+    saved->stop_sent = saved_state_flag(state, "told", saved->stop_sent);
+    saved_state_int64(state, "grace_ends", &saved->grace_ends);
+    upgrade_state_line(state, &saved->output);
+    upgrade_state_line(state, &saved->error);
 }
 
 static struct generation_partial_line upgrade_state_line_of(const struct output_capture *capture)
@@ -177,308 +172,259 @@ static struct generation_partial_line upgrade_state_line_of(const struct output_
     };
 }
 
-static void upgrade_state_write_member(struct saved_state *paper, struct generation_member *member)
+static void upgrade_state_save_member(struct saved_state *state, struct generation_member *member)
 {
-    struct generation_member_saved heir = {
+    struct generation_member_saved saved = {
         .slot = member->slot,
         .stop_reason = member->stop_reason,
         .stop_sent = member->stop_sent,
         .grace_ends = member->grace_ends,
-        .worker = worker_leave(&member->worker),
+        .worker = worker_save(&member->worker),
         .output = upgrade_state_line_of(&member->output.capture),
         .error = upgrade_state_line_of(&member->error.capture),
     };
-    upgrade_state_member(paper, &heir);
+    upgrade_state_member(state, &saved);
 }
 
-/* A worker that cannot be taken over is one that is gone: its pool starts another. */
-static void upgrade_state_read_member(struct saved_state *paper, struct generation *generation)
+/* A worker that cannot be restored has ended: its pool starts another. */
+static void upgrade_state_restore_member(struct saved_state *state, struct generation *generation)
 {
-    struct generation_member_saved heir = {
+    struct generation_member_saved saved = {
         .worker = {.report_fd = -1}, .output = {.fd = -1}, .error = {.fd = -1}};
     char why[ERROR_SIZE];
-    upgrade_state_member(paper, &heir);
-    if (generation != NULL && saved_state_good(paper) &&
-        generation_adopt_member(generation, &heir, why, sizeof why) != 0) {
+    upgrade_state_member(state, &saved);
+    if (generation != NULL && saved_state_good(state) &&
+        generation_restore_member(generation, &saved, why, sizeof why) != 0) {
         log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = generation->pool->name},
                   "pool %s: worker %d (slot %u) cannot be taken over: %s", generation->pool->name,
-                  (int)heir.worker.pid, heir.slot, why);
-        fd_close(&heir.worker.report_fd);
+                  (int)saved.worker.pid, saved.slot, why);
+        fd_close(&saved.worker.report_fd);
     }
-    free(heir.output.begun);
-    free(heir.error.begun);
+    free(saved.output.begun);
+    free(saved.error.begun);
 }
 
 /* ---- one generation ---- */
 
-static void upgrade_state_facts(struct saved_state *paper, struct generation_saved *heir)
+static void upgrade_state_generation(struct saved_state *state, struct generation_saved *saved)
 {
-    struct scoreboard *board = &heir->scoreboard;
-    heir->number = (unsigned)saved_state_number(paper, "generation", heir->number, 0, UINT32_MAX);
-    board->fd = saved_state_fd(paper, "board", board->fd);
-    board->read_fd = saved_state_fd(paper, "board_read", board->read_fd);
+    struct scoreboard *board = &saved->scoreboard;
+    saved_state_unsigned(state, "generation", &saved->number);
+    board->fd = saved_state_fd(state, "board", board->fd);
+    board->read_fd = saved_state_fd(state, "board_read", board->read_fd);
     board->offset =
-        (size_t)saved_state_number(paper, "board_offset", (int64_t)board->offset, 0, INT32_MAX);
+        (size_t)saved_state_number(state, "board_offset", (int64_t)board->offset, 0, INT32_MAX);
     board->stride =
-        (size_t)saved_state_number(paper, "board_stride", (int64_t)board->stride, 4096, INT32_MAX);
-    board->count = (unsigned)saved_state_number(paper, "board_slots", board->count, 1, INT32_MAX);
-    heir->doorbell_fd = saved_state_fd(paper, "doorbell", heir->doorbell_fd);
-    heir->handoff[0] = saved_state_fd(paper, "conn_handoff_in", heir->handoff[0]);
-    heir->handoff[1] = saved_state_fd(paper, "conn_handoff_out", heir->handoff[1]);
+        (size_t)saved_state_number(state, "board_stride", (int64_t)board->stride, 4096, INT32_MAX);
+    board->count = (unsigned)saved_state_number(state, "board_slots", board->count, 1, INT32_MAX);
+    saved->doorbell_fd = saved_state_fd(state, "doorbell", saved->doorbell_fd);
+    saved->handoff[0] = saved_state_fd(state, "handoff_in", saved->handoff[0]);
+    saved->handoff[1] = saved_state_fd(state, "handoff_out", saved->handoff[1]);
 }
 
-static void upgrade_state_write_generation(struct saved_state *paper, struct generation *generation)
+static void upgrade_state_save_generation(struct saved_state *state, struct generation *generation)
 {
-    struct generation_saved heir = {
+    struct generation_saved saved = {
         .number = generation->number,
         .scoreboard = generation->scoreboard,
         .doorbell_fd = generation->doorbell_fd,
         .handoff = {generation->handoff[0], generation->handoff[1]},
     };
-    uint32_t log = access_log_id(generation->access);
+    unsigned log = access_log_id(generation->access);
     char *format = log != 0 ? generation->pool->access_format : NULL;
-    upgrade_state_facts(paper, &heir);
-    (void)saved_state_number(paper, "generation_access", log, 0, UINT32_MAX);
-    saved_state_text(paper, "generation_format", &format);
-    (void)saved_state_number(paper, "workers", generation->live, 0, INT32_MAX);
+    upgrade_state_generation(state, &saved);
+    saved_state_unsigned(state, "generation_access", &log);
+    saved_state_text(state, "generation_format", &format);
+    (void)saved_state_number(state, "workers", generation->live, 0, INT32_MAX);
     for (unsigned i = 0; i < generation->size; i++)
         if (generation->members[i].worker.state != WORKER_NONE)
-            upgrade_state_write_member(paper, &generation->members[i]);
+            upgrade_state_save_member(state, &generation->members[i]);
 }
 
-/* Whom a pool's generations belong to; with SAVED_STATE_CHECK, nobody. */
-struct upgrade_state_owner {
-    struct pool_set_item *item;
-    struct config *config;
-    const struct config_pool *settings;
-};
-
-static void upgrade_state_read_generation(struct saved_state *paper,
-                                          const struct upgrade_state_owner *owner)
+/* `item` is NULL with SAVED_STATE_CHECK. */
+static void upgrade_state_restore_generation(struct saved_state *state, struct pool_set_item *item,
+                                             struct config *config,
+                                             const struct config_pool *settings)
 {
-    struct generation_saved heir = {
+    struct generation_saved saved = {
         .scoreboard = {.fd = -1, .read_fd = -1}, .doorbell_fd = -1, .handoff = {-1, -1}};
     struct generation *generation = NULL;
     char *format = NULL, why[ERROR_SIZE];
-    upgrade_state_facts(paper, &heir);
-    uint32_t log = (uint32_t)saved_state_number(paper, "generation_access", 0, 0, UINT32_MAX);
-    saved_state_text(paper, "generation_format", &format);
-    int64_t workers = saved_state_number(paper, "workers", 0, 0, INT32_MAX);
-    if (owner->item != NULL && saved_state_good(paper)) {
-        struct pool *pool = &owner->item->pool;
-        heir.starts = pool->current == NULL && !owner->item->leaving;
-        heir.listen_fd =
+    unsigned log = 0;
+    upgrade_state_generation(state, &saved);
+    saved_state_unsigned(state, "generation_access", &log);
+    saved_state_text(state, "generation_format", &format);
+    int64_t workers = saved_state_number(state, "workers", 0, 0, INT32_MAX);
+    if (item != NULL && saved_state_good(state)) {
+        struct pool *pool = &item->pool;
+        saved.starts = pool->current == NULL && !item->leaving;
+        saved.listen_fd =
             pool->current != NULL && pool->former.fd >= 0 ? pool->former.fd : pool->listener.fd;
-        heir.access = access_log_adopt(paper, log, format);
-        generation =
-            pool_adopt_generation(pool, owner->config, owner->settings, &heir, why, sizeof why);
+        saved.access = access_log_restore(state, log, format);
+        generation = pool_restore_generation(pool, config, settings, &saved, why, sizeof why);
         if (generation == NULL)
-            saved_state_refuse(paper, "pool %s: %s", pool->name, why);
+            saved_state_refuse(state, "pool %s: %s", pool->name, why);
     }
     free(format);
-    for (int64_t i = 0; i < workers && saved_state_good(paper); i++)
-        upgrade_state_read_member(paper, generation);
+    for (int64_t i = 0; i < workers && saved_state_good(state); i++)
+        upgrade_state_restore_member(state, generation);
 }
 
 /* ---- one pool ---- */
 
-static void upgrade_state_count(struct saved_state *paper, const char *name, uint64_t *value)
-{
-    *value = (uint64_t)saved_state_number(paper, name, (int64_t)*value, 0, INT64_MAX);
-}
-
-/* More of them than the other program knew were never counted. */
-static void upgrade_state_counts(struct saved_state *paper, const char *name, uint64_t *values,
+/* An older program may have written fewer counters; the rest stay 0. */
+static void upgrade_state_counts(struct saved_state *state, const char *name, uint64_t *values,
                                  size_t count)
 {
-    count = (size_t)saved_state_number(paper, name, (int64_t)count, 0, (int64_t)count);
-    for (size_t i = 0; i < count && saved_state_good(paper); i++)
-        upgrade_state_count(paper, "count", &values[i]);
+    count = (size_t)saved_state_number(state, name, (int64_t)count, 0, (int64_t)count);
+    for (size_t i = 0; i < count && saved_state_good(state); i++)
+        saved_state_uint64(state, "count", &values[i]);
 }
 
-static void upgrade_state_gone(struct saved_state *paper, struct ot_counts *gone)
+static void upgrade_state_totals(struct saved_state *state, struct pool_totals *totals)
 {
-#define UPGRADE_STATE_COUNT(member) upgrade_state_count(paper, #member, &gone->member)
-    UPGRADE_STATE_COUNT(requests);
-    UPGRADE_STATE_COUNT(finished);
-    UPGRADE_STATE_COUNT(aborted);
-    UPGRADE_STATE_COUNT(timed_out);
-    UPGRADE_STATE_COUNT(dropped);
-    UPGRADE_STATE_COUNT(discarded);
-    UPGRADE_STATE_COUNT(shutdown_run);
-    UPGRADE_STATE_COUNT(shutdown_late);
-    UPGRADE_STATE_COUNT(shutdown_lost);
-#undef UPGRADE_STATE_COUNT
+    struct ot_counts *gone = &totals->ended_counts;
+    saved_state_uint64(state, "spawned", &totals->spawned);
+    saved_state_uint64(state, "died", &totals->died);
+    saved_state_uint64(state, "start_failures", &totals->start_failures);
+    upgrade_state_counts(state, "ended", totals->ended, EXIT_CAUSE_COUNT);
+    upgrade_state_counts(state, "exits", totals->exits, OT_STATUSES);
+    upgrade_state_counts(state, "signals", totals->signals, OT_SIGNALS_MAX);
+    saved_state_uint64(state, "over_budget", &totals->over_budget);
+    saved_state_uint64(state, "at_max", &totals->at_max);
+    saved_state_uint64(state, "slow", &totals->slow);
+
+    saved_state_uint64(state, "requests", &gone->requests);
+    saved_state_uint64(state, "finished", &gone->finished);
+    saved_state_uint64(state, "aborted", &gone->aborted);
+    saved_state_uint64(state, "timed_out", &gone->timed_out);
+    saved_state_uint64(state, "dropped", &gone->dropped);
+    saved_state_uint64(state, "discarded", &gone->discarded);
+    saved_state_uint64(state, "shutdown_run", &gone->shutdown_run);
+    saved_state_uint64(state, "shutdown_late", &gone->shutdown_late);
+    saved_state_uint64(state, "shutdown_lost", &gone->shutdown_lost);
     for (size_t i = 0; i < OT_MEASURE_COUNT; i++) {
-        upgrade_state_count(paper, "sum", &gone->measures[i].sum);
-        upgrade_state_counts(paper, "buckets", gone->measures[i].buckets, OT_BUCKETS);
+        saved_state_uint64(state, "sum", &gone->measures[i].sum);
+        upgrade_state_counts(state, "buckets", gone->measures[i].buckets, OT_BUCKETS);
     }
 }
 
-static void upgrade_state_totals(struct saved_state *paper, struct pool_totals *totals)
+static void upgrade_state_pool(struct saved_state *state, struct pool_set_item *item)
 {
-    upgrade_state_count(paper, "spawned", &totals->spawned);
-    upgrade_state_count(paper, "died", &totals->died);
-    upgrade_state_count(paper, "start_failures", &totals->start_failures);
-    upgrade_state_counts(paper, "ended", totals->ended, EXIT_CAUSE_COUNT);
-    upgrade_state_counts(paper, "exits", totals->exits, OT_STATUSES);
-    upgrade_state_counts(paper, "signals", totals->signals, OT_SIGNALS_MAX);
-    upgrade_state_count(paper, "over_budget", &totals->over_budget);
-    upgrade_state_count(paper, "at_max", &totals->at_max);
-    upgrade_state_count(paper, "slow", &totals->slow);
-    upgrade_state_gone(paper, &totals->ended_counts);
-}
-
-static void upgrade_state_unsigned(struct saved_state *paper, const char *name, unsigned *value)
-{
-    *value = (unsigned)saved_state_number(paper, name, *value, 0, UINT32_MAX);
-}
-
-static void upgrade_state_supervisor(struct saved_state *paper, struct pool_set_item *item)
-{
+    struct pool *pool = &item->pool;
     struct pool_supervisor *supervisor = &item->supervisor;
-    struct pool_seen *seen = &item->pool.seen;
-    supervisor->first_due = saved_state_flag(paper, "first_due", supervisor->first_due);
-    supervisor->over.on = saved_state_flag(paper, "over_budget_told", supervisor->over.on);
-    supervisor->full.on = saved_state_flag(paper, "at_max_told", supervisor->full.on);
-    upgrade_state_unsigned(paper, "most_waiting", &seen->most_waiting);
-    upgrade_state_unsigned(paper, "most_active", &seen->most_active);
-    upgrade_state_unsigned(paper, "most_post", &seen->most_post);
-}
-
-static void upgrade_state_pool(struct saved_state *paper, struct pool *pool)
-{
+    struct pool_seen *seen = &pool->seen;
     char *failure = pool->failure;
-    upgrade_state_unsigned(paper, "number", &pool->number);
-    pool->older_retired = saved_state_flag(paper, "handed_over", pool->older_retired);
-    upgrade_state_unsigned(paper, "first", &pool->first);
-    upgrade_state_unsigned(paper, "first_started", &pool->started);
-    upgrade_state_unsigned(paper, "first_failed", &pool->failed);
-    upgrade_state_unsigned(paper, "cut_off", &pool->cut_off);
-    saved_state_text(paper, "failure", &failure);
+    saved_state_unsigned(state, "number", &pool->number);
+    pool->older_retired = saved_state_flag(state, "handed_over", pool->older_retired);
+    saved_state_unsigned(state, "first", &pool->first);
+    saved_state_unsigned(state, "first_started", &pool->started);
+    saved_state_unsigned(state, "first_failed", &pool->failed);
+    saved_state_unsigned(state, "cut_off", &pool->cut_off);
+    saved_state_text(state, "failure", &failure);
     if (failure != pool->failure) {
         snprintf(pool->failure, sizeof pool->failure, "%s", failure != NULL ? failure : "");
         free(failure);
     }
-    pool->stop = (enum pool_stop)saved_state_number(paper, "stop", pool->stop, 0, POOL_STOP_KILL);
-    upgrade_state_unsigned(paper, "failures", &pool->backoff.failures);
-    pool->backoff.last = saved_state_number(paper, "failed_last", pool->backoff.last, 0, INT64_MAX);
-    pool->backoff.until = saved_state_number(paper, "back_at", pool->backoff.until, 0, INT64_MAX);
-    pool->served_at_failure = (uint64_t)saved_state_number(
-        paper, "served_at_failure", (int64_t)pool->served_at_failure, 0, INT64_MAX);
-    pool->opened = saved_state_number(paper, "opened", pool->opened, 0, INT64_MAX);
+    pool->stop = (enum pool_stop)saved_state_number(state, "stop", pool->stop, 0, POOL_STOP_KILL);
+    saved_state_unsigned(state, "failures", &pool->backoff.failures);
+    saved_state_int64(state, "failed_last", &pool->backoff.last);
+    saved_state_int64(state, "back_at", &pool->backoff.until);
+    saved_state_uint64(state, "served_at_failure", &pool->served_at_failure);
+    saved_state_int64(state, "opened", &pool->opened);
     pool->opened_time =
-        (time_t)saved_state_number(paper, "opened_time", pool->opened_time, 0, INT64_MAX);
-    upgrade_state_totals(paper, &pool->totals);
-    socket_hand_over(&pool->listener, paper);
-    socket_hand_over(&pool->former, paper);
+        (time_t)saved_state_number(state, "opened_time", pool->opened_time, 0, INT64_MAX);
+    upgrade_state_totals(state, &pool->totals);
+    socket_saved_state(&pool->listener, state);
+    socket_saved_state(&pool->former, state);
+
+    supervisor->first_due = saved_state_flag(state, "first_due", supervisor->first_due);
+    supervisor->over.on = saved_state_flag(state, "over_budget_told", supervisor->over.on);
+    supervisor->full.on = saved_state_flag(state, "at_max_told", supervisor->full.on);
+    saved_state_unsigned(state, "most_waiting", &seen->most_waiting);
+    saved_state_unsigned(state, "most_active", &seen->most_active);
+    saved_state_unsigned(state, "most_post", &seen->most_post);
 }
 
-static size_t upgrade_state_index(const struct upgrade_state *upgrade_state,
-                                  const struct config *config)
-{
-    size_t index = 0;
-    while (index < upgrade_state->count && upgrade_state->confs[index] != config)
-        index++;
-    return index;
-}
-
-static void upgrade_state_write_item(const struct upgrade_state *upgrade_state,
-                                     struct saved_state *paper, struct pool_set_item *item)
+static void upgrade_state_save_item(const struct upgrade_state_configs *configs,
+                                    struct saved_state *state, struct pool_set_item *item)
 {
     struct pool *pool = &item->pool;
-    int64_t count = 1;
-    saved_state_text(paper, "pool", &pool->name);
-    (void)saved_state_flag(paper, "leaving", item->leaving);
-    (void)saved_state_number(paper, "pool_conf",
-                             (int64_t)upgrade_state_index(upgrade_state, pool->current->config), 0,
-                             INT32_MAX);
-    upgrade_state_pool(paper, pool);
-    upgrade_state_supervisor(paper, item);
+    int64_t index = 0, count = 1;
+    while (configs->items[index] != pool->current->config)
+        index++;
     for (const struct generation *g = pool->older; g != NULL; g = g->older)
         count++;
-    (void)saved_state_number(paper, "generations", count, 1, INT32_MAX);
-    upgrade_state_write_generation(paper, pool->current);
+    saved_state_text(state, "pool", &pool->name);
+    (void)saved_state_flag(state, "leaving", item->leaving);
+    (void)saved_state_number(state, "pool_conf", index, 0, INT32_MAX);
+    upgrade_state_pool(state, item);
+    (void)saved_state_number(state, "generations", count, 1, INT32_MAX);
+    upgrade_state_save_generation(state, pool->current);
     for (struct generation *g = pool->older; g != NULL; g = g->older)
-        upgrade_state_write_generation(paper, g);
+        upgrade_state_save_generation(state, g);
 }
 
-static const struct config_pool *upgrade_state_settings(const struct config *config,
-                                                        const char *name)
-{
-    for (size_t i = 0; i < config->pool_count; i++)
-        if (strcmp(config->pools[i].name, name) == 0)
-            return &config->pools[i];
-    return NULL;
-}
-
-/* Finds or makes whom the next generations belong to. */
-static struct upgrade_state_owner upgrade_state_find(const struct upgrade_state *upgrade_state,
-                                                     struct saved_state *paper,
-                                                     struct pool_set *pools)
-{
-    struct upgrade_state_owner owner = {0};
-    char *name = NULL;
-    saved_state_text(paper, "pool", &name);
-    bool leaving = saved_state_flag(paper, "leaving", false);
-    size_t index =
-        (size_t)saved_state_number(paper, "pool_conf", 0, 0, (int64_t)upgrade_state->count - 1);
-    if (saved_state_good(paper) && name != NULL) {
-        owner.config = upgrade_state->confs[index];
-        owner.settings = upgrade_state_settings(owner.config, name);
-    }
-    if (owner.settings == NULL)
-        saved_state_refuse(paper, "pool %s is in no configuration", name != NULL ? name : "?");
-    else if (paper->mode == SAVED_STATE_TAKE && (owner.item = pool_set_adopt(pools, name)) == NULL)
-        saved_state_refuse(paper, "out of memory");
-    if (owner.item != NULL)
-        owner.item->leaving = leaving;
-    free(name);
-    return owner;
-}
-
-static void upgrade_state_read_item(const struct upgrade_state *upgrade_state,
-                                    struct saved_state *paper, struct pool_set *pools)
+static void upgrade_state_restore_item(const struct upgrade_state_configs *configs,
+                                       struct saved_state *state, struct pool_set *pools)
 {
     struct pool_set_item scratch = {.pool = {.listener = SOCKET_NONE, .former = SOCKET_NONE}};
-    struct upgrade_state_owner owner = upgrade_state_find(upgrade_state, paper, pools);
-    struct pool_set_item *item = owner.item != NULL ? owner.item : &scratch;
-    upgrade_state_pool(paper, &item->pool);
-    upgrade_state_supervisor(paper, item);
+    struct pool_set_item *restored = NULL;
+    struct config *config = NULL;
+    const struct config_pool *settings = NULL;
+    char *name = NULL;
+
+    /* Find the pool's settings; to check, its values are read into one that is thrown away. */
+    saved_state_text(state, "pool", &name);
+    bool leaving = saved_state_flag(state, "leaving", false);
+    int64_t index = saved_state_number(state, "pool_conf", 0, 0, (int64_t)configs->count - 1);
+    if (saved_state_good(state) && name != NULL)
+        config = configs->items[index];
+    for (size_t i = 0; config != NULL && settings == NULL && i < config->pool_count; i++)
+        if (strcmp(config->pools[i].name, name) == 0)
+            settings = &config->pools[i];
+    if (settings == NULL)
+        saved_state_refuse(state, "pool %s is in no configuration", name != NULL ? name : "?");
+    else if (state->mode == SAVED_STATE_RESTORE &&
+             (restored = pool_set_restore_pool(pools, name)) == NULL)
+        saved_state_refuse(state, "out of memory");
+    free(name);
+
+    struct pool_set_item *item = restored != NULL ? restored : &scratch;
+    item->leaving = leaving;
+    upgrade_state_pool(state, item);
     bool first_due = item->supervisor.first_due;
-    int64_t generations = saved_state_number(paper, "generations", 0, 1, INT32_MAX);
-    for (int64_t i = 0; i < generations && saved_state_good(paper); i++)
-        upgrade_state_read_generation(paper, &owner);
-    if (item == &scratch) {
+    int64_t generations = saved_state_number(state, "generations", 0, 1, INT32_MAX);
+    for (int64_t i = 0; i < generations && saved_state_good(state); i++)
+        upgrade_state_restore_generation(state, restored, config, settings);
+
+    if (restored == NULL) {
         socket_disown(&scratch.pool.listener);
         socket_disown(&scratch.pool.former);
-    } else if (item->pool.current == NULL) {
+    } else if (restored->pool.current == NULL) {
         pool_set_forget_last(pools);
     } else {
-        pool_supervisor_resume(&item->supervisor, first_due);
+        pool_supervisor_resume(&restored->supervisor, first_due);
     }
 }
 
-/* ---- all ---- */
-
-void upgrade_state_pools(const struct upgrade_state *upgrade_state, struct saved_state *paper,
+void upgrade_state_pools(const struct upgrade_state_configs *configs, struct saved_state *state,
                          struct pool_set *pools)
 {
-    int64_t count = paper->mode == SAVED_STATE_WRITE ? (int64_t)pools->count : 0;
-    count = saved_state_number(paper, "pools", count, 1, INT32_MAX);
-    for (int64_t i = 0; i < count && saved_state_good(paper); i++) {
-        if (paper->mode == SAVED_STATE_WRITE)
-            upgrade_state_write_item(upgrade_state, paper, pools->items[i]);
+    int64_t count = state->mode == SAVED_STATE_SAVE ? (int64_t)pools->count : 0;
+    count = saved_state_number(state, "pools", count, 1, INT32_MAX);
+    for (int64_t i = 0; i < count && saved_state_good(state); i++) {
+        if (state->mode == SAVED_STATE_SAVE)
+            upgrade_state_save_item(configs, state, pools->items[i]);
         else
-            upgrade_state_read_item(upgrade_state, paper, pools);
+            upgrade_state_restore_item(configs, state, pools);
     }
 }
 
 bool upgrade_state_foreign(const struct pool_set *pools)
 {
-    bool foreign = false;
     for (size_t i = 0; i < pools->count; i++)
-        foreign = foreign ||
-                  (!pools->items[i]->leaving && pools->items[i]->pool.current->scoreboard.foreign);
-    return foreign;
+        if (!pools->items[i]->leaving && pools->items[i]->pool.current->scoreboard.foreign)
+            return true;
+    return false;
 }

@@ -1,54 +1,53 @@
-/* exit_cause.h: for what reason a worker came to its end.
+/* exit_cause.h: why a worker ended.
  *
- * Pure: what the manager had asked of it, what it said itself and what wait(2) says in, one row of
- * a table out. Called by generation and pool, which counts by it.
+ * Pure: why the manager stopped it, what it said itself and what wait(2) says go in, one row of a
+ * table comes out.
  */
 #ifndef FPM_EXIT_CAUSE_H
 #define FPM_EXIT_CAUSE_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
-/* Why the manager asked a worker to go. */
-enum exit_cause_ask {
-    EXIT_CAUSE_NOT_ASKED,
-    EXIT_CAUSE_SUPERFLUOUS, /* idle and not needed */
-    EXIT_CAUSE_RELOAD,      /* a newer generation took over */
-    EXIT_CAUSE_MEMORY,      /* found above pm.max_memory while it was not inside a request */
-    EXIT_CAUSE_MEMORY_HARD, /* above pm.max_memory_hard */
-    EXIT_CAUSE_REQUEST,     /* request_terminate_timeout */
-    EXIT_CAUSE_POST,        /* post_response.terminate_timeout */
-    EXIT_CAUSE_STOP,        /* the manager stops */
-    EXIT_CAUSE_ASK_COUNT
+/* Why the manager stops a worker. */
+enum exit_cause_stop {
+    EXIT_CAUSE_STOP_NONE,
+    EXIT_CAUSE_STOP_SUPERFLUOUS,   /* idle and not needed */
+    EXIT_CAUSE_STOP_RELOAD,        /* a newer generation took over */
+    EXIT_CAUSE_STOP_MEMORY,        /* above pm.max_memory, outside a request */
+    EXIT_CAUSE_STOP_MEMORY_HARD,   /* above pm.max_memory_hard */
+    EXIT_CAUSE_STOP_REQUEST,       /* request_terminate_timeout */
+    EXIT_CAUSE_STOP_POST_RESPONSE, /* post_response.terminate_timeout */
+    EXIT_CAUSE_STOP_MANAGER,       /* the manager stops */
+    EXIT_CAUSE_STOP_COUNT
 };
 
-/* The rows of exit_causes.def, with what each means. */
+/* The rows of exit_causes.def, which says what each means. */
 enum exit_cause {
-#define EXIT_CAUSE(cause, name, help) EXIT_CAUSE_BY_##cause,
+#define EXIT_CAUSE(cause, name, help) EXIT_CAUSE_##cause,
 #include "sapi-shim/exit_causes.def"
 #undef EXIT_CAUSE
     EXIT_CAUSE_COUNT
 };
 
-struct exit_cause_facts {
-    enum exit_cause_ask asked;
+struct exit_cause_input {
+    enum exit_cause_stop stop_reason;
     bool start_failed;
-    unsigned said; /* enum ot_exit_reason, as its slot has it: not to be trusted */
-    int status;    /* of wait(2), -1 unknown */
+    unsigned exit_reason; /* enum ot_exit_reason as the worker wrote it: not to be trusted */
+    int status;           /* of wait(2), -1 = unknown */
 };
 
-enum exit_cause exit_cause_judge(const struct exit_cause_facts *facts);
+enum exit_cause exit_cause_of(const struct exit_cause_input *input);
 
-/* The reason as words for the log; NULL: none is known, or how it ended says it. */
-const char *exit_cause_reason(const struct exit_cause_facts *facts);
+/* The cause in words for the log; NULL = none is known, or the status says it. */
+const char *exit_cause_text(const struct exit_cause_input *input);
 
-/* Is an end for this reason the course of things, which nobody has to hear of? */
-bool exit_cause_is_expected(enum exit_cause ending);
+/* Is such an end a part of normal operation, that needs no line in the log? */
+bool exit_cause_is_expected(enum exit_cause cause);
 
-/* As exit_causes.def names it. */
-const char *exit_cause_name(enum exit_cause ending);
+/* The name in exit_causes.def. */
+const char *exit_cause_name(enum exit_cause cause);
 
-/* Behind "asked to go: ". */
-const char *exit_cause_ask_name(enum exit_cause_ask ask);
+/* To follow "asked to go: ". */
+const char *exit_cause_stop_text(enum exit_cause_stop reason);
 
 #endif

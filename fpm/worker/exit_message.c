@@ -40,42 +40,39 @@ void exit_message_doing(const struct slot_view *view, int64_t now, char *text, s
 
 void exit_message_status(int status, char *text, size_t size)
 {
-    if (!WIFSIGNALED(status)) {
+    if (status == -1) {
+        snprintf(text, size, "ended with unknown status");
+    } else if (!WIFSIGNALED(status)) {
         snprintf(text, size, "exited with status %d", WEXITSTATUS(status));
-        return;
+    } else {
+        const char *name = sigabbrev_np(WTERMSIG(status));
+        char number[16];
+        snprintf(number, sizeof number, "%d", WTERMSIG(status));
+        snprintf(text, size, "died of %s%s%s", name != NULL ? "SIG" : "signal ",
+                 name != NULL ? name : number, WCOREDUMP(status) ? " (core dumped)" : "");
     }
-    const char *name = sigabbrev_np(WTERMSIG(status));
-    char number[16];
-    snprintf(number, sizeof number, "%d", WTERMSIG(status));
-    snprintf(text, size, "died of %s%s%s", name != NULL ? "SIG" : "signal ",
-             name != NULL ? name : number, WCOREDUMP(status) ? " (core dumped)" : "");
 }
 
-static enum log_level exit_message_level(const struct exit_message *exit_message)
+enum log_level exit_message_compose(const struct exit_message *message, int64_t now, char *text,
+                                    size_t size)
 {
-    bool clean = WIFEXITED(exit_message->status) && WEXITSTATUS(exit_message->status) == 0;
-    if (exit_message->view->busy > 0)
+    const struct slot_view *view = message->view;
+    char status[EXIT_MESSAGE_STATUS_MAX], uptime[32], doing[EXIT_MESSAGE_MAX];
+    char served[48] = "an unknown number of requests";
+    exit_message_status(message->status, status, sizeof status);
+    scalar_duration(message->uptime, uptime, sizeof uptime);
+    exit_message_doing(view, now, doing, sizeof doing);
+    if (view->attached)
+        snprintf(served, sizeof served, "%" PRIu64 " request%s", view->counts.requests,
+                 view->counts.requests == 1 ? "" : "s");
+    snprintf(text, size, "pool %s: worker %d (slot %u) %s %s, after %s and %s%s%s", message->pool,
+             (int)message->pid, message->slot, status, doing, uptime, served,
+             message->reason != NULL ? ": " : "", message->reason != NULL ? message->reason : "");
+
+    bool clean = message->status == 0;
+    if (view->busy > 0)
         return LOG_LEVEL_WARNING;
-    if (exit_message->asked || (exit_message->expected && clean))
+    if (message->stop_requested || (message->expected && clean))
         return LOG_LEVEL_DEBUG;
     return clean ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING;
-}
-
-enum log_level exit_message_compose(const struct exit_message *exit_message, int64_t now,
-                                    char *text, size_t size)
-{
-    char cause[EXIT_MESSAGE_STATUS_MAX], uptime[32], doing[EXIT_MESSAGE_MAX],
-        served[48] = "an unknown number of requests";
-    exit_message_status(exit_message->status, cause, sizeof cause);
-    scalar_duration(exit_message->uptime, uptime, sizeof uptime);
-    exit_message_doing(exit_message->view, now, doing, sizeof doing);
-    if (exit_message->view->attached)
-        snprintf(served, sizeof served, "%" PRIu64 " request%s",
-                 exit_message->view->counts.requests,
-                 exit_message->view->counts.requests == 1 ? "" : "s");
-    const char *reason = exit_message->reason;
-    snprintf(text, size, "pool %s: worker %d (slot %u) %s %s, after %s and %s%s%s",
-             exit_message->pool, (int)exit_message->pid, exit_message->slot, cause, doing, uptime,
-             served, reason != NULL ? ": " : "", reason != NULL ? reason : "");
-    return exit_message_level(exit_message);
 }

@@ -1,6 +1,6 @@
-/* exit_message.h: one line about a worker: what it did, how it ended.
+/* exit_message.h: one line of the log about a worker: what it did and how it ended.
  *
- * Pure: facts in, words out. Called by pool.
+ * Pure.
  */
 #ifndef FPM_EXIT_MESSAGE_H
 #define FPM_EXIT_MESSAGE_H
@@ -20,22 +20,22 @@ struct exit_message {
     const char *pool;
     pid_t pid;
     unsigned slot;
-    int status;         /* of wait(2) */
-    int64_t uptime;     /* ms */
-    bool asked;         /* the manager had told it to go */
-    bool expected;      /* or it had its share, and left */
-    const char *reason; /* for which it ended; NULL = not known */
+    int status;          /* of wait(2) */
+    int64_t uptime;      /* ms */
+    bool stop_requested; /* by the manager */
+    bool expected;       /* exit_cause_is_expected */
+    const char *reason;  /* exit_cause_text; NULL = not known */
     const struct slot_view *view;
 };
 
 /* "while running GET /report, 2.5 s old, "page 3"", or "in unknown state". `now`: ns, clock.h. */
 void exit_message_doing(const struct slot_view *view, int64_t now, char *text, size_t size);
 
-/* A status of wait(2), not -1, as "exited with status 1" or "died of SIGSEGV (core dumped)". */
+/* A status of wait(2) as "exited with status 1" or "died of SIGSEGV (core dumped)". */
 void exit_message_status(int status, char *text, size_t size);
 
-/* The whole line. Returns the level it deserves. */
-enum log_level exit_message_compose(const struct exit_message *exit_message, int64_t now,
-                                    char *text, size_t size);
+/* Writes the whole line. Returns its level. */
+enum log_level exit_message_compose(const struct exit_message *message, int64_t now, char *text,
+                                    size_t size);
 
 #endif

@@ -104,8 +104,8 @@ static void scoreboard_adopt_members(struct scoreboard *scoreboard)
 }
 
 /* What is on the board is for the workers: only its version is read, and what is only shown. */
-int scoreboard_adopt(struct scoreboard *scoreboard, const struct scoreboard *from, char *error,
-                     size_t size)
+int scoreboard_restore(struct scoreboard *scoreboard, const struct scoreboard *from, char *error,
+                       size_t size)
 {
     struct stat status;
     *scoreboard = (struct scoreboard){.fd = from->fd,
@@ -134,7 +134,7 @@ int scoreboard_adopt(struct scoreboard *scoreboard, const struct scoreboard *fro
     return 0;
 }
 
-bool scoreboard_take(struct scoreboard *scoreboard, unsigned slot)
+bool scoreboard_claim(struct scoreboard *scoreboard, unsigned slot)
 {
     for (unsigned i = scoreboard->free_top; i-- > 0;) {
         if (scoreboard->free[i] != slot)
@@ -189,8 +189,8 @@ int scoreboard_assign(struct scoreboard *scoreboard)
     return (int)slot;
 }
 
-void scoreboard_member(struct scoreboard *scoreboard, unsigned slot, enum ot_process process,
-                       pid_t pid, int64_t started)
+void scoreboard_set_process(struct scoreboard *scoreboard, unsigned slot, enum ot_process process,
+                            pid_t pid, int64_t started)
 {
     struct ot_member *member = &scoreboard->members[slot];
     if (member->process == OT_PROCESS_NONE && process != OT_PROCESS_NONE) {
@@ -229,12 +229,13 @@ void scoreboard_release(struct scoreboard *scoreboard, unsigned slot)
         scoreboard->free[scoreboard->free_top++] = slot;
 }
 
-void scoreboard_look(const struct scoreboard *scoreboard, unsigned slot, struct slot_view *view)
+void scoreboard_view(const struct scoreboard *scoreboard, unsigned slot, struct slot_view *view)
 {
     slot_view_look(scoreboard_slot(scoreboard, slot), view);
 }
 
-void scoreboard_bury(const struct scoreboard *scoreboard, unsigned slot, struct slot_view *view)
+void scoreboard_view_dead(const struct scoreboard *scoreboard, unsigned slot,
+                          struct slot_view *view)
 {
     slot_view_bury(scoreboard_slot(scoreboard, slot), view);
 }
@@ -245,8 +246,8 @@ bool scoreboard_thread(const struct scoreboard *scoreboard, unsigned slot, unsig
     return slot_view_thread(scoreboard_slot(scoreboard, slot), thread, out);
 }
 
-bool scoreboard_inherit(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
-                        struct ot_record *out)
+bool scoreboard_thread_dead(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
+                            struct ot_record *out)
 {
     uint32_t alien = 0;
     const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
@@ -261,7 +262,13 @@ int32_t scoreboard_pid(const struct scoreboard *scoreboard, unsigned slot)
     return *(const volatile int32_t *)&scoreboard_slot(scoreboard, slot)->pid;
 }
 
-uint32_t scoreboard_untold(const struct scoreboard *scoreboard, unsigned slot)
+pid_t scoreboard_program_pid(const struct scoreboard *scoreboard, unsigned slot, pid_t pid)
+{
+    pid_t own = scoreboard_pid(scoreboard, slot);
+    return own > 0 && getpgid(own) == pid ? own : pid;
+}
+
+uint32_t scoreboard_lost_lines(const struct scoreboard *scoreboard, unsigned slot)
 {
     return atomic_load(&scoreboard_slot(scoreboard, slot)->untold);
 }
@@ -290,7 +297,7 @@ static enum scoreboard_phase scoreboard_thread_phase(const struct ot_record *rec
         return SCOREBOARD_SERVING;
     case OT_STATE_POST:
     case OT_STATE_SHUTDOWN:
-        return goes_on ? SCOREBOARD_POST : SCOREBOARD_SERVING;
+        return goes_on ? SCOREBOARD_POST_RESPONSE : SCOREBOARD_SERVING;
     case OT_STATE_EXITING:
         return SCOREBOARD_LEAVING;
     default:
@@ -302,18 +309,18 @@ void scoreboard_since(const struct ot_record *record, uint64_t *running, uint64_
 {
     enum scoreboard_phase phase = scoreboard_thread_phase(record);
     *running = phase == SCOREBOARD_SERVING && record->ended_at == 0 ? record->running_at : 0;
-    *finished = phase == SCOREBOARD_POST ? record->finished_at : 0;
+    *finished = phase == SCOREBOARD_POST_RESPONSE ? record->finished_at : 0;
 }
 
 struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, unsigned slot)
 {
     /* A thread's phase counts for more the further to the right it stands. */
     static const unsigned char rank[SCOREBOARD_PHASES] = {
-        [SCOREBOARD_STARTING] = 0, [SCOREBOARD_LEAVING] = 1, [SCOREBOARD_POST] = 2,
+        [SCOREBOARD_STARTING] = 0, [SCOREBOARD_LEAVING] = 1, [SCOREBOARD_POST_RESPONSE] = 2,
         [SCOREBOARD_SERVING] = 3,  [SCOREBOARD_IDLE] = 4,
     };
     const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
-    struct scoreboard_glance glance = {.phase = SCOREBOARD_BLACK_BOX};
+    struct scoreboard_glance glance = {.phase = SCOREBOARD_UNATTACHED};
     uint32_t alien;
     unsigned threads = slot_view_threads(memory, &alien);
     if (threads > 0)

@@ -32,12 +32,12 @@ struct scoreboard {
 /* What a worker process is up to, as a whole: a thread that waits is worth more than one that
  * serves. */
 enum scoreboard_phase {
-    SCOREBOARD_BLACK_BOX, /* no library of our contract version writes here */
-    SCOREBOARD_STARTING,  /* does not accept yet */
-    SCOREBOARD_IDLE,      /* takes connections */
-    SCOREBOARD_SERVING,   /* every thread is busy, one at least with an open response */
-    SCOREBOARD_POST,      /* every busy thread works on after its response */
-    SCOREBOARD_LEAVING,   /* accepts no more */
+    SCOREBOARD_UNATTACHED,    /* no library of our contract version writes here */
+    SCOREBOARD_STARTING,      /* does not accept yet */
+    SCOREBOARD_IDLE,          /* takes connections */
+    SCOREBOARD_SERVING,       /* every thread is busy, one at least with an open response */
+    SCOREBOARD_POST_RESPONSE, /* every busy thread works on after its response */
+    SCOREBOARD_LEAVING,       /* accepts no more */
     SCOREBOARD_PHASES
 };
 
@@ -57,11 +57,11 @@ int scoreboard_create(struct scoreboard *scoreboard, const char *pool, unsigned 
 /* Takes over shared memory that another program in this process's place has made, laid out as
  * `from` says: its descriptors, offset, stride, count. The descriptors are the scoreboard's then.
  * Returns 0, or -1 with a sentence. */
-int scoreboard_adopt(struct scoreboard *scoreboard, const struct scoreboard *from, char *error,
-                     size_t size);
+int scoreboard_restore(struct scoreboard *scoreboard, const struct scoreboard *from, char *error,
+                       size_t size);
 
 /* Marks a slot as taken by a worker that lives. False if it is no free slot. */
-bool scoreboard_take(struct scoreboard *scoreboard, unsigned slot);
+bool scoreboard_claim(struct scoreboard *scoreboard, unsigned slot);
 
 void scoreboard_destroy(struct scoreboard *scoreboard);
 
@@ -90,34 +90,39 @@ bool scoreboard_is_last_drain(const struct scoreboard *scoreboard);
 unsigned scoreboard_exit_reason(const struct scoreboard *scoreboard, unsigned slot);
 
 /* Copies what the slot says now. Records that keep changing are left out. */
-void scoreboard_look(const struct scoreboard *scoreboard, unsigned slot, struct slot_view *view);
+void scoreboard_view(const struct scoreboard *scoreboard, unsigned slot, struct slot_view *view);
 
 /* What one thread does, by number from 0 on. False if there is no such thread, or it keeps
  * changing. */
 bool scoreboard_thread(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
                        struct ot_record *out);
 
-/* scoreboard_look for a worker that is dead: nothing is left out. */
-void scoreboard_bury(const struct scoreboard *scoreboard, unsigned slot, struct slot_view *view);
+/* scoreboard_view for a worker that is dead: nothing is left out. */
+void scoreboard_view_dead(const struct scoreboard *scoreboard, unsigned slot,
+                          struct slot_view *view);
 
 /* What one thread of a dead worker did when it died, by number from 0 on. False if there is no such
  * thread. */
-bool scoreboard_inherit(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
-                        struct ot_record *out);
+bool scoreboard_thread_dead(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
+                            struct ot_record *out);
 
 /* The worker's process number as it sees itself, which a wrapper or a namespace may make another
  * than ours. */
 int32_t scoreboard_pid(const struct scoreboard *scoreboard, unsigned slot);
 
+/* The process that runs the application, of a worker that the manager started as `pid`: a wrapper
+ * may stay in front of it. What the worker says is believed within its process group. */
+pid_t scoreboard_program_pid(const struct scoreboard *scoreboard, unsigned slot, pid_t pid);
+
 /* Lines of the access log that found no room, of which the worker has not told. */
-uint32_t scoreboard_untold(const struct scoreboard *scoreboard, unsigned slot);
+uint32_t scoreboard_lost_lines(const struct scoreboard *scoreboard, unsigned slot);
 
 /* Requests begun by the worker in this slot; cheap. */
 uint64_t scoreboard_requests(const struct scoreboard *scoreboard, unsigned slot);
 
 /* Notes which process is in a slot, and when it was started (ms, clock.h). */
-void scoreboard_member(struct scoreboard *scoreboard, unsigned slot, enum ot_process process,
-                       pid_t pid, int64_t started);
+void scoreboard_set_process(struct scoreboard *scoreboard, unsigned slot, enum ot_process process,
+                            pid_t pid, int64_t started);
 
 /* Publishes what only the manager knows, for those who show the status: facts and processes. */
 void scoreboard_publish(struct scoreboard *scoreboard, const struct ot_pool_stats *facts);

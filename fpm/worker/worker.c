@@ -1,8 +1,8 @@
 /* worker.c: see worker.h. */
 #include "fpm/worker/worker.h"
 
-#include "sapi-shim/util/clock.h"
 #include "fpm/util/fd.h"
+#include "sapi-shim/util/clock.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -27,17 +27,17 @@ static void worker_move(struct worker *worker, enum worker_state to)
     worker->events->moved(worker, from, to);
 }
 
-/* The report pipe has said all it can say, or its child is gone. */
+/* Reads the report of the start, if it is there. */
 static void worker_read_report(struct worker *worker)
 {
     if (worker->report_fd < 0)
         return;
-    int told = launch_report(worker->report_fd, &worker->failure);
-    if (told == 0)
+    int result = launch_report(worker->report_fd, &worker->failure);
+    if (result == 0)
         return;
     ev_io_stop(worker->loop, &worker->report);
     fd_close(&worker->report_fd);
-    if (told < 0)
+    if (result < 0)
         worker->start_failed = true;
     else if (worker->state == WORKER_STARTING)
         worker_move(worker, WORKER_RUNNING);
@@ -50,12 +50,12 @@ static void worker_on_report(struct ev_loop *loop, ev_io *io, int events)
     worker_read_report(io->data);
 }
 
-static void worker_on_overdue(struct ev_loop *loop, ev_timer *timer, int events)
+static void worker_on_stop_timeout(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop;
     (void)events;
     struct worker *worker = timer->data;
-    worker->events->overdue(worker);
+    worker->events->stop_timeout(worker);
 }
 
 static void worker_on_end(struct child *child, int status)
@@ -63,7 +63,7 @@ static void worker_on_end(struct child *child, int status)
     struct worker *worker = child->owner;
     worker->status = status;
     worker_read_report(worker);
-    ev_timer_stop(worker->loop, &worker->patience);
+    ev_timer_stop(worker->loop, &worker->stop_timer);
     ev_io_stop(worker->loop, &worker->report);
     fd_close(&worker->report_fd);
     worker_move(worker, WORKER_NONE);
@@ -76,99 +76,103 @@ void worker_init(struct worker *worker, struct ev_loop *loop, const struct worke
     *worker = (struct worker){
         .report_fd = -1, .loop = loop, .events = events, .owner = owner, .state = WORKER_NONE};
     child_init(&worker->child, loop, worker_on_end, worker);
-    ev_timer_init(&worker->patience, worker_on_overdue, 0., 0.);
-    worker->patience.data = worker;
+    ev_timer_init(&worker->stop_timer, worker_on_stop_timeout, 0., 0.);
+    worker->stop_timer.data = worker;
 }
 
-/* It would run unseen, so it is not let to begin anything. */
-static int worker_unwatched(pid_t pid, char *error, size_t size)
+/* Begins to watch a process and its report, if it has one. Returns 0, or -1 with a sentence. */
+static int worker_watch(struct worker *worker, pid_t pid, int report_fd, char *error, size_t size)
 {
-    const char *remedy = errno == ENOSYS                      ? "; Linux 5.3 or later is needed"
-                         : errno == EMFILE || errno == ENFILE ? "; check `rlimit_files` in [global]"
-                                                              : "";
-    snprintf(error, size, "watch process %d: %s%s", (int)pid, strerror(errno), remedy);
-    return -1;
-}
-
-static void worker_watch_report(struct worker *worker, int report_fd)
-{
+    worker_init(worker, worker->loop, worker->events, worker->owner);
+    if (child_watch(&worker->child, pid) != 0) {
+        const char *remedy = errno == ENOSYS ? "; Linux 5.3 or later is needed"
+                             : errno == EMFILE || errno == ENFILE
+                                 ? "; check `rlimit_files` in [global]"
+                                 : "";
+        snprintf(error, size, "watch process %d: %s%s", (int)pid, strerror(errno), remedy);
+        return -1;
+    }
+    worker->pid = pid;
     worker->report_fd = report_fd;
-    ev_io_init(&worker->report, worker_on_report, report_fd, EV_READ);
-    worker->report.data = worker;
-    ev_io_start(worker->loop, &worker->report);
+    if (report_fd >= 0) {
+        ev_io_init(&worker->report, worker_on_report, report_fd, EV_READ);
+        worker->report.data = worker;
+        ev_io_start(worker->loop, &worker->report);
+    }
+    return 0;
 }
 
-static void worker_time(struct worker *worker, int64_t patience_ms)
-{
-    ev_timer_stop(worker->loop, &worker->patience);
-    ev_timer_set(&worker->patience, (double)patience_ms / 1000., 0.);
-    ev_timer_start(worker->loop, &worker->patience);
-}
-
-int worker_spawn(struct worker *worker, const struct launch_arguments *spec, char *error,
+int worker_spawn(struct worker *worker, const struct launch_arguments *arguments, char *error,
                  size_t size)
 {
     int report_fd;
-    pid_t pid = launch(spec, &report_fd, error, size);
+    pid_t pid = launch(arguments, &report_fd, error, size);
     if (pid < 0)
         return -1;
-    worker_init(worker, worker->loop, worker->events, worker->owner);
-    if (child_watch(&worker->child, pid) != 0) {
-        (void)worker_unwatched(pid, error, size);
+    if (worker_watch(worker, pid, report_fd, error, size) != 0) {
+        /* Its end would go unnoticed, so it may not begin anything. */
         (void)kill(pid, SIGKILL);
         (void)waitpid(pid, NULL, 0);
         fd_close(&report_fd);
         return -1;
     }
-    worker->pid = pid;
     worker->started = clock_ms();
-    worker_watch_report(worker, report_fd);
     worker_move(worker, WORKER_STARTING);
     return 0;
 }
 
-int worker_adopt(struct worker *worker, const struct worker_heir *heir, char *error, size_t size)
+static void worker_set_stop_timer(struct worker *worker, int64_t timeout_ms)
 {
-    worker_init(worker, worker->loop, worker->events, worker->owner);
-    if (child_watch(&worker->child, heir->pid) != 0)
-        return worker_unwatched(heir->pid, error, size);
-    worker->pid = heir->pid;
-    worker->started = heir->started;
-    worker->asked = heir->asked;
-    worker->asked_since = heir->asked_since;
-    if (heir->report_fd >= 0)
-        worker_watch_report(worker, heir->report_fd);
-    if (heir->patience >= 0)
-        worker_time(worker, heir->patience);
-    worker_move(worker, heir->state);
-    return 0;
+    ev_timer_stop(worker->loop, &worker->stop_timer);
+    ev_timer_set(&worker->stop_timer, (double)timeout_ms / 1000., 0.);
+    ev_timer_start(worker->loop, &worker->stop_timer);
 }
 
-struct worker_heir worker_leave(struct worker *worker)
+struct worker_saved worker_save(struct worker *worker)
 {
-    bool timed = ev_is_active(&worker->patience);
-    double left = timed ? ev_timer_remaining(worker->loop, &worker->patience) : 0.;
-    return (struct worker_heir){
+    int64_t left = -1;
+    if (ev_is_active(&worker->stop_timer)) {
+        left = (int64_t)(ev_timer_remaining(worker->loop, &worker->stop_timer) * 1000.);
+        left = left > 0 ? left : 0;
+    }
+    return (struct worker_saved){
         .state = worker->state,
         .pid = worker->pid,
         .started = worker->started,
-        .asked_since = worker->asked_since,
-        .asked = worker->asked,
-        .patience = !timed      ? -1
-                    : left > 0. ? (int64_t)(left * 1000.)
-                                : 0,
+        .stop_since = worker->stop_since,
+        .stop_requested = worker->stop_requested,
+        .stop_time_left = left,
         .report_fd = worker->report_fd,
     };
 }
 
-void worker_stop(struct worker *worker, int signal, long patience_ms)
+int worker_restore(struct worker *worker, const struct worker_saved *saved, char *error,
+                   size_t size)
+{
+    if (worker_watch(worker, saved->pid, saved->report_fd, error, size) != 0)
+        return -1;
+    worker->started = saved->started;
+    worker->stop_requested = saved->stop_requested;
+    worker->stop_since = saved->stop_since;
+    if (saved->stop_time_left >= 0)
+        worker_set_stop_timer(worker, saved->stop_time_left);
+    worker_move(worker, saved->state);
+    return 0;
+}
+
+static void worker_note_stop(struct worker *worker)
+{
+    if (!worker->stop_requested)
+        worker->stop_since = clock_ms();
+    worker->stop_requested = true;
+}
+
+void worker_stop(struct worker *worker, int signal, int64_t timeout_ms)
 {
     if (worker->state == WORKER_NONE || worker->state == WORKER_KILLED)
         return;
-    if (!worker->asked)
-        worker->asked_since = clock_ms();
-    worker->asked = true;
-    worker_time(worker, patience_ms);
+    worker_note_stop(worker);
+    worker_set_stop_timer(worker, timeout_ms);
     if (signal != 0)
         worker_signal(worker, signal);
     if (worker->state != WORKER_STOPPING)
@@ -179,16 +183,15 @@ void worker_kill(struct worker *worker)
 {
     if (worker->state == WORKER_NONE || worker->state == WORKER_KILLED)
         return;
-    if (!worker->asked)
-        worker->asked_since = clock_ms();
-    worker->asked = true;
-    ev_timer_stop(worker->loop, &worker->patience);
+    worker_note_stop(worker);
+    ev_timer_stop(worker->loop, &worker->stop_timer);
     (void)kill(-worker->pid, SIGKILL);
     worker_signal(worker, SIGKILL);
     worker_move(worker, WORKER_KILLED);
 }
 
-/* The process is reaped in the turn of the loop that calls worker_on_end: its number is its own. */
+/* The process is reaped in the iteration of the loop that calls worker_on_end, so until then its
+ * number cannot belong to another. */
 void worker_signal(const struct worker *worker, int signal)
 {
     if (worker->state != WORKER_NONE)

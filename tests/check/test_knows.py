@@ -144,10 +144,7 @@ def test_no_ring():
 
 
 def test_no_folder_looks_up():
-    known = graph()
-    # To be cut: the slow log knows a pool's workers.
-    known["fpm/slow_log/slow_log"] -= {"fpm/pool/generation"}
-    assert upward(known, ORDER) == []
+    assert upward(graph(), ORDER) == []
 
 
 def test_library_knows_nothing_of_the_manager():

@@ -24,16 +24,17 @@ static struct slot_view view_of(unsigned state)
     return view;
 }
 
-static enum log_level compose(const struct slot_view *view, int status, bool asked, char *line)
+static enum log_level compose(const struct slot_view *view, int status, bool stop_requested,
+                              char *line)
 {
-    struct exit_message exit_message = {.pool = "www",
-                                        .pid = 123,
-                                        .slot = 4,
-                                        .status = status,
-                                        .uptime = 65000,
-                                        .asked = asked,
-                                        .view = view};
-    return exit_message_compose(&exit_message, 102 * SECOND, line, EXIT_MESSAGE_MAX);
+    struct exit_message message = {.pool = "www",
+                                   .pid = 123,
+                                   .slot = 4,
+                                   .status = status,
+                                   .uptime = 65000,
+                                   .stop_requested = stop_requested,
+                                   .view = view};
+    return exit_message_compose(&message, 102 * SECOND, line, EXIT_MESSAGE_MAX);
 }
 
 Test(exit_message, tells_who_how_and_what)
@@ -65,19 +66,17 @@ Test(exit_message, tells_why_and_is_quiet_about_what_is_expected)
 {
     char line[EXIT_MESSAGE_MAX];
     struct slot_view view = view_of(OT_STATE_EXITING);
-    struct exit_message exit_message = {.pool = "www",
-                                        .pid = 123,
-                                        .uptime = 65000,
-                                        .expected = true,
-                                        .reason = "`pm.max_requests` reached",
-                                        .view = &view};
-    cr_expect(exit_message_compose(&exit_message, 102 * SECOND, line, sizeof line) ==
-              LOG_LEVEL_DEBUG);
+    struct exit_message message = {.pool = "www",
+                                   .pid = 123,
+                                   .uptime = 65000,
+                                   .expected = true,
+                                   .reason = "`pm.max_requests` reached",
+                                   .view = &view};
+    cr_expect(exit_message_compose(&message, 102 * SECOND, line, sizeof line) == LOG_LEVEL_DEBUG);
     cr_expect_str_eq(line, "pool www: worker 123 (slot 0) exited with status 0 while exiting, "
                            "after 65.0 s and 17 requests: `pm.max_requests` reached");
-    exit_message.status = EXITED_3;
-    cr_expect(exit_message_compose(&exit_message, 102 * SECOND, line, sizeof line) ==
-              LOG_LEVEL_WARNING);
+    message.status = EXITED_3;
+    cr_expect(exit_message_compose(&message, 102 * SECOND, line, sizeof line) == LOG_LEVEL_WARNING);
 }
 
 Test(exit_message, says_unknown_rather_than_guess)

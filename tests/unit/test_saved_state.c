@@ -20,25 +20,25 @@ struct facts {
 };
 
 /* The same walk writes and reads, as everywhere. */
-static void walk(struct saved_state *paper, struct facts *facts)
+static void walk(struct saved_state *state, struct facts *facts)
 {
-    facts->least = saved_state_number(paper, "least", facts->least, INT64_MIN, INT64_MAX);
-    facts->most = saved_state_number(paper, "most", facts->most, INT64_MIN, INT64_MAX);
-    facts->count = saved_state_number(paper, "count", facts->count, 0, 10);
-    facts->yes = saved_state_flag(paper, "yes", facts->yes);
-    facts->no = saved_state_flag(paper, "no", facts->no);
-    facts->fd = saved_state_fd(paper, "fd", facts->fd);
-    facts->none = saved_state_fd(paper, "none", facts->none);
-    saved_state_text(paper, "text", &facts->text);
-    saved_state_text(paper, "empty", &facts->empty);
-    saved_state_text(paper, "missing", &facts->missing);
-    saved_state_bytes(paper, "bytes", &facts->bytes, &facts->size);
+    facts->least = saved_state_number(state, "least", facts->least, INT64_MIN, INT64_MAX);
+    facts->most = saved_state_number(state, "most", facts->most, INT64_MIN, INT64_MAX);
+    facts->count = saved_state_number(state, "count", facts->count, 0, 10);
+    facts->yes = saved_state_flag(state, "yes", facts->yes);
+    facts->no = saved_state_flag(state, "no", facts->no);
+    facts->fd = saved_state_fd(state, "fd", facts->fd);
+    facts->none = saved_state_fd(state, "none", facts->none);
+    saved_state_text(state, "text", &facts->text);
+    saved_state_text(state, "empty", &facts->empty);
+    saved_state_text(state, "missing", &facts->missing);
+    saved_state_bytes(state, "bytes", &facts->bytes, &facts->size);
 }
 
-/* A paper with one fact of each kind; `fd` is the memfd's, and stays open. */
+/* A state with one fact of each kind; `fd` is the memfd's, and stays open. */
 static int written(int fd)
 {
-    struct saved_state paper;
+    struct saved_state state;
     char text[] = "a word", empty[] = "", bytes[sizeof awkward];
     memcpy(bytes, awkward, sizeof awkward);
     struct facts facts = {
@@ -53,12 +53,12 @@ static int written(int fd)
         .bytes = bytes,
         .size = sizeof awkward,
     };
-    cr_assert_eq(saved_state_begin(&paper), 0);
-    walk(&paper, &facts);
-    cr_assert_eq(saved_state_end(&paper), 0, "%s", paper.error);
-    cr_assert_eq(paper.kept_count, 1);
-    int copy = fcntl(paper.fd, F_DUPFD_CLOEXEC, 0);
-    saved_state_close(&paper);
+    cr_assert_eq(saved_state_begin(&state), 0);
+    walk(&state, &facts);
+    cr_assert_eq(saved_state_end(&state), 0, "%s", state.error);
+    cr_assert_eq(state.kept_count, 1);
+    int copy = fcntl(state.fd, F_DUPFD_CLOEXEC, 0);
+    saved_state_close(&state);
     return copy;
 }
 
@@ -98,16 +98,16 @@ static void let_go(struct facts *facts)
 Test(handover, gives_back_what_was_written)
 {
     int carried = open("/dev/null", O_RDONLY);
-    struct saved_state paper;
+    struct saved_state state;
     struct facts facts = {0};
-    cr_assert_eq(saved_state_open(&paper, written(carried), SAVED_STATE_TAKE), 0, "%s",
-                 paper.error);
-    walk(&paper, &facts);
-    cr_assert_eq(saved_state_end(&paper), 0, "%s", paper.error);
+    cr_assert_eq(saved_state_open(&state, written(carried), SAVED_STATE_RESTORE), 0, "%s",
+                 state.error);
+    walk(&state, &facts);
+    cr_assert_eq(saved_state_end(&state), 0, "%s", state.error);
     expect(&facts, carried);
     cr_expect_eq(fcntl(carried, F_GETFD), FD_CLOEXEC, "it is closed to programs again");
     let_go(&facts);
-    saved_state_close(&paper);
+    saved_state_close(&state);
     (void)close(carried);
 }
 
@@ -115,15 +115,15 @@ Test(handover, checks_without_touching_descriptors)
 {
     int carried = open("/dev/null", O_RDONLY);
     int memory = written(carried);
-    struct saved_state paper;
+    struct saved_state state;
     struct facts facts = {0};
     (void)close(carried);
-    cr_assert_eq(saved_state_open(&paper, memory, SAVED_STATE_CHECK), 0);
-    walk(&paper, &facts);
-    cr_assert_eq(saved_state_end(&paper), 0, "%s", paper.error);
+    cr_assert_eq(saved_state_open(&state, memory, SAVED_STATE_CHECK), 0);
+    walk(&state, &facts);
+    cr_assert_eq(saved_state_end(&state), 0, "%s", state.error);
     expect(&facts, -1);
     let_go(&facts);
-    saved_state_close(&paper);
+    saved_state_close(&state);
     cr_expect_eq(close(memory), 0, "it is still open");
 }
 
@@ -131,30 +131,30 @@ Test(handover, misses_descriptors_that_are_not_there)
 {
     int carried = open("/dev/null", O_RDONLY);
     int memory = written(carried);
-    struct saved_state paper;
+    struct saved_state state;
     struct facts facts = {0};
     (void)close(carried);
-    (void)saved_state_open(&paper, memory, SAVED_STATE_TAKE);
-    walk(&paper, &facts);
-    cr_expect_not_null(strstr(paper.error, "which is not open"), "%s", paper.error);
+    (void)saved_state_open(&state, memory, SAVED_STATE_RESTORE);
+    walk(&state, &facts);
+    cr_expect_not_null(strstr(state.error, "which is not open"), "%s", state.error);
     let_go(&facts);
-    saved_state_close(&paper);
+    saved_state_close(&state);
 }
 
 Test(handover, keeps_descriptors_over_exec_and_back)
 {
     int carried = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    struct saved_state paper;
-    cr_assert_eq(saved_state_begin(&paper), 0);
-    (void)saved_state_fd(&paper, "fd", carried);
-    cr_assert_eq(saved_state_end(&paper), 0);
-    saved_state_keep(&paper, true);
+    struct saved_state state;
+    cr_assert_eq(saved_state_begin(&state), 0);
+    (void)saved_state_fd(&state, "fd", carried);
+    cr_assert_eq(saved_state_end(&state), 0);
+    saved_state_keep(&state, true);
     cr_expect_eq(fcntl(carried, F_GETFD), 0);
-    cr_expect_eq(fcntl(paper.fd, F_GETFD), 0);
-    saved_state_keep(&paper, false);
+    cr_expect_eq(fcntl(state.fd, F_GETFD), 0);
+    saved_state_keep(&state, false);
     cr_expect_eq(fcntl(carried, F_GETFD), FD_CLOEXEC);
-    cr_expect_eq(fcntl(paper.fd, F_GETFD), FD_CLOEXEC);
-    saved_state_close(&paper);
+    cr_expect_eq(fcntl(state.fd, F_GETFD), FD_CLOEXEC);
+    saved_state_close(&state);
     (void)close(carried);
 }
 
@@ -183,45 +183,45 @@ Test(handover, takes_nothing_else_for_it)
          "cannot be"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct saved_state paper;
+        struct saved_state state;
         struct facts facts = {0};
-        (void)saved_state_open(&paper, forged(cases[i].bytes, strlen(cases[i].bytes)),
-                               SAVED_STATE_TAKE);
-        walk(&paper, &facts);
-        cr_expect_neq(saved_state_end(&paper), 0, "%s", cases[i].what);
-        cr_expect_not_null(strstr(paper.error, cases[i].fault), "%s: %s", cases[i].what,
-                           paper.error);
+        (void)saved_state_open(&state, forged(cases[i].bytes, strlen(cases[i].bytes)),
+                               SAVED_STATE_RESTORE);
+        walk(&state, &facts);
+        cr_expect_neq(saved_state_end(&state), 0, "%s", cases[i].what);
+        cr_expect_not_null(strstr(state.error, cases[i].fault), "%s: %s", cases[i].what,
+                           state.error);
         let_go(&facts);
-        saved_state_close(&paper);
+        saved_state_close(&state);
     }
 }
 
 Test(handover, leaves_nothing_unread)
 {
     static const char more[] = "overtime-handover 2\nend 0\nmore 1\n";
-    struct saved_state paper;
-    (void)saved_state_open(&paper, forged(more, sizeof more - 1), SAVED_STATE_TAKE);
-    cr_expect_neq(saved_state_end(&paper), 0);
-    saved_state_close(&paper);
+    struct saved_state state;
+    (void)saved_state_open(&state, forged(more, sizeof more - 1), SAVED_STATE_RESTORE);
+    cr_expect_neq(saved_state_end(&state), 0);
+    saved_state_close(&state);
 }
 
 Test(handover, wants_a_sealed_memfd)
 {
-    struct saved_state paper;
-    cr_expect_neq(saved_state_open(&paper, open("/dev/null", O_RDONLY), SAVED_STATE_TAKE), 0);
-    saved_state_close(&paper);
-    cr_expect_neq(saved_state_open(&paper, memfd_create("open", 0), SAVED_STATE_TAKE), 0);
-    saved_state_close(&paper);
+    struct saved_state state;
+    cr_expect_neq(saved_state_open(&state, open("/dev/null", O_RDONLY), SAVED_STATE_RESTORE), 0);
+    saved_state_close(&state);
+    cr_expect_neq(saved_state_open(&state, memfd_create("open", 0), SAVED_STATE_RESTORE), 0);
+    saved_state_close(&state);
 }
 
 Test(handover, stops_at_the_first_fault)
 {
-    struct saved_state paper;
-    cr_assert_eq(saved_state_begin(&paper), 0);
-    saved_state_refuse(&paper, "the first");
-    saved_state_refuse(&paper, "the second");
-    cr_expect_eq(saved_state_fd(&paper, "fd", 0), -1);
-    cr_expect_neq(saved_state_end(&paper), 0);
-    cr_expect_str_eq(paper.error, "the first");
-    saved_state_close(&paper);
+    struct saved_state state;
+    cr_assert_eq(saved_state_begin(&state), 0);
+    saved_state_refuse(&state, "the first");
+    saved_state_refuse(&state, "the second");
+    cr_expect_eq(saved_state_fd(&state, "fd", 0), -1);
+    cr_expect_neq(saved_state_end(&state), 0);
+    cr_expect_str_eq(state.error, "the first");
+    saved_state_close(&state);
 }

@@ -23,7 +23,7 @@ static struct slow_entry example(void)
     struct slow_entry entry = {.pool = "www",
                                .pid = 812,
                                .slot = 3,
-                               .why = DEADLINE_POST,
+                               .why = DEADLINE_POST_RESPONSE,
                                .limit = 1000,
                                .now = (int64_t)100 * SECOND,
                                .wall = {.tv_sec = 1764000000, .tv_nsec = 7000000}};

@@ -44,7 +44,7 @@ static struct ot_record *attach(struct scene *scene, unsigned slot, enum ot_stat
     atomic_store(&memory->threads, 1);
     atomic_store(&memory->magic, OT_SLOT_MAGIC);
     memory->records[0].state = state;
-    scoreboard_member(&scene->board, slot, OT_PROCESS_RUNNING, getpid(), 1);
+    scoreboard_set_process(&scene->board, slot, OT_PROCESS_RUNNING, getpid(), 1);
     return &memory->records[0];
 }
 
@@ -69,7 +69,7 @@ Test(status, counts_the_living_the_dead_and_the_others)
     struct ot_record *post = attach(&scene, 1, OT_STATE_POST);
     post->requests = 3;
     post->finished = 1;
-    scoreboard_member(&scene.board, 2, OT_PROCESS_STARTING, 1, 1);
+    scoreboard_set_process(&scene.board, 2, OT_PROCESS_STARTING, 1, 1);
     scene.facts.elsewhere.requests = 100;
     scene.facts.others[OT_STATE_RUNNING] = 2;
     scene.facts.ended[STATUS_CAUSE_CRASH] = 4;
@@ -104,7 +104,7 @@ Test(status, a_slot_counts_until_the_facts_do)
     open_scene(&scene, 1);
     attach(&scene, 0, OT_STATE_IDLE)->requests = 5;
     scoreboard_publish(&scene.board, &scene.facts);
-    scoreboard_member(&scene.board, 0, OT_PROCESS_NONE, 0, 1);
+    scoreboard_set_process(&scene.board, 0, OT_PROCESS_NONE, 0, 1);
     status_pool(&scene.source, NULL, NULL, &pool);
     cr_expect(pool.requests == 5 && pool.workers == 1);
     scene.facts.elsewhere.requests = 5;
@@ -123,13 +123,13 @@ Test(status, only_changes_are_published_and_all_of_them)
     for (unsigned slot = 0; slot < 5; slot++)
         attach(&scene, slot, OT_STATE_IDLE);
     scoreboard_publish(&scene.board, &scene.facts);
-    scoreboard_member(&scene.board, 4, OT_PROCESS_NONE, 0, 1);
-    scoreboard_member(&scene.board, 1, OT_PROCESS_NONE, 0, 1);
+    scoreboard_set_process(&scene.board, 4, OT_PROCESS_NONE, 0, 1);
+    scoreboard_set_process(&scene.board, 1, OT_PROCESS_NONE, 0, 1);
     scoreboard_publish(&scene.board, &scene.facts);
     scoreboard_publish(&scene.board, &scene.facts);
     status_pool(&scene.source, NULL, NULL, &pool);
     cr_expect(pool.workers == 3, "%u", pool.workers);
-    scoreboard_member(&scene.board, 0, OT_PROCESS_NONE, 0, 1);
+    scoreboard_set_process(&scene.board, 0, OT_PROCESS_NONE, 0, 1);
     scoreboard_publish(&scene.board, &scene.facts);
     status_pool(&scene.source, NULL, NULL, &pool);
     cr_expect(pool.workers == 2, "%u", pool.workers);
@@ -216,7 +216,7 @@ Test(status, restarts_of_a_slot)
     for (int i = 0; i < 3; i++) {
         (void)attach(&scene, 0, OT_STATE_IDLE);
         if (i < 2)
-            scoreboard_member(&scene.board, 0, OT_PROCESS_NONE, 0, 1);
+            scoreboard_set_process(&scene.board, 0, OT_PROCESS_NONE, 0, 1);
     }
     scoreboard_publish(&scene.board, &scene.facts);
     cr_assert(status_worker(&scene.source, 0, &worker));

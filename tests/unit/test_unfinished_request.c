@@ -34,18 +34,18 @@ static const struct unfinished_request killed = {.pool = "www",
 Test(unfinished_request, what_is_owed)
 {
     struct ot_record record = running();
-    cr_expect(unfinished_request_owes(&record));
+    cr_expect(unfinished_request_is_unlogged(&record));
     record.logged = 7;
-    cr_expect_not(unfinished_request_owes(&record));
+    cr_expect_not(unfinished_request_is_unlogged(&record));
     memset(&record, 0, sizeof record);
-    cr_expect_not(unfinished_request_owes(&record), "no request at all");
+    cr_expect_not(unfinished_request_is_unlogged(&record), "no request at all");
 }
 
 Test(unfinished_request, killed_while_running)
 {
     struct ot_record record = running();
     struct unfinished_request_texts texts;
-    struct log_format_facts facts = unfinished_request_facts(&record, &killed, &texts);
+    struct log_format_facts facts = unfinished_request_describe(&record, &killed, &texts);
     cr_expect_eq(facts.outcome, LOG_FORMAT_KILLED);
     cr_expect_str_eq(facts.uri, "/a?b=c");
     cr_expect_str_eq(facts.method, "POST");
@@ -69,12 +69,12 @@ Test(unfinished_request, phases_have_their_lengths)
     struct unfinished_request_texts texts;
     record.finished_at = 101 * SECOND;
     record.http_status = 201;
-    struct log_format_facts facts = unfinished_request_facts(&record, &killed, &texts);
+    struct log_format_facts facts = unfinished_request_describe(&record, &killed, &texts);
     cr_expect_eq(facts.answer, 1 * SECOND);
     cr_expect_eq(facts.post_response, 2 * SECOND);
     cr_expect_eq(facts.status, 201);
     record.shutdown_at = 102 * SECOND;
-    facts = unfinished_request_facts(&record, &killed, &texts);
+    facts = unfinished_request_describe(&record, &killed, &texts);
     cr_expect_eq(facts.post_response, 1 * SECOND);
     cr_expect_eq(facts.shutdown, 1 * SECOND);
 }
@@ -113,7 +113,7 @@ Test(unfinished_request, outcomes)
         record.ended_at = outcomes[i].ended ? 102 * SECOND : 99 * SECOND;
         death.status = outcomes[i].status;
         death.asked = outcomes[i].asked;
-        struct log_format_facts facts = unfinished_request_facts(&record, &death, &texts);
+        struct log_format_facts facts = unfinished_request_describe(&record, &death, &texts);
         cr_expect_eq(facts.outcome, outcomes[i].outcome, "%s: %s", outcomes[i].name,
                      log_format_outcome_name(facts.outcome));
         cr_expect_eq(facts.bits, outcomes[i].bits);
@@ -130,7 +130,7 @@ Test(unfinished_request, what_was_cut_says_so)
     memset(uri, 'u', sizeof uri - 1);
     uri[sizeof uri - 1] = '\0';
     record_text(record.uri, sizeof record.uri, uri);
-    struct log_format_facts facts = unfinished_request_facts(&record, &killed, &texts);
+    struct log_format_facts facts = unfinished_request_describe(&record, &killed, &texts);
     cr_expect_eq(strlen(facts.uri), sizeof record.uri - 1);
     cr_expect_str_eq(facts.uri + sizeof record.uri - 6, "[...]");
 }
@@ -151,7 +151,7 @@ Test(unfinished_request, nothing_a_worker_writes_does_harm)
             ((unsigned char *)&raw)[i] = (unsigned char)(state >> 16);
         }
         record_inherit(&raw, &record); /* as who buries a worker does */
-        struct log_format_facts facts = unfinished_request_facts(&record, &killed, &texts);
+        struct log_format_facts facts = unfinished_request_describe(&record, &killed, &texts);
         cr_expect_leq(log_format_line(format, &facts, line), sizeof line);
     }
     log_format_free(&format);

@@ -229,7 +229,7 @@ def test_a_worker_that_is_killed_meanwhile(pool, listen, log, journal, tmp_path)
     connection.close()
     (tmp_path / "seen").touch()
     (entry,) = log.wait(1)
-    assert f"looking at {pid}" in entry.stack and "it has ended meanwhile" in entry.fields["note"]
+    assert f"looking at {pid}" in entry.stack and "the request has ended meanwhile" in entry.fields["note"]
     assert fastcgi.request(listen, query="id=b&text=x").text == "x"
 
 
@@ -283,7 +283,7 @@ def test_more_than_can_be_traced(pool, listen, log, journal):
     connections = [send(listen, f"id=a{n}&wait=go&text=x") for n in range(24)]
     for n in range(24):
         journal.wait("wait", f"a{n}")
-    daemon.wait_log("more requests are slow at once than can be looked at: entries of .* go without a stack")
+    daemon.wait_log("more requests are slow at once than can be traced: entries of .* are written without a stack")
     wait_until(lambda: '"slow_requests": 24' in daemon.control("--json", "status").stdout, "24 slow requests")
     journal.signal("go")
     for connection in connections:
