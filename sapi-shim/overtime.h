@@ -1,11 +1,11 @@
-/* overtime.h: finish the response first and the work afterwards.
+/* overtime.h: end the response first, then do the post-response work.
  *
  * For applications that speak FastCGI through libfcgi (fcgiapp.h or fcgi_stdio.h). Link with
  * `-lovertime -lfcgi`, in this order. Every function acts on the calling thread's current request:
  * the one that this thread took with FCGX_Accept_r, FCGX_Accept, FCGI_Accept or ot_run. Every
- * function may be called with no request and with no manager; it then does what its comment says.
- * None is safe in a signal handler. Different threads may call them at the same time, each for its
- * own request. None changes errno.
+ * function may be called without a request, and without a manager; the comments say what it does
+ * then. None is safe in a signal handler. Threads may call them at the same time, each for its own
+ * request. None changes errno.
  *
  * Words and numbers follow PHP's connection handling (connection_status, ignore_user_abort,
  * set_time_limit, register_shutdown_function) and PHP-FPM's fastcgi_finish_request, with the
@@ -22,65 +22,67 @@ struct FCGX_Request;
 extern "C" {
 #endif
 
-/* Connection status: bits, so both together are 3. They only accumulate within a request. */
+/* Connection status: bits, so that both together are 3. Within a request bits are only added. */
 #define OT_NORMAL  0u
 #define OT_ABORTED 1u /* the client left before the response was complete */
 #define OT_TIMEOUT 2u /* the time limit was reached */
 
-/* Sends what was written so far, ends the response and closes the connection; the client has its
- * whole answer while the caller goes on. Waits only for room in the socket's buffer, within the
- * time limit. Afterwards parameters and the input read so far stay valid until the request's end;
+/* Sends what was written so far, ends the response and closes the connection; the client has the
+ * complete response while the caller continues. Waits only for space in the socket's buffer, within
+ * the time limit. Parameters and the input read so far stay valid until the request's end; later
  * output is discarded and counted. Not a safe point: it returns to its caller. Returns true if this
- * call ended the response (also if the client had already left), false if there is no request or it
- * was finished before. */
+ * call ended the response (also if the client had already left), false without a request or if the
+ * response had ended before. */
 bool ot_finish_request(void);
 
-/* True from the end of the response on; false with no request. */
+/* True after the end of the response; false without a request. */
 bool ot_request_finished(void);
 
-/* OT_NORMAL, OT_ABORTED, OT_TIMEOUT or both bits, as known now: looks at the connection, at most
- * once a clock tick (a few milliseconds), and at the clock. A client that leaves after the complete
- * response is never an abort. OT_NORMAL with no request. Not a safe point. */
+/* OT_NORMAL, OT_ABORTED, OT_TIMEOUT or both bits, as known now: checks the connection and the
+ * clock, at most once a clock tick (a few milliseconds). A client that leaves after the complete
+ * response is never an abort. OT_NORMAL without a request. Not a safe point. */
 unsigned ot_connection_status(void);
 
 /* The OT_ABORTED bit of ot_connection_status(). */
 bool ot_connection_aborted(void);
 
-/* Says whether an abort ends the request at its next safe point (0) or is only noted (1); -1 asks.
- * Returns the setting before the call, 0 or 1; with no request the pool's `ignore_user_abort`, and
- * nothing changes. Each request begins with the pool's setting, or with what the web server set for
- * it (OVERTIME_VALUE); what OVERTIME_ADMIN_VALUE set cannot be changed. */
+/* Sets whether an abort ends the request at its next safe point (0) or is only recorded in the
+ * status (1); -1 changes nothing. Returns the setting before the call, 0 or 1; without a request
+ * the pool's `ignore_user_abort`, and nothing changes. Each request begins with the pool's setting,
+ * or with that of the web server for this request (OVERTIME_VALUE); the application cannot change
+ * one that comes with OVERTIME_ADMIN_VALUE. */
 int ot_ignore_user_abort(int setting);
 
-/* Restarts the request's clock from zero, with this many seconds of wall-clock time to the next
- * time-out; 0 = no limit. After ot_finish_request it bounds the work after the response, in a
- * shutdown function the shutdown functions that are left. Values above 999,999,999 count as no
- * limit. Returns false with no request, or where OVERTIME_ADMIN_VALUE fixes the limit. */
+/* Restarts the request's clock from zero; the next time-out comes after this many seconds of
+ * wall-clock time, 0 = no limit. After ot_finish_request it limits the post-response work, in a
+ * shutdown function the remaining shutdown functions. Values above 999,999,999 count as no limit.
+ * Returns false without a request, or if OVERTIME_ADMIN_VALUE fixes the limit. */
 bool ot_set_time_limit(unsigned seconds);
 
-/* Has `function(argument)` called at the request's end, however it ends: return, bailout, exit(),
- * time-out, worker stop. In order of registration; those registered by a shutdown function run
- * after the others. Returns false with no request, with a null function, or out of memory. */
+/* Registers `function(argument)` to be called at the request's end, however it ends: return,
+ * bailout, exit(), time-out, worker stop. The functions run in order of registration; those that a
+ * shutdown function registers run after the others. Returns false without a request, with a null
+ * function, or out of memory. */
 bool ot_register_shutdown_function(void (*function)(void *argument), void *argument);
 
-/* A safe point: acts on an abort (unless ignored) or a time-out as the `bailout` policy says, which
- * may mean that it does not return. Output to and input from the client are safe points too.
- * Returns true if there is nothing to act on, false if the request should end and the policy leaves
- * that to the application; true with no request. */
+/* A safe point: acts on an abort (unless ignored) or a time-out as the `bailout` policy says; it
+ * may not return. Output to and input from the client are safe points too. Returns true if there is
+ * nothing to act on, false if the request should end and the policy leaves that to the application;
+ * true without a request. */
 bool ot_checkpoint(void);
 
-/* A descriptor that becomes readable when the client has left, for poll(); -1 with no request, or
- * if none can be had. It belongs to the library: do not read from it or close it. */
+/* A descriptor for poll() that becomes readable when the client has left; -1 without a request, or
+ * if the kernel provides none. It belongs to the library: do not read from it or close it. */
 int ot_abort_fd(void);
 
-/* A short text on what the request is doing ("mail 340 of 1000"), shown to the operator. What is
- * above 127 bytes is cut and ends in "[...]", control characters become spaces; NULL clears it.
- * Forgotten at the request's end. */
+/* A short text on what the request does now ("mail 340 of 1000"), shown to the operator. A text of
+ * more than 127 bytes is cut and ends in "[...]"; control characters become spaces. NULL clears it,
+ * and so does the request's end. */
 void ot_set_label(const char *text);
 
-/* Leaving a handler as ot_run does skips C++ destructors, so a C++ program that calls it does not
- * compile. Call FCGX_Accept_r in a loop and ask ot_checkpoint() instead, or say that nothing in the
- * handler needs its destructor by defining OVERTIME_CXX_MAY_SKIP_DESTRUCTORS before the include. */
+/* ot_run may leave a handler without running C++ destructors, so a C++ program that calls it does
+ * not compile. Call FCGX_Accept_r in a loop and ot_checkpoint() in it instead, or, if no object in
+ * the handler needs its destructor, define OVERTIME_CXX_MAY_SKIP_DESTRUCTORS before the include. */
 #if defined(__cplusplus) && !defined(OVERTIME_CXX_MAY_SKIP_DESTRUCTORS)
 #define OT_RUN_REFUSED                                                                             \
     __attribute__((error("ot_run may leave a handler without running C++ destructors; "            \
@@ -90,8 +92,8 @@ void ot_set_label(const char *text);
 #endif
 
 /* The accept loop: calls `handler` for each request until the worker is told to stop, or `handler`
- * returns a value other than 0. In here the bailout policy can leave a handler at a safe point, as
- * siglongjmp does: functions in between do not return, so what the handler acquires is released by
+ * returns a value other than 0. The bailout policy can leave a handler at a safe point, as
+ * siglongjmp does: the functions in between do not return, so release what the handler acquires in
  * shutdown functions. May run in several threads at once, each with its own call.
  * Returns what `handler` returned, 0 when told to stop, -1 if accepting failed (errno says why). */
 OT_RUN_REFUSED int ot_run(int (*handler)(struct FCGX_Request *request, void *argument),

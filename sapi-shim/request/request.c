@@ -587,7 +587,8 @@ static void request_log(struct request *request, uint64_t functions_at)
 {
     int thread = worker_slot_number(request->record);
     struct log_format_facts facts = log_entry_unknown();
-    facts.label = thread >= 0 ? request->record->label : NULL; /* a private record is shared */
+    facts.label =
+        thread >= 0 ? request->record->label : NULL; /* one outside the slot may be shared */
     facts.bits = request->status;
     request_details_fill(&request->details, request->entry.sent > 0, &facts);
     log_entry_end(&request->entry, request->record, thread, functions_at, &facts);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    REQUEST_OVERRIDES_LINE_MAX = 128
+    REQUEST_OVERRIDES_LINE_MAX = 128 /* bytes with the NUL */
 };
 
 static bool request_overrides_bailout(const char *text, enum ot_bailout *out)
@@ -26,23 +26,26 @@ static bool request_overrides_bailout(const char *text, enum ot_bailout *out)
     return false;
 }
 
-/* Sets one value; 0 for an unknown name, -1 for a bad value, else its bit. */
-static int request_overrides_set(struct request_overrides *values, const char *name,
-                                 const char *value)
+/* Sets one field: returns its bit, 0 for an unknown name, and with a bad value *valid is false. */
+static unsigned request_overrides_set(struct request_overrides *overrides, const char *name,
+                                      const char *value, bool *valid)
 {
-    if (strcmp(name, "ignore_user_abort") == 0)
-        return scalar_bool(value, &values->ignore_user_abort) ? REQUEST_OVERRIDES_IGNORE_USER_ABORT
-                                                              : -1;
-    if (strcmp(name, "max_execution_time") == 0)
-        return scalar_time(value, &values->max_execution_time)
-                   ? REQUEST_OVERRIDES_MAX_EXECUTION_TIME
-                   : -1;
-    if (strcmp(name, "post_response.time_limit") == 0)
-        return scalar_time(value, &values->post_response_time_limit)
-                   ? REQUEST_OVERRIDES_POST_RESPONSE_TIME_LIMIT
-                   : -1;
-    if (strcmp(name, "bailout") == 0)
-        return request_overrides_bailout(value, &values->bailout) ? REQUEST_OVERRIDES_BAILOUT : -1;
+    if (strcmp(name, "ignore_user_abort") == 0) {
+        *valid = scalar_bool(value, &overrides->ignore_user_abort);
+        return REQUEST_OVERRIDES_IGNORE_USER_ABORT;
+    }
+    if (strcmp(name, "max_execution_time") == 0) {
+        *valid = scalar_time(value, &overrides->max_execution_time);
+        return REQUEST_OVERRIDES_MAX_EXECUTION_TIME;
+    }
+    if (strcmp(name, "post_response.time_limit") == 0) {
+        *valid = scalar_time(value, &overrides->post_response_time_limit);
+        return REQUEST_OVERRIDES_POST_RESPONSE_TIME_LIMIT;
+    }
+    if (strcmp(name, "bailout") == 0) {
+        *valid = request_overrides_bailout(value, &overrides->bailout);
+        return REQUEST_OVERRIDES_BAILOUT;
+    }
     return 0;
 }
 
@@ -56,11 +59,12 @@ static char *request_overrides_trim(char *text)
     return text;
 }
 
-static bool request_overrides_line(struct request_overrides *values, char *line, char *error,
+static bool request_overrides_line(struct request_overrides *overrides, char *line, char *error,
                                    size_t size)
 {
     char *name = request_overrides_trim(line);
     char *equals = strchr(name, '=');
+    bool valid = true;
     if (*name == '\0')
         return true;
     if (equals == NULL) {
@@ -70,23 +74,22 @@ static bool request_overrides_line(struct request_overrides *values, char *line,
     *equals = '\0';
     name = request_overrides_trim(name);
     char *value = request_overrides_trim(equals + 1);
-    int bit = request_overrides_set(values, name, value);
-    if (bit > 0)
-        values->set |= (unsigned)bit;
-    else if (bit < 0)
-        (void)snprintf(error, size, "%s cannot be \"%s\"", name, value);
-    else
+    unsigned bit = request_overrides_set(overrides, name, value, &valid);
+    if (bit == 0)
         (void)snprintf(error, size,
                        "\"%s\" cannot be set per request; ignore_user_abort, max_execution_time, "
                        "post_response.time_limit and bailout can",
                        name);
-    return bit > 0;
+    else if (!valid)
+        (void)snprintf(error, size, "%s cannot be \"%s\"", name, value);
+    overrides->set |= bit;
+    return bit != 0 && valid;
 }
 
-bool request_overrides_parse(const char *text, struct request_overrides *values, char *error,
+bool request_overrides_parse(const char *text, struct request_overrides *overrides, char *error,
                              size_t size)
 {
-    struct request_overrides all = *values;
+    struct request_overrides all = *overrides;
     while (*text != '\0') {
         char line[REQUEST_OVERRIDES_LINE_MAX];
         size_t length = strcspn(text, ";\n");
@@ -101,6 +104,6 @@ bool request_overrides_parse(const char *text, struct request_overrides *values,
             return false;
         text += length + (text[length] != '\0');
     }
-    *values = all;
+    *overrides = all;
     return true;
 }

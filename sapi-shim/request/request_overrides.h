@@ -1,8 +1,7 @@
-/* request_overrides.h: policies that the web server sets for one request: the parameters
+/* request_overrides.h: settings that the web server makes for one request, with the parameters
  * OVERTIME_VALUE and OVERTIME_ADMIN_VALUE.
  *
- * Pure. A text is taken whole or not at all: one bad line and nothing of it counts. Called by
- * libfcgi.c for each request that carries one.
+ * Pure. A text counts as a whole or not at all: one bad line invalidates it.
  */
 #ifndef OT_REQUEST_OVERRIDES_H
 #define OT_REQUEST_OVERRIDES_H
@@ -21,16 +20,16 @@ enum request_overrides_name {
 };
 
 struct request_overrides {
-    unsigned set; /* enum request_overrides_name: these fields count */
+    unsigned set; /* enum request_overrides_name: the fields that are set */
     bool ignore_user_abort;
     enum ot_bailout bailout;
     int64_t max_execution_time;       /* ms, 0 = no limit */
     int64_t post_response_time_limit; /* ms, 0 = no limit */
 };
 
-/* Reads "name=value" lines, separated by newlines or ';', and adds them to *values. On a bad text
- * returns false with the reason in `error` and leaves *values alone. */
-bool request_overrides_parse(const char *text, struct request_overrides *values, char *error,
+/* Reads "name=value" lines, separated by newlines or ';', and adds them to *overrides. On a bad
+ * text returns false with the reason in `error` and leaves *overrides unchanged. */
+bool request_overrides_parse(const char *text, struct request_overrides *overrides, char *error,
                              size_t size);
 
 #endif
