@@ -1,9 +1,9 @@
-/* box_plain.c: a FastCGI program without libfcgi, as PHP or Go ones are: a blocking accept loop on
- * descriptor 0, one request at a time, each connection closed after it.
+/* box_plain.c: a FastCGI program without libfcgi, like PHP or Go programs: a blocking accept loop
+ * on descriptor 0, one request at a time, each connection closed after it.
  *
- * Takes the query string apart by itself, steps joined by '&':
- *   text=TEXT   the answer's body, else "box"
- *   note=FILE   makes FILE in DIRECTORY once the request is there
+ * Parses the query string itself; steps are joined by '&':
+ *   text=TEXT   the response's body, else "box"
+ *   note=FILE   makes FILE in DIRECTORY when the request has arrived
  *   wait=FILE   goes on when FILE is in DIRECTORY
  *   sleep=MS    waits
  *
@@ -55,7 +55,8 @@ static bool take(int fd, void *bytes, size_t size)
     return true;
 }
 
-/* All records up to the end of the input, in one buffer. Returns the bytes, -1 if it broke off. */
+/* All records up to the end of the input, in one buffer. Returns the number of bytes, -1 if the
+ * input ended early. */
 static ssize_t take_request(int fd, char *input)
 {
     size_t used = 0;

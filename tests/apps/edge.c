@@ -129,7 +129,7 @@ static void free_in_child(FCGX_Request *request)
     FCGX_PutS("the parent's", request->out);
 }
 
-/* Puts one string of this length between brackets, and says what came of it. */
+/* Writes one string of this length between brackets, and logs the result. */
 static void put_long(FCGX_Request *request, int size)
 {
     char *text = malloc((size_t)size);

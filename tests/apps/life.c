@@ -1,8 +1,8 @@
-/* life.c: an application that lives through everything that can befall a request: clients that
- * leave, time limits, bailouts, shutdown functions of all kinds, code that never comes back.
+/* life.c: an application for everything that can happen to a request: clients that leave, time
+ * limits, bailouts, shutdown functions of all kinds, code that reaches no safe point.
  *
- * Does what the query string says (steps.h). What a step measures is in milliseconds since the
- * request's `mark`: its begin, or the last ot_set_time_limit.
+ * Does what the query string says (steps.h). Steps measure milliseconds since the request's
+ * `mark`: its begin, or the last ot_set_time_limit.
  *
  * usage: life [-m run|loop|finish] [-t THREADS] DIRECTORY
  *   run     ot_run (the default)
@@ -93,7 +93,7 @@ static void step_checkpoint(struct visit *visit, const char *value)
 
 /* ---- looking ---- */
 
-/* look=N: up to N safe points, a millisecond apart, until there is something to see. */
+/* look=N: up to N safe points, a millisecond apart, until the status is not 0. */
 static void step_look(struct visit *visit, const char *value)
 {
     long limit = strtol(value, NULL, 10);
@@ -126,7 +126,7 @@ static void step_flow(struct visit *visit, const char *value)
     journal(visit->id, "saw %u", status);
 }
 
-/* until=BITS: no safe point, but asks for the status until it has these bits. */
+/* until=BITS: without a safe point, reads the status until it has these bits. */
 static void step_until(struct visit *visit, const char *value)
 {
     unsigned bits = (unsigned)strtoul(value, NULL, 10);
@@ -164,8 +164,8 @@ static void step_busy(struct visit *visit, const char *value)
             ot_connection_status());
 }
 
-/* abort-fd=MS: waits for the client's departure in poll(), as an application's own loop would;
- * notes the time, on the clock that the test has too. */
+/* abort-fd=MS: waits in poll() until the client leaves, like an application's own event loop;
+ * notes the time by the test's clock. */
 static void step_abort_fd(struct visit *visit, const char *value)
 {
     const struct timespec zero = {0};
@@ -177,7 +177,7 @@ static void step_abort_fd(struct visit *visit, const char *value)
     journal(visit->id, "polled %d %.3f status=%u", got, now, ot_connection_status());
 }
 
-/* ---- code that does not come back, and calls no library ---- */
+/* ---- code that does not return, and does not call the library ---- */
 
 static void step_malloc(struct visit *visit, const char *value)
 {
@@ -199,7 +199,7 @@ static void step_endless(struct visit *visit, const char *value)
         turns = turns + 1;
 }
 
-/* block=read|poll|nanosleep: a call that waits for ever, but for a signal that ends it. */
+/* block=read|poll|nanosleep: a call that waits until a signal ends it. */
 static void step_block(struct visit *visit, const char *value)
 {
     const struct timespec day = {.tv_sec = 86400};
@@ -233,7 +233,7 @@ static void on_shutdown(void *argument)
             ot_request_finished(), ot_connection_status());
 }
 
-/* How long after the mark it came to this, and what processor time it took. */
+/* Notes the time since the mark, and the processor time. */
 static void on_shutdown_clock(void *argument)
 {
     double age = since_mark();
@@ -295,7 +295,7 @@ static void on_shutdown_spin(void *argument)
             ot_connection_status());
 }
 
-/* A budget of its own, in seconds. */
+/* A time limit of its own, in seconds. */
 static void on_shutdown_limit(void *argument)
 {
     bool set = ot_set_time_limit((unsigned)strtoul(argument, NULL, 10));
@@ -328,8 +328,8 @@ static const struct shutdown_kind {
     {"shutdown-stuck", on_shutdown_stuck},
 };
 
-/* later=KIND:TEXT: has a shutdown function of that kind called with the text. Texts are the
- * thread's, so that nothing leaks when a function is lost. */
+/* later=KIND:TEXT: registers a shutdown function of that kind with the text. The thread owns the
+ * texts, so that nothing leaks when a function is lost. */
 static void step_later(struct visit *visit, const char *value)
 {
     const char *text = strchr(value, ':');

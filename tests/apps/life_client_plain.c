@@ -1,12 +1,14 @@
-/* life_client_plain.c: many clients that send random requests to tests/apps/life.c and do to them
- * what clients do: wait for the answer, leave early, abort, leave bodies unread, keep connections.
+/* life_client_plain.c: many clients that send random requests to tests/apps/life.c and
+ * behave as clients do: wait for the response, leave early, abort, leave bodies unread, keep
+ * connections.
  *
- * Each request is on its own connection or on a kept one, never ahead of the answer before it. What
- * comes back is checked byte for byte: whose answer it is, one END_REQUEST of zeroes, nothing after
- * it. At the end one line on standard output: numbers that the manager's counts must agree with.
+ * Each request is on its own connection or on a kept one, never before the previous response is
+ * complete. Every response is checked byte for byte: that it belongs to the request, one
+ * END_REQUEST of zeroes, nothing after it. At the end it prints one line with numbers that the
+ * manager's counts must equal.
  *
  * usage: life_client_plain unix:PATH|tcp:PORT REQUESTS PROCESSES SEED
- * Exit 0 if every answer was right, 1 with a line for each that was not, 70 if it could not work.
+ * Exit 0 if every response was right, 1 with a line for each wrong one, 70 if it could not run.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -25,20 +27,20 @@
 
 enum {
     PROCESSES_MAX = 64,
-    WRONG_MAX = 20,      /* lines about what was wrong, per process */
+    WRONG_MAX = 20,      /* lines about errors, per process */
     ANSWER_LIMIT = 60000 /* ms for an answer */
 };
 
 /* What one process has done; added up by the parent. */
 struct tally {
-    uint64_t sent;      /* requests of which every byte went out: each must reach the application */
-    uint64_t answered;  /* whole answers */
+    uint64_t sent;      /* requests that were sent completely: each must reach the application */
+    uint64_t answered;  /* complete responses */
     uint64_t left;      /* connections closed before the answer was complete */
     uint64_t aborts;    /* FCGI_ABORT_REQUEST sent */
     uint64_t functions; /* shutdown functions that these requests register */
     uint64_t retried;   /* sent again because the kept connection was closed just then */
     uint64_t time_outs; /* requests that work longer than their limit */
-    uint64_t wrong;     /* answers that were not right */
+    uint64_t wrong;     /* wrong responses */
 };
 
 struct client {
@@ -143,7 +145,7 @@ static bool send_all(const struct client *client, const unsigned char *bytes, si
     return true;
 }
 
-/* True if more came; false at the end of the stream or of the patience. */
+/* True if more came; false at the end of the stream or of the time limit. */
 static bool receive(struct client *client)
 {
     struct pollfd wait = {.fd = client->fd, .events = POLLIN};
@@ -168,7 +170,7 @@ static size_t put_header(unsigned char *out, unsigned char type, size_t content)
     return sizeof header;
 }
 
-/* Names and values here are shorter than 128 bytes, but for the query. */
+/* Names and values here are shorter than 128 bytes, except the query. */
 static size_t put_pair(unsigned char *out, const char *name, const char *value)
 {
     size_t at = 0;
@@ -208,7 +210,7 @@ static size_t put_request(unsigned char *out, const struct plan *plan)
     at += put_header(out + at, 4, 0);
     if (plan->body > 0) {
         at += put_header(out + at, 5, plan->body);
-        /* Looks like an answer's records, should anybody misread it. */
+        /* Looks like the records of a response, if it is misread. */
         for (size_t i = 0; i < plan->body; i++)
             out[at + i] = (unsigned char)("\1\3\0\1\0\10\0\0"[i % 8]);
         at += plan->body;
@@ -274,7 +276,7 @@ static void plan_request(struct client *client, struct plan *plan)
 /* ---- the answer ---- */
 
 enum outcome {
-    ANSWER_OVER,   /* the connection is of no more use */
+    ANSWER_OVER,   /* the connection cannot be used again */
     ANSWER_KEPT,   /* it can carry another request */
     ANSWER_NOTHING /* it ended before the first byte */
 };
@@ -326,7 +328,7 @@ static enum outcome read_answer(struct client *client, const struct plan *plan)
     }
 }
 
-/* The answer is complete: whatever still comes on this connection is too much. */
+/* The response is complete: further bytes on this connection are an error. */
 static void check_silence(struct client *client, const struct plan *plan)
 {
     if (!plan->keep && receive(client))
@@ -378,7 +380,8 @@ static void live(struct client *client)
     enum outcome outcome = ANSWER_NOTHING;
 
     plan_request(client, &plan);
-    /* As web servers do: what got no answer on a kept connection is sent again on a new one. */
+    /* As web servers do: a request without an answer on a kept connection is sent again on a new
+     * one. */
     while (outcome == ANSWER_NOTHING) {
         bool kept = client->fd >= 0;
         connect_if_needed(client, &plan);

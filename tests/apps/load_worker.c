@@ -1,5 +1,5 @@
 /* load_worker.c: the application of load tests and benchmarks; like worker.c it does what the query
- * string says, but keeps no journal, so that a request costs next to nothing.
+ * string says, but keeps no journal, so that a request costs almost nothing.
  *
  * Steps, joined by '&' and carried out in order:
  *   write=N    N bytes of the pattern that steps.h has too; without any output "hello"

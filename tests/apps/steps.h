@@ -1,12 +1,12 @@
-/* steps.h: the little language in which scenarios steer the test applications.
+/* steps.h: the small language in which tests control the test applications.
  *
  * A request's query string is a list of steps, `name=value` joined by '&', carried out in order:
  * "id=a&read=100&text=hello&finish&wait=go". What happens is appended to the file `journal` in the
- * directory that is the application's argument, a line an event: `PID ID EVENT DETAIL`. A step
+ * directory that is the application's argument, one line per event: `PID ID EVENT DETAIL`. A step
  * `wait=FILE` holds the application until the test makes FILE there, so no test needs to sleep.
  *
- * Here are the steps that any libfcgi program can do; an application adds its own by a table.
- * Included once by each test application, which is why everything is static.
+ * These are the steps for any libfcgi program; an application adds its own in a table. Included
+ * once by each test application, therefore everything is static.
  */
 #ifndef STEPS_H
 #define STEPS_H
@@ -33,7 +33,7 @@ enum {
     STEPS_WAIT_LIMIT = 120 /* seconds; then the application ends itself */
 };
 
-/* A request as the steps see it. */
+/* The request that the steps act on. */
 struct visit {
     FCGX_Stream *in;
     FCGX_Stream *out;
@@ -112,7 +112,7 @@ static inline void head(struct visit *visit)
     FCGX_FPrintF(visit->out, "Content-Type: text/plain\r\nX-Worker: %d\r\n\r\n", (int)getpid());
 }
 
-/* The bytes that `write` sends; the tests know them too. */
+/* The bytes that `write` sends; harness/journal.py has the same pattern. */
 static inline int pattern_byte(size_t at)
 {
     return (int)('!' + at % 94);
@@ -224,7 +224,7 @@ static inline void step_flush(struct visit *visit, const char *value)
     FCGX_FFlush(visit->out);
 }
 
-/* param=NAME: what the parameter is now. */
+/* param=NAME: notes the parameter's value. */
 static inline void step_param(struct visit *visit, const char *value)
 {
     const char *found = FCGX_GetParam(value, visit->envp);
@@ -253,7 +253,7 @@ static inline void step_note(struct visit *visit, const char *value)
     journal(visit->id, "note %s", value);
 }
 
-/* sleep=MS: work that takes time. Not for synchronisation. */
+/* sleep=MS: work that takes time; not for synchronisation. */
 static inline void step_sleep(struct visit *visit, const char *value)
 {
     (void)visit;
@@ -290,7 +290,7 @@ static inline void step_crash(struct visit *visit, const char *value)
 /* hold=MB: memory that is used and never given back. */
 static inline void step_hold(struct visit *visit, const char *value)
 {
-    static char *volatile held; /* a leak checker finds the latest */
+    static char *volatile held; /* a leak checker finds the last one */
     size_t size = strtoul(value, NULL, 10) << 20;
     held = malloc(size);
     if (held != NULL)
@@ -298,22 +298,27 @@ static inline void step_hold(struct visit *visit, const char *value)
     journal(visit->id, "hold %s", held != NULL ? value : "nothing");
 }
 
-/* deaf: no signal is heard any more but KILL and STOP. */
-static inline void step_deaf(struct visit *visit, const char *value)
+/* block-signals: blocks all signals; KILL and STOP cannot be blocked. */
+static inline void step_block_signals(struct visit *visit, const char *value)
 {
     (void)value;
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
-    journal(visit->id, "deaf");
+    journal(visit->id, "block-signals");
 }
 
 static const struct step steps_common[] = {
-    {"id", step_id},     {"read", step_read},   {"echo", step_echo},   {"write", step_write},
-    {"text", step_text}, {"flush", step_flush}, {"param", step_param}, {"touch", step_touch},
-    {"wait", step_wait}, {"note", step_note},   {"sleep", step_sleep}, {"fork", step_fork},
-    {"exit", step_exit}, {"crash", step_crash}, {"hold", step_hold},   {"deaf", step_deaf},
-    {"take", step_take}, {"mix", step_mix},     {NULL, NULL},
+    {"id", step_id},       {"read", step_read},
+    {"echo", step_echo},   {"write", step_write},
+    {"text", step_text},   {"flush", step_flush},
+    {"param", step_param}, {"touch", step_touch},
+    {"wait", step_wait},   {"note", step_note},
+    {"sleep", step_sleep}, {"fork", step_fork},
+    {"exit", step_exit},   {"crash", step_crash},
+    {"hold", step_hold},   {"block-signals", step_block_signals},
+    {"take", step_take},   {"mix", step_mix},
+    {NULL, NULL},
 };
 
 static inline const struct step *step_find(const struct step *table, const char *name)
@@ -324,7 +329,8 @@ static inline const struct step *step_find(const struct step *table, const char 
     return NULL;
 }
 
-/* Carries out the request's steps; `own` are the application's, ended by a row of nulls. */
+/* Carries out the request's steps; `own` is the application's table, which ends with a row of
+ * nulls. */
 static inline void steps_serve(struct visit *visit, const struct step *own)
 {
     char script[4096];

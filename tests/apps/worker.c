@@ -1,4 +1,4 @@
-/* worker.c: the application of most scenarios; does what the query string says (steps.h).
+/* worker.c: the application of most tests; does what the query string says (steps.h).
  *
  * usage: worker [-m loop|finish|accept|run] [-t THREADS] DIRECTORY
  *   loop    FCGX_Accept_r alone, which ends the request before it (the default)
@@ -82,7 +82,7 @@ static void on_shutdown(void *argument)
     free(argument);
 }
 
-/* A shutdown function that registers another. */
+/* A shutdown function that registers another one. */
 static void on_shutdown_late(void *argument)
 {
     char *text = argument;

@@ -1,7 +1,7 @@
-/* worker_plain.c: an ordinary libfcgi program that knows nothing of Overtime.
+/* worker_plain.c: an ordinary libfcgi program, without Overtime's library.
  *
  * Runs under the preload build of the library, under a plain spawner, or alone. The step `finish`
- * is libfcgi's FCGX_Finish_r; what comes after it is work after the response.
+ * is libfcgi's FCGX_Finish_r; what follows is post-response work.
  *
  * usage: worker_plain DIRECTORY
  */

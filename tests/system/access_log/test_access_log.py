@@ -126,7 +126,7 @@ def test_death(pool, listen, log, journal, number, outcome):
     assert entry["answer_ms"] is None and entry["duration_ms"] > 0
 
 
-@pytest.mark.parametrize("steps", ["", "deaf&"], ids=["hears", "deaf"])
+@pytest.mark.parametrize("steps", ["", "block-signals&"], ids=["obeys", "ignores"])
 @pytest.mark.parametrize("phase", ["request", "work"])
 def test_terminated_over_a_limit(pool, listen, log, journal, phase, steps):
     """By TERM or by KILL, in a request or in post-response work: the manager writes the line."""

@@ -178,9 +178,9 @@ def test_stop_and_quit(manager, tmp_path, verb, wait):
 
 
 def test_status_while_stopping(manager, tmp_path):
-    body = "trap '' TERM QUIT\necho deaf\nexec sleep 100000"
+    body = "trap '' TERM QUIT\necho ignoring\nexec sleep 100000"
     daemon = manager({"command": script(tmp_path, body), **CAUGHT}, settings={"process_control_timeout": "1h"})
-    daemon.wait_log("deaf")
+    daemon.wait_log("ignoring")
     assert daemon.control("quit").returncode == 0
     assert json.loads(daemon.control("--json", "ping").stdout)["state"] == "stopping"
     assert "(stopping)" in daemon.control("workers").stdout

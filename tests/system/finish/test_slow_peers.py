@@ -55,11 +55,11 @@ def test_more_of_them_than_are_parked(serve, listen, journal):
 def test_peer_that_does_not_read(serve, listen, journal):
     """Its response fits into the socket's buffer: finish does not wait until the client has read it."""
     serve("-m", "run")
-    with fastcgi.Connection(listen) as deaf:
-        deaf.send_request(fastcgi.cgi_params("id=deaf&write=5000&finish"))
-        journal.wait("end", "deaf")
+    with fastcgi.Connection(listen) as silent:
+        silent.send_request(fastcgi.cgi_params("id=silent&write=5000&finish"))
+        journal.wait("end", "silent")
         assert fastcgi.request(listen, query="id=other&text=fine").text == "fine"
-        assert deaf.read_response(wait_eof=True).body == pattern(5000)
+        assert silent.read_response(wait_eof=True).body == pattern(5000)
 
 
 def test_peer_that_trickles(serve, listen, keep, journal):

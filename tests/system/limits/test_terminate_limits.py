@@ -20,7 +20,7 @@ def since(began):
     return (now() - began) * 1000
 
 
-@pytest.mark.parametrize("steps", ["", "deaf&"], ids=["hears", "deaf"])
+@pytest.mark.parametrize("steps", ["", "block-signals&"], ids=["obeys", "ignores"])
 def test_a_request_over_its_limit(manager, app, tmp_path, journal, steps):
     daemon = manager(pool(app, tmp_path, **{"request_terminate_timeout": "600ms"}))
     others = daemon.wait_workers(2)
@@ -54,7 +54,7 @@ def test_work_over_its_limit(manager, app, tmp_path, journal):
         "request_terminate_timeout": "200ms", "post_response.terminate_timeout": "700ms"}))
     with Held(daemon, journal) as held:
         began = now()
-        pid = held.begin("late", "label=mail%207&text=x&deaf&finish")
+        pid = held.begin("late", "label=mail%207&text=x&block-signals&finish")
         wait_until(lambda: "is ended" in daemon.log(), "the limit")
         assert since(began) >= 700
         line = daemon.wait_log(rf"^.*worker {pid} \(slot \d\) is ended .*$")[0]
@@ -86,7 +86,7 @@ def test_a_worker_in_its_grace_period_does_not_hide_another(manager, app, tmp_pa
     """While a worker has its grace period, the next worker's limit is still timed."""
     daemon = manager(pool(app, tmp_path, **{"request_terminate_timeout": "400ms", "hard_timeout": "20s"}))
     with Held(daemon, journal) as held:
-        first = held.begin("first", "deaf")
+        first = held.begin("first", "block-signals")
         daemon.wait_log(rf"worker {first} .*is ended")
         began = now()
         second = held.begin("second")
@@ -100,7 +100,7 @@ def test_the_limit_goes_on_while_a_worker_is_replaced(manager, app, tmp_path, jo
     """A worker that a reload asked to stop is ended once, whatever else happens meanwhile."""
     daemon = manager(pool(app, tmp_path, **{"request_terminate_timeout": "500ms", "hard_timeout": "800ms"}))
     with Held(daemon, journal) as held:
-        pid = held.begin("late", "deaf")
+        pid = held.begin("late", "block-signals")
         daemon.control("reload", "--all", check=True)
         daemon.wait_log(rf"worker {pid} .*is ended")
         began = now()

@@ -243,8 +243,8 @@ def test_stuck_behind_a_web_server(stuck, web, listen, keep, body, journal):
 def test_stuck_client_does_not_read(stuck, listen, journal):
     """A client that does not read does not delay the worker either."""
     daemon = stuck()
-    with fastcgi.Connection(listen) as deaf:
-        deaf.send_request(fastcgi.cgi_params("id=a&write=50000000"))
+    with fastcgi.Connection(listen) as silent:
+        silent.send_request(fastcgi.cgi_params("id=a&write=50000000"))
         journal.wait("begin", "a")
         wait_until(lambda: not process.alive(daemon.first) or totals(daemon)["timed_out"], "the time-out")
         assert fastcgi.request(daemon.address, query="id=c&text=fine").text == "fine"

@@ -25,7 +25,7 @@ def test_terminate_limits_are_kept_to_the_millisecond(manager, app, tmp_path, ph
 
     def late(ident):
         with fastcgi.Connection(daemon.address) as connection:
-            connection.send_request(fastcgi.cgi_params(f"id={ident}&deaf&{finish}wait=never"))
+            connection.send_request(fastcgi.cgi_params(f"id={ident}&block-signals&{finish}wait=never"))
             line = daemon.wait_log(rf"is ended .*id={ident}&.*?, (\d+) ms old")
             return int(line[1]) - LIMIT
 

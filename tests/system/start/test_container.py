@@ -177,9 +177,9 @@ def test_nothing_is_left_of_an_orphan_that_stays(contained, tmp_path):
 
 
 def test_stop_twice_kills(contained, tmp_path):
-    body = "trap '' TERM QUIT\necho deaf\nwhile :; do sleep 0.05; done"
+    body = "trap '' TERM QUIT\necho ignoring\nwhile :; do sleep 0.05; done"
     daemon = contained({"command": script(tmp_path, body), **CAUGHT}, settings={"process_control_timeout": "1h"})
-    daemon.wait_log("deaf")
+    daemon.wait_log("ignoring")
     daemon.send_signal(signal.SIGTERM)
     daemon.wait_log("SIGTERM: stopping now")
     daemon.send_signal(signal.SIGTERM)
