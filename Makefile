@@ -2,7 +2,7 @@
 PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
 MANDIR     ?= $(PREFIX)/share/man
-# Where `overtime` looks by default, unless the whole goes into a prefix of its own.
+# Where `overtime` looks by default; below the prefix if that is not /usr or /usr/local.
 SYSCONFDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 DESTDIR    ?=
@@ -10,7 +10,7 @@ BUILD      ?= build
 CC         ?= cc
 SAN        ?= 0
 T          ?=
-# As many jobs as processors, unless the caller says how many.
+# As many jobs as processors, unless the caller gives a number.
 ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
 MAKEFLAGS  += -j$(shell nproc)
 endif
@@ -19,18 +19,18 @@ SOVERSION  := 0
 
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
        -Wformat=2 -Wundef -Wvla -Wwrite-strings -Werror
-# libev's watcher types alias each other by design.
+# libev's watcher types alias each other by design: hence -fno-strict-aliasing.
 BASE_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -fno-strict-aliasing -fstack-protector-strong $(WARN) -I.
 ifeq ($(SAN),1)
 override BUILD := $(BUILD)/san
 BASE_CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-# The leak check reads all global data at the end of each process, a runtime's own too.
+# The leak check reads all global data at the end of each process; -static-libubsan keeps that small.
 LDFLAGS += -fsanitize=address,undefined -static-libubsan
 endif
 
-# Optional libraries, by the names that pkg-config knows them by: used where they are found, and
-# `make` says which it leaves out. For each found one, -DHAVE_NAME=1 and its flags are added; the
-# programs that need it are linked with $(call libs_of,NAME).
+# Optional libraries, by their pkg-config names: used if they are found; `make` says which it leaves
+# out. For each one that is found, -DHAVE_NAME=1 and its flags are added, and the programs that need
+# it are linked with $(call libs_of,NAME).
 OPTIONAL = libdw ncursesw
 FOUND    := $(foreach p,$(OPTIONAL),$(if $(shell pkg-config --exists $(p) && echo y),$(p)))
 LEFT_OUT := $(filter-out $(FOUND),$(OPTIONAL))
@@ -40,7 +40,7 @@ BASE_CFLAGS += $(foreach p,$(FOUND),-DHAVE_$(call upper,$(p))=1) $(shell pkg-con
 endif
 libs_of  = $(if $(filter $(1),$(FOUND)),$(shell pkg-config --libs $(1)))
 
-# What has much memory of which little is used comes last, so that the rest shares its pages.
+# Objects with much memory of which little is used are linked last, so that the rest shares its pages.
 SHIM_ROOMY = connection/wait_set connection/conn request/hard_timeout
 SHIM_SRC = $(wildcard sapi-shim/*/*.c)
 CTL_SRC  = $(wildcard fpm/ctl/*.c)
@@ -52,7 +52,7 @@ UNIT_SRC = $(wildcard tests/unit/test_*.c)
 C_FILES  = $(wildcard fpm/*.[ch] fpm/*/*.[ch] sapi-shim/*.[ch] sapi-shim/*/*.[ch] tests/apps/*.[ch] tests/unit/*.[ch] conf/demo/*.[ch] \
              packaging/*.c tests/bench/*.[ch] tests/bench/apps/*.c)
 
-# What both halves use.
+# Objects of the library that the manager uses, too.
 SHARED_OBJ = $(patsubst %,$(BUILD)/obj/sapi-shim/%.o,scoreboard/record scoreboard/histogram scoreboard/slot_view \
              status/status status/status_php status/status_json access_log/log_format access_log/line_buffer util/scalar util/utf8 \
              util/escape util/locale_free util/cidr util/procfs util/listen_queue)
@@ -70,7 +70,7 @@ LIBS     = $(BUILD)/libovertime.so $(BUILD)/libovertime.a $(BUILD)/libovertime-p
 MAN      = $(wildcard packaging/man/*.[1-8]) $(patsubst packaging/print-directives.c,\
              $(BUILD)/man/overtime.ini.5,$(wildcard packaging/print-directives.c))
 PARTS    = $(BUILD)/parts.a
-# What is done is said in short; V=1 shows the commands.
+# Each step prints one short line; V=1 shows the commands.
 Q        = $(if $(V),,@)
 SAY      = $(if $(V),@:,@echo)
 COMPILE  = $(CC) $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) -MMD -MP
@@ -79,14 +79,14 @@ RUN      = OVERTIME_BUILD=$(BUILD) OVERTIME_SAN=$(SAN) CC='$(CC)' tests/run $(T)
 all: $(BUILD)/overtime $(BUILD)/overtimectl $(BUILD)/overtime-trace $(BUILD)/overtime-status $(LIBS) $(APPS) $(BUILD)/load $(BENCH) $(MAN)  ## build everything into build/ (default)
 	$(if $(LEFT_OUT),@echo "left out (not installed here): $(LEFT_OUT)")
 
-# Without these nothing compiles; say so before the compiler does.
+# Without these libraries nothing compiles; say so before the compiler does.
 $(BUILD)/requirements:
 	@mkdir -p $(@D)
 	@pkg-config --exists fcgi inih jansson && echo '#include <ev.h>' | $(CC) -E - >/dev/null 2>&1 || \
 	    { echo "libraries are missing: run packaging/install-deps" >&2; exit 1; }
 	@touch $@
 
-# The status page goes into the library as bytes.
+# The status page is embedded into the library as bytes.
 $(BUILD)/gen/sapi-shim/status/status_page.c: sapi-shim/status/status_page.html
 	@mkdir -p $(@D)
 	$(SAY) '  EMBED $<'
@@ -98,9 +98,9 @@ $(BUILD)/obj/sapi-shim/status/status_page.o: $(BUILD)/gen/sapi-shim/status/statu
 	$(SAY) '  CC    $<'
 	$(Q)$(COMPILE) $(SHIM_CFLAGS) -c $< -o $@
 
-# The shim is position independent and shows only what overtime.h and libfcgi's own names declare. Its
-# thread-local variables are reached without a call; they take some 600 bytes, of which a program has
-# three times as many to spare for libraries that it loads late.
+# The library is position independent and exports only the names of overtime.h and of libfcgi. Its
+# thread-local variables are accessed without a call; they take some 600 bytes of the static TLS that a
+# program reserves for libraries that it loads late, which is three times as much.
 SHIM_CFLAGS = -fPIC -fvisibility=hidden -ftls-model=initial-exec
 $(BUILD)/obj/sapi-shim/%.o: sapi-shim/%.c | $(BUILD)/requirements
 	@mkdir -p $(@D)
@@ -111,8 +111,8 @@ $(BUILD)/obj/%.o: %.c | $(BUILD)/requirements
 	$(SAY) '  CC    $<'
 	$(Q)$(COMPILE) -c $< -o $@
 
-# What is linked of what: a file that went or was renamed has the programs linked anew. However the
-# folder is called: build/ and its absolute path are one.
+# The list of all objects: when a file was removed or renamed, the programs are linked again. It does not
+# depend on whether BUILD is relative or absolute.
 OBJECTS = $(patsubst $(BUILD)/%,%,$(sort $(STATUS_OBJ) $(SHIM_OBJ) $(FPM_OBJ) $(CTL_OBJ) $(TRACE_OBJ) $(LOAD_OBJ)))
 $(BUILD)/objects: FORCE
 	@mkdir -p $(@D)
@@ -125,11 +125,11 @@ $(BUILD)/overtime: $(FPM_OBJ) $(SHARED_OBJ) $(BUILD)/objects
 $(BUILD)/overtimectl: $(CTL_OBJ) $(BUILD)/objects
 	$(SAY) '  LINK  $@'
 	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(call libs_of,ncursesw) -ljansson -lm -o $@
-# Programs and debug information of others are taken apart outside of the manager.
+# Foreign programs and debug information are parsed outside of the manager, in a process of its own.
 $(BUILD)/overtime-trace: $(TRACE_OBJ) $(BUILD)/objects
 	$(SAY) '  LINK  $@'
 	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(call libs_of,libdw) -o $@
-# On our own library, which is linked in so that it is of the manager's version.
+# The status worker is linked with the library's objects, so that both have the manager's version.
 $(BUILD)/overtime-status: $(STATUS_OBJ) $(BUILD)/objects
 	$(SAY) '  LINK  $@'
 	$(Q)$(CC) $(LDFLAGS) -pthread $(filter %.o,$^) -lfcgi -ldl -o $@
@@ -140,18 +140,18 @@ $(BUILD)/libovertime.so: $(SHIM_OBJ) $(BUILD)/objects
 $(BUILD)/libovertime-preload.so: $(SHIM_OBJ) $(BUILD)/objects
 	$(SAY) '  LINK  $@'
 	$(Q)$(CC) $(LDFLAGS) -shared -pthread $(filter %.o,$^) -Wl,--no-as-needed -lfcgi -ldl -o $@
-# One object whose inner names are local, so that none of them meets one of the application's.
+# One object whose internal names are local, so that none of them clashes with the application's.
 $(BUILD)/libovertime.a: $(SHIM_OBJ) $(BUILD)/objects
 	$(SAY) '  AR    $@'
 	@rm -f $@ $(BUILD)/libovertime.o
 	$(Q)ld -r -o $(BUILD)/libovertime.o $(filter %.o,$^)
 	$(Q)objcopy --localize-hidden $(BUILD)/libovertime.o
 	$(Q)ar rcs $@ $(BUILD)/libovertime.o
-# What unit tests and tools pick from: all but main().
+# All objects except those with main(), for unit tests and tools.
 $(PARTS): $(PART_OBJ) $(SHIM_OBJ) $(BUILD)/objects
 	@rm -f $@
 	$(Q)ar qcs $@ $(filter %.o,$^)
-# Programs that stand for those of strangers: nothing of ours is linked in.
+# Programs that stand for ordinary FastCGI programs: linked without the library.
 $(BUILD)/apps/%_plain: %_plain.c | $(BUILD)/requirements
 	@mkdir -p $(@D)
 	$(SAY) '  CC    $<'
@@ -160,11 +160,11 @@ $(BUILD)/apps/%: %.c $(BUILD)/libovertime.so
 	@mkdir -p $(@D)
 	$(SAY) '  CC    $<'
 	$(Q)$(COMPILE) -pthread $(LDFLAGS) $< -L$(BUILD) -Wl,-rpath,'$$ORIGIN/../../..' -lovertime -lfcgi -o $@
-# The load generator: nothing of ours is linked in here either.
+# The load generator: linked without the library as well.
 $(BUILD)/load: $(LOAD_OBJ) $(BUILD)/objects
 	$(SAY) '  LINK  $@'
 	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) -lm -o $@
-# The contestants of the benchmark: one source as a stranger's program, and with the library.
+# The contestants of the benchmark: one source, linked without and with the library.
 $(BUILD)/bench/hello-linked: tests/bench/apps/hello.c $(BUILD)/libovertime.so
 	@mkdir -p $(@D)
 	$(SAY) '  CC    $<'
@@ -209,7 +209,7 @@ bench:  ## Overtime and its peers side by side, tables and a plot into build/ben
 	@$(MAKE) --no-print-directory --silent all
 	@OVERTIME_BUILD=$(BUILD) tests/bench/bench $(CASE)
 
-# How far clang's analyzer follows one function. Its own 225,000 take three times as long.
+# How far clang's analyzer follows one function. Its default of 225,000 takes three times as long.
 LINT_NODES ?= 50000
 lint:  ## clang-format, cppcheck and clang-tidy; fails on any finding
 	@packaging/install-deps build lint
@@ -232,10 +232,10 @@ demo:  ## the newsletter application behind nginx: WEB=apache PORT=8080; ONCE=1 
 	@$(MAKE) --no-print-directory --silent all
 	@packaging/demo $(BUILD) $(WEB) "$(PORT)" "$(N)" "$(filter-out 0,$(ONCE))"
 
-# The loader finds a library in its cache; only root can write that, and a DESTDIR is not run from.
+# The loader finds libraries in its cache; only root can write it, and nothing runs from a DESTDIR.
 LDCONFIG = @[ -n "$(DESTDIR)" ] || [ "$$(id -u)" -ne 0 ] || PATH="$$PATH:/usr/sbin:/sbin" ldconfig
 
-# Not started by this: systemctl enable --now overtime
+# `make install` does not start the service: systemctl enable --now overtime
 UNITS = overtime.service overtime@.socket
 FILL  = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|'
 
@@ -265,7 +265,7 @@ install: all  ## into DESTDIR and PREFIX (/usr/local): programs, library, header
 	install -D -m 644 packaging/completion/overtimectl.bash \
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/overtimectl
 	install -D -m 644 packaging/completion/_overtimectl $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_overtimectl
-	# An existing configuration is the operator's and stays.
+	# An existing configuration belongs to the operator and stays.
 	for file in overtime.ini pool.d/www.ini; do \
 	    [ -e $(DESTDIR)$(SYSCONFDIR)/overtime/$$file ] || \
 	    install -m 644 conf/$$file $(DESTDIR)$(SYSCONFDIR)/overtime/$$file || exit 1; done
@@ -288,7 +288,7 @@ uninstall:  ## remove what `make install` put there, but for the configuration
 	-rmdir $(DESTDIR)$(PREFIX)/libexec/overtime $(DESTDIR)$(PREFIX)/include/overtime $(DESTDIR)$(PREFIX)/share/doc/overtime
 	$(LDCONFIG)
 
-map:  ## every file's job, from its first line
+map:  ## the first line of every header
 	@for file in sapi-shim/*.h sapi-shim/*/*.h fpm/*.h fpm/*/*.h; do \
 	    sed -n "1s|^/\* [a-z_]*\.h: \(.*\)|$$file  \1|p" $$file; done | sed 's| \*/$$||' | \
 	    awk -F '  ' '{ printf "%-26s %s\n", $$1, $$2 }'

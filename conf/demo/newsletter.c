@@ -1,8 +1,8 @@
-/* newsletter.c: the demo application. Says "accepted" at once, sends the newsletter afterwards.
+/* newsletter.c: the demo application. Answers "accepted" at once, then sends the newsletter.
  *
  *   GET  /                a page with a form
  *   POST /send            n=COUNT; answers with a job's id, then writes COUNT messages
- *   GET  /progress?job=ID how far that job is
+ *   GET  /progress?job=ID how many messages are written
  *
  * A message is a file in SPOOL/ID/, where a mail server would pick it up. Run by `make demo`.
  *
@@ -94,7 +94,7 @@ static struct job *job_open(const char *spool, unsigned total)
     return NULL;
 }
 
-/* Writes one message under a temporary name: whoever watches the folder sees only whole ones. */
+/* Writes one message under a temporary name, so that the folder has only complete messages. */
 static int job_send(const struct job *job, unsigned number)
 {
     char name[32];
@@ -114,7 +114,7 @@ static int job_send(const struct job *job, unsigned number)
     return renameat(job->directory, "next", job->directory, name);
 }
 
-/* What each address of the site does */
+/* The handlers of the paths */
 
 static int send_newsletter(FCGX_Request *request, const char *spool)
 {
@@ -136,7 +136,7 @@ static int send_newsletter(FCGX_Request *request, const char *spool)
                  "Status: 202 Accepted\r\nContent-Type: application/json\r\n\r\n"
                  "{\"status\": \"accepted\", \"job\": \"%s\", \"total\": %u}\n",
                  job->id, job->total);
-    ot_finish_request(); /* the visitor has the answer; the rest is our own time */
+    ot_finish_request(); /* the visitor has the response; post-response work begins */
     ot_ignore_user_abort(1);
     ot_set_time_limit(0);
     for (unsigned sent = 1; sent <= job->total; sent++) {
@@ -196,7 +196,7 @@ static int handle(FCGX_Request *request, void *spool)
             continue;
         if (strcmp(param(request, "REQUEST_METHOD"), routes[at].method) == 0)
             return routes[at].act(request, spool);
-        return refuse(request, "405 Method Not Allowed", "Not that way.\n");
+        return refuse(request, "405 Method Not Allowed", "This method is not allowed here.\n");
     }
     return refuse(request, "404 Not Found", "Nothing here.\n");
 }
@@ -210,7 +210,7 @@ int main(int argc, char **argv)
     return ot_run(handle, argv[1]) == 0 ? 0 : 70;
 }
 
-/* The page, a line an element. */
+/* The page, one line per array element. */
 /* clang-format off */
 static const char *const page[] = {
     "<!doctype html>",

@@ -1,4 +1,4 @@
-"""The table of all cases: what is run, what is shown of it, and what is promised."""
+"""The table of all cases: what is run, what is shown, and what is promised."""
 
 from . import cost, manage, serve
 from .contestants import OURS, PEERS
@@ -12,13 +12,13 @@ SERVED = (RATE, P50, P99, CPU, FAILED)
 
 
 def ahead():
-    """Never below any peer."""
+    """Not below any other server."""
     return tuple(Target(f"{name}: throughput to the best peer's", (name, "rate"), at_least=1,
                         to=[(peer, "rate") for peer in PEERS]) for name in OURS)
 
 
 def not_behind(text, column, names=OURS):
-    """The same for what should be little."""
+    """The same for values that should be small."""
     return tuple(Target(f"{name}: {text} to the best peer's", (name, column), at_most=1,
                         to=[(peer, column) for peer in PEERS]) for name in names)
 

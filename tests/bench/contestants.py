@@ -1,7 +1,7 @@
-"""Who takes part in the benchmark: how each one is started, found and ended.
+"""The servers in the benchmark: how each is started, found and ended.
 
-All serve the same application (apps/hello.c, or its likeness in another language) on a socket of their
-own in the case's directory. `start()` returns once processes are there, `stop()` ends them by pid.
+All serve the same application (apps/hello.c, or its equivalent in another language) on a socket of their
+own in the case's directory. `start()` returns when the processes run, `stop()` ends them by pid.
 """
 
 import os
@@ -26,7 +26,7 @@ class Missing(Exception):
 
 
 def program(*names):
-    """The first of these commands that is there."""
+    """The first of these commands that is installed."""
     for name in names:
         found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
         if found:
@@ -35,7 +35,7 @@ def program(*names):
 
 
 class Service:
-    """A manager of workers that is a process of ours."""
+    """A process manager that we have started."""
 
     uwsgi = False  # speaks uWSGI's own protocol to a web server
 
@@ -242,9 +242,9 @@ AliasMatch "^/.*$" "{directory}/application"
 
 
 class Nginx(WebServer):
-    """nginx as it stands in front of an application: one location for each backend, /NAME.
+    """nginx in front of applications: one location for each backend, /NAME.
 
-    backends  {name: contestant}; with `keep` connections to them are kept, so many in each nginx process
+    backends  {name: contestant}; with `keep`, so many connections to them are kept in each nginx process
     /static   nginx's own answer of the same five bytes
     """
 
@@ -309,7 +309,7 @@ http {{
 }}
 """
 
-# What a case calls them, in the order of its table, and what they are called in the table.
+# The names in the cases, in the order of the table, and the names in the table.
 SERVING = {
     "floor": Floor,
     "libfcgi": Plain,

@@ -12,14 +12,14 @@ from . import measure
 from .contestants import PROGRAMS, Address, Floor, Overtime
 from .serve import start
 
-# A worker that is quicker than its clients waits now and then; that, and what goes with it, is not the
-# request's.
+# A worker that is faster than its clients waits sometimes; this wait and its related calls do not belong to
+# the request.
 WAITS = {"poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2", "select", "restart_syscall", "epoll_ctl",
          "rt_sigpending", "sched_yield"}
 
 
 def sorted_out(calls):
-    """Calls a request by what they are for."""
+    """Calls per request, by purpose."""
     waits = sum(number for name, number in calls.items() if name in WAITS or name.endswith(" in vain"))
     return {"calls": sum(calls.values()) - waits, "waits": waits}
 
@@ -42,7 +42,7 @@ def system_calls(bench, sheet):
         bench.progress()
 
 
-FEW, MANY = 100, 500  # all of them fit into the listen queue
+FEW, MANY = 100, 500  # all fit into the listen queue
 PARAMS = fastcgi.cgi_params(
     CONTENT_TYPE="", SCRIPT_FILENAME="/srv/application/index", DOCUMENT_URI="/", DOCUMENT_ROOT="/srv/application",
     REQUEST_SCHEME="http", SERVER_SOFTWARE="cost", REMOTE_PORT="40000", SERVER_ADDR="127.0.0.1", SERVER_PORT="80",
@@ -51,12 +51,12 @@ PARAMS = fastcgi.cgi_params(
 
 
 def loader(program):
-    """The dynamic loader that a program names."""
+    """The program's dynamic loader."""
     return re.search(rb"/lib[\w/.-]*ld-[\w.-]*", program.read_bytes())[0].decode()
 
 
 def queued(service, count):
-    """So many requests that all have come before the worker sees the first: it waits for none of them."""
+    """So many requests that have all arrived before the worker reads the first: it waits for none of them."""
     (pid,) = service.workers()
     with contextlib.ExitStack() as stack:
         os.kill(pid, signal.SIGSTOP)
@@ -71,7 +71,7 @@ def queued(service, count):
 
 
 def counted(directory, name, count, keep):
-    """Instructions of a worker in user space from its start to its end, with so many requests between."""
+    """User-space instructions of a worker from its start to its end, with so many requests."""
     label = f"{name}-{count}"
     words = measure.counting(directory, label)
     if name == "libfcgi":
@@ -83,7 +83,7 @@ def counted(directory, name, count, keep):
         service.expected = (0, -15)
     else:
         program = PROGRAMS / ("hello-linked" if name == "linked" else "hello-plain")
-        # valgrind shall not have the library preloaded itself, so the loader is asked by name.
+        # The library must not be preloaded into valgrind itself, so the loader is called explicitly.
         words += [loader(program), "--preload", build.preload(), program] if name == "preloaded" else [program]
         service = Overtime(directory, 1, command=" ".join(map(str, words)))
         service.start()
@@ -105,7 +105,7 @@ def a_request(directory, name, keep=False):
 
 
 def instructions(bench, sheet):
-    """What a request costs a worker in user space."""
+    """The instructions of a request in user space."""
     for name in ("floor", "libfcgi", "linked", "preloaded"):
         sheet.add(name, {"closed": a_request(bench.directory, name), "kept": a_request(bench.directory, name, True)})
         bench.progress()

@@ -1,4 +1,4 @@
-"""Cases of the manager's own work: starting, replacing, reloading, idling, telling."""
+"""Cases of the manager's own work: starting, replacing, reloading, idling, reporting."""
 
 import json
 import os
@@ -69,7 +69,7 @@ RELOADS = {"linked": told(signal.SIGUSR2), "libfcgi": each_worker, "php": told(s
 
 
 def reload(bench, sheet):
-    """A reload in the midst of 500 requests a second of 50 ms each."""
+    """A reload during 500 requests a second of 50 ms each."""
     services = start(bench, RELOADS, 50, php=lambda directory, workers: Php(
         directory, workers, manager=["process_control_timeout = 10s"]))
     for _ in range(min(2, bench.rounds)):
@@ -87,7 +87,7 @@ def crash(bench, sheet):
     """One worker: from its death by a signal to the answer of the next one."""
     services = start(bench, ("libfcgi", "linked", "preloaded", "php"), 1)
     for name, service in services.items():
-        # multiwatch gives a worker up that died three times in a short while.
+        # multiwatch gives up a worker that died three times in a short time.
         for _ in range(2 if name == "libfcgi" else 7):
             before = service.workers()
             measure.first_request(service)
@@ -95,7 +95,7 @@ def crash(bench, sheet):
             os.kill(before[0], signal.SIGSEGV)
             began = now()
             while process.children(service.pid) == before:
-                pass  # a pause would be longer than what is measured
+                pass  # a pause would be longer than the measured time
             exists = now() - began
             fastcgi.request(service.address)
             sheet.add(name, {"exists": exists * 1000, "answers": (now() - began) * 1000})
@@ -103,7 +103,7 @@ def crash(bench, sheet):
 
 
 def memory(bench, sheet):
-    """What an idle worker that has served holds, shared pages by their share."""
+    """The memory of an idle worker that has served, shared pages by their share."""
     services = start(bench, ("libfcgi", "linked", "preloaded", "php", "uwsgi"), 20)
     for name, service in services.items():
         measure.direct(service, clients=20, count=2000)
@@ -112,7 +112,7 @@ def memory(bench, sheet):
 
 
 def idle(bench, sheet):
-    """200 workers that have nothing to do: what their manager does all the time."""
+    """200 idle workers: the activity of their manager."""
     services = start(bench, ("libfcgi", "linked", "php", "uwsgi"), 200)
     time.sleep(1)
     before = {name: (measure.wake_ups(service.pid), measure.cpu_ns([service.pid]))
@@ -167,7 +167,7 @@ def exec_time(bench, sheet):
 
 
 def deaths(daemon, address, count):
-    """Kills the lone worker again and again: ms to the next answer, manager's CPU ms a death."""
+    """Kills the only worker repeatedly: ms to the next response, manager's CPU ms per death."""
     rows = []
     for _ in range(count):
         (pid,) = daemon.lone()
@@ -192,13 +192,13 @@ class Crowd(Overtime):
             f"pm = static\npm.max_children = {each}\n{user}" for number in range(pools)))
 
     def lone(self):
-        """The pid of the worker of the pool that is looked at."""
+        """The pid of the worker of the measured pool."""
         told = json.loads(self.control("--json", "workers", "www", check=True).stdout)
         return [worker["pid"] for worker in told["workers"]]
 
 
 def scale(bench, sheet):
-    """One pool alone, and the same among 2,000 workers of others: a death, and its status."""
+    """One pool alone, and the same among 2,000 workers of other pools: a death, and its status."""
     others = 200 if bench.rounds > 1 else 20
     services = {
         "alone": bench.start(lambda directory, _: Crowd(directory, 0, 0), 1),

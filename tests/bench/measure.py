@@ -1,4 +1,4 @@
-"""What the benchmark measures with: load, processor time, memory, system calls, instructions."""
+"""The measurements: load, processor time, memory, system calls, instructions."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ CORES = sorted(os.sched_getaffinity(0))
 
 @contextlib.contextmanager
 def on_core(core):
-    """What is started inside runs on that core alone; None = where it likes."""
+    """Processes started inside run only on that core; None = on any core."""
     before = os.sched_getaffinity(0)
     if core is not None:
         os.sched_setaffinity(0, {core})
@@ -44,7 +44,7 @@ def cpu_ns(pids):
 
 
 def wake_ups(pid):
-    """How often a process went to sleep so far."""
+    """How often a process has slept so far."""
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         return int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", file.read(), re.MULTILINE)[1])
 
@@ -55,7 +55,7 @@ def pss_kib(pid):
 
 
 def script(directory):
-    """The parameter that PHP wants; all contestants get it."""
+    """The parameter that PHP needs; all contestants get it."""
     return f"SCRIPT_FILENAME={directory}/hello.php"
 
 
@@ -75,8 +75,8 @@ def direct(service, core=None, **options):
 def behind(port, name, clients, seconds, pids=(), body=0, size=5):
     """Load through a web server, by wrk with HTTP connections kept: the same row.
 
-    wrk looks at the status alone; that no answer was short shows in the sum of the bytes. Where nothing at
-    all was answered, the latencies are the round's length: they are longer than that.
+    wrk checks only the status; the sum of the bytes shows that no response was short. If nothing was
+    answered, the latencies are the round's length: they are longer than that.
     """
     before = cpu_ns(pids)
     done = subprocess.run(
@@ -112,7 +112,7 @@ SYSTEM_CALL = re.compile(r"^(\w+)\((?:.*= -1 (EAGAIN))?", re.MULTILINE)
 class Tracer:
     """strace on a process, as a context; afterwards `calls` is {name: number}.
 
-    Calls that found nothing stand apart, as "NAME in vain". More words for strace select calls, or delay them.
+    Calls without a result are counted as "NAME in vain". More words for strace select calls, or delay them.
     """
 
     def __init__(self, pid, path, *words):
@@ -164,7 +164,7 @@ def counting(directory, name):
 
 
 def instructions(path):
-    """What callgrind counted in all."""
+    """The number of instructions that callgrind counted."""
     found = re.search(r"^(?:summary|totals): (\d+)", path.read_text(), re.MULTILINE)
     assert found, f"no sum in {path}"
     return int(found[1])

@@ -1,6 +1,6 @@
 """Draws a run: bars of throughput with their spread, and latency. Pure: results in, SVG out.
 
-The file needs nothing from elsewhere, and is readable on light and dark ground.
+The file is self-contained, and readable on a light and a dark background.
 """
 
 from html import escape

@@ -1,4 +1,4 @@
-"""Words and tables of what was measured, as text and as Markdown. Pure: summaries in, strings out."""
+"""Sentences and tables of the results, as text and as Markdown. Pure: summaries in, strings out."""
 
 
 def number(value, digits):
@@ -6,7 +6,7 @@ def number(value, digits):
 
 
 def cell(column, told, spread=True):
-    """A median, and the least and the greatest of its rounds where they differ in what is shown."""
+    """A median, with the smallest and the largest round if they differ in the shown digits."""
     if told is None:
         return "-"
     texts = [number(told[name] / column["scale"], column["digits"]) for name in ("median", "min", "max")]

@@ -1,4 +1,4 @@
-"""Cases of requests that are served: throughput, latency and processor time, direct and behind nginx."""
+"""Cases of requests: throughput, latency and processor time, directly and behind nginx."""
 
 from . import measure
 from .contestants import SERVING, Fcgid, Nginx
@@ -33,7 +33,7 @@ DIRECT = ("floor", "libfcgi", "linked", "preloaded", "php", "uwsgi")
 
 
 def direct(workers, clients, pinned=False, names=DIRECT, **options):
-    """A case: load without a web server between. `pinned` rounds are longer, as most is promised of them."""
+    """A case: load without a web server between. `pinned` rounds are longer, since most is promised for them."""
     def run(bench, sheet):
         services = start(bench, names, workers)
         core = None
@@ -81,7 +81,7 @@ KEPT = ("libfcgi", "linked", "preloaded", "php")
 
 
 def through(bench, services, name, clients, keep):
-    """A round through an nginx of its own: what an idle one keeps open would hold workers in other rounds."""
+    """A round through its own nginx: connections that an idle nginx keeps open would hold workers in other rounds."""
     web = Nginx(bench.directory, services, keep=keep)
     try:
         web.start()
@@ -112,8 +112,8 @@ FINISHING = ("libfcgi", "linked", "preloaded", "php")
 
 
 def finish(bench, sheet):
-    """A case: time to answer with and without 200 ms of work after the response, in turns that chance takes,
-    so that both meet the same workers at the same time; and alone, when one worker answers nearly all."""
+    """A case: time to answer with and without 200 ms of post-response work, in random order, so that both meet
+    the same workers at the same time; and alone, when one worker answers nearly all."""
     services = start(bench, FINISHING, 20)
     warm(services)
     kinds = [measure.load.Kind("plain", text="hello"), measure.load.Kind("work", query="work=200", text="hello")]
@@ -131,7 +131,7 @@ def finish(bench, sheet):
 
 
 def mixed(bench, sheet):
-    """A case: a tenth of the requests works on for a second; what the others wait."""
+    """A case: a tenth of the requests has a second of post-response work; how long the others wait."""
     services = start(bench, FINISHING, 8)
     warm(services)
     plain = measure.load.Kind("plain", weight=9, text="hello")

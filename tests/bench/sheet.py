@@ -1,7 +1,7 @@
-"""What a case is made of, and what its samples say. Pure: nothing is measured here.
+"""The parts of a case, and the evaluation of its samples. Pure: nothing is measured here.
 
-A case has rows (contestants) and columns (what is measured). A run fills a Sheet with samples, one for
-each round and cell; summary() makes of it what is printed and kept as JSON.
+A case has rows (contestants) and columns (measured values). A run fills a Sheet with samples, one for
+each round and cell; summary() turns it into the data that is printed and saved as JSON.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ Cell = Tuple[str, str]  # row, column
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """One thing that is measured. `digits` after the point; `scale` divides what is printed."""
+    """One measured value. `digits` after the point; `scale` divides the printed value."""
 
     key: str
     heading: str
@@ -25,8 +25,8 @@ class Column:
 class Target:
     """A promise: cell `of`, or its ratio to the cells `to`, is at least or at most `bound`.
 
-    Of several cells in `to` the one counts that is hardest to keep up with; cells nobody measured are
-    left out. A ratio is the median of the rounds' ratios, where both were measured in the same rounds.
+    Of several cells in `to` the best one counts; cells without a measurement are left out. A ratio is the
+    median of the rounds' ratios, if both were measured in the same rounds.
     """
 
     text: str
@@ -38,14 +38,14 @@ class Target:
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One row of the table of cases. `run(bench, sheet)` measures; `reference`: the row others are compared with."""
+    """One row of the table of cases. `run(bench, sheet)` measures; `reference`: the row with which others are compared."""
 
     name: str
     title: str
     run: Callable
     columns: Sequence[Column]
     reference: str = ""
-    main: str = ""  # the column of which ratios to the reference are told
+    main: str = ""  # the column whose ratios to the reference are shown
     targets: Sequence[Target] = ()
     drawn: bool = False  # in the plot
 
@@ -71,7 +71,7 @@ class Sheet:
 
 
 def ratio(above, below):
-    """The median of the rounds' ratios; None where there is nothing to divide by."""
+    """The median of the rounds' ratios; None if there is nothing to divide by."""
     if len(above) == len(below):
         ratios = [a / b for a, b in zip(above, below) if b]
         return statistics.median(ratios) if ratios else None
@@ -80,7 +80,7 @@ def ratio(above, below):
 
 
 def check(target, samples):
-    """A target as the report tells it; `met` is None where it could not be measured."""
+    """A target for the report; `met` is None if it could not be measured."""
     told = {"text": target.text, "bound": target.at_least if target.at_most is None else target.at_most,
             "direction": "at least" if target.at_most is None else "at most", "value": None, "met": None}
     if target.of not in samples:
@@ -98,7 +98,7 @@ def check(target, samples):
 
 
 def summary(case, sheet):
-    """All that is known of a case after its run, as plain data."""
+    """All results of a case, as plain data."""
     rows = []
     for row in sheet.rows():
         cells = {}
