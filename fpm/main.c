@@ -31,10 +31,10 @@ struct main_options {
     int test;               /* how many -t */
     int background;         /* 1 -D, 0 -F, -1 as configured */
     bool allow_root;
-    int can_adopt; /* descriptor to be tried (upgrade.h), -1 = none */
+    int can_adopt; /* descriptor of the state to try (upgrade.h), -1 = none */
 };
 
-/* What the hooks work on. */
+/* The state that the hooks work on. */
 struct main_life {
     struct daemonize detach;
     struct pidfile pidfile;
@@ -64,7 +64,7 @@ static int main_bad_usage(const char *complaint)
     return EX_USAGE;
 }
 
-/* The background's folder is another one, so the path is made absolute now. */
+/* Made absolute now, because the process in the background has another working directory. */
 static int main_absolute(const char *path, char *out, size_t size)
 {
     char folder[PATH_MAX] = "";
@@ -124,8 +124,7 @@ static int main_parse(int argc, char **argv, struct main_options *options)
             return EX_OK;
         default: {
             char complaint[128], letter[] = {'-', (char)optopt, '\0'};
-            /* A word that getopt_long does not know has no letter; one with a value too many has.
-             */
+            /* getopt_long sets optopt for a long option only if that takes no value. */
             bool word = strncmp(argv[optind - 1], "--", 2) == 0;
             snprintf(complaint, sizeof complaint, "%s %.80s",
                      option == ':'         ? "a value is missing after"
@@ -156,7 +155,7 @@ static int main_test(const struct config *config, int level)
 
 /* ---- the hooks ---- */
 
-/* Every pool has taken what is its own. */
+/* Every pool has taken its socket by now. */
 static int main_up(void *context, char *error, size_t size)
 {
     struct main_life *life = context;
@@ -168,7 +167,7 @@ static int main_up(void *context, char *error, size_t size)
     return 0;
 }
 
-static void main_told(void *context)
+static void main_announced(void *context)
 {
     struct main_life *life = context;
     log_mirror(LOG_LEVEL_NONE);
@@ -196,7 +195,7 @@ static struct master_hooks main_hooks(struct main_life *life, const struct main_
 {
     return (struct master_hooks){
         .up = main_up,
-        .told = main_told,
+        .announced = main_announced,
         .down = main_down,
         .save = main_save,
         .flags = options->allow_root ? CONFIG_ALLOW_ROOT : 0,
@@ -243,7 +242,8 @@ static int main_start(struct config *config, const struct config_report *report,
         return EX_SOFTWARE;
     }
     int status = EX_CONFIG;
-    /* Whoever started us reads what goes wrong until the start is decided. */
+    /* The process that started the manager reads its errors until the outcome of the start is
+     * known. */
     log_mirror(LOG_LEVEL_WARNING);
     if (log_settings_apply(&config->global, error, sizeof error) != 0) {
         log_alert("%s", error);
@@ -257,7 +257,7 @@ static int main_start(struct config *config, const struct config_report *report,
     return status;
 }
 
-/* In another program's place (upgrade.h): all that was started runs on. */
+/* After an upgrade (upgrade.h): workers and sockets are there already. */
 static int main_restore(int fd, const struct main_options *options, char **argv)
 {
     struct upgrade_saved saved;
@@ -285,7 +285,7 @@ static int main_restore(int fd, const struct main_options *options, char **argv)
     return status;
 }
 
-/* Answers the one who wants to know whether this program could take its place. */
+/* Answers the running manager whether this program can take its place. */
 static int main_try(int fd, unsigned flags)
 {
     char error[ERROR_SIZE];

@@ -31,9 +31,9 @@
 #include <unistd.h>
 
 enum master_state {
-    MASTER_STARTING, /* not every first worker runs yet */
+    MASTER_STARTING, /* not all first workers run yet */
     MASTER_RUNNING,
-    MASTER_RELOADING, /* a new configuration is in force, older workers are not all gone */
+    MASTER_RELOADING, /* a new configuration is in force, some older workers still run */
     MASTER_STOPPING
 };
 
@@ -43,7 +43,7 @@ struct master {
     const struct master_hooks *hooks;
     enum master_state state;
     enum pool_stop stop;
-    bool announced; /* `up` and `told` of the hooks were called */
+    bool announced; /* the hooks `up` and `announced` were called */
     bool listening; /* the control socket is open */
     int exit_status;
     int64_t started; /* ms, clock.h */
@@ -52,32 +52,25 @@ struct master {
     struct control_server control;
     struct commands commands;
     struct backoff_crashes crashes;
-    bool restart_due; /* so many that all workers are to be replaced */
-    unsigned reloads; /* that were put in force */
-    unsigned
-        waiting[CONTROL_SERVER_CLIENTS_MAX]; /* tickets of those who wait for the reload's end */
+    bool restart_due; /* emergency_restart_threshold was reached: replace all workers */
+    unsigned reloads; /* put in force */
+    unsigned waiting[CONTROL_SERVER_CLIENTS_MAX]; /* tickets of calls that wait for the reload */
     unsigned waiting_count;
-    ev_timer sweep; /* after a worker ended: not from within its callback */
-    struct systemd_watchdog supervisor;
+    ev_timer sweep; /* frees what has ended, outside of its callbacks */
+    struct systemd_watchdog watchdog;
     struct upgrade upgrade;
-    unsigned upgrading; /* ticket of the one who asked for an upgrade */
+    unsigned upgrading; /* ticket of the call that asked for an upgrade */
     bool upgrade_wait;
 };
 
 /* ---- life ---- */
 
-/* The reload that they waited for has come to its end, or not: `why`. */
+/* Answers the calls that wait for the reload; `why` it failed, NULL = it did not. */
 static void master_answer_waiting(struct master *master, const char *why)
 {
     for (unsigned i = 0; i < master->waiting_count; i++)
         control_server_answer(&master->control, master->waiting[i], why);
     master->waiting_count = 0;
-}
-
-/* The one place where the manager changes its state. */
-static void master_move(struct master *master, enum master_state to)
-{
-    master->state = to;
 }
 
 static void master_stop(void *owner, enum pool_stop how, const char *why)
@@ -89,13 +82,13 @@ static void master_stop(void *owner, enum pool_stop how, const char *why)
         [POOL_STOP_KILL] = "killing the workers",
     };
     if (how <= master->stop) {
-        log_notice("%s: stopping already", why);
+        log_notice("%s: already stopping", why);
         return;
     }
     log_notice("%s: %s, %u left", why, manners[how], pool_set_live(&master->pools));
     if (master->state != MASTER_STOPPING)
         (void)systemd_notify_stopping();
-    master_move(master, MASTER_STOPPING);
+    master->state = MASTER_STOPPING;
     master_answer_waiting(master, "the manager stops");
     master->stop = how;
     pool_set_stop(&master->pools, how);
@@ -103,7 +96,7 @@ static void master_stop(void *owner, enum pool_stop how, const char *why)
         ev_break(master->loop, EVBREAK_ALL);
 }
 
-/* The start is decided; main may still have a reason to give it up. */
+/* The outcome of the start is known, but the hook `up` may still fail. */
 static bool master_may_go_up(struct master *master)
 {
     char error[ERROR_SIZE];
@@ -115,15 +108,15 @@ static bool master_may_go_up(struct master *master)
     return false;
 }
 
-/* Tells the world, once, after the log was told. */
+/* Reports the end of the start once, after the log line. */
 static void master_announce(struct master *master)
 {
     if (master->announced)
         return;
     master->announced = true;
     (void)systemd_notify_ready();
-    systemd_watchdog_time(&master->supervisor, master->config->global.systemd_interval);
-    master->hooks->told(master->hooks->context);
+    systemd_watchdog_start(&master->watchdog, master->config->global.systemd_interval);
+    master->hooks->announced(master->hooks->context);
 }
 
 static void master_ready(struct master *master)
@@ -132,14 +125,14 @@ static void master_ready(struct master *master)
         return;
     size_t pools = pool_set_configured(&master->pools);
     unsigned live = pool_set_live(&master->pools);
-    /* A reload during the start comes to its end like any other. */
-    master_move(master, master->waiting_count > 0 ? MASTER_RELOADING : MASTER_RUNNING);
+    /* A reload that was requested during the start ends as every other does. */
+    master->state = master->waiting_count > 0 ? MASTER_RELOADING : MASTER_RUNNING;
     log_notice("ready: %zu pool%s, %u worker%s, version %s", pools, pools == 1 ? "" : "s", live,
                live == 1 ? "" : "s", OVERTIME_VERSION);
     master_announce(master);
 }
 
-/* Every first start is decided, and some failed: the others serve meanwhile. */
+/* The outcome of every first start is known, and some failed. */
 static void master_settled(struct master *master)
 {
     unsigned started = 0;
@@ -163,7 +156,6 @@ static void master_settled(struct master *master)
     master_stop(master, POOL_STOP_NOW, "failed start");
 }
 
-/* How far the start has come. */
 static void master_check_start(struct master *master)
 {
     bool ready = true, settled = true;
@@ -177,28 +169,28 @@ static void master_check_start(struct master *master)
         master_settled(master);
 }
 
-/* How far the reload has come, or the start that somebody waits for. */
+/* Ends a reload that is complete, and answers the calls that wait for it or for the start. */
 static void master_check_reload(struct master *master)
 {
     const struct pool *failed;
     char why[ERROR_SIZE];
     bool settled = pool_set_settled(&master->pools, &failed);
     if (settled && master->state == MASTER_RELOADING) {
-        master_move(master, MASTER_RUNNING);
+        master->state = MASTER_RUNNING;
         log_notice("reload: done, %u worker%s", pool_set_live(&master->pools),
                    pool_set_live(&master->pools) == 1 ? "" : "s");
     }
     if (failed != NULL && master->waiting_count > 0) {
-        snprintf(why, sizeof why, "pool %s: %s; %sthe manager goes on trying", failed->name,
+        snprintf(why, sizeof why, "pool %s: %s; %sthe manager keeps trying", failed->name,
                  failed->failure,
-                 failed->older != NULL ? "its older workers go on serving, and " : "");
+                 failed->older != NULL ? "its older workers keep serving, and " : "");
         master_answer_waiting(master, why);
     } else if (settled) {
         master_answer_waiting(master, NULL);
     }
 }
 
-/* A worker started, failed or ended somewhere; what follows is done outside of its callback. */
+/* A worker started, failed to start or ended. What it leaves is freed outside of its callback. */
 static void master_changed(void *context)
 {
     struct master *master = context;
@@ -266,13 +258,13 @@ static int master_put_in_force(struct master *master, struct config *wanted, con
         return -1;
     }
     if (log_settings_apply(&wanted->global, error, size) != 0)
-        log_error("reload: %s; the log goes on as it was", error);
+        log_error("reload: %s; the log stays as it was", error);
     master_report_reload(&outcome, &plan, out);
     reload_plan_free(&plan);
     return 0;
 }
 
-/* A configuration is in force: it was there before, or was just read. */
+/* Follows a configuration that was put in force: a new one, or the present one again. */
 static void master_follow(struct master *master, struct config *config)
 {
     struct config *before = master->config;
@@ -280,12 +272,12 @@ static void master_follow(struct master *master, struct config *config)
     master->commands.config = master->config;
     config_free(&before);
     if (master->announced)
-        master_move(master, MASTER_RELOADING);
-    systemd_watchdog_time(&master->supervisor, master->config->global.systemd_interval);
+        master->state = MASTER_RELOADING;
+    systemd_watchdog_start(&master->watchdog, master->config->global.systemd_interval);
     master_changed(master);
 }
 
-/* Returns 0, or -1 with the sentence, a line for each error. */
+/* Returns 0, or -1 with one line for each error. */
 static int master_reload(void *owner, const char *why, const char *all, FILE *out, char *error,
                          size_t size)
 {
@@ -311,17 +303,17 @@ static int master_reload(void *owner, const char *why, const char *all, FILE *ou
     return result;
 }
 
-/* Somebody at the control socket waits for the reload's end. */
+/* A call at the control socket waits for the reload's end. */
 static void master_wait(void *owner, unsigned ticket)
 {
     struct master *master = owner;
     if (master->waiting_count < CONTROL_SERVER_CLIENTS_MAX)
         master->waiting[master->waiting_count++] = ticket;
-    master_changed(master); /* not from here: the call that is to be put off is still running */
+    master_changed(master); /* answers later: this call is still running */
 }
 
-/* Many crashes in a short time may come from what all workers share: all are replaced, when this
- * one is buried. */
+/* Many crashes in a short time may come from what all workers share. The workers are replaced after
+ * the callback of this one. */
 static void master_crashed(void *context)
 {
     struct master *master = context;
@@ -331,7 +323,7 @@ static void master_crashed(void *context)
         master->restart_due = true;
 }
 
-/* With the configuration that is in force: nobody asked for what the file says by now. */
+/* Keeps the configuration in force: a changed file was not asked for. */
 static void master_restart(struct master *master)
 {
     char error[ERROR_SIZE];
@@ -364,7 +356,7 @@ static const struct pool_set_events master_pools_events = {
     .crashed = master_crashed,
 };
 
-/* Returns 0, or -1 with the sentence of the last that failed, which is in the log as well. */
+/* Returns 0, or -1 with the last error; the log has all. */
 static int master_reopen_logs(void *owner, const char *why, char *error, size_t size)
 {
     int result = log_reopen(error, size);
@@ -452,7 +444,7 @@ static const struct upgrade_events master_upgrade_events = {
     .failed = master_upgrade_failed,
 };
 
-/* Everything runs that ran before; the file is read as for any reload. */
+/* Everything that ran before still runs; the file is read as for any reload. */
 static void master_come(struct master *master)
 {
     const struct upgrade_manager *manager = &master->hooks->saved->manager;
@@ -467,7 +459,7 @@ static void master_come(struct master *master)
         log_notice("upgrade: the contract with the workers has changed: all get new workers");
     pool_set_start(&master->pools);
     int result = master_reload(master, "upgrade", foreign ? "" : NULL, out, error, sizeof error);
-    systemd_watchdog_time(&master->supervisor, master->config->global.systemd_interval);
+    systemd_watchdog_start(&master->watchdog, master->config->global.systemd_interval);
     if (out != NULL)
         (void)fclose(out);
     control_server_say(&master->control, manager->ticket, line);
@@ -518,11 +510,10 @@ static void master_on_reload(void *context, int number)
 
 static void master_orphan(pid_t pid, int status)
 {
-    log_debug("process %d, left behind by another, ended with status %#x", (int)pid,
-              (unsigned)status);
+    log_debug("orphaned process %d ended with status %#x", (int)pid, (unsigned)status);
 }
 
-/* Only as the first process of a container is there anything to reap that has no owner here. */
+/* Only the first process of a container, or a subreaper, inherits the children of others. */
 static void master_on_child(void *context, int number)
 {
     int reaper = 0;
@@ -544,7 +535,7 @@ static const struct signals_row master_signals[] = {
     {SIGXFSZ, NULL},
 };
 
-/* ---- birth and end ---- */
+/* ---- start and end ---- */
 
 static int master_open_control(struct master *master)
 {
@@ -570,18 +561,7 @@ static int master_open_control(struct master *master)
     return -1;
 }
 
-/* Returns 0 or an exit status. */
-static int master_open_pools(struct master *master)
-{
-    char error[ERROR_SIZE];
-    int status = pool_set_open(&master->pools, master->loop, master->config, &master_pools_events,
-                               master, error, sizeof error);
-    if (status != 0)
-        log_alert("%s", error);
-    return status;
-}
-
-/* From another program in this process's place. What cannot be taken over is stopped. */
+/* Restores the state after an upgrade. What cannot be restored is stopped. */
 static int master_restore(struct master *master)
 {
     struct upgrade_saved *saved = master->hooks->saved;
@@ -632,6 +612,7 @@ static struct ev_loop *master_new_loop(void)
     return loop;
 }
 
+/* Returns 0 or an exit status. */
 static int master_open(struct master *master)
 {
     master->loop = master_new_loop();
@@ -641,7 +622,7 @@ static int master_open(struct master *master)
     }
     ev_timer_init(&master->sweep, master_on_sweep, 0., 0.);
     master->sweep.data = master;
-    systemd_watchdog_init(&master->supervisor, master->loop, &master->pools);
+    systemd_watchdog_init(&master->watchdog, master->loop, &master->pools);
     upgrade_init(&master->upgrade, master->loop, &master->hooks->program, &master->pools,
                  &master->control, &master_upgrade_events, master);
     trace_runner_open(master->loop);
@@ -652,7 +633,12 @@ static int master_open(struct master *master)
         return 0;
     if (master_open_control(master) != 0)
         return EX_CONFIG;
-    return master_open_pools(master);
+    char error[ERROR_SIZE];
+    int status = pool_set_open(&master->pools, master->loop, master->config, &master_pools_events,
+                               master, error, sizeof error);
+    if (status != 0)
+        log_alert("%s", error);
+    return status;
 }
 
 static void master_close(struct master *master)
@@ -669,7 +655,7 @@ static void master_close(struct master *master)
     if (master->loop == NULL)
         return;
     ev_timer_stop(master->loop, &master->sweep);
-    systemd_watchdog_stop(&master->supervisor);
+    systemd_watchdog_stop(&master->watchdog);
     signals_stop(&master->signals);
     ev_loop_destroy(master->loop);
 }
@@ -687,7 +673,7 @@ int master_run(struct config *config, const struct master_hooks *hooks)
                                         .upgrade = master_upgrade,
                                         .answer = master_answer,
                                         .owner = &master};
-    char lived[32];
+    char uptime[32];
     log_debug("starting with %s, version %s", config->file, OVERTIME_VERSION);
     master.exit_status = master_open(&master);
     if (master.exit_status == 0) {
@@ -700,7 +686,7 @@ int master_run(struct config *config, const struct master_hooks *hooks)
     }
     master_close(&master);
     config_free(&master.config);
-    scalar_duration(clock_ms() - master.started, lived, sizeof lived);
-    log_notice("%s after %s", master.exit_status == 0 ? "stopped" : "start failed", lived);
+    scalar_duration(clock_ms() - master.started, uptime, sizeof uptime);
+    log_notice("%s after %s", master.exit_status == 0 ? "stopped" : "start failed", uptime);
     return master.exit_status;
 }

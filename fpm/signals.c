@@ -34,7 +34,7 @@ void signals_start(struct signals *signals, struct ev_loop *loop, const struct s
             ev_unref(loop);
         }
     }
-    /* Whoever started us may have blocked some. */
+    /* The process that started the manager may have blocked some. */
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -45,7 +45,7 @@ void signals_stop(struct signals *signals)
     sigemptyset(&ours);
     for (size_t i = 0; i < signals->count; i++)
         sigaddset(&ours, signals->rows[i].watcher.signum);
-    /* A second TERM on the way out must not find the default action. */
+    /* A second TERM during the shutdown must not meet the default action. */
     (void)sigprocmask(SIG_BLOCK, &ours, NULL);
     for (size_t i = 0; i < signals->count; i++) {
         ev_ref(signals->loop);

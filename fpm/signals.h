@@ -1,6 +1,6 @@
-/* signals.h: which signal does what: a table handed over, and its watchers.
+/* signals.h: watches signals by a table that says what each does.
  *
- * Decides nothing. Actions run from the loop, never inside a signal handler. Called by master.
+ * Decides nothing. Actions run from the loop, never inside a signal handler.
  */
 #ifndef FPM_SIGNALS_H
 #define FPM_SIGNALS_H
@@ -27,11 +27,11 @@ struct signals {
     } rows[SIGNALS_MAX];
 };
 
-/* Watches every row of the table; they do not keep the loop alive. At most SIGNALS_MAX rows with an
- * action. */
+/* Watches every row of the table; the watchers do not keep the loop alive. At most SIGNALS_MAX rows
+ * may have an action. */
 void signals_start(struct signals *signals, struct ev_loop *loop, const struct signals_row *table,
                    size_t count, void *context);
-/* Stops watching; the signals stay blocked, for the process is about to end. */
+/* Stops watching; the signals stay blocked, because the process is about to end. */
 void signals_stop(struct signals *signals);
 
 #endif

@@ -13,7 +13,7 @@ static int command_request_find(const struct pool_set_item *item, struct control
 {
     const struct value_parse_address *listen = &pool_settings(&item->pool)->listen;
     uint64_t mark;
-    if (item->leaving || item->pool.stop != POOL_STOP_NONE) {
+    if (item->removed || item->pool.stop != POOL_STOP_NONE) {
         snprintf(call->error, sizeof call->error, "pool %s stops and takes no more requests",
                  item->pool.name);
         return -1;

@@ -13,7 +13,7 @@ static size_t reload_plan_slots(const struct config_pool *pool)
     return (size_t)(pool->pm_max_children + pool->post_response_max_children);
 }
 
-/* What `user`, `group` and a program's name come to may change without a word in the file. */
+/* The ids behind `user` and `group` and the path of a program may change while the file stays. */
 static const char *reload_plan_resolved(const struct config_pool *was,
                                         const struct config_pool *wanted)
 {
@@ -30,7 +30,7 @@ static enum reload_plan_action reload_plan_row(const struct directive *row)
     return row->reload == DIRECTIVE_LIVE ? RELOAD_PLAN_APPLY : RELOAD_PLAN_REPLACE;
 }
 
-/* A pool that goes on under its name. */
+/* A pool whose name was there before. */
 static void reload_plan_compare(struct reload_plan_step *step, const struct reload_plan_was *before)
 {
     const struct config_pool *wanted = step->wanted, *was = before->settings;
@@ -38,18 +38,18 @@ static void reload_plan_compare(struct reload_plan_step *step, const struct relo
         const struct directive *row = &directive_pool[i];
         if (directive_value_equal(row, was, wanted))
             continue;
-        enum reload_plan_action deed = reload_plan_row(row);
+        enum reload_plan_action action = reload_plan_row(row);
         if (i == DIRECTIVE_POOL_listen || reload_plan_slots(wanted) > before->slots)
-            deed = RELOAD_PLAN_REPLACE;
-        if (deed > step->deed) {
-            step->deed = deed;
-            step->because = row->name;
+            action = RELOAD_PLAN_REPLACE;
+        if (action > step->action) {
+            step->action = action;
+            step->changed = row->name;
         }
     }
     const char *resolved = reload_plan_resolved(was, wanted);
-    if (resolved != NULL && step->deed < RELOAD_PLAN_REPLACE) {
-        step->deed = RELOAD_PLAN_REPLACE;
-        step->because = resolved;
+    if (resolved != NULL && step->action < RELOAD_PLAN_REPLACE) {
+        step->action = RELOAD_PLAN_REPLACE;
+        step->changed = resolved;
     }
 }
 
@@ -68,16 +68,16 @@ static void reload_plan_step(struct reload_plan_step *step, const struct reload_
         if (reload_plan_same_socket(was[i].settings, step->wanted))
             step->socket = i;
     }
-    step->deed = RELOAD_PLAN_ADD;
+    step->action = RELOAD_PLAN_ADD;
     if (step->before == RELOAD_PLAN_NONE)
         return;
-    step->deed = RELOAD_PLAN_KEEP;
+    step->action = RELOAD_PLAN_KEEP;
     reload_plan_compare(step, &was[step->before]);
     if (all != NULL && (*all == '\0' || strcmp(all, step->wanted->name) == 0))
-        step->deed = RELOAD_PLAN_REPLACE;
+        step->action = RELOAD_PLAN_REPLACE;
 }
 
-/* A sentence on a directive of [global] that cannot change now. */
+/* Adds a sentence on a directive of [global] that cannot change now. */
 static int reload_plan_later(struct value_parse_list *later, const struct directive *row,
                              const struct config_global *was, const struct config_global *wanted)
 {
@@ -86,7 +86,7 @@ static int reload_plan_later(struct value_parse_list *later, const struct direct
     int result = -1;
     if (asprintf(&sentence,
                  "`%s` was %s and is %s in the file: it stays as it was until the manager is "
-                 "started anew",
+                 "restarted",
                  row->name, old != NULL ? old : "not set", new != NULL ? new : "not set") >= 0) {
         result = value_parse_list_add(later, sentence);
         free(sentence);

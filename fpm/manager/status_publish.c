@@ -8,16 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static uint32_t status_publish_pm(int pm)
-{
-    static const enum ot_pm kinds[] = {
-        [DIRECTIVE_PM_STATIC] = OT_PM_STATIC,
-        [DIRECTIVE_PM_DYNAMIC] = OT_PM_DYNAMIC,
-        [DIRECTIVE_PM_ONDEMAND] = OT_PM_ONDEMAND,
-    };
-    return kinds[pm];
-}
-
 static void status_publish_add_other(struct ot_pool_stats *stats,
                                      const struct generation *generation)
 {
@@ -33,20 +23,20 @@ static void status_publish_add_other(struct ot_pool_stats *stats,
     }
 }
 
-static uint64_t status_publish_inode(int fd)
-{
-    struct stat status;
-    return fstat(fd, &status) == 0 ? (uint64_t)status.st_ino : 0;
-}
-
-/* What is the same for all generations. */
+/* The counts that are the same for all generations. */
 static void status_publish_of_pool(const struct pool *pool, struct ot_pool_stats *stats)
 {
+    static const enum ot_pm kinds[] = {
+        [DIRECTIVE_PM_STATIC] = OT_PM_STATIC,
+        [DIRECTIVE_PM_DYNAMIC] = OT_PM_DYNAMIC,
+        [DIRECTIVE_PM_ONDEMAND] = OT_PM_ONDEMAND,
+    };
     const struct pool_totals *totals = &pool->totals;
     const struct config_pool *settings = pool_settings(pool);
+    struct stat file;
     int64_t now = clock_ms(), wait = backoff_wait(&pool->backoff, now);
     memset(stats, 0, sizeof *stats);
-    stats->pm = status_publish_pm(settings->pm);
+    stats->pm = kinds[settings->pm];
     stats->generation = pool->number;
     stats->max_children = (uint32_t)settings->pm_max_children;
     stats->post_max_children = (uint32_t)settings->post_response_max_children;
@@ -59,7 +49,7 @@ static void status_publish_of_pool(const struct pool *pool, struct ot_pool_stats
     stats->opened_at = (uint64_t)pool->opened * CLOCK_NS_PER_MS;
     stats->opened_time = pool->opened_time;
     stats->backoff_ends = wait > 0 ? (uint64_t)(now + wait) * CLOCK_NS_PER_MS : 0;
-    stats->listen_inode = status_publish_inode(pool->listener.fd);
+    stats->listen_inode = fstat(pool->listener.fd, &file) == 0 ? (uint64_t)file.st_ino : 0;
     stats->spawned = totals->spawned;
     stats->died = totals->died;
     stats->start_failures = totals->start_failures;

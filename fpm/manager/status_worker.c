@@ -1,4 +1,4 @@
-/* status_worker_process.c: see status_worker_process.h. */
+/* status_worker.c: see status_worker.h. */
 #include "fpm/manager/status_worker.h"
 
 #include "fpm/log/log.h"
@@ -19,14 +19,8 @@
 #include <unistd.h>
 
 enum {
-    STATUS_WORKER_PATIENCE = 2000 /* ms that it has for what it answers */
+    STATUS_WORKER_GRACE = 2000 /* ms that it has to finish an answer */
 };
-
-static void status_worker_complain(const struct status_worker_process *status, const char *what)
-{
-    log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = status->pool->name},
-              "pool %s: %s; `pm.status_listen` is not answered", status->pool->name, what);
-}
 
 /* ---- the socket ---- */
 
@@ -36,7 +30,7 @@ static bool status_worker_wanted(const struct status_worker_process *status)
            pool_settings(status->pool)->pm_status_listen.kind != VALUE_PARSE_ADDRESS_NONE;
 }
 
-static void status_worker_deafen(struct status_worker_process *status)
+static void status_worker_close_socket(struct status_worker_process *status)
 {
     socket_close(&status->listener);
     free(status->listens);
@@ -52,7 +46,7 @@ int status_worker_listen(struct status_worker_process *status, char *error, size
     if (!status_worker_wanted(status) ||
         (status->listens != NULL && strcmp(status->listens, address->text) == 0))
         return 0;
-    status_worker_deafen(status);
+    status_worker_close_socket(status);
     if (pool_socket_spec(settings, &spec, error, size) != 0)
         return -1;
     spec.path = address->kind == VALUE_PARSE_ADDRESS_UNIX ? address->path : NULL;
@@ -70,43 +64,33 @@ int status_worker_listen(struct status_worker_process *status, char *error, size
 
 static void status_worker_retry(struct status_worker_process *status, int64_t in)
 {
-    ev_timer_stop(status->loop, &status->again);
+    ev_timer_stop(status->loop, &status->retry);
     ev_now_update(status->loop);
-    ev_timer_set(&status->again, (double)in / 1000., 0.);
-    ev_timer_start(status->loop, &status->again);
+    ev_timer_set(&status->retry, (double)in / 1000., 0.);
+    ev_timer_start(status->loop, &status->retry);
 }
 
 static void status_worker_failed(struct status_worker_process *status, const char *why)
 {
     struct backoff_death death = {.now = clock_ms(), .exec_failed = true, .exit_status = -1};
-    bool news = false;
-    int64_t wait = backoff_note(&status->backoff, &death, &news);
-    if (news)
-        status_worker_complain(status, why);
+    bool new_step = false;
+    int64_t wait = backoff_note(&status->backoff, &death, &new_step);
+    if (new_step)
+        log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = status->pool->name},
+                  "pool %s: %s; `pm.status_listen` is not answered", status->pool->name, why);
     status_worker_retry(status, wait);
 }
 
-/* The pool's environment, without what would put other code into our program, and without the
- * contract, which stands first. */
-static size_t status_worker_environment(char **from, char **to)
-{
-    size_t count = 0;
-    for (char **item = from + 1; *item != NULL; item++)
-        if (strncmp(*item, "LD_", 3) != 0)
-            to[count++] = *item;
-    to[count] = NULL;
-    return count;
-}
-
-/* In place of what workers inherit: the scoreboards, from OT_FD_BOARD on, the current one first. */
+/* In place of what workers inherit, the program gets the scoreboards from OT_FD_BOARD on, the
+ * current one first. */
 static void status_worker_boards(const struct pool *pool, struct launch_arguments *launch)
 {
-    int *const places[] = {&launch->slot_fd, &launch->doorbell_fd, &launch->conn_handoff_in,
-                           &launch->conn_handoff_out, &launch->access_log_fd};
+    int *const slots[] = {&launch->slot_fd, &launch->doorbell_fd, &launch->conn_handoff_in,
+                          &launch->conn_handoff_out, &launch->access_log_fd};
     const struct generation *older = pool->older;
     launch->board_fd = pool->current->scoreboard.read_fd;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        *places[i] = older != NULL ? older->scoreboard.read_fd : -1;
+    for (size_t i = 0; i < sizeof slots / sizeof *slots; i++) {
+        *slots[i] = older != NULL ? older->scoreboard.read_fd : -1;
         older = older != NULL ? older->older : NULL;
     }
 }
@@ -131,7 +115,12 @@ static int status_worker_launch(struct status_worker_process *status, struct lau
     if (environment == NULL || null < 0) {
         snprintf(error, size, "cannot start it: %s", strerror(errno));
     } else {
-        (void)status_worker_environment(spec->environment, environment);
+        /* The pool's environment without the contract, which is first, and without variables that
+         * would load other code into our program. */
+        size_t used = 0;
+        for (size_t i = 1; i < count; i++)
+            if (strncmp(spec->environment[i], "LD_", 3) != 0)
+                environment[used++] = spec->environment[i];
         launch->program = path;
         launch->argv = argv;
         launch->envp = environment;
@@ -157,13 +146,13 @@ static void status_worker_start(struct status_worker_process *status)
         status_worker_failed(status, error);
         return;
     }
-    status->shows = status->pool->current;
+    status->generation = status->pool->current;
     if (status_worker_launch(status, &spec, error, sizeof error) != 0)
         status_worker_failed(status, error);
     launch_spec_free(&spec);
 }
 
-/* ---- news of it ---- */
+/* ---- its events ---- */
 
 static void status_worker_moved(struct worker *worker, enum worker_state from, enum worker_state to)
 {
@@ -202,48 +191,49 @@ static const struct worker_events status_worker_events = {
     .ended = status_worker_ended,
 };
 
-static void status_worker_on_again(struct ev_loop *loop, ev_timer *timer, int events)
+static void status_worker_on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop;
     (void)events;
-    status_worker_follow(timer->data);
+    status_worker_update(timer->data);
 }
 
-/* ---- following the pool ---- */
+/* ---- what the pool needs ---- */
 
 void status_worker_init(struct status_worker_process *status, struct ev_loop *loop,
                         const struct pool *pool)
 {
     *status = (struct status_worker_process){.pool = pool, .loop = loop, .listener = SOCKET_NONE};
     worker_init(&status->worker, loop, &status_worker_events, status);
-    ev_timer_init(&status->again, status_worker_on_again, 0., 0.);
-    status->again.data = status;
+    ev_timer_init(&status->retry, status_worker_on_retry, 0., 0.);
+    status->retry.data = status;
 }
 
-/* A listener that changed is another descriptor: the process that has the old one goes first. */
+/* Its descriptors do not change while it runs: another socket or generation needs another process.
+ */
 static bool status_worker_stale(const struct status_worker_process *status)
 {
     const struct value_parse_address *address = &pool_settings(status->pool)->pm_status_listen;
-    return !status_worker_wanted(status) || status->shows != status->pool->current ||
+    return !status_worker_wanted(status) || status->generation != status->pool->current ||
            status->listens == NULL || strcmp(status->listens, address->text) != 0;
 }
 
-void status_worker_follow(struct status_worker_process *status)
+void status_worker_update(struct status_worker_process *status)
 {
     char error[ERROR_SIZE];
     bool runs = status->worker.state != WORKER_NONE;
     if (runs && status_worker_stale(status) && status->worker.state != WORKER_STOPPING &&
         status->worker.state != WORKER_KILLED)
-        worker_stop(&status->worker, SIGTERM, STATUS_WORKER_PATIENCE);
+        worker_stop(&status->worker, SIGTERM, STATUS_WORKER_GRACE);
     if (runs)
         return;
     if (!status_worker_wanted(status)) {
-        status_worker_deafen(status);
+        status_worker_close_socket(status);
         return;
     }
     int64_t wait = backoff_wait(&status->backoff, clock_ms());
     if (wait > 0) {
-        if (!ev_is_active(&status->again))
+        if (!ev_is_active(&status->retry))
             status_worker_retry(status, wait);
         return;
     }
@@ -256,7 +246,7 @@ void status_worker_follow(struct status_worker_process *status)
 void status_worker_close(struct status_worker_process *status)
 {
     pid_t pid = status->worker.state != WORKER_NONE ? status->worker.pid : 0;
-    ev_timer_stop(status->loop, &status->again);
+    ev_timer_stop(status->loop, &status->retry);
     if (pid > 0) {
         worker_kill(&status->worker);
         child_forget(&status->worker.child);
@@ -266,5 +256,5 @@ void status_worker_close(struct status_worker_process *status)
         }
         worker_init(&status->worker, status->loop, &status_worker_events, status);
     }
-    status_worker_deafen(status);
+    status_worker_close_socket(status);
 }

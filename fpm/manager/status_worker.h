@@ -1,8 +1,8 @@
-/* status_worker_process.h: the process that answers on `pm.status_listen`, and its socket.
+/* status_worker.h: the process that answers on `pm.status_listen`, and its socket.
  *
- * One small program of ours per pool (overtime_status.c), which maps the pool's scoreboards
- * read-only and so answers however busy the pool is. Follows the pool: it is started anew for a new
- * generation, and after it ended, with a back-off. Decides nothing about the pool. Called by pools.
+ * Each pool has one small program of ours (overtime_status.c), which maps the pool's scoreboards
+ * read-only and so answers however busy the pool is. It is started again for a new generation and,
+ * with a back-off, after it ended. Decides nothing about the pool.
  */
 #ifndef FPM_STATUS_WORKER_H
 #define FPM_STATUS_WORKER_H
@@ -14,33 +14,32 @@
 
 #include <ev.h>
 
-/* The name of its program, which lies beside the manager's or in libexec/overtime. */
+/* The program lies beside the manager's or in libexec/overtime. */
 #define STATUS_WORKER_PROGRAM "overtime-status"
 
 struct status_worker_process {
     const struct pool *pool;
     struct ev_loop *loop;
     struct socket_listener listener;
-    char *listens; /* `pm.status_listen` as it was written for `listener` */
+    char *listens; /* the text of `pm.status_listen` for `listener` */
     struct worker worker;
-    const struct generation *shows; /* the generation that was current when it was started */
+    const struct generation *generation; /* the current one when it was started */
     struct backoff backoff;
-    ev_timer again;
+    ev_timer retry;
 };
 
-/* Nothing listens and nothing runs. */
+/* Without a socket and a process yet. */
 void status_worker_init(struct status_worker_process *status, struct ev_loop *loop,
                         const struct pool *pool);
 
-/* Listens where the pool says, if it does. Returns 0, or -1 with a sentence that names the
+/* Opens the socket if the pool's settings want one. Returns 0, or -1 with a sentence that names the
  * directive. */
 int status_worker_listen(struct status_worker_process *status, char *error, size_t size);
 
-/* Something may have changed in the pool: listens, starts and stops as it says now. */
-void status_worker_follow(struct status_worker_process *status);
+/* Opens the socket, starts and stops the process as the state of the pool requires. */
+void status_worker_update(struct status_worker_process *status);
 
-/* Ends it, without waiting for what it answers, and closes its socket. Until status_worker_follow,
- * nothing listens. */
+/* Ends the process without waiting for its answers, and closes the socket. */
 void status_worker_close(struct status_worker_process *status);
 
 #endif

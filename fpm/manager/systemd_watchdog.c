@@ -9,8 +9,8 @@ static void systemd_watchdog_on_status(struct ev_loop *loop, ev_timer *timer, in
 {
     (void)loop;
     (void)events;
-    const struct systemd_watchdog *supervisor = timer->data;
-    const struct pool_set *pools = supervisor->pools;
+    const struct systemd_watchdog *watchdog = timer->data;
+    const struct pool_set *pools = watchdog->pools;
     unsigned serving = 0, post = 0, waiting = 0;
     char line[256];
     for (size_t i = 0; i < pools->count; i++) {
@@ -27,7 +27,7 @@ static void systemd_watchdog_on_status(struct ev_loop *loop, ev_timer *timer, in
     (void)systemd_notify_status(line);
 }
 
-static void systemd_watchdog_on_watchdog(struct ev_loop *loop, ev_timer *timer, int events)
+static void systemd_watchdog_on_ping(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop;
     (void)timer;
@@ -35,31 +35,31 @@ static void systemd_watchdog_on_watchdog(struct ev_loop *loop, ev_timer *timer, 
     (void)systemd_notify_watchdog();
 }
 
-void systemd_watchdog_init(struct systemd_watchdog *supervisor, struct ev_loop *loop,
+void systemd_watchdog_init(struct systemd_watchdog *watchdog, struct ev_loop *loop,
                            const struct pool_set *pools)
 {
-    *supervisor = (struct systemd_watchdog){.loop = loop, .pools = pools};
-    ev_timer_init(&supervisor->status, systemd_watchdog_on_status, 0., 0.);
-    ev_timer_init(&supervisor->watchdog, systemd_watchdog_on_watchdog, 0., 0.);
-    supervisor->status.data = supervisor->watchdog.data = supervisor;
+    *watchdog = (struct systemd_watchdog){.loop = loop, .pools = pools};
+    ev_timer_init(&watchdog->status, systemd_watchdog_on_status, 0., 0.);
+    ev_timer_init(&watchdog->ping, systemd_watchdog_on_ping, 0., 0.);
+    watchdog->status.data = watchdog->ping.data = watchdog;
 }
 
-void systemd_watchdog_stop(struct systemd_watchdog *supervisor)
+void systemd_watchdog_stop(struct systemd_watchdog *watchdog)
 {
-    ev_timer_stop(supervisor->loop, &supervisor->status);
-    ev_timer_stop(supervisor->loop, &supervisor->watchdog);
+    ev_timer_stop(watchdog->loop, &watchdog->status);
+    ev_timer_stop(watchdog->loop, &watchdog->ping);
 }
 
-void systemd_watchdog_time(struct systemd_watchdog *supervisor, int64_t interval)
+void systemd_watchdog_start(struct systemd_watchdog *watchdog, int64_t interval)
 {
-    int64_t watchdog = systemd_notify_watchdog_interval();
-    systemd_watchdog_stop(supervisor);
+    int64_t ping = systemd_notify_watchdog_interval();
+    systemd_watchdog_stop(watchdog);
     if (interval > 0 && systemd_notify_wanted()) {
-        ev_timer_set(&supervisor->status, 0., (double)interval / 1000.);
-        ev_timer_start(supervisor->loop, &supervisor->status);
+        ev_timer_set(&watchdog->status, 0., (double)interval / 1000.);
+        ev_timer_start(watchdog->loop, &watchdog->status);
     }
-    if (watchdog > 0) {
-        ev_timer_set(&supervisor->watchdog, 0., (double)watchdog / 1000.);
-        ev_timer_start(supervisor->loop, &supervisor->watchdog);
+    if (ping > 0) {
+        ev_timer_set(&watchdog->ping, 0., (double)ping / 1000.);
+        ev_timer_start(watchdog->loop, &watchdog->ping);
     }
 }

@@ -1,7 +1,6 @@
-/* systemd_watchdog.h: what whoever supervises the manager (systemd) is told at intervals: a status
- * line, and that it is well.
+/* systemd_watchdog.h: sends systemd a status line and the watchdog's keep-alive at intervals.
  *
- * Wakes nobody where nobody listens. Called by master.
+ * Starts no timer if systemd does not listen.
  */
 #ifndef FPM_SYSTEMD_WATCHDOG_H
 #define FPM_SYSTEMD_WATCHDOG_H
@@ -14,16 +13,15 @@
 struct systemd_watchdog {
     struct ev_loop *loop;
     const struct pool_set *pools;
-    ev_timer status, watchdog;
+    ev_timer status, ping;
 };
 
-void systemd_watchdog_init(struct systemd_watchdog *supervisor, struct ev_loop *loop,
+void systemd_watchdog_init(struct systemd_watchdog *watchdog, struct ev_loop *loop,
                            const struct pool_set *pools);
 
-/* From now on, the status line every `interval` ms; 0 = never. */
-void systemd_watchdog_time(struct systemd_watchdog *supervisor, int64_t interval);
+/* Starts both anew, the status line every `interval` ms; 0 = never. */
+void systemd_watchdog_start(struct systemd_watchdog *watchdog, int64_t interval);
 
-/* No more of it. */
-void systemd_watchdog_stop(struct systemd_watchdog *supervisor);
+void systemd_watchdog_stop(struct systemd_watchdog *watchdog);
 
 #endif

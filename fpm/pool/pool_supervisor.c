@@ -56,7 +56,7 @@ static struct scaling_counts pool_supervisor_count(struct pool_supervisor *super
     if (pool_retire_older(pool, accepting))
         supervisor->first_due = supervisor->first_due && accepting + counts.starting < pool->first;
     counts.first = supervisor->first_due ? pool->first : 0;
-    counts.room = supervisor->free_slots(supervisor->context);
+    counts.free_slots = supervisor->free_slots(supervisor->context);
 
     struct pool_seen *seen = &pool->seen;
     seen->counts = counts;
@@ -301,7 +301,7 @@ static bool pool_supervisor_needs_full_check(const struct pool_supervisor *super
                                              const struct scaling_counts *counts)
 {
     bool fixed = pool_settings(supervisor->pool)->pm == DIRECTIVE_PM_STATIC;
-    bool queue_moves = fixed && supervisor->memory.patience < POOL_SUPERVISOR_STUCK;
+    bool queue_moves = fixed && supervisor->memory.queue_check < POOL_SUPERVISOR_STUCK;
     return (counts->waiting > counts->starting && !queue_moves) ||
            (counts->serving > 0 && !fixed) || supervisor->memory.since != 0 ||
            supervisor->monitor.limits_pending ||

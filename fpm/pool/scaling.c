@@ -6,11 +6,11 @@
 #include <sys/param.h>
 
 enum {
-    SCALING_SOON = 1,        /* ms: the step was cut by pm.max_spawn_rate */
-    SCALING_PATIENCE = 2,    /* ms: first look again at a queue, doubled up to */
-    SCALING_IMPATIENCE = 64, /* ms */
-    SCALING_BUSY_LOOK = 100, /* ms: dynamic, while requests are served */
-    SCALING_TICK = 1000      /* ms: what needs no precision happens on whole seconds */
+    SCALING_SOON = 1,           /* ms: pm.max_spawn_rate cut the step short */
+    SCALING_QUEUE_FIRST = 2,    /* ms until a queue is checked again, doubled up to */
+    SCALING_QUEUE_LONGEST = 64, /* ms */
+    SCALING_BUSY = 100,         /* ms: dynamic, while requests are served */
+    SCALING_TICK = 1000         /* ms: what needs no precision happens on whole seconds */
 };
 
 const char *scaling_reason_name(enum scaling_reason reason)
@@ -21,7 +21,7 @@ const char *scaling_reason_name(enum scaling_reason reason)
         [SCALING_WAITING] = "connections wait",
         [SCALING_SPARE] = "fewer idle than pm.min_spare_servers",
         [SCALING_MISSING] = "fewer than pm.max_children",
-        [SCALING_POST] = "others work on after the response",
+        [SCALING_POST] = "other workers are in post-response work",
         [SCALING_SUPERFLUOUS] = "idle and not needed for pm.process_idle_timeout",
     };
     return reason < SCALING_REASON_COUNT ? names[reason] : "unknown";
@@ -32,7 +32,7 @@ static unsigned scaling_minus(unsigned a, unsigned b)
     return a > b ? a - b : 0;
 }
 
-/* Workers that are missing, were there no limits. */
+/* Workers that are missing, without regard to limits. */
 static unsigned scaling_need(const struct scaling_limits *limits,
                              const struct scaling_counts *counts, unsigned free,
                              enum scaling_reason *reason)
@@ -52,7 +52,8 @@ static unsigned scaling_need(const struct scaling_limits *limits,
     return first > most ? first : most;
 }
 
-/* Idle workers that the pool would not miss at this moment: what waits is about to be theirs. */
+/* Idle workers that the pool does not need now, not counting those that waiting connections need.
+ */
 static unsigned scaling_superfluous(const struct scaling_limits *limits,
                                     const struct scaling_counts *counts, unsigned counted)
 {
@@ -65,7 +66,7 @@ static unsigned scaling_superfluous(const struct scaling_limits *limits,
     return scaling_minus(scaling_minus(counts->idle, counts->waiting), keep);
 }
 
-/* The low-water mark: what was superfluous all the time is retired, all of it in one step. */
+/* Retires in one step as many workers as were superfluous for all of the idle timeout. */
 static unsigned scaling_retire(const struct scaling_limits *limits, unsigned superfluous,
                                struct scaling_memory *memory, int64_t now)
 {
@@ -86,31 +87,29 @@ static unsigned scaling_retire(const struct scaling_limits *limits, unsigned sup
     return retire;
 }
 
-/* A queue and a scoreboard are read one after the other, and a connection may be on its way from
- * one to the other: a queue that was seen is looked at again until it is empty. */
+/* The queue and the scoreboard are read one after the other, and a connection may be on its way
+ * from one to the other: a queue that was not empty is checked again until it is. */
 static int64_t scaling_watch_queue(const struct scaling_counts *counts,
                                    struct scaling_memory *memory)
 {
     if (counts->waiting == 0) {
-        memory->patience = 0;
+        memory->queue_check = 0;
         return -1;
     }
-    if (memory->patience == 0)
-        memory->patience = SCALING_PATIENCE;
-    else if (memory->patience < SCALING_IMPATIENCE)
-        memory->patience *= 2;
-    return memory->patience;
+    if (memory->queue_check == 0)
+        memory->queue_check = SCALING_QUEUE_FIRST;
+    else if (memory->queue_check < SCALING_QUEUE_LONGEST)
+        memory->queue_check *= 2;
+    return memory->queue_check;
 }
 
-/* ms until the next whole second. All pools have these in common: however many they are, they wake
- * the manager up once. */
+/* ms until the next whole second, at which all pools wake the manager together. */
 static int64_t scaling_next_tick(int64_t now)
 {
     return SCALING_TICK - now % SCALING_TICK;
 }
 
-/* When the low-water mark is read next: with each tick, which is precise enough for a pool that
- * counts its patience in seconds. */
+/* ms until superfluous workers are counted again: at each tick, unless the timeout is shorter. */
 static int64_t scaling_next_reading(const struct scaling_limits *limits,
                                     const struct scaling_memory *memory, int64_t now)
 {
@@ -130,12 +129,11 @@ static int64_t scaling_again(const struct scaling_limits *limits,
     if (memory->since != 0)
         again = clock_sooner(again, scaling_next_reading(limits, memory, now));
     if (counts->starting > 0 || verdict->spawn > 0)
-        again = clock_sooner(again, SCALING_BUSY_LOOK);
+        again = clock_sooner(again, SCALING_BUSY);
     if (limits->kind == SCALING_DYNAMIC && counts->serving > 0)
-        again = clock_sooner(again, SCALING_BUSY_LOOK);
-    if (verdict->limit == SCALING_AT_PROCESS_MAX) /* another pool may give way */
-        again =
-            clock_sooner(again, counts->waiting > 0 ? SCALING_BUSY_LOOK : scaling_next_tick(now));
+        again = clock_sooner(again, SCALING_BUSY);
+    if (verdict->limit == SCALING_AT_PROCESS_MAX) /* another pool may stop workers */
+        again = clock_sooner(again, counts->waiting > 0 ? SCALING_BUSY : scaling_next_tick(now));
     if (counts->post > 0 || (limits->kind == SCALING_ONDEMAND && counts->serving > 0))
         again = clock_sooner(again, scaling_next_tick(now));
     return again;
@@ -149,11 +147,12 @@ struct scaling_verdict scaling_decide(const struct scaling_limits *limits,
     unsigned counted = counts->starting + counts->idle + counts->serving + verdict.over;
     unsigned free = scaling_minus(limits->max_children, counted);
     unsigned need = scaling_need(limits, counts, free, &verdict.reason);
-    unsigned may = MIN(free, counts->room);
+    unsigned may = MIN(free, counts->free_slots);
     bool blocked = scaling_minus(counts->waiting, counts->idle + counts->starting) > may ||
-                   (need > counts->room && free > counts->room);
+                   (need > counts->free_slots && free > counts->free_slots);
     if (blocked)
-        verdict.limit = free > counts->room ? SCALING_AT_PROCESS_MAX : SCALING_AT_MAX_CHILDREN;
+        verdict.limit =
+            free > counts->free_slots ? SCALING_AT_PROCESS_MAX : SCALING_AT_MAX_CHILDREN;
     need = MIN(need, may);
     verdict.spawn = MIN(need, limits->max_spawn_rate);
     unsigned superfluous = verdict.spawn > 0 ? 0 : scaling_superfluous(limits, counts, counted);
@@ -162,7 +161,7 @@ struct scaling_verdict scaling_decide(const struct scaling_limits *limits,
         verdict.reason = SCALING_SUPERFLUOUS;
     else if (verdict.spawn == 0)
         verdict.reason = SCALING_NOTHING;
-    /* Not even where process.max leaves no room at present: nobody tells when it does again. */
+    /* Nor while process.max leaves no free slot: no event says when there is one again. */
     verdict.watch =
         limits->kind != SCALING_STATIC && verdict.limit == SCALING_NO_LIMIT && free > verdict.spawn;
     verdict.again =

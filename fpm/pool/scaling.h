@@ -1,7 +1,7 @@
 /* scaling.h: how many workers a pool starts or retires now, and why.
  *
- * Pure: limits, counts and a memory of the pool in, a verdict out; the clock is the caller's. Never
- * looks at a worker. Called by supervisor at every event that may matter.
+ * Pure: limits, counts and a memory of the pool in, a verdict out; the caller passes the time.
+ * Never looks at a worker.
  */
 #ifndef FPM_SCALING_H
 #define FPM_SCALING_H
@@ -25,36 +25,37 @@ struct scaling_limits {
     int64_t idle_timeout;          /* ms */
 };
 
-/* What a look at the pool found. Workers on their way out are not counted. */
+/* What a check of the pool found. Workers that are stopping are not counted. */
 struct scaling_counts {
-    unsigned starting; /* started, do not accept yet */
+    unsigned starting; /* do not accept yet */
     unsigned idle;
     unsigned serving;
-    unsigned post;    /* in work after the response */
+    unsigned post;    /* in post-response work */
     unsigned waiting; /* connections in the listen queue */
-    unsigned first;   /* workers that shall be there at least: those of a start, until they are */
-    unsigned room;    /* workers that process.max still allows */
+    unsigned
+        first; /* least number of workers, from the start of a generation until they are there */
+    unsigned free_slots; /* workers that process.max still allows */
 };
 
-/* What a pool remembers between looks; all zero at birth. */
+/* What a pool remembers between checks; starts all zero. */
 struct scaling_memory {
-    int64_t since;    /* ms: there have been superfluous workers from then on; 0 = none now */
-    unsigned low;     /* fewest superfluous ones since then */
-    int64_t patience; /* ms: how long the next look at a queue that does not move may wait */
+    int64_t since;       /* ms: there are superfluous workers since then; 0 = none now */
+    unsigned low;        /* the smallest number of superfluous workers since then */
+    int64_t queue_check; /* ms until a queue that does not move is checked again */
 };
 
 enum scaling_reason {
     SCALING_NOTHING,
     SCALING_FIRST,       /* the workers of a start */
     SCALING_WAITING,     /* connections wait */
-    SCALING_SPARE,       /* fewer idle ones than pm.min_spare_servers */
+    SCALING_SPARE,       /* fewer idle workers than pm.min_spare_servers */
     SCALING_MISSING,     /* fewer than pm.max_children, static */
-    SCALING_POST,        /* others work on after their responses, static */
+    SCALING_POST,        /* other workers are in post-response work, static */
     SCALING_SUPERFLUOUS, /* idle and not needed for pm.process_idle_timeout */
     SCALING_REASON_COUNT
 };
 
-/* What keeps a pool from having the workers it needs. */
+/* Which limit keeps a pool from the workers that it needs. */
 enum scaling_limit {
     SCALING_NO_LIMIT,
     SCALING_AT_MAX_CHILDREN,
@@ -65,18 +66,18 @@ struct scaling_verdict {
     unsigned spawn, retire; /* never both */
     enum scaling_reason reason;
     enum scaling_limit limit; /* more workers are needed than may be started */
-    unsigned over;            /* in post-response work beyond the budget: they count as serving */
-    bool watch;               /* a connection that finds no idle worker matters */
-    bool at_rest;             /* nothing happens and nothing is to come */
-    int64_t again; /* ms until the next look without an event, -1 = never; looks that need
-                    * no precision fall on whole seconds of the clock */
+    unsigned over;            /* in post-response work above the budget: these count as serving */
+    bool watch;               /* a connection that finds no idle worker must lead to a check */
+    bool at_rest;             /* nothing happens, and no check is planned */
+    int64_t again; /* ms until the next check without an event, -1 = never; checks that need no
+                    * precision fall on whole seconds */
 };
 
 struct scaling_verdict scaling_decide(const struct scaling_limits *limits,
                                       const struct scaling_counts *counts,
                                       struct scaling_memory *memory, int64_t now);
 
-/* "3 connections wait" and the like: the reason as words for the log. */
+/* The reason as words for the log: "connections wait". */
 const char *scaling_reason_name(enum scaling_reason reason);
 
 #endif

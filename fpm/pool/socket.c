@@ -48,7 +48,7 @@ int socket_answered(const char *path)
         return -1;
     int answer = 1;
     if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
-        /* A full queue (EAGAIN) belongs to somebody who listens. */
+        /* A full queue (EAGAIN) belongs to a process that listens. */
         if (errno == ECONNREFUSED || errno == ENOENT)
             answer = 0;
         else if (errno != EAGAIN && errno != EINPROGRESS)
@@ -58,7 +58,7 @@ int socket_answered(const char *path)
     return answer;
 }
 
-/* Removes a socket's file that nobody listens on any more. */
+/* Removes the file of a socket on which no process listens any more. */
 static int socket_clear_stale(const char *path, char *error, size_t size)
 {
     struct stat status;
@@ -70,7 +70,7 @@ static int socket_clear_stale(const char *path, char *error, size_t size)
     }
     int answered = socket_answered(path);
     if (answered < 0)
-        return socket_fail(error, size, "test whether somebody listens on", path);
+        return socket_fail(error, size, "test whether a process listens on", path);
     if (answered > 0) {
         snprintf(error, size, "cannot listen on %s: another process listens there", path);
         return -1;
@@ -80,28 +80,29 @@ static int socket_clear_stale(const char *path, char *error, size_t size)
     return 0;
 }
 
-/* The file is born closed to others and opened by chmod, so that no mode is ever wider than wanted.
- */
+/* The file is created for its owner alone and opened by chmod, so that its mode is never wider than
+ * configured. */
 static int socket_bind_unix(int fd, const struct sockaddr_un *address,
                             const struct socket_spec *spec, char *error, size_t size)
 {
     mode_t old = umask(0177);
     int bound = bind(fd, (const struct sockaddr *)address, sizeof *address);
+    const char *failed = NULL;
     umask(old);
     if (bound != 0)
         return socket_fail(error, size, "listen on", spec->path);
     if ((spec->uid != (uid_t)-1 || spec->gid != (gid_t)-1) &&
-        chown(spec->path, spec->uid, spec->gid) != 0) {
-        socket_fail(error, size, "change the owner of", spec->path);
-        (void)unlink(spec->path);
-        return -1;
-    }
-    if (chmod(spec->path, (mode_t)spec->mode) != 0) {
-        socket_fail(error, size, "change the mode of", spec->path);
-        (void)unlink(spec->path);
-        return -1;
-    }
-    return 0;
+        chown(spec->path, spec->uid, spec->gid) != 0)
+        failed = "change the owner of";
+    else if (chmod(spec->path, (mode_t)spec->mode) != 0)
+        failed = "change the mode of";
+    else if (listen(fd, spec->backlog < 0 ? SOMAXCONN : spec->backlog) != 0)
+        failed = "listen on";
+    if (failed == NULL)
+        return 0;
+    socket_fail(error, size, failed, spec->path);
+    (void)unlink(spec->path);
+    return -1;
 }
 
 static int socket_listen_unix(struct socket_listener *listener, const struct socket_spec *spec,
@@ -124,8 +125,7 @@ static int socket_listen_unix(struct socket_listener *listener, const struct soc
         fd_close(&fd);
         return -1;
     }
-    if (listen(fd, spec->backlog < 0 ? SOMAXCONN : spec->backlog) != 0 ||
-        lstat(path, &status) != 0) {
+    if (lstat(path, &status) != 0) {
         socket_fail(error, size, "listen on", spec->path);
         (void)unlink(path);
         free(path);
@@ -137,42 +137,35 @@ static int socket_listen_unix(struct socket_listener *listener, const struct soc
     return 0;
 }
 
-/* Tries one address. Accepted connections inherit TCP_NODELAY. */
-static int socket_try(const struct addrinfo *address, bool any, int backlog)
-{
-    int on = 1, off = 0;
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    bool good = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-                setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0;
-    if (any && address->ai_family == AF_INET6)
-        good = good && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0;
-    if (good && bind(fd, address->ai_addr, address->ai_addrlen) == 0 &&
-        listen(fd, backlog < 0 ? SOMAXCONN : backlog) == 0)
-        return fd;
-    fd_close(&fd);
-    return -1;
-}
-
+/* Listens on one address. Accepted connections inherit TCP_NODELAY. `why` becomes the result of
+ * getaddrinfo; returns -1 with errno if that is 0. */
 static int socket_listen_host(const char *host, const struct socket_spec *spec, int *why)
 {
-    struct addrinfo hints = {
+    const struct addrinfo hints = {
         .ai_socktype = SOCK_STREAM,
         .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV,
     };
+    int on = 1, off = 0;
     struct addrinfo *found = NULL;
     *why = getaddrinfo(host, spec->port, &hints, &found);
     if (*why != 0)
         return -1;
-    int fd = socket_try(found, spec->host == NULL, spec->backlog);
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool both_families = spec->host == NULL && found->ai_family == AF_INET6;
+    if (fd >= 0 &&
+        (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
+         (both_families && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0) ||
+         bind(fd, found->ai_addr, found->ai_addrlen) != 0 ||
+         listen(fd, spec->backlog < 0 ? SOMAXCONN : spec->backlog) != 0))
+        fd_close(&fd);
     int saved = errno;
     freeaddrinfo(found);
     errno = saved;
     return fd;
 }
 
-/* Any address: both families on one socket where the machine has IPv6, else IPv4 alone. */
+/* For any address, one socket serves both families if the machine has IPv6, else IPv4 alone. */
 static int socket_listen_tcp(struct socket_listener *listener, const struct socket_spec *spec,
                              char *error, size_t size)
 {
@@ -200,7 +193,7 @@ int socket_listen(struct socket_listener *listener, const struct socket_spec *sp
     return socket_listen_tcp(listener, spec, error, size);
 }
 
-/* ---- sockets of others ---- */
+/* ---- sockets that another process made ---- */
 
 static int socket_option(int fd, int name)
 {
@@ -209,7 +202,7 @@ static int socket_option(int fd, int name)
     return getsockopt(fd, SOL_SOCKET, name, &value, &length) == 0 ? value : -1;
 }
 
-/* What a descriptor is that cannot be listened on; NULL if it can. */
+/* Why the descriptor is no socket that listens, as the end of a sentence; NULL if it is one. */
 static const char *socket_fault(int fd)
 {
     struct stat status;
@@ -246,7 +239,7 @@ int socket_adopt(struct socket_listener *listener, int fd, char *error, size_t s
     return 0;
 }
 
-/* ---- places ---- */
+/* ---- addresses ---- */
 
 union socket_address {
     struct sockaddr any;
@@ -255,7 +248,7 @@ union socket_address {
     struct sockaddr_in6 v6;
 };
 
-/* The address in two texts; false if it has none. A unix path is in `host`. */
+/* The address as two texts; the path of a unix socket is in `host`. False if it has none. */
 static bool socket_texts(int fd, char host[NI_MAXHOST], char port[NI_MAXSERV])
 {
     union socket_address address = {0};
@@ -273,7 +266,7 @@ static bool socket_texts(int fd, char host[NI_MAXHOST], char port[NI_MAXSERV])
     return used > 0;
 }
 
-/* Numeric hosts in the form the system writes them in: [0:0::1] is ::1. */
+/* Compares numeric hosts however they are written: [0:0::1] is ::1. */
 static bool socket_same_host(const char *a, const char *b)
 {
     struct in6_addr left, right;
@@ -310,7 +303,7 @@ const char *socket_where(int fd, char *out, size_t size)
 {
     char host[NI_MAXHOST], port[NI_MAXSERV];
     if (!socket_texts(fd, host, port))
-        snprintf(out, size, "an unknown place");
+        snprintf(out, size, "an unknown address");
     else if (*port == '\0')
         snprintf(out, size, "%s", host);
     else
@@ -318,9 +311,9 @@ const char *socket_where(int fd, char *out, size_t size)
     return out;
 }
 
-/* ---- while it listens, and the end ---- */
+/* ---- while it listens, and its end ---- */
 
-/* Is the file still the one made here? */
+/* Is the file still the one that was made here? */
 static bool socket_is_ours(const struct socket_listener *listener, struct stat *status)
 {
     return listener->path != NULL && lstat(listener->path, status) == 0 &&
@@ -404,8 +397,8 @@ void socket_unlink(struct socket_listener *listener)
     socket_disown(listener);
 }
 
-/* Of what arrives for the listening socket itself, what begins a connection is dropped; the byte at
- * 13 of a TCP header has the flags. */
+/* A filter on the listening socket drops packets that begin a connection. Byte 13 of a TCP header
+ * holds the flags. */
 void socket_refuse(struct socket_listener *listener)
 {
     struct sock_filter code[] = {

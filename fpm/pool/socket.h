@@ -1,8 +1,8 @@
-/* socket.h: a listening socket: made, owned, given its mode, and taken away again.
+/* socket.h: a listening socket: opened, owned, given its mode, and closed.
  *
- * Never accepts. Removes a unix socket's file only when a connect test shows that nobody listens
- * there, or when it is the one made here. Of a socket that somebody else made nothing is changed.
- * Called by pool, control and inherited.
+ * Never accepts. Removes the file of a unix socket only if a connect test shows that no process
+ * listens there, or if it made the file itself. Changes nothing of a socket that another process
+ * made.
  */
 #ifndef FPM_SOCKET_H
 #define FPM_SOCKET_H
@@ -13,8 +13,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* What to listen on. `path` names a unix socket; otherwise `host` (NULL = any address) and `port`.
- */
+/* Where to listen. `path` names a unix socket; otherwise `host` (NULL = any address) and `port`. */
 struct socket_spec {
     const char *path;
     const char *host; /* numeric */
@@ -28,8 +27,8 @@ struct socket_spec {
 /* A socket that listens, or none (fd -1). */
 struct socket_listener {
     int fd;       /* close-on-exec, blocking */
-    bool given;   /* made by somebody else, who holds it, too */
-    char *path;   /* of the file made here; NULL: none, or not ours to remove */
+    bool given;   /* made by another process, which holds it, too */
+    char *path;   /* of the file that was made here; NULL = none */
     dev_t device; /* of that file */
     ino_t inode;
 };
@@ -40,52 +39,52 @@ struct socket_listener {
 int socket_listen(struct socket_listener *listener, const struct socket_spec *spec, char *error,
                   size_t size);
 
-/* Takes a descriptor over that somebody else made, if it is a stream socket that listens. With -1
+/* Takes over a descriptor that another process made, if it is a stream socket that listens. With -1
  * the sentence says what it is instead, and the descriptor stays the caller's. */
 int socket_adopt(struct socket_listener *listener, int fd, char *error, size_t size);
 
 /* Does the socket listen where `spec` says? Owner, mode and backlog do not count. */
 bool socket_is_at(int fd, const struct socket_spec *spec);
 
-/* Do both say the same place? */
+/* Are both the same address? */
 bool socket_same_place(const struct socket_spec *a, const struct socket_spec *b);
 
 /* Where it listens: "/run/a.sock", "127.0.0.1:9000", "[::1]:9000". Returns `out`. */
 const char *socket_where(int fd, char *out, size_t size);
 
-/* Applies the owner, group, mode and backlog of `spec` to a socket that goes on listening; on the
- * way its file is never open to more than before or after. Returns 0, or -1 with a sentence and as
- * much done as could be. */
+/* Applies the owner, group, mode and backlog of `spec` to a socket that keeps listening. Meanwhile
+ * its file is never open to more users than before or after. Returns 0, or -1 with a sentence, and
+ * as much done as possible. */
 int socket_update(const struct socket_listener *listener, const struct socket_spec *spec,
                   char *error, size_t size);
 
-/* A second holder of the same queue. Both would remove the file: one of them has to disown it.
+/* Makes a second holder of the same queue. Both would remove the file: one of them must disown it.
  * Returns 0, or -1 with a sentence. */
 int socket_share(const struct socket_listener *from, struct socket_listener *to, char *error,
                  size_t size);
 
-/* Hands it over to the program that takes this one's place, or takes it over, whichever the state
- * is for. */
+/* Writes it into the state of an upgrade, or restores it from there. */
 void socket_saved_state(struct socket_listener *listener, struct saved_state *state);
 
 /* Forgets the file, which stays. */
 void socket_disown(struct socket_listener *listener);
 
-/* Removes the file if that is still the one made here: nobody can connect any more, and who waits
- * in the queue still does. */
+/* Removes the file if it is still the one that was made here: no client can connect any more, and
+ * connections in the queue stay there. */
 void socket_unlink(struct socket_listener *listener);
 
-/* Lets nobody in any more, by socket_unlink or, at a TCP port, where a client who comes waits until
- * the last holder has closed it; who is in the queue already can be served. */
+/* Accepts no new connections: by socket_unlink or, on a TCP port, by a filter, with which a client
+ * waits until the last holder has closed the socket. Connections in the queue can still be served.
+ */
 void socket_refuse(struct socket_listener *listener);
 
 /* Closes it, after socket_unlink. */
 void socket_close(struct socket_listener *listener);
 
-/* Is something waiting there to be accepted or received? */
+/* Does something wait there to be accepted or received? */
 bool socket_pending(int fd);
 
-/* Connects to a unix socket without waiting: 1 somebody listens, 0 nobody does, -1 with errno. */
+/* Connects to a unix socket without waiting: 1 a process listens, 0 none does, -1 with errno. */
 int socket_answered(const char *path);
 
 #endif

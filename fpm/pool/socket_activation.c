@@ -16,7 +16,7 @@ enum {
     SOCKET_ACTIVATION_FIRST = 3, /* number of the first descriptor, by the protocol */
     SOCKET_ACTIVATION_MAX = 4096,
     SOCKET_ACTIVATION_NAME = 256,
-    SOCKET_ACTIVATION_PLACE = 256
+    SOCKET_ACTIVATION_ADDRESS = 256
 };
 
 struct socket_activation_socket {
@@ -25,41 +25,41 @@ struct socket_activation_socket {
     char name[SOCKET_ACTIVATION_NAME];
 };
 
-static struct socket_activation_socket *inherited;
+static struct socket_activation_socket *socket_activation_list;
 static size_t socket_activation_count;
 
-/* The variable as a number up to `most`; -1 if it is none. */
-static long socket_activation_number(const char *name, long most)
+/* The variable as a number up to `max`; -1 if it is none. */
+static long socket_activation_number(const char *name, long max)
 {
     const char *text = getenv(name);
     if (text == NULL || *text == '\0' || strspn(text, "0123456789") != strlen(text))
         return -1;
     errno = 0;
     long number = strtol(text, NULL, 10);
-    return errno == 0 && number <= most ? number : -1;
+    return errno == 0 && number <= max ? number : -1;
 }
 
-/* Names stand in the order of the descriptors; there may be fewer. */
+/* The names are in the order of the descriptors; there may be fewer. */
 static void socket_activation_names(const char *names)
 {
     for (size_t i = 0; i < socket_activation_count && names != NULL; i++) {
         size_t length = strcspn(names, ":");
-        snprintf(inherited[i].name, sizeof inherited[i].name, "%.*s",
+        snprintf(socket_activation_list[i].name, sizeof socket_activation_list[i].name, "%.*s",
                  (int)MIN(length, SOCKET_ACTIVATION_NAME - 1), names);
         names = names[length] == ':' ? names + length + 1 : NULL;
     }
 }
 
-/* Now: a number that is free would soon be that of a file of the manager's own. */
+/* Checked at once: a number that is free would soon belong to a file of the manager. */
 static int socket_activation_all_open(char *error, size_t size)
 {
     for (size_t i = 0; i < socket_activation_count; i++) {
-        if (fcntl(inherited[i].fd, F_GETFD) >= 0)
+        if (fcntl(socket_activation_list[i].fd, F_GETFD) >= 0)
             continue;
         snprintf(error, size,
                  "LISTEN_FDS in the environment promises %zu descriptors, but %d is "
                  "not open",
-                 socket_activation_count, inherited[i].fd);
+                 socket_activation_count, socket_activation_list[i].fd);
         return -1;
     }
     return 0;
@@ -77,14 +77,14 @@ static int socket_activation_read(char *error, size_t size)
     }
     if (count == 0)
         return 0;
-    inherited = calloc((size_t)count, sizeof *inherited);
-    if (inherited == NULL) {
+    socket_activation_list = calloc((size_t)count, sizeof *socket_activation_list);
+    if (socket_activation_list == NULL) {
         snprintf(error, size, "out of memory");
         return -1;
     }
     socket_activation_count = (size_t)count;
     for (size_t i = 0; i < socket_activation_count; i++)
-        inherited[i].fd = SOCKET_ACTIVATION_FIRST + (int)i;
+        socket_activation_list[i].fd = SOCKET_ACTIVATION_FIRST + (int)i;
     socket_activation_names(getenv("LISTEN_FDNAMES"));
     return socket_activation_all_open(error, size);
 }
@@ -99,25 +99,21 @@ int socket_activation_open(char *error, size_t size)
     return result;
 }
 
-/* How well a socket fits; the best is taken, among equals the first. */
-static int socket_activation_fit(const struct socket_activation_socket *socket, const char *pool,
-                                 const struct socket_spec *spec)
-{
-    if (socket->fd < 0)
-        return 0;
-    return 2 * (strcmp(socket->name, pool) == 0) + socket_is_at(socket->fd, spec);
-}
-
+/* A socket of the pool's name fits better than one with the right address; among equals, the first
+ * is taken. */
 static struct socket_activation_socket *socket_activation_find(const char *pool,
                                                                const struct socket_spec *spec)
 {
     struct socket_activation_socket *best = NULL;
-    int fit = 0;
+    int best_fit = 0;
     for (size_t i = 0; i < socket_activation_count; i++) {
-        int this = socket_activation_fit(&inherited[i], pool, spec);
-        if (this > fit) {
-            fit = this;
-            best = &inherited[i];
+        struct socket_activation_socket *socket = &socket_activation_list[i];
+        if (socket->fd < 0)
+            continue;
+        int fit = 2 * (strcmp(socket->name, pool) == 0) + socket_is_at(socket->fd, spec);
+        if (fit > best_fit) {
+            best_fit = fit;
+            best = socket;
         }
     }
     return best;
@@ -126,15 +122,14 @@ static struct socket_activation_socket *socket_activation_find(const char *pool,
 int socket_activation_take(const char *pool, const struct socket_spec *spec,
                            struct socket_listener *listener, char *text, size_t size)
 {
-    char why[128], where[SOCKET_ACTIVATION_PLACE];
+    char why[128], where[SOCKET_ACTIVATION_ADDRESS];
     struct socket_activation_socket *found = socket_activation_find(pool, spec);
     *listener = SOCKET_NONE;
     *text = '\0';
     if (found == NULL)
         return 0;
     if (socket_adopt(listener, found->fd, why, sizeof why) != 0) {
-        snprintf(text, size, "descriptor %d, passed for it by the one who started the manager, %s",
-                 found->fd, why);
+        snprintf(text, size, "descriptor %d, passed for it to the manager, %s", found->fd, why);
         return -1;
     }
     if (!socket_is_at(found->fd, spec))
@@ -144,52 +139,48 @@ int socket_activation_take(const char *pool, const struct socket_spec *spec,
     return 1;
 }
 
-static void socket_activation_tell(const struct socket_activation_socket *socket, char *text,
-                                   size_t size)
+bool socket_activation_drop(char *text, size_t size)
 {
     struct socket_listener listener;
-    char why[128], where[SOCKET_ACTIVATION_PLACE], name[SOCKET_ACTIVATION_NAME];
+    char why[128], where[SOCKET_ACTIVATION_ADDRESS], name[SOCKET_ACTIVATION_NAME];
+    size_t i = 0;
+    while (i < socket_activation_count &&
+           (socket_activation_list[i].fd < 0 || socket_activation_list[i].kept))
+        i++;
+    if (i == socket_activation_count)
+        return false;
+    struct socket_activation_socket *socket = &socket_activation_list[i];
     escape_show(name, sizeof name, socket->name);
     if (socket_adopt(&listener, socket->fd, why, sizeof why) != 0)
         snprintf(text, size, "descriptor %d \"%s\", passed to the manager, %s: closed", socket->fd,
                  name, why);
     else
         snprintf(text, size,
-                 "descriptor %d \"%s\", passed to the manager, listens on %s, which is no pool's: "
-                 "closed; name it as its pool (FileDescriptorName=), or set `listen`",
+                 "descriptor %d \"%s\", passed to the manager, listens on %s, which no pool "
+                 "uses: closed; name it as its pool (FileDescriptorName=), or set `listen`",
                  socket->fd, name, socket_where(socket->fd, where, sizeof where));
+    fd_close(&socket->fd);
+    return true;
 }
 
-bool socket_activation_drop(char *text, size_t size)
-{
-    for (size_t i = 0; i < socket_activation_count; i++) {
-        if (inherited[i].fd < 0 || inherited[i].kept)
-            continue;
-        socket_activation_tell(&inherited[i], text, size);
-        fd_close(&inherited[i].fd);
-        return true;
-    }
-    return false;
-}
+/* ---- sockets that pools have given back ---- */
 
-/* ---- those that were given back ---- */
-
-/* The descriptor is theirs then. Returns 0, or -1 with errno. */
+/* Takes the descriptor. Returns 0, or -1 with errno. */
 static int socket_activation_put(const char *name, int fd)
 {
     size_t at = 0;
-    while (at < socket_activation_count && inherited[at].fd >= 0)
+    while (at < socket_activation_count && socket_activation_list[at].fd >= 0)
         at++;
     if (at == socket_activation_count) {
-        struct socket_activation_socket *grown =
-            reallocarray(inherited, socket_activation_count + 1, sizeof *inherited);
+        struct socket_activation_socket *grown = reallocarray(
+            socket_activation_list, socket_activation_count + 1, sizeof *socket_activation_list);
         if (grown == NULL)
             return -1;
-        inherited = grown;
+        socket_activation_list = grown;
         socket_activation_count++;
     }
-    inherited[at] = (struct socket_activation_socket){.fd = fd, .kept = true};
-    snprintf(inherited[at].name, sizeof inherited[at].name, "%s", name);
+    socket_activation_list[at] = (struct socket_activation_socket){.fd = fd, .kept = true};
+    snprintf(socket_activation_list[at].name, sizeof socket_activation_list[at].name, "%s", name);
     return 0;
 }
 
@@ -217,7 +208,7 @@ void socket_activation_saved_state(struct saved_state *state)
 {
     int64_t count = 0;
     for (size_t i = 0; i < socket_activation_count; i++)
-        count += inherited[i].fd >= 0;
+        count += socket_activation_list[i].fd >= 0;
     if (state->mode != SAVED_STATE_SAVE)
         count = 0;
     count = saved_state_number(state, "kept_sockets", count, 0, INT32_MAX);
@@ -225,10 +216,10 @@ void socket_activation_saved_state(struct saved_state *state)
          i++)
         socket_activation_read_one(state);
     for (size_t i = 0; state->mode == SAVED_STATE_SAVE && i < socket_activation_count; i++) {
-        char *name = inherited[i].name;
-        if (inherited[i].fd < 0)
+        char *name = socket_activation_list[i].name;
+        if (socket_activation_list[i].fd < 0)
             continue;
         saved_state_text(state, "kept_name", &name);
-        (void)saved_state_fd(state, "kept_socket", inherited[i].fd);
+        (void)saved_state_fd(state, "kept_socket", socket_activation_list[i].fd);
     }
 }

@@ -257,7 +257,7 @@ static void upgrade_state_restore_generation(struct saved_state *state, struct p
     int64_t workers = saved_state_number(state, "workers", 0, 0, INT32_MAX);
     if (item != NULL && saved_state_good(state)) {
         struct pool *pool = &item->pool;
-        saved.starts = pool->current == NULL && !item->leaving;
+        saved.starts = pool->current == NULL && !item->removed;
         saved.listen_fd =
             pool->current != NULL && pool->former.fd >= 0 ? pool->former.fd : pool->listener.fd;
         saved.access = access_log_restore(state, log, format);
@@ -356,7 +356,7 @@ static void upgrade_state_save_item(const struct upgrade_state_configs *configs,
     for (const struct generation *g = pool->older; g != NULL; g = g->older)
         count++;
     saved_state_text(state, "pool", &pool->name);
-    (void)saved_state_flag(state, "leaving", item->leaving);
+    (void)saved_state_flag(state, "leaving", item->removed);
     (void)saved_state_number(state, "pool_conf", index, 0, INT32_MAX);
     upgrade_state_pool(state, item);
     (void)saved_state_number(state, "generations", count, 1, INT32_MAX);
@@ -376,7 +376,7 @@ static void upgrade_state_restore_item(const struct upgrade_state_configs *confi
 
     /* Find the pool's settings; to check, its values are read into one that is thrown away. */
     saved_state_text(state, "pool", &name);
-    bool leaving = saved_state_flag(state, "leaving", false);
+    bool removed = saved_state_flag(state, "leaving", false);
     int64_t index = saved_state_number(state, "pool_conf", 0, 0, (int64_t)configs->count - 1);
     if (saved_state_good(state) && name != NULL)
         config = configs->items[index];
@@ -391,7 +391,7 @@ static void upgrade_state_restore_item(const struct upgrade_state_configs *confi
     free(name);
 
     struct pool_set_item *item = restored != NULL ? restored : &scratch;
-    item->leaving = leaving;
+    item->removed = removed;
     upgrade_state_pool(state, item);
     bool first_due = item->supervisor.first_due;
     int64_t generations = saved_state_number(state, "generations", 0, 1, INT32_MAX);
@@ -424,7 +424,7 @@ void upgrade_state_pools(const struct upgrade_state_configs *configs, struct sav
 bool upgrade_state_foreign(const struct pool_set *pools)
 {
     for (size_t i = 0; i < pools->count; i++)
-        if (!pools->items[i]->leaving && pools->items[i]->pool.current->scoreboard.foreign)
+        if (!pools->items[i]->removed && pools->items[i]->pool.current->scoreboard.foreign)
             return true;
     return false;
 }

@@ -85,26 +85,26 @@ static void reread(const char *before, const char *after)
     make_plan(NULL);
 }
 
-static void expect_step(size_t at, enum reload_plan_action deed, size_t before, size_t socket,
-                        const char *because)
+static void expect_step(size_t at, enum reload_plan_action action, size_t before, size_t socket,
+                        const char *changed)
 {
     const struct reload_plan_step *step = &plan.steps[at];
     cr_expect_eq(step->wanted, &wanted->pools[at]);
-    cr_expect(step->deed == deed && step->before == before && step->socket == socket,
-              "step %zu: deed %d, before %zd, socket %zd", at, (int)step->deed,
+    cr_expect(step->action == action && step->before == before && step->socket == socket,
+              "step %zu: action %d, before %zd, socket %zd", at, (int)step->action,
               (ssize_t)step->before, (ssize_t)step->socket);
-    if (because == NULL)
-        cr_expect_null(step->because, "step %zu: because %s", at, step->because);
+    if (changed == NULL)
+        cr_expect_null(step->changed, "step %zu: changed %s", at, step->changed);
     else
-        cr_expect_str_eq(step->because, because);
+        cr_expect_str_eq(step->changed, changed);
 }
 
 Test(reload, one_pool_of_which_one_line_changes)
 {
     static const struct {
         const char *before, *after;
-        enum reload_plan_action deed;
-        const char *because;
+        enum reload_plan_action action;
+        const char *changed;
     } cases[] = {
         {"", "", RELOAD_PLAN_KEEP, NULL},
         {"", "pm.process_idle_timeout = 10s\n", RELOAD_PLAN_KEEP,
@@ -137,7 +137,7 @@ Test(reload, one_pool_of_which_one_line_changes)
         (void)snprintf(before, sizeof before, "%s%s", base, cases[i].before);
         (void)snprintf(after, sizeof after, "%s%s", base, cases[i].after);
         reread(before, after);
-        expect_step(0, cases[i].deed, 0, 0, cases[i].because);
+        expect_step(0, cases[i].action, 0, 0, cases[i].changed);
         cr_expect_eq(plan.later.count, 0);
     }
 }

@@ -28,7 +28,7 @@ enum {
         .kind = SCALING_DYNAMIC, .max_children = (max), .min_spare = (least), .max_spare = (most), \
         .max_spawn_rate = RATE, .post_max = 2, .idle_timeout = TIMEOUT                             \
     }
-#define MANY .room = UINT_MAX
+#define MANY .free_slots = UINT_MAX
 
 struct scale_case {
     const char *name;
@@ -74,15 +74,15 @@ static const struct scale_case cases[] = {
      {.limit = SCALING_AT_MAX_CHILDREN, .over = 5, .again = 1000}},
     {"static, process.max allows some",
      STATIC(5),
-     {.room = 2, .waiting = 1},
+     {.free_slots = 2, .waiting = 1},
      {.spawn = 2, .reason = SCALING_MISSING, .limit = SCALING_AT_PROCESS_MAX, .again = 100}},
     {"static, process.max allows none, nothing waits",
      STATIC(5),
-     {.room = 0, .idle = 3},
+     {.free_slots = 0, .idle = 3},
      {.limit = SCALING_AT_PROCESS_MAX, .again = 1000}},
     {"static, process.max allows none, somebody waits",
      STATIC(5),
-     {.room = 0, .serving = 3, .waiting = 1},
+     {.free_slots = 0, .serving = 3, .waiting = 1},
      {.limit = SCALING_AT_PROCESS_MAX, .again = 100}},
     {"static by steps", STATIC(50), {MANY}, {.spawn = RATE, .reason = SCALING_MISSING, .again = 1}},
     {"static, max_children lowered below what serves",
@@ -141,15 +141,15 @@ static const struct scale_case cases[] = {
      {.watch = true, .again = 1000}},
     {"ondemand, process.max allows some",
      ONDEMAND(5),
-     {.room = 1, .waiting = 3},
+     {.free_slots = 1, .waiting = 3},
      {.spawn = 1, .reason = SCALING_WAITING, .limit = SCALING_AT_PROCESS_MAX, .again = 100}},
     {"ondemand, process.max allows none",
      ONDEMAND(5),
-     {.room = 0, .waiting = 1},
+     {.free_slots = 0, .waiting = 1},
      {.limit = SCALING_AT_PROCESS_MAX, .again = 100}},
     {"ondemand, process.max allows none, nothing waits yet",
      ONDEMAND(5),
-     {.room = 0},
+     {.free_slots = 0},
      {.watch = true, .again = -1}},
     {"ondemand after a reload",
      ONDEMAND(5),
@@ -196,7 +196,7 @@ static const struct scale_case cases[] = {
      {.spawn = 1, .reason = SCALING_SPARE, .watch = true, .again = 100}},
     {"dynamic, process.max allows no spare ones",
      DYNAMIC(10, 2, 4),
-     {.room = 0, .idle = 1},
+     {.free_slots = 0, .idle = 1},
      {.limit = SCALING_AT_PROCESS_MAX, .again = 1000}},
     {"dynamic, too many idle: not yet",
      DYNAMIC(10, 2, 4),
@@ -272,13 +272,13 @@ Test(scale, limits_hold_for_all_counts)
                 .post = n / 36 % 6,
                 .waiting = n / 216 % 6,
                 .starting = n / 1296 % 6,
-                .room = n / 7776 % 3,
+                .free_slots = n / 7776 % 3,
             };
             struct scaling_memory memory = {.since = 1, .low = 6};
             struct scaling_verdict v = scaling_decide(&limits[l], &counts, &memory, TIMEOUT * 2);
             unsigned all = counts.idle + counts.serving + counts.starting + counts.post;
             cr_assert(v.spawn == 0 || v.retire == 0, "case %zu/%u", l, n);
-            cr_assert(v.spawn <= counts.room, "case %zu/%u", l, n);
+            cr_assert(v.spawn <= counts.free_slots, "case %zu/%u", l, n);
             cr_assert(v.spawn == 0 || all + v.spawn <= 4 + 2, "case %zu/%u", l, n);
             cr_assert(v.retire <= counts.idle, "case %zu/%u", l, n);
             cr_assert((v.spawn == 0 && v.retire == 0) == (v.reason == SCALING_NOTHING));

@@ -97,7 +97,7 @@ Test(socket, where_it_listens)
     }
     int ends[2];
     cr_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
-    cr_expect_str_eq(socket_where(ends[0], where, sizeof where), "an unknown place");
+    cr_expect_str_eq(socket_where(ends[0], where, sizeof where), "an unknown address");
     cr_assert(close(ends[0]) == 0 && close(ends[1]) == 0);
 }
 

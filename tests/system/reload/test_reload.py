@@ -384,7 +384,7 @@ def test_a_command_that_dies(manager, app, tmp_path):
     daemon.rewrite({**good, "a": {**good["a"], "command": script(tmp_path, "exit 3")}})
     answer = daemon.control("reload", "--wait")
     assert answer.returncode == 1
-    for words in ("pool a: workers end soon after their start", "its older workers go on serving"):
+    for words in ("pool a: workers end soon after their start", "its older workers keep serving"):
         assert words in answer.stderr, answer.stderr
     assert set(old) <= set(daemon.workers())
     for name in good:
@@ -407,11 +407,11 @@ def test_a_pool_in_a_crash_loop_is_no_success(manager, app, tmp_path, kind):
     """It has not changed, and it has no worker: the reload reports that."""
     pools = {"bad": {"command": script(tmp_path, "exit 3"), "pm": kind}, "good": pool(app, tmp_path)}
     daemon = manager(pools=pools)
-    daemon.wait_log("pool bad: workers end soon after their start .*; next start in")
+    daemon.wait_log("pool bad: workers end soon after their start, .*; next start in")
     for words in ([], ["--all"]):
         answer = daemon.control("reload", "--wait", *words)
         assert answer.returncode == 1, answer
-        assert "pool bad: workers end soon after their start" in answer.stderr and "goes on trying" in answer.stderr, answer
+        assert "pool bad: workers end soon after their start" in answer.stderr and "keeps trying" in answer.stderr, answer
     pools["bad"]["command"] = pools["good"]["command"]
     daemon.rewrite(pools)
     reload_by(daemon, "reload --wait")

@@ -70,7 +70,7 @@ def test_term_overtakes_quit_and_quit_does_not_soften_term(manager, tmp_path):
     daemon = manager({"command": stubborn(tmp_path), **CAUGHT}, settings={"process_control_timeout": "1h"})
     daemon.wait_log("ignoring")
     for number, answer in ((signal.SIGQUIT, "SIGQUIT: stopping when"), (signal.SIGTERM, "SIGTERM: stopping now"),
-                           (signal.SIGQUIT, "SIGQUIT: stopping already")):
+                           (signal.SIGQUIT, "SIGQUIT: already stopping")):
         daemon.send_signal(number)
         daemon.wait_log(answer)
     assert daemon.popen.poll() is None

@@ -157,7 +157,7 @@ def test_two_of_one_name(tmp_path, sockets, app):
     )
     daemon.start()
     assert fastcgi.request(right, query="id=a&text=x").text == "x"
-    assert f'WARNING: descriptor 3 "www", passed to the manager, listens on {other.path}, which is no pool\'s' in daemon.log()
+    assert f'WARNING: descriptor 3 "www", passed to the manager, listens on {other.path}, which no pool uses' in daemon.log()
     ended(daemon)
 
 
@@ -169,8 +169,8 @@ def test_an_unused_socket_is_closed_and_logged(tmp_path, sockets):
         daemon = Activated(tmp_path, given, "a:b:c:d", {"command": sleeper(tmp_path)})
         daemon.start()
     log = daemon.log()
-    assert f'descriptor 3 "a", passed to the manager, listens on {stranger.path}, which is no pool\'s: closed' in log
-    assert f'descriptor 4 "b", passed to the manager, listens on {port}, which is no pool\'s: closed' in log
+    assert f'descriptor 3 "a", passed to the manager, listens on {stranger.path}, which no pool uses: closed' in log
+    assert f'descriptor 4 "b", passed to the manager, listens on {port}, which no pool uses: closed' in log
     assert 'descriptor 5 "c", passed to the manager, is no stream socket (ListenStream= makes one): closed' in log
     assert 'descriptor 6 "d", passed to the manager, is no socket: closed' in log
     assert daemon.log_path.read_text().count("WARNING") == 4
@@ -187,7 +187,7 @@ def test_a_socket_with_a_pools_name_must_listen(tmp_path):
         daemon = Activated(tmp_path, [one], "www", {"command": sleeper(tmp_path)})
         said = daemon.given_up()
     assert "pool www: `listen = " in said
-    assert "descriptor 3, passed for it by the one who started the manager, does not listen (Accept=yes" in said
+    assert "descriptor 3, passed for it to the manager, does not listen (Accept=yes" in said
 
 
 @pytest.mark.parametrize("variables, status, said", [
