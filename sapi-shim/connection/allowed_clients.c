@@ -15,10 +15,10 @@ bool allowed_clients_parse(struct allowed_clients *clients, const char *text)
         return true;
     }
     /* At most one entry more than there are separators. */
-    size_t most = 1;
+    size_t max = 1;
     for (const char *c = text; *c != '\0'; c++)
-        most += strchr(separators, *c) != NULL;
-    clients->nets = calloc(most, sizeof *clients->nets);
+        max += strchr(separators, *c) != NULL;
+    clients->nets = calloc(max, sizeof *clients->nets);
     if (clients->nets == NULL)
         return false;
     while (*(text += strspn(text, separators)) != '\0') {

@@ -19,8 +19,8 @@ enum {
     CONN_FDS = 65536,           /* higher descriptors are refused */
     CONN_FIRST_CAPACITY = 8192, /* holds the header of nearly every request */
     CONN_MANAGEMENT_MAX = 4096, /* longest content of a management record */
-    CONN_LONG = 16384,          /* a read of so many bytes bypasses the buffer, ... */
-    CONN_NEXT = 64,             /* ... but for the next record's header */
+    CONN_LONG = 16384,          /* a read of so many bytes bypasses the buffer */
+    CONN_NEXT = 64,             /* bytes that such a read takes in beyond: a header */
     CONN_READ_TIMEOUT = 1,      /* seconds that a read blocks at most */
     CONN_READS_MAX = 64,        /* reads in a row, so that one peer cannot hold the thread */
 };
@@ -33,31 +33,17 @@ static _Thread_local struct conn *conn_spare; /* the last one freed: no malloc p
 static struct conn *conn_new(void)
 {
     struct conn *conn = conn_spare;
-    conn_spare = NULL;
-    if (conn == NULL) {
+    unsigned char *buffer = conn != NULL ? conn->buffer : malloc(CONN_FIRST_CAPACITY);
+    if (conn == NULL)
         conn = malloc(sizeof *conn);
-        unsigned char *buffer = malloc(CONN_FIRST_CAPACITY);
-        if (conn == NULL || buffer == NULL) {
-            free(conn);
-            free(buffer);
-            return NULL;
-        }
-        *conn = (struct conn){.buffer = buffer, .capacity = CONN_FIRST_CAPACITY};
+    conn_spare = NULL;
+    if (conn == NULL || buffer == NULL) {
+        free(conn);
+        free(buffer);
+        return NULL;
     }
-    unsigned char *buffer = conn->buffer;
-    size_t capacity = conn->capacity;
-    *conn = (struct conn){.fd = -1, .buffer = buffer, .capacity = capacity};
+    *conn = (struct conn){.fd = -1, .buffer = buffer, .capacity = CONN_FIRST_CAPACITY};
     return conn;
-}
-
-static void conn_delete(struct conn *conn)
-{
-    if (conn_spare == NULL && conn->capacity == CONN_FIRST_CAPACITY) {
-        conn_spare = conn;
-        return;
-    }
-    free(conn->buffer);
-    free(conn);
 }
 
 struct conn *conn_open(int fd, bool is_tcp)
@@ -628,11 +614,17 @@ void conn_close(struct conn *conn)
 
 void conn_free(struct conn **conn)
 {
-    if (*conn == NULL)
-        return;
-    conn_close(*conn);
-    conn_delete(*conn);
+    struct conn *c = *conn;
     *conn = NULL;
+    if (c == NULL)
+        return;
+    conn_close(c);
+    if (conn_spare == NULL && c->capacity == CONN_FIRST_CAPACITY) {
+        conn_spare = c;
+        return;
+    }
+    free(c->buffer);
+    free(c);
 }
 
 void conn_thread_end(void)

@@ -6,8 +6,8 @@
 #include <stdatomic.h>
 #include <sys/param.h>
 
-/* A request of at least SLOW lets others be expected to take as long for the time EXPECTED. On
- * average one connection per PRICE is passed on, and at most CREDIT / PRICE at once. */
+/* After a request of at least SLOW, slow ones are expected for the time EXPECTED. One connection
+ * per PRICE is passed on, on average over the time CREDIT. */
 #define KEEPALIVE_POLICY_SLOW     (8 * CLOCK_NS_PER_MS)
 #define KEEPALIVE_POLICY_EXPECTED (10000 * CLOCK_NS_PER_MS)
 #define KEEPALIVE_POLICY_PRICE    (1 * CLOCK_NS_PER_MS)

@@ -30,8 +30,8 @@
 enum {
     WAIT_SET_SETS = 8,         /* listening sockets per process */
     WAIT_SET_LINGERING = 64,   /* lingering connections; one more closes the oldest */
-    WAIT_SET_LINGER_MS = 2000, /* longest time in CONN_LINGERING, ... */
-    WAIT_SET_EXIT_MS = 500,    /* ... and at the end of the process */
+    WAIT_SET_LINGER_MS = 2000, /* longest time in CONN_LINGERING */
+    WAIT_SET_EXIT_MS = 500,    /* the same at the end of the process */
     WAIT_SET_PAUSE_MS = 20,    /* after descriptors or memory have run out */
     WAIT_SET_POLLED = 1024,    /* connections polled while the worker stops */
     WAIT_SET_EVENTS = 16,      /* events taken with one call if only one thread waits */
@@ -197,11 +197,10 @@ static void wait_set_remove_kept(struct wait_set *w, enum wait_set_removal how)
     if (how == WAIT_SET_PASS_ALL && worker_slot_siblings_take_over() &&
         conn_lists_pass_on(&w->conns, &conn))
         return;
-    if (!conn_has_input(conn))
-        conn_lists_close(&w->conns, &conn);
-    else if (how != WAIT_SET_CLOSE_IDLE && conn_lists_pass_on(&w->conns, &conn))
+    bool begun = conn_has_input(conn);
+    if (begun && how != WAIT_SET_CLOSE_IDLE && conn_lists_pass_on(&w->conns, &conn))
         return;
-    else if (!conn_lists_watch(&w->conns, conn))
+    if (!begun || !conn_lists_watch(&w->conns, conn))
         conn_lists_close(&w->conns, &conn);
     else if (wait_set_progress(w, conn))
         wait_set_ready(w, conn);
