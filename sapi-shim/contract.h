@@ -70,8 +70,8 @@ enum ot_bailout {
 
 /* Why a worker left by itself; what the manager cannot see from its wait status. */
 enum ot_exit_reason {
-    OT_EXIT_UNSAID = 0,       /* none given: the application's own exit, a signal, a crash */
-    OT_EXIT_ASKED = 1,        /* drained because the manager asked it to go */
+    OT_EXIT_NONE = 0,         /* none given: the application's own exit, a signal, a crash */
+    OT_EXIT_STOPPED = 1,      /* drained because the manager asked it to go */
     OT_EXIT_MAX_REQUESTS = 2, /* served pm.max_requests and its share of the jitter */
     OT_EXIT_MAX_MEMORY = 3,   /* was above pm.max_memory after a request */
     OT_EXIT_BAILOUT = 4,      /* left its request by exit() at a safe point (`bailout`) */
@@ -83,23 +83,23 @@ enum ot_exit_reason {
 #define OT_NOTIFY_ENTER(state) (1u << (unsigned)(state))
 #define OT_NOTIFY_LEAVE(state) (0x10000u << (unsigned)(state))
 
-#define OT_BOARD_MAGIC   0x4f54424fu /* "OTBO" */
-#define OT_SLOT_MAGIC    0x4f54534cu /* "OTSL" */
-#define OT_THREADS_MAX   64
-#define OT_POOL_NAME_MAX 64
-#define OT_METHOD_MAX    16
-#define OT_URI_MAX       384
-#define OT_LABEL_MAX     128
-#define OT_REMOTE_MAX    48
-#define OT_MARKS         8
-#define OT_MARK_LOST     UINT64_MAX /* its thread takes other requests meanwhile */
-#define OT_USER_MAX      64
-#define OT_LISTEN_MAX    128
-#define OT_PATH_MAX      256
-#define OT_CUT           "[...]" /* the end of a text that was cut to fit its field */
-#define OT_ENDINGS_MAX   16
-#define OT_STATUSES      256
-#define OT_SIGNALS_MAX   65
+#define OT_BOARD_MAGIC     0x4f54424fu /* "OTBO" */
+#define OT_SLOT_MAGIC      0x4f54534cu /* "OTSL" */
+#define OT_THREADS_MAX     64
+#define OT_POOL_NAME_MAX   64
+#define OT_METHOD_MAX      16
+#define OT_URI_MAX         384
+#define OT_LABEL_MAX       128
+#define OT_REMOTE_MAX      48
+#define OT_TRACKING_MAX    8
+#define OT_TRACKING_LOST   UINT64_MAX /* its thread takes other requests meanwhile */
+#define OT_USER_MAX        64
+#define OT_LISTEN_MAX      128
+#define OT_PATH_MAX        256
+#define OT_CUT             "[...]" /* the end of a text that was cut to fit its field */
+#define OT_EXIT_CAUSES_MAX 16
+#define OT_STATUSES        256
+#define OT_SIGNALS_MAX     65
 
 /* Buckets of a histogram: those with an upper bound (histogram.h), and one for all above. */
 #define OT_BUCKETS 24
@@ -113,13 +113,13 @@ enum ot_exit_reason {
  *     0x01 SLOT '.' THREAD '.' PID '.' REQUEST '.' LOST ' ' LINE '\n'
  * numbers in decimal; the slot, the record's number in it, the process, `requests` of the record
  * when the line's request began (0 = a request that is not counted there), and the lines that
- * found no room since the process's last message (the slot's `untold`). LINE has no control
+ * found no room since the process's last message (the slot's `lost_lines`). LINE has no control
  * character. With 0x02 in front the line comes from the manager, for a dead worker, and is dropped
  * if one for the same slot, thread, process and request came before. */
-#define OT_ACCESS_MESSAGE_MAX 4096
-#define OT_ACCESS_LINE_MAX    4000
-#define OT_ACCESS_FROM_WORKER 0x01
-#define OT_ACCESS_OF_THE_DEAD 0x02
+#define OT_ACCESS_MESSAGE_MAX  4096
+#define OT_ACCESS_LINE_MAX     4000
+#define OT_ACCESS_FROM_WORKER  0x01
+#define OT_ACCESS_FROM_MANAGER 0x02
 
 /* The pool's policies, as the directives of the same names give them. Times in milliseconds, 0 = no
  * limit; a plain spawner's worker runs with the defaults of overtime.ini(5). */
@@ -204,14 +204,14 @@ struct ot_pool_stats {
     uint64_t over_budget_episodes;
     uint64_t max_children_reached;
     uint64_t slow_requests;
-    uint64_t ended[OT_ENDINGS_MAX];   /* by cause, in the order of exit_causes.def */
-    uint64_t exits[OT_STATUSES];      /* of these, by exit status */
-    uint64_t signals[OT_SIGNALS_MAX]; /* and by the signal that they died of */
-    uint32_t others[OT_STATE_COUNT];  /* workers of other generations than this board's */
-    uint32_t others_unknown;          /* of these, without the library */
-    uint32_t others_kept;             /* idle kept connections that they hold */
-    struct ot_counts elsewhere;       /* of workers that are gone, and of other generations */
-    char listen[OT_LISTEN_MAX];       /* as `listen` says */
+    uint64_t ended[OT_EXIT_CAUSES_MAX]; /* by cause, in the order of exit_causes.def */
+    uint64_t exits[OT_STATUSES];        /* of these, by exit status */
+    uint64_t signals[OT_SIGNALS_MAX];   /* and by the signal that they died of */
+    uint32_t others[OT_STATE_COUNT];    /* workers of other generations than this board's */
+    uint32_t others_unknown;            /* of these, without the library */
+    uint32_t others_kept;               /* idle kept connections that they hold */
+    struct ot_counts elsewhere;         /* of workers that are gone, and of other generations */
+    char listen[OT_LISTEN_MAX];         /* as `listen` says */
 };
 
 /* The process in a slot, as the manager knows it. */
@@ -236,7 +236,7 @@ struct ot_member {
 };
 
 /* First bytes of the scoreboard. Written by the manager before the first worker starts, constant
- * from then on, but for `notify_mask`, `siblings_take_over`, `last_drain` and `facts`. */
+ * from then on, but for `notify_mask`, `siblings_take_over`, `last_drain` and `stats`. */
 struct ot_board {
     uint32_t magic;   /* OT_BOARD_MAGIC */
     uint32_t version; /* OT_CONTRACT_VERSION */
@@ -258,14 +258,14 @@ struct ot_board {
     char ping_response[OT_PATH_MAX];
     _Atomic uint32_t last_drain; /* not 0: the pool closes its listening socket and starts no more
                                   * workers; those that leave serve its listen queue first */
-    struct ot_pool_stats facts;
+    struct ot_pool_stats stats;
 };
 
 /* A request that came with the parameter OVERTIME_MARK, a decimal number: somebody waits for its
  * true end. It stays here for a while after it, whatever the thread does next. */
-struct ot_mark {
-    uint64_t mark;     /* 0 = none */
-    uint64_t ended_at; /* CLOCK_MONOTONIC in ns, 0 = not yet, OT_MARK_LOST */
+struct ot_tracking {
+    uint64_t id;       /* 0 = none */
+    uint64_t ended_at; /* CLOCK_MONOTONIC in ns, 0 = not yet, OT_TRACKING_LOST */
 };
 
 /* What one thread of a worker does now and has done so far. One writer: that thread. `change` is
@@ -309,19 +309,19 @@ struct ot_record {
     uint64_t last_post;         /* up to its shutdown functions */
     uint64_t last_shutdown;
     struct ot_histogram measures[OT_MEASURE_COUNT];
-    uint64_t marked;                /* requests with a mark so far, each in the next of the */
-    struct ot_mark marks[OT_MARKS]; /* marks, round and round */
-    unsigned char reserved[456];    /* to 2,048 bytes; zero */
+    uint64_t tracked; /* requests with a mark so far, each in the next of the */
+    struct ot_tracking tracking[OT_TRACKING_MAX]; /* marks, round and round */
+    unsigned char reserved[456];                  /* to 2,048 bytes; zero */
 };
 
 /* A worker process. `magic` is written last, when the library has attached. */
 struct ot_slot {
-    _Atomic uint32_t magic;   /* OT_SLOT_MAGIC */
-    uint32_t version;         /* OT_CONTRACT_VERSION of the library */
-    int32_t pid;              /* as the worker sees itself */
-    _Atomic uint32_t threads; /* records in use, 1 to OT_THREADS_MAX */
-    uint32_t exit_reason;     /* enum ot_exit_reason; set before the process begins to leave */
-    _Atomic uint32_t untold;  /* lines of the access log that found no room, not yet told of */
+    _Atomic uint32_t magic;      /* OT_SLOT_MAGIC */
+    uint32_t version;            /* OT_CONTRACT_VERSION of the library */
+    int32_t pid;                 /* as the worker sees itself */
+    _Atomic uint32_t threads;    /* records in use, 1 to OT_THREADS_MAX */
+    uint32_t exit_reason;        /* enum ot_exit_reason; set before the process begins to leave */
+    _Atomic uint32_t lost_lines; /* lines of the access log that found no room, not yet told of */
     unsigned char reserved[1000];
     struct ot_record records[OT_THREADS_MAX];
 };

@@ -363,10 +363,10 @@ static void access_log_write_dead(struct access_log *access, unsigned slot, unsi
 {
     char message[OT_ACCESS_MESSAGE_MAX];
     struct unfinished_request_texts texts;
-    struct log_format_facts facts = unfinished_request_describe(record, death, &texts);
+    struct log_format_input facts = unfinished_request_describe(record, death, &texts);
     int length = snprintf(message, sizeof message - OT_ACCESS_LINE_MAX - 1,
-                          "%c%u.%u.%" PRId32 ".%" PRIu64 ".0 ", OT_ACCESS_OF_THE_DEAD, slot, thread,
-                          death->pid, record->requests);
+                          "%c%u.%u.%" PRId32 ".%" PRIu64 ".0 ", OT_ACCESS_FROM_MANAGER, slot,
+                          thread, death->pid, record->requests);
     if (length < 0)
         return;
     size_t used = (size_t)length;

@@ -72,7 +72,7 @@ static int64_t unfinished_request_span(uint64_t from, uint64_t to)
 
 static void unfinished_request_durations(const struct ot_record *record,
                                          const struct unfinished_request *death,
-                                         struct log_format_facts *facts)
+                                         struct log_format_input *facts)
 {
     bool over = unfinished_request_ended(record) && record->ended_at <= (uint64_t)death->now;
     uint64_t end = over ? record->ended_at : (uint64_t)death->now;
@@ -111,12 +111,12 @@ static int64_t unfinished_request_count(uint64_t count)
     return count > INT64_MAX ? LOG_FORMAT_UNKNOWN : (int64_t)count;
 }
 
-struct log_format_facts unfinished_request_describe(const struct ot_record *record,
+struct log_format_input unfinished_request_describe(const struct ot_record *record,
                                                     const struct unfinished_request *death,
                                                     struct unfinished_request_texts *texts)
 {
     enum log_format_outcome outcome = unfinished_request_outcome(record, death);
-    struct log_format_facts facts = {
+    struct log_format_input facts = {
         .pool = death->pool,
         .pid = death->pid,
         .parent = death->parent,

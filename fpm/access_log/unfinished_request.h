@@ -31,7 +31,7 @@ struct unfinished_request_texts {
 bool unfinished_request_is_unlogged(const struct ot_record *record);
 
 /* What is known of it. The facts borrow from all three. */
-struct log_format_facts unfinished_request_describe(const struct ot_record *record,
+struct log_format_input unfinished_request_describe(const struct ot_record *record,
                                                     const struct unfinished_request *death,
                                                     struct unfinished_request_texts *texts);
 

@@ -46,9 +46,9 @@ static bool writer_lines_number(const char **at, const char *end, char mark, uin
 /* Leaves *at behind the head; false if there is none. */
 static bool writer_lines_head(const char **at, const char *end, struct log_pipe_head *head)
 {
-    if (*at == end || (**at != OT_ACCESS_FROM_WORKER && **at != OT_ACCESS_OF_THE_DEAD))
+    if (*at == end || (**at != OT_ACCESS_FROM_WORKER && **at != OT_ACCESS_FROM_MANAGER))
         return false;
-    head->dead = *(*at)++ == OT_ACCESS_OF_THE_DEAD;
+    head->dead = *(*at)++ == OT_ACCESS_FROM_MANAGER;
     return writer_lines_number(at, end, '.', &head->slot) &&
            writer_lines_number(at, end, '.', &head->thread) &&
            writer_lines_number(at, end, '.', &head->pid) &&
@@ -98,7 +98,7 @@ static size_t writer_lines_message(struct writer_lines *sink, const char *at, si
     const char *end = at + count;
     const char *begin = at;
     for (const char *p = at; p < end; p++)
-        if (*p == OT_ACCESS_FROM_WORKER || *p == OT_ACCESS_OF_THE_DEAD)
+        if (*p == OT_ACCESS_FROM_WORKER || *p == OT_ACCESS_FROM_MANAGER)
             begin = p;
     sink->junk += (uint64_t)(begin - at);
     at = begin;

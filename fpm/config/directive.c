@@ -1,6 +1,7 @@
 /* directive.c: the table of directives and what can be said about a row. See directive.h. */
 #include "fpm/config/directive.h"
 
+#include "fpm/util/spelling.h"
 #include "sapi-shim/contract.h"
 
 #include <inttypes.h>
@@ -132,42 +133,15 @@ const struct directive *directive_find(const struct directive *table, size_t cou
     return NULL;
 }
 
-#define NAME_MAX_COMPARED 63
-
-static unsigned char directive_plain(char c)
-{
-    return (unsigned char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c == '-' || c == '_' ? '.' : c);
-}
-
-/* How many letters must be put in, taken out or changed; case and the kind of joint are free. */
-static size_t directive_distance(const char *a, const char *b)
-{
-    size_t row[NAME_MAX_COMPARED + 1];
-    size_t length = strlen(b);
-    for (size_t j = 0; j <= length; j++)
-        row[j] = j;
-    for (size_t i = 0; a[i] != '\0'; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < length; j++) {
-            size_t changed = diagonal + (directive_plain(a[i]) != directive_plain(b[j]));
-            diagonal = row[j + 1];
-            size_t moved = (diagonal < row[j] ? diagonal : row[j]) + 1;
-            row[j + 1] = moved < changed ? moved : changed;
-        }
-    }
-    return row[length];
-}
-
 const char *directive_nearest(const struct directive *table, size_t count, const char *name)
 {
     size_t length = strlen(name);
     const char *nearest = NULL;
     size_t least = length / 3 + 1;
-    if (length > NAME_MAX_COMPARED)
+    if (length > SPELLING_MAX)
         return NULL;
     for (size_t i = 0; i < count; i++) {
-        size_t far = directive_distance(table[i].name, name);
+        size_t far = spelling_distance(table[i].name, name);
         if (far < least) {
             least = far;
             nearest = table[i].name;

@@ -1,14 +1,15 @@
 /* options.c: see options.h. */
 #include "fpm/ctl/options.h"
 
+#include "fpm/util/spelling.h"
+
 #include <getopt.h>
 #include <string.h>
 #include <sysexits.h>
 
 enum {
-    OPTIONS_MAX = 48,      /* rows of the table of options */
-    OPTIONS_WORD_MAX = 32, /* bytes of words that are compared for similarity */
-    OPTIONS_COLUMN = 31    /* where the second column of the help begins */
+    OPTIONS_MAX = 48,   /* rows of the table of options */
+    OPTIONS_COLUMN = 31 /* where the second column of the help begins */
 };
 
 /* ---- looking up ---- */
@@ -30,26 +31,6 @@ const char *options_value(const struct options *call, char letter)
     return value;
 }
 
-/* Edit distance: letters to add, leave out or change until one word is the other. */
-static size_t options_distance(const char *a, const char *b)
-{
-    size_t row[OPTIONS_WORD_MAX + 1], length = strlen(b);
-    if (strlen(a) > OPTIONS_WORD_MAX || length > OPTIONS_WORD_MAX)
-        return OPTIONS_WORD_MAX;
-    for (size_t j = 0; j <= length; j++)
-        row[j] = j;
-    for (size_t i = 0; a[i] != '\0'; i++) {
-        size_t corner = row[0]++;
-        for (size_t j = 0; j < length; j++) {
-            size_t changed = corner + (a[i] != b[j]);
-            corner = row[j + 1];
-            size_t shifted = (corner < row[j] ? corner : row[j]) + 1;
-            row[j + 1] = changed < shifted ? changed : shifted;
-        }
-    }
-    return row[length];
-}
-
 const struct options_verb *options_find_verb(const struct options_tables *tables, const char *name,
                                              char *error, size_t size)
 {
@@ -60,7 +41,7 @@ const struct options_verb *options_find_verb(const struct options_tables *tables
             return verb;
         /* The beginning of a verb is as similar as can be. */
         bool begins = length > 1 && strncmp(verb->name, name, length) == 0;
-        size_t distance = begins ? 0 : options_distance(name, verb->name);
+        size_t distance = begins ? 0 : spelling_distance(name, verb->name);
         if (distance < best) {
             best = distance;
             similar = verb;

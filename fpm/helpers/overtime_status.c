@@ -68,7 +68,7 @@ int main(int argc, char **argv)
         count += overtime_status_map(fd, &boards[count]);
         (void)close(fd);
     }
-    status_handler_from(boards, count, -1, true);
+    status_handler_open(boards, count, -1, true);
     if (pthread_attr_init(&small) == 0 &&
         pthread_attr_setstacksize(&small, OVERTIME_STATUS_STACK) == 0)
         while (started < OVERTIME_STATUS_THREADS - 1 &&

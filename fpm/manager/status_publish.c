@@ -19,7 +19,7 @@ static void status_publish_add_other(struct ot_pool_stats *stats,
         *(view.attached ? &stats->others[slot_view_state(&view.lead)] : &stats->others_unknown) +=
             1;
         stats->others_kept += view.kept;
-        histogram_counts(&stats->elsewhere, &view.counts);
+        histogram_add_counts(&stats->elsewhere, &view.counts);
     }
 }
 

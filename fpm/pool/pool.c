@@ -165,7 +165,7 @@ static void pool_count_end(struct pool *pool, const struct generation_member *me
     const struct ot_record *lead = &view->lead;
     uint64_t now = clock_ns();
     bool in_post = lead->state == OT_STATE_POST || lead->state == OT_STATE_SHUTDOWN;
-    histogram_counts(&totals->ended_counts, &view->counts);
+    histogram_add_counts(&totals->ended_counts, &view->counts);
     if (in_post && lead->ended_at == 0 && lead->finished_at != 0 && lead->finished_at < now)
         histogram_add(&totals->ended_counts.measures[OT_MEASURE_POST], now - lead->finished_at);
 }
@@ -185,11 +185,11 @@ static void pool_on_ended(struct generation *generation, const struct generation
         .exit_status = status != -1 && WIFEXITED(status) ? WEXITSTATUS(status) : -1,
         .signal = status != -1 && WIFSIGNALED(status) ? WTERMSIG(status) : 0,
     };
-    if (view->alien != 0 && log_episode_begin(&pool->foreign_library))
+    if (view->other_version != 0 && log_episode_begin(&pool->foreign_library))
         log_about(LOG_LEVEL_WARNING, &(struct log_about){.pool = pool->name},
                   "pool %s: workers run a library of contract version %u, this manager speaks %u: "
                   "they are treated as programs without the library",
-                  pool->name, view->alien, OT_CONTRACT_VERSION);
+                  pool->name, view->other_version, OT_CONTRACT_VERSION);
     pool_log_end(pool, member, view);
     if (death.signal == SIGSEGV || death.signal == SIGBUS)
         pool->events->crashed(pool);

@@ -29,14 +29,14 @@ uint64_t request_tracking_begin(void)
 static bool request_tracking_read(const struct ot_record *record, uint64_t id,
                                   struct request_tracking *out)
 {
-    for (unsigned i = 0; i < OT_MARKS; i++) {
-        const struct ot_mark *found = &record->marks[i];
-        if (found->mark != id)
+    for (unsigned i = 0; i < OT_TRACKING_MAX; i++) {
+        const struct ot_tracking *found = &record->tracking[i];
+        if (found->id != id)
             continue;
         out->at = found->ended_at;
-        out->state = found->ended_at == OT_MARK_LOST ? REQUEST_TRACKING_LOST
-                     : found->ended_at == 0          ? REQUEST_TRACKING_RUNNING
-                                                     : REQUEST_TRACKING_ENDED;
+        out->state = found->ended_at == OT_TRACKING_LOST ? REQUEST_TRACKING_LOST
+                     : found->ended_at == 0              ? REQUEST_TRACKING_RUNNING
+                                                         : REQUEST_TRACKING_ENDED;
         return true;
     }
     return false;

@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <sys/wait.h>
 
-_Static_assert((int)EXIT_CAUSE_COUNT <= OT_ENDINGS_MAX, "every cause has its place on the board");
+_Static_assert((int)EXIT_CAUSE_COUNT <= OT_EXIT_CAUSES_MAX,
+               "every cause has its place on the board");
 
 static const struct {
     const char *text;
@@ -28,8 +29,8 @@ static const struct {
     const char *text;
     enum exit_cause cause;
 } exit_cause_exits[OT_EXIT_COUNT] = {
-    [OT_EXIT_UNSAID] = {NULL, EXIT_CAUSE_EXIT},
-    [OT_EXIT_ASKED] = {"asked to go, not by the manager", EXIT_CAUSE_EXIT},
+    [OT_EXIT_NONE] = {NULL, EXIT_CAUSE_EXIT},
+    [OT_EXIT_STOPPED] = {"asked to go, not by the manager", EXIT_CAUSE_EXIT},
     [OT_EXIT_MAX_REQUESTS] = {"`pm.max_requests` reached", EXIT_CAUSE_REQUESTS},
     [OT_EXIT_MAX_MEMORY] = {"above `pm.max_memory`", EXIT_CAUSE_MEMORY},
     [OT_EXIT_BAILOUT] = {"its request timed out or was aborted", EXIT_CAUSE_BAILOUT},

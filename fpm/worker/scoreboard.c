@@ -210,7 +210,7 @@ void scoreboard_set_process(struct scoreboard *scoreboard, unsigned slot, enum o
 
 void scoreboard_publish(struct scoreboard *scoreboard, const struct ot_pool_stats *facts)
 {
-    struct ot_pool_stats *published = &scoreboard->board->facts;
+    struct ot_pool_stats *published = &scoreboard->board->stats;
     struct ot_member *members = (void *)((char *)scoreboard->board + scoreboard->members_at);
     const size_t counter = sizeof published->change;
     if (scoreboard->foreign)
@@ -237,7 +237,7 @@ void scoreboard_view(const struct scoreboard *scoreboard, unsigned slot, struct 
 void scoreboard_view_dead(const struct scoreboard *scoreboard, unsigned slot,
                           struct slot_view *view)
 {
-    slot_view_bury(scoreboard_slot(scoreboard, slot), view);
+    slot_view_look_dead(scoreboard_slot(scoreboard, slot), view);
 }
 
 bool scoreboard_thread(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
@@ -249,11 +249,11 @@ bool scoreboard_thread(const struct scoreboard *scoreboard, unsigned slot, unsig
 bool scoreboard_thread_dead(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
                             struct ot_record *out)
 {
-    uint32_t alien = 0;
+    uint32_t other_version = 0;
     const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
-    if (thread >= slot_view_threads(memory, &alien))
+    if (thread >= slot_view_threads(memory, &other_version))
         return false;
-    record_inherit(&memory->records[thread], out);
+    record_copy_dead(&memory->records[thread], out);
     return true;
 }
 
@@ -270,14 +270,14 @@ pid_t scoreboard_program_pid(const struct scoreboard *scoreboard, unsigned slot,
 
 uint32_t scoreboard_lost_lines(const struct scoreboard *scoreboard, unsigned slot)
 {
-    return atomic_load(&scoreboard_slot(scoreboard, slot)->untold);
+    return atomic_load(&scoreboard_slot(scoreboard, slot)->lost_lines);
 }
 
 uint64_t scoreboard_requests(const struct scoreboard *scoreboard, unsigned slot)
 {
     const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
-    uint32_t alien;
-    unsigned threads = slot_view_threads(memory, &alien);
+    uint32_t other_version;
+    unsigned threads = slot_view_threads(memory, &other_version);
     uint64_t requests = 0;
     for (unsigned i = 0; i < threads; i++)
         requests += *(const volatile uint64_t *)&memory->records[i].requests;
@@ -321,8 +321,8 @@ struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, 
     };
     const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
     struct scoreboard_glance glance = {.phase = SCOREBOARD_UNATTACHED};
-    uint32_t alien;
-    unsigned threads = slot_view_threads(memory, &alien);
+    uint32_t other_version;
+    unsigned threads = slot_view_threads(memory, &other_version);
     if (threads > 0)
         glance.phase = SCOREBOARD_STARTING;
     for (unsigned i = 0; i < threads; i++) {

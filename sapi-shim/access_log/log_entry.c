@@ -12,9 +12,9 @@ enum {
     LOG_ENTRY_STATUS_GONE = 499 /* of a client that left before there was one */
 };
 
-struct log_format_facts log_entry_unknown(void)
+struct log_format_input log_entry_unknown(void)
 {
-    return (struct log_format_facts){
+    return (struct log_format_input){
         .content_length = LOG_FORMAT_UNKNOWN,
         .sent = LOG_FORMAT_UNKNOWN,
         .discarded = LOG_FORMAT_UNKNOWN,
@@ -48,21 +48,21 @@ static void log_entry_cpu_begin(struct log_entry *entry)
 }
 
 /* A request that two threads served has no processor time of its own. */
-static void log_entry_cpu_end(const struct log_entry *entry, struct log_format_facts *facts)
+static void log_entry_cpu_end(const struct log_entry *entry, struct log_format_input *input)
 {
     struct rusage usage;
     if ((log_pipe_needs() & LOG_FORMAT_NEEDS_CPU) == 0 || entry->cpu_user < 0 ||
         !pthread_equal(entry->thread, pthread_self()) || getrusage(RUSAGE_THREAD, &usage) != 0)
         return;
-    facts->cpu_user = log_entry_time(usage.ru_utime) - entry->cpu_user;
-    facts->cpu_system = log_entry_time(usage.ru_stime) - entry->cpu_system;
+    input->cpu_user = log_entry_time(usage.ru_utime) - entry->cpu_user;
+    input->cpu_system = log_entry_time(usage.ru_stime) - entry->cpu_system;
 }
 
-static void log_entry_memory(struct log_format_facts *facts)
+static void log_entry_memory(struct log_format_input *input)
 {
     struct rusage usage;
     if ((log_pipe_needs() & LOG_FORMAT_NEEDS_MEMORY) != 0 && getrusage(RUSAGE_SELF, &usage) == 0)
-        facts->memory = (int64_t)usage.ru_maxrss * 1024;
+        input->memory = (int64_t)usage.ru_maxrss * 1024;
 }
 
 /* ---- a request ---- */
@@ -70,7 +70,7 @@ static void log_entry_memory(struct log_format_facts *facts)
 void log_entry_begin(struct log_entry *entry, struct ot_record *record, uint64_t accepted_at,
                      const char *remote, const char *user)
 {
-    if (!log_pipe_on())
+    if (!log_pipe_active())
         return;
     *entry = (struct log_entry){
         .number = record->requests, .accepted_at = accepted_at, .cpu_user = LOG_FORMAT_UNKNOWN};
@@ -110,47 +110,47 @@ static enum log_format_outcome log_entry_outcome(unsigned bits)
     return bits & OT_BIT_ABORTED ? LOG_FORMAT_ABORTED : LOG_FORMAT_OK;
 }
 
-static unsigned log_entry_status(const struct log_format_facts *facts)
+static unsigned log_entry_status(const struct log_format_input *input)
 {
-    if (facts->status != 0 || facts->outcome == LOG_FORMAT_TIMEOUT)
-        return facts->status;
-    return facts->outcome == LOG_FORMAT_ABORTED ? LOG_ENTRY_STATUS_GONE : LOG_ENTRY_STATUS;
+    if (input->status != 0 || input->outcome == LOG_FORMAT_TIMEOUT)
+        return input->status;
+    return input->outcome == LOG_FORMAT_ABORTED ? LOG_ENTRY_STATUS_GONE : LOG_ENTRY_STATUS;
 }
 
 /* Of stamps a worker writes itself the earlier is never above the later. */
 static void log_entry_durations(const struct log_entry *entry, uint64_t functions_at, uint64_t now,
-                                struct log_format_facts *facts)
+                                struct log_format_input *input)
 {
     uint64_t wall = clock_read_ns(CLOCK_REALTIME);
-    facts->ended = (int64_t)wall;
-    facts->began = (int64_t)(wall - (now - entry->accepted_at));
-    facts->duration = (int64_t)(now - entry->accepted_at);
-    facts->post_response = 0;
-    facts->shutdown = (int64_t)(functions_at - entry->shutdown_at);
-    if ((facts->bits & OT_BIT_ABORTED) == 0)
-        facts->answer = (int64_t)(entry->finished_at - entry->accepted_at);
+    input->ended = (int64_t)wall;
+    input->began = (int64_t)(wall - (now - entry->accepted_at));
+    input->duration = (int64_t)(now - entry->accepted_at);
+    input->post_response = 0;
+    input->shutdown = (int64_t)(functions_at - entry->shutdown_at);
+    if ((input->bits & OT_BIT_ABORTED) == 0)
+        input->answer = (int64_t)(entry->finished_at - entry->accepted_at);
     if (entry->finished_at < entry->shutdown_at)
-        facts->post_response = (int64_t)(entry->shutdown_at - entry->finished_at);
+        input->post_response = (int64_t)(entry->shutdown_at - entry->finished_at);
 }
 
 /* The mark comes after the line: a worker that is killed between the two owes nothing, but the
  * manager cannot know; the writer then sees both lines and drops the second. */
 void log_entry_end(struct log_entry *entry, struct ot_record *record, int thread,
-                   uint64_t functions_at, struct log_format_facts *facts)
+                   uint64_t functions_at, struct log_format_input *input)
 {
     uint64_t now = clock_ns();
-    facts->outcome = log_entry_outcome(facts->bits);
-    facts->status = log_entry_status(facts);
-    facts->sent = (int64_t)entry->sent;
-    facts->discarded = (int64_t)entry->discarded;
-    log_entry_durations(entry, functions_at, now, facts);
-    log_entry_cpu_end(entry, facts);
-    log_entry_memory(facts);
+    input->outcome = log_entry_outcome(input->bits);
+    input->status = log_entry_status(input);
+    input->sent = (int64_t)entry->sent;
+    input->discarded = (int64_t)entry->discarded;
+    log_entry_durations(entry, functions_at, now, input);
+    log_entry_cpu_end(entry, input);
+    log_entry_memory(input);
     if (thread < 0) {
-        (void)log_pipe_write(0, 0, facts);
+        (void)log_pipe_write(0, 0, input);
         return;
     }
-    bool written = log_pipe_write((unsigned)thread, entry->number, facts);
+    bool written = log_pipe_write((unsigned)thread, entry->number, input);
     record_begin(record);
     record->logged = entry->number;
     record->unlogged += !written;
@@ -158,20 +158,20 @@ void log_entry_end(struct log_entry *entry, struct ot_record *record, int thread
 }
 
 void log_entry_dropped(struct ot_record *record, int thread, unsigned status, uint64_t accepted_at,
-                       const struct log_format_facts *known)
+                       const struct log_format_input *known)
 {
-    struct log_format_facts facts = known != NULL ? *known : log_entry_unknown();
+    struct log_format_input input = known != NULL ? *known : log_entry_unknown();
     bool written = true;
-    if (log_pipe_on()) {
+    if (log_pipe_active()) {
         uint64_t wall = clock_read_ns(CLOCK_REALTIME);
-        facts.outcome = LOG_FORMAT_DROPPED;
-        facts.status = status;
-        facts.began = facts.ended = (int64_t)wall;
+        input.outcome = LOG_FORMAT_DROPPED;
+        input.status = status;
+        input.began = input.ended = (int64_t)wall;
         if (accepted_at != 0) {
-            facts.duration = (int64_t)(clock_ns() - accepted_at);
-            facts.began -= facts.duration;
+            input.duration = (int64_t)(clock_ns() - accepted_at);
+            input.began -= input.duration;
         }
-        written = log_pipe_write(thread < 0 ? 0 : (unsigned)thread, 0, &facts);
+        written = log_pipe_write(thread < 0 ? 0 : (unsigned)thread, 0, &input);
     }
     record_begin(record);
     record->dropped++;

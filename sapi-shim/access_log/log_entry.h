@@ -44,15 +44,15 @@ void log_entry_detach(struct ot_record *record);
 /* Writes it. The caller has filled in what it knows: texts, bits, status, content_length; `thread`
  * is the record's number, below 0 for one that the manager does not see. */
 void log_entry_end(struct log_entry *entry, struct ot_record *record, int thread,
-                   uint64_t functions_at, struct log_format_facts *facts);
+                   uint64_t functions_at, struct log_format_input *input);
 
 /* A request that never reached the application: counts and writes it. `status` is what it was
- * answered, 0 for nothing; `facts` tells what is known of it, NULL = nothing; `accepted_at` = 0 if
+ * answered, 0 for nothing; `input` tells what is known of it, NULL = nothing; `accepted_at` = 0 if
  * that is not known either. */
 void log_entry_dropped(struct ot_record *record, int thread, unsigned status, uint64_t accepted_at,
-                       const struct log_format_facts *facts);
+                       const struct log_format_input *input);
 
 /* Facts of which nothing is known. */
-struct log_format_facts log_entry_unknown(void);
+struct log_format_input log_entry_unknown(void);
 
 #endif

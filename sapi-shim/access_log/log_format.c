@@ -30,7 +30,7 @@ struct log_format {
     char text[]; /* braces' contents are terminated in place */
 };
 
-typedef void log_format_put(struct line_buffer *line, const struct log_format_facts *facts,
+typedef void log_format_put(struct line_buffer *line, const struct log_format_input *input,
                             const struct log_format_item *item);
 
 enum log_format_braces {
@@ -109,21 +109,21 @@ static void log_format_time(struct line_buffer *line, int64_t ns, const char *ho
     line_buffer_field(line, text, length);
 }
 
-static size_t log_format_path_length(const struct log_format_facts *facts)
+static size_t log_format_path_length(const struct log_format_input *input)
 {
-    return facts->uri == NULL ? 0 : strcspn(facts->uri, "?");
+    return input->uri == NULL ? 0 : strcspn(input->uri, "?");
 }
 
-static const char *log_format_query(const struct log_format_facts *facts)
+static const char *log_format_query(const struct log_format_input *input)
 {
-    if (facts->query != NULL)
-        return facts->query;
-    const char *mark = facts->uri == NULL ? NULL : strchr(facts->uri, '?');
+    if (input->query != NULL)
+        return input->query;
+    const char *mark = input->uri == NULL ? NULL : strchr(input->uri, '?');
     return mark == NULL ? "" : mark + 1;
 }
 
 #define PUT(name)                                                                                  \
-    static void format_put_##name(struct line_buffer *line, const struct log_format_facts *facts,  \
+    static void format_put_##name(struct line_buffer *line, const struct log_format_input *input,  \
                                   const struct log_format_item *item)
 /* Most codes have no use for what stood in braces. */
 #define PLAIN(name, statement)                                                                     \
@@ -145,87 +145,87 @@ static const char *log_format_query(const struct log_format_facts *facts)
 
 PUT(percent)
 {
-    (void)facts;
+    (void)input;
     (void)item;
     line_buffer_words(line, "%");
 }
 
 PUT(cpu)
 {
-    int64_t user = facts->cpu_user, system = facts->cpu_system;
+    int64_t user = input->cpu_user, system = input->cpu_system;
     int64_t used = item->unit == 0 ? user + system : item->unit == 1 ? user : system;
     if (user < 0 || system < 0)
         line_buffer_words(line, "-");
     else
         line_buffer_decimal(
             line,
-            facts->duration <= 0 ? 0 : (uint64_t)used / ((uint64_t)facts->duration / 10000 + 1), 2);
+            input->duration <= 0 ? 0 : (uint64_t)used / ((uint64_t)input->duration / 10000 + 1), 2);
 }
 
 PUT(parameter)
 {
     log_format_word(
-        line, facts->param == NULL ? NULL : facts->param(facts->context, item->text, item->length));
+        line, input->param == NULL ? NULL : input->param(input->context, item->text, item->length));
 }
 
 PUT(response_field)
 {
     size_t length = 0;
-    const char *value = facts->field == NULL
+    const char *value = input->field == NULL
                             ? NULL
-                            : facts->field(facts->context, item->text, item->length, &length);
+                            : input->field(input->context, item->text, item->length, &length);
     line_buffer_field(line, value, length);
 }
 
 PUT(began)
 {
-    log_format_time(line, facts->began, item->length > 0 ? item->text : LOG_FORMAT_TIME);
+    log_format_time(line, input->began, item->length > 0 ? item->text : LOG_FORMAT_TIME);
 }
 
 PUT(ended)
 {
-    log_format_time(line, facts->ended, item->length > 0 ? item->text : LOG_FORMAT_TIME);
+    log_format_time(line, input->ended, item->length > 0 ? item->text : LOG_FORMAT_TIME);
 }
 
 PUT(status)
 {
     (void)item;
-    log_format_count(line, facts->status == 0 ? LOG_FORMAT_UNKNOWN : (int64_t)facts->status);
+    log_format_count(line, input->status == 0 ? LOG_FORMAT_UNKNOWN : (int64_t)input->status);
 }
 
 PUT(query_mark)
 {
     (void)item;
-    line_buffer_words(line, *log_format_query(facts) != '\0' ? "?" : "");
+    line_buffer_words(line, *log_format_query(input) != '\0' ? "?" : "");
 }
 
 /* Empty and not a dash: %r%Q%q is the URI. */
 PUT(query)
 {
     (void)item;
-    if (*log_format_query(facts) != '\0')
-        log_format_word(line, log_format_query(facts));
+    if (*log_format_query(input) != '\0')
+        log_format_word(line, log_format_query(input));
 }
 
-SPAN(duration, facts->duration)
-SPAN(answer, facts->answer)
-SPAN(post_response, facts->post_response)
-SPAN(shutdown, facts->shutdown)
-SIZE(content_length, facts->content_length)
-SIZE(memory, facts->memory)
-SIZE(sent, facts->sent)
-SIZE(discarded, facts->discarded)
-PLAIN(script, log_format_word(line, facts->script))
-PLAIN(method, log_format_word(line, facts->method))
-PLAIN(pool, log_format_word(line, facts->pool))
-PLAIN(pid, log_format_count(line, facts->pid))
-PLAIN(parent, log_format_count(line, facts->parent))
-PLAIN(path, line_buffer_field(line, facts->uri, log_format_path_length(facts)))
-PLAIN(remote, log_format_word(line, facts->remote))
-PLAIN(user, log_format_word(line, facts->user))
-PLAIN(outcome, line_buffer_words(line, log_format_outcome_name(facts->outcome)))
-PLAIN(label, log_format_word(line, facts->label))
-PLAIN(bits, line_buffer_number(line, facts->bits))
+SPAN(duration, input->duration)
+SPAN(answer, input->answer)
+SPAN(post_response, input->post_response)
+SPAN(shutdown, input->shutdown)
+SIZE(content_length, input->content_length)
+SIZE(memory, input->memory)
+SIZE(sent, input->sent)
+SIZE(discarded, input->discarded)
+PLAIN(script, log_format_word(line, input->script))
+PLAIN(method, log_format_word(line, input->method))
+PLAIN(pool, log_format_word(line, input->pool))
+PLAIN(pid, log_format_count(line, input->pid))
+PLAIN(parent, log_format_count(line, input->parent))
+PLAIN(path, line_buffer_field(line, input->uri, log_format_path_length(input)))
+PLAIN(remote, log_format_word(line, input->remote))
+PLAIN(user, log_format_word(line, input->user))
+PLAIN(outcome, line_buffer_words(line, log_format_outcome_name(input->outcome)))
+PLAIN(label, log_format_word(line, input->label))
+PLAIN(bits, line_buffer_number(line, input->bits))
 
 /* ---- the table ---- */
 
@@ -528,49 +528,49 @@ static void log_format_json_time(struct line_buffer *line, const char *key, int6
     log_format_json_text(line, key, text, length);
 }
 
-static void log_format_json(struct line_buffer *line, const struct log_format_facts *facts)
+static void log_format_json(struct line_buffer *line, const struct log_format_input *input)
 {
     line_buffer_words(line, "{");
-    log_format_json_time(line, "time", facts->began);
-    log_format_json_word(line, "pool", facts->pool);
-    log_format_json_number(line, "pid", facts->pid);
-    log_format_json_word(line, "remote", facts->remote);
-    log_format_json_word(line, "user", facts->user);
-    log_format_json_word(line, "method", facts->method);
-    log_format_json_text(line, "path", facts->uri, log_format_path_length(facts));
-    log_format_json_word(line, "query", log_format_query(facts));
+    log_format_json_time(line, "time", input->began);
+    log_format_json_word(line, "pool", input->pool);
+    log_format_json_number(line, "pid", input->pid);
+    log_format_json_word(line, "remote", input->remote);
+    log_format_json_word(line, "user", input->user);
+    log_format_json_word(line, "method", input->method);
+    log_format_json_text(line, "path", input->uri, log_format_path_length(input));
+    log_format_json_word(line, "query", log_format_query(input));
     log_format_json_number(line, "status",
-                           facts->status == 0 ? LOG_FORMAT_UNKNOWN : (int64_t)facts->status);
-    log_format_json_word(line, "outcome", log_format_outcome_name(facts->outcome));
-    log_format_json_bool(line, "aborted", (facts->bits & OT_BIT_ABORTED) != 0);
-    log_format_json_bool(line, "timed_out", (facts->bits & OT_BIT_TIMEOUT) != 0);
-    log_format_json_number(line, "request_bytes", facts->content_length);
-    log_format_json_number(line, "response_bytes", facts->sent);
-    log_format_json_number(line, "discarded_bytes", facts->discarded);
-    log_format_json_span(line, "duration_ms", facts->duration);
-    log_format_json_span(line, "answer_ms", facts->answer);
-    log_format_json_span(line, "post_response_ms", facts->post_response);
-    log_format_json_span(line, "shutdown_ms", facts->shutdown);
-    log_format_json_word(line, "label", facts->label);
+                           input->status == 0 ? LOG_FORMAT_UNKNOWN : (int64_t)input->status);
+    log_format_json_word(line, "outcome", log_format_outcome_name(input->outcome));
+    log_format_json_bool(line, "aborted", (input->bits & OT_BIT_ABORTED) != 0);
+    log_format_json_bool(line, "timed_out", (input->bits & OT_BIT_TIMEOUT) != 0);
+    log_format_json_number(line, "request_bytes", input->content_length);
+    log_format_json_number(line, "response_bytes", input->sent);
+    log_format_json_number(line, "discarded_bytes", input->discarded);
+    log_format_json_span(line, "duration_ms", input->duration);
+    log_format_json_span(line, "answer_ms", input->answer);
+    log_format_json_span(line, "post_response_ms", input->post_response);
+    log_format_json_span(line, "shutdown_ms", input->shutdown);
+    log_format_json_word(line, "label", input->label);
     line_buffer_words(line, "}");
 }
 
 /* ---- a line ---- */
 
 static void log_format_text(const struct log_format *format, struct line_buffer *line,
-                            const struct log_format_facts *facts)
+                            const struct log_format_input *input)
 {
     for (size_t i = 0; i < format->count; i++) {
         const struct log_format_item *item = &format->items[i];
         if (item->code != NULL)
-            item->code->put(line, facts, item);
+            item->code->put(line, input, item);
         else
             line_buffer_bytes(line, item->text, item->length);
     }
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): it is written through line.text */
-size_t log_format_line(const struct log_format *format, const struct log_format_facts *facts,
+size_t log_format_line(const struct log_format *format, const struct log_format_input *input,
                        char *out)
 {
     /* Nearly always the first fits; JSON always fits the last. */
@@ -580,9 +580,9 @@ size_t log_format_line(const struct log_format *format, const struct log_format_
         line = (struct line_buffer){
             .text = out, .size = OT_ACCESS_LINE_MAX, .field_max = field_max[i]};
         if (format->json)
-            log_format_json(&line, facts);
+            log_format_json(&line, input);
         else
-            log_format_text(format, &line, facts);
+            log_format_text(format, &line, input);
     }
     if (line.full) {
         const size_t mark = sizeof OT_CUT - 1;
@@ -594,17 +594,17 @@ size_t log_format_line(const struct log_format *format, const struct log_format_
     return line.length;
 }
 
-bool log_format_suppresses(const char *paths, size_t size, const struct log_format_facts *facts)
+bool log_format_suppresses(const char *paths, size_t size, const struct log_format_input *input)
 {
-    if (size == 0 || facts->outcome != LOG_FORMAT_OK || facts->status < 200 ||
-        facts->status > 299 || facts->uri == NULL || facts->method == NULL ||
-        facts->content_length > 0 || *log_format_query(facts) != '\0')
+    if (size == 0 || input->outcome != LOG_FORMAT_OK || input->status < 200 ||
+        input->status > 299 || input->uri == NULL || input->method == NULL ||
+        input->content_length > 0 || *log_format_query(input) != '\0')
         return false;
-    if (strcmp(facts->method, "GET") != 0 && strcmp(facts->method, "HEAD") != 0)
+    if (strcmp(input->method, "GET") != 0 && strcmp(input->method, "HEAD") != 0)
         return false;
-    size_t length = log_format_path_length(facts);
+    size_t length = log_format_path_length(input);
     for (size_t at = 0; at < size; at += strnlen(paths + at, size - at) + 1)
-        if (strnlen(paths + at, size - at) == length && memcmp(paths + at, facts->uri, length) == 0)
+        if (strnlen(paths + at, size - at) == length && memcmp(paths + at, input->uri, length) == 0)
             return true;
     return false;
 }

@@ -1,4 +1,4 @@
-/* log_format.h: what a line of the access log says: `access.format`, compiled once, and the facts
+/* log_format.h: what a line of the access log says: `access.format`, compiled once, and the input
  * of a request put into it; pure.
  *
  * The one table of codes gives the check of the configuration, the line and the manual. Called by
@@ -43,7 +43,7 @@ enum log_format_need {
 
 /* What is known of one request. Texts that are NULL and numbers that are LOG_FORMAT_UNKNOWN (a
  * status of 0) show as a dash, or as null. */
-struct log_format_facts {
+struct log_format_input {
     const char *pool;
     int64_t pid, parent;
     const char *method;
@@ -82,12 +82,12 @@ unsigned log_format_needs(const struct log_format *format);
 
 /* Writes the line, without its newline, and returns its length, which is at most
  * OT_ACCESS_LINE_MAX: fields that are too long for it are cut and marked. `out` has that room. */
-size_t log_format_line(const struct log_format *format, const struct log_format_facts *facts,
+size_t log_format_line(const struct log_format *format, const struct log_format_input *input,
                        char *out);
 
 /* Has the operator asked for no line? `paths` is a list of `count` texts, each with its NUL, one
  * behind the other. */
-bool log_format_suppresses(const char *paths, size_t size, const struct log_format_facts *facts);
+bool log_format_suppresses(const char *paths, size_t size, const struct log_format_input *input);
 
 const char *log_format_outcome_name(enum log_format_outcome outcome);
 

@@ -15,7 +15,7 @@ static struct {
     const char *suppressed;
     size_t suppressed_size;
     const char *pool;
-    _Atomic uint32_t *untold; /* in our slot, so that a death leaves no loss unsaid */
+    _Atomic uint32_t *lost_lines; /* in our slot, so that a death leaves no loss unsaid */
     unsigned slot;
     pid_t pid, parent; /* asked for once, as each time is a system call */
 } access_log = {.fd = -1};
@@ -43,7 +43,7 @@ void log_pipe_attach(const struct ot_board *board, struct ot_slot *own, unsigned
         return; /* the descriptor may be anybody's */
     if (log_pipe_read(board)) {
         access_log.fd = fcntl(OT_FD_ACCESS, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE);
-        access_log.untold = &own->untold;
+        access_log.lost_lines = &own->lost_lines;
         access_log.slot = slot;
         access_log.pid = getpid();
         access_log.parent = getppid();
@@ -54,14 +54,14 @@ void log_pipe_attach(const struct ot_board *board, struct ot_slot *own, unsigned
     (void)close(OT_FD_ACCESS);
 }
 
-bool log_pipe_on(void)
+bool log_pipe_active(void)
 {
     return access_log.fd >= 0;
 }
 
 unsigned log_pipe_needs(void)
 {
-    return log_pipe_on() ? log_format_needs(access_log.format) : 0;
+    return log_pipe_active() ? log_format_needs(access_log.format) : 0;
 }
 
 /* What the writer reads before the line; see contract.h. */
@@ -83,26 +83,26 @@ static bool log_pipe_send(const char *message, size_t length, uint32_t lost)
     errno = saved;
     if (n == (ssize_t)length)
         return true;
-    (void)atomic_fetch_add(access_log.untold, lost + 1);
+    (void)atomic_fetch_add(access_log.lost_lines, lost + 1);
     return false;
 }
 
-bool log_pipe_write(unsigned thread, uint64_t number, struct log_format_facts *facts)
+bool log_pipe_write(unsigned thread, uint64_t number, struct log_format_input *input)
 {
     char message[OT_ACCESS_MESSAGE_MAX];
     struct line_buffer line = {.text = message, .size = sizeof message};
     uint32_t lost = 0;
-    if (!log_pipe_on() ||
-        log_format_suppresses(access_log.suppressed, access_log.suppressed_size, facts))
+    if (!log_pipe_active() ||
+        log_format_suppresses(access_log.suppressed, access_log.suppressed_size, input))
         return true;
-    if (atomic_load_explicit(access_log.untold, memory_order_relaxed) != 0)
-        lost = atomic_exchange(access_log.untold, 0);
-    facts->pool = access_log.pool;
-    facts->pid = access_log.pid;
-    facts->parent = access_log.parent;
+    if (atomic_load_explicit(access_log.lost_lines, memory_order_relaxed) != 0)
+        lost = atomic_exchange(access_log.lost_lines, 0);
+    input->pool = access_log.pool;
+    input->pid = access_log.pid;
+    input->parent = access_log.parent;
     log_pipe_head(&line, thread, number, lost);
     size_t length = line.length;
-    length += log_format_line(access_log.format, facts, message + length);
+    length += log_format_line(access_log.format, input, message + length);
     message[length++] = '\n';
     return log_pipe_send(message, length, lost);
 }

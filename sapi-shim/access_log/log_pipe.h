@@ -19,7 +19,7 @@
 void log_pipe_attach(const struct ot_board *board, struct ot_slot *own, unsigned slot);
 
 /* Is there an access log? */
-bool log_pipe_on(void);
+bool log_pipe_active(void);
 
 /* What the format asks for: enum log_format_need. */
 unsigned log_pipe_needs(void);
@@ -27,7 +27,7 @@ unsigned log_pipe_needs(void);
 /* Sends the line of a request; `thread` and `number` are the record's number and its count of
  * requests, 0 for a request that is not counted there. Fills in who we are. False if the line found
  * no room. */
-bool log_pipe_write(unsigned thread, uint64_t number, struct log_format_facts *facts);
+bool log_pipe_write(unsigned thread, uint64_t number, struct log_format_input *input);
 
 /* In a forked child: the parent's requests are not ours. */
 void log_pipe_after_fork(void);

@@ -64,7 +64,7 @@ static void request_details_find(const struct request_details *detail,
     }
 }
 
-void request_details_fill(struct request_details *detail, bool sent, struct log_format_facts *facts)
+void request_details_fill(struct request_details *detail, bool sent, struct log_format_input *input)
 {
     struct request_details_name names[REQUEST_DETAILS_NAMES] = {
         [REQUEST_DETAILS_METHOD] = NAME("REQUEST_METHOD"),
@@ -80,20 +80,20 @@ void request_details_fill(struct request_details *detail, bool sent, struct log_
     const char *uri = names[REQUEST_DETAILS_URI].value;
     const char *length = names[REQUEST_DETAILS_LENGTH].value;
     bool has_uri = uri != NULL && *uri != '\0';
-    facts->method = names[REQUEST_DETAILS_METHOD].value;
-    facts->uri = has_uri ? uri : names[REQUEST_DETAILS_SCRIPT_NAME].value;
+    input->method = names[REQUEST_DETAILS_METHOD].value;
+    input->uri = has_uri ? uri : names[REQUEST_DETAILS_SCRIPT_NAME].value;
     /* An application may have cut up its query string; the URI it seldom touches. */
-    facts->query = has_uri ? NULL : names[REQUEST_DETAILS_QUERY].value;
-    facts->script = names[REQUEST_DETAILS_SCRIPT].value;
-    facts->remote = names[REQUEST_DETAILS_REMOTE].value;
-    facts->user = names[REQUEST_DETAILS_USER].value;
-    facts->content_length = length != NULL ? (int64_t)(strtoull(length, NULL, 10) & INT64_MAX) : 0;
-    facts->param = request_details_param;
-    facts->field = request_details_field;
-    facts->context = detail;
+    input->query = has_uri ? NULL : names[REQUEST_DETAILS_QUERY].value;
+    input->script = names[REQUEST_DETAILS_SCRIPT].value;
+    input->remote = names[REQUEST_DETAILS_REMOTE].value;
+    input->user = names[REQUEST_DETAILS_USER].value;
+    input->content_length = length != NULL ? (int64_t)(strtoull(length, NULL, 10) & INT64_MAX) : 0;
+    input->param = request_details_param;
+    input->field = request_details_field;
+    input->context = detail;
     if (sent)
         cgi_head_end(&detail->head);
-    facts->status = sent ? detail->head.status : 0;
+    input->status = sent ? detail->head.status : 0;
 }
 
 void request_details_end(struct request_details *detail)

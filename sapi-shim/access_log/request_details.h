@@ -21,9 +21,9 @@ void request_details_output(struct request_details *detail, const char *bytes, s
                             bool keep_head);
 
 /* Fills in texts, content_length, and the status if `sent` says that there is a response; the
- * facts then borrow from `detail`. */
+ * input then borrow from `detail`. */
 void request_details_fill(struct request_details *detail, bool sent,
-                          struct log_format_facts *facts);
+                          struct log_format_input *input);
 
 /* Frees. */
 void request_details_end(struct request_details *detail);

@@ -162,7 +162,7 @@ static void libfcgi_send(struct libfcgi_request *own, struct libfcgi_output *out
 {
     FCGX_Stream *stream = output->stream;
     size_t count = stream->wrNext > output->base ? (size_t)(stream->wrNext - output->base) : 0;
-    bool counts = count > 0 && output == &own->out && log_pipe_on();
+    bool counts = count > 0 && output == &own->out && log_pipe_active();
     if (counts)
         libfcgi_log_output(own, output->base, count);
     output->empty(stream, do_close);
@@ -230,7 +230,7 @@ static size_t libfcgi_send_long(struct libfcgi_request *own, const char *text, s
     size_t before = (size_t)(output->stream->wrNext - output->base);
     size_t max = FRAME_CONTENT_MAX - before;
     size = size < max ? size : max;
-    if (log_pipe_on()) {
+    if (log_pipe_active()) {
         libfcgi_log_output(own, output->base, before);
         libfcgi_log_output(own, text, size);
     }
@@ -245,7 +245,7 @@ static size_t libfcgi_send_long(struct libfcgi_request *own, const char *text, s
     output->stream->wrNext = output->base;
     if (!libfcgi_was_written(&own->request, result))
         libfcgi_fail(output->stream, EPIPE);
-    else if (log_pipe_on() && result == CONN_OK)
+    else if (log_pipe_active() && result == CONN_OK)
         request_sent(&own->request, before + size);
     return size;
 }
@@ -484,7 +484,7 @@ static void libfcgi_count_dropped(const struct conn *conn, char **params, unsign
 {
     struct ot_record *record = worker_slot_record();
     struct request_details details = {.params = params};
-    struct log_format_facts facts = log_entry_unknown();
+    struct log_format_input facts = log_entry_unknown();
     if (params != NULL)
         request_details_fill(&details, false, &facts);
     log_entry_dropped(record, worker_slot_number(record), status, conn->since, &facts);
@@ -535,7 +535,7 @@ static bool libfcgi_answer_status(FCGX_Request *fcgx, struct conn *conn)
 {
     char *response;
     size_t size;
-    if (!status_handler_on() || !status_handler_compose(fcgx->envp, &response, &size))
+    if (!status_handler_active() || !status_handler_compose(fcgx->envp, &response, &size))
         return false;
     uint64_t content_length = libfcgi_read_params(fcgx->envp).content_length;
     reply_send(conn, response, size);
@@ -562,7 +562,7 @@ static void libfcgi_refuse_accept(void)
     if (libfcgi_refusals++ == 0)
         return;
     if (request_open_elsewhere() == 0)
-        request_exit(OT_EXIT_UNSAID);
+        request_exit(OT_EXIT_NONE);
     (void)nanosleep(&pause, NULL);
 }
 
@@ -754,7 +754,7 @@ LIBFCGI_EXPORT int OS_IsFcgi(int sock)
 
 LIBFCGI_EXPORT void OS_ShutdownPending(void)
 {
-    graceful_stop_begin(OT_EXIT_UNSAID);
+    graceful_stop_begin(OT_EXIT_NONE);
     libfcgi_real.os_shutdown_pending();
 }
 

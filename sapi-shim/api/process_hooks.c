@@ -40,7 +40,7 @@ __attribute__((constructor)) static void process_hooks_load(void)
     if (!worker_slot_open(&contract))
         return;
     if (contract.board != NULL)
-        status_handler_from(&(struct status_handler_board){contract.board, contract.size}, 1,
+        status_handler_open(&(struct status_handler_board){contract.board, contract.size}, 1,
                             OT_FD_LISTEN, false);
     conn_handoff_attach();
     log_pipe_attach(contract.board, contract.own, contract.slot);

@@ -33,7 +33,7 @@ void graceful_stop_begin(enum ot_exit_reason reason)
 {
     uint64_t one = 1;
     int saved = errno;
-    worker_slot_leaving(reason);
+    worker_slot_set_exit_reason(reason);
     atomic_store(&graceful_stop_begun, true);
     if (graceful_stop_event >= 0) {
         ssize_t n = write(graceful_stop_event, &one, sizeof one);
@@ -46,7 +46,7 @@ static void graceful_stop_handler(int number, siginfo_t *info, void *context)
 {
     if (number != SIGURG) {
         atomic_store(&graceful_stop_signalled, true);
-        graceful_stop_begin(OT_EXIT_ASKED);
+        graceful_stop_begin(OT_EXIT_STOPPED);
     }
     for (int i = 0; i < GRACEFUL_STOP_SIGNALS; i++) {
         const struct sigaction *before = &graceful_stop_before[i];

@@ -125,7 +125,7 @@ void hard_timeout_exit(struct request *request)
     record->shutdown_lost += request->functions.count;
     record->shutdown_late += request->shutdown_jump != NULL; /* the one that runs */
     record_end(record);
-    worker_slot_leaving(OT_EXIT_HARD_TIMEOUT);
+    worker_slot_set_exit_reason(OT_EXIT_HARD_TIMEOUT);
 
     hard_timeout_log(request);
     if (may_answer)

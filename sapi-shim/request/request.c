@@ -222,8 +222,8 @@ static void request_publish_begin(struct request *request, const struct request_
     record_text(record->user, sizeof record->user, info->user);
     record->label[0] = '\0';
     if (info->mark != 0) {
-        request->mark = &record->marks[record->marked++ % OT_MARKS];
-        *request->mark = (struct ot_mark){.mark = info->mark};
+        request->mark = &record->tracking[record->tracked++ % OT_TRACKING_MAX];
+        *request->mark = (struct ot_tracking){.id = info->mark};
     }
     log_entry_begin(&request->entry, record, request->conn->since, info->remote, info->user);
     record_end(record);
@@ -292,7 +292,7 @@ void request_detach(void)
     request->detached = true;
     record_begin(request->record);
     log_entry_detach(request->record);
-    request_end_mark(request, OT_MARK_LOST);
+    request_end_mark(request, OT_TRACKING_LOST);
     record_end(request->record);
     request->record = &unseen;
     request->run_jump = NULL;
@@ -586,7 +586,7 @@ static void request_run_functions(struct request *request)
 static void request_log(struct request *request, uint64_t functions_at)
 {
     int thread = worker_slot_number(request->record);
-    struct log_format_facts facts = log_entry_unknown();
+    struct log_format_input facts = log_entry_unknown();
     facts.label =
         thread >= 0 ? request->record->label : NULL; /* one outside the slot may be shared */
     facts.bits = request->status;
@@ -600,7 +600,7 @@ void request_end(struct request *request)
     request->run_jump = NULL;
     request->thread = pthread_self();
     request_run_functions(request);
-    uint64_t functions_at = log_pipe_on() ? clock_ns() : 0;
+    uint64_t functions_at = log_pipe_active() ? clock_ns() : 0;
     size_t lost = shutdown_functions_clear(&request->functions);
     if (lost > 0) {
         request_count(request, &request->record->shutdown_lost, lost);
@@ -614,7 +614,7 @@ void request_end(struct request *request)
     if (request_is_finished(request))
         request->ops->mute(request);
     request_move(request, LIFECYCLE_END);
-    if (log_pipe_on())
+    if (log_pipe_active())
         request_log(request, functions_at);
     request_details_end(&request->details);
     request_set_label(request, NULL);

@@ -84,7 +84,7 @@ struct request {
     atomic_bool client_left;        /* the timer's signal handler saw that the client has left */
     struct log_entry entry;         /* in the access log */
     struct request_details details; /* for that entry */
-    struct ot_mark *mark;           /* in the record; NULL = the request is not tracked */
+    struct ot_tracking *mark;       /* in the record; NULL = the request is not tracked */
     struct shutdown_functions_list functions;
     sigjmp_buf *run_jump;      /* into ot_run, for the handler; NULL elsewhere */
     sigjmp_buf *shutdown_jump; /* out of the running shutdown function */

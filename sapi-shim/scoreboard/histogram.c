@@ -60,7 +60,7 @@ static void histogram_histograms(struct ot_histogram *into, const struct ot_hist
     }
 }
 
-void histogram_record(struct ot_counts *counts, const struct ot_record *record)
+void histogram_add_record(struct ot_counts *counts, const struct ot_record *record)
 {
     counts->requests += record->requests;
     counts->finished += record->finished;
@@ -74,7 +74,7 @@ void histogram_record(struct ot_counts *counts, const struct ot_record *record)
     histogram_histograms(counts->measures, record->measures);
 }
 
-void histogram_counts(struct ot_counts *counts, const struct ot_counts *more)
+void histogram_add_counts(struct ot_counts *counts, const struct ot_counts *more)
 {
     counts->requests += more->requests;
     counts->finished += more->finished;

@@ -23,7 +23,7 @@ uint64_t histogram_since(const char *moment, uint64_t now);
 uint64_t histogram_count(const struct ot_histogram *histogram);
 
 /* Adds what one record counts, or what was added up before. */
-void histogram_record(struct ot_counts *counts, const struct ot_record *record);
-void histogram_counts(struct ot_counts *counts, const struct ot_counts *more);
+void histogram_add_record(struct ot_counts *counts, const struct ot_record *record);
+void histogram_add_counts(struct ot_counts *counts, const struct ot_counts *more);
 
 #endif

@@ -88,7 +88,7 @@ bool record_peek(const struct ot_record *from, struct ot_record *to)
     return true;
 }
 
-void record_inherit(const struct ot_record *from, struct ot_record *to)
+void record_copy_dead(const struct ot_record *from, struct ot_record *to)
 {
     memcpy(to, from, sizeof *to);
     record_clamp(to);

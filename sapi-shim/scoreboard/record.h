@@ -29,7 +29,7 @@ bool record_peek(const struct ot_record *from, struct ot_record *to);
 
 /* Copies the record of a writer that is dead, who may have died in the middle of a change; made
  * harmless in the same way. */
-void record_inherit(const struct ot_record *from, struct ot_record *to);
+void record_copy_dead(const struct ot_record *from, struct ot_record *to);
 
 /* The same of any block that begins with a change counter. record_read copies one as it was at one
  * moment, or is false. */

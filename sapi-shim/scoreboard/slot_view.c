@@ -33,13 +33,13 @@ enum ot_state slot_view_state(const struct ot_record *record)
     return over ? OT_STATE_RUNNING : (enum ot_state)record->state;
 }
 
-unsigned slot_view_threads(const struct ot_slot *slot, uint32_t *alien)
+unsigned slot_view_threads(const struct ot_slot *slot, uint32_t *other_version)
 {
-    *alien = 0;
+    *other_version = 0;
     if (atomic_load_explicit(&slot->magic, memory_order_acquire) != OT_SLOT_MAGIC)
         return 0;
     if (slot->version != OT_CONTRACT_VERSION) {
-        *alien = slot->version;
+        *other_version = slot->version;
         return 0;
     }
     unsigned threads = atomic_load_explicit(&slot->threads, memory_order_acquire);
@@ -57,7 +57,7 @@ static bool slot_view_leads(const struct ot_record *a, const struct ot_record *b
 
 static bool slot_view_inherit(const struct ot_record *from, struct ot_record *to)
 {
-    record_inherit(from, to);
+    record_copy_dead(from, to);
     return true;
 }
 
@@ -67,7 +67,7 @@ static void slot_view_add_up(const struct ot_slot *slot, struct slot_view *view,
                              bool (*copy)(const struct ot_record *, struct ot_record *))
 {
     bool first = true;
-    view->threads = slot_view_threads(slot, &view->alien);
+    view->threads = slot_view_threads(slot, &view->other_version);
     view->attached = view->threads > 0;
     view->busy = view->kept = 0;
     for (unsigned i = 0; i < view->threads; i++) {
@@ -79,7 +79,7 @@ static void slot_view_add_up(const struct ot_slot *slot, struct slot_view *view,
             continue;
         view->busy += slot_view_state_busy(record->state);
         view->kept += i == 0 ? record->kept : 0;
-        histogram_record(counts, record);
+        histogram_add_record(counts, record);
         if (!first && slot_view_leads(record, &view->lead))
             view->lead = *record;
         first = false;
@@ -100,7 +100,7 @@ void slot_view_look_and_add(const struct ot_slot *slot, struct slot_view *view,
     slot_view_add_up(slot, view, counts, record_copy);
 }
 
-void slot_view_bury(const struct ot_slot *slot, struct slot_view *view)
+void slot_view_look_dead(const struct ot_slot *slot, struct slot_view *view)
 {
     memset(&view->counts, 0, sizeof view->counts);
     slot_view_add_up(slot, view, &view->counts, slot_view_inherit);
@@ -108,6 +108,7 @@ void slot_view_bury(const struct ot_slot *slot, struct slot_view *view)
 
 bool slot_view_thread(const struct ot_slot *slot, unsigned thread, struct ot_record *out)
 {
-    uint32_t alien = 0;
-    return thread < slot_view_threads(slot, &alien) && record_copy(&slot->records[thread], out);
+    uint32_t other_version = 0;
+    return thread < slot_view_threads(slot, &other_version) &&
+           record_copy(&slot->records[thread], out);
 }

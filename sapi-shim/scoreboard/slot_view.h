@@ -14,8 +14,8 @@
 /* A worker process as its slot tells: sums over its threads, and the thread that is up to
  * something. */
 struct slot_view {
-    bool attached;  /* a library of our contract version writes here */
-    uint32_t alien; /* version of a library that speaks another contract, else 0 */
+    bool attached;          /* a library of our contract version writes here */
+    uint32_t other_version; /* version of a library that speaks another contract, else 0 */
     unsigned threads;
     unsigned busy; /* threads with a request */
     unsigned kept; /* idle kept connections */
@@ -24,7 +24,7 @@ struct slot_view {
 };
 
 /* Threads that use their records, 0 if nobody we understand writes here. */
-unsigned slot_view_threads(const struct ot_slot *slot, uint32_t *alien);
+unsigned slot_view_threads(const struct ot_slot *slot, uint32_t *other_version);
 
 /* What the slot says now. Records that keep changing are left out. */
 void slot_view_look(const struct ot_slot *slot, struct slot_view *view);
@@ -34,7 +34,7 @@ void slot_view_look_and_add(const struct ot_slot *slot, struct slot_view *view,
                             struct ot_counts *counts);
 
 /* As slot_view_look, of a worker that is dead: nothing is left out. */
-void slot_view_bury(const struct ot_slot *slot, struct slot_view *view);
+void slot_view_look_dead(const struct ot_slot *slot, struct slot_view *view);
 
 /* One thread's record, by number from 0 on. False if there is no such thread, or it keeps changing.
  */

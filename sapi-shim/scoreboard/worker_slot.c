@@ -111,7 +111,7 @@ bool worker_slot_siblings_take_over(void)
 
 bool worker_slot_siblings(void)
 {
-    return worker_slot_siblings_take_over() && board->facts.max_children > 1;
+    return worker_slot_siblings_take_over() && board->stats.max_children > 1;
 }
 
 bool worker_slot_last_drain(void)
@@ -145,9 +145,9 @@ void worker_slot_state(enum ot_state state)
     worker_slot_ring(OT_NOTIFY_LEAVE(before) | OT_NOTIFY_ENTER(state));
 }
 
-void worker_slot_leaving(enum ot_exit_reason reason)
+void worker_slot_set_exit_reason(enum ot_exit_reason reason)
 {
-    uint32_t unsaid = OT_EXIT_UNSAID;
+    uint32_t unsaid = OT_EXIT_NONE;
     struct ot_slot *slot = worker_slot_slot;
     if (slot != NULL && getpid() == worker_slot_pid)
         (void)__atomic_compare_exchange_n(&slot->exit_reason, &unsaid, (uint32_t)reason, false,

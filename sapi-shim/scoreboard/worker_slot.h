@@ -56,7 +56,7 @@ void worker_slot_state(enum ot_state state);
 
 /* Says why the process is about to leave; the first reason stays. Nothing in a forked child.
  * Thread-safe and async-signal-safe. */
-void worker_slot_leaving(enum ot_exit_reason reason);
+void worker_slot_set_exit_reason(enum ot_exit_reason reason);
 
 /* Publishes how many idle kept connections the process holds. */
 void worker_slot_kept(unsigned count);

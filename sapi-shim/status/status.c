@@ -53,7 +53,7 @@ const struct status_cause status_causes[] = {
 #undef EXIT_CAUSE
 };
 
-_Static_assert(STATUS_CAUSES <= OT_ENDINGS_MAX, "every cause has its place on the board");
+_Static_assert(STATUS_CAUSES <= OT_EXIT_CAUSES_MAX, "every cause has its place on the board");
 
 const struct status_cause status_measures[OT_MEASURE_COUNT] = {
     [OT_MEASURE_WAIT] =
@@ -94,11 +94,11 @@ static const struct ot_slot *status_slot(const struct status_source *source, uns
     return (const void *)(source->slots + source->stride * slot);
 }
 
-bool status_facts(const struct status_source *source, struct ot_pool_stats *facts)
+bool status_stats(const struct status_source *source, struct ot_pool_stats *stats)
 {
-    if (!record_read(&source->board->facts, facts, sizeof *facts))
+    if (!record_read(&source->board->stats, stats, sizeof *stats))
         return false;
-    facts->listen[sizeof facts->listen - 1] = '\0';
+    stats->listen[sizeof stats->listen - 1] = '\0';
     return true;
 }
 
@@ -161,40 +161,40 @@ static void status_take_counts(struct status_pool *pool, const struct ot_counts 
 }
 
 /* What is not counted from the slots. */
-static void status_take_facts(struct status_pool *pool, const struct ot_pool_stats *facts,
+static void status_take_stats(struct status_pool *pool, const struct ot_pool_stats *stats,
                               uint64_t now)
 {
-    pool->pm = status_pm_name(facts->pm);
-    memcpy(pool->listen, facts->listen, sizeof pool->listen);
-    pool->start_time = facts->opened_time;
+    pool->pm = status_pm_name(stats->pm);
+    memcpy(pool->listen, stats->listen, sizeof pool->listen);
+    pool->start_time = stats->opened_time;
     pool->uptime_ms =
-        facts->opened_at < now ? (int64_t)((now - facts->opened_at) / CLOCK_NS_PER_MS) : 0;
-    pool->listen_queue = facts->listen_queue;
-    pool->max_listen_queue = facts->max_listen_queue;
-    pool->listen_backlog = facts->listen_backlog;
-    pool->max_active = facts->max_active;
-    pool->max_children_reached = (int64_t)facts->max_children_reached;
-    pool->slow_requests = (int64_t)facts->slow_requests;
-    pool->max_children = facts->max_children;
-    pool->post_response_max_children = facts->post_max_children;
-    pool->max_post_response = facts->max_post_response;
-    pool->retiring = facts->retiring;
-    pool->generation = facts->generation;
-    pool->over_budget = (int64_t)facts->over_budget_episodes;
-    pool->over_budget_now = facts->over_budget;
-    pool->spawned = (int64_t)facts->spawned;
-    pool->died = (int64_t)facts->died;
-    pool->start_failures = (int64_t)facts->start_failures;
+        stats->opened_at < now ? (int64_t)((now - stats->opened_at) / CLOCK_NS_PER_MS) : 0;
+    pool->listen_queue = stats->listen_queue;
+    pool->max_listen_queue = stats->max_listen_queue;
+    pool->listen_backlog = stats->listen_backlog;
+    pool->max_active = stats->max_active;
+    pool->max_children_reached = (int64_t)stats->max_children_reached;
+    pool->slow_requests = (int64_t)stats->slow_requests;
+    pool->max_children = stats->max_children;
+    pool->post_response_max_children = stats->post_max_children;
+    pool->max_post_response = stats->max_post_response;
+    pool->retiring = stats->retiring;
+    pool->generation = stats->generation;
+    pool->over_budget = (int64_t)stats->over_budget_episodes;
+    pool->over_budget_now = stats->over_budget;
+    pool->spawned = (int64_t)stats->spawned;
+    pool->died = (int64_t)stats->died;
+    pool->start_failures = (int64_t)stats->start_failures;
     pool->backoff_ms =
-        facts->backoff_ends > now
-            ? (int64_t)((facts->backoff_ends - now + CLOCK_NS_PER_MS - 1) / CLOCK_NS_PER_MS)
+        stats->backoff_ends > now
+            ? (int64_t)((stats->backoff_ends - now + CLOCK_NS_PER_MS - 1) / CLOCK_NS_PER_MS)
             : 0;
     for (unsigned i = 0; i < STATUS_CAUSES; i++) {
-        pool->ended_by[i] = facts->ended[i];
-        pool->ended += (int64_t)facts->ended[i];
+        pool->ended_by[i] = stats->ended[i];
+        pool->ended += (int64_t)stats->ended[i];
     }
-    memcpy(pool->exits, facts->exits, sizeof pool->exits);
-    memcpy(pool->signals, facts->signals, sizeof pool->signals);
+    memcpy(pool->exits, stats->exits, sizeof pool->exits);
+    memcpy(pool->signals, stats->signals, sizeof pool->signals);
 }
 
 bool status_next_exit(const struct status_pool *pool, unsigned *at, struct status_exit *out)
@@ -229,10 +229,10 @@ static void status_take_queue(struct status_pool *pool, const struct status_queu
     pool->max_post_response = MAX(pool->max_post_response, pool->post_response);
 }
 
-static void status_count(const struct status_source *source, const struct ot_pool_stats *facts,
+static void status_count(const struct status_source *source, const struct ot_pool_stats *stats,
                          struct status_pool *pool)
 {
-    struct ot_counts counts = facts->elsewhere;
+    struct ot_counts counts = stats->elsewhere;
     int64_t here = 0;
     for (unsigned i = 0; i < source->count; i++) {
         struct slot_view view;
@@ -244,41 +244,41 @@ static void status_count(const struct status_source *source, const struct ot_poo
         here++;
     }
     for (unsigned state = 0; state < OT_STATE_COUNT; state++)
-        status_add_state(pool, state, facts->others[state]);
-    status_add_state(pool, OT_STATE_COUNT, facts->others_unknown);
-    pool->kept_connections += facts->others_kept;
+        status_add_state(pool, state, stats->others[state]);
+    status_add_state(pool, OT_STATE_COUNT, stats->others_unknown);
+    pool->kept_connections += stats->others_kept;
     pool->active = pool->serving + pool->post_response + pool->shutdown;
     pool->workers = pool->starting + pool->idle + pool->active + pool->exiting + pool->unknown;
-    pool->older = source->generation == facts->generation ? pool->workers - here : here;
+    pool->older = source->generation == stats->generation ? pool->workers - here : here;
     status_take_counts(pool, &counts);
 }
 
-static void status_fill(const struct status_source *source, const struct ot_pool_stats *facts,
+static void status_fill(const struct status_source *source, const struct ot_pool_stats *stats,
                         const struct status_queue *queue, struct status_pool *pool)
 {
     memset(pool, 0, sizeof *pool);
     memcpy(pool->name, source->board->pool, sizeof pool->name);
     pool->name[sizeof pool->name - 1] = '\0';
-    status_take_facts(pool, facts, clock_ns());
-    status_count(source, facts, pool);
+    status_take_stats(pool, stats, clock_ns());
+    status_count(source, stats, pool);
     status_take_queue(pool, queue);
 }
 
-void status_pool(const struct status_source *source, const struct ot_pool_stats *facts,
+void status_pool(const struct status_source *source, const struct ot_pool_stats *stats,
                  const struct status_queue *queue, struct status_pool *pool)
 {
     struct ot_pool_stats own;
     memset(&own, 0, sizeof own);
-    if (facts != NULL) {
-        status_fill(source, facts, queue, pool);
+    if (stats != NULL) {
+        status_fill(source, stats, queue, pool);
         return;
     }
     for (int i = 0; i < STATUS_TRIES; i++) {
         uint32_t after;
-        bool whole = status_facts(source, &own);
+        bool whole = status_stats(source, &own);
         status_fill(source, &own, queue, pool);
         atomic_thread_fence(memory_order_acquire);
-        after = atomic_load_explicit(&source->board->facts.change, memory_order_relaxed);
+        after = atomic_load_explicit(&source->board->stats.change, memory_order_relaxed);
         if (whole && after == atomic_load(&own.change))
             return;
     }

@@ -125,18 +125,18 @@ struct status_worker {
 /* A mapped scoreboard of `size` bytes, as the contract lays it out. False if it is none. */
 bool status_open(const struct ot_board *board, size_t size, struct status_source *source);
 
-/* The facts as they were at one moment; false if they keep changing. */
-bool status_facts(const struct status_source *source, struct ot_pool_stats *facts);
+/* The stats as they were at one moment; false if they keep changing. */
+bool status_stats(const struct status_source *source, struct ot_pool_stats *stats);
 
-/* How many connections wait, from who knows better than the facts; NULL = nobody does. */
+/* How many connections wait, from who knows better than the stats; NULL = nobody does. */
 struct status_queue {
     unsigned waiting;
     unsigned backlog; /* 0 = unknown */
 };
 
-/* Counts. `facts` are the caller's own; with NULL those on the board, and then all is of one
+/* Counts. `stats` are the caller's own; with NULL those on the board, and then all is of one
  * moment. */
-void status_pool(const struct status_source *source, const struct ot_pool_stats *facts,
+void status_pool(const struct status_source *source, const struct ot_pool_stats *stats,
                  const struct status_queue *queue, struct status_pool *pool);
 
 /* Fills in if there is a process in this slot, else false. */

@@ -30,7 +30,7 @@ static struct {
 
 static const void *_Atomic status_handler_ready; /* not NULL: there is something to answer */
 
-void status_handler_from(const struct status_handler_board *boards, size_t count, int listen_fd,
+void status_handler_open(const struct status_handler_board *boards, size_t count, int listen_fd,
                          bool alone)
 {
     status_handler_set.listen_fd = listen_fd;
@@ -50,7 +50,7 @@ void status_handler_from(const struct status_handler_board *boards, size_t count
         status_handler_ready = &status_handler_set;
 }
 
-bool status_handler_on(void)
+bool status_handler_active(void)
 {
     return status_handler_ready != NULL;
 }
@@ -163,13 +163,13 @@ static bool status_handler_queue(struct status_queue *queue)
 {
     struct listen_queue asked = LISTEN_QUEUE_NONE;
     struct listen_queue_state state = {0};
-    struct ot_pool_stats facts;
+    struct ot_pool_stats stats;
     bool told;
     if (status_handler_set.listen_fd >= 0)
         told = listen_queue_look(&asked, status_handler_set.listen_fd, &state) == 0;
     else
-        told = status_facts(&status_handler_set.sources[0], &facts) && facts.listen_inode != 0 &&
-               listen_queue_look_by_number(&asked, (uint32_t)facts.listen_inode, &state) == 0;
+        told = status_stats(&status_handler_set.sources[0], &stats) && stats.listen_inode != 0 &&
+               listen_queue_look_by_number(&asked, (uint32_t)stats.listen_inode, &state) == 0;
     listen_queue_close(&asked);
     *queue = (struct status_queue){.waiting = state.waiting, .backlog = state.backlog};
     return told;

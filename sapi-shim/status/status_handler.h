@@ -25,11 +25,11 @@ enum {
 /* From now on requests are answered from these, the current generation's first. `listen_fd` is the
  * pool's socket, -1 = not at hand. With `alone` there is no application behind, and what is no such
  * request is answered that it was not found. Once, before the first request. */
-void status_handler_from(const struct status_handler_board *boards, size_t count, int listen_fd,
+void status_handler_open(const struct status_handler_board *boards, size_t count, int listen_fd,
                          bool alone);
 
 /* Is there anything to answer? */
-bool status_handler_on(void);
+bool status_handler_active(void);
 
 /* A request with these parameters (NAME=VALUE, ends with NULL): if it is one of ours, its response
  * as CGI has it, the caller's to free. False if it is the application's, or without memory. */

@@ -72,13 +72,13 @@ static void have_children(void)
 {
     pid_t child = fork();
     if (child == 0) {
-        worker_slot_leaving(OT_EXIT_BAILOUT);
+        worker_slot_set_exit_reason(OT_EXIT_BAILOUT);
         _exit(0);
     }
     (void)waitpid(child, NULL, 0);
     child = (pid_t)syscall(SYS_fork);
     if (child == 0) {
-        worker_slot_leaving(OT_EXIT_BAILOUT);
+        worker_slot_set_exit_reason(OT_EXIT_BAILOUT);
         _exit(0);
     }
     (void)waitpid(child, NULL, 0);
@@ -477,16 +477,16 @@ struct leaving {
 ParameterizedTestParameters(contract, a_worker_says_why_it_leaves)
 {
     static struct leaving leavings[] = {
-        {.signal = SIGTERM, .reason = OT_EXIT_ASKED},
-        {.signal = SIGQUIT, .reason = OT_EXIT_ASKED},
-        {.order = ORDER_FINISH, .signal = SIGUSR1, .reason = OT_EXIT_ASKED},
+        {.signal = SIGTERM, .reason = OT_EXIT_STOPPED},
+        {.signal = SIGQUIT, .reason = OT_EXIT_STOPPED},
+        {.order = ORDER_FINISH, .signal = SIGUSR1, .reason = OT_EXIT_STOPPED},
         {.order = ORDER_NOTHING, .max_requests = 1, .reason = OT_EXIT_MAX_REQUESTS},
         {.order = ORDER_OVERRUN, .limit = 20, .reason = OT_EXIT_BAILOUT},
         {.order = ORDER_STUCK, .limit = 20, .hard = 20, .reason = OT_EXIT_HARD_TIMEOUT, 124},
-        {.order = ORDER_EXIT, .reason = OT_EXIT_UNSAID, 3},
-        {.order = ORDER_PENDING, .reason = OT_EXIT_UNSAID},
-        {.order = ORDER_NOTHING, .signal = SIGKILL, .reason = OT_EXIT_UNSAID, -SIGKILL},
-        {.order = ORDER_CHILDREN, .signal = SIGTERM, .reason = OT_EXIT_ASKED},
+        {.order = ORDER_EXIT, .reason = OT_EXIT_NONE, 3},
+        {.order = ORDER_PENDING, .reason = OT_EXIT_NONE},
+        {.order = ORDER_NOTHING, .signal = SIGKILL, .reason = OT_EXIT_NONE, -SIGKILL},
+        {.order = ORDER_CHILDREN, .signal = SIGTERM, .reason = OT_EXIT_STOPPED},
         /* The first stays. */
         {.order = ORDER_OVERRUN, .limit = 20, .max_requests = 1, .reason = OT_EXIT_MAX_REQUESTS},
         {.order = ORDER_STUCK,
@@ -510,12 +510,12 @@ ParameterizedTest(const struct leaving *leaving, contract, a_worker_says_why_it_
     open_scene(&scene, &settings);
     start(&scene);
     until_idle(&scene, 0);
-    cr_expect(reason(&scene) == OT_EXIT_UNSAID);
+    cr_expect(reason(&scene) == OT_EXIT_NONE);
     if (leaving->order != 0)
         cr_expect(request(&scene, leaving->order));
     if (leaving->signal != 0) {
         until_idle(&scene, leaving->order != 0);
-        cr_expect(reason(&scene) == OT_EXIT_UNSAID, "nobody said so yet");
+        cr_expect(reason(&scene) == OT_EXIT_NONE, "nobody said so yet");
         cr_assert(kill(scene.pid, leaving->signal) == 0);
     }
     int status = end_of(&scene);
@@ -572,7 +572,7 @@ static void expect_leaving_by_memory(struct scene *scene)
         cr_expect(request(scene, ORDER_NOTHING));
         until_idle(scene, i);
     }
-    cr_expect(reason(scene) == OT_EXIT_UNSAID);
+    cr_expect(reason(scene) == OT_EXIT_NONE);
     cr_expect(request(scene, ORDER_EAT), "served to its end");
     cr_expect(end_of(scene) == 0);
     cr_expect(reason(scene) == OT_EXIT_MAX_MEMORY);
@@ -639,7 +639,7 @@ Test(contract, says_once_that_it_cannot_weigh_itself, .timeout = 60)
     cr_expect(read(scene.output, text, sizeof text - 1) > 0);
     cr_expect(strstr(text, "pool www: cannot check pm.max_memory") != NULL, "%s", text);
     stop(&scene);
-    cr_expect(reason(&scene) == OT_EXIT_ASKED);
+    cr_expect(reason(&scene) == OT_EXIT_STOPPED);
     memset(text, 0, sizeof text);
     cr_expect(read(scene.output, text, sizeof text - 1) == 0, "%s", text);
     close_scene(&scene);

@@ -34,7 +34,7 @@ Test(exit_cause, judges)
          {.exit_reason = OT_EXIT_HARD_TIMEOUT, .status = EXITED(124)},
          EXIT_CAUSE_HARD_TIMEOUT},
         {"says it was asked, but not by the manager",
-         {.exit_reason = OT_EXIT_ASKED},
+         {.exit_reason = OT_EXIT_STOPPED},
          EXIT_CAUSE_EXIT},
         {"says nonsense", {.exit_reason = 4711}, EXIT_CAUSE_EXIT},
         {"superfluous", {.stop_reason = EXIT_CAUSE_STOP_SUPERFLUOUS}, EXIT_CAUSE_RETIREMENT},
@@ -89,8 +89,9 @@ Test(exit_cause, tells_the_reason_as_words)
         {{.exit_reason = 4711}, NULL},
         {{.exit_reason = OT_EXIT_MAX_REQUESTS}, "`pm.max_requests` reached"},
         {{.exit_reason = OT_EXIT_MAX_MEMORY}, "above `pm.max_memory`"},
-        {{.exit_reason = OT_EXIT_ASKED}, "asked to go, not by the manager"},
-        {{.exit_reason = OT_EXIT_ASKED, .stop_reason = EXIT_CAUSE_STOP_SUPERFLUOUS}, "superfluous"},
+        {{.exit_reason = OT_EXIT_STOPPED}, "asked to go, not by the manager"},
+        {{.exit_reason = OT_EXIT_STOPPED, .stop_reason = EXIT_CAUSE_STOP_SUPERFLUOUS},
+         "superfluous"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *reason = exit_cause_text(&cases[i].input);

@@ -21,7 +21,7 @@ static const char *sample_field(const void *context, const char *name, size_t na
     return name_length == 12 && strncmp(name, "Content-Type", 12) == 0 ? "text/plain;..." : NULL;
 }
 
-static const struct log_format_facts sample = {
+static const struct log_format_input sample = {
     .pool = "www",
     .pid = 42,
     .parent = 7,
@@ -50,7 +50,7 @@ static const struct log_format_facts sample = {
     .memory = 8388608,
 };
 
-static const char *line_of(const char *text, const struct log_format_facts *facts)
+static const char *line_of(const char *text, const struct log_format_input *facts)
 {
     static char out[OT_ACCESS_LINE_MAX + 1];
     char error[512] = "";
@@ -107,7 +107,7 @@ Test(format, every_code_of_the_table_is_taken)
 
 Test(format, what_is_not_known_is_a_dash)
 {
-    const struct log_format_facts nothing = {.pool = "www",
+    const struct log_format_input nothing = {.pool = "www",
                                              .pid = 1,
                                              .parent = 2,
                                              .outcome = LOG_FORMAT_KILLED,
@@ -137,7 +137,7 @@ Test(format, what_is_not_known_is_a_dash)
 
 Test(format, json)
 {
-    struct log_format_facts facts = sample;
+    struct log_format_input facts = sample;
     facts.bits = OT_BIT_ABORTED | OT_BIT_TIMEOUT;
     facts.outcome = LOG_FORMAT_TIMEOUT;
     facts.uri = "/a\"b\\?x=\n";
@@ -194,7 +194,7 @@ Test(format, a_long_field_is_cut_and_the_rest_stays)
     static char uri[100000];
     memset(uri, 'u', sizeof uri - 1);
     uri[0] = '/';
-    struct log_format_facts facts = sample;
+    struct log_format_input facts = sample;
     facts.uri = uri;
     const char *line = line_of("%m %r %s", &facts);
     cr_expect(strncmp(line, "GET /uuuu", 9) == 0);
@@ -228,7 +228,7 @@ Test(format, codes_say_what_they_need)
 Test(format, suppressed_are_plain_successes_of_these_paths)
 {
     static const char paths[] = "/ping\0/health";
-    struct log_format_facts facts = sample;
+    struct log_format_input facts = sample;
     facts.uri = "/ping";
     facts.content_length = 0;
     cr_expect(log_format_suppresses(paths, sizeof paths, &facts));

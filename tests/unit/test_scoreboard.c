@@ -152,7 +152,8 @@ Test(scoreboard, another_contract_is_no_contract)
     attach(slot, OT_CONTRACT_VERSION + 1, 1);
     slot->records[0].requests = 5;
     scoreboard_view(&board, 0, &view);
-    cr_expect(!view.attached && view.alien == OT_CONTRACT_VERSION + 1 && view.counts.requests == 0);
+    cr_expect(!view.attached && view.other_version == OT_CONTRACT_VERSION + 1 &&
+              view.counts.requests == 0);
     (void)munmap(slot, sizeof *slot);
     scoreboard_destroy(&board);
 }

@@ -45,7 +45,7 @@ Test(unfinished_request, killed_while_running)
 {
     struct ot_record record = running();
     struct unfinished_request_texts texts;
-    struct log_format_facts facts = unfinished_request_describe(&record, &killed, &texts);
+    struct log_format_input facts = unfinished_request_describe(&record, &killed, &texts);
     cr_expect_eq(facts.outcome, LOG_FORMAT_KILLED);
     cr_expect_str_eq(facts.uri, "/a?b=c");
     cr_expect_str_eq(facts.method, "POST");
@@ -69,7 +69,7 @@ Test(unfinished_request, phases_have_their_lengths)
     struct unfinished_request_texts texts;
     record.finished_at = 101 * SECOND;
     record.http_status = 201;
-    struct log_format_facts facts = unfinished_request_describe(&record, &killed, &texts);
+    struct log_format_input facts = unfinished_request_describe(&record, &killed, &texts);
     cr_expect_eq(facts.answer, 1 * SECOND);
     cr_expect_eq(facts.post_response, 2 * SECOND);
     cr_expect_eq(facts.status, 201);
@@ -113,7 +113,7 @@ Test(unfinished_request, outcomes)
         record.ended_at = outcomes[i].ended ? 102 * SECOND : 99 * SECOND;
         death.status = outcomes[i].status;
         death.asked = outcomes[i].asked;
-        struct log_format_facts facts = unfinished_request_describe(&record, &death, &texts);
+        struct log_format_input facts = unfinished_request_describe(&record, &death, &texts);
         cr_expect_eq(facts.outcome, outcomes[i].outcome, "%s: %s", outcomes[i].name,
                      log_format_outcome_name(facts.outcome));
         cr_expect_eq(facts.bits, outcomes[i].bits);
@@ -130,7 +130,7 @@ Test(unfinished_request, what_was_cut_says_so)
     memset(uri, 'u', sizeof uri - 1);
     uri[sizeof uri - 1] = '\0';
     record_text(record.uri, sizeof record.uri, uri);
-    struct log_format_facts facts = unfinished_request_describe(&record, &killed, &texts);
+    struct log_format_input facts = unfinished_request_describe(&record, &killed, &texts);
     cr_expect_eq(strlen(facts.uri), sizeof record.uri - 1);
     cr_expect_str_eq(facts.uri + sizeof record.uri - 6, "[...]");
 }
@@ -150,8 +150,8 @@ Test(unfinished_request, nothing_a_worker_writes_does_harm)
             state = state * 1103515245 + 12345;
             ((unsigned char *)&raw)[i] = (unsigned char)(state >> 16);
         }
-        record_inherit(&raw, &record); /* as who buries a worker does */
-        struct log_format_facts facts = unfinished_request_describe(&record, &killed, &texts);
+        record_copy_dead(&raw, &record); /* as who buries a worker does */
+        struct log_format_input facts = unfinished_request_describe(&record, &killed, &texts);
         cr_expect_leq(log_format_line(format, &facts, line), sizeof line);
     }
     log_format_free(&format);
