@@ -173,7 +173,7 @@ static void main_announced(void *context)
     log_mirror(LOG_LEVEL_NONE);
     if (life->detach.fd >= 0)
         log_background();
-    daemonize_tell(&life->detach, EX_OK);
+    daemonize_report(&life->detach, EX_OK);
 }
 
 static void main_down(void *context)
@@ -237,7 +237,7 @@ static int main_start(struct config *config, const struct config_report *report,
         fprintf(stderr, "overtime: %s\n", error);
         return EX_SOFTWARE;
     }
-    if (background && detach(&life.detach, error, sizeof error) != 0) {
+    if (background && daemonize(&life.detach, error, sizeof error) != 0) {
         fprintf(stderr, "overtime: %s\n", error);
         return EX_SOFTWARE;
     }
@@ -253,7 +253,7 @@ static int main_start(struct config *config, const struct config_report *report,
         process_limits_prepare(&config->global);
         status = main_run(config, &hooks, argv);
     }
-    daemonize_tell(&life.detach, status);
+    daemonize_report(&life.detach, status);
     return status;
 }
 

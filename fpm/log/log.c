@@ -14,11 +14,11 @@
 #include <unistd.h>
 
 enum {
-    LOG_POOLS_MAX = 64,     /* whose lost lines are counted by name; the rest share one count */
-    LOG_LINE_MARGIN = 1024, /* what may stand around a message, and its escapes */
-    LOG_ROOM_TEXT = 128,    /* what stands around a worker's words, about */
-    LOG_ROOM_JSON = 256,
-    LOG_TELL_AGAIN = 60000 /* ms */
+    LOG_POOLS_MAX = 64,     /* pools with a count of lost lines; further pools share one count */
+    LOG_LINE_MARGIN = 1024, /* bytes around a message, and for its escapes */
+    LOG_MARGIN_TEXT = 128,  /* bytes around a line of a worker, about */
+    LOG_MARGIN_JSON = 256,
+    LOG_REMARK_INTERVAL = 60000 /* ms */
 };
 
 /* Lines of a pool's workers that could not be written. */
@@ -28,9 +28,9 @@ struct log_loss {
 };
 
 static struct {
-    struct log_target sink;
+    struct log_target target;
     struct log_target copy; /* of standard error, while the log is mirrored there */
-    char target[PATH_MAX];
+    char name[PATH_MAX];    /* as `error_log` says */
     char socket[sizeof((struct log_target *)0)->path];
     char ident[LOG_LINE_IDENT_MAX + 1];
     int facility;
@@ -43,9 +43,9 @@ static struct {
     int error; /* why lines were lost, last time */
     unsigned long lost;
     struct log_loss losses[LOG_POOLS_MAX + 1];
-    int64_t told; /* ms, clock.h: standard error was told that the log cannot be written */
+    int64_t last_remark; /* on standard error, that the log cannot be written; ms, clock.h */
 } log_state = {
-    .sink = {.kind = LOG_TARGET_NONE, .fd = -1},
+    .target = {.kind = LOG_TARGET_NONE, .fd = -1},
     .copy = {.kind = LOG_TARGET_NONE, .fd = -1},
     .socket = _PATH_LOG,
     .ident = "overtime",
@@ -53,7 +53,7 @@ static struct {
     .level = LOG_LEVEL_NOTICE,
     .mirror = LOG_LEVEL_NONE,
     .limit = 1024,
-    .told = -LOG_TELL_AGAIN,
+    .last_remark = -LOG_REMARK_INTERVAL,
 };
 
 /* ---- settings ---- */
@@ -65,20 +65,20 @@ bool log_is_stderr(const char *target)
 }
 
 /* Returns 0, or -1 with a sentence. */
-static int log_open(struct log_target *sink, const char *target, const char *socket, char *error,
+static int log_open(struct log_target *target, const char *name, const char *socket, char *error,
                     size_t size)
 {
-    bool system = !log_is_stderr(target) && strcmp(target, "syslog") == 0;
-    if (log_is_stderr(target) && log_state.background) {
+    bool system = !log_is_stderr(name) && strcmp(name, "syslog") == 0;
+    if (log_is_stderr(name) && log_state.background) {
         snprintf(error, size,
                  "the background has no standard error to log to; set `error_log` to a file");
         return -1;
     }
-    if (log_is_stderr(target))
-        log_target_stderr(sink);
-    else if ((system ? log_target_syslog(sink, socket) : log_target_file(sink, target)) != 0) {
+    if (log_is_stderr(name))
+        log_target_stderr(target);
+    else if ((system ? log_target_syslog(target, socket) : log_target_file(target, name)) != 0) {
         snprintf(error, size, "cannot open the log %s: %s; check `error_log`",
-                 system ? socket : target, strerror(errno));
+                 system ? socket : name, strerror(errno));
         return -1;
     }
     return 0;
@@ -86,16 +86,16 @@ static int log_open(struct log_target *sink, const char *target, const char *soc
 
 static void log_replace(const struct log_target *next)
 {
-    log_target_close(&log_state.sink);
-    log_state.sink = *next;
+    log_target_close(&log_state.target);
+    log_state.target = *next;
 }
 
 int log_configure(const struct log_settings *settings, char *error, size_t size)
 {
-    const char *target = log_is_stderr(settings->target) ? "stderr" : settings->target;
+    const char *name = log_is_stderr(settings->target) ? "stderr" : settings->target;
     const char *socket = settings->syslog_socket != NULL ? settings->syslog_socket : _PATH_LOG;
     struct log_target next = LOG_TARGET_CLOSED;
-    if (strlen(target) >= sizeof log_state.target || strlen(socket) >= sizeof log_state.socket) {
+    if (strlen(name) >= sizeof log_state.name || strlen(socket) >= sizeof log_state.socket) {
         snprintf(error, size, "the path of the log is too long; check `error_log`");
         return -1;
     }
@@ -104,13 +104,13 @@ int log_configure(const struct log_settings *settings, char *error, size_t size)
                  LOG_LINE_IDENT_MAX);
         return -1;
     }
-    if (log_state.sink.kind == LOG_TARGET_NONE || strcmp(target, log_state.target) != 0 ||
+    if (log_state.target.kind == LOG_TARGET_NONE || strcmp(name, log_state.name) != 0 ||
         strcmp(socket, log_state.socket) != 0) {
-        if (log_open(&next, target, socket, error, size) != 0)
+        if (log_open(&next, name, socket, error, size) != 0)
             return -1;
         log_replace(&next);
     }
-    snprintf(log_state.target, sizeof log_state.target, "%s", target);
+    snprintf(log_state.name, sizeof log_state.name, "%s", name);
     snprintf(log_state.socket, sizeof log_state.socket, "%s", socket);
     snprintf(log_state.ident, sizeof log_state.ident, "%s", settings->syslog_ident);
     log_state.facility = settings->syslog_facility;
@@ -125,7 +125,7 @@ int log_configure(const struct log_settings *settings, char *error, size_t size)
 int log_reopen(char *error, size_t size)
 {
     struct log_target next = LOG_TARGET_CLOSED;
-    if (log_open(&next, log_state.target, log_state.socket, error, size) != 0)
+    if (log_open(&next, log_state.name, log_state.socket, error, size) != 0)
         return -1;
     log_replace(&next);
     return 0;
@@ -144,9 +144,9 @@ void log_background(void)
     log_state.background = true;
 }
 
-size_t log_output_room(void)
+size_t log_output_limit(void)
 {
-    return log_state.limit - (log_state.json ? LOG_ROOM_JSON : LOG_ROOM_TEXT);
+    return log_state.limit - (log_state.json ? LOG_MARGIN_JSON : LOG_MARGIN_TEXT);
 }
 
 /* ---- lines ---- */
@@ -154,15 +154,15 @@ size_t log_output_room(void)
 /* Writes what fits `limit` bytes; *taken is as log_line_compose has it. Returns 0, or -1 with
  * errno.
  */
-static int log_line(struct log_target *sink, const struct log_record *record, size_t limit,
+static int log_line(struct log_target *target, const struct log_record *record, size_t limit,
                     size_t *taken)
 {
     static char line[LOG_MESSAGE_MAX + LOG_LINE_MARGIN];
     struct timespec now = {0};
     struct log_line_style style = {
-        .frame = sink->kind == LOG_TARGET_SYSLOG ? LOG_LINE_SYSLOG
-                 : sink->journal                 ? LOG_LINE_JOURNAL
-                                                 : LOG_LINE_FILE,
+        .frame = target->kind == LOG_TARGET_SYSLOG ? LOG_LINE_SYSLOG
+                 : target->journal                 ? LOG_LINE_JOURNAL
+                                                   : LOG_LINE_FILE,
         .json = log_state.json,
         .ident = log_state.ident,
         .facility = log_state.facility,
@@ -171,13 +171,13 @@ static int log_line(struct log_target *sink, const struct log_record *record, si
     (void)clock_gettime(CLOCK_REALTIME, &now);
     size_t size = log_line_compose(&style, &now, record, line,
                                    limit < sizeof line ? limit : sizeof line, taken);
-    return log_target_put(sink, line, size);
+    return log_target_put(target, line, size);
 }
 
 /* A short message of the log about itself. */
-static int log_remark(struct log_target *sink, const char *pool, const char *format, ...)
+static int log_remark(struct log_target *target, const char *pool, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-static int log_remark(struct log_target *sink, const char *pool, const char *format, ...)
+static int log_remark(struct log_target *target, const char *pool, const char *format, ...)
 {
     char text[PATH_MAX + 256];
     size_t taken;
@@ -189,22 +189,23 @@ static int log_remark(struct log_target *sink, const char *pool, const char *for
         return -1;
     struct log_record record = {
         .level = LOG_LEVEL_WARNING, .about = {.pool = pool}, .text = text, .length = strlen(text)};
-    return log_line(sink, &record, SIZE_MAX, &taken);
+    return log_line(target, &record, SIZE_MAX, &taken);
 }
 
 /* ---- what was lost ---- */
 
-/* Somebody may look at standard error while the log itself cannot tell. */
-static void log_tell_stderr(void)
+/* While the log cannot be written, standard error may still reach the operator. */
+static void log_report_stderr(void)
 {
     struct log_target other;
     int64_t now = clock_ms();
-    if (log_state.sink.kind == LOG_TARGET_STDERR || now - log_state.told < LOG_TELL_AGAIN)
+    if (log_state.target.kind == LOG_TARGET_STDERR ||
+        now - log_state.last_remark < LOG_REMARK_INTERVAL)
         return;
-    log_state.told = now;
+    log_state.last_remark = now;
     log_target_stderr(&other);
     (void)log_remark(&other, NULL, "log: %s cannot be written: %s; lines are lost until it can",
-                     log_state.sink.kind == LOG_TARGET_SYSLOG ? log_state.socket : log_state.target,
+                     log_state.target.kind == LOG_TARGET_SYSLOG ? log_state.socket : log_state.name,
                      strerror(log_state.error));
     log_target_close(&other);
 }
@@ -229,16 +230,16 @@ static void log_lose(const struct log_record *record)
             snprintf(loss->pool, sizeof loss->pool, "%s", record->about.pool);
     }
     if (log_episode_begin(&log_state.losing))
-        log_tell_stderr();
+        log_report_stderr();
 }
 
-static int log_tell_loss(struct log_loss *loss)
+static int log_report_loss(struct log_loss *loss)
 {
     const char *plural = loss->lines == 1 ? " was" : "s were";
     bool rest = loss == log_state.losses + LOG_POOLS_MAX;
     if (loss->lines == 0)
         return 0;
-    if (log_remark(&log_state.sink, rest ? NULL : loss->pool,
+    if (log_remark(&log_state.target, rest ? NULL : loss->pool,
                    "%s%s: %lu line%s lost of what workers wrote: %s", rest ? "" : "pool ",
                    rest ? "other pools" : loss->pool, loss->lines, plural,
                    strerror(log_state.error)) != 0)
@@ -247,19 +248,19 @@ static int log_tell_loss(struct log_loss *loss)
     return 0;
 }
 
-/* Before the next line is written. Returns 0, or -1 with errno while the log cannot tell. */
-static int log_tell_losses(void)
+/* Comes before the next line. Returns 0, or -1 with errno if the log still cannot be written. */
+static int log_report_losses(void)
 {
     if (!log_state.losing.on)
         return 0;
     if (log_state.lost > 0 &&
-        log_remark(&log_state.sink, NULL, "log: %lu line%s lost: %s", log_state.lost,
+        log_remark(&log_state.target, NULL, "log: %lu line%s lost: %s", log_state.lost,
                    log_state.lost == 1 ? " was" : "s were", strerror(log_state.error)) != 0)
         return -1;
     log_state.lost = 0;
-    /* From the last, since a count is looked for up to the first that is empty. */
+    /* From the last, because log_loss_of stops at the first empty count. */
     for (size_t i = LOG_POOLS_MAX + 1; i-- > 0;)
-        if (log_tell_loss(&log_state.losses[i]) != 0)
+        if (log_report_loss(&log_state.losses[i]) != 0)
             return -1;
     (void)log_episode_end(&log_state.losing);
     return 0;
@@ -267,13 +268,13 @@ static int log_tell_losses(void)
 
 /* ---- delivery ---- */
 
-/* Returns how much of the record's text was dealt with. */
+/* Returns how many bytes of the text were written, or counted as lost. */
 static size_t log_deliver(const struct log_record *record, size_t limit)
 {
     size_t taken = record->length;
-    if (log_state.sink.kind == LOG_TARGET_NONE)
-        log_target_stderr(&log_state.sink);
-    if (log_tell_losses() != 0 || log_line(&log_state.sink, record, limit, &taken) != 0)
+    if (log_state.target.kind == LOG_TARGET_NONE)
+        log_target_stderr(&log_state.target);
+    if (log_report_losses() != 0 || log_line(&log_state.target, record, limit, &taken) != 0)
         log_lose(record);
     return taken;
 }
@@ -295,7 +296,7 @@ static void log_write(enum log_level level, const struct log_about *about, const
     if (about != NULL)
         record.about = *about;
     (void)log_deliver(&record, SIZE_MAX);
-    if (level >= log_state.mirror && log_state.sink.kind != LOG_TARGET_STDERR)
+    if (level >= log_state.mirror && log_state.target.kind != LOG_TARGET_STDERR)
         (void)log_line(&log_state.copy, &record, SIZE_MAX, &taken);
     errno = saved;
 }

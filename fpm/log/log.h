@@ -1,10 +1,8 @@
-/* log.h: the manager's log: what is written, where to, in which shape, and what became of what
- * could not be.
+/* log.h: the manager's log: which messages are written, where and in which format.
  *
- * Decides only whether a message is written, never what happens next. Never blocks and never fails
- * its caller: a line that cannot be written now is counted, and the first line that can be written
- * again tells how many were lost, of whom and why. One log per process; called from the manager's
- * only thread.
+ * Never blocks and never fails its caller: a line that cannot be written now is counted, and before
+ * the next line that can be written the log says how many were lost, of which pool and why. One log
+ * per process; for the manager's only thread.
  */
 #ifndef FPM_LOG_H
 #define FPM_LOG_H
@@ -29,8 +27,8 @@ struct log_settings {
     const char *syslog_socket; /* NULL: /dev/log */
 };
 
-/* Something that may go on for long and is told once: begin says true when it begins, end says true
- * when it was on. */
+/* A condition that may last and is logged once. log_episode_begin returns true if it was off,
+ * log_episode_end returns true if it was on. */
 struct log_episode {
     bool on;
 };
@@ -38,20 +36,20 @@ struct log_episode {
 /* Does this `error_log` mean standard error? NULL, "", "stderr" and "/dev/stderr" do. */
 bool log_is_stderr(const char *target);
 
-/* The log is as `settings` say from now on, at the start as at a reload; they are copied. A target
- * that stays is not opened anew. Before the first call messages of LOG_LEVEL_NOTICE and above go to
+/* Applies the settings, at the start and at a reload; they are copied. A target that does not
+ * change is not reopened. Before the first call messages of LOG_LEVEL_NOTICE and above go to
  * standard error. Returns 0, or -1 with a sentence and everything as it was. */
 int log_configure(const struct log_settings *settings, char *error, size_t size);
 
-/* Opens the same target anew, after somebody moved the old file away. Returns 0, or -1 with a
+/* Reopens the target, after the file was rotated. Returns 0, or -1 with a
  * sentence and the log as it was. */
 int log_reopen(char *error, size_t size);
 
-/* Messages from this level on are also written to standard error while the log goes elsewhere;
- * LOG_LEVEL_NONE ends that. What workers write never is. */
+/* Copies messages from this level on to standard error while the log goes elsewhere; LOG_LEVEL_NONE
+ * ends that. The output of workers is never copied. */
 void log_mirror(enum log_level level);
 
-/* Standard error leads nowhere from now on: log_configure refuses it. */
+/* Standard error is closed from now on: log_configure refuses it as a target. */
 void log_background(void);
 
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -61,17 +59,17 @@ void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_alert(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_at(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The same, with what it is about as fields of their own in JSON; the words name it as well. */
+/* The same, with pool, pid and slot as fields in JSON. The message must name them too. */
 void log_about(enum log_level level, const struct log_about *about, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* What a worker wrote: record->stream and about.pool are set. It makes as many lines as `limit`
- * asks for. */
+/* Logs output of a worker: record->stream and about.pool must be set. It is split into lines of at
+ * most `limit` bytes. */
 void log_output(const struct log_record *record);
 
-/* What to cut a worker's lines into so that a piece makes one line of the log: bytes. Changes with
+/* The longest piece of a worker's output that fits one line of the log, in bytes. It changes with
  * the settings. */
-size_t log_output_room(void);
+size_t log_output_limit(void);
 
 bool log_episode_begin(struct log_episode *episode);
 bool log_episode_end(struct log_episode *episode);

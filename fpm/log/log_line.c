@@ -12,11 +12,11 @@
 
 enum {
     LOG_LINE_NAME = 64,      /* a pool's name, and more than it may have */
-    LOG_LINE_JSON_TAIL = 20, /* what ends an object, at most: ","part":"middle"} */
+    LOG_LINE_JSON_TAIL = 20, /* longest end of an object: ","part":"middle"} */
     LOG_LINE_TEXT_TAIL = 6,  /* " ... */
 };
 
-/* What the levels are called: in text, in JSON as in `log_level`, and for the system. */
+/* Names of the levels: in text, in JSON as in `log_level`, and for syslog. */
 static const struct {
     const char *text, *json;
     int priority;
@@ -51,13 +51,13 @@ __attribute__((format(printf, 2, 3))) static void log_line_add(struct log_line_o
     out->used += taken;
 }
 
-/* As much of the text as leaves `reserve` bytes (>= 1); returns how much was taken. */
+/* Adds as much of the text as leaves `reserve` bytes (>= 1); returns how much was taken. */
 static size_t log_line_fill(struct log_line_out *out, enum escape_target target,
                             const struct log_record *record, size_t reserve)
 {
-    size_t room = out->size - out->used - reserve;
+    size_t space = out->size - out->used - reserve;
     char *start = out->line + out->used;
-    size_t taken = escape_text(start, room + 1, target, record->text, record->length);
+    size_t taken = escape_text(start, space + 1, target, record->text, record->length);
     out->used += strlen(start);
     return taken;
 }
@@ -82,7 +82,7 @@ static void log_line_json_time(struct log_line_out *out, const struct timespec *
                  minutes < 0 ? '-' : '+', labs(minutes) / 60, labs(minutes) % 60);
 }
 
-/* ---- what is around the words ---- */
+/* ---- prefix ---- */
 
 static void log_line_frame(struct log_line_out *out, const struct log_line_style *style,
                            const struct timespec *now, const struct log_record *record)
@@ -103,7 +103,7 @@ static void log_line_frame(struct log_line_out *out, const struct log_line_style
     }
 }
 
-/* The manager's own words; they were made for one line, so that this is for what went wrong. */
+/* A message of the manager; only a faulty one is too long for a line. */
 static size_t log_line_words(struct log_line_out *out, enum escape_target target,
                              const struct log_record *record, size_t reserve)
 {

@@ -1,8 +1,7 @@
-/* log_line.h: what a line of the log says, and how it is written: text for people, JSON for
- * programs, with the frame that a file, the journal or syslog wants.
+/* log_line.h: the format of a line of the log: text or JSON, with the prefix for a file, the
+ * journal or syslog.
  *
- * Pure: a record and the time in, one line out. Whatever a worker or a client had a hand in is made
- * harmless here. Knows nothing of levels that are not wanted, nor of where lines go. Called by log.
+ * Pure. Bytes that come from a worker or a client are escaped here.
  */
 #ifndef FPM_LOG_LINE_H
 #define FPM_LOG_LINE_H
@@ -21,23 +20,24 @@ enum log_level {
     LOG_LEVEL_NONE, /* as a threshold: nothing */
 };
 
-/* What a line is about, as fields of its own where the log is JSON. */
+/* The subject of a line; separate fields in JSON. */
 struct log_about {
     const char *pool; /* NULL: no pool */
     pid_t pid;        /* a worker; 0: none, and no slot */
     unsigned slot;
 };
 
-/* A message of the manager, or, with `stream`, what a worker wrote: a line or a piece of one. */
+/* A message of the manager, or with `stream` a line, or a piece of one, that a worker wrote. */
 struct log_record {
     enum log_level level;
     struct log_about about;
     const char *text; /* may hold any byte */
     size_t length;
-    const char *stream; /* "stdout", "stderr"; NULL: the manager's own words, and no more below */
-    bool decorate;      /* in text: with time, pool and process number */
+    const char
+        *stream;   /* "stdout", "stderr"; NULL: a message of the manager, and the rest is unused */
+    bool decorate; /* in text: with time, pool and process number */
     bool begins, ends;  /* the piece opens its line, closes it */
-    size_t empty_lines; /* instead of text: so many empty lines in a row */
+    size_t empty_lines; /* not 0: so many empty lines, instead of text */
 };
 
 enum log_line_frame {
@@ -61,14 +61,13 @@ enum {
     LOG_LINE_IDENT_MAX = 63,
 };
 
-/* Can it be the name that stands before syslog's lines? It has 1 to LOG_LINE_IDENT_MAX visible
- * characters of ASCII. */
+/* Is it valid as syslog.ident: 1 to LOG_LINE_IDENT_MAX visible characters of ASCII? */
 bool log_line_ident_fits(const char *ident);
 
-/* Writes at most `size` bytes (>= LOG_LINE_LEAST), newline included, without a NUL. Of what a
- * worker wrote *taken bytes were written, at least one of those there were: the rest wants further
- * lines, with `begins` false. The manager's own words are cut, and show it. Returns the line's
- * length. */
+/* Writes at most `size` bytes (>= LOG_LINE_LEAST), newline included, without a NUL. *taken is the
+ * number of bytes of a worker's text that fit, at least one: the rest needs further lines, with
+ * `begins` false. A message of the manager that is too long is cut, and ends in "...". Returns the
+ * line's length. */
 size_t log_line_compose(const struct log_line_style *style, const struct timespec *now,
                         const struct log_record *record, char *out, size_t size, size_t *taken);
 

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 _Static_assert(sizeof((struct log_target *)0)->path == sizeof((struct sockaddr_un *)0)->sun_path,
-               "what fits a sink's path is an address");
+               "a target's path fits a socket address");
 
 /* ---- opening ---- */
 
@@ -29,35 +29,35 @@ static bool log_target_is_journal(const struct stat *status)
     return journal != NULL && strcmp(journal, name) == 0;
 }
 
-/* Standard error is shared with whoever started us, so it is not made non-blocking: a description
- * of our own is, where the kernel gives one. */
-void log_target_stderr(struct log_target *sink)
+/* Standard error is shared with the process that started us, so it is not made non-blocking. Where
+ * the kernel allows it, we open a description of our own that is. */
+void log_target_stderr(struct log_target *target)
 {
     struct stat status;
-    *sink = (struct log_target){.kind = LOG_TARGET_STDERR, .fd = STDERR_FILENO};
+    *target = (struct log_target){.kind = LOG_TARGET_STDERR, .fd = STDERR_FILENO};
     if (fstat(STDERR_FILENO, &status) != 0)
         return;
-    sink->journal = log_target_is_journal(&status);
-    sink->socket = S_ISSOCK(status.st_mode);
+    target->journal = log_target_is_journal(&status);
+    target->socket = S_ISSOCK(status.st_mode);
     if (!S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode))
         return;
     int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-    sink->shared = fd < 0;
+    target->shared = fd < 0;
     if (fd >= 0)
-        sink->fd = fd;
+        target->fd = fd;
 }
 
-int log_target_file(struct log_target *sink, const char *path)
+int log_target_file(struct log_target *target, const char *path)
 {
     int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
     int fd = open(path, flags, 0640);
     if (fd < 0)
         return -1;
-    *sink = (struct log_target){.kind = LOG_TARGET_FILE, .fd = fd};
+    *target = (struct log_target){.kind = LOG_TARGET_FILE, .fd = fd};
     return 0;
 }
 
-int log_target_syslog(struct log_target *sink, const char *path)
+int log_target_syslog(struct log_target *target, const char *path)
 {
     struct log_target next = {.kind = LOG_TARGET_SYSLOG, .socket = true};
     int length = snprintf(next.path, sizeof next.path, "%s", path);
@@ -68,46 +68,46 @@ int log_target_syslog(struct log_target *sink, const char *path)
     next.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (next.fd < 0)
         return -1;
-    *sink = next;
+    *target = next;
     return 0;
 }
 
-void log_target_close(struct log_target *sink)
+void log_target_close(struct log_target *target)
 {
-    if (sink->fd != STDERR_FILENO)
-        fd_close(&sink->fd);
-    *sink = LOG_TARGET_CLOSED;
+    if (target->fd != STDERR_FILENO)
+        fd_close(&target->fd);
+    *target = LOG_TARGET_CLOSED;
 }
 
 /* ---- writing ---- */
 
-/* Without a description of our own a pipe or a terminal with room takes this much without waiting;
- * a plain write of more would wait. */
+/* Without a description of our own a pipe or a terminal that is writable takes this much without
+ * waiting; a larger write would wait. */
 static ssize_t log_target_write_shared(int fd, const char *text, size_t size)
 {
-    struct pollfd room = {.fd = fd, .events = POLLOUT};
-    if (poll(&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0) {
-        errno = room.revents & (POLLERR | POLLHUP) ? EPIPE : EAGAIN;
+    struct pollfd ready = {.fd = fd, .events = POLLOUT};
+    if (poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) {
+        errno = ready.revents & (POLLERR | POLLHUP) ? EPIPE : EAGAIN;
         return -1;
     }
     return write(fd, text, size < PIPE_BUF ? size : PIPE_BUF);
 }
 
-static ssize_t log_target_attempt(const struct log_target *sink, const char *text, size_t size)
+static ssize_t log_target_attempt(const struct log_target *target, const char *text, size_t size)
 {
-    if (sink->socket)
-        return send(sink->fd, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sink->shared)
-        return log_target_write_shared(sink->fd, text, size);
-    return write(sink->fd, text, size);
+    if (target->socket)
+        return send(target->fd, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (target->shared)
+        return log_target_write_shared(target->fd, text, size);
+    return write(target->fd, text, size);
 }
 
-/* All of it, or -1; *done says how much went. */
-static int log_target_write(const struct log_target *sink, const char *text, size_t size,
+/* Writes all, or returns -1; *done is the number of bytes written. */
+static int log_target_write(const struct log_target *target, const char *text, size_t size,
                             size_t *done)
 {
     for (*done = 0; *done < size;) {
-        ssize_t more = log_target_attempt(sink, text + *done, size - *done);
+        ssize_t more = log_target_attempt(target, text + *done, size - *done);
         if (more < 0 && errno == EINTR)
             continue;
         if (more == 0)
@@ -119,29 +119,30 @@ static int log_target_write(const struct log_target *sink, const char *text, siz
     return 0;
 }
 
-/* A whole datagram or none. Whoever listened may have gone, come back, or never have been there. */
-static int log_target_send(const struct log_target *sink, const char *text, size_t size)
+/* Sends a whole datagram or none. The system log may have stopped, restarted, or never run: then
+ * connects anew. */
+static int log_target_send(const struct log_target *target, const char *text, size_t size)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t done;
-    if (log_target_write(sink, text, size, &done) == 0)
+    if (log_target_write(target, text, size, &done) == 0)
         return 0;
     if (errno != ENOTCONN && errno != ECONNREFUSED && errno != ECONNRESET && errno != EDESTADDRREQ)
         return -1;
-    memcpy(address.sun_path, sink->path, sizeof address.sun_path);
-    if (connect(sink->fd, (const struct sockaddr *)&address, sizeof address) != 0)
+    memcpy(address.sun_path, target->path, sizeof address.sun_path);
+    if (connect(target->fd, (const struct sockaddr *)&address, sizeof address) != 0)
         return -1;
-    return log_target_write(sink, text, size, &done);
+    return log_target_write(target, text, size, &done);
 }
 
-int log_target_put(struct log_target *sink, const char *line, size_t size)
+int log_target_put(struct log_target *target, const char *line, size_t size)
 {
     size_t done;
-    if (sink->kind == LOG_TARGET_SYSLOG)
-        return log_target_send(sink, line, size);
-    if (sink->torn && log_target_write(sink, "\n", 1, &done) != 0)
+    if (target->kind == LOG_TARGET_SYSLOG)
+        return log_target_send(target, line, size);
+    if (target->torn && log_target_write(target, "\n", 1, &done) != 0)
         return -1;
-    int result = log_target_write(sink, line, size, &done);
-    sink->torn = result != 0 && done > 0;
+    int result = log_target_write(target, line, size, &done);
+    target->torn = result != 0 && done > 0;
     return result;
 }

@@ -11,19 +11,19 @@
 
 enum {
     OUTPUT_CAPTURE_LAST_READ = 16384,
-    OUTPUT_CAPTURE_LAST_READS = 64, /* at the end: what a pipe can hold, and then some */
+    OUTPUT_CAPTURE_LAST_READS = 64, /* at close: more than a pipe holds */
     OUTPUT_CAPTURE_LINES_MANY = 32, /* of one read */
     OUTPUT_CAPTURE_LINES_FEW = 8
 };
 
-void output_capture_init(struct output_capture *capture, output_capture_limit_fn *room,
+void output_capture_init(struct output_capture *capture, output_capture_limit_fn *longest,
                          output_capture_line_fn *line, void *context)
 {
     *capture = OUTPUT_CAPTURE_NONE;
-    capture->room = room;
+    capture->longest = longest;
     capture->line = line;
     capture->context = context;
-    capture->appetite = OUTPUT_CAPTURE_APPETITE_FIRST;
+    capture->read_size = OUTPUT_CAPTURE_READ_FIRST;
 }
 
 /* ---- lines ---- */
@@ -57,13 +57,13 @@ static void output_capture_emit_buffer(struct output_capture *capture, bool ends
     capture->used = 0;
 }
 
-/* Takes bytes of one line, with its end if `whole`; returns how many. Only a line that comes in
+/* Takes bytes of one line, with its end if `whole`; returns how many. Only a line that arrives in
  * parts needs memory. */
 static size_t output_capture_take(struct output_capture *capture, const char *data, size_t size,
                                   bool whole)
 {
     if (capture->buffer == NULL) {
-        capture->limit = capture->room();
+        capture->limit = capture->longest();
         if (whole && size <= capture->limit) {
             output_capture_emit(capture, data, size, true);
             return size + 1;
@@ -75,8 +75,8 @@ static size_t output_capture_take(struct output_capture *capture, const char *da
         output_capture_emit(capture, data, piece, false);
         return piece;
     }
-    size_t room = capture->limit - capture->used;
-    size_t taken = size < room ? size : room;
+    size_t space = capture->limit - capture->used;
+    size_t taken = size < space ? size : space;
     memcpy(capture->buffer + capture->used, data, taken);
     capture->used += taken;
     return taken;
@@ -102,7 +102,7 @@ void output_capture_feed(struct output_capture *capture, const char *data, size_
             const char *newline = memchr(data, '\n', size);
             size_t piece = newline != NULL ? (size_t)(newline - data) : size;
             output_capture_emit_empty(capture);
-            /* A full buffer is handed out only when more of its line comes. */
+            /* A full buffer is reported only when more of its line arrives. */
             if (capture->buffer != NULL && capture->used == capture->limit)
                 output_capture_emit_buffer(capture, false);
             taken = output_capture_take(capture, data, piece, newline != NULL);
@@ -120,13 +120,12 @@ void output_capture_flush(struct output_capture *capture)
     capture->inside = false;
 }
 
-size_t output_capture_appetite(size_t asked, size_t lines)
+size_t output_capture_read_size(size_t asked, size_t lines)
 {
     if (lines > OUTPUT_CAPTURE_LINES_MANY)
-        return asked / 4 > OUTPUT_CAPTURE_APPETITE_LEAST ? asked / 4
-                                                         : OUTPUT_CAPTURE_APPETITE_LEAST;
+        return asked / 4 > OUTPUT_CAPTURE_READ_LEAST ? asked / 4 : OUTPUT_CAPTURE_READ_LEAST;
     if (lines < OUTPUT_CAPTURE_LINES_FEW)
-        return asked * 2 < OUTPUT_CAPTURE_APPETITE_MOST ? asked * 2 : OUTPUT_CAPTURE_APPETITE_MOST;
+        return asked * 2 < OUTPUT_CAPTURE_READ_MOST ? asked * 2 : OUTPUT_CAPTURE_READ_MOST;
     return asked;
 }
 
@@ -152,8 +151,8 @@ static void output_capture_on_readable(struct ev_loop *loop, ev_io *io, int even
     (void)events;
     struct output_capture *capture = io->data;
     capture->lines = 0;
-    if (output_capture_read(capture, capture->appetite))
-        capture->appetite = output_capture_appetite(capture->appetite, capture->lines);
+    if (output_capture_read(capture, capture->read_size))
+        capture->read_size = output_capture_read_size(capture->read_size, capture->lines);
 }
 
 static void output_capture_watch(struct output_capture *capture, struct ev_loop *loop, int fd)
@@ -162,7 +161,7 @@ static void output_capture_watch(struct output_capture *capture, struct ev_loop 
     capture->loop = loop;
     ev_io_init(&capture->io, output_capture_on_readable, capture->fd, EV_READ);
     capture->io.data = capture;
-    /* Signals, deaths, timers and control come first. */
+    /* Signals, exits of children, timers and the control socket come first. */
     ev_set_priority(&capture->io, EV_MINPRI);
     ev_io_start(loop, &capture->io);
 }
@@ -172,7 +171,7 @@ int output_capture_open(struct output_capture *capture, struct ev_loop *loop)
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
         return -1;
-    /* The child's end stays blocking: programs do not expect EAGAIN on their standard error. */
+    /* The child's end stays blocking, because programs do not expect EAGAIN on standard error. */
     if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) {
         fd_close(&ends[0]);
         fd_close(&ends[1]);

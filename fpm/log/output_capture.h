@@ -1,11 +1,10 @@
-/* output_capture.h: what a worker writes to its standard output or error, turned into lines.
+/* output_capture.h: splits a worker's standard output or standard error into lines.
  *
- * Never blocks: one bounded read a turn of the loop, the smaller the shorter the lines are, after
- * all other events of the turn. A flood waits in its pipe, and its writer with it, for that and for
- * nothing else: what is done with a line is the owner's, who must not wait either. Decides where a
- * line ends and where a long one is cut. A run of empty lines is handed out as one.
- * output_capture_feed, output_capture_flush and output_capture_appetite are pure and can be called
- * without a loop or a descriptor.
+ * Decides where a line ends and where a long one is cut; a run of empty lines is reported as one.
+ * Never blocks: it reads once in a turn of the loop, after all other events, and less the shorter
+ * the lines are. A worker that writes faster waits for its pipe. The owner's callback must not
+ * block. output_capture_feed, output_capture_flush and output_capture_read_size need no loop and
+ * no descriptor.
  */
 #ifndef FPM_OUTPUT_CAPTURE_H
 #define FPM_OUTPUT_CAPTURE_H
@@ -16,9 +15,9 @@
 
 /* Bytes of one read. */
 enum {
-    OUTPUT_CAPTURE_APPETITE_LEAST = 64,
-    OUTPUT_CAPTURE_APPETITE_FIRST = 256,
-    OUTPUT_CAPTURE_APPETITE_MOST = 4096
+    OUTPUT_CAPTURE_READ_LEAST = 64,
+    OUTPUT_CAPTURE_READ_FIRST = 256,
+    OUTPUT_CAPTURE_READ_MOST = 4096
 };
 
 /* A line or a piece of one, without its end. */
@@ -31,18 +30,18 @@ struct output_capture_line {
 
 typedef void output_capture_line_fn(void *context, const struct output_capture_line *line);
 
-/* Says how long a piece may be, in bytes; asked at the begin of each. */
+/* Returns the longest piece, in bytes; called at the start of each. */
 typedef size_t output_capture_limit_fn(void);
 
 struct output_capture {
-    char *buffer;    /* the line so far; NULL between lines */
-    size_t limit;    /* longest piece, bytes; the buffer's size */
-    size_t used;     /* <= limit */
-    bool inside;     /* a piece of the current line was handed out already */
-    size_t empty;    /* empty lines that were not handed out yet */
-    size_t appetite; /* bytes that the next read asks for, CAPTURE_APPETITE_... */
-    size_t lines;    /* handed out since the last turn of the loop began with it */
-    output_capture_limit_fn *room;
+    char *buffer;     /* the line so far; NULL between lines */
+    size_t limit;     /* longest piece, bytes; the buffer's size */
+    size_t used;      /* <= limit */
+    bool inside;      /* a piece of the current line was reported already */
+    size_t empty;     /* empty lines not reported yet */
+    size_t read_size; /* bytes of the next read, OUTPUT_CAPTURE_READ_... */
+    size_t lines;     /* reported in this turn of the loop */
+    output_capture_limit_fn *longest;
     output_capture_line_fn *line;
     void *context;
     int fd; /* read end, -1 = none */
@@ -52,32 +51,31 @@ struct output_capture {
 
 #define OUTPUT_CAPTURE_NONE ((struct output_capture){.fd = -1})
 
-/* Makes it ready for output_capture_feed. */
-void output_capture_init(struct output_capture *capture, output_capture_limit_fn *room,
+/* Must come before all other calls. */
+void output_capture_init(struct output_capture *capture, output_capture_limit_fn *longest,
                          output_capture_line_fn *line, void *context);
 
-/* Takes bytes in and hands out every line that is complete, or as long as the limit. Where there is
- * no memory to keep the begin of a line, it is cut there. */
+/* Takes bytes, and reports each line that is complete or reaches the limit. Without memory for an
+ * incomplete line, the line is cut there. */
 void output_capture_feed(struct output_capture *capture, const char *data, size_t size);
 
-/* Hands out a line that was begun and never ended. */
+/* Reports a line that has begun and not ended. */
 void output_capture_flush(struct output_capture *capture);
 
-/* How many bytes the next read asks for, after one of `asked` bytes that made so many lines: what a
- * turn costs is the lines, not the bytes. */
-size_t output_capture_appetite(size_t asked, size_t lines);
+/* The size of the next read, after one of `asked` bytes that contained so many lines: the cost of a
+ * turn is the lines, not the bytes. */
+size_t output_capture_read_size(size_t asked, size_t lines);
 
-/* Opens a pipe, watches one end and returns the other, close-on-exec, for the child; -1 with errno.
- * After output_capture_init. */
+/* Opens a pipe, watches its read end and returns the write end, close-on-exec, for the child; -1
+ * with errno. */
 int output_capture_open(struct output_capture *capture, struct ev_loop *loop);
 
-/* Takes over the read end of a pipe that another program in this process's place has opened, with
- * what it had read of a line; `inside`: a piece of that line was handed out before. After
- * output_capture_init. */
+/* Takes over a read end after a binary upgrade, with the bytes read of an incomplete line;
+ * `inside`: a piece of that line was reported before. */
 void output_capture_restore(struct output_capture *capture, struct ev_loop *loop, int fd,
                             const char *begun, size_t size, bool inside);
 
-/* Reads what is there, hands out the rest and forgets everything. */
+/* Reads what is left in the pipe, reports the rest, and closes and frees all. */
 void output_capture_close(struct output_capture *capture);
 
 #endif

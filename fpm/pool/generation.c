@@ -59,7 +59,7 @@ static int generation_stream_open(struct generation_stream *stream)
     const struct generation *generation = stream->member->generation;
     if (!generation->pool->catch_workers_output)
         return fcntl(generation->null_fd, F_DUPFD_CLOEXEC, 0);
-    output_capture_init(&stream->capture, log_output_room, generation_on_line, stream);
+    output_capture_init(&stream->capture, log_output_limit, generation_on_line, stream);
     return output_capture_open(&stream->capture, generation->loop);
 }
 
@@ -543,7 +543,7 @@ static void generation_stream_restore(struct generation_stream *stream,
 {
     if (line->fd < 0)
         return;
-    output_capture_init(&stream->capture, log_output_room, generation_on_line, stream);
+    output_capture_init(&stream->capture, log_output_limit, generation_on_line, stream);
     output_capture_restore(&stream->capture, stream->member->generation->loop, line->fd,
                            line->begun, line->size, line->inside);
 }

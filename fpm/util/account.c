@@ -1,4 +1,4 @@
-/* account.c: users and groups. See account.h. */
+/* account.c: see account.h. */
 #include "fpm/util/account.h"
 
 #include <errno.h>
@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An entry larger than this is refused rather than let grow. */
-#define ENTRY_MAX ((size_t)1024 * 1024)
+/* Largest entry that is read. */
+#define ACCOUNT_ENTRY_MAX ((size_t)1024 * 1024)
 
 /* A user or group number; (uid_t)-1 means "no change" to the kernel and is none. */
 static bool account_number(const char *text, uint32_t *out)
@@ -35,7 +35,7 @@ static int account_fill(struct account *out, const struct passwd *entry)
 static int account_find_user(const char *text, bool by_number, uid_t uid, struct account *out)
 {
     int result = ERANGE;
-    for (size_t size = 1024; result == ERANGE && size <= ENTRY_MAX; size *= 4) {
+    for (size_t size = 1024; result == ERANGE && size <= ACCOUNT_ENTRY_MAX; size *= 4) {
         struct passwd entry, *found = NULL;
         char *buffer = malloc(size);
         if (buffer == NULL)
@@ -52,7 +52,7 @@ static int account_find_user(const char *text, bool by_number, uid_t uid, struct
 static int account_find_group(const char *text, gid_t *out)
 {
     int result = ERANGE;
-    for (size_t size = 1024; result == ERANGE && size <= ENTRY_MAX; size *= 4) {
+    for (size_t size = 1024; result == ERANGE && size <= ACCOUNT_ENTRY_MAX; size *= 4) {
         struct group entry, *found = NULL;
         char *buffer = malloc(size);
         if (buffer == NULL)
@@ -67,13 +67,13 @@ static int account_find_group(const char *text, gid_t *out)
     return result;
 }
 
-/* Data bases say "no such entry" in several ways; see getpwnam(3). */
+/* Databases report "no such entry" in several ways; see getpwnam(3). */
 static int account_refuse(int result, const char *what, char *error, size_t size)
 {
     if (result == ENOENT || result == ESRCH || result == EBADF || result == EPERM)
         (void)snprintf(error, size, "no such %s on this machine", what);
     else
-        (void)snprintf(error, size, "the %s data base failed: %s", what, strerror(result));
+        (void)snprintf(error, size, "the %s database failed: %s", what, strerror(result));
     return -1;
 }
 

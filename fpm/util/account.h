@@ -1,7 +1,6 @@
-/* account.h: users and groups by name or number, from the system's data bases.
+/* account.h: users and groups by name or number, from the system's databases (nsswitch.conf).
  *
- * It decides what a text names and changes nothing. Anybody may call it; a data base on the network
- * can make it slow, so nobody does while requests wait.
+ * Changes nothing. A database on the network can make it slow: not for use while requests wait.
  */
 #ifndef FPM_ACCOUNT_H
 #define FPM_ACCOUNT_H

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* All that are watched, by pid: for child_reap_all. */
+/* All watched children by pid, for child_reap_all. */
 static void *child_tree;
 
 static int child_order(const void *a, const void *b)
@@ -88,7 +88,7 @@ void child_forget(struct child *child)
         child_stop(child);
 }
 
-/* Looks before it reaps, as the process may be one that has an owner. */
+/* Looks before it reaps, because the process may be watched. */
 void child_reap_all(void (*orphan)(pid_t pid, int status))
 {
     siginfo_t dead = {0};

@@ -1,8 +1,7 @@
-/* child.h: tells its owner when a process that we started, or took over, has ended.
+/* child.h: calls back when a child process has exited.
  *
- * Each child is watched through a descriptor of its own (pidfd), so that one death costs the same
- * however many children there are. Starts and signals nobody. Called by whoever forks: worker, and
- * the helpers of the manager.
+ * Each child is watched by a pidfd, so that the cost of one exit does not depend on the number of
+ * children. Starts no process and sends no signal.
  */
 #ifndef FPM_CHILD_H
 #define FPM_CHILD_H
@@ -15,29 +14,29 @@ struct child {
     int fd;    /* pidfd, -1 = none */
     struct ev_loop *loop;
     ev_io io;
-    /* Reaped; `status` is that of wait(2), -1 where somebody else took it. The child is none when
-     * it is called. */
+    /* Called when the child was reaped. `status` is that of wait(2), or -1 if other code reaped it.
+     * child->pid is 0 by then. */
     void (*ended)(struct child *child, int status);
     void *owner;
 };
 
-/* A child of none. */
+/* Initializes; no process is watched. */
 void child_init(struct child *child, struct ev_loop *loop,
                 void (*ended)(struct child *child, int status), void *owner);
 
-/* Watches a child process from now on; one that has ended already is told at the loop's next turn.
- * Returns 0, or -1 with errno: EMFILE, ENFILE, or ENOSYS on a kernel before 5.3. */
+/* Watches a child process; one that has exited already is reported in the loop's next turn. Returns
+ * 0, or -1 with errno: EMFILE, ENFILE, or ENOSYS on a kernel before 5.3. */
 int child_watch(struct child *child, pid_t pid);
 
-/* Forgets a child that goes on; nobody will reap it. */
+/* Stops watching; the process runs on and is not reaped. */
 void child_forget(struct child *child);
 
 /* In a child before exec: gives every signal its default action. Async-signal-safe; the signal mask
  * is the caller's. */
 void child_default_signals(void);
 
-/* As the first process of a container: reaps every process that has ended, also those that nobody
- * here started; `orphan` is told of the latter. Call it at SIGCHLD. */
+/* For the first process of a container, at SIGCHLD: reaps every process that has exited. `orphan`
+ * is called for those that no struct child watches. */
 void child_reap_all(void (*orphan)(pid_t pid, int status));
 
 #endif

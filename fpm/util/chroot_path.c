@@ -12,8 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* A kernel or a filter of system calls without openat2 gets the path put together, which is wrong
- * only for absolute links. */
+/* For kernels and seccomp filters without openat2: joins the two paths, which is wrong only for
+ * absolute symbolic links. */
 static int chroot_path_open_joined(const char *root, const char *path)
 {
     char *joined = NULL;
@@ -28,7 +28,7 @@ static int chroot_path_open_joined(const char *root, const char *path)
     return fd;
 }
 
-/* A descriptor that can only be looked at; -1 with errno. */
+/* Returns an O_PATH descriptor, or -1 with errno. */
 static int chroot_path_open(const char *root, const char *path)
 {
     struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
@@ -44,7 +44,7 @@ static int chroot_path_open(const char *root, const char *path)
     return fd;
 }
 
-/* Returns a descriptor as chroot_path_open and what is there. */
+/* As chroot_path_open, with the status of the file. */
 static int chroot_path_look(const char *root, const char *path, struct stat *status)
 {
     int fd = chroot_path_open(root, path);
@@ -74,7 +74,7 @@ int chroot_path_runnable(const char *root, const char *path)
     int result = S_ISDIR(status.st_mode)                            ? EISDIR
                  : faccessat(AT_FDCWD, self, X_OK, AT_EACCESS) == 0 ? 0
                                                                     : errno;
-    /* Without /proc the kernel has the last word, when the worker starts. */
+    /* Without /proc this cannot be checked; exec decides when the worker starts. */
     if (result == ENOENT)
         result = 0;
     fd_close(&fd);

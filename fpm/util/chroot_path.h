@@ -1,7 +1,6 @@
-/* chroot_path.h: paths as they are seen from inside a folder that becomes somebody's root.
+/* chroot_path.h: paths as a process sees them whose root is another folder (chroot(2)).
  *
- * Links are followed as they will be then: one that points to /usr stays inside. It looks and
- * changes nothing. Anybody may call it.
+ * Symbolic links are followed as they will be then: a link to /usr stays inside. Changes nothing.
  */
 #ifndef FPM_CHROOT_PATH_H
 #define FPM_CHROOT_PATH_H

@@ -22,22 +22,22 @@ static _Noreturn void daemonize_wait(int fd)
         got = read(fd, &status, 1);
     while (got < 0 && errno == EINTR);
     if (got != 1) {
-        fputs("overtime: the manager ended before it was ready; see its log\n", stderr);
+        fputs("overtime: the manager exited before it was ready; see its log\n", stderr);
         status = EX_SOFTWARE;
     }
-    /* After a failure: until the other process is gone, with its sockets. */
+    /* After a failure, wait until the other process has exited and its sockets are closed. */
     while (read(fd, &more, 1) < 0 && errno == EINTR)
         continue;
     _exit(status);
 }
 
-/* The second fork leaves the session to a process that ends at once, so that the manager can never
- * come by a terminal. */
-int detach(struct daemonize *detach, char *error, size_t size)
+/* The session leader exits after the second fork, so that the manager can never acquire a
+ * controlling terminal. */
+int daemonize(struct daemonize *daemon, char *error, size_t size)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
-        snprintf(error, size, "cannot detach: pipe: %s", strerror(errno));
+        snprintf(error, size, "cannot go to the background: pipe: %s", strerror(errno));
         return -1;
     }
     pid_t pid = fork();
@@ -53,23 +53,23 @@ int detach(struct daemonize *detach, char *error, size_t size)
     if (pid > 0)
         _exit(0);
     if (pid < 0 || chdir("/") != 0) {
-        snprintf(error, size, "cannot detach: %s", strerror(errno));
+        snprintf(error, size, "cannot go to the background: %s", strerror(errno));
         fd_close(&ends[1]);
         return -1;
     }
-    detach->fd = ends[1];
+    daemon->fd = ends[1];
     return 0;
 }
 
-void daemonize_tell(struct daemonize *detach, int status)
+void daemonize_report(struct daemonize *daemon, int status)
 {
     unsigned char byte = (unsigned char)status;
-    if (detach->fd < 0)
+    if (daemon->fd < 0)
         return;
-    while (write(detach->fd, &byte, 1) < 0 && errno == EINTR)
+    while (write(daemon->fd, &byte, 1) < 0 && errno == EINTR)
         continue;
     if (status != EX_OK)
         return;
-    fd_close(&detach->fd);
+    fd_close(&daemon->fd);
     (void)fd_null_standard();
 }

@@ -1,6 +1,6 @@
-/* daemonize.h: to the background, with the parent waiting for how the start went.
+/* daemonize.h: goes to the background, while the parent waits for the result of the start.
  *
- * Called by main, once, before there is a loop.
+ * Must be called once, before there is an event loop.
  */
 #ifndef FPM_DAEMONIZE_H
 #define FPM_DAEMONIZE_H
@@ -8,18 +8,18 @@
 #include <stddef.h>
 
 struct daemonize {
-    int fd; /* to the waiting parent; -1 = nobody waits */
+    int fd; /* to the waiting parent; -1 = none */
 };
 
 #define DAEMONIZE_NONE ((struct daemonize){.fd = -1})
 
-/* Returns 0 in a process with a session of its own, without a terminal, in the root folder. The
- * process that was called exits when the start is decided, with the status told, or 70 if the new
- * process ends without a word. Returns -1 with a sentence. */
-int detach(struct daemonize *detach, char *error, size_t size);
+/* Returns 0 in a new process with a session of its own, without a terminal, in the root folder. The
+ * calling process exits with the status that daemonize_report passes on, or with 70 if the new
+ * process exits without. Returns -1 with a sentence. */
+int daemonize(struct daemonize *daemon, char *error, size_t size);
 
-/* Tells the parent the exit status of the start. With 0 the parent ends, and standard input, output
- * and error are let go; with another it waits for this process to end. */
-void daemonize_tell(struct daemonize *detach, int status);
+/* Passes the exit status of the start to the parent. With 0 the parent exits, and standard input,
+ * output and error go to /dev/null; otherwise it waits for this process to exit. */
+void daemonize_report(struct daemonize *daemon, int status);
 
 #endif

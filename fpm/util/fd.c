@@ -6,7 +6,8 @@
 #include <linux/close_range.h>
 #include <unistd.h>
 
-/* Where the kernel cannot mark a range, so many descriptors are marked one by one. */
+/* On kernels without close_range(CLOSE_RANGE_CLOEXEC): descriptors below this are marked one by
+ * one. */
 enum {
     FD_MARK_LIMIT = 65536
 };

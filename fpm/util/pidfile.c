@@ -27,7 +27,7 @@ int pidfile_check(const char *path, char *error, size_t size)
     number[got > 0 ? got : 0] = '\0';
     number[strcspn(number, "\n")] = '\0';
     snprintf(error, size,
-             "another manager runs already: process %s holds %s; stop it first, or give "
+             "another manager is already running: process %s holds %s; stop it first, or give "
              "this one its own `pid`",
              *number != '\0' ? number : "unknown", path);
     return -1;

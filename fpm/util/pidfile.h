@@ -1,7 +1,6 @@
-/* pidfile.h: the file that holds the manager's process number, locked while the manager lives.
+/* pidfile.h: the file that holds the manager's process number, locked while the manager runs.
  *
- * The lock, not the number, tells whether another manager is alive: numbers are used again. Called
- * by main.
+ * The lock, not the number, shows whether another manager runs: process numbers are reused.
  */
 #ifndef FPM_PIDFILE_H
 #define FPM_PIDFILE_H
@@ -10,18 +9,18 @@
 
 struct pidfile {
     char *path;
-    int fd; /* open and locked while it is ours, else -1 */
+    int fd; /* open and locked; -1 = none */
 };
 
 #define PIDFILE_NONE ((struct pidfile){.fd = -1})
 
-/* Does a living manager hold this file? Returns 0 if not, -1 with a sentence if so. */
+/* Returns 0, or -1 with a sentence if a running manager holds this file. */
 int pidfile_check(const char *path, char *error, size_t size);
 
-/* Writes the file, whole or not at all. Returns 0, or -1 with a sentence. */
+/* Writes the file by rename, whole or not at all. Returns 0, or -1 with a sentence. */
 int pidfile_write(struct pidfile *pidfile, const char *path, char *error, size_t size);
 
-/* Removes it if it is still the one written here. */
+/* Removes the file if it is still the one written by pidfile_write. */
 void pidfile_remove(struct pidfile *pidfile);
 
 #endif

@@ -1,9 +1,8 @@
-/* systemd_notify.h: tells whoever supervises the manager (systemd and its like) how it does.
+/* systemd_notify.h: reports the manager's state to its service manager, as sd_notify(3) does.
  *
- * One datagram to the socket that NOTIFY_SOCKET names, as sd_notify(3) describes it. Nobody waits,
- * and nothing is kept: when to say what is up to the caller. The protocol is a line of text that is
- * documented to stay as it is, so no library is needed for it. Each answers 0 if it was sent or
- * nobody asked for it, else -1 with errno. Called by master.
+ * Sends one datagram to the socket that NOTIFY_SOCKET names, and never waits. The protocol is
+ * documented and stable, so that no library is needed. Functions that return int return 0 if the
+ * message was sent or no socket is named, else -1 with errno.
  */
 #ifndef FPM_SYSTEMD_NOTIFY_H
 #define FPM_SYSTEMD_NOTIFY_H
@@ -14,10 +13,10 @@
 /* Longer texts of a status are cut. */
 #define SYSTEMD_NOTIFY_STATUS_MAX 512
 
-/* Is there somebody who listens? */
+/* Does NOTIFY_SOCKET name a socket? */
 bool systemd_notify_wanted(void);
 
-/* The start is decided, or a reload that was announced has come to its end, whichever. */
+/* The start, or an announced reload, is complete. */
 int systemd_notify_ready(void);
 
 /* A reload begins, now. */
@@ -25,11 +24,12 @@ int systemd_notify_reloading(void);
 
 int systemd_notify_stopping(void);
 
-/* One line for people; bytes that are no text are escaped. */
+/* The status line that systemctl shows; control characters are escaped. */
 int systemd_notify_status(const char *text);
 
-/* How often systemd_notify_watchdog has to be called: half of what the supervisor allows, in
- * milliseconds, at least 1. 0: it watches nobody, or another process. */
+/* How often systemd_notify_watchdog must be called: half of WATCHDOG_USEC, in milliseconds, at
+ * least
+ * 1. 0: no watchdog, or one for another process. */
 int64_t systemd_notify_watchdog_interval(void);
 int systemd_notify_watchdog(void);
 

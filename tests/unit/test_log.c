@@ -235,12 +235,12 @@ Test(log, keeps_the_limit_of_the_moment)
     struct log_settings wanted = settings(path);
     memset(text, 'x', sizeof text - 1);
     configure(&wanted);
-    cr_expect(log_output_room() < 1024 && log_output_room() > 700);
+    cr_expect(log_output_limit() < 1024 && log_output_limit() > 700);
     say("www", text);
     cr_expect(occurs(content(path), "\n") == 4);
     wanted.limit = 4096;
     configure(&wanted);
-    cr_expect(log_output_room() > 3000);
+    cr_expect(log_output_limit() > 3000);
     say("www", text);
     cr_expect(occurs(content(path), "\n") == 5);
 }

@@ -205,7 +205,7 @@ Test(capture, a_flood_takes_little_of_each_turn_and_its_end)
     while (all < sizeof lines / 2) {
         lines_of_turn = 0;
         ev_run(loop, EVRUN_NOWAIT);
-        cr_assert(lines_of_turn > 0 && lines_of_turn <= OUTPUT_CAPTURE_APPETITE_FIRST, "%zu",
+        cr_assert(lines_of_turn > 0 && lines_of_turn <= OUTPUT_CAPTURE_READ_FIRST, "%zu",
                   lines_of_turn);
         all += lines_of_turn;
     }
@@ -220,12 +220,12 @@ Test(capture, a_flood_takes_little_of_each_turn_and_its_end)
 
 Test(capture, reads_less_the_shorter_the_lines)
 {
-    size_t asked = OUTPUT_CAPTURE_APPETITE_FIRST;
+    size_t asked = OUTPUT_CAPTURE_READ_FIRST;
     for (int i = 0; i < 10; i++)
-        asked = output_capture_appetite(asked, 0);
-    cr_expect(asked == OUTPUT_CAPTURE_APPETITE_MOST);
-    cr_expect(output_capture_appetite(asked, 16) == asked);
+        asked = output_capture_read_size(asked, 0);
+    cr_expect(asked == OUTPUT_CAPTURE_READ_MOST);
+    cr_expect(output_capture_read_size(asked, 16) == asked);
     for (int i = 0; i < 10; i++)
-        asked = output_capture_appetite(asked, asked);
-    cr_expect(asked == OUTPUT_CAPTURE_APPETITE_LEAST);
+        asked = output_capture_read_size(asked, asked);
+    cr_expect(asked == OUTPUT_CAPTURE_READ_LEAST);
 }
