@@ -5,7 +5,6 @@
 #include "fpm/config/log_settings.h"
 #include "fpm/control/commands.h"
 #include "fpm/control/control_server.h"
-#include "fpm/control/control_spec.h"
 #include "fpm/log/log.h"
 #include "fpm/manager/pool_set.h"
 #include "fpm/manager/systemd_watchdog.h"
@@ -545,7 +544,7 @@ static int master_open_control(struct master *master)
     char error[ERROR_SIZE];
     if (global->control_listen.kind != VALUE_PARSE_ADDRESS_UNIX)
         return 0;
-    if (control_spec(global, &spec, error, sizeof error) != 0) {
+    if (control_server_spec(global, &spec, error, sizeof error) != 0) {
         log_alert("%s", error);
         return -1;
     }
@@ -568,7 +567,7 @@ static int master_restore(struct master *master)
     const struct upgrade_manager *manager = &saved->manager;
     struct socket_spec spec = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
     char error[ERROR_SIZE];
-    if (control_spec(&master->config->global, &spec, error, sizeof error) != 0)
+    if (control_server_spec(&master->config->global, &spec, error, sizeof error) != 0)
         log_error("%s", error);
     master->announced = true;
     master->state = (enum master_state)manager->state;

@@ -1,19 +1,28 @@
 /* commands.c: see commands.h. */
 #include "fpm/control/commands.h"
 
-#include "fpm/control/command_request.h"
-#include "fpm/control/command_trace.h"
 #include "fpm/control/control_proto.h"
 #include "fpm/control/status_table.h"
 #include "fpm/manager/status_publish.h"
+#include "fpm/pool/request_tracking.h"
+#include "fpm/slow_log/trace_runner.h"
 #include "fpm/util/version.h"
+#include "fpm/worker/exit_message.h"
 #include "sapi-shim/status/status_json.h"
+#include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/escape.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum {
+    COMMANDS_TRACE_DEPTH = 256,         /* frames: an operator wants all of them */
+    COMMANDS_TRACE_OUTPUT_MAX = 8 << 20 /* bytes */
+};
 
 static int commands_ping(void *context, struct control_server_call *call)
 {
@@ -27,43 +36,43 @@ static int commands_ping(void *context, struct control_server_call *call)
     return 0;
 }
 
-/* Is this pool asked for? A call without an argument asks for all. */
+/* NULL with a sentence. */
+static const struct pool_set_item *commands_find(const struct commands *commands,
+                                                 struct control_server_call *call, const char *name)
+{
+    char shown[128];
+    for (size_t i = 0; i < commands->pools->count; i++)
+        if (strcmp(name, commands->pools->items[i]->pool.name) == 0)
+            return commands->pools->items[i];
+    snprintf(call->error, sizeof call->error,
+             "no pool \"%s\": `overtimectl status` shows which there are",
+             escape_show(shown, sizeof shown, name));
+    return NULL;
+}
+
+/* The pool that the call names exists, or it names none. */
+static bool commands_known(const struct commands *commands, struct control_server_call *call)
+{
+    return call->argc == 0 || commands_find(commands, call, call->argv[0]) != NULL;
+}
+
+/* A call without an argument is about all pools. */
 static bool commands_wanted(const struct control_server_call *call, const struct pool *pool)
 {
     return call->argc == 0 || strcmp(call->argv[0], pool->name) == 0;
 }
 
-/* False with a sentence. */
-static bool commands_exists(const struct commands *commands, struct control_server_call *call,
-                            const char *name)
-{
-    char shown[128];
-    for (size_t i = 0; i < commands->pools->count; i++)
-        if (strcmp(name, commands->pools->items[i]->pool.name) == 0)
-            return true;
-    snprintf(call->error, sizeof call->error,
-             "no pool \"%s\": `overtimectl status` shows which there are",
-             escape_show(shown, sizeof shown, name));
-    return false;
-}
-
-/* The pool a call names exists, or it names none. */
-static bool commands_known(const struct commands *commands, struct control_server_call *call)
-{
-    return call->argc == 0 || commands_exists(commands, call, call->argv[0]);
-}
-
-/* Counts now, and not when something last happened. */
+/* The numbers as of now, not as last published. */
 static void commands_count(const struct pool_set_item *item, struct status_pool *out)
 {
     const struct pool *pool = &item->pool;
     struct status_source source = status_publish_source(pool->current);
     struct listen_queue_state state = {0};
-    struct ot_pool_stats facts;
+    struct ot_pool_stats stats;
     (void)listen_queue_look(item->supervisor.queue, pool->listener.fd, &state);
     struct status_queue queue = {.waiting = state.waiting, .backlog = state.backlog};
-    status_publish_stats(pool, pool->current, &facts);
-    status_pool(&source, &facts, &queue, out);
+    status_publish_stats(pool, pool->current, &stats);
+    status_pool(&source, &stats, &queue, out);
     snprintf(out->name, sizeof out->name, "%s", pool->name);
 }
 
@@ -170,22 +179,23 @@ static const char *commands_why(char *why, size_t size, const struct control_ser
     return why;
 }
 
-static int commands_stop(void *context, struct control_server_call *call)
+static int commands_do_stop(const struct commands *commands, struct control_server_call *call,
+                            enum pool_stop how)
 {
-    const struct commands *commands = context;
     char why[64];
     call->hold = true;
-    commands->stop(commands->owner, POOL_STOP_NOW, commands_why(why, sizeof why, call));
+    commands->stop(commands->owner, how, commands_why(why, sizeof why, call));
     return 0;
+}
+
+static int commands_stop(void *context, struct control_server_call *call)
+{
+    return commands_do_stop(context, call, POOL_STOP_NOW);
 }
 
 static int commands_quit(void *context, struct control_server_call *call)
 {
-    const struct commands *commands = context;
-    char why[64];
-    call->hold = true;
-    commands->stop(commands->owner, POOL_STOP_GRACEFUL, commands_why(why, sizeof why, call));
-    return 0;
+    return commands_do_stop(context, call, POOL_STOP_GRACEFUL);
 }
 
 /* The word is among the arguments. */
@@ -213,33 +223,7 @@ static void commands_notes(FILE *out, char *lines)
     fputs("]}\n", out);
 }
 
-static int commands_do_reload(const struct commands *commands, struct control_server_call *call,
-                              const char *all, FILE *out)
-{
-    char why[64];
-    return commands->reload(commands->owner, commands_why(why, sizeof why, call), all, out,
-                            call->error, sizeof call->error);
-}
-
-static int commands_do_reload_json(const struct commands *commands,
-                                   struct control_server_call *call, const char *all)
-{
-    char *lines = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&lines, &size);
-    if (out == NULL) {
-        snprintf(call->error, sizeof call->error, "out of memory");
-        return -1;
-    }
-    int result = commands_do_reload(commands, call, all, out);
-    bool whole = fclose(out) == 0 && lines != NULL;
-    if (whole && result == 0)
-        commands_notes(call->body, lines);
-    free(lines);
-    return result;
-}
-
-/* The pool that a reload names, "" = none; NULL with a sentence for what it does not take. */
+/* The pool that a reload names, "" = none; NULL with a sentence for a wrong argument. */
 static const char *commands_reload_pool(const struct commands *commands,
                                         struct control_server_call *call)
 {
@@ -258,7 +242,7 @@ static const char *commands_reload_pool(const struct commands *commands,
             return NULL;
         }
         pool = word;
-        if (!commands_exists(commands, call, pool))
+        if (commands_find(commands, call, pool) == NULL)
             return NULL;
     }
     return pool;
@@ -267,12 +251,23 @@ static const char *commands_reload_pool(const struct commands *commands,
 static int commands_reload(void *context, struct control_server_call *call)
 {
     const struct commands *commands = context;
+    char why[64], *notes = NULL;
+    size_t size = 0;
     const char *pool = commands_reload_pool(commands, call);
     if (pool == NULL)
         return -1;
-    const char *all = commands_has(call, CONTROL_ALL) ? pool : NULL;
-    if ((call->json ? commands_do_reload_json(commands, call, all)
-                    : commands_do_reload(commands, call, all, call->body)) != 0)
+    FILE *out = call->json ? open_memstream(&notes, &size) : call->body;
+    if (out == NULL) {
+        snprintf(call->error, sizeof call->error, "out of memory");
+        return -1;
+    }
+    int result = commands->reload(commands->owner, commands_why(why, sizeof why, call),
+                                  commands_has(call, CONTROL_ALL) ? pool : NULL, out, call->error,
+                                  sizeof call->error);
+    if (call->json && fclose(out) == 0 && result == 0)
+        commands_notes(call->body, notes);
+    free(notes);
+    if (result != 0)
         return -1;
     call->later = commands_has(call, CONTROL_WAIT);
     if (call->later)
@@ -292,11 +287,94 @@ static int commands_reopen(void *context, struct control_server_call *call)
     return 0;
 }
 
+/* ---- request ---- */
+
+static int commands_request_begin(const struct pool_set_item *item,
+                                  struct control_server_call *call)
+{
+    const struct value_parse_address *listen = &pool_settings(&item->pool)->listen;
+    uint64_t mark;
+    if (item->removed || item->pool.stop != POOL_STOP_NONE) {
+        snprintf(call->error, sizeof call->error, "pool %s stops and takes no more requests",
+                 item->pool.name);
+        return -1;
+    }
+    mark = request_tracking_begin();
+    if (mark == 0) {
+        snprintf(call->error, sizeof call->error, "the kernel has no random number yet; try again");
+        return -1;
+    }
+    fprintf(call->body, "%" PRIu64, mark);
+    if (listen->kind == VALUE_PARSE_ADDRESS_UNIX)
+        fprintf(call->body, " unix %s\n", listen->path);
+    else
+        fprintf(call->body, " tcp %s %s\n", listen->host != NULL ? listen->host : "127.0.0.1",
+                listen->port);
+    return 0;
+}
+
+/* What has become of the request of a tracking id. Where a worker changed its slot meanwhile the
+ * answer is "running", and the client asks again. */
+static void commands_request_look(const struct pool *pool, uint64_t mark,
+                                  struct request_tracking *out)
+{
+    bool unsure = false;
+    for (const struct generation *g = pool->current; g != NULL;
+         g = g == pool->current ? pool->older : g->older) {
+        for (unsigned i = 0; i < g->size; i++) {
+            if (g->members[i].worker.state == WORKER_NONE)
+                continue;
+            if (request_tracking_look(mark, &g->scoreboard, i, g->members[i].worker.pid, out))
+                return;
+            unsure = unsure || out->state == REQUEST_TRACKING_RUNNING;
+        }
+    }
+    if (!request_tracking_look_up_ended(mark, out))
+        *out = (struct request_tracking){.state = unsure ? REQUEST_TRACKING_RUNNING
+                                                         : REQUEST_TRACKING_UNSEEN};
+}
+
+static void commands_request_tell(const struct request_tracking *found, FILE *out)
+{
+    static const char *const words[] = {
+        [REQUEST_TRACKING_UNSEEN] = CONTROL_MARK_UNSEEN,
+        [REQUEST_TRACKING_RUNNING] = CONTROL_MARK_RUNNING,
+        [REQUEST_TRACKING_ENDED] = CONTROL_MARK_ENDED,
+        [REQUEST_TRACKING_DIED] = CONTROL_MARK_DIED,
+        [REQUEST_TRACKING_LOST] = CONTROL_MARK_LOST,
+    };
+    fputs(words[found->state], out);
+    if (found->state != REQUEST_TRACKING_UNSEEN)
+        fprintf(out, " %d", (int)found->pid);
+    if (found->state == REQUEST_TRACKING_ENDED || found->state == REQUEST_TRACKING_DIED)
+        fprintf(out, " %" PRIu64, found->at);
+    fputc('\n', out);
+}
+
+/* "request POOL" says where to send one, "request POOL MARK" what has become of it. The manager
+ * takes no part in the request itself. */
 static int commands_request(void *context, struct control_server_call *call)
 {
     const struct commands *commands = context;
-    return command_request(commands->pools, call);
+    struct request_tracking found;
+    if (call->argc == 0 || call->json) {
+        snprintf(call->error, sizeof call->error, "expected \"" CONTROL_REQUEST " POOL [MARK]\"");
+        return -1;
+    }
+    uint64_t mark = call->argc == 2 ? strtoull(call->argv[1], NULL, 10) : 0;
+    const struct pool_set_item *item = commands_find(commands, call, call->argv[0]);
+    if (item != NULL && call->argc == 1)
+        return commands_request_begin(item, call);
+    if (item != NULL)
+        commands_request_look(&item->pool, mark, &found);
+    else if (!request_tracking_look_up_ended(mark,
+                                             &found)) /* the pool may be gone with the worker */
+        return -1;
+    commands_request_tell(&found, call->body);
+    return 0;
 }
+
+/* ---- upgrade and trace ---- */
 
 static int commands_upgrade(void *context, struct control_server_call *call)
 {
@@ -312,10 +390,109 @@ static int commands_upgrade(void *context, struct control_server_call *call)
                              commands_has(call, CONTROL_WAIT), call->error, sizeof call->error);
 }
 
+/* A call that waits for the helper. */
+struct commands_trace {
+    void (*answer)(void *owner, unsigned ticket, const char *text, const char *why);
+    void *owner;
+    unsigned ticket;
+    bool json;
+};
+
+static const struct generation_member *commands_trace_find(const struct pool_set *pools, pid_t pid)
+{
+    for (size_t i = 0; i < pools->count; i++) {
+        const struct pool *pool = &pools->items[i]->pool;
+        for (const struct generation *g = pool->current; g != NULL;
+             g = g == pool->current ? pool->older : g->older)
+            for (unsigned slot = 0; slot < g->size; slot++) {
+                const struct generation_member *member = &g->members[slot];
+                if (member->worker.state != WORKER_NONE &&
+                    (member->worker.pid == pid ||
+                     scoreboard_program_pid(&g->scoreboard, slot, member->worker.pid) == pid))
+                    return member;
+            }
+    }
+    return NULL;
+}
+
+static void commands_trace_done(void *context, const struct trace_runner_result *result)
+{
+    struct commands_trace *waiting = context;
+    const char *end = result->failure == NULL && waiting->json ? "}\n" : "";
+    char *text = NULL;
+    if (asprintf(&text, "%.*s%s", (int)strcspn(result->text, waiting->json ? "\n" : ""),
+                 result->text, end) < 0)
+        waiting->answer(waiting->owner, waiting->ticket, "", "out of memory");
+    else
+        waiting->answer(waiting->owner, waiting->ticket, text, result->failure);
+    free(text);
+    free(waiting);
+}
+
+/* The part of the answer before the stack. */
+static void commands_trace_head(const struct generation_member *member,
+                                const struct slot_view *view, struct control_server_call *call)
+{
+    const char *pool = member->generation->pool->name;
+    int pid = (int)member->worker.pid;
+    char doing[EXIT_MESSAGE_MAX];
+    exit_message_doing(view, clock_ns(), doing, sizeof doing);
+    if (!call->json) {
+        fprintf(call->body, "pool %s: worker %d (slot %u) %s\n", pool, pid, member->slot, doing);
+        return;
+    }
+    fputs("{\"pool\": ", call->body);
+    escape_json(call->body, pool);
+    fprintf(call->body, ", \"pid\": %d, \"slot\": %u, \"doing\": ", pid, member->slot);
+    escape_json(call->body, doing);
+    fputs(", \"stack\": ", call->body);
+}
+
+/* The answer comes later, when a helper has looked at the worker. */
 static int commands_trace(void *context, struct control_server_call *call)
 {
     const struct commands *commands = context;
-    return command_trace_run(commands->pools, commands->answer, commands->owner, call);
+    char *rest, shown[128];
+    const char *word = call->argc == 1 ? call->argv[0] : "";
+    errno = 0;
+    long pid = strtol(word, &rest, 10);
+    if (*word < '0' || *word > '9' || *rest != '\0' || errno != 0 || pid <= 0 || pid > INT_MAX) {
+        snprintf(call->error, sizeof call->error,
+                 "\"%s\" is no process id: `trace` takes that of a worker, as `workers` shows",
+                 escape_show(shown, sizeof shown, word));
+        return -1;
+    }
+    const struct generation_member *member = commands_trace_find(commands->pools, (pid_t)pid);
+    if (member == NULL) {
+        snprintf(call->error, sizeof call->error,
+                 "process %ld is no worker of this manager; `workers` shows them", pid);
+        return -1;
+    }
+    struct commands_trace *waiting = malloc(sizeof *waiting);
+    if (waiting == NULL) {
+        snprintf(call->error, sizeof call->error, "out of memory");
+        return -1;
+    }
+    *waiting = (struct commands_trace){commands->answer, commands->owner, call->ticket, call->json};
+    struct slot_view view;
+    scoreboard_view(&member->generation->scoreboard, member->slot, &view);
+    commands_trace_head(member, &view, call);
+    const struct trace_runner_job job = {
+        .pid = scoreboard_program_pid(&member->generation->scoreboard, member->slot,
+                                      member->worker.pid),
+        .first = view.attached ? (pid_t)view.lead.tid : 0,
+        .depth = COMMANDS_TRACE_DEPTH,
+        .json = call->json,
+        .output_max = COMMANDS_TRACE_OUTPUT_MAX,
+        .done = commands_trace_done,
+        .context = waiting,
+    };
+    if (trace_runner_start(&job, call->error, sizeof call->error) != 0) {
+        free(waiting);
+        return -1;
+    }
+    call->later = true;
+    return 0;
 }
 
 const struct control_server_command commands_table[] = {

@@ -1,7 +1,7 @@
 /* commands.h: what the commands of the control socket do.
  *
- * Reads pools and configuration, and asks its owner, by the functions handed over, for what only
- * the owner can do. Called by control through the table.
+ * Reads pools and configuration, and calls the functions of its owner for what only the owner can
+ * do.
  */
 #ifndef FPM_COMMANDS_H
 #define FPM_COMMANDS_H
@@ -20,12 +20,12 @@ struct commands {
      * sentence, a line for each error. */
     int (*reload)(void *owner, const char *why, const char *all, FILE *out, char *error,
                   size_t size);
-    /* Has the ticket's client answered when the last reload has come to its end. */
+    /* Answers the client of the ticket when the last reload has come to its end. */
     void (*wait)(void *owner, unsigned ticket);
-    /* Returns 0, or -1 with a sentence about one that failed; it goes on where it was. */
+    /* Returns 0, or -1 with a sentence about a log that cannot be opened, which stays as it is. */
     int (*reopen_logs)(void *owner, const char *why, char *error, size_t size);
-    /* Begins an upgrade; the ticket's client is answered when it has come to its end, with `wait`
-     * when the reload that is part of it has. Returns 0, or -1 with a sentence. */
+    /* Begins an upgrade. The client of the ticket is answered when the upgrade has come to its end,
+     * with `wait` when the reload that is part of it has. Returns 0, or -1 with a sentence. */
     int (*upgrade)(void *owner, const char *why, unsigned ticket, bool wait, char *error,
                    size_t size);
     /* Answers a call that was put off, with more text, or with `why` not. */

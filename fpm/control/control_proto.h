@@ -1,11 +1,10 @@
-/* control_proto.h: the words spoken on the control socket, for the manager and for overtimectl.
+/* control_proto.h: the protocol of the control socket, between the manager and overtimectl.
  *
- * A client sends one line: CONTROL_HELLO, a verb, options, arguments; single spaces between them, a
- * newline at the end, CONTROL_LINE_MAX bytes at the most with it. The manager answers with a line,
- * "ok" or "error" and a sentence, then a body (may be empty; further sentences after "error"), and
- * closes. "reload --wait" and "upgrade" are answered when they have come to their end. After "stop"
- * and "quit" it keeps the connection open until it is gone itself: the end of file tells that it
- * is.
+ * A client sends one line: CONTROL_HELLO, a verb, options, arguments, separated by single spaces;
+ * at most CONTROL_LINE_MAX bytes with the newline. The manager answers with a line, "ok" or "error"
+ * and a sentence, then a body (which may be empty; after "error", further sentences), and closes.
+ * "reload --wait" and "upgrade" are answered when they have come to their end. After "stop" and
+ * "quit" the connection stays open until the manager has ended: the client sees the end of file.
  */
 #ifndef FPM_CONTROL_PROTO_H
 #define FPM_CONTROL_PROTO_H
@@ -18,7 +17,7 @@
 #define CONTROL_ALL      "--all"  /* with reload */
 #define CONTROL_LINE_MAX 4096
 
-/* Where the socket is unless something else is said. */
+/* The default of control.listen. */
 #define CONTROL_DEFAULT "/run/overtime/overtime.sock"
 
 #define CONTROL_PING        "ping"
@@ -35,9 +34,9 @@
 #define CONTROL_REQUEST     "request"
 
 /* "request POOL" is answered "MARK tcp HOST PORT" or "MARK unix PATH": where the pool listens, and
- * a number for the FastCGI parameter CONTROL_MARK. Then "request POOL MARK" is answered by one of
- * these words, all but the last with the worker's process number, ENDED and DIED also with the time
- * of it, CLOCK_MONOTONIC in ns. */
+ * the tracking id for the FastCGI parameter CONTROL_MARK. Then "request POOL MARK" is answered by
+ * one of these words, all but the last with the worker's process number, ENDED and DIED also with
+ * the time of it, CLOCK_MONOTONIC in ns. */
 #define CONTROL_MARK         "OVERTIME_MARK"
 #define CONTROL_MARK_RUNNING "running"
 #define CONTROL_MARK_ENDED   "ended"

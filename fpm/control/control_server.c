@@ -3,6 +3,8 @@
 
 #include "fpm/control/control_proto.h"
 #include "fpm/log/log.h"
+#include "fpm/util/account.h"
+#include "fpm/util/error.h"
 #include "fpm/util/fd.h"
 #include "sapi-shim/util/escape.h"
 
@@ -14,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Seconds a client has to send its line, to take its answer, and to hang up. */
+/* Seconds that a client has to send its line, to take its answer, and to close. */
 #define CONTROL_SERVER_PATIENCE 5.
 /* Seconds without accepting after accept failed. */
 #define CONTROL_SERVER_PAUSE    1.
@@ -22,7 +24,7 @@
 enum control_server_state {
     CONTROL_SERVER_READING,
     CONTROL_SERVER_WRITING,
-    CONTROL_SERVER_LEAVING, /* answered; what the client still sends is thrown away */
+    CONTROL_SERVER_LEAVING, /* answered; what the client still sends is discarded */
     CONTROL_SERVER_HELD,    /* answered; open until the client or the manager goes */
     CONTROL_SERVER_WAITING  /* the answer comes by control_server_answer */
 };
@@ -105,7 +107,7 @@ static void control_server_write(struct control_server_client *client)
         control_server_client_move(client, CONTROL_SERVER_HELD);
         return;
     }
-    /* A close with input unread would take the answer away again. */
+    /* A close with unread input would make the kernel discard the answer. */
     (void)shutdown(client->fd, SHUT_WR);
     control_server_client_move(client, CONTROL_SERVER_LEAVING);
 }
@@ -165,9 +167,9 @@ static void control_server_run(struct control_server_client *client,
     else if (!whole)
         control_server_refuse(client, "out of memory");
     else if (call->later && crowded)
-        control_server_refuse(client,
-                              "it is being done, but too many wait for an answer already: ask "
-                              "without --wait");
+        control_server_refuse(
+            client, "it is being done, but too many clients wait for an answer already: ask "
+                    "without --wait");
     else if (call->later)
         control_server_client_move(client, CONTROL_SERVER_WAITING);
     else
@@ -204,7 +206,7 @@ void control_server_answer(struct control_server *control, unsigned ticket, cons
         control_server_write(client);
 }
 
-/* Takes the line apart in place. */
+/* Splits the line in place. Returns 0, or -1 if it is no request. */
 static int control_server_parse(char *line, struct control_server_call *call)
 {
     char *rest = line;
@@ -223,12 +225,12 @@ static int control_server_parse(char *line, struct control_server_call *call)
     return 0;
 }
 
-/* A stranger who tries again and again is logged once. */
+/* May this user command? Further attempts are not logged until a user was served again. */
 static bool control_server_may(struct control_server_client *client, const struct peer_cred *peer,
                                char *reason, size_t size)
 {
     struct control_server *control = client->control;
-    const char *who = peer->known ? "" : "somebody unknown";
+    const char *who = peer->known ? "" : "an unknown user";
     char number[32] = "";
     if (peer_cred_may(peer, &control->door, geteuid())) {
         (void)log_episode_end(&control->refusing);
@@ -257,7 +259,7 @@ static void control_server_dispatch(struct control_server_client *client)
     if (memchr(client->line, '\0', client->line_used) != NULL ||
         control_server_parse(client->line, &call) != 0) {
         control_server_refuse(client,
-                              "this is no request: expected \"" CONTROL_HELLO " VERB [ARGUMENT]\"");
+                              "not a request: expected \"" CONTROL_HELLO " VERB [ARGUMENT]\"");
         return;
     }
     const struct control_server_command *command = control_server_find(client->control, call.verb);
@@ -268,8 +270,8 @@ static void control_server_dispatch(struct control_server_client *client)
         return;
     }
     if (call.argc > command->arguments_max) {
-        snprintf(reason, sizeof reason, "too many arguments for \"%s\": %d is the most",
-                 command->verb, command->arguments_max);
+        snprintf(reason, sizeof reason, "too many arguments for \"%s\": at most %d", command->verb,
+                 command->arguments_max);
         control_server_refuse(client, reason);
         return;
     }
@@ -277,7 +279,7 @@ static void control_server_dispatch(struct control_server_client *client)
     control_server_run(client, command, &call);
 }
 
-/* ---- the question ---- */
+/* ---- the request ---- */
 
 static void control_server_read(struct control_server_client *client)
 {
@@ -339,7 +341,7 @@ static void control_server_on_impatience(struct ev_loop *loop, ev_timer *timer, 
         control_server_client_free(client);
 }
 
-/* ---- clients come ---- */
+/* ---- accepting ---- */
 
 static void control_server_client_new(struct control_server *control, int fd)
 {
@@ -361,9 +363,9 @@ static void control_server_client_new(struct control_server *control, int fd)
     control_server_client_move(client, CONTROL_SERVER_READING);
 }
 
-/* Makes room where all places are taken. Of those who have said nothing, or have their answer, the
- * first to come goes; if there are none, of those who do not take theirs. Who waits for something
- * stays. */
+/* When the maximum of clients is reached, drops one: the oldest that has sent no line or has its
+ * answer, otherwise the oldest that does not take its answer. Clients that wait for an answer
+ * stay. */
 static void control_server_make_room(struct control_server *control)
 {
     struct control_server_client *oldest = NULL, *slow = NULL;
@@ -408,9 +410,32 @@ static void control_server_on_pause_over(struct ev_loop *loop, ev_timer *timer, 
     control_server_accept_on(timer->data);
 }
 
-/* ---- birth and end ---- */
+/* ---- the socket ---- */
 
-/* /run is empty after each boot, so a folder of our own in it is made by us. */
+int control_server_spec(const struct config_global *global, struct socket_spec *spec, char *error,
+                        size_t size)
+{
+    struct account owner = {.uid = (uid_t)-1};
+    gid_t group = (gid_t)-1;
+    char why[ERROR_SIZE];
+    if ((global->control_owner != NULL &&
+         account_user(global->control_owner, &owner, why, sizeof why) != 0) ||
+        (global->control_group != NULL &&
+         account_group(global->control_group, &group, why, sizeof why) != 0)) {
+        snprintf(error, size, "control socket: owner or group %s", why);
+        return -1;
+    }
+    *spec = (struct socket_spec){
+        .path = global->control_listen.path,
+        .backlog = CONTROL_SERVER_CLIENTS_MAX,
+        .mode = global->control_mode,
+        .uid = owner.uid,
+        .gid = group,
+    };
+    return 0;
+}
+
+/* /run is empty after each boot, so we make our own folder in it. */
 static int control_server_make_folder(struct control_server *control, const char *path, char *error,
                                       size_t size)
 {
@@ -444,7 +469,7 @@ static int control_server_make_folder(struct control_server *control, const char
     return 0;
 }
 
-/* Somebody else's files keep it. */
+/* A folder with files of others stays. */
 static void control_server_remove_folder(struct control_server *control)
 {
     if (control->folder != NULL)
@@ -492,9 +517,10 @@ int control_server_open(struct control_server *control, struct ev_loop *loop,
     return 0;
 }
 
-/* ---- another program in this process's place ---- */
+/* ---- upgrade ---- */
 
-/* One who has no answer yet; what was read of the question or is still to be sent goes along. */
+/* A client without an answer, with the part of its line that was read or the part of the answer
+ * that is still to be sent. */
 struct control_server_saved_client {
     unsigned state, ticket;
     int fd;
@@ -607,7 +633,7 @@ void control_server_close(struct control_server *control)
     for (struct control_server_client *client = control->clients; client != NULL; client = next) {
         next = client->next;
         if (client->state == CONTROL_SERVER_HELD)
-            client->fd = -1; /* left to the end of the process, which it is to tell */
+            client->fd = -1; /* stays open until the process ends, which tells the client */
         control_server_client_free(client);
     }
 }

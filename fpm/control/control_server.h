@@ -1,14 +1,15 @@
-/* control_server.h: the control socket: takes one line from a client, calls a command, sends the
+/* control_server.h: the control socket: takes one line from a client, runs a command, sends the
  * answer.
  *
- * Knows the commands only from the table it is given. Never waits for a client: many, slow, silent
- * and babbling ones are bounded in number, bytes and time. Who may connect is decided by the
- * socket's file; who is served, once more, by the same owner, group and mode as configured, so that
- * a file that somebody opened wider lets nobody command. Called by master.
+ * Knows the commands only from the table that it is given. Never waits for a client: their number,
+ * their bytes and their time are bounded. The socket's file decides who may connect; the configured
+ * owner, group and mode are checked once more for each client, so that a file whose mode was
+ * widened by hand lets no more users command.
  */
 #ifndef FPM_CONTROL_SERVER_H
 #define FPM_CONTROL_SERVER_H
 
+#include "fpm/config/config.h"
 #include "fpm/control/peer_cred.h"
 #include "fpm/log/log.h"
 #include "fpm/pool/socket.h"
@@ -26,7 +27,7 @@ enum {
 /* One request, and where its answer goes. */
 struct control_server_call {
     const char *verb;
-    uid_t uid; /* who asks; (uid_t)-1: unknown */
+    uid_t uid; /* of the client; (uid_t)-1: unknown */
     bool json;
     int argc;
     char *argv[CONTROL_SERVER_ARGUMENTS_MAX]; /* after the verb, without options */
@@ -47,16 +48,21 @@ struct control_server {
     struct ev_loop *loop;
     struct socket_listener listener;
     struct peer_cred_door door;
-    struct log_episode refusing;                   /* strangers, since somebody was served last */
-    char *folder;                                  /* of the socket, if it was made here */
+    struct log_episode refusing; /* users without the right, since a user was served last */
+    char *folder;                /* of the socket, if it was made here */
     const struct control_server_command *commands; /* ends with a NULL verb */
     void *context;
     struct control_server_client *clients;
     unsigned client_count;
     unsigned tickets; /* handed out so far */
     ev_io accepting;
-    ev_timer pause; /* after accept failed for lack of something */
+    ev_timer pause; /* after accept failed */
 };
+
+/* From [global] to where the socket is and who may command there: looks owner and group up, opens
+ * nothing. `spec` borrows from `global`. Returns 0, or -1 with a sentence. */
+int control_server_spec(const struct config_global *global, struct socket_spec *spec, char *error,
+                        size_t size);
 
 /* Listens; makes the socket's folder (mode 0755) if that alone is missing. Returns 0, or -1 with a
  * sentence. */
@@ -65,24 +71,24 @@ int control_server_open(struct control_server *control, struct ev_loop *loop,
                         const struct control_server_command *commands, void *context, char *error,
                         size_t size);
 
-/* Adds to what the answer to a call that was put off says. */
+/* Adds text to the answer of a call that is answered later. */
 void control_server_say(struct control_server *control, unsigned ticket, const char *text);
 
-/* The answer to a call that was put off, by its ticket: what the command wrote, or `why` not. A
- * client that has left meanwhile is nobody's loss. */
+/* Answers a call by its ticket: with what the command wrote, or with the refusal `why`. Does
+ * nothing if the client has left meanwhile. */
 void control_server_answer(struct control_server *control, unsigned ticket, const char *why);
 
-/* Writes down the socket and those who have no answer yet. */
+/* Saves the socket and the clients that have no answer yet. */
 void control_server_save(struct control_server *control, struct saved_state *state);
 
-/* Takes both over, in place of control_server_open; tickets stay what they were. With
- * SAVED_STATE_CHECK it only reads, and `control` is not touched. */
+/* Restores both, in place of control_server_open; tickets stay the same. With SAVED_STATE_CHECK it
+ * only reads, and does not touch `control`. */
 void control_server_restore(struct control_server *control, struct ev_loop *loop,
                             const struct socket_spec *spec, struct saved_state *state,
                             const struct control_server_command *commands, void *context);
 
-/* Takes the socket away, and its folder if it was made here and is empty,
- * and lets the clients go, but for those held: they see the process end. */
+/* Removes the socket, and its folder if it was made here and is empty, and closes the clients
+ * except those held: they see the process end. */
 void control_server_close(struct control_server *control);
 
 #endif

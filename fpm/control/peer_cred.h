@@ -1,7 +1,6 @@
 /* peer_cred.h: who is at the other end of a unix socket, and what a file's mode would let them do.
  *
- * Looks once, when asked; what the kernel answers is who the other end was when it connected.
- * Anybody may call it.
+ * The kernel's answer is about the moment when the other end connected.
  */
 #ifndef FPM_PEER_CRED_H
 #define FPM_PEER_CRED_H
@@ -10,7 +9,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Of somebody in more supplementary groups than this the first group alone counts. */
+/* Of a user in more supplementary groups than this only the primary group counts. */
 enum {
     PEER_CRED_GROUPS_MAX = 1024
 };
@@ -23,7 +22,7 @@ struct peer_cred {
     gid_t groups[PEER_CRED_GROUPS_MAX];
 };
 
-/* Whom a door is for: the owner, the group and the others that `mode` gives the right to write. */
+/* Who may command: the owner, the group and the others, as far as `mode` lets them write. */
 struct peer_cred_door {
     int mode;
     uid_t uid;
@@ -32,8 +31,8 @@ struct peer_cred_door {
 
 struct peer_cred peer_cred_look(int fd);
 
-/* Pure. Root and `manager` always may. Whoever is nobody known never may. The owner's, the group's
- * and the others' right are each enough by itself. */
+/* Pure. Root and `manager` always may, an unknown peer never. Otherwise the right of the owner, of
+ * the group or of the others is enough. */
 bool peer_cred_may(const struct peer_cred *peer, const struct peer_cred_door *door, uid_t manager);
 
 #endif

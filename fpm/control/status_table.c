@@ -126,8 +126,9 @@ void status_table_pool(FILE *out, const struct status_pool *pool)
 
 void status_table_pools_heading(FILE *out)
 {
-    fprintf(out, "%-16s %9s %9s %6s %6s %6s %6s %11s %11s %6s  %s\n", "POOL", "SERVING",
-            "POST-RESP", "SHUTD", "IDLE", "OTHER", "QUEUE", "REQUESTS", "WENT ON", "DIED", "UP");
+    fprintf(out, "%-16s %9s %9s %6s %6s %6s %6s %11s %14s %6s  %s\n", "POOL", "SERVING",
+            "POST-RESP", "SHUTD", "IDLE", "OTHER", "QUEUE", "REQUESTS", "POST-RESP-REQS", "DIED",
+            "UP");
 }
 
 /* What is above the budget for work takes the place of requests, as top shows it. */
@@ -145,7 +146,7 @@ void status_table_pools_line(FILE *out, const struct status_pool *pool)
     scalar_duration(pool->uptime_ms, up, sizeof up);
     fprintf(out,
             "%-16s %9s %9s %6" PRId64 " %6" PRId64 " %6" PRId64 " %6" PRId64 " %11" PRId64
-            " %11" PRId64 " %6" PRId64 "  %s\n",
+            " %14" PRId64 " %6" PRId64 "  %s\n",
             pool->name, serving, post, pool->shutdown, pool->idle,
             pool->starting + pool->exiting + pool->unknown, pool->listen_queue, pool->requests,
             pool->post_response_requests, pool->died, up);

@@ -1,7 +1,6 @@
 /* status_table.h: the status as aligned text for people at a terminal.
  *
- * Decides how things look and nothing else; programs get JSON (status_json.h). Strings that came
- * from outside are made harmless here. Called by commands.
+ * Programs get JSON (status_json.h). Text from clients and applications is escaped here.
  */
 #ifndef FPM_STATUS_TABLE_H
 #define FPM_STATUS_TABLE_H

@@ -116,7 +116,7 @@ def test_config(manager, tmp_path):
 
 
 def test_config_of_a_pool(manager, tmp_path):
-    pool = {"command": sleeper(tmp_path), "env[A]": '"b; c"', "pm": "static", "pm.max_children": 1}
+    pool = {"command": sleeper(tmp_path), "env[A]": '"b; c"', "pm.max_children": 1}
     daemon = manager(pools={"www": pool, "box": {"command": sleeper(tmp_path)}})
     whole, part = daemon.control("config").stdout, daemon.control("config", "box").stdout
     assert part.startswith("[box]") and part in whole and "\n[" not in part

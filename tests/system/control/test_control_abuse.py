@@ -174,7 +174,7 @@ def test_clients_that_wait(manager, app, tmp_path, journal):
             clients[-1].sendall(b"overtime/1 reload --all --wait\n" if len(clients) == 1 else b"overtime/1 reload --wait\n")
         refused = 0
         for client in clients[32:]:
-            refused += b"too many wait" in client.recv(1000)
+            refused += b"too many clients wait" in client.recv(1000)
         assert refused == 8
         assert daemon.control("ping").returncode == 0
         journal.signal("go")

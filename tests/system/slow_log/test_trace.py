@@ -112,13 +112,13 @@ def test_wrapper(manager, app, listen, tmp_path, journal):
 
 
 @pytest.mark.parametrize("word, said", [
-    ("1", "process 1 is no worker of this manager"), ("self", '"self" is no process number'),
-    ("-1", None), ("0", '"0" is no process number'), ("99999999999", "is no process number"),
-    ("4x", '"4x" is no process number'),
+    ("1", "process 1 is no worker of this manager"), ("self", '"self" is no process id'),
+    ("-1", None), ("0", '"0" is no process id'), ("99999999999", "is no process id"),
+    ("4x", '"4x" is no process id'),
 ])
 def test_refused(daemon, word, said):
     told = daemon.control("trace", "--", word) if said is None else daemon.control("trace", word)
-    assert told.returncode == 1 and (said or "is no process number") in told.stderr
+    assert told.returncode == 1 and (said or "is no process id") in told.stderr
     own = daemon.control("trace", daemon.pid)
     assert own.returncode == 1 and f"process {daemon.pid} is no worker" in own.stderr
 
