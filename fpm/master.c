@@ -95,77 +95,57 @@ static void master_stop(void *owner, enum pool_stop how, const char *why)
         ev_break(master->loop, EVBREAK_ALL);
 }
 
-/* The outcome of the start is known, but the hook `up` may still fail. */
-static bool master_may_go_up(struct master *master)
+static void master_fail_start(struct master *master, const char *why)
 {
-    char error[ERROR_SIZE];
-    if (master->announced || master->hooks->up(master->hooks->context, error, sizeof error) == 0)
-        return true;
-    log_alert("%s", error);
+    log_alert("%s", why);
     master->exit_status = EX_SOFTWARE;
     master_stop(master, POOL_STOP_NOW, "failed start");
-    return false;
 }
 
-/* Reports the end of the start once, after the log line. */
-static void master_announce(struct master *master)
+/* Reports the outcome of the start once it is known of every first worker. If some could not be
+ * started, the other pools serve meanwhile, and the report is repeated when all are ready. */
+static void master_check_start(struct master *master)
 {
+    bool ready = true, settled = true;
+    unsigned started = 0;
+    for (size_t i = 0; i < master->pools.count; i++) {
+        const struct pool *pool = &master->pools.items[i]->pool;
+        ready = ready && pool_ready(pool);
+        settled = settled && pool_settled(pool);
+        started += pool->started + (pool->first == 0);
+    }
+    if (!settled || (!ready && master->announced))
+        return;
+    for (size_t i = 0; i < master->pools.count; i++)
+        if (!pool_ready(&master->pools.items[i]->pool))
+            log_error("pool %s: not all workers could be started; still trying",
+                      master->pools.items[i]->pool.name);
+    if (!ready && started == 0) {
+        master_fail_start(master, "no pool could start a worker");
+        return;
+    }
+    char error[ERROR_SIZE];
+    if (!master->announced && master->hooks->up(master->hooks->context, error, sizeof error) != 0) {
+        master_fail_start(master, error);
+        return;
+    }
+
+    size_t pools = pool_set_configured(&master->pools);
+    unsigned live = pool_set_live(&master->pools);
+    if (ready) {
+        /* A reload that was requested during the start ends as every other does. */
+        master->state = master->waiting_count > 0 ? MASTER_RELOADING : MASTER_RUNNING;
+        log_notice("ready: %zu pool%s, %u worker%s, version %s", pools, pools == 1 ? "" : "s", live,
+                   live == 1 ? "" : "s", OVERTIME_VERSION);
+    } else {
+        log_warning("not ready: other pools serve meanwhile");
+    }
     if (master->announced)
         return;
     master->announced = true;
     (void)systemd_notify_ready();
     systemd_watchdog_start(&master->watchdog, master->config->global.systemd_interval);
     master->hooks->announced(master->hooks->context);
-}
-
-static void master_ready(struct master *master)
-{
-    if (!master_may_go_up(master))
-        return;
-    size_t pools = pool_set_configured(&master->pools);
-    unsigned live = pool_set_live(&master->pools);
-    /* A reload that was requested during the start ends as every other does. */
-    master->state = master->waiting_count > 0 ? MASTER_RELOADING : MASTER_RUNNING;
-    log_notice("ready: %zu pool%s, %u worker%s, version %s", pools, pools == 1 ? "" : "s", live,
-               live == 1 ? "" : "s", OVERTIME_VERSION);
-    master_announce(master);
-}
-
-/* The outcome of every first start is known, and some failed. */
-static void master_settled(struct master *master)
-{
-    unsigned started = 0;
-    if (master->announced)
-        return;
-    for (size_t i = 0; i < master->pools.count; i++) {
-        const struct pool *pool = &master->pools.items[i]->pool;
-        started += pool->started + (pool->first == 0);
-        if (!pool_ready(pool))
-            log_error("pool %s: not all workers could be started; still trying", pool->name);
-    }
-    if (started > 0) {
-        if (!master_may_go_up(master))
-            return;
-        log_warning("not ready: other pools serve meanwhile");
-        master_announce(master);
-        return;
-    }
-    log_alert("no pool could start a worker");
-    master->exit_status = EX_SOFTWARE;
-    master_stop(master, POOL_STOP_NOW, "failed start");
-}
-
-static void master_check_start(struct master *master)
-{
-    bool ready = true, settled = true;
-    for (size_t i = 0; i < master->pools.count; i++) {
-        ready = ready && pool_ready(&master->pools.items[i]->pool);
-        settled = settled && pool_settled(&master->pools.items[i]->pool);
-    }
-    if (ready)
-        master_ready(master);
-    else if (settled)
-        master_settled(master);
 }
 
 /* Ends a reload that is complete, and answers the calls that wait for it or for the start. */
@@ -479,57 +459,52 @@ static void master_come(struct master *master)
 
 /* ---- signals ---- */
 
-static void master_on_stop_signal(void *context, int number)
-{
-    struct master *master = context;
-    char why[32];
-    snprintf(why, sizeof why, "SIG%s", sigabbrev_np(number));
-    master_stop(master, master->stop >= POOL_STOP_NOW ? POOL_STOP_KILL : POOL_STOP_NOW, why);
-}
-
-static void master_on_quit(void *context, int number)
-{
-    (void)number;
-    master_stop(context, POOL_STOP_GRACEFUL, "SIGQUIT");
-}
-
-static void master_on_reopen(void *context, int number)
-{
-    (void)number;
-    char error[ERROR_SIZE];
-    (void)master_reopen_logs(context, "SIGUSR1", error, sizeof error);
-}
-
-static void master_on_reload(void *context, int number)
-{
-    char why[32], error[ERROR_SIZE];
-    snprintf(why, sizeof why, "SIG%s", sigabbrev_np(number));
-    (void)master_reload(context, why, NULL, NULL, error, sizeof error);
-}
-
 static void master_orphan(pid_t pid, int status)
 {
     log_debug("orphaned process %d ended with status %#x", (int)pid, (unsigned)status);
 }
 
 /* Only the first process of a container, or a subreaper, inherits the children of others. */
-static void master_on_child(void *context, int number)
+static void master_reap(void)
 {
     int reaper = 0;
-    (void)context;
-    (void)number;
     if (getpid() == 1 || (prctl(PR_GET_CHILD_SUBREAPER, &reaper, 0, 0, 0) == 0 && reaper))
         child_reap_all(master_orphan);
 }
 
+static void master_on_signal(void *context, int number)
+{
+    struct master *master = context;
+    char why[32], error[ERROR_SIZE];
+    snprintf(why, sizeof why, "SIG%s", sigabbrev_np(number));
+    switch (number) {
+    case SIGTERM:
+    case SIGINT: /* a second one kills */
+        master_stop(master, master->stop >= POOL_STOP_NOW ? POOL_STOP_KILL : POOL_STOP_NOW, why);
+        break;
+    case SIGQUIT:
+        master_stop(master, POOL_STOP_GRACEFUL, why);
+        break;
+    case SIGUSR1:
+        (void)master_reopen_logs(master, why, error, sizeof error);
+        break;
+    case SIGUSR2:
+    case SIGHUP:
+        (void)master_reload(master, why, NULL, NULL, error, sizeof error);
+        break;
+    default: /* SIGCHLD */
+        master_reap();
+    }
+}
+
 static const struct signals_row master_signals[] = {
-    {SIGTERM, master_on_stop_signal},
-    {SIGINT, master_on_stop_signal},
-    {SIGQUIT, master_on_quit},
-    {SIGUSR1, master_on_reopen},
-    {SIGUSR2, master_on_reload},
-    {SIGHUP, master_on_reload},
-    {SIGCHLD, master_on_child},
+    {SIGTERM, master_on_signal},
+    {SIGINT, master_on_signal},
+    {SIGQUIT, master_on_signal},
+    {SIGUSR1, master_on_signal},
+    {SIGUSR2, master_on_signal},
+    {SIGHUP, master_on_signal},
+    {SIGCHLD, master_on_signal},
     {SIGPIPE, NULL},
     {SIGXFSZ, NULL},
 };

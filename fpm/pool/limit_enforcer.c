@@ -11,8 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* TERM, then KILL after hard_timeout; the log line says what work was cut off. A worker that a
- * limit is already ending is left alone. */
+/* TERM, then KILL after hard_timeout; the log line says what work was cut off. */
 static void limit_enforcer_terminate(const struct pool *pool, struct generation_member *member,
                                      enum exit_cause_stop why, const char *cause)
 {
@@ -29,23 +28,13 @@ static void limit_enforcer_terminate(const struct pool *pool, struct generation_
     generation_terminate(member, why, generation->pool->hard_timeout);
 }
 
+/* A worker that a limit is already ending is left alone. */
 static bool limit_enforcer_may_end(const struct generation_member *member)
 {
     return member->stop_reason != EXIT_CAUSE_STOP_REQUEST &&
            member->stop_reason != EXIT_CAUSE_STOP_POST_RESPONSE &&
            member->stop_reason != EXIT_CAUSE_STOP_MEMORY_HARD;
 }
-
-static void limit_enforcer_terminate_late(const struct pool *pool, struct generation_member *member,
-                                          enum exit_cause_stop why, int64_t limit)
-{
-    char cause[128], allowed[32];
-    scalar_duration(limit, allowed, sizeof allowed);
-    snprintf(cause, sizeof cause, "%s = %s", exit_cause_stop_text(why), allowed);
-    limit_enforcer_terminate(pool, member, why, cause);
-}
-
-/* ---- time ---- */
 
 void limit_enforcer_check(const struct pool *pool, struct generation_member *member,
                           const struct scoreboard_glance *glance, uint64_t *again)
@@ -59,22 +48,24 @@ void limit_enforcer_check(const struct pool *pool, struct generation_member *mem
                                            clock_ns()};
     if (!limit_enforcer_may_end(member))
         return;
+    enum exit_cause_stop why = EXIT_CAUSE_STOP_REQUEST;
+    int64_t limit = limits->request_terminate_timeout;
     switch (deadline_check(&deadlines, &stamps, NULL, again)) {
     case DEADLINE_REQUEST:
-        limit_enforcer_terminate_late(pool, member, EXIT_CAUSE_STOP_REQUEST,
-                                      limits->request_terminate_timeout);
         break;
     case DEADLINE_POST_RESPONSE:
-        limit_enforcer_terminate_late(pool, member, EXIT_CAUSE_STOP_POST_RESPONSE,
-                                      limits->post_response_terminate_timeout);
+        why = EXIT_CAUSE_STOP_POST_RESPONSE;
+        limit = limits->post_response_terminate_timeout;
         break;
     case DEADLINE_NOT_PASSED:
     default:
-        break;
+        return;
     }
+    char cause[128], allowed[32];
+    scalar_duration(limit, allowed, sizeof allowed);
+    snprintf(cause, sizeof cause, "%s = %s", exit_cause_stop_text(why), allowed);
+    limit_enforcer_terminate(pool, member, why, cause);
 }
-
-/* ---- memory ---- */
 
 /* Between requests the library checks its memory itself. Here it is checked within a request, and
  * at any time for a worker without the library. */

@@ -88,7 +88,7 @@ static void pool_on_start_failed(struct generation *generation, const char *why,
 
 /* ---- the end of a worker ---- */
 
-static struct exit_cause_input pool_exit_facts(const struct generation_member *member)
+static struct exit_cause_input pool_exit_input(const struct generation_member *member)
 {
     return (struct exit_cause_input){
         .stop_reason = member->stop_reason,
@@ -101,7 +101,7 @@ static void pool_log_end(const struct pool *pool, const struct generation_member
                          const struct slot_view *view)
 {
     const struct worker *worker = &member->worker;
-    const struct exit_cause_input facts = pool_exit_facts(member);
+    const struct exit_cause_input input = pool_exit_input(member);
     struct exit_message exit_message = {
         .pool = pool->name,
         .pid = worker->pid,
@@ -109,8 +109,8 @@ static void pool_log_end(const struct pool *pool, const struct generation_member
         .status = worker->status,
         .uptime = clock_ms() - worker->started,
         .stop_requested = worker->stop_requested,
-        .expected = exit_cause_is_expected(exit_cause_of(&facts)),
-        .reason = exit_cause_text(&facts),
+        .expected = exit_cause_is_expected(exit_cause_of(&input)),
+        .reason = exit_cause_text(&input),
         .view = view,
     };
     char line[EXIT_MESSAGE_MAX];
@@ -145,11 +145,11 @@ static void pool_count_end(struct pool *pool, const struct generation_member *me
                            const struct slot_view *view)
 {
     struct pool_totals *totals = &pool->totals;
-    const struct exit_cause_input facts = pool_exit_facts(member);
+    const struct exit_cause_input input = pool_exit_input(member);
     int status = member->worker.status;
     bool exited = status != -1 && WIFEXITED(status);
     int signal = status != -1 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    enum exit_cause cause = exit_cause_of(&facts);
+    enum exit_cause cause = exit_cause_of(&input);
     bool served = cause == EXIT_CAUSE_REQUESTS || cause == EXIT_CAUSE_MEMORY;
     bool waited_for = member->stop_reason == EXIT_CAUSE_STOP_RELOAD ||
                       member->stop_reason == EXIT_CAUSE_STOP_MANAGER;

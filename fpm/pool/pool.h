@@ -1,8 +1,8 @@
 /* pool.h: one pool through all reloads: its socket, its generations of workers, its counters.
  *
  * New workers start in the current generation; older ones are stopped once the current one serves.
- * The pool counts, and does what it is told: the supervisor decides how many workers there should
- * be. Events are reported by callbacks.
+ * The pool counts and acts; the supervisor decides how many workers there should be. Events are
+ * reported by callbacks.
  */
 #ifndef FPM_POOL_H
 #define FPM_POOL_H
