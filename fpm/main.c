@@ -191,23 +191,22 @@ static void main_save(void *context, struct upgrade_manager *manager)
     manager->files = process_limits_worker_files();
 }
 
-static struct master_hooks main_hooks(struct main_life *life, const struct main_options *options)
+/* `saved`: the state before an upgrade, NULL = this is a start. */
+static int main_run(struct config *config, struct main_life *life,
+                    const struct main_options *options, struct upgrade_saved *saved, char **argv)
 {
-    return (struct master_hooks){
+    char *path = process_limits_program(argv[0]);
+    const struct master_hooks hooks = {
         .up = main_up,
         .announced = main_announced,
         .down = main_down,
         .save = main_save,
         .flags = options->allow_root ? CONFIG_ALLOW_ROOT : 0,
         .context = life,
+        .program = {path != NULL ? path : argv[0], argv},
+        .saved = saved,
     };
-}
-
-static int main_run(struct config *config, struct master_hooks *hooks, char **argv)
-{
-    char *path = process_limits_program(argv[0]);
-    hooks->program = (struct upgrade_program){path != NULL ? path : argv[0], argv};
-    int status = master_run(config, hooks);
+    int status = master_run(config, &hooks);
     free(path);
     return status;
 }
@@ -218,7 +217,6 @@ static int main_start(struct config *config, const struct config_report *report,
                       const struct main_options *options, char **argv)
 {
     struct main_life life = {.detach = DAEMONIZE_NONE, .pidfile = PIDFILE_NONE};
-    struct master_hooks hooks = main_hooks(&life, options);
     char error[ERROR_SIZE];
     bool background = options->background < 0 ? config->global.daemonize : options->background;
     life.background = background;
@@ -229,15 +227,9 @@ static int main_start(struct config *config, const struct config_report *report,
               stderr);
         return EX_CONFIG;
     }
-    if (life.pid_path != NULL && pidfile_check(life.pid_path, error, sizeof error) != 0) {
-        fprintf(stderr, "overtime: %s\n", error);
-        return EX_SOFTWARE;
-    }
-    if (socket_activation_open(error, sizeof error) != 0) {
-        fprintf(stderr, "overtime: %s\n", error);
-        return EX_SOFTWARE;
-    }
-    if (background && daemonize(&life.detach, error, sizeof error) != 0) {
+    if ((life.pid_path != NULL && pidfile_check(life.pid_path, error, sizeof error) != 0) ||
+        socket_activation_open(error, sizeof error) != 0 ||
+        (background && daemonize(&life.detach, error, sizeof error) != 0)) {
         fprintf(stderr, "overtime: %s\n", error);
         return EX_SOFTWARE;
     }
@@ -251,7 +243,7 @@ static int main_start(struct config *config, const struct config_report *report,
         for (size_t i = 0; i < report->warnings.count; i++)
             log_warning("%s", report->warnings.items[i]);
         process_limits_prepare(&config->global);
-        status = main_run(config, &hooks, argv);
+        status = main_run(config, &life, options, NULL, argv);
     }
     daemonize_report(&life.detach, status);
     return status;
@@ -262,11 +254,10 @@ static int main_restore(int fd, const struct main_options *options, char **argv)
 {
     struct upgrade_saved saved;
     struct main_life life = {.detach = DAEMONIZE_NONE, .pidfile = PIDFILE_NONE};
-    struct master_hooks hooks = main_hooks(&life, options);
     char error[ERROR_SIZE];
     int status = EX_SOFTWARE;
-    hooks.saved = &saved;
-    if (upgrade_read(&saved, fd, SAVED_STATE_RESTORE, hooks.flags, error, sizeof error) != 0) {
+    unsigned flags = options->allow_root ? CONFIG_ALLOW_ROOT : 0;
+    if (upgrade_read(&saved, fd, SAVED_STATE_RESTORE, flags, error, sizeof error) != 0) {
         log_alert("upgrade: %s", error);
     } else {
         const struct config *config = saved.configs.items[0];
@@ -279,7 +270,7 @@ static int main_restore(int fd, const struct main_options *options, char **argv)
             log_alert("upgrade: %s", error);
         process_limits_inherit(&saved.manager.files);
         process_limits_prepare(&config->global);
-        status = main_run(saved.configs.items[0], &hooks, argv);
+        status = main_run(saved.configs.items[0], &life, options, &saved, argv);
     }
     upgrade_free(&saved);
     return status;

@@ -220,11 +220,6 @@ static const struct generation_events pool_generation_events = {
 
 /* ---- starting ---- */
 
-int64_t pool_start_delay(const struct pool *pool, int64_t now)
-{
-    return backoff_wait(&pool->backoff, now);
-}
-
 void pool_spawn(struct pool *pool, unsigned count, const char *reason)
 {
     if (pool->stop != POOL_STOP_NONE || count == 0)
@@ -232,7 +227,7 @@ void pool_spawn(struct pool *pool, unsigned count, const char *reason)
     log_debug("pool %s: %u worker%s started: %s", pool->name, count, count == 1 ? " is" : "s are",
               reason);
     /* A start counts even if the program could not be run. */
-    while (count-- > 0 && pool_start_delay(pool, clock_ms()) == 0) {
+    while (count-- > 0 && backoff_wait(&pool->backoff, clock_ms()) == 0) {
         uint64_t failed = pool->totals.start_failures;
         bool started = generation_spawn(pool->current);
         pool->totals.spawned += started || failed != pool->totals.start_failures;
@@ -257,7 +252,8 @@ void pool_limit_first(struct pool *pool, unsigned count)
 bool pool_failing(const struct pool *pool, unsigned accepting)
 {
     return accepting == 0 && pool->stop == POOL_STOP_NONE && pool->backoff.failures > 0 &&
-           *pool->failure != '\0' && (pool->first > 0 || pool_start_delay(pool, clock_ms()) > 0);
+           *pool->failure != '\0' &&
+           (pool->first > 0 || backoff_wait(&pool->backoff, clock_ms()) > 0);
 }
 
 bool pool_settled(const struct pool *pool)
@@ -292,35 +288,29 @@ static int pool_idle_order(const void *a, const void *b)
     return (first > second) - (first < second);
 }
 
-/* A worker without the library that may be idle is ordered by the time of its start. */
-static unsigned pool_find_idle(struct generation *generation, struct pool_idle *idle)
+/* The longest idle workers are retired first; one without the library that may be idle is ordered
+ * by the time of its start. Workers that cannot be retired now are still there at the next pass. */
+void pool_retire(struct pool *pool, unsigned count, const char *reason)
 {
-    unsigned count = 0;
+    struct generation *generation = pool->current;
+    struct pool_idle *idle = count > 0 ? calloc(generation->size, sizeof *idle) : NULL;
+    unsigned found = 0;
+    if (idle == NULL)
+        return;
     for (unsigned i = 0; i < generation->size; i++) {
         struct generation_member *member = &generation->members[i];
         if (!generation_member_in_service(member) || member->worker.state != WORKER_RUNNING)
             continue;
         struct scoreboard_glance glance = scoreboard_glance(&generation->scoreboard, i);
         if (glance.phase == SCOREBOARD_IDLE)
-            idle[count++] = (struct pool_idle){glance.idle_since, member};
+            idle[found++] = (struct pool_idle){glance.idle_since, member};
         else if (glance.phase == SCOREBOARD_UNATTACHED &&
                  proc_activity_doing(member->worker.pid) != PROC_ACTIVITY_BUSY)
-            idle[count++] =
+            idle[found++] =
                 (struct pool_idle){(uint64_t)member->worker.started * CLOCK_NS_PER_MS, member};
     }
-    qsort(idle, count, sizeof *idle, pool_idle_order);
-    return count;
-}
-
-/* Workers that cannot be retired now are still there at the next pass. */
-void pool_retire(struct pool *pool, unsigned count, const char *reason)
-{
-    struct pool_idle *idle = count > 0 ? calloc(pool->current->size, sizeof *idle) : NULL;
-    if (idle == NULL)
-        return;
-    unsigned found = pool_find_idle(pool->current, idle);
-    if (count > found)
-        count = found;
+    qsort(idle, found, sizeof *idle, pool_idle_order);
+    count = MIN(count, found);
     log_debug("pool %s: %u worker%s retired: %s", pool->name, count, count == 1 ? " is" : "s are",
               reason);
     for (unsigned i = 0; i < count; i++)

@@ -161,10 +161,6 @@ void pool_sweep(struct pool *pool);
 
 /* ---- workers ---- */
 
-/* Milliseconds from `now` (clock_ms()) until the back-off allows a start; 0 = at once. Decisions
- * that belong together must pass the same `now`, or the end of the delay may fall between them. */
-int64_t pool_start_delay(const struct pool *pool, int64_t now);
-
 /* Starts this many workers of the current generation, or fewer if one fails. */
 void pool_spawn(struct pool *pool, unsigned count, const char *reason);
 

@@ -71,7 +71,7 @@ static struct scaling_counts pool_supervisor_count(struct pool_supervisor *super
 
 static struct scaling_verdict pool_supervisor_decide(struct pool_supervisor *supervisor,
                                                      const struct scaling_counts *counts,
-                                                     int64_t backoff, int64_t now)
+                                                     int64_t now)
 {
     static const enum scaling_kind kinds[] = {
         [DIRECTIVE_PM_STATIC] = SCALING_STATIC,
@@ -89,7 +89,7 @@ static struct scaling_verdict pool_supervisor_decide(struct pool_supervisor *sup
         .idle_timeout = settings->pm_process_idle_timeout,
     };
     struct scaling_verdict verdict = scaling_decide(&limits, counts, &supervisor->memory, now);
-    if (backoff > 0 && verdict.spawn > 0) {
+    if (backoff_wait(&supervisor->pool->backoff, now) > 0 && verdict.spawn > 0) {
         verdict.spawn = 0;
         verdict.again = -1;
         verdict.watch = false;
@@ -281,7 +281,7 @@ static int64_t pool_supervisor_next(const struct pool_supervisor *supervisor,
                                     const struct scaling_verdict *verdict, int64_t now)
 {
     int64_t next = verdict->again;
-    int64_t backoff = pool_start_delay(supervisor->pool, now);
+    int64_t backoff = backoff_wait(&supervisor->pool->backoff, now);
     if (backoff > 0)
         next = clock_sooner(next, backoff);
     if (verdict->watch && supervisor->watch_paused_until > now)
@@ -326,9 +326,8 @@ static void pool_supervisor_pass_serving(struct pool_supervisor *supervisor,
 {
     struct pool *pool = supervisor->pool;
     unsigned attached, starting = pool->seen.counts.starting;
-    int64_t backoff = pool_start_delay(pool, now);
     struct scaling_counts counts = pool_supervisor_count(supervisor, &attached);
-    struct scaling_verdict verdict = pool_supervisor_decide(supervisor, &counts, backoff, now);
+    struct scaling_verdict verdict = pool_supervisor_decide(supervisor, &counts, now);
     pool_supervisor_report_budget(supervisor, &counts, verdict.over, now);
     pool_supervisor_notify_changes(supervisor, &counts, verdict.spawn);
 
