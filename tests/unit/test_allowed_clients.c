@@ -1,4 +1,4 @@
-/* test_allowed_clients.c: who may connect. */
+/* test_allowed_clients.c: which TCP clients may connect. */
 #include "sapi-shim/connection/allowed_clients.h"
 
 #include <arpa/inet.h>

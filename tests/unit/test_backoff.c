@@ -1,5 +1,4 @@
-/* How long a pool waits after a death: every kind of death, the doubling, its end, its forgetting.
- */
+/* test_backoff.c: the wait after each kind of death, its doubling, and its end. */
 #include <criterion/criterion.h>
 #include <signal.h>
 

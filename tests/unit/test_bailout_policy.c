@@ -1,4 +1,4 @@
-/* test_bailout_policy.c: what a safe point does, case by case. */
+/* test_bailout_policy.c: the verdict at a safe point, case by case. */
 #include "sapi-shim/request/bailout_policy.h"
 
 #include <criterion/criterion.h>

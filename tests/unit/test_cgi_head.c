@@ -1,4 +1,4 @@
-/* test_cgi_head.c: the status and the fields of a response, however its bytes come. */
+/* test_cgi_head.c: the status and the fields of a response, in pieces of every size. */
 #include "sapi-shim/protocol/cgi_head.h"
 
 #include <criterion/criterion.h>

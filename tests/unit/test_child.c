@@ -1,4 +1,4 @@
-/* Processes that end, and who is told. */
+/* test_child.c: processes that end, and the callback that their owner gets. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <signal.h>

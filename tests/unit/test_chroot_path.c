@@ -1,4 +1,4 @@
-/* Paths as seen from inside a folder, whose links do not lead out of it. */
+/* test_chroot_path.c: paths inside a chroot, whose links do not lead out of it. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>

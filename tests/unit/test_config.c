@@ -1,5 +1,5 @@
-/* Whole configurations: what is read, every kind of error with its line, and the dump's way back.
- */
+/* test_config.c: whole configurations: values, every kind of error with its line, and the dump read
+ * back. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdarg.h>

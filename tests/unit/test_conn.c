@@ -1,4 +1,4 @@
-/* test_conn.c: a connection gives libfcgi its own request's bytes and no others. */
+/* test_conn.c: a connection passes on the bytes of its own request only. */
 #include "sapi-shim/connection/conn.h"
 #include "sapi-shim/util/clock.h"
 

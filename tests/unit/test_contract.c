@@ -1,5 +1,6 @@
-/* A worker with the library as its manager meets it, and the manager is the test: which changes of
- * state ring the doorbell, why a worker says it leaves, and when it leaves by itself. */
+/* test_contract.c: a worker with the library, seen from its manager, which is the test: which
+ * changes of state ring the doorbell, which exit reason a worker gives, and when it exits by
+ * itself. */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <fcgiapp.h>

@@ -1,4 +1,5 @@
-/* When a request, or its post-response work, passes its limit, and when to check again. */
+/* test_deadline.c: when a request, or its post-response work, passes its limit, and when to check
+ * again. */
 #include "fpm/slow_log/deadline.h"
 
 #include <criterion/criterion.h>

@@ -1,4 +1,4 @@
-/* The table of directives: complete rows, values that their own parser takes, names that are found.
+/* test_directive.c: the table of directives: complete rows, valid defaults, names that are found.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* Foreign text made harmless, for each place where it is shown. */
+/* test_escape.c: foreign text made harmless, for each place where it is shown. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>

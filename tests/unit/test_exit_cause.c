@@ -1,4 +1,4 @@
-/* For what reason a worker ended, row by row. */
+/* test_exit_cause.c: why a worker ended, row by row. */
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* The line about a dead worker: how it ended, what it did, how loud that is to be said. */
+/* test_exit_message.c: the line about a dead worker: how it ended, what it did, and the level. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>

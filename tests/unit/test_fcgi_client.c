@@ -1,4 +1,4 @@
-/* FastCGI as overtimectl speaks it: what it sends, and what it takes, in pieces of any size. */
+/* test_fcgi_client.c: FastCGI as overtimectl speaks it, in pieces of every size. */
 #include "fpm/ctl/fcgi_client.h"
 
 #include <criterion/criterion.h>

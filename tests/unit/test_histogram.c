@@ -1,4 +1,4 @@
-/* test_measure.c: durations find their buckets, and sums are sums. */
+/* test_histogram.c: durations find their buckets, and sums are right. */
 #include "sapi-shim/scoreboard/histogram.h"
 
 #include <criterion/criterion.h>

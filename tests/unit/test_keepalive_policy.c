@@ -1,5 +1,5 @@
-/* test_keepalive_policy.c: when a worker passes its idle connections on, by how long requests have
- * taken and not too often; and how a shortcut that does not pay is skipped. */
+/* test_keepalive_policy.c: when a worker passes on its idle connections, by how long requests have
+ * taken, and not too often; and when a shortcut that fails is skipped. */
 #include "sapi-shim/connection/keepalive_policy.h"
 #include "sapi-shim/util/clock.h"
 

@@ -1,4 +1,4 @@
-/* Fork to exec: what comes back when a step fails, and what the child is given. */
+/* test_launch.c: from fork to exec: the error of each step, and what the child is given. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>

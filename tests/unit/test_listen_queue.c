@@ -1,4 +1,5 @@
-/* How many wait in a listen queue: real sockets, replies that are wrong, and no way to ask. */
+/* test_listen_queue.c: the length of a listen queue: real sockets, wrong replies, and no netlink.
+ */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-/* Who is woken by a connection: a worker that waits, else the manager. With processes that wait as
- * workers do, at a unix, a TCP and a hand-over socket. */
+/* test_listen_watch.c: a connection wakes a waiting worker, or else the manager. With processes
+ * that wait as workers do, at a unix, a TCP and a hand-over socket. */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>

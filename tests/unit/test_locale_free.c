@@ -1,4 +1,4 @@
-/* test_plain.c: numbers and dates as text. */
+/* test_locale_free.c: numbers and dates as text, in every locale. */
 #include "sapi-shim/util/locale_free.h"
 
 #include <criterion/criterion.h>

@@ -1,4 +1,4 @@
-/* The log as a whole: changes while it runs, and the account of what it could not write. */
+/* test_log.c: the log as a whole: changes while it runs, and the count of lost lines. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* test_format.c: what a line of the access log says. */
+/* test_log_format.c: the fields of a line of the access log. */
 #include "sapi-shim/access_log/log_format.h"
 
 #include <criterion/criterion.h>

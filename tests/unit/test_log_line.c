@@ -1,4 +1,4 @@
-/* Lines of the log: each shape and frame, pieces, hostile bytes, and lengths that are kept. */
+/* test_log_line.c: lines of the log: every format, pieces, hostile bytes, and maximal lengths. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Places for lines: full ones, gone ones, ones that come later. Nothing here may wait. */
+/* test_log_target.c: targets for lines: full, removed, and not yet there. Nothing here may wait. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* The command line of overtimectl: tables, checks, and what a misspelled verb was meant to be. */
+/* test_options.c: the command line of overtimectl: tables, checks, and misspelled commands. */
 #include "fpm/ctl/options.h"
 
 #include <criterion/criterion.h>

@@ -1,4 +1,5 @@
-/* Output turned into lines: whole, partial, long, binary, and in pieces of every size. */
+/* test_output_capture.c: output turned into lines: whole, partial, long, binary, and in pieces of
+ * every size. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* Who may command the manager, as the control socket's owner, group and mode are configured. */
+/* test_peer_cred.c: which users may command the manager, by the control socket's owner, group and
+ * mode. */
 #include <criterion/criterion.h>
 #include <sys/socket.h>
 #include <unistd.h>

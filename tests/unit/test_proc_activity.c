@@ -1,4 +1,4 @@
-/* What /proc tells of processes that do this or that. */
+/* test_proc_activity.c: what /proc shows of processes in different system calls. */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <poll.h>

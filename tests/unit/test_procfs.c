@@ -1,4 +1,4 @@
-/* A line of /proc/PID/statm read, and lines that are none. */
+/* test_procfs.c: a line of /proc/PID/statm, and malformed ones. */
 #include <criterion/criterion.h>
 
 #include "sapi-shim/util/procfs.h"

@@ -1,4 +1,4 @@
-/* Quantiles out of histograms. */
+/* test_quantile.c: quantiles of histograms. */
 #include <criterion/criterion.h>
 
 #include "fpm/ctl/quantile.h"

@@ -1,4 +1,4 @@
-/* test_slot.c: a record is copied whole or not at all, and what a worker wrote does no harm. */
+/* test_record.c: a record is copied whole or not at all, and hostile contents do no harm. */
 #include "sapi-shim/scoreboard/record.h"
 
 #include <criterion/criterion.h>

@@ -1,4 +1,5 @@
-/* From two configurations to a plan: real files, read as the manager reads them. */
+/* test_reload_plan.c: from two configurations to a plan: real files, read as the manager reads
+ * them. */
 #include <criterion/criterion.h>
 #include <stdarg.h>
 #include <stdio.h>

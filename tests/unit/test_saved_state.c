@@ -1,5 +1,4 @@
-/* What one program writes down for another: everything comes back as it was, and nothing else is
- * taken for it. */
+/* test_saved_state.c: state written by one program is read back by another, and nothing else is. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdlib.h>

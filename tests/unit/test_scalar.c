@@ -1,4 +1,4 @@
-/* Durations as text. */
+/* test_scalar.c: durations as text. */
 #include <criterion/criterion.h>
 
 #include "sapi-shim/util/scalar.h"

@@ -1,4 +1,4 @@
-/* How many workers are started and retired: case by case, and over time. */
+/* test_scaling.c: how many workers are started and retired: case by case, and over time. */
 #include <criterion/criterion.h>
 #include <limits.h>
 #include <string.h>

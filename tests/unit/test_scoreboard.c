@@ -1,4 +1,4 @@
-/* Slots handed out and taken back, and what a worker writes there read with distrust. */
+/* test_scoreboard.c: slots assigned and released, and hostile contents of a slot. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <string.h>

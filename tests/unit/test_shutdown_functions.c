@@ -1,4 +1,4 @@
-/* test_shutdown_functions.c: their order, and that each one is handed out once. */
+/* test_shutdown_functions.c: their order, and that each is returned once. */
 #include "sapi-shim/request/shutdown_functions.h"
 
 #include <criterion/criterion.h>

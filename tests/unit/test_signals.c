@@ -1,4 +1,4 @@
-/* test_signals.c: signals do what the table says, and nothing once their time is over. */
+/* test_signals.c: signals do what the table says, and nothing after it is closed. */
 #include "fpm/signals.h"
 
 #include <criterion/criterion.h>

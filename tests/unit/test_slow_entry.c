@@ -1,4 +1,4 @@
-/* The words of an entry of the slow log. */
+/* test_slow_entry.c: the text of an entry of the slow log. */
 #include "fpm/slow_log/slow_entry.h"
 
 #include <criterion/criterion.h>

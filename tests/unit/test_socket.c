@@ -1,4 +1,4 @@
-/* Listening sockets while they listen: places compared, owner and mode changed, shared, disowned.
+/* test_socket.c: open listening sockets: compared, given another owner and mode, shared, given up.
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>

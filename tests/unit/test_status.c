@@ -1,4 +1,4 @@
-/* test_status.c: a scoreboard read as plain values, however wrong what is on it. */
+/* test_status.c: a scoreboard read as plain values, whatever is wrong with it. */
 #include "fpm/worker/scoreboard.h"
 #include "sapi-shim/scoreboard/histogram.h"
 #include "sapi-shim/util/procfs.h"

@@ -1,4 +1,4 @@
-/* test_stdin_split.c: whatever turns libfcgi and the application take in reading a request's input,
+/* test_stdin_split.c: however libfcgi and the application take turns in reading a request's input,
  * nothing is lost, doubled or out of order, and libfcgi never sees half a header. */
 #include "sapi-shim/protocol/stdin_split.h"
 #include "sapi-shim/protocol/frame.h"

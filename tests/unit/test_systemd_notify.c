@@ -1,4 +1,4 @@
-/* What a supervisor is told, byte for byte, and when it watches. */
+/* test_systemd_notify.c: messages to systemd, byte for byte, and the watchdog. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>

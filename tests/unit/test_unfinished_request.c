@@ -1,4 +1,4 @@
-/* test_access_death.c: what the access log says of requests whose worker died. */
+/* test_unfinished_request.c: the access log line of requests whose worker died. */
 #include "fpm/access_log/unfinished_request.h"
 #include "sapi-shim/scoreboard/record.h"
 

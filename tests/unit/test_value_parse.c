@@ -1,5 +1,4 @@
-/* Tables of cases for value.h: what a text means, what is refused, and that it can be written back.
- */
+/* test_value_parse.c: what a text means, what is refused, and that values can be written back. */
 #include <criterion/criterion.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* What each worker does, as set slot by slot, and how many do it. */
+/* test_worker_monitor.c: the workers of a pool counted by state, as the slots change. */
 #include <criterion/criterion.h>
 
 #include "fpm/pool/worker_monitor.h"

@@ -1,4 +1,4 @@
-/* test_access_sink.c: from what comes through the pipe to the lines of the file. */
+/* test_writer_lines.c: from the bytes in an access log's pipe to the lines of the file. */
 #include "fpm/access_log/writer_lines.h"
 
 #include <criterion/criterion.h>
