@@ -1,6 +1,6 @@
 /* quantile.h: how long requests took, from a histogram of how many took how long; pure.
  *
- * Called by who shows or draws what the status counts.
+ * For the histograms of the status.
  */
 #ifndef FPM_QUANTILE_H
 #define FPM_QUANTILE_H
@@ -25,7 +25,7 @@ struct quantile_histogram {
  * is above all bounds counts as the highest of them. Negative: nothing was counted. */
 double quantile_of(const struct quantile_histogram *histogram, double share);
 
-/* What was counted between two looks. Counters that fell (the manager is another one) or bounds
+/* What was counted between two samples. Counters that fell (the manager is another one) or bounds
  * that changed make it false, and *out is empty. */
 bool quantile_between(const struct quantile_histogram *before,
                       const struct quantile_histogram *after, struct quantile_histogram *out);

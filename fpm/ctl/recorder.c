@@ -126,7 +126,7 @@ static int recorder_check(int fd, const char *path)
     char start[sizeof RECORDER_MARK] = "", last = '\n';
     struct stat file;
     if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-        return recorder_fail(path, "somebody records into it already");
+        return recorder_fail(path, "another process records into it already");
     if (fstat(fd, &file) != 0)
         return recorder_fail(path, strerror(errno));
     if (!S_ISREG(file.st_mode) || file.st_size == 0)
@@ -149,7 +149,7 @@ static int recorder_write(int fd, const char *path, const char *line)
     ssize_t done = write(fd, line, length);
     if (done == (ssize_t)length)
         return EX_OK;
-    const char *why = done < 0 ? strerror(errno) : "there is no more room";
+    const char *why = done < 0 ? strerror(errno) : "no space left";
     if (done > 0 && regular && ftruncate(fd, file.st_size) != 0)
         why = strerror(errno);
     return recorder_fail(path, why);

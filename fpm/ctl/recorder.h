@@ -1,7 +1,7 @@
 /* recorder.h: `overtimectl record`: samples the status into a file, for overtime-plot and others.
  *
  * One JSON object a line, complete by itself, put behind what the file has. Asks the manager by one
- * call for each; when there is none, that is a line as well. Called by overtimectl.
+ * call for each; when there is none, that is a line as well.
  */
 #ifndef FPM_RECORDER_H
 #define FPM_RECORDER_H

@@ -10,7 +10,7 @@
 
 enum {
     /* More than any manager has; an answer with more is cut there. */
-    TOP_ROWS_MAX = 1 << 17
+    STATUS_READ_ROWS_MAX = 1 << 17
 };
 
 struct status_read_field {
@@ -18,48 +18,48 @@ struct status_read_field {
     size_t offset;
 };
 
-static const struct status_read_field top_pool_fields[] = {
-    {"start_time", offsetof(struct top_pool, start_time)},
-    {"uptime_ms", offsetof(struct top_pool, uptime_ms)},
-    {"max_children", offsetof(struct top_pool, max_children)},
-    {"post_response_max_children", offsetof(struct top_pool, post_response_max_children)},
-    {"starting", offsetof(struct top_pool, starting)},
-    {"idle", offsetof(struct top_pool, idle)},
-    {"serving", offsetof(struct top_pool, serving)},
-    {"post_response", offsetof(struct top_pool, post_response)},
-    {"shutdown", offsetof(struct top_pool, shutdown)},
-    {"exiting", offsetof(struct top_pool, exiting)},
-    {"unknown", offsetof(struct top_pool, unknown)},
-    {"listen_queue", offsetof(struct top_pool, listen_queue)},
-    {"over_budget_now", offsetof(struct top_pool, over_budget_now)},
-    {"requests", offsetof(struct top_pool, requests)},
-    {"post_response_requests", offsetof(struct top_pool, worked_on)},
+static const struct status_read_field status_read_pool_fields[] = {
+    {"start_time", offsetof(struct status_read_pool, start_time)},
+    {"uptime_ms", offsetof(struct status_read_pool, uptime_ms)},
+    {"max_children", offsetof(struct status_read_pool, max_children)},
+    {"post_response_max_children", offsetof(struct status_read_pool, post_response_max_children)},
+    {"starting", offsetof(struct status_read_pool, starting)},
+    {"idle", offsetof(struct status_read_pool, idle)},
+    {"serving", offsetof(struct status_read_pool, serving)},
+    {"post_response", offsetof(struct status_read_pool, post_response)},
+    {"shutdown", offsetof(struct status_read_pool, shutdown)},
+    {"exiting", offsetof(struct status_read_pool, exiting)},
+    {"unknown", offsetof(struct status_read_pool, unknown)},
+    {"listen_queue", offsetof(struct status_read_pool, listen_queue)},
+    {"over_budget_now", offsetof(struct status_read_pool, over_budget_now)},
+    {"requests", offsetof(struct status_read_pool, requests)},
+    {"post_response_requests", offsetof(struct status_read_pool, post_response_requests)},
     {NULL, 0},
 };
 
 /* Those of the process, then those of what it does. */
-static const struct status_read_field top_process_fields[] = {
-    {"pid", offsetof(struct top_worker, pid)},
-    {"uptime_ms", offsetof(struct top_worker, uptime_ms)},
-    {"cpu_ms", offsetof(struct top_worker, cpu_ms)},
-    {"memory_bytes", offsetof(struct top_worker, memory_bytes)},
+static const struct status_read_field status_read_process_fields[] = {
+    {"pid", offsetof(struct status_read_worker, pid)},
+    {"uptime_ms", offsetof(struct status_read_worker, uptime_ms)},
+    {"cpu_ms", offsetof(struct status_read_worker, cpu_ms)},
+    {"memory_bytes", offsetof(struct status_read_worker, memory_bytes)},
     {NULL, 0},
 };
-static const struct status_read_field top_doing_fields[] = {
-    {"state_ms", offsetof(struct top_worker, state_ms)},
-    {"request_ms", offsetof(struct top_worker, request_ms)},
-    {"requests", offsetof(struct top_worker, requests)},
+static const struct status_read_field status_read_doing_fields[] = {
+    {"state_ms", offsetof(struct status_read_worker, state_ms)},
+    {"request_ms", offsetof(struct status_read_worker, request_ms)},
+    {"requests", offsetof(struct status_read_worker, requests)},
     {NULL, 0},
 };
 
-int64_t status_read_number(const json_t *from, const char *key)
+static int64_t status_read_number(const json_t *from, const char *key)
 {
     const json_t *value = json_object_get(from, key);
     double number = json_is_number(value) ? json_number_value(value) : -1;
     return number >= 0 && number < 9e18 ? (int64_t)number : -1;
 }
 
-void status_read_text(const json_t *from, const char *key, char *out, size_t size)
+static void status_read_text(const json_t *from, const char *key, char *out, size_t size)
 {
     const json_t *value = json_object_get(from, key);
     const char *text = json_string_value(value);
@@ -104,14 +104,14 @@ static void status_read_histogram(const json_t *bounds, const json_t *buckets,
     out->bounds_count = count;
 }
 
-void status_read_pool(const json_t *from, struct top_pool *pool)
+static void status_read_pool(const json_t *from, struct status_read_pool *pool)
 {
     const json_t *histograms = json_object_get(from, "histograms");
     const json_t *answer = json_object_get(histograms, "answer");
     memset(pool, 0, sizeof *pool);
     status_read_text(from, "pool", pool->name, sizeof pool->name);
     status_read_text(from, "process_manager", pool->manner, sizeof pool->manner);
-    status_read_numbers(from, top_pool_fields, pool);
+    status_read_numbers(from, status_read_pool_fields, pool);
     status_read_histogram(json_object_get(histograms, "bounds_ms"),
                           json_object_get(answer, "buckets"), &pool->answer);
 }
@@ -142,8 +142,8 @@ int status_read_status(struct status_read *data, const char *json, char *error, 
     json_t *root, *pools = status_read_array(json, "pools", &root, error, size);
     size_t count = json_array_size(pools);
     int result = pools != NULL ? 0 : -1;
-    if (count > TOP_ROWS_MAX)
-        count = TOP_ROWS_MAX;
+    if (count > STATUS_READ_ROWS_MAX)
+        count = STATUS_READ_ROWS_MAX;
     if (result == 0) {
         data->pid = status_read_number(root, "pid");
         status_read_text(root, "state", data->state, sizeof data->state);
@@ -157,9 +157,9 @@ int status_read_status(struct status_read *data, const char *json, char *error, 
     return result;
 }
 
-static void status_read_doing(const json_t *from, struct top_worker *worker)
+static void status_read_doing(const json_t *from, struct status_read_worker *worker)
 {
-    status_read_numbers(from, top_doing_fields, worker);
+    status_read_numbers(from, status_read_doing_fields, worker);
     status_read_text(from, "state", worker->state, sizeof worker->state);
     status_read_text(from, "method", worker->method, sizeof worker->method);
     status_read_text(from, "uri", worker->uri, sizeof worker->uri);
@@ -173,14 +173,14 @@ static size_t status_read_rows(const json_t *worker)
 }
 
 /* One row for each thread, all with the numbers of their process. */
-static void status_read_worker(const json_t *from, struct top_worker *rows)
+static void status_read_worker(const json_t *from, struct status_read_worker *rows)
 {
     const json_t *each = json_object_get(from, "each");
     size_t count = status_read_rows(from);
     for (size_t i = 0; i < count; i++) {
-        struct top_worker *row = &rows[i];
+        struct status_read_worker *row = &rows[i];
         status_read_text(from, "pool", row->pool, sizeof row->pool);
-        status_read_numbers(from, top_process_fields, row);
+        status_read_numbers(from, status_read_process_fields, row);
         row->thread = count > 1 ? (int64_t)i : -1;
         status_read_doing(count > 1 ? json_array_get(each, i) : from, row);
     }
@@ -193,8 +193,8 @@ int status_read_workers(struct status_read *data, const char *json, char *error,
     int result = workers != NULL ? 0 : -1;
     for (size_t i = 0; i < json_array_size(workers); i++)
         rows += status_read_rows(json_array_get(workers, i));
-    if (rows > TOP_ROWS_MAX)
-        rows = TOP_ROWS_MAX;
+    if (rows > STATUS_READ_ROWS_MAX)
+        rows = STATUS_READ_ROWS_MAX;
     if (result == 0) {
         data->workers = calloc(rows + 1, sizeof *data->workers);
         result = data->workers != NULL ? 0 : status_read_memory(error, size);

@@ -1,8 +1,8 @@
 /* status_read.h: what the manager's JSON says, as numbers and texts.
  *
- * Reads documents of `status` and `workers` and what recorder.c made of them; asks nobody, draws
- * nothing. What is missing or null is unknown; keys that it does not know do not matter. The
- * manager's answer is checked like any input: a document that makes no sense is refused with a
+ * Reads documents of `status` and `workers` and what recorder.c made of them; talks to no manager
+ * and draws nothing. What is missing or null is unknown; keys that it does not know do not matter.
+ * The manager's answer is checked like any input: a document that makes no sense is refused with a
  * sentence.
  */
 #ifndef FPM_STATUS_READ_H
@@ -16,36 +16,36 @@
 #include <stdint.h>
 
 enum {
-    TOP_NAME_SIZE = 64,
-    TOP_TEXT_SIZE = 1024
+    STATUS_READ_NAME_SIZE = 64,
+    STATUS_READ_TEXT_SIZE = 1024
 };
 
 /* Numbers below 0 are unknown. */
-struct top_pool {
-    char name[TOP_NAME_SIZE];
+struct status_read_pool {
+    char name[STATUS_READ_NAME_SIZE];
     char manner[16]; /* static, dynamic, ondemand */
     int64_t start_time, uptime_ms;
     int64_t max_children, post_response_max_children;
     int64_t starting, idle, serving, post_response, shutdown, exiting, unknown;
-    int64_t listen_queue, over_budget_now, requests, worked_on;
+    int64_t listen_queue, over_budget_now, requests, post_response_requests;
     struct quantile_histogram answer;
 };
 
-struct top_worker {
-    char pool[TOP_NAME_SIZE];
+struct status_read_worker {
+    char pool[STATUS_READ_NAME_SIZE];
     char state[24];
     int64_t pid, thread; /* -1: the only thread */
     int64_t uptime_ms, state_ms, request_ms, requests, cpu_ms, memory_bytes;
     /* As the client and the application gave them: not fit for a terminal. */
-    char method[24], uri[TOP_TEXT_SIZE], label[TOP_TEXT_SIZE];
+    char method[24], uri[STATUS_READ_TEXT_SIZE], label[STATUS_READ_TEXT_SIZE];
 };
 
 struct status_read {
     int64_t pid;
     char state[24];
-    struct top_pool *pools;
+    struct status_read_pool *pools;
     size_t pool_count;
-    struct top_worker *workers; /* one for each thread of those that have several */
+    struct status_read_worker *workers; /* one for each thread of those that have several */
     size_t worker_count;
 };
 
@@ -54,14 +54,5 @@ int status_read_status(struct status_read *data, const char *json, char *error, 
 int status_read_workers(struct status_read *data, const char *json, char *error, size_t size);
 
 void status_read_free(struct status_read *data);
-
-/* One pool's object, of `status` or of a recorded line. */
-void status_read_pool(const json_t *from, struct top_pool *pool);
-
-/* A whole number that is not negative, -1 for anything else. */
-int64_t status_read_number(const json_t *from, const char *key);
-
-/* Copies a string, cut to whole characters; empty when there is none. */
-void status_read_text(const json_t *from, const char *key, char *out, size_t size);
 
 #endif

@@ -1,7 +1,7 @@
 /* top.h: `overtimectl top`: pools and workers, live on a terminal, or once as text.
  *
  * Asks the manager for its status and its workers, one call each, and lets go of it until the next
- * look. Called by overtimectl.
+ * look.
  */
 #ifndef FPM_TOP_H
 #define FPM_TOP_H

@@ -46,7 +46,8 @@ static void top_screen_colours(void)
 {
     static const struct {
         short style, colour;
-    } pairs[] = {{TOP_SERVING, COLOR_GREEN}, {TOP_AFTER, COLOR_YELLOW}, {TOP_ALERT, COLOR_RED}};
+    } pairs[] = {
+        {TOP_SERVING, COLOR_GREEN}, {TOP_POST_RESPONSE, COLOR_YELLOW}, {TOP_ALERT, COLOR_RED}};
     if (!has_colors() || start_color() == ERR)
         return;
     (void)use_default_colors();
@@ -153,8 +154,8 @@ static int top_screen_cut(const char *text, wchar_t *out, int room)
 void top_screen_put(void *context, enum top_style style, const char *text)
 {
     static const attr_t attributes[TOP_STYLES] = {
-        [TOP_TITLE] = A_BOLD, [TOP_HEADING] = A_REVERSE, [TOP_QUIET] = A_DIM,
-        [TOP_AFTER] = A_BOLD, [TOP_ALERT] = A_BOLD,
+        [TOP_TITLE] = A_BOLD,         [TOP_HEADING] = A_REVERSE, [TOP_QUIET] = A_DIM,
+        [TOP_POST_RESPONSE] = A_BOLD, [TOP_ALERT] = A_BOLD,
     };
     wchar_t line[TOP_WIDTH_MAX];
     (void)context;
@@ -162,7 +163,7 @@ void top_screen_put(void *context, enum top_style style, const char *text)
         return;
     int count = top_screen_cut(text, line, COLS < TOP_WIDTH_MAX ? COLS : TOP_WIDTH_MAX);
     attr_t attribute = attributes[style];
-    if (style == TOP_SERVING || style == TOP_AFTER || style == TOP_ALERT)
+    if (style == TOP_SERVING || style == TOP_POST_RESPONSE || style == TOP_ALERT)
         attribute |= (attr_t)COLOR_PAIR(style);
     (void)attrset((int)attribute);
     (void)mvaddnwstr(top_screen_row, 0, line, count);

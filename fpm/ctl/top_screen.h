@@ -1,7 +1,7 @@
 /* top_screen.h: the terminal that `overtimectl top` draws on and takes keys from.
  *
  * The only file that knows ncurses; without that library all there is is the refusal. Decides
- * nothing of what is shown. Called by top.c.
+ * nothing of what is shown.
  */
 #ifndef FPM_TOP_SCREEN_H
 #define FPM_TOP_SCREEN_H

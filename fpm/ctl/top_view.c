@@ -12,7 +12,7 @@
 enum {
     TOP_BAR = 24,
     TOP_POOL_WIDTH = 16,
-    TOP_LINE = 2 * TOP_TEXT_SIZE * 4 + 512, /* each byte of URI and label may become four */
+    TOP_LINE = 2 * STATUS_READ_TEXT_SIZE * 4 + 512, /* each byte of URI and label may become four */
     TOP_WORD = 32
 };
 
@@ -76,8 +76,8 @@ static const char *top_view_ms(double ms, char out[TOP_WORD])
 
 /* ---- what has changed ---- */
 
-static const struct top_pool *top_view_old_pool(const struct status_read *before,
-                                                const struct top_pool *pool)
+static const struct status_read_pool *top_view_old_pool(const struct status_read *before,
+                                                        const struct status_read_pool *pool)
 {
     for (size_t i = 0; before != NULL && i < before->pool_count; i++)
         if (strcmp(before->pools[i].name, pool->name) == 0 &&
@@ -87,20 +87,20 @@ static const struct top_pool *top_view_old_pool(const struct status_read *before
 }
 
 /* Requests a second, negative = unknown. */
-static double top_view_rate(const struct top_pool *pool, const struct status_read *before,
+static double top_view_rate(const struct status_read_pool *pool, const struct status_read *before,
                             double seconds)
 {
-    const struct top_pool *old = top_view_old_pool(before, pool);
+    const struct status_read_pool *old = top_view_old_pool(before, pool);
     if (old == NULL || seconds <= 0 || old->requests < 0 || pool->requests < old->requests)
         return -1;
     return (double)(pool->requests - old->requests) / seconds;
 }
 
 /* Of what came between the looks; of all there was, if there is one look alone. */
-static struct quantile_histogram top_view_answers(const struct top_pool *pool,
+static struct quantile_histogram top_view_answers(const struct status_read_pool *pool,
                                                   const struct status_read *before)
 {
-    const struct top_pool *old = top_view_old_pool(before, pool);
+    const struct status_read_pool *old = top_view_old_pool(before, pool);
     struct quantile_histogram out = pool->answer;
     if (old != NULL)
         (void)quantile_between(&old->answer, &pool->answer, &out);
@@ -108,11 +108,11 @@ static struct quantile_histogram top_view_answers(const struct top_pool *pool,
 }
 
 /* Percent of one processor since the look before, negative = unknown. */
-static double top_view_cpu(const struct top_worker *worker, const struct status_read *before,
-                           double seconds)
+static double top_view_cpu(const struct status_read_worker *worker,
+                           const struct status_read *before, double seconds)
 {
     for (size_t i = 0; before != NULL && seconds > 0 && i < before->worker_count; i++) {
-        const struct top_worker *old = &before->workers[i];
+        const struct status_read_worker *old = &before->workers[i];
         if (old->pid == worker->pid && old->cpu_ms >= 0 && old->cpu_ms <= worker->cpu_ms &&
             old->uptime_ms <= worker->uptime_ms)
             return (double)(worker->cpu_ms - old->cpu_ms) / seconds / 10;
@@ -132,7 +132,7 @@ static int64_t top_view_total(const struct status_read *now, size_t offset)
     return total;
 }
 
-#define TOP_TOTAL(now, member) top_view_total(now, offsetof(struct top_pool, member))
+#define TOP_TOTAL(now, member) top_view_total(now, offsetof(struct status_read_pool, member))
 
 static void top_view_header(const struct status_read *now, const struct status_read *before,
                             const struct top_view *view, top_put_fn *put, void *context)
@@ -162,21 +162,21 @@ static void top_view_header(const struct status_read *now, const struct status_r
     if (known)
         used += snprintf(line + used, sizeof line - (size_t)used, ", %.1f/s", rate);
     snprintf(line + used, sizeof line - (size_t)used,
-             ", %" PRId64 " went on after the response, %" PRId64 " waiting",
-             TOP_TOTAL(now, worked_on), TOP_TOTAL(now, listen_queue));
+             ", %" PRId64 " with post-response work, %" PRId64 " waiting",
+             TOP_TOTAL(now, post_response_requests), TOP_TOTAL(now, listen_queue));
     put(context, TOP_PLAIN, line);
     put(context, view->alert ? TOP_ALERT : TOP_PLAIN, view->note != NULL ? view->note : "");
 }
 
 /* How many of those that work on take the room of requests. */
-static int64_t top_view_over(const struct top_pool *pool)
+static int64_t top_view_over(const struct status_read_pool *pool)
 {
     int64_t over = pool->over_budget_now > 0 ? pool->over_budget_now : 0;
     return over < pool->post_response ? over : pool->post_response > 0 ? pool->post_response : 0;
 }
 
 /* One letter a worker; scaled when there are more than letters. What may still come is blank. */
-static void top_view_bar(const struct top_pool *pool, char out[TOP_BAR + 3])
+static void top_view_bar(const struct status_read_pool *pool, char out[TOP_BAR + 3])
 {
     int64_t over = top_view_over(pool);
     const struct {
@@ -207,7 +207,8 @@ static void top_view_bar(const struct top_pool *pool, char out[TOP_BAR + 3])
 }
 
 /* "2/8", or "2+1/8" where one more is taken by work over its budget, which is not in the other. */
-static void top_view_rooms(const struct top_pool *pool, char *serving, char *after, size_t size)
+static void top_view_rooms(const struct status_read_pool *pool, char *serving, char *after,
+                           size_t size)
 {
     char number[TOP_WORD], more[TOP_WORD], most[TOP_WORD];
     int64_t over = top_view_over(pool);
@@ -217,7 +218,7 @@ static void top_view_rooms(const struct top_pool *pool, char *serving, char *aft
              top_view_count(pool->post_response_max_children, most));
 }
 
-static void top_view_pool(const struct top_pool *pool, const struct status_read *before,
+static void top_view_pool(const struct status_read_pool *pool, const struct status_read *before,
                           const struct top_view *view, top_put_fn *put, void *context)
 {
     char line[512], name[TOP_POOL_WIDTH + 1], bar[TOP_BAR + 3], rate[TOP_WORD] = "-";
@@ -278,7 +279,7 @@ const char *top_view_column(enum top_column column)
 
 /* One to be sorted. */
 struct top_row {
-    const struct top_worker *worker;
+    const struct status_read_worker *worker;
     double cpu;
 };
 
@@ -296,7 +297,7 @@ static int top_view_rank(const char *state)
 /* The number to sort by, the largest first. */
 static double top_view_key(const struct top_row *row, enum top_column column)
 {
-    const struct top_worker *worker = row->worker;
+    const struct status_read_worker *worker = row->worker;
     switch (column) {
     case TOP_BY_STATE:
         return -top_view_rank(worker->state);
@@ -351,7 +352,7 @@ static int top_view_order(const void *left, const void *right, void *context)
     return order != 0 ? order : (a->worker->thread > b->worker->thread) * 2 - 1;
 }
 
-static bool top_view_wanted(const struct top_worker *worker, const char *filter)
+static bool top_view_wanted(const struct status_read_worker *worker, const char *filter)
 {
     return *filter == '\0' || strcasestr(worker->pool, filter) != NULL ||
            strcasestr(worker->state, filter) != NULL || strcasestr(worker->uri, filter) != NULL ||
@@ -379,7 +380,7 @@ static enum top_style top_view_style(const char *state)
     if (strcmp(state, "idle") == 0 || strcmp(state, "unknown") == 0)
         return TOP_QUIET;
     if (strcmp(state, "post-response") == 0 || strcmp(state, "shutdown") == 0)
-        return TOP_AFTER;
+        return TOP_POST_RESPONSE;
     return strcmp(state, "running") == 0 || strcmp(state, "reading") == 0 ? TOP_SERVING : TOP_PLAIN;
 }
 
@@ -394,11 +395,11 @@ static void top_view_pad(char *out, size_t size, const char *text, int width)
 
 static void top_view_worker(const struct top_row *row, top_put_fn *put, void *context)
 {
-    const struct top_worker *worker = row->worker;
+    const struct status_read_worker *worker = row->worker;
     char line[TOP_LINE], name[TOP_POOL_WIDTH + 1], pid[2 * TOP_WORD] = "-", state[24];
     char spent[TOP_WORD], age[TOP_WORD], requests[TOP_WORD], cpu[TOP_WORD] = "-", time[TOP_WORD];
-    char memory[TOP_WORD], label[4 * TOP_TEXT_SIZE], padded[4 * TOP_TEXT_SIZE + 32];
-    char uri[4 * TOP_TEXT_SIZE], method[64];
+    char memory[TOP_WORD], label[4 * STATUS_READ_TEXT_SIZE], padded[4 * STATUS_READ_TEXT_SIZE + 32];
+    char uri[4 * STATUS_READ_TEXT_SIZE], method[64];
     if (worker->thread >= 0)
         snprintf(pid, sizeof pid, "%" PRId64 "/%" PRId64, worker->pid, worker->thread);
     else

@@ -1,7 +1,7 @@
 /* top_view.h: what `overtimectl top` shows, line by line; pure.
  *
  * Chooses, sorts and words what two looks at the manager tell; asks nobody and knows no terminal:
- * lines go to who is given as `put`, in UTF-8, uncut, without control characters. Called by top.c.
+ * lines go to who is given as `put`, in UTF-8, uncut, without control characters.
  */
 #ifndef FPM_TOP_VIEW_H
 #define FPM_TOP_VIEW_H
@@ -15,9 +15,9 @@ enum top_style {
     TOP_PLAIN,
     TOP_TITLE,
     TOP_HEADING,
-    TOP_QUIET,   /* idle workers */
-    TOP_SERVING, /* a response is open */
-    TOP_AFTER,   /* work after the response */
+    TOP_QUIET,         /* idle workers */
+    TOP_SERVING,       /* a response is open */
+    TOP_POST_RESPONSE, /* work after the response */
     TOP_ALERT,
     TOP_STYLES
 };

@@ -2,7 +2,7 @@
  *
  * Reads the programs that the process runs and their debug information, by elfutils' libdw; without
  * that library it says so. What it reads may be made by somebody who means harm: give up rights
- * first. Called by tracer.
+ * first.
  */
 #ifndef FPM_TRACER_FRAMES_H
 #define FPM_TRACER_FRAMES_H

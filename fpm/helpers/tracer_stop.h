@@ -2,7 +2,7 @@
  *
  * Registers and stacks of all threads, by ptrace(2) and /proc; what they mean is for later, when
  * the process goes on. Waits for nobody for long, and leaves nobody stopped: what is held goes on
- * by itself if this process dies. Called by tracer.
+ * by itself if this process dies.
  */
 #ifndef FPM_TRACER_STOP_H
 #define FPM_TRACER_STOP_H
