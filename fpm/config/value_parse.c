@@ -16,7 +16,7 @@ static const char no_memory[] = "cannot be kept: out of memory";
 /* From large to small, so that the first that divides a value writes it shortest. */
 static const struct scalar_unit sizes[] = {
     {"G", INT64_C(1) << 30}, {"M", INT64_C(1) << 20}, {"K", INT64_C(1) << 10}, {"", 1}};
-#define COUNT(array) (sizeof array / sizeof((array)[0]))
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static int parse_fail(char *error, size_t size, const char *text)
 {
