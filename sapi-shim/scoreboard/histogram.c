@@ -5,14 +5,20 @@
 
 #include <stdbool.h>
 
-#define HISTOGRAM_OLDEST 3600000000000ull /* an hour */
+#define HISTOGRAM_MAX_AGE (3600 * (uint64_t)CLOCK_NS_PER_S)
 
-#define DECADE(ns) (ns), 2 * (ns), 5 * (ns)
+#define HISTOGRAM_DECADE(ns) (ns), 2 * (ns), 5 * (ns)
 
 const uint64_t histogram_bounds[OT_BUCKETS - 1] = {
-    DECADE(100000ull),       DECADE(1000000ull),    DECADE(10000000ull),
-    DECADE(100000000ull),    DECADE(1000000000ull), DECADE(10000000000ull),
-    DECADE(100000000000ull), 1000000000000ull,      2000000000000ull,
+    HISTOGRAM_DECADE(100000ull),
+    HISTOGRAM_DECADE(1000000ull),
+    HISTOGRAM_DECADE(10000000ull),
+    HISTOGRAM_DECADE(100000000ull),
+    HISTOGRAM_DECADE(1000000000ull),
+    HISTOGRAM_DECADE(10000000000ull),
+    HISTOGRAM_DECADE(100000000000ull),
+    1000000000000ull,
+    2000000000000ull,
 };
 
 void histogram_add(struct ot_histogram *histogram, uint64_t duration)
@@ -40,7 +46,7 @@ uint64_t histogram_since(const char *moment, uint64_t now)
             unit /= 10;
             ns += unit * (uint64_t)(*digit - '0');
         }
-    return *digit == '\0' && ns < now && now - ns <= HISTOGRAM_OLDEST ? now - ns : 0;
+    return *digit == '\0' && ns < now && now - ns <= HISTOGRAM_MAX_AGE ? now - ns : 0;
 }
 
 uint64_t histogram_count(const struct ot_histogram *histogram)
@@ -51,7 +57,7 @@ uint64_t histogram_count(const struct ot_histogram *histogram)
     return count;
 }
 
-static void histogram_histograms(struct ot_histogram *into, const struct ot_histogram *from)
+static void histogram_add_all(struct ot_histogram *into, const struct ot_histogram *from)
 {
     for (unsigned m = 0; m < OT_MEASURE_COUNT; m++) {
         into[m].sum += from[m].sum;
@@ -60,30 +66,27 @@ static void histogram_histograms(struct ot_histogram *into, const struct ot_hist
     }
 }
 
+/* struct ot_record and struct ot_counts have the same counters. */
+#define HISTOGRAM_ADD_COUNTERS(counts, from)                                                       \
+    do {                                                                                           \
+        (counts)->requests += (from)->requests;                                                    \
+        (counts)->finished += (from)->finished;                                                    \
+        (counts)->aborted += (from)->aborted;                                                      \
+        (counts)->timed_out += (from)->timed_out;                                                  \
+        (counts)->dropped += (from)->dropped;                                                      \
+        (counts)->discarded += (from)->discarded;                                                  \
+        (counts)->shutdown_run += (from)->shutdown_run;                                            \
+        (counts)->shutdown_late += (from)->shutdown_late;                                          \
+        (counts)->shutdown_lost += (from)->shutdown_lost;                                          \
+        histogram_add_all((counts)->measures, (from)->measures);                                   \
+    } while (0)
+
 void histogram_add_record(struct ot_counts *counts, const struct ot_record *record)
 {
-    counts->requests += record->requests;
-    counts->finished += record->finished;
-    counts->aborted += record->aborted;
-    counts->timed_out += record->timed_out;
-    counts->dropped += record->dropped;
-    counts->discarded += record->discarded;
-    counts->shutdown_run += record->shutdown_run;
-    counts->shutdown_late += record->shutdown_late;
-    counts->shutdown_lost += record->shutdown_lost;
-    histogram_histograms(counts->measures, record->measures);
+    HISTOGRAM_ADD_COUNTERS(counts, record);
 }
 
 void histogram_add_counts(struct ot_counts *counts, const struct ot_counts *more)
 {
-    counts->requests += more->requests;
-    counts->finished += more->finished;
-    counts->aborted += more->aborted;
-    counts->timed_out += more->timed_out;
-    counts->dropped += more->dropped;
-    counts->discarded += more->discarded;
-    counts->shutdown_run += more->shutdown_run;
-    counts->shutdown_late += more->shutdown_late;
-    counts->shutdown_lost += more->shutdown_lost;
-    histogram_histograms(counts->measures, more->measures);
+    HISTOGRAM_ADD_COUNTERS(counts, more);
 }

@@ -1,7 +1,7 @@
-/* histogram.h: histograms of durations, and the counts they travel with; pure.
+/* histogram.h: histograms of durations, and sums of the counters of records; pure.
  *
- * The buckets' bounds grow as 1, 2, 5 from 0.1 ms to 2,000 s. Costs some nanoseconds and no system
- * call. Called by request.c for its own record, and by whoever adds up what records say.
+ * The bounds of the buckets grow as 1, 2, 5 from 0.1 ms to 2,000 s. Costs some nanoseconds and no
+ * system call.
  */
 #ifndef OT_HISTOGRAM_H
 #define OT_HISTOGRAM_H
@@ -14,15 +14,15 @@ extern const uint64_t histogram_bounds[OT_BUCKETS - 1];
 /* Adds a duration in ns. */
 void histogram_add(struct ot_histogram *histogram, uint64_t duration);
 
-/* How long ago, in ns, the moment was that a web server gives in seconds with or without fractions
- * ("1700000000.123", nginx's $msec), or in microseconds behind "t=" (Apache's %t); 0 if it is none,
- * to come, or more than an hour ago. `now` is CLOCK_REALTIME in ns. */
+/* Nanoseconds from a time that a web server gives until `now` (CLOCK_REALTIME in ns). The time is
+ * in seconds with or without a fraction ("1700000000.123", nginx's $msec), or in microseconds after
+ * "t=" (Apache's %t). 0 if it is malformed, in the future, or more than an hour ago. */
 uint64_t histogram_since(const char *moment, uint64_t now);
 
-/* Durations in all buckets. */
+/* The number of durations in all buckets. */
 uint64_t histogram_count(const struct ot_histogram *histogram);
 
-/* Adds what one record counts, or what was added up before. */
+/* Adds the counters of one record, or a sum of such counters. */
 void histogram_add_record(struct ot_counts *counts, const struct ot_record *record);
 void histogram_add_counts(struct ot_counts *counts, const struct ot_counts *more);
 

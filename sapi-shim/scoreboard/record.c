@@ -53,8 +53,7 @@ bool record_read(const void *from, void *to, size_t size)
     return false;
 }
 
-/* A worker can write anything into its record, so the copy is made harmless before anybody looks.
- */
+/* A worker can write anything into its record, so every copy is clamped before it is used. */
 static void record_clamp_state(struct ot_record *record)
 {
     if (record->state >= OT_STATE_COUNT)
@@ -94,11 +93,11 @@ void record_copy_dead(const struct ot_record *from, struct ot_record *to)
     record_clamp(to);
 }
 
-/* Ends a field that has no room for all of its text: behind the last whole character before the
- * mark. A stray byte is no character, so no more than three are given up. */
+/* Puts OT_CUT at the end of a field that has no room for all of its text, after a whole character.
+ * Stray bytes are no character, so at most three bytes more are dropped. */
 static void record_mark_cut(char *field, size_t size)
 {
-    const size_t mark = sizeof OT_CUT - 1;
+    size_t mark = sizeof OT_CUT - 1;
     if (size <= mark)
         return;
     size_t keep = size - 1 - mark;

@@ -1,8 +1,7 @@
-/* record.h: one record of the scoreboard, written by one thread and copied by anybody.
+/* record.h: one record of the scoreboard, written by one thread and copied by any process.
  *
- * Decides nothing. Used by the worker's threads (record_begin, record_end) and by every reader
- * (record_copy). The protocol is a sequence lock without a lock: `change` is odd while the writer
- * is at work, and a reader that saw it odd or changed tries again.
+ * Decides nothing. The protocol is that of a sequence lock: `change` is odd while the writer is at
+ * work, and a reader that sees it odd or changed tries again.
  */
 #ifndef OT_RECORD_H
 #define OT_RECORD_H
@@ -18,28 +17,27 @@ void record_begin(struct ot_record *record);
 /* Closes the change and publishes it. */
 void record_end(struct ot_record *record);
 
-/* Copies a whole record, but for what is reserved, as it was at one moment. Strings in the copy are
- * terminated; `state` and `status` are in range. False if it kept changing: the next turn will do.
- * Never blocks. */
+/* Copies a record, except its reserved bytes, as it was at one moment. Strings in the copy are
+ * terminated; `state` and `status` are in range. False if the record kept changing. Never blocks.
+ */
 bool record_copy(const struct ot_record *from, struct ot_record *to);
 
-/* The same for what stands before `logged` alone, state and stamps among it; the rest of the copy
- * is not written. For looks at many. */
+/* As record_copy, but only the members before `logged`; the rest of *to is not written. Cheaper,
+ * for callers that read the state and stamps of many records. */
 bool record_peek(const struct ot_record *from, struct ot_record *to);
 
-/* Copies the record of a writer that is dead, who may have died in the middle of a change; made
- * harmless in the same way. */
+/* Copies the record of a dead thread, which may have died within a change; strings and numbers are
+ * clamped in the same way. */
 void record_copy_dead(const struct ot_record *from, struct ot_record *to);
 
-/* The same of any block that begins with a change counter. record_read copies one as it was at one
- * moment, or is false. */
+/* The same for any block that begins with a change counter. record_read copies `size` bytes of one
+ * as they were at one moment; false if it kept changing. */
 void record_open(_Atomic uint32_t *change);
 void record_close(_Atomic uint32_t *change);
 bool record_read(const void *from, void *to, size_t size);
 
 /* Copies text into a field of the record of `size` bytes with its NUL; control characters become
- * spaces. What is too long is cut between two characters and ends in OT_CUT (escape.h). NULL
- * clears it. */
+ * spaces. A longer text is cut between two characters and ends in OT_CUT. NULL clears the field. */
 void record_text(char *field, size_t size, const char *text);
 
 #endif

@@ -46,7 +46,7 @@ unsigned slot_view_threads(const struct ot_slot *slot, uint32_t *other_version)
     return threads < 1 ? 1 : threads > OT_THREADS_MAX ? OT_THREADS_MAX : threads;
 }
 
-/* Is `a` the better answer to "what does this worker do"? */
+/* Is `a` shown before `b`? A busy thread leads, and among these the one that began first. */
 static bool slot_view_leads(const struct ot_record *a, const struct ot_record *b)
 {
     bool busy_a = slot_view_state_busy(a->state), busy_b = slot_view_state_busy(b->state);
@@ -55,13 +55,14 @@ static bool slot_view_leads(const struct ot_record *a, const struct ot_record *b
     return busy_a && a->accepted_at < b->accepted_at;
 }
 
-static bool slot_view_inherit(const struct ot_record *from, struct ot_record *to)
+static bool slot_view_copy_dead(const struct ot_record *from, struct ot_record *to)
 {
     record_copy_dead(from, to);
     return true;
 }
 
-/* The lead is copied where it stays, and only what several threads say is copied again. */
+/* The first record is copied right into view->lead, so that only workers with several threads cost
+ * a second copy. */
 static void slot_view_add_up(const struct ot_slot *slot, struct slot_view *view,
                              struct ot_counts *counts,
                              bool (*copy)(const struct ot_record *, struct ot_record *))
@@ -103,7 +104,7 @@ void slot_view_look_and_add(const struct ot_slot *slot, struct slot_view *view,
 void slot_view_look_dead(const struct ot_slot *slot, struct slot_view *view)
 {
     memset(&view->counts, 0, sizeof view->counts);
-    slot_view_add_up(slot, view, &view->counts, slot_view_inherit);
+    slot_view_add_up(slot, view, &view->counts, slot_view_copy_dead);
 }
 
 bool slot_view_thread(const struct ot_slot *slot, unsigned thread, struct ot_record *out)

@@ -1,8 +1,7 @@
-/* slot_view.h: one worker's slot as somebody else sees it: copied, added up, and never trusted.
+/* slot_view.h: a worker's slot as its readers see it: copied, added up, and never trusted.
  *
- * Nothing behind a struct slot_view came unchecked from shared memory, but its strings may hold any
- * byte and are made harmless by whoever shows them. Decides nothing. For every reader of a
- * scoreboard: the manager's scoreboard.c, and status.c.
+ * All numbers in a struct slot_view are checked. Its strings may hold any byte; callers must escape
+ * them before they show them. Decides nothing.
  */
 #ifndef OT_SLOT_VIEW_H
 #define OT_SLOT_VIEW_H
@@ -11,11 +10,10 @@
 
 #include <stdbool.h>
 
-/* A worker process as its slot tells: sums over its threads, and the thread that is up to
- * something. */
+/* A worker process: sums over its threads, and the record of the thread that leads. */
 struct slot_view {
-    bool attached;          /* a library of our contract version writes here */
-    uint32_t other_version; /* version of a library that speaks another contract, else 0 */
+    bool attached;          /* a library of our contract version uses the slot */
+    uint32_t other_version; /* contract version of another library, else 0 */
     unsigned threads;
     unsigned busy; /* threads with a request */
     unsigned kept; /* idle kept connections */
@@ -23,31 +21,30 @@ struct slot_view {
     struct ot_record lead; /* the busy thread that began first, else the first thread */
 };
 
-/* Threads that use their records, 0 if nobody we understand writes here. */
+/* The number of records in use, 0 if no library of our contract version uses the slot. */
 unsigned slot_view_threads(const struct ot_slot *slot, uint32_t *other_version);
 
-/* What the slot says now. Records that keep changing are left out. */
+/* Reads the slot. Records that keep changing are left out. */
 void slot_view_look(const struct ot_slot *slot, struct slot_view *view);
 
-/* The same, but that what it counts is added to `counts`; view->counts stays as it is. */
+/* The same, but adds the counters to `counts`; view->counts is not changed. */
 void slot_view_look_and_add(const struct ot_slot *slot, struct slot_view *view,
                             struct ot_counts *counts);
 
-/* As slot_view_look, of a worker that is dead: nothing is left out. */
+/* As slot_view_look for a dead worker: no record is left out. */
 void slot_view_look_dead(const struct ot_slot *slot, struct slot_view *view);
 
-/* One thread's record, by number from 0 on. False if there is no such thread, or it keeps changing.
- */
+/* Copies the record of thread 0, 1, ... False if there is none, or it keeps changing. */
 bool slot_view_thread(const struct ot_slot *slot, unsigned thread, struct ot_record *out);
 
-/* What counts as a thread's state: behind the end of its request it shows that request's last state
- * until it waits again, and is not in work after a response then. */
+/* The state to count a thread by. After the end of a request its record keeps the state of its
+ * post-response work until it waits again; until then it counts as running. */
 enum ot_state slot_view_state(const struct ot_record *record);
 
-/* The state's name for people: "idle", "running", ...; "unknown" out of range. */
+/* The name of the state: "idle", "running", ...; "unknown" out of range. */
 const char *slot_view_state_name(unsigned state);
 
-/* Is a thread in this state occupied with a request? */
+/* Does a thread in this state have a request? */
 bool slot_view_state_busy(unsigned state);
 
 #endif

@@ -33,40 +33,41 @@ static const struct ot_settings worker_slot_defaults = {
     .dumpable = 1,
 };
 
-static const struct ot_board *board;     /* read-only; NULL with no manager */
-static struct ot_slot *worker_slot_slot; /* our own; NULL with no manager and after fork */
+static const struct ot_board *worker_slot_board; /* read-only; NULL without a manager */
+static struct ot_slot *worker_slot_own;          /* NULL without a manager and in a forked child */
 static struct ot_settings worker_slot_own_settings;
 static int worker_slot_doorbell = -1;
-static pid_t worker_slot_pid; /* whose slot it is: a child may be made without a word to us */
+static pid_t worker_slot_pid;              /* of the process that the slot belongs to */
 static _Atomic uint64_t worker_slot_taken; /* bit i: records[i] belongs to a thread */
-static _Thread_local struct ot_record *worker_slot_mine;
+static _Thread_local struct ot_record *worker_slot_thread_record;
 static _Thread_local int worker_slot_index = -1;
-static _Thread_local struct ot_record
-    *worker_slot_private; /* where a thread has none of the slot's */
+/* The record of a thread that has none in the slot. */
+static _Thread_local struct ot_record *worker_slot_private_record;
 
 const struct ot_settings *worker_slot_settings(void)
 {
-    return board != NULL ? &worker_slot_own_settings : &worker_slot_defaults;
+    return worker_slot_board != NULL ? &worker_slot_own_settings : &worker_slot_defaults;
 }
 
 const char *worker_slot_pool(void)
 {
-    return board != NULL ? board->pool : "-";
+    return worker_slot_board != NULL ? worker_slot_board->pool : "-";
 }
 
-/* On the heap, as what is thread-local is to stay small: see the Makefile. */
+/* On the heap, as thread-local storage must stay small: see the Makefile. */
 static struct ot_record *worker_slot_without_slot(void)
 {
-    static struct ot_record nobodys; /* written by all that found no memory, read by none */
-    if (worker_slot_private == NULL)
-        worker_slot_private = calloc(1, sizeof *worker_slot_private);
-    return worker_slot_private != NULL ? worker_slot_private : &nobodys;
+    static struct ot_record shared; /* for threads without memory; never read */
+    if (worker_slot_private_record == NULL)
+        worker_slot_private_record = calloc(1, sizeof *worker_slot_private_record);
+    return worker_slot_private_record != NULL ? worker_slot_private_record : &shared;
 }
 
-/* Threads come and go, so the lowest free record is taken; `threads` says how far to look. */
+/* Takes the lowest free record, as threads end and begin; `threads` is one more than the highest
+ * record in use so far. */
 static struct ot_record *worker_slot_claim(void)
 {
-    if (worker_slot_slot == NULL)
+    if (worker_slot_own == NULL)
         return worker_slot_without_slot();
     uint64_t taken = atomic_load(&worker_slot_taken);
     int lowest = 0;
@@ -76,12 +77,12 @@ static struct ot_record *worker_slot_claim(void)
         lowest = __builtin_ctzll(~taken);
     } while (!atomic_compare_exchange_weak(&worker_slot_taken, &taken, taken | 1ull << lowest));
     uint32_t count = (uint32_t)lowest + 1;
-    uint32_t threads = atomic_load(&worker_slot_slot->threads);
+    uint32_t threads = atomic_load(&worker_slot_own->threads);
     while (threads < count &&
-           !atomic_compare_exchange_weak(&worker_slot_slot->threads, &threads, count)) {
+           !atomic_compare_exchange_weak(&worker_slot_own->threads, &threads, count)) {
     }
     worker_slot_index = lowest;
-    struct ot_record *record = &worker_slot_slot->records[lowest];
+    struct ot_record *record = &worker_slot_own->records[lowest];
     record_begin(record);
     record->tid = (uint32_t)gettid();
     record_end(record);
@@ -90,14 +91,14 @@ static struct ot_record *worker_slot_claim(void)
 
 struct ot_record *worker_slot_record(void)
 {
-    if (worker_slot_mine == NULL)
-        worker_slot_mine = worker_slot_claim();
-    return worker_slot_mine;
+    if (worker_slot_thread_record == NULL)
+        worker_slot_thread_record = worker_slot_claim();
+    return worker_slot_thread_record;
 }
 
 int worker_slot_number(const struct ot_record *record)
 {
-    const struct ot_slot *slot = worker_slot_slot;
+    const struct ot_slot *slot = worker_slot_own;
     if (slot == NULL || record < slot->records || record >= slot->records + OT_THREADS_MAX)
         return -1;
     return (int)(record - slot->records);
@@ -105,31 +106,33 @@ int worker_slot_number(const struct ot_record *record)
 
 bool worker_slot_siblings_take_over(void)
 {
-    return board != NULL &&
-           atomic_load_explicit(&board->siblings_take_over, memory_order_relaxed) != 0;
+    return worker_slot_board != NULL &&
+           atomic_load_explicit(&worker_slot_board->siblings_take_over, memory_order_relaxed) != 0;
 }
 
 bool worker_slot_siblings(void)
 {
-    return worker_slot_siblings_take_over() && board->stats.max_children > 1;
+    return worker_slot_siblings_take_over() && worker_slot_board->stats.max_children > 1;
 }
 
 bool worker_slot_last_drain(void)
 {
-    return board != NULL && atomic_load_explicit(&board->last_drain, memory_order_relaxed) != 0;
+    return worker_slot_board != NULL &&
+           atomic_load_explicit(&worker_slot_board->last_drain, memory_order_relaxed) != 0;
 }
 
 void worker_slot_ring(uint32_t occasion)
 {
-    if (board == NULL || worker_slot_doorbell < 0)
+    if (worker_slot_board == NULL || worker_slot_doorbell < 0)
         return;
-    /* Either we see what is wanted, or the manager that has just asked sees the new state. */
+    /* Either we see the new mask, or the manager that has just set it sees our new state. */
     atomic_thread_fence(memory_order_seq_cst);
-    if ((atomic_load_explicit(&board->notify_mask, memory_order_relaxed) & occasion) == 0)
+    if ((atomic_load_explicit(&worker_slot_board->notify_mask, memory_order_relaxed) & occasion) ==
+        0)
         return;
     uint64_t one = 1;
     ssize_t n = write(worker_slot_doorbell, &one, sizeof one);
-    (void)n; /* full means that it rings already */
+    (void)n; /* fails only if the doorbell has been rung and not been read */
 }
 
 void worker_slot_state(enum ot_state state)
@@ -148,7 +151,7 @@ void worker_slot_state(enum ot_state state)
 void worker_slot_set_exit_reason(enum ot_exit_reason reason)
 {
     uint32_t unsaid = OT_EXIT_NONE;
-    struct ot_slot *slot = worker_slot_slot;
+    struct ot_slot *slot = worker_slot_own;
     if (slot != NULL && getpid() == worker_slot_pid)
         (void)__atomic_compare_exchange_n(&slot->exit_reason, &unsaid, (uint32_t)reason, false,
                                           __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
@@ -156,8 +159,8 @@ void worker_slot_set_exit_reason(enum ot_exit_reason reason)
 
 void worker_slot_kept(unsigned count)
 {
-    if (worker_slot_slot != NULL)
-        __atomic_store_n(&worker_slot_slot->records[0].kept, count, __ATOMIC_RELAXED);
+    if (worker_slot_own != NULL)
+        __atomic_store_n(&worker_slot_own->records[0].kept, count, __ATOMIC_RELAXED);
 }
 
 void worker_slot_thread_end(void)
@@ -167,26 +170,19 @@ void worker_slot_thread_end(void)
         atomic_fetch_and(&worker_slot_taken, ~(1ull << worker_slot_index));
     }
     worker_slot_index = -1;
-    worker_slot_mine = NULL;
-    free(worker_slot_private);
-    worker_slot_private = NULL;
+    worker_slot_thread_record = NULL;
+    free(worker_slot_private_record);
+    worker_slot_private_record = NULL;
 }
 
 void worker_slot_after_fork(void)
 {
-    worker_slot_slot = NULL;
+    worker_slot_own = NULL;
     worker_slot_index = -1;
-    worker_slot_mine = NULL;
+    worker_slot_thread_record = NULL;
     if (worker_slot_doorbell >= 0)
         (void)close(worker_slot_doorbell);
     worker_slot_doorbell = -1;
-}
-
-/* Reads "VERSION SLOT". */
-static bool worker_slot_parse(const char *text, unsigned *version, unsigned *slot)
-{
-    char junk = 0;
-    return sscanf(text, "%u %u%c", version, slot, &junk) == 2;
 }
 
 static bool worker_slot_fits(const struct ot_board *b, size_t size, unsigned slot)
@@ -222,29 +218,28 @@ static const struct ot_board *worker_slot_map(unsigned slot, struct ot_slot **ow
 static void worker_slot_attach(struct worker_slot_contract *contract)
 {
     struct ot_slot *own = NULL;
-    board = worker_slot_map(contract->slot, &own, &contract->size);
-    if (board == NULL) {
+    worker_slot_board = worker_slot_map(contract->slot, &own, &contract->size);
+    if (worker_slot_board == NULL) {
         diagnostics_write(
             "the scoreboard handed over by the manager cannot be used (%s); running without it",
             errno != 0 ? strerror(errno) : "wrong layout");
         return;
     }
-    worker_slot_own_settings = board->settings;
+    worker_slot_own_settings = worker_slot_board->settings;
     if (worker_slot_own_settings.dumpable == 0)
         (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     own->version = OT_CONTRACT_VERSION;
     worker_slot_pid = getpid();
     own->pid = (int32_t)worker_slot_pid;
-    worker_slot_slot = own;
+    worker_slot_own = own;
     worker_slot_doorbell = fcntl(OT_FD_DOORBELL, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE);
     atomic_store(&own->threads, 1); /* the first record is there, whichever thread takes it */
     atomic_store(&own->magic, OT_SLOT_MAGIC);
-    contract->board = board;
+    contract->board = worker_slot_board;
     contract->own = own;
 }
 
-/* Children of the application must get neither the library nor the contract: takes our own file out
- * of LD_PRELOAD. */
+/* Children of the application must not get the library: takes its own file out of LD_PRELOAD. */
 static void worker_slot_hide_preload(void)
 {
     Dl_info self;
@@ -286,13 +281,15 @@ static void worker_slot_hide_preload(void)
 bool worker_slot_open(struct worker_slot_contract *contract)
 {
     unsigned version = 0;
+    char junk;
     const char *text = getenv(OT_CONTRACT_ENV);
     *contract = (struct worker_slot_contract){.board = NULL};
     worker_slot_hide_preload();
     if (text == NULL)
         return false;
     errno = 0;
-    if (!worker_slot_parse(text, &version, &contract->slot) || version != OT_CONTRACT_VERSION)
+    if (sscanf(text, "%u %u%c", &version, &contract->slot, &junk) != 2 ||
+        version != OT_CONTRACT_VERSION)
         diagnostics_write(
             "the manager speaks contract version \"%s\", this library version %u: running without "
             "status and policies of the pool; install matching versions",

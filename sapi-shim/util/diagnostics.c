@@ -21,7 +21,7 @@ void diagnostics_write(const char *format, ...)
     if (n > 0) {
         at += (size_t)n < sizeof line - at - 1 ? (size_t)n : sizeof line - at - 2;
         line[at++] = '\n';
-        /* Nobody is left to be told if this fails. */
+        /* An error cannot be reported anywhere else. */
         ssize_t written = write(STDERR_FILENO, line, at);
         (void)written;
     }

@@ -1,4 +1,4 @@
-/* diagnostics.h: the library's own words to the operator: one line on stderr, in one write.
+/* diagnostics.h: the library's own messages to the operator: one line on stderr, in one write.
  *
  * Under the manager stderr goes to its log (`catch_workers_output`). Used for what the application
  * cannot know: refused connections, work that was cut off, a contract that does not fit. Never for

@@ -16,25 +16,25 @@
 #include <unistd.h>
 
 enum {
-    LISTEN_QUEUE_REPLY_MAX = 2048, /* bytes; an answer has less than 400 */
-    LISTEN_QUEUE_DUMP_MAX = 32768, /* bytes; the kernel sends so many answers at once at the most */
-    LISTEN_QUEUE_STRAY_MAX = 16    /* messages that are not the answer, before we go without */
+    LISTEN_QUEUE_REPLY_MAX = 2048, /* bytes; a reply has less than 400 */
+    LISTEN_QUEUE_DUMP_MAX = 32768, /* bytes; the kernel sends at most so many in one message */
+    LISTEN_QUEUE_STRAY_MAX = 16    /* other messages that are read before we give up */
 };
 
 /* ---- unix ---- */
 
-static enum listen_queue_reply listen_queue_read_attributes(const struct unix_diag_msg *told,
+static enum listen_queue_reply listen_queue_read_attributes(const struct unix_diag_msg *diag,
                                                             size_t size,
                                                             struct listen_queue_state *state)
 {
-    const struct rtattr *attribute = (const struct rtattr *)(const void *)(told + 1);
+    const struct rtattr *attribute = (const struct rtattr *)(const void *)(diag + 1);
     while (RTA_OK(attribute, size)) {
         struct unix_diag_rqlen lengths;
         if (attribute->rta_type == UNIX_DIAG_RQLEN && RTA_PAYLOAD(attribute) >= sizeof lengths) {
             memcpy(&lengths, RTA_DATA(attribute), sizeof lengths);
             *state = (struct listen_queue_state){
                 .waiting = lengths.udiag_rqueue, .backlog = lengths.udiag_wqueue, .exact = true};
-            return LISTEN_QUEUE_REPLY_TOLD;
+            return LISTEN_QUEUE_REPLY_FOUND;
         }
         attribute = RTA_NEXT(attribute, size);
     }
@@ -48,12 +48,12 @@ enum listen_queue_reply listen_queue_read_reply(const void *message, size_t size
     if (size < sizeof *header || header->nlmsg_len < sizeof *header || header->nlmsg_len > size ||
         header->nlmsg_seq != sequence)
         return LISTEN_QUEUE_REPLY_FOREIGN;
-    const struct unix_diag_msg *told = NLMSG_DATA(header);
+    const struct unix_diag_msg *diag = NLMSG_DATA(header);
     if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
-        header->nlmsg_len < NLMSG_LENGTH(sizeof *told) || told->udiag_family != AF_UNIX ||
-        told->udiag_ino != inode || told->udiag_state != TCP_LISTEN)
+        header->nlmsg_len < NLMSG_LENGTH(sizeof *diag) || diag->udiag_family != AF_UNIX ||
+        diag->udiag_ino != inode || diag->udiag_state != TCP_LISTEN)
         return LISTEN_QUEUE_REPLY_REFUSED;
-    return listen_queue_read_attributes(told, header->nlmsg_len - NLMSG_LENGTH(sizeof *told),
+    return listen_queue_read_attributes(diag, header->nlmsg_len - NLMSG_LENGTH(sizeof *diag),
                                         state);
 }
 
@@ -69,13 +69,20 @@ static bool listen_queue_open(struct listen_queue *queue)
     return queue->fd >= 0;
 }
 
-static bool listen_queue_ask(struct listen_queue *queue, uint32_t inode)
+static bool listen_queue_send(const struct listen_queue *queue, const void *request, size_t size)
 {
-    struct {
+    const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    return sendto(queue->fd, request, size, MSG_DONTWAIT, (const struct sockaddr *)&kernel,
+                  sizeof kernel) == (ssize_t)size;
+}
+
+static bool listen_queue_request_unix(struct listen_queue *queue, uint32_t inode)
+{
+    const struct {
         struct nlmsghdr header;
         struct unix_diag_req body;
-    } question = {
-        .header = {.nlmsg_len = sizeof question,
+    } request = {
+        .header = {.nlmsg_len = sizeof request,
                    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
                    .nlmsg_flags = NLM_F_REQUEST,
                    .nlmsg_seq = ++queue->sequence},
@@ -83,16 +90,14 @@ static bool listen_queue_ask(struct listen_queue *queue, uint32_t inode)
                  .udiag_states = 1u << TCP_LISTEN,
                  .udiag_ino = inode,
                  .udiag_show = UDIAG_SHOW_RQLEN,
-                 .udiag_cookie = {UINT32_MAX, UINT32_MAX}}, /* whichever has this number */
+                 .udiag_cookie = {UINT32_MAX, UINT32_MAX}}, /* any socket with this number */
     };
-    const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-    return sendto(queue->fd, &question, sizeof question, MSG_DONTWAIT,
-                  (const struct sockaddr *)&kernel, sizeof kernel) == sizeof question;
+    return listen_queue_send(queue, &request, sizeof request);
 }
 
-/* The kernel answers within the call that asks: what is not there now does not come. */
-static bool listen_queue_hear(const struct listen_queue *queue, uint32_t inode,
-                              struct listen_queue_state *state)
+/* The kernel replies within the call that sends the request, so there is nothing to wait for. */
+static bool listen_queue_receive_unix(const struct listen_queue *queue, uint32_t inode,
+                                      struct listen_queue_state *state)
 {
     for (int i = 0; i < LISTEN_QUEUE_STRAY_MAX; i++) {
         _Alignas(struct nlmsghdr) unsigned char reply[LISTEN_QUEUE_REPLY_MAX];
@@ -109,7 +114,7 @@ static bool listen_queue_hear(const struct listen_queue *queue, uint32_t inode,
         enum listen_queue_reply verdict =
             listen_queue_read_reply(reply, (size_t)n, queue->sequence, inode, state);
         if (verdict != LISTEN_QUEUE_REPLY_FOREIGN)
-            return verdict == LISTEN_QUEUE_REPLY_TOLD;
+            return verdict == LISTEN_QUEUE_REPLY_FOUND;
     }
     return false;
 }
@@ -117,23 +122,25 @@ static bool listen_queue_hear(const struct listen_queue *queue, uint32_t inode,
 static bool listen_queue_look_unix(struct listen_queue *queue, int listen_fd,
                                    struct listen_queue_state *state)
 {
-    struct stat facts;
-    if (fstat(listen_fd, &facts) != 0 || !listen_queue_open(queue))
+    struct stat st;
+    if (fstat(listen_fd, &st) != 0 || !listen_queue_open(queue))
         return false;
-    uint32_t inode = (uint32_t)facts.st_ino;
-    return listen_queue_ask(queue, inode) && listen_queue_hear(queue, inode, state);
+    uint32_t inode = (uint32_t)st.st_ino;
+    return listen_queue_request_unix(queue, inode) &&
+           listen_queue_receive_unix(queue, inode, state);
 }
 
 /* ---- TCP, by number ---- */
 
-/* The kernel tells of all that listen, some in a message, up to the one that says it is done. */
-static bool listen_queue_ask_tcp(struct listen_queue *queue, unsigned char family)
+/* The kernel dumps all listening sockets of the family, in several messages, of which the last says
+ * that it is done. */
+static bool listen_queue_request_tcp(struct listen_queue *queue, unsigned char family)
 {
-    struct {
+    const struct {
         struct nlmsghdr header;
         struct inet_diag_req_v2 body;
-    } question = {
-        .header = {.nlmsg_len = sizeof question,
+    } request = {
+        .header = {.nlmsg_len = sizeof request,
                    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
                    .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
                    .nlmsg_seq = ++queue->sequence},
@@ -141,33 +148,31 @@ static bool listen_queue_ask_tcp(struct listen_queue *queue, unsigned char famil
                  .sdiag_protocol = IPPROTO_TCP,
                  .idiag_states = 1u << TCP_LISTEN},
     };
-    const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-    return sendto(queue->fd, &question, sizeof question, MSG_DONTWAIT,
-                  (const struct sockaddr *)&kernel, sizeof kernel) == sizeof question;
+    return listen_queue_send(queue, &request, sizeof request);
 }
 
-/* One message of several answers: 1 found, 0 more may come, -1 that was all. */
+/* Reads one message: 1 = found, 0 = more may come, -1 = the dump has ended. */
 static int listen_queue_read_tcp(const struct listen_queue *queue, const struct nlmsghdr *header,
                                  size_t size, uint32_t inode, struct listen_queue_state *state)
 {
     for (; NLMSG_OK(header, size); header = NLMSG_NEXT(header, size)) {
-        const struct inet_diag_msg *told = NLMSG_DATA(header);
+        const struct inet_diag_msg *diag = NLMSG_DATA(header);
         if (header->nlmsg_seq != queue->sequence)
             continue;
         if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY)
             return -1;
-        if (header->nlmsg_len >= NLMSG_LENGTH(sizeof *told) && told->idiag_inode == inode &&
-            told->idiag_state == TCP_LISTEN) {
+        if (header->nlmsg_len >= NLMSG_LENGTH(sizeof *diag) && diag->idiag_inode == inode &&
+            diag->idiag_state == TCP_LISTEN) {
             *state = (struct listen_queue_state){
-                .waiting = told->idiag_rqueue, .backlog = told->idiag_wqueue, .exact = true};
+                .waiting = diag->idiag_rqueue, .backlog = diag->idiag_wqueue, .exact = true};
             return 1;
         }
     }
     return 0;
 }
 
-static bool listen_queue_hear_tcp(const struct listen_queue *queue, uint32_t inode,
-                                  struct listen_queue_state *state)
+static bool listen_queue_receive_tcp(const struct listen_queue *queue, uint32_t inode,
+                                     struct listen_queue_state *state)
 {
     _Alignas(struct nlmsghdr) unsigned char reply[LISTEN_QUEUE_DUMP_MAX];
     for (;;) {
@@ -188,18 +193,18 @@ static bool listen_queue_find_tcp(struct listen_queue *queue, uint32_t inode,
 {
     static const unsigned char families[] = {AF_INET, AF_INET6};
     for (size_t i = 0; i < sizeof families; i++) {
-        /* What is left of an answer that was not read to its end would be taken for the next. */
+        /* A new socket: the rest of an earlier dump would be read as the reply. */
         listen_queue_close(queue);
-        if (listen_queue_open(queue) && listen_queue_ask_tcp(queue, families[i]) &&
-            listen_queue_hear_tcp(queue, inode, state))
+        if (listen_queue_open(queue) && listen_queue_request_tcp(queue, families[i]) &&
+            listen_queue_receive_tcp(queue, inode, state))
             return true;
     }
     return false;
 }
 
-/* ---- the others ---- */
+/* ---- by descriptor ---- */
 
-/* Of a listening socket these two fields tell the queue. */
+/* For a listening socket these two fields hold the queue and its limit. */
 static bool listen_queue_look_tcp(int listen_fd, struct listen_queue_state *state)
 {
     struct tcp_info info;
@@ -227,9 +232,9 @@ int listen_queue_look(struct listen_queue *queue, int listen_fd, struct listen_q
     *state = (struct listen_queue_state){.waiting = 0};
     if (getsockopt(listen_fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0)
         return -1;
-    bool told = domain == AF_UNIX ? listen_queue_look_unix(queue, listen_fd, state)
-                                  : listen_queue_look_tcp(listen_fd, state);
-    if (!told)
+    bool known = domain == AF_UNIX ? listen_queue_look_unix(queue, listen_fd, state)
+                                   : listen_queue_look_tcp(listen_fd, state);
+    if (!known)
         listen_queue_look_whether(listen_fd, state);
     return 0;
 }
@@ -238,9 +243,9 @@ int listen_queue_look_by_number(struct listen_queue *queue, uint32_t inode,
                                 struct listen_queue_state *state)
 {
     *state = (struct listen_queue_state){.waiting = 0};
-    bool told = listen_queue_open(queue) && listen_queue_ask(queue, inode) &&
-                listen_queue_hear(queue, inode, state);
-    return told || listen_queue_find_tcp(queue, inode, state) ? 0 : -1;
+    bool known = listen_queue_open(queue) && listen_queue_request_unix(queue, inode) &&
+                 listen_queue_receive_unix(queue, inode, state);
+    return known || listen_queue_find_tcp(queue, inode, state) ? 0 : -1;
 }
 
 void listen_queue_close(struct listen_queue *queue)

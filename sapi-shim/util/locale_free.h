@@ -1,9 +1,8 @@
 /* locale_free.h: numbers with fractions and dates as text, the same whatever locale the application
  * set.
  *
- * An application may call setlocale(), which changes what printf() and strftime() of the whole
- * process write; programs read what is written here. Decides nothing. Used by log_format.c and by
- * all that shows the status.
+ * An application may call setlocale(), which changes the output of printf() and strftime() in the
+ * whole process; but programs read the access log and the status. Decides nothing.
  */
 #ifndef OT_LOCALE_FREE_H
 #define OT_LOCALE_FREE_H
@@ -16,8 +15,8 @@ enum {
     LOCALE_FREE_MAX = 32 /* bytes of the longest number, with its NUL */
 };
 
-/* Writes number / 10^decimals and returns `out`; zeros at the end of the fraction are left out, but
- * for the first `least` digits of it. */
+/* Writes number / 10^decimals and returns `out`. Zeros at the end of the fraction are left out, but
+ * `least` digits of it are always written. */
 const char *locale_free_decimal(char out[LOCALE_FREE_MAX], uint64_t number, unsigned decimals,
                                 unsigned least);
 

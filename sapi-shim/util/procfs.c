@@ -15,8 +15,7 @@ enum {
     PROCFS_RSS = 24
 };
 
-/* The program's name may hold anything, blanks and brackets too: what counts comes behind its last
- * bracket. */
+/* The program's name may hold blanks and brackets: the numbers follow the last bracket. */
 int procfs_parse(const char *line, long ticks, long page_size, int64_t *cpu_ms, int64_t *memory)
 {
     const char *at = strrchr(line, ')');

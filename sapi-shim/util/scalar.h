@@ -1,7 +1,5 @@
-/* scalar.h: texts of numbers with units, durations and truth values, the same in the ini files and
- * in what a web server sets per request.
- *
- * Pure. Used by request_overrides.c and, for the ini files, by the manager.
+/* scalar.h: texts of numbers with units, durations and booleans, in the ini files and in the
+ * parameters that a web server sets for a request. Pure.
  */
 #ifndef OT_SCALAR_H
 #define OT_SCALAR_H
@@ -21,14 +19,14 @@ enum {
 };
 extern const struct scalar_unit scalar_times[SCALAR_TIMES];
 
-/* Digits at the beginning; leaves *text behind them. False if there are none or too many. */
+/* Reads digits and leaves *text after them. False if there are none or too many. */
 bool scalar_digits(const char **text, int64_t *out);
 
 /* Digits and one of these suffixes, in any case. False for anything else, overflow included. */
 bool scalar_with_unit(const char *text, const struct scalar_unit *units, size_t count,
                       int64_t *out);
 
-/* Milliseconds: a number of seconds, or with ms, s, m, h or d behind it. Never negative. */
+/* Milliseconds: a number of seconds, or a number followed by ms, s, m, h or d. Never negative. */
 bool scalar_time(const char *text, int64_t *out);
 
 /* yes, no; on, off; true, false; 1, 0. */

@@ -1,8 +1,4 @@
-/* utf8.h: where one character of UTF-8 ends; pure.
- *
- * Decides what is text and what are stray bytes, for everybody who shows what clients and
- * applications wrote. Used by escape.c and, for its own log, by the manager.
- */
+/* utf8.h: the length of a character of UTF-8; pure. */
 #ifndef OT_UTF8_H
 #define OT_UTF8_H
 
@@ -13,7 +9,7 @@
  * surrogate, a cut character). `length` is at least 1. */
 size_t utf8_character(const char *text, size_t length);
 
-/* Is the character of `bytes` bytes one of C1? They steer some terminals. */
+/* Is the character of `bytes` bytes a control character of C1? Some terminals obey these. */
 bool utf8_is_c1(const char *text, size_t bytes);
 
 #endif

@@ -219,14 +219,14 @@ static enum listen_queue_reply read_reply(const struct reply *reply, size_t size
     struct listen_queue_state state = {.waiting = 0};
     enum listen_queue_reply verdict = listen_queue_read_reply(reply, size, 5, 77, &state);
     bool told = state.exact && state.waiting == 3 && state.backlog == 9;
-    cr_expect(told == (verdict == LISTEN_QUEUE_REPLY_TOLD));
+    cr_expect(told == (verdict == LISTEN_QUEUE_REPLY_FOUND));
     return verdict;
 }
 
 Test(queue, reads_a_reply)
 {
     struct reply reply = good_reply();
-    cr_expect(read_reply(&reply, sizeof reply) == LISTEN_QUEUE_REPLY_TOLD);
+    cr_expect(read_reply(&reply, sizeof reply) == LISTEN_QUEUE_REPLY_FOUND);
 }
 
 Test(queue, believes_no_wrong_reply)
@@ -261,6 +261,6 @@ Test(queue, believes_no_wrong_reply)
         struct reply reply = good_reply();
         cr_expect(read_reply(&reply, size) == LISTEN_QUEUE_REPLY_FOREIGN);
         reply.header.nlmsg_len = (uint32_t)size;
-        cr_expect(read_reply(&reply, size) != LISTEN_QUEUE_REPLY_TOLD);
+        cr_expect(read_reply(&reply, size) != LISTEN_QUEUE_REPLY_FOUND);
     }
 }
