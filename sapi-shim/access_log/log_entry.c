@@ -8,8 +8,8 @@
 #include <sys/resource.h>
 
 enum {
-    LOG_ENTRY_STATUS = 200,     /* of a response that says nothing */
-    LOG_ENTRY_STATUS_GONE = 499 /* of a client that left before there was one */
+    LOG_ENTRY_STATUS = 200,        /* of a response without a Status line */
+    LOG_ENTRY_STATUS_ABORTED = 499 /* of a client that left before the response */
 };
 
 struct log_format_input log_entry_unknown(void)
@@ -30,7 +30,7 @@ struct log_format_input log_entry_unknown(void)
     };
 }
 
-/* ---- what the kernel is asked for where the format does ---- */
+/* ---- values that only some formats need ---- */
 
 static int64_t log_entry_time(struct timeval t)
 {
@@ -47,7 +47,7 @@ static void log_entry_cpu_begin(struct log_entry *entry)
     entry->thread = pthread_self();
 }
 
-/* A request that two threads served has no processor time of its own. */
+/* Unknown for a request that two threads served. */
 static void log_entry_cpu_end(const struct log_entry *entry, struct log_format_input *input)
 {
     struct rusage usage;
@@ -103,24 +103,21 @@ void log_entry_detach(struct ot_record *record)
     record->logged = record->requests;
 }
 
-static enum log_format_outcome log_entry_outcome(unsigned bits)
+/* `logged` is set after the line is sent. If the worker is killed between the two, the manager
+ * sends a line for the request as well; the writer sees both and drops the second. */
+void log_entry_end(struct log_entry *entry, struct ot_record *record, int thread,
+                   uint64_t functions_at, struct log_format_input *input)
 {
-    if (bits & OT_BIT_TIMEOUT)
-        return LOG_FORMAT_TIMEOUT;
-    return bits & OT_BIT_ABORTED ? LOG_FORMAT_ABORTED : LOG_FORMAT_OK;
-}
+    uint64_t now = clock_ns();
+    bool timed_out = (input->bits & OT_BIT_TIMEOUT) != 0;
+    bool aborted = (input->bits & OT_BIT_ABORTED) != 0;
+    input->outcome = timed_out ? LOG_FORMAT_TIMEOUT : aborted ? LOG_FORMAT_ABORTED : LOG_FORMAT_OK;
+    if (input->status == 0 && !timed_out)
+        input->status = aborted ? LOG_ENTRY_STATUS_ABORTED : LOG_ENTRY_STATUS;
+    input->sent = (int64_t)entry->sent;
+    input->discarded = (int64_t)entry->discarded;
 
-static unsigned log_entry_status(const struct log_format_input *input)
-{
-    if (input->status != 0 || input->outcome == LOG_FORMAT_TIMEOUT)
-        return input->status;
-    return input->outcome == LOG_FORMAT_ABORTED ? LOG_ENTRY_STATUS_GONE : LOG_ENTRY_STATUS;
-}
-
-/* Of stamps a worker writes itself the earlier is never above the later. */
-static void log_entry_durations(const struct log_entry *entry, uint64_t functions_at, uint64_t now,
-                                struct log_format_input *input)
-{
+    /* A thread writes its stamps in order, so no difference is negative. */
     uint64_t wall = clock_read_ns(CLOCK_REALTIME);
     input->ended = (int64_t)wall;
     input->began = (int64_t)(wall - (now - entry->accepted_at));
@@ -131,21 +128,9 @@ static void log_entry_durations(const struct log_entry *entry, uint64_t function
         input->answer = (int64_t)(entry->finished_at - entry->accepted_at);
     if (entry->finished_at < entry->shutdown_at)
         input->post_response = (int64_t)(entry->shutdown_at - entry->finished_at);
-}
-
-/* The mark comes after the line: a worker that is killed between the two owes nothing, but the
- * manager cannot know; the writer then sees both lines and drops the second. */
-void log_entry_end(struct log_entry *entry, struct ot_record *record, int thread,
-                   uint64_t functions_at, struct log_format_input *input)
-{
-    uint64_t now = clock_ns();
-    input->outcome = log_entry_outcome(input->bits);
-    input->status = log_entry_status(input);
-    input->sent = (int64_t)entry->sent;
-    input->discarded = (int64_t)entry->discarded;
-    log_entry_durations(entry, functions_at, now, input);
     log_entry_cpu_end(entry, input);
     log_entry_memory(input);
+
     if (thread < 0) {
         (void)log_pipe_write(0, 0, input);
         return;

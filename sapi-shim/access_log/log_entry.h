@@ -1,9 +1,9 @@
-/* log_entry.h: one request's entry in the access log, kept from its beginning and written at its
- * true end.
+/* log_entry.h: the entry of one request in the access log, kept from its beginning and written at
+ * its end.
  *
- * Decides how a request ended and what its stamps come to, and marks its record so that the manager
- * knows of which requests of a dead worker it has to write the line. Costs nothing without an
- * access log. Called by request.c, and for requests that never become one by those who drop them.
+ * Decides how a request ended, computes its durations, and notes in the record that the line is
+ * sent, so that the manager knows for which requests of a dead worker it must write one. Costs
+ * nothing without an access log.
  */
 #ifndef OT_LOG_ENTRY_H
 #define OT_LOG_ENTRY_H
@@ -27,32 +27,32 @@ struct log_entry {
     pthread_t thread;
 };
 
-/* The request begins. Inside a change of the record, after it counted the request. */
+/* The request begins. Called within a change of the record, after it has counted the request. */
 void log_entry_begin(struct log_entry *entry, struct ot_record *record, uint64_t accepted_at,
                      const char *remote, const char *user);
 
-/* Part of the response was sent; `status` as far as it is known. */
+/* Part of the response was sent; `status` is 0 if it is not known yet. */
 void log_entry_sent(struct log_entry *entry, struct ot_record *record, size_t bytes,
                     unsigned status);
 
-/* Output went nowhere. Inside a change of the record. */
+/* Output was discarded. Called within a change of the record. */
 void log_entry_discarded(struct log_entry *entry, struct ot_record *record, size_t bytes);
 
-/* The request leaves its record, which from here on tells nothing of it. Inside a change. */
+/* The request leaves its record. Called within a change of the record. */
 void log_entry_detach(struct ot_record *record);
 
-/* Writes it. The caller has filled in what it knows: texts, bits, status, content_length; `thread`
- * is the record's number, below 0 for one that the manager does not see. */
+/* Completes `input`, in which the caller has set texts, bits, status and content_length, and sends
+ * the line. `thread` is the record's number, below 0 for a private record. `functions_at` is when
+ * the shutdown functions ended. */
 void log_entry_end(struct log_entry *entry, struct ot_record *record, int thread,
                    uint64_t functions_at, struct log_format_input *input);
 
-/* A request that never reached the application: counts and writes it. `status` is what it was
- * answered, 0 for nothing; `input` tells what is known of it, NULL = nothing; `accepted_at` = 0 if
- * that is not known either. */
+/* Counts a request that never reached the application, and sends its line. `status` is that of the
+ * response, 0 = none; `input` has its known values, NULL = none; `accepted_at` is 0 if unknown. */
 void log_entry_dropped(struct ot_record *record, int thread, unsigned status, uint64_t accepted_at,
                        const struct log_format_input *input);
 
-/* Facts of which nothing is known. */
+/* Input in which nothing is known. */
 struct log_format_input log_entry_unknown(void);
 
 #endif

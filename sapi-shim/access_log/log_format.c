@@ -35,12 +35,12 @@ typedef void log_format_put(struct line_buffer *line, const struct log_format_in
 
 enum log_format_braces {
     LOG_FORMAT_NO_BRACES,
-    LOG_FORMAT_UNIT,    /* one of the code's units, the first without braces */
-    LOG_FORMAT_NAME,    /* any name, and there has to be one */
+    LOG_FORMAT_UNIT,    /* one of the code's units; without braces the first */
+    LOG_FORMAT_NAME,    /* any name; required */
     LOG_FORMAT_STRFTIME /* as of strftime(3) */
 };
 
-/* Of units with the same meaning the later ones are what PHP-FPM also takes. */
+/* Units with the same meaning further down are other spellings that PHP-FPM takes. */
 static const char *const log_format_times[] = {
     "seconds", "milliseconds", "microseconds", "milli", "micro", "mili", NULL};
 static const char *const log_format_sizes[] = {"bytes", "kilobytes", "megabytes",
@@ -88,7 +88,7 @@ static void log_format_size(struct line_buffer *line, int64_t bytes, unsigned un
     log_format_count(line, bytes < 0 ? bytes : bytes >> shifts[unit]);
 }
 
-/* A day's worth of lines has few seconds in a row that differ, and local time is not cheap. */
+/* Caches the last second, as localtime_r() is slow and many lines have the same second. */
 static const struct tm *log_format_local(time_t second)
 {
     static _Thread_local time_t last = -1;
@@ -123,9 +123,10 @@ static const char *log_format_query(const struct log_format_input *input)
 }
 
 #define PUT(name)                                                                                  \
-    static void format_put_##name(struct line_buffer *line, const struct log_format_input *input,  \
-                                  const struct log_format_item *item)
-/* Most codes have no use for what stood in braces. */
+    static void log_format_put_##name(struct line_buffer *line,                                    \
+                                      const struct log_format_input *input,                        \
+                                      const struct log_format_item *item)
+/* Most codes take no braces. */
 #define PLAIN(name, statement)                                                                     \
     PUT(name)                                                                                      \
     {                                                                                              \
@@ -234,7 +235,7 @@ PLAIN(bits, line_buffer_number(line, input->bits))
 #define CODE(letter, inside, kind, names, what, how, text)                                         \
     {                                                                                              \
         .help = {"%" letter, inside, text}, .braces = (kind), .units = (names), .needs = (what),   \
-        .put = format_put_##how                                                                    \
+        .put = log_format_put_##how                                                                \
     }
 #define PLAIN_CODE(letter, how, text) CODE(letter, "", LOG_FORMAT_NO_BRACES, NULL, 0, how, text)
 #define TIME_CODE(letter, how, text)                                                               \
@@ -372,8 +373,7 @@ static bool log_format_check_item(struct log_format_item *item, bool braces,
     return log_format_refuse_braces(item, error);
 }
 
-/* Reads the code at `at`, which is a percent sign; returns what is behind it, NULL with an error.
- */
+/* Reads the code at `at`, a percent sign. Returns the text after it, NULL with an error. */
 static char *log_format_compile_code(struct log_format *format, char *at,
                                      const struct log_format_error *error)
 {
@@ -573,7 +573,8 @@ static void log_format_text(const struct log_format *format, struct line_buffer 
 size_t log_format_line(const struct log_format *format, const struct log_format_input *input,
                        char *out)
 {
-    /* Nearly always the first fits; JSON always fits the last. */
+    /* Tries shorter fields until the line fits: nearly always the first, for JSON always the last.
+     */
     static const size_t field_max[] = {OT_ACCESS_LINE_MAX, 1024, 256, 64, 16};
     struct line_buffer line = {.full = true};
     for (size_t i = 0; line.full && i < sizeof field_max / sizeof *field_max; i++) {

@@ -1,9 +1,6 @@
-/* log_format.h: what a line of the access log says: `access.format`, compiled once, and the input
- * of a request put into it; pure.
+/* log_format.h: composes lines of the access log by `access.format`, which is compiled once; pure.
  *
- * The one table of codes gives the check of the configuration, the line and the manual. Called by
- * log_pipe.c in a worker, and by the manager for the configuration and for the lines of dead
- * workers.
+ * One table of codes serves the check of the configuration, the lines and the manual.
  */
 #ifndef OT_LOG_FORMAT_H
 #define OT_LOG_FORMAT_H
@@ -26,13 +23,13 @@ enum log_format_outcome {
     LOG_FORMAT_OK,
     LOG_FORMAT_ABORTED, /* its client left before the response was complete */
     LOG_FORMAT_TIMEOUT, /* it reached its time limit */
-    LOG_FORMAT_KILLED,  /* its worker was made to go */
-    LOG_FORMAT_CRASHED, /* its worker went by itself */
+    LOG_FORMAT_KILLED,  /* its worker was stopped or killed */
+    LOG_FORMAT_CRASHED, /* its worker ended by itself */
     LOG_FORMAT_DROPPED, /* it never reached the application */
     LOG_FORMAT_OUTCOMES
 };
 
-/* Found out only for formats that ask for it. */
+/* Values that cost something, and are read only for formats that have them. */
 enum log_format_need {
     LOG_FORMAT_NEEDS_CPU = 1,
     LOG_FORMAT_NEEDS_MEMORY = 2,
@@ -41,8 +38,8 @@ enum log_format_need {
 
 #define LOG_FORMAT_UNKNOWN (-1)
 
-/* What is known of one request. Texts that are NULL and numbers that are LOG_FORMAT_UNKNOWN (a
- * status of 0) show as a dash, or as null. */
+/* The values of one request. A text of NULL, a number of LOG_FORMAT_UNKNOWN and a status of 0 are
+ * shown as a dash, or as null. */
 struct log_format_input {
     const char *pool;
     int64_t pid, parent;
@@ -53,7 +50,7 @@ struct log_format_input {
     const char *remote;
     const char *user;
     const char *label;
-    /* Other parameters and fields of the response's head. NULL functions know none. The first
+    /* Look up other parameters, and fields of the response's head; NULL = there are none. The first
      * returns a terminated text or NULL, the second sets *length. `name` is not terminated. */
     const char *(*param)(const void *context, const char *name, size_t name_length);
     const char *(*field)(const void *context, const char *name, size_t name_length, size_t *length);
@@ -73,7 +70,7 @@ struct log_format_input {
 
 struct log_format;
 
-/* Compiles; NULL with the end of a sentence ("has %x, which is no code; ..."). */
+/* Compiles; NULL with the end of a sentence ("has %x, which is no code; ..."). The caller frees. */
 struct log_format *log_format_compile(const char *text, char *error, size_t size);
 void log_format_free(struct log_format **format);
 
@@ -81,17 +78,17 @@ void log_format_free(struct log_format **format);
 unsigned log_format_needs(const struct log_format *format);
 
 /* Writes the line, without its newline, and returns its length, which is at most
- * OT_ACCESS_LINE_MAX: fields that are too long for it are cut and marked. `out` has that room. */
+ * OT_ACCESS_LINE_MAX, the size of `out`: longer fields are cut and end in OT_CUT. */
 size_t log_format_line(const struct log_format *format, const struct log_format_input *input,
                        char *out);
 
-/* Has the operator asked for no line? `paths` is a list of `count` texts, each with its NUL, one
- * behind the other. */
+/* Is the request one for which `access.suppress_path[]` suppresses the line? `paths` has `size`
+ * bytes: the paths, each with its NUL. */
 bool log_format_suppresses(const char *paths, size_t size, const struct log_format_input *input);
 
 const char *log_format_outcome_name(enum log_format_outcome outcome);
 
-/* Names and meanings of the codes, for the manual: NULL behind the last. */
+/* Names and meanings of the codes, for the manual; `code` is NULL after the last. */
 struct log_format_code_help {
     const char *code; /* "%d" */
     const char *in;   /* what may stand in braces, or "" */

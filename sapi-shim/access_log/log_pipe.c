@@ -15,12 +15,13 @@ static struct {
     const char *suppressed;
     size_t suppressed_size;
     const char *pool;
-    _Atomic uint32_t *lost_lines; /* in our slot, so that a death leaves no loss unsaid */
+    _Atomic uint32_t
+        *lost_lines; /* in our slot, so that the manager can report it after our death */
     unsigned slot;
-    pid_t pid, parent; /* asked for once, as each time is a system call */
-} access_log = {.fd = -1};
+    pid_t pid, parent; /* kept, as each getpid() is a system call */
+} log_pipe = {.fd = -1};
 
-/* The board is the manager's and constant, but nothing is lost by looking. */
+/* The manager writes the board; check it all the same. */
 static bool log_pipe_read(const struct ot_board *board)
 {
     char error[512];
@@ -28,26 +29,26 @@ static bool log_pipe_read(const struct ot_board *board)
     size_t length = strnlen(board->access, size);
     if (length == size)
         return false;
-    access_log.format = log_format_compile(board->access, error, sizeof error);
-    if (access_log.format == NULL)
+    log_pipe.format = log_format_compile(board->access, error, sizeof error);
+    if (log_pipe.format == NULL)
         diagnostics_write("pool %s: no access log: access.format %s", board->pool, error);
-    access_log.suppressed = board->access + length + 1;
-    access_log.suppressed_size = size - length - 1;
-    access_log.pool = board->pool;
-    return access_log.format != NULL;
+    log_pipe.suppressed = board->access + length + 1;
+    log_pipe.suppressed_size = size - length - 1;
+    log_pipe.pool = board->pool;
+    return log_pipe.format != NULL;
 }
 
 void log_pipe_attach(const struct ot_board *board, struct ot_slot *own, unsigned slot)
 {
     if (board == NULL || board->access_size == 0)
-        return; /* the descriptor may be anybody's */
+        return; /* the descriptor is not ours */
     if (log_pipe_read(board)) {
-        access_log.fd = fcntl(OT_FD_ACCESS, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE);
-        access_log.lost_lines = &own->lost_lines;
-        access_log.slot = slot;
-        access_log.pid = getpid();
-        access_log.parent = getppid();
-        if (access_log.fd < 0)
+        log_pipe.fd = fcntl(OT_FD_ACCESS, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE);
+        log_pipe.lost_lines = &own->lost_lines;
+        log_pipe.slot = slot;
+        log_pipe.pid = getpid();
+        log_pipe.parent = getppid();
+        if (log_pipe.fd < 0)
             diagnostics_write("pool %s: no access log: %s; raise rlimit_files", board->pool,
                               strerror(errno));
     }
@@ -56,35 +57,12 @@ void log_pipe_attach(const struct ot_board *board, struct ot_slot *own, unsigned
 
 bool log_pipe_active(void)
 {
-    return access_log.fd >= 0;
+    return log_pipe.fd >= 0;
 }
 
 unsigned log_pipe_needs(void)
 {
-    return log_pipe_active() ? log_format_needs(access_log.format) : 0;
-}
-
-/* What the writer reads before the line; see contract.h. */
-static void log_pipe_head(struct line_buffer *line, unsigned thread, uint64_t number, uint64_t lost)
-{
-    const uint64_t numbers[] = {access_log.slot, thread, (uint64_t)access_log.pid, number, lost};
-    const size_t count = sizeof numbers / sizeof *numbers;
-    line_buffer_bytes(line, (const char[]){OT_ACCESS_FROM_WORKER}, 1);
-    for (size_t i = 0; i < count; i++) {
-        line_buffer_number(line, numbers[i]);
-        line_buffer_bytes(line, i + 1 < count ? "." : " ", 1);
-    }
-}
-
-static bool log_pipe_send(const char *message, size_t length, uint32_t lost)
-{
-    int saved = errno;
-    ssize_t n = write(access_log.fd, message, length);
-    errno = saved;
-    if (n == (ssize_t)length)
-        return true;
-    (void)atomic_fetch_add(access_log.lost_lines, lost + 1);
-    return false;
+    return log_pipe_active() ? log_format_needs(log_pipe.format) : 0;
 }
 
 bool log_pipe_write(unsigned thread, uint64_t number, struct log_format_input *input)
@@ -93,23 +71,38 @@ bool log_pipe_write(unsigned thread, uint64_t number, struct log_format_input *i
     struct line_buffer line = {.text = message, .size = sizeof message};
     uint32_t lost = 0;
     if (!log_pipe_active() ||
-        log_format_suppresses(access_log.suppressed, access_log.suppressed_size, input))
+        log_format_suppresses(log_pipe.suppressed, log_pipe.suppressed_size, input))
         return true;
-    if (atomic_load_explicit(access_log.lost_lines, memory_order_relaxed) != 0)
-        lost = atomic_exchange(access_log.lost_lines, 0);
-    input->pool = access_log.pool;
-    input->pid = access_log.pid;
-    input->parent = access_log.parent;
-    log_pipe_head(&line, thread, number, lost);
+    if (atomic_load_explicit(log_pipe.lost_lines, memory_order_relaxed) != 0)
+        lost = atomic_exchange(log_pipe.lost_lines, 0);
+    input->pool = log_pipe.pool;
+    input->pid = log_pipe.pid;
+    input->parent = log_pipe.parent;
+
+    /* The head that contract.h describes. */
+    const uint64_t numbers[] = {log_pipe.slot, thread, (uint64_t)log_pipe.pid, number, lost};
+    const size_t count = sizeof numbers / sizeof *numbers;
+    line_buffer_bytes(&line, (const char[]){OT_ACCESS_FROM_WORKER}, 1);
+    for (size_t i = 0; i < count; i++) {
+        line_buffer_number(&line, numbers[i]);
+        line_buffer_bytes(&line, i + 1 < count ? "." : " ", 1);
+    }
     size_t length = line.length;
-    length += log_format_line(access_log.format, input, message + length);
+    length += log_format_line(log_pipe.format, input, message + length);
     message[length++] = '\n';
-    return log_pipe_send(message, length, lost);
+
+    int saved = errno;
+    ssize_t n = write(log_pipe.fd, message, length);
+    errno = saved;
+    if (n == (ssize_t)length)
+        return true;
+    (void)atomic_fetch_add(log_pipe.lost_lines, lost + 1);
+    return false;
 }
 
 void log_pipe_after_fork(void)
 {
-    if (access_log.fd >= 0)
-        (void)close(access_log.fd);
-    access_log.fd = -1;
+    if (log_pipe.fd >= 0)
+        (void)close(log_pipe.fd);
+    log_pipe.fd = -1;
 }

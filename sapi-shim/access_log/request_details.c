@@ -45,12 +45,12 @@ enum request_details_index {
     REQUEST_DETAILS_NAMES
 };
 
-#define NAME(text)                                                                                 \
+#define REQUEST_DETAILS_NAME(text)                                                                 \
     {                                                                                              \
         (text "="), sizeof(text), NULL                                                             \
     }
 
-/* One pass over the parameters instead of one for each. */
+/* Finds all names in one pass over the parameters. */
 static void request_details_find(const struct request_details *detail,
                                  struct request_details_name *names)
 {
@@ -67,14 +67,14 @@ static void request_details_find(const struct request_details *detail,
 void request_details_fill(struct request_details *detail, bool sent, struct log_format_input *input)
 {
     struct request_details_name names[REQUEST_DETAILS_NAMES] = {
-        [REQUEST_DETAILS_METHOD] = NAME("REQUEST_METHOD"),
-        [REQUEST_DETAILS_URI] = NAME("REQUEST_URI"),
-        [REQUEST_DETAILS_SCRIPT_NAME] = NAME("SCRIPT_NAME"),
-        [REQUEST_DETAILS_QUERY] = NAME("QUERY_STRING"),
-        [REQUEST_DETAILS_SCRIPT] = NAME("SCRIPT_FILENAME"),
-        [REQUEST_DETAILS_REMOTE] = NAME("REMOTE_ADDR"),
-        [REQUEST_DETAILS_USER] = NAME("REMOTE_USER"),
-        [REQUEST_DETAILS_LENGTH] = NAME("CONTENT_LENGTH"),
+        [REQUEST_DETAILS_METHOD] = REQUEST_DETAILS_NAME("REQUEST_METHOD"),
+        [REQUEST_DETAILS_URI] = REQUEST_DETAILS_NAME("REQUEST_URI"),
+        [REQUEST_DETAILS_SCRIPT_NAME] = REQUEST_DETAILS_NAME("SCRIPT_NAME"),
+        [REQUEST_DETAILS_QUERY] = REQUEST_DETAILS_NAME("QUERY_STRING"),
+        [REQUEST_DETAILS_SCRIPT] = REQUEST_DETAILS_NAME("SCRIPT_FILENAME"),
+        [REQUEST_DETAILS_REMOTE] = REQUEST_DETAILS_NAME("REMOTE_ADDR"),
+        [REQUEST_DETAILS_USER] = REQUEST_DETAILS_NAME("REMOTE_USER"),
+        [REQUEST_DETAILS_LENGTH] = REQUEST_DETAILS_NAME("CONTENT_LENGTH"),
     };
     request_details_find(detail, names);
     const char *uri = names[REQUEST_DETAILS_URI].value;
@@ -82,7 +82,7 @@ void request_details_fill(struct request_details *detail, bool sent, struct log_
     bool has_uri = uri != NULL && *uri != '\0';
     input->method = names[REQUEST_DETAILS_METHOD].value;
     input->uri = has_uri ? uri : names[REQUEST_DETAILS_SCRIPT_NAME].value;
-    /* An application may have cut up its query string; the URI it seldom touches. */
+    /* Prefer the URI: some applications split QUERY_STRING in place. */
     input->query = has_uri ? NULL : names[REQUEST_DETAILS_QUERY].value;
     input->script = names[REQUEST_DETAILS_SCRIPT].value;
     input->remote = names[REQUEST_DETAILS_REMOTE].value;

@@ -1,7 +1,6 @@
-/* request_details.h: what a request's parameters and the head of its response say, for its line in
- * the access log.
+/* request_details.h: values for the access log from a request's parameters and its response's head.
  *
- * Borrows the parameters for as long as the request lasts. Decides nothing. Called by libfcgi.c.
+ * Borrows the parameters for as long as the request lasts. Decides nothing.
  */
 #ifndef OT_REQUEST_DETAILS_H
 #define OT_REQUEST_DETAILS_H
@@ -16,16 +15,15 @@ struct request_details {
     struct cgi_head head;
 };
 
-/* Output that is on its way to the client. */
+/* Reads output on its way to the client. */
 void request_details_output(struct request_details *detail, const char *bytes, size_t count,
                             bool keep_head);
 
-/* Fills in texts, content_length, and the status if `sent` says that there is a response; the
- * input then borrow from `detail`. */
+/* Sets texts, content_length and, if a response was `sent`, the status. The texts belong to
+ * `detail` and its parameters. */
 void request_details_fill(struct request_details *detail, bool sent,
                           struct log_format_input *input);
 
-/* Frees. */
 void request_details_end(struct request_details *detail);
 
 #endif

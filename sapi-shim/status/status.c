@@ -12,7 +12,7 @@
 #include <sys/param.h>
 
 enum {
-    STATUS_TRIES = 16 /* to count between two pieces of news from the manager */
+    STATUS_TRIES = 16 /* to count all slots between two changes of the stats */
 };
 
 /* ---- the table ---- */
@@ -102,7 +102,7 @@ bool status_stats(const struct status_source *source, struct ot_pool_stats *stat
     return true;
 }
 
-/* Counters that workers wrote are no reason to show less than nothing. */
+/* Workers may write any counter; the status shows no negative number. */
 static int64_t status_positive(uint64_t number)
 {
     return (int64_t)(number & INT64_MAX);
@@ -160,7 +160,7 @@ static void status_take_counts(struct status_pool *pool, const struct ot_counts 
     memcpy(pool->measures, counts->measures, sizeof pool->measures);
 }
 
-/* What is not counted from the slots. */
+/* The values that are not counted from the slots. */
 static void status_take_stats(struct status_pool *pool, const struct ot_pool_stats *stats,
                               uint64_t now)
 {
@@ -217,7 +217,7 @@ bool status_next_exit(const struct status_pool *pool, unsigned *at, struct statu
     return false;
 }
 
-/* What is seen now may be more than the manager has seen yet. */
+/* A maximum is at least the present value, which the manager may not have seen yet. */
 static void status_take_queue(struct status_pool *pool, const struct status_queue *queue)
 {
     if (queue != NULL) {
@@ -305,7 +305,7 @@ static void status_unknown(struct status_thread *out, const char *state)
 static void status_activity(const struct ot_record *record, struct status_thread *out)
 {
     uint64_t now = clock_ns();
-    /* Of a request that is being read nothing is known yet. */
+    /* While a request is read, the record has none of its values. */
     bool busy = slot_view_state_busy(record->state) && record->state != OT_STATE_READING;
     memset(out, 0, sizeof *out);
     out->state = slot_view_state_name(slot_view_state(record));
@@ -335,7 +335,7 @@ static const char *status_process_name(uint32_t process)
     return process < OT_PROCESS_COUNT ? names[process] : "unknown";
 }
 
-/* What the library says of a process. */
+/* The values that only the library knows. */
 static void status_take_view(struct status_worker *worker, const struct slot_view *view)
 {
     const struct ot_counts *counts = &view->counts;
@@ -355,7 +355,7 @@ static void status_take_view(struct status_worker *worker, const struct slot_vie
     status_activity(&view->lead, &worker->doing);
 }
 
-static void status_forget(struct status_worker *worker)
+static void status_clear(struct status_worker *worker)
 {
     memset(worker, 0, sizeof *worker);
     for (const struct status_field *field = status_worker_fields; field->key != NULL; field++) {
@@ -371,7 +371,7 @@ bool status_worker(const struct status_source *source, unsigned slot, struct sta
     struct slot_view view;
     if (member.process == OT_PROCESS_NONE)
         return false;
-    status_forget(worker);
+    status_clear(worker);
     worker->source = source;
     worker->process = status_process_name(member.process);
     worker->pid = member.pid;
@@ -400,11 +400,11 @@ void status_thread(const struct status_worker *worker, unsigned thread, struct s
 
 bool status_collect(const struct status_source *sources, size_t count, struct status_report *report)
 {
-    size_t most = 0;
+    size_t max = 0;
     for (size_t s = 0; s < count; s++)
-        most += sources[s].count;
+        max += sources[s].count;
     report->count = 0;
-    report->workers = calloc(most, sizeof *report->workers);
+    report->workers = calloc(max, sizeof *report->workers);
     for (size_t s = 0; s < count && report->workers != NULL; s++)
         for (unsigned i = 0; i < sources[s].count; i++)
             report->count += status_worker(&sources[s], i, &report->workers[report->count]);

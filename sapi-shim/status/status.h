@@ -1,8 +1,8 @@
-/* status.h: what a pool and its workers do now, as plain values, and the table that names them.
+/* status.h: the present status of a pool and its workers as plain values, and the table that names
+ * them.
  *
- * Reads a scoreboard, and /proc for processor time and memory; decides nothing and shows nothing
- * (status_text.c, status_json.c, status_xml.c, status_metrics.c do). The manager reads its own
- * scoreboards with it, workers and the status worker the one that they can only read.
+ * Reads a scoreboard, and /proc for processor time and memory. Decides nothing and prints nothing:
+ * status_text.c, status_json.c, status_xml.c and status_metrics.c do.
  */
 #ifndef OT_STATUS_H
 #define OT_STATUS_H
@@ -44,10 +44,10 @@ extern const struct status_field status_pool_fields[];
 extern const struct status_field status_worker_fields[];
 extern const struct status_field status_thread_fields[];
 
-/* The number of a row in the struct that the row belongs to. */
+/* Reads the number of a row from the struct that the row belongs to. */
 int64_t status_number(const struct status_field *field, const void *owner);
 
-/* Causes for which workers end, in the order of ended_by. */
+/* Exit causes, in the order of ended_by. */
 struct status_cause {
     const char *name;
     const char *help;
@@ -60,10 +60,10 @@ enum {
     STATUS_CAUSES
 };
 
-/* What is measured, in the order of enum ot_measure. */
+/* The histograms, in the order of enum ot_measure. */
 extern const struct status_cause status_measures[OT_MEASURE_COUNT];
 
-/* ---- where it is read ---- */
+/* ---- sources ---- */
 
 /* One generation's scoreboard. */
 struct status_source {
@@ -89,17 +89,17 @@ struct status_pool {
     struct ot_histogram measures[OT_MEASURE_COUNT];
 };
 
-/* One way in which workers ended, and how many. */
+/* An exit status or a signal, and how many workers ended with it. */
 struct status_exit {
-    bool signal;   /* they died of it; otherwise an exit status */
+    bool signal;   /* a signal; otherwise an exit status */
     char name[16]; /* "3", "SIGSEGV" */
     uint64_t count;
 };
 
-/* The next one that occurred, statuses first. `at` begins as 0 and moves on; false: no more. */
+/* Iterates over those that occurred, statuses first. *at begins as 0. False: no more. */
 bool status_next_exit(const struct status_pool *pool, unsigned *at, struct status_exit *out);
 
-/* What one thread does; of a worker: the one that is up to something. */
+/* The activity of one thread; for a worker, of the thread that leads (slot_view.h). */
 struct status_thread {
     const char *state; /* "idle", ...; "unknown" without the library, "changing" */
     int64_t requests;  /* begun by this thread */
@@ -113,8 +113,8 @@ struct status_thread {
 
 struct status_worker {
     const struct status_source *source;
-    bool known;          /* the library writes the slot */
-    const char *process; /* of the process, as the manager knows it: "running", ... */
+    bool known;          /* the library uses the slot */
+    const char *process; /* state of the process: "running", ... */
 #define WORKER(member, php, type, unit, help) int64_t member;
 #include "sapi-shim/status/status.def"
     struct status_thread doing;
@@ -122,31 +122,30 @@ struct status_worker {
 
 /* ---- reading ---- */
 
-/* A mapped scoreboard of `size` bytes, as the contract lays it out. False if it is none. */
+/* Checks a mapped scoreboard of `size` bytes and fills in `source`. False if it is not valid. */
 bool status_open(const struct ot_board *board, size_t size, struct status_source *source);
 
-/* The stats as they were at one moment; false if they keep changing. */
+/* Copies the stats as they were at one moment; false if they keep changing. */
 bool status_stats(const struct status_source *source, struct ot_pool_stats *stats);
 
-/* How many connections wait, from who knows better than the stats; NULL = nobody does. */
+/* A reading of the listen queue that is newer than the stats. */
 struct status_queue {
     unsigned waiting;
     unsigned backlog; /* 0 = unknown */
 };
 
-/* Counts. `stats` are the caller's own; with NULL those on the board, and then all is of one
- * moment. */
+/* Fills in the status of a pool. `stats` NULL: those of the board, and all values are of one
+ * moment. `queue` may be NULL. */
 void status_pool(const struct status_source *source, const struct ot_pool_stats *stats,
                  const struct status_queue *queue, struct status_pool *pool);
 
-/* Fills in if there is a process in this slot, else false. */
+/* Fills in the status of the worker in this slot. False if there is none. */
 bool status_worker(const struct status_source *source, unsigned slot, struct status_worker *worker);
 
-/* One thread of a worker that is known, by number from 0 on; those that cannot be read are
- * "changing". */
+/* The activity of thread 0, 1, ... of a known worker; "changing" if its record cannot be read. */
 void status_thread(const struct status_worker *worker, unsigned thread, struct status_thread *out);
 
-/* All that one page shows. */
+/* The content of a page. */
 struct status_report {
     const struct status_pool *pool;
     struct status_worker *workers; /* allocated; NULL = they are not shown */

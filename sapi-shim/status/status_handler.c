@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Nobody else's script, style or picture is let in; the page asks its own address alone. */
+/* The page loads nothing from elsewhere and sends requests to its own address only. */
 #define STATUS_HANDLER_POLICY                                                                      \
     "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; "                     \
     "script-src 'unsafe-inline'; connect-src 'self'; img-src data:; frame-ancestors 'self'\r\n"
@@ -28,7 +28,7 @@ static struct {
     char ping_response[OT_PATH_MAX];
 } status_handler_set;
 
-static const void *_Atomic status_handler_ready; /* not NULL: there is something to answer */
+static const void *_Atomic status_handler_ready; /* not NULL: status or ping are configured */
 
 void status_handler_open(const struct status_handler_board *boards, size_t count, int listen_fd,
                          bool alone)
@@ -60,13 +60,13 @@ void status_handler_after_fork(void)
     status_handler_ready = NULL;
 }
 
-/* ---- what is asked for ---- */
+/* ---- the request ---- */
 
-struct status_handler_question {
+struct status_handler_request {
     const char *path;
     size_t length;
     const char *query;
-    bool head; /* the body is not wanted */
+    bool head; /* no body */
 };
 
 static const char *status_handler_param(char *const *params, const char *name)
@@ -78,32 +78,32 @@ static const char *status_handler_param(char *const *params, const char *name)
     return "";
 }
 
-static struct status_handler_question status_handler_read(char *const *params)
+static struct status_handler_request status_handler_read(char *const *params)
 {
     const char *uri = status_handler_param(params, "REQUEST_URI");
-    struct status_handler_question question = {
+    struct status_handler_request request = {
         .path = status_handler_param(params, "SCRIPT_NAME"),
         .query = status_handler_param(params, "QUERY_STRING"),
         .head = strcmp(status_handler_param(params, "REQUEST_METHOD"), "HEAD") == 0,
     };
-    question.length = strlen(question.path);
-    if (question.length == 0) {
-        question.path = uri;
-        question.length = strcspn(uri, "?");
-        if (*question.query == '\0' && uri[question.length] == '?')
-            question.query = uri + question.length + 1;
+    request.length = strlen(request.path);
+    if (request.length == 0) {
+        request.path = uri;
+        request.length = strcspn(uri, "?");
+        if (*request.query == '\0' && uri[request.length] == '?')
+            request.query = uri + request.length + 1;
     }
-    return question;
+    return request;
 }
 
-static bool status_handler_is(const struct status_handler_question *question, const char *path)
+static bool status_handler_is(const struct status_handler_request *request, const char *path)
 {
-    return *path != '\0' && strlen(path) == question->length &&
-           memcmp(path, question->path, question->length) == 0;
+    return *path != '\0' && strlen(path) == request->length &&
+           memcmp(path, request->path, request->length) == 0;
 }
 
-/* One of the words between ampersands; what stands behind an equals sign does not count. */
-static bool status_handler_asks(const char *query, const char *word)
+/* Does the query have this word between ampersands, with or without a value? */
+static bool status_handler_has_word(const char *query, const char *word)
 {
     size_t length = strlen(word);
     while (*query != '\0') {
@@ -116,7 +116,7 @@ static bool status_handler_asks(const char *query, const char *word)
     return false;
 }
 
-/* ---- answers ---- */
+/* ---- responses ---- */
 
 static void status_handler_page(FILE *out, const struct status_report *report)
 {
@@ -125,11 +125,11 @@ static void status_handler_page(FILE *out, const struct status_report *report)
 }
 
 struct status_handler_format {
-    const char *word; /* in the query; NULL: without one */
+    const char *word; /* in the query; NULL = the default */
     const char *type;
-    const char *more; /* further lines of the head */
+    const char *more; /* more lines of the head */
     void (*write)(FILE *out, const struct status_report *report);
-    bool numbers; /* shows what is now */
+    bool numbers; /* needs the present status */
 };
 
 static const struct status_handler_format status_handler_formats[] = {
@@ -144,7 +144,7 @@ static const struct status_handler_format status_handler_formats[] = {
 static const struct status_handler_format *status_handler_format(const char *query)
 {
     const struct status_handler_format *format = status_handler_formats;
-    while (format->word != NULL && !status_handler_asks(query, format->word))
+    while (format->word != NULL && !status_handler_has_word(query, format->word))
         format++;
     return format;
 }
@@ -158,21 +158,22 @@ static void status_handler_head(FILE *out, const char *status, const char *type,
             status, type, more);
 }
 
-/* How many wait now: by the socket, else by its number, else as the manager saw it last. */
+/* Reads the listen queue by the socket, otherwise by its inode number. False if neither works: then
+ * the status shows what the manager saw last. */
 static bool status_handler_queue(struct status_queue *queue)
 {
-    struct listen_queue asked = LISTEN_QUEUE_NONE;
+    struct listen_queue lookup = LISTEN_QUEUE_NONE;
     struct listen_queue_state state = {0};
     struct ot_pool_stats stats;
-    bool told;
+    bool known;
     if (status_handler_set.listen_fd >= 0)
-        told = listen_queue_look(&asked, status_handler_set.listen_fd, &state) == 0;
+        known = listen_queue_look(&lookup, status_handler_set.listen_fd, &state) == 0;
     else
-        told = status_stats(&status_handler_set.sources[0], &stats) && stats.listen_inode != 0 &&
-               listen_queue_look_by_number(&asked, (uint32_t)stats.listen_inode, &state) == 0;
-    listen_queue_close(&asked);
+        known = status_stats(&status_handler_set.sources[0], &stats) && stats.listen_inode != 0 &&
+                listen_queue_look_by_number(&lookup, (uint32_t)stats.listen_inode, &state) == 0;
+    listen_queue_close(&lookup);
     *queue = (struct status_queue){.waiting = state.waiting, .backlog = state.backlog};
-    return told;
+    return known;
 }
 
 static void status_handler_numbers(FILE *out, const struct status_handler_format *format, bool full)
@@ -180,51 +181,51 @@ static void status_handler_numbers(FILE *out, const struct status_handler_format
     struct status_pool pool;
     struct status_queue queue;
     struct status_report report = {.pool = &pool};
-    bool told = status_handler_queue(&queue);
-    status_pool(&status_handler_set.sources[0], NULL, told ? &queue : NULL, &pool);
+    bool known = status_handler_queue(&queue);
+    status_pool(&status_handler_set.sources[0], NULL, known ? &queue : NULL, &pool);
     if (full)
         (void)status_collect(status_handler_set.sources, status_handler_set.count, &report);
     format->write(out, &report);
     free(report.workers);
 }
 
-static void status_handler_status(FILE *out, const struct status_handler_question *question)
+static void status_handler_status(FILE *out, const struct status_handler_request *request)
 {
-    const struct status_handler_format *format = status_handler_format(question->query);
+    const struct status_handler_format *format = status_handler_format(request->query);
     status_handler_head(out, "200 OK", format->type, format->more);
-    if (question->head)
+    if (request->head)
         return;
     if (format->numbers)
-        status_handler_numbers(out, format, status_handler_asks(question->query, "full"));
+        status_handler_numbers(out, format, status_handler_has_word(request->query, "full"));
     else
         format->write(out, NULL);
 }
 
-static void status_handler_write(FILE *out, const struct status_handler_question *question,
+static void status_handler_write(FILE *out, const struct status_handler_request *request,
                                  bool status, bool ping)
 {
     static const char type[] = "text/plain; charset=utf-8";
     if (status) {
-        status_handler_status(out, question);
+        status_handler_status(out, request);
     } else {
         status_handler_head(out, ping ? "200 OK" : "404 Not Found", type, "");
-        if (!question->head)
+        if (!request->head)
             fputs(ping ? status_handler_set.ping_response : "Not found.\n", out);
     }
 }
 
 bool status_handler_compose(char *const *params, char **response, size_t *size)
 {
-    struct status_handler_question question = status_handler_read(params);
-    bool status = status_handler_is(&question, status_handler_set.status_path);
-    bool ping = status_handler_is(&question, status_handler_set.ping_path);
+    struct status_handler_request request = status_handler_read(params);
+    bool status = status_handler_is(&request, status_handler_set.status_path);
+    bool ping = status_handler_is(&request, status_handler_set.ping_path);
     if (!status && !ping && !status_handler_set.alone)
         return false;
     *response = NULL;
     FILE *out = open_memstream(response, size);
     if (out == NULL)
         return false;
-    status_handler_write(out, &question, status, ping);
+    status_handler_write(out, &request, status, ping);
     if (fclose(out) == 0)
         return true;
     free(*response);

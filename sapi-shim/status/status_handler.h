@@ -1,8 +1,8 @@
-/* status_handler.h: the requests that are answered without the application: status and ping.
+/* status_handler.h: answers requests for the status and the ping without the application.
  *
  * Decides by `pm.status_path` and `ping.path` of the scoreboard which requests these are, and by
- * the query which format is asked for, and composes the response. Sends nothing. Costs one look at
- * a pointer per request where neither is set.
+ * the query which format to use, and composes the response. Sends nothing. Costs one check of a
+ * pointer per request if neither is set.
  */
 #ifndef OT_STATUS_HANDLER_H
 #define OT_STATUS_HANDLER_H
@@ -19,23 +19,23 @@ struct status_handler_board {
 };
 
 enum {
-    STATUS_HANDLER_BOARDS = 16 /* generations that are shown at the most */
+    STATUS_HANDLER_BOARDS = 16 /* at most so many generations are shown */
 };
 
-/* From now on requests are answered from these, the current generation's first. `listen_fd` is the
- * pool's socket, -1 = not at hand. With `alone` there is no application behind, and what is no such
- * request is answered that it was not found. Once, before the first request. */
+/* Answers requests from these boards from now on, the current generation's first. `listen_fd` is
+ * the pool's socket, -1 = unknown. With `alone` there is no application: other requests get a 404.
+ * Called once, before the first request. */
 void status_handler_open(const struct status_handler_board *boards, size_t count, int listen_fd,
                          bool alone);
 
-/* Is there anything to answer? */
+/* Are status or ping configured? */
 bool status_handler_active(void);
 
-/* A request with these parameters (NAME=VALUE, ends with NULL): if it is one of ours, its response
- * as CGI has it, the caller's to free. False if it is the application's, or without memory. */
+/* Composes the response (CGI) to a request with these parameters (NAME=VALUE, ends with NULL); the
+ * caller frees it. False if the request is for the application, or without memory. */
 bool status_handler_compose(char *const *params, char **response, size_t *size);
 
-/* In a forked child: the application's own requests are none of ours. */
+/* In a forked child: answers no requests any more. */
 void status_handler_after_fork(void);
 
 #endif

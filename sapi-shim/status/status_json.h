@@ -1,7 +1,7 @@
 /* status_json.h: the status as JSON, for programs.
  *
  * The objects of pools and workers are the same for `overtimectl --json` and for the page. Strings
- * from outside are made harmless here. Decides nothing.
+ * are escaped here. Decides nothing.
  */
 #ifndef OT_STATUS_JSON_H
 #define OT_STATUS_JSON_H
@@ -12,10 +12,10 @@
 
 void status_json_pool(FILE *out, const struct status_pool *pool);
 
-/* With its threads. */
+/* With an array of its threads. */
 void status_json_worker(FILE *out, const char *pool, const struct status_worker *worker);
 
-/* What `?json` answers: PHP-FPM's fields, and the objects above behind them. */
+/* The response to `?json`: PHP-FPM's fields, followed by the objects above. */
 void status_json(FILE *out, const struct status_report *report);
 
 #endif

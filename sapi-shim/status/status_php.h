@@ -1,13 +1,13 @@
 /* status_php.h: the status as PHP-FPM's status page words it, for its exporters and dashboards.
  *
- * Pure. Called by those who write a page.
+ * Pure.
  */
 #ifndef OT_STATUS_PHP_H
 #define OT_STATUS_PHP_H
 
 #include "sapi-shim/status/status.h"
 
-/* A worker in PHP-FPM's terms. Nothing is unknown there: it is 0 or "-". */
+/* A worker in PHP-FPM's terms, in which an unknown value is 0 or "-". */
 struct status_php {
     const char *state; /* "Idle", "Running", ... */
     int64_t requests;

@@ -1,5 +1,5 @@
-/* status_text.h: the status as a page of plain text, in PHP-FPM's layout with our fields behind its
- * own. Decides nothing. */
+/* status_text.h: the status as a page of plain text, in PHP-FPM's layout, followed by our own
+ * fields. Decides nothing. */
 #ifndef OT_STATUS_TEXT_H
 #define OT_STATUS_TEXT_H
 
