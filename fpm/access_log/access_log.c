@@ -24,11 +24,12 @@
 #include <unistd.h>
 
 enum {
-    ACCESS_LOG_PIPE =
-        262144, /* bytes: some thousand lines between two rounds of the writer; four */
-    ACCESS_LOG_PIPE_ROOT = 1048576, /* times that for root, whose pipes are not counted */
-    ACCESS_LOG_FINISH = 3000,       /* ms that the writer has at the end */
-    ACCESS_LOG_AGAIN = 1000,        /* ms until another writer is started in place of a dead one */
+    /* Bytes of a pipe: room for some thousand lines between two rounds of the writer; four times
+     * that for root, whose pipes are not limited. */
+    ACCESS_LOG_PIPE = 262144,
+    ACCESS_LOG_PIPE_ROOT = 1048576,
+    ACCESS_LOG_FINISH_MS = 3000, /* that the writer has at the end */
+    ACCESS_LOG_RETRY_MS = 1000,  /* until the next writer is started when one has ended */
     ACCESS_LOG_MODE = 0640
 };
 
@@ -38,29 +39,30 @@ struct access_log {
     char *pool, *path;
     struct log_format *format;
     unsigned slots;
-    int read_end;  /* kept, so that nothing is lost with a writer */
-    int write_end; /* ours, for the lines of the dead; as long as it is open the pipe has no end */
+    int read_end;  /* kept, so that the next writer can read what one has left */
+    int write_end; /* for lines about dead workers; it also keeps the pipe from reaching its end */
     int workers_end;
-    bool closed; /* the writer empties it, and says when it has */
+    bool closed; /* the writer empties it, and reports when it has */
 };
 
 static struct {
-    struct ev_loop *loop; /* NULL: never used */
+    struct ev_loop *loop; /* NULL = never used */
     struct access_log *logs;
     uint32_t last_id;
     struct child writer;
-    int control; /* -1: no writer that listens */
-    ev_io news;
-    ev_timer again;
+    int control; /* -1 = there is no writer that can be reached */
+    ev_io reports;
+    ev_timer retry;
 } access_log_all = {.writer = {.fd = -1}, .control = -1};
 
 /* ---- the writer ---- */
 
-static int access_log_order(uint32_t kind, const struct access_log *access, const int *fds,
-                            size_t count)
+/* Sends a command with up to two descriptors. Returns 0, or -1 with errno. */
+static int access_log_command(uint32_t kind, const struct access_log *access, const int *fds,
+                              size_t count)
 {
-    struct access_log_order order = {.kind = kind, .id = access->id, .slots = access->slots};
-    struct iovec part = {.iov_base = &order, .iov_len = sizeof order};
+    struct writer_proto_command command = {.kind = kind, .id = access->id, .slots = access->slots};
+    struct iovec part = {.iov_base = &command, .iov_len = sizeof command};
     union {
         struct cmsghdr header;
         char bytes[CMSG_SPACE(2 * sizeof(int))];
@@ -87,128 +89,102 @@ static struct access_log *access_log_find(uint32_t id)
     return access;
 }
 
-static void access_log_free(struct access_log **access)
+/* Frees a log that is not in the list. */
+static void access_log_free(struct access_log *access)
 {
-    struct access_log *old = *access;
-    *access = NULL;
-    fd_close(&old->read_end);
-    fd_close(&old->write_end);
-    fd_close(&old->workers_end);
-    log_format_free(&old->format);
-    free(old->pool);
-    free(old->path);
-    free(old);
+    fd_close(&access->read_end);
+    fd_close(&access->write_end);
+    fd_close(&access->workers_end);
+    log_format_free(&access->format);
+    free(access->pool);
+    free(access->path);
+    free(access);
 }
 
-static void access_log_forget(struct access_log *access)
+static void access_log_remove(struct access_log *access)
 {
     struct access_log **link = &access_log_all.logs;
     while (*link != access)
         link = &(*link)->next;
     *link = access->next;
-    access_log_free(&access);
+    access_log_free(access);
 }
 
-static void access_log_tell(const struct writer_proto_news *news)
+static void access_log_report(const struct writer_proto_report *report)
 {
-    struct access_log *access = access_log_find(news->id);
+    struct access_log *access = access_log_find(report->id);
     if (access == NULL)
         return;
-    const char *are = news->count == 1 ? " was" : "s were";
-    if (news->kind == WRITER_PROTO_NO_ROOM)
+    const char *are = report->count == 1 ? " was" : "s were";
+    if (report->kind == WRITER_PROTO_LOST)
         log_warning("pool %s: %" PRIu64 " line%s lost on the way to %s: its disk, or the writer of "
                     "access logs, does not keep up; see `access.log`, `access.suppress_path[]`",
-                    access->pool, news->count, are, access->path);
-    else if (news->kind == WRITER_PROTO_JUNK)
+                    access->pool, report->count, are, access->path);
+    else if (report->kind == WRITER_PROTO_INVALID)
         log_warning("pool %s: %" PRIu64 " bytes that are no line were written into the pipe of %s "
-                    "and dropped: a worker was killed, or does not keep to itself",
-                    access->pool, news->count, access->path);
-    else if (news->kind == WRITER_PROTO_FAILING)
+                    "and dropped: a worker was killed, or writes to descriptors that are not its "
+                    "own",
+                    access->pool, report->count, access->path);
+    else if (report->kind == WRITER_PROTO_WRITE_FAILED)
         log_error("pool %s: cannot write to %s: %s; lines are lost until it can be written again; "
                   "see `access.log`",
-                  access->pool, access->path, strerror(news->error));
-    else if (news->kind == WRITER_PROTO_RECOVERED)
+                  access->pool, access->path, strerror(report->error));
+    else if (report->kind == WRITER_PROTO_WRITABLE)
         log_warning("pool %s: %" PRIu64 " line%s lost: %s could not be written%s", access->pool,
-                    news->count, are, access->path, news->error == 0 ? "; now it can" : "");
-    else if (news->kind == WRITER_PROTO_GONE && access->closed)
-        access_log_forget(access);
+                    report->count, are, access->path, report->error == 0 ? "; now it can" : "");
+    else if (report->kind == WRITER_PROTO_CLOSED && access->closed)
+        access_log_remove(access);
 }
 
-static int access_log_start_writer(void);
-
-static void access_log_hang_up(void)
+static void access_log_disconnect(void)
 {
     if (access_log_all.control >= 0)
-        ev_io_stop(access_log_all.loop, &access_log_all.news);
+        ev_io_stop(access_log_all.loop, &access_log_all.reports);
     fd_close(&access_log_all.control);
 }
 
-static void access_log_try_again(void)
-{
-    ev_timer_set(&access_log_all.again, ACCESS_LOG_AGAIN / 1000., 0.);
-    ev_timer_start(access_log_all.loop, &access_log_all.again);
-}
-
-/* What it had read and not written is lost with it; what is in the pipes waits. */
-static void access_log_writer_ended(struct child *child, int status)
-{
-    (void)child;
-    access_log_hang_up();
-    if (access_log_all.logs == NULL)
-        return;
-    log_error("the writer of access logs is gone (wait status 0x%x): lines it held are lost, "
-              "others wait for the next one, which is started in %d ms",
-              (unsigned)status, ACCESS_LOG_AGAIN);
-    access_log_try_again();
-}
-
-static void access_log_on_news(struct ev_loop *loop, ev_io *io, int events)
+static void access_log_on_report(struct ev_loop *loop, ev_io *io, int events)
 {
     (void)loop;
     (void)io;
     (void)events;
-    struct writer_proto_news news;
-    ssize_t n = recv(access_log_all.control, &news, sizeof news, MSG_DONTWAIT);
-    if (n == (ssize_t)sizeof news)
-        access_log_tell(&news);
+    struct writer_proto_report report;
+    ssize_t n = recv(access_log_all.control, &report, sizeof report, MSG_DONTWAIT);
+    if (n == (ssize_t)sizeof report)
+        access_log_report(&report);
     else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-        access_log_hang_up();
+        access_log_disconnect();
 }
 
-/* Hands a log over to the writer. */
-static int access_log_give(const struct access_log *access, int file)
+static void access_log_retry(void)
 {
-    const int fds[] = {access->read_end, file};
-    return access_log_order(WRITER_PROTO_ADD, access, fds, 2);
+    ev_timer_set(&access_log_all.retry, ACCESS_LOG_RETRY_MS / 1000., 0.);
+    ev_timer_start(access_log_all.loop, &access_log_all.retry);
 }
 
-static int access_log_open_file(const char *path)
+/* Lines that the writer had read and not written are lost with it; others wait in the pipes. */
+static void access_log_on_writer_end(struct child *child, int status)
 {
-    int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    return open(path, flags, ACCESS_LOG_MODE);
-}
-
-/* Another writer takes over what is there; what was being closed is. */
-static void access_log_on_again(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    (void)loop;
-    (void)timer;
-    (void)events;
-    if (access_log_start_writer() != 0) {
-        log_error("cannot start a writer of access logs: %s", strerror(errno));
-        access_log_try_again();
+    (void)child;
+    access_log_disconnect();
+    if (access_log_all.logs == NULL)
         return;
-    }
-    for (struct access_log *next, *access = access_log_all.logs; access != NULL; access = next) {
-        int file = access_log_open_file(access->path);
-        next = access->next;
-        if (file < 0 || access_log_give(access, file) != 0)
-            log_error("pool %s: cannot open %s: %s; lines are lost; see `access.log`", access->pool,
-                      access->path, strerror(errno));
-        else if (access->closed)
-            (void)access_log_order(WRITER_PROTO_END, access, NULL, 0);
-        fd_close(&file);
-    }
+    log_error("the writer of access logs has ended (wait status 0x%x): lines that it held are "
+              "lost, others wait for the next writer, which is started in %d ms",
+              (unsigned)status, ACCESS_LOG_RETRY_MS);
+    access_log_retry();
+}
+
+/* Returns 0, or -1 with errno. */
+static int access_log_watch_writer(pid_t pid, int control)
+{
+    child_init(&access_log_all.writer, access_log_all.loop, access_log_on_writer_end, NULL);
+    if (pid <= 0 || control < 0 || child_watch(&access_log_all.writer, pid) != 0)
+        return -1;
+    access_log_all.control = control;
+    ev_io_init(&access_log_all.reports, access_log_on_report, control, EV_READ);
+    ev_io_start(access_log_all.loop, &access_log_all.reports);
+    return 0;
 }
 
 /* Returns 0, or -1 with errno. */
@@ -223,16 +199,47 @@ static int access_log_start_writer(void)
     if (pid == 0)
         writer_run(pair[1]);
     fd_close(&pair[1]);
-    child_init(&access_log_all.writer, access_log_all.loop, access_log_writer_ended, NULL);
-    if (pid < 0 || child_watch(&access_log_all.writer, pid) != 0) {
+    if (access_log_watch_writer(pid, pair[0]) != 0) {
         fd_close(&pair[0]); /* a writer that runs ends by itself */
         return -1;
     }
-    access_log_all.control = pair[0];
-    ev_io_init(&access_log_all.news, access_log_on_news, pair[0], EV_READ);
-    ev_io_start(access_log_all.loop, &access_log_all.news);
     log_debug("the writer of access logs is process %d", (int)pid);
     return 0;
+}
+
+static int access_log_open_file(const char *path)
+{
+    int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    return open(path, flags, ACCESS_LOG_MODE);
+}
+
+/* Gives the pipe and the file of a log to the writer. Returns 0, or -1 with errno. */
+static int access_log_add(const struct access_log *access, int file)
+{
+    const int fds[] = {access->read_end, file};
+    return access_log_command(WRITER_PROTO_ADD, access, fds, 2);
+}
+
+/* The next writer gets all logs, and also goes on closing those that are closed. */
+static void access_log_on_retry(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)timer;
+    (void)events;
+    if (access_log_start_writer() != 0) {
+        log_error("cannot start a writer of access logs: %s", strerror(errno));
+        access_log_retry();
+        return;
+    }
+    for (struct access_log *access = access_log_all.logs; access != NULL; access = access->next) {
+        int file = access_log_open_file(access->path);
+        if (file < 0 || access_log_add(access, file) != 0)
+            log_error("pool %s: cannot open %s: %s; lines are lost; see `access.log`", access->pool,
+                      access->path, strerror(errno));
+        else if (access->closed)
+            (void)access_log_command(WRITER_PROTO_END, access, NULL, 0);
+        fd_close(&file);
+    }
 }
 
 /* ---- one log ---- */
@@ -256,28 +263,12 @@ static int access_log_publish(const struct config_pool *pool, struct ot_board *b
     return 0;
 }
 
-/* The end for workers is a description of its own, which reads too: a pipe that can be read by
- * somebody raises no SIGPIPE in them, whoever is dead. */
-static int access_log_make_pipe(struct access_log *access)
-{
-    int ends[2];
-    char path[64];
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
-        return -1;
-    access->read_end = ends[0];
-    access->write_end = ends[1];
-    /* Where that is refused it stays as it is: smaller. */
-    if (geteuid() != 0 || fcntl(ends[1], F_SETPIPE_SZ, ACCESS_LOG_PIPE_ROOT) < 0)
-        (void)fcntl(ends[1], F_SETPIPE_SZ, ACCESS_LOG_PIPE);
-    snprintf(path, sizeof path, "/proc/self/fd/%d", ends[1]);
-    access->workers_end = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-    return access->workers_end < 0 ? -1 : 0;
-}
-
-/* Fills it in. Returns 0, or -1 with the end of a sentence. */
+/* Fills in a log. Returns 0, or -1 with the end of a sentence. */
 static int access_log_make(struct access_log *access, const struct config_pool *pool,
                            const struct scoreboard *scoreboard, char *error, size_t size)
 {
+    int ends[2];
+    char path[64];
     access->id = ++access_log_all.last_id;
     access->slots = scoreboard->count;
     access->pool = strdup(pool->name);
@@ -289,12 +280,21 @@ static int access_log_make(struct access_log *access, const struct config_pool *
         snprintf(error, size, "access.format and access.suppress_path[] are too long together");
         return -1;
     }
-    int file = access_log_open_file(pool->access_log);
-    int result = file < 0 || access->pool == NULL || access->path == NULL ||
-                         access_log_make_pipe(access) != 0 || access_log_start_writer() != 0 ||
-                         access_log_give(access, file) != 0
-                     ? -1
-                     : 0;
+    int result = -1, file = access_log_open_file(pool->access_log);
+    if (file >= 0 && access->pool != NULL && access->path != NULL &&
+        pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0) {
+        access->read_end = ends[0];
+        access->write_end = ends[1];
+        /* If neither size is allowed, the pipe stays as small as it is. */
+        if (geteuid() != 0 || fcntl(ends[1], F_SETPIPE_SZ, ACCESS_LOG_PIPE_ROOT) < 0)
+            (void)fcntl(ends[1], F_SETPIPE_SZ, ACCESS_LOG_PIPE);
+        /* The workers' end can read, too: a pipe with a reader raises no SIGPIPE in them, even
+         * without manager and writer. */
+        snprintf(path, sizeof path, "/proc/self/fd/%d", ends[1]);
+        access->workers_end = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+        if (access->workers_end >= 0 && access_log_start_writer() == 0)
+            result = access_log_add(access, file);
+    }
     if (result != 0)
         snprintf(error, size, "%s", strerror(errno));
     fd_close(&file);
@@ -306,7 +306,7 @@ static void access_log_begin(struct ev_loop *loop)
     if (access_log_all.loop != NULL)
         return;
     access_log_all.loop = loop;
-    ev_timer_init(&access_log_all.again, access_log_on_again, 0., 0.);
+    ev_timer_init(&access_log_all.retry, access_log_on_retry, 0., 0.);
 }
 
 int access_log_open(struct access_log **access, struct ev_loop *loop,
@@ -326,7 +326,7 @@ int access_log_open(struct access_log **access, struct ev_loop *loop,
     access_log_begin(loop);
     if (access_log_make(fresh, pool, scoreboard, why, sizeof why) != 0) {
         snprintf(error, size, "`access.log = %s`: cannot be opened: %s", pool->access_log, why);
-        access_log_free(&fresh);
+        access_log_free(fresh);
         return -1;
     }
     fresh->next = access_log_all.logs;
@@ -340,7 +340,7 @@ int access_log_fd(const struct access_log *access)
     return access != NULL ? access->workers_end : -1;
 }
 
-/* The read end stays open until the writer has emptied it: it may have to be handed to another. */
+/* The read end stays open until the writer has emptied the pipe: another writer may need it. */
 void access_log_close(struct access_log **access)
 {
     struct access_log *old = *access;
@@ -350,23 +350,23 @@ void access_log_close(struct access_log **access)
     old->closed = true;
     fd_close(&old->write_end);
     fd_close(&old->workers_end);
-    if (access_log_all.control >= 0 && access_log_order(WRITER_PROTO_END, old, NULL, 0) != 0)
+    if (access_log_all.control >= 0 && access_log_command(WRITER_PROTO_END, old, NULL, 0) != 0)
         log_error("pool %s: the writer of access logs does not answer: %s", old->pool,
                   strerror(errno));
 }
 
-/* ---- the dead ---- */
+/* ---- dead workers ---- */
 
-static void access_log_write_dead(struct access_log *access, unsigned slot, unsigned thread,
+static void access_log_write_line(struct access_log *access, unsigned slot, unsigned thread,
                                   const struct ot_record *record,
-                                  const struct unfinished_request *death)
+                                  const struct unfinished_request *request)
 {
     char message[OT_ACCESS_MESSAGE_MAX];
     struct unfinished_request_texts texts;
-    struct log_format_input facts = unfinished_request_describe(record, death, &texts);
+    struct log_format_input facts = unfinished_request_describe(record, request, &texts);
     int length = snprintf(message, sizeof message - OT_ACCESS_LINE_MAX - 1,
-                          "%c%u.%u.%" PRId32 ".%" PRIu64 ".0 ", OT_ACCESS_FROM_MANAGER, slot,
-                          thread, death->pid, record->requests);
+                          "%c%u.%u.%" PRId32 ".%" PRIu64 ".0 ", OT_ACCESS_FROM_MANAGER, slot, thread,
+                          request->pid, record->requests);
     if (length < 0)
         return;
     size_t used = (size_t)length;
@@ -375,9 +375,9 @@ static void access_log_write_dead(struct access_log *access, unsigned slot, unsi
     if (write(access->write_end, message, used) == (ssize_t)used)
         return;
     char uri[OT_URI_MAX * 4];
-    log_warning("pool %s: %s has no line for %s of worker %d, which died: no room in its pipe",
+    log_warning("pool %s: %s has no line for %s of worker %d, which died: its pipe is full",
                 access->pool, access->path, escape_show(uri, sizeof uri, record->uri),
-                (int)death->pid);
+                (int)request->pid);
 }
 
 void access_log_write_unfinished(struct access_log *access, const struct scoreboard *scoreboard,
@@ -388,37 +388,37 @@ void access_log_write_unfinished(struct access_log *access, const struct scorebo
     if (access == NULL)
         return;
     (void)clock_gettime(CLOCK_REALTIME, &wall);
-    const struct unfinished_request death = {
+    const struct unfinished_request request = {
         .pool = access->pool,
         .pid = scoreboard_pid(scoreboard, slot),
         .parent = (int32_t)getpid(),
         .status = end->status,
-        .asked = end->asked,
+        .stop_requested = end->stop_requested,
         .now = clock_ns(),
         .wall = (int64_t)wall.tv_sec * CLOCK_NS_PER_S + wall.tv_nsec,
     };
-    const struct writer_proto_news lost = {.kind = WRITER_PROTO_NO_ROOM,
-                                           .id = access->id,
-                                           .count = scoreboard_lost_lines(scoreboard, slot)};
+    const struct writer_proto_report lost = {.kind = WRITER_PROTO_LOST,
+                                             .id = access->id,
+                                             .count = scoreboard_lost_lines(scoreboard, slot)};
     if (lost.count > 0)
-        access_log_tell(&lost);
+        access_log_report(&lost);
     for (unsigned i = 0; scoreboard_thread_dead(scoreboard, slot, i, &record); i++)
         if (unfinished_request_is_unlogged(&record))
-            access_log_write_dead(access, slot, i, &record, &death);
+            access_log_write_line(access, slot, i, &record, &request);
 }
 
-/* ---- all of them ---- */
+/* ---- all logs ---- */
 
 int access_log_reopen(char *error, size_t size)
 {
     int result = 0;
-    /* A writer that has yet to be started gets new files anyway. */
+    /* The next writer, if there is none now, gets new files anyway. */
     if (access_log_all.control < 0)
         return 0;
     for (const struct access_log *access = access_log_all.logs; access != NULL;
          access = access->next) {
         int file = access_log_open_file(access->path);
-        if ((file < 0 || access_log_order(WRITER_PROTO_FILE, access, &file, 1) != 0) &&
+        if ((file < 0 || access_log_command(WRITER_PROTO_FILE, access, &file, 1) != 0) &&
             result == 0) {
             snprintf(error, size, "pool %s: cannot open the access log %s: %s; check `access.log`",
                      access->pool, access->path, strerror(errno));
@@ -429,47 +429,31 @@ int access_log_reopen(char *error, size_t size)
     return result;
 }
 
-/* ---- another program in this process's place ---- */
+/* ---- upgrade ---- */
 
-static void access_log_pass(struct saved_state *state, struct access_log *access)
+static void access_log_save_one(struct saved_state *state, struct access_log *access)
 {
     access->id = (uint32_t)saved_state_number(state, "access_id", access->id, 1, UINT32_MAX);
     saved_state_text(state, "access_pool", &access->pool);
     saved_state_text(state, "access_path", &access->path);
-    access->slots =
-        (unsigned)saved_state_number(state, "access_slots", access->slots, 0, UINT32_MAX);
+    saved_state_unsigned(state, "access_slots", &access->slots);
     access->read_end = saved_state_fd(state, "access_read", access->read_end);
     access->write_end = saved_state_fd(state, "access_write", access->write_end);
     access->workers_end = saved_state_fd(state, "access_workers", access->workers_end);
     access->closed = saved_state_flag(state, "access_closed", access->closed);
 }
 
-/* Its lines are read on; one that died meanwhile is replaced. */
-static void access_log_adopt_writer(pid_t pid, int control)
-{
-    child_init(&access_log_all.writer, access_log_all.loop, access_log_writer_ended, NULL);
-    if (pid > 0 && control >= 0 && child_watch(&access_log_all.writer, pid) == 0) {
-        access_log_all.control = control;
-        ev_io_init(&access_log_all.news, access_log_on_news, control, EV_READ);
-        ev_io_start(access_log_all.loop, &access_log_all.news);
-        return;
-    }
-    fd_close(&control);
-    if (access_log_all.logs != NULL)
-        access_log_try_again();
-}
-
-static void access_log_read_log(struct saved_state *state)
+static void access_log_restore_one(struct saved_state *state)
 {
     struct access_log *access = calloc(1, sizeof *access);
     if (access == NULL) {
         saved_state_refuse(state, "out of memory");
         return;
     }
-    access_log_pass(state, access);
+    access_log_save_one(state, access);
     if (state->mode != SAVED_STATE_RESTORE || access->pool == NULL || access->path == NULL) {
         access->read_end = access->write_end = access->workers_end = -1;
-        access_log_free(&access);
+        access_log_free(access);
         return;
     }
     access->next = access_log_all.logs;
@@ -478,30 +462,35 @@ static void access_log_read_log(struct saved_state *state)
 
 void access_log_saved_state(struct saved_state *state, struct ev_loop *loop)
 {
-    size_t count = 0;
+    int64_t count = 0;
     for (const struct access_log *access = access_log_all.logs; access != NULL;
          access = access->next)
         count++;
     bool used = saved_state_flag(state, "access_used", access_log_all.loop != NULL);
-    uint32_t last =
-        (uint32_t)saved_state_number(state, "access_last", access_log_all.last_id, 0, UINT32_MAX);
+    unsigned last = access_log_all.last_id;
+    saved_state_unsigned(state, "access_last", &last);
     pid_t pid =
         (pid_t)saved_state_number(state, "access_writer", access_log_all.writer.pid, 0, INT32_MAX);
     int control = saved_state_fd(state, "access_control", access_log_all.control);
-    count = (size_t)saved_state_number(state, "access_logs", (int64_t)count, 0, INT32_MAX);
+    count = saved_state_number(state, "access_logs", count, 0, INT32_MAX);
     if (state->mode == SAVED_STATE_SAVE) {
         for (struct access_log *access = access_log_all.logs; access != NULL; access = access->next)
-            access_log_pass(state, access);
+            access_log_save_one(state, access);
         return;
     }
     if (state->mode == SAVED_STATE_RESTORE && used)
         access_log_begin(loop);
-    for (size_t i = 0; i < count && saved_state_good(state); i++)
-        access_log_read_log(state);
+    for (int64_t i = 0; i < count && saved_state_good(state); i++)
+        access_log_restore_one(state);
     if (state->mode != SAVED_STATE_RESTORE || !used)
         return;
     access_log_all.last_id = last;
-    access_log_adopt_writer(pid, control);
+    /* The writer goes on; one that has ended meanwhile is replaced. */
+    if (access_log_watch_writer(pid, control) != 0) {
+        fd_close(&control);
+        if (access_log_all.logs != NULL)
+            access_log_retry();
+    }
 }
 
 uint32_t access_log_id(const struct access_log *access)
@@ -523,18 +512,21 @@ struct access_log *access_log_restore(struct saved_state *state, uint32_t id, co
     return NULL;
 }
 
-/* The writer's last words, until it is gone. */
-static void access_log_listen_out(void)
+/* ---- the end ---- */
+
+/* Reads the writer's last reports until it has ended. */
+static void access_log_wait_for_writer(void)
 {
-    int64_t until = clock_ms() + ACCESS_LOG_FINISH;
-    for (int64_t left = ACCESS_LOG_FINISH; left > 0; left = until - clock_ms()) {
+    int64_t until = clock_ms() + ACCESS_LOG_FINISH_MS;
+    for (int64_t left = ACCESS_LOG_FINISH_MS; left > 0; left = until - clock_ms()) {
         struct pollfd set[] = {{.fd = access_log_all.control, .events = POLLIN},
                                {.fd = access_log_all.writer.fd, .events = POLLIN}};
-        struct writer_proto_news news;
+        struct writer_proto_report report;
         if (poll(set, 2, (int)left) <= 0)
             continue;
-        if (recv(access_log_all.control, &news, sizeof news, MSG_DONTWAIT) == (ssize_t)sizeof news)
-            access_log_tell(&news);
+        if (recv(access_log_all.control, &report, sizeof report, MSG_DONTWAIT) ==
+            (ssize_t)sizeof report)
+            access_log_report(&report);
         else if (set[1].revents != 0)
             return;
         else if (set[0].revents != 0)
@@ -549,17 +541,17 @@ void access_log_finish(void)
     pid_t writer = access_log_all.writer.pid;
     if (access_log_all.loop == NULL)
         return;
-    ev_timer_stop(access_log_all.loop, &access_log_all.again);
+    ev_timer_stop(access_log_all.loop, &access_log_all.retry);
     if (access_log_all.control >= 0) {
-        ev_io_stop(access_log_all.loop, &access_log_all.news);
+        ev_io_stop(access_log_all.loop, &access_log_all.reports);
         (void)shutdown(access_log_all.control, SHUT_WR);
-        access_log_listen_out();
+        access_log_wait_for_writer();
     }
     fd_close(&access_log_all.control);
     child_forget(&access_log_all.writer);
     if (writer > 0)
         (void)waitpid(writer, NULL, WNOHANG);
     while (access_log_all.logs != NULL)
-        access_log_forget(access_log_all.logs);
+        access_log_remove(access_log_all.logs);
     access_log_all.loop = NULL;
 }

@@ -1,9 +1,9 @@
 /* access_log.h: the access logs: a pipe for each generation of workers, a file for each pipe, and
- * the one process that empties the first into the second.
+ * one process, the writer, that moves lines from the pipes into the files.
  *
- * Opens the files and hands them over, writes the lines that dead workers left owing, and tells the
- * operator of lines that were lost. It never waits for a disk. One set of logs per process; called
- * by generation, and by master for what concerns all of them.
+ * Opens the files and gives them to the writer, writes the lines that dead workers did not write,
+ * and logs how many lines were lost. It never waits for a disk. There is one set of logs per
+ * process.
  */
 #ifndef FPM_ACCESS_LOG_H
 #define FPM_ACCESS_LOG_H
@@ -20,8 +20,8 @@ struct access_log;
 
 /* How a worker ended. */
 struct access_log_end {
-    int status; /* of wait(2), -1 unknown */
-    bool asked; /* the manager had told it to go */
+    int status;          /* of wait(2), -1 = unknown */
+    bool stop_requested; /* by the manager */
 };
 
 /* Opens the log that `pool` wants and publishes its format on the scoreboard, before the first
@@ -31,34 +31,33 @@ int access_log_open(struct access_log **access, struct ev_loop *loop,
                     const struct config_pool *pool, const struct scoreboard *scoreboard,
                     char *error, size_t size);
 
-/* What workers inherit as OT_FD_ACCESS; -1 = nothing. */
+/* The workers' OT_FD_ACCESS; -1 = none. */
 int access_log_fd(const struct access_log *access);
 
-/* Writes a line for every request that a dead worker had not written one for, before its slot is
- * given to another. */
+/* Writes the missing line of each request of a dead worker. Call it before its slot is used again.
+ */
 void access_log_write_unfinished(struct access_log *access, const struct scoreboard *scoreboard,
                                  unsigned slot, const struct access_log_end *end);
 
-/* No worker lives that could write. Forgets the pointer; NULL is fine. */
+/* Call it when no worker lives that could write. Forgets the pointer; NULL is fine. */
 void access_log_close(struct access_log **access);
 
-/* Opens all files anew, after somebody moved the old ones away. Returns 0, or -1 with a sentence
- * about the first that failed; those go on where they were. */
+/* Opens all files again, after log rotation. Returns 0, or -1 with a sentence about the first that
+ * failed; such a log keeps its old file. */
 int access_log_reopen(char *error, size_t size);
 
-/* Hands all logs and their writer over to the program that takes this one's place, or takes them
- * over, with `loop`, whichever the state is for. */
+/* Saves all logs and their writer, or restores them, with `loop`. */
 void access_log_saved_state(struct saved_state *state, struct ev_loop *loop);
 
-/* By what a generation finds its log again; 0 = none. */
+/* By this id a generation finds its log after an upgrade; 0 = none. */
 uint32_t access_log_id(const struct access_log *access);
 
-/* The log that was taken over under this id, whose lines look so. NULL if there is none, or with a
- * fault on the state. */
+/* The restored log with this id, whose lines have this format. NULL if the id is 0, or with a fault
+ * of the state. */
 struct access_log *access_log_restore(struct saved_state *state, uint32_t id, const char *format);
 
-/* Waits until all lines are in their files, but not for long. At the manager's end, when all are
- * closed. */
+/* At the manager's end, when all logs are closed: waits until all lines are in their files, but at
+ * most 3 s. */
 void access_log_finish(void);
 
 #endif

@@ -10,9 +10,9 @@
 #include <sys/wait.h>
 
 enum {
-    UNFINISHED_REQUEST_HARD_TIMEOUT = 124, /* how the library leaves at hard_timeout */
-    UNFINISHED_REQUEST_ANSWERED = 200,
-    UNFINISHED_REQUEST_GONE = 499
+    UNFINISHED_REQUEST_HARD_TIMEOUT = 124, /* exit status of the library at hard_timeout */
+    UNFINISHED_REQUEST_OK = 200,
+    UNFINISHED_REQUEST_CLIENT_CLOSED = 499
 };
 
 bool unfinished_request_is_unlogged(const struct ot_record *record)
@@ -20,24 +20,24 @@ bool unfinished_request_is_unlogged(const struct ot_record *record)
     return record->requests != record->logged;
 }
 
-/* Did the request end before its worker did? A stamp of an earlier one does not count. */
+/* Did the request end before its worker? The stamp may be an earlier request's. */
 static bool unfinished_request_ended(const struct ot_record *record)
 {
     return record->ended_at != 0 && record->ended_at >= record->running_at;
 }
 
-/* Signals that somebody sends on purpose. */
-static bool unfinished_request_is_order(int signal)
+/* Signals that are sent on purpose. */
+static bool unfinished_request_is_kill(int signal)
 {
     return signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGQUIT ||
            signal == SIGHUP;
 }
 
 static enum log_format_outcome unfinished_request_outcome(const struct ot_record *record,
-                                                          const struct unfinished_request *death)
+                                                          const struct unfinished_request *request)
 {
     bool timeout = (record->status & OT_BIT_TIMEOUT) != 0;
-    int status = death->status;
+    int status = request->status;
     if (unfinished_request_ended(record)) {
         bool aborted = (record->status & OT_BIT_ABORTED) != 0;
         return timeout ? LOG_FORMAT_TIMEOUT : aborted ? LOG_FORMAT_ABORTED : LOG_FORMAT_OK;
@@ -46,9 +46,9 @@ static enum log_format_outcome unfinished_request_outcome(const struct ot_record
         WEXITSTATUS(status) == UNFINISHED_REQUEST_HARD_TIMEOUT && timeout)
         return LOG_FORMAT_TIMEOUT;
     if (status != -1 && WIFSIGNALED(status))
-        return unfinished_request_is_order(WTERMSIG(status)) ? LOG_FORMAT_KILLED
-                                                             : LOG_FORMAT_CRASHED;
-    if (death->asked)
+        return unfinished_request_is_kill(WTERMSIG(status)) ? LOG_FORMAT_KILLED
+                                                            : LOG_FORMAT_CRASHED;
+    if (request->stop_requested)
         return LOG_FORMAT_KILLED;
     return LOG_FORMAT_CRASHED;
 }
@@ -59,11 +59,11 @@ static unsigned unfinished_request_status(const struct ot_record *record,
     if (record->http_status >= 100 && record->http_status <= 999)
         return record->http_status;
     if (outcome == LOG_FORMAT_OK)
-        return UNFINISHED_REQUEST_ANSWERED;
-    return outcome == LOG_FORMAT_ABORTED ? UNFINISHED_REQUEST_GONE : 0;
+        return UNFINISHED_REQUEST_OK;
+    return outcome == LOG_FORMAT_ABORTED ? UNFINISHED_REQUEST_CLIENT_CLOSED : 0;
 }
 
-/* Between two stamps of which the worker wrote one at the least. */
+/* Nanoseconds between two stamps, of which the worker wrote at least one. */
 static int64_t unfinished_request_span(uint64_t from, uint64_t to)
 {
     return from == 0 || to < from || to - from > INT64_MAX ? LOG_FORMAT_UNKNOWN
@@ -71,16 +71,16 @@ static int64_t unfinished_request_span(uint64_t from, uint64_t to)
 }
 
 static void unfinished_request_durations(const struct ot_record *record,
-                                         const struct unfinished_request *death,
+                                         const struct unfinished_request *request,
                                          struct log_format_input *facts)
 {
-    bool over = unfinished_request_ended(record) && record->ended_at <= (uint64_t)death->now;
-    uint64_t end = over ? record->ended_at : (uint64_t)death->now;
+    bool over = unfinished_request_ended(record) && record->ended_at <= (uint64_t)request->now;
+    uint64_t end = over ? record->ended_at : (uint64_t)request->now;
     uint64_t finished = record->finished_at, shutdown = record->shutdown_at;
-    int64_t age = unfinished_request_span(record->accepted_at, (uint64_t)death->now);
+    int64_t age = unfinished_request_span(record->accepted_at, (uint64_t)request->now);
     facts->duration = unfinished_request_span(record->accepted_at, end);
-    facts->ended = death->wall - (death->now - (int64_t)end);
-    facts->began = age < 0 ? LOG_FORMAT_UNKNOWN : death->wall - age;
+    facts->ended = request->wall - (request->now - (int64_t)end);
+    facts->began = age < 0 ? LOG_FORMAT_UNKNOWN : request->wall - age;
     if (finished != 0 && (record->status & OT_BIT_ABORTED) == 0)
         facts->answer = unfinished_request_span(record->accepted_at, finished);
     facts->shutdown = shutdown == 0 ? 0 : unfinished_request_span(shutdown, end);
@@ -112,14 +112,14 @@ static int64_t unfinished_request_count(uint64_t count)
 }
 
 struct log_format_input unfinished_request_describe(const struct ot_record *record,
-                                                    const struct unfinished_request *death,
+                                                    const struct unfinished_request *request,
                                                     struct unfinished_request_texts *texts)
 {
-    enum log_format_outcome outcome = unfinished_request_outcome(record, death);
+    enum log_format_outcome outcome = unfinished_request_outcome(record, request);
     struct log_format_input facts = {
-        .pool = death->pool,
-        .pid = death->pid,
-        .parent = death->parent,
+        .pool = request->pool,
+        .pid = request->pid,
+        .parent = request->parent,
         .method = record->method,
         .uri = record->uri,
         .remote = record->remote,
@@ -141,6 +141,6 @@ struct log_format_input unfinished_request_describe(const struct ot_record *reco
     texts->record = record;
     snprintf(texts->content_length, sizeof texts->content_length, "%" PRIu64,
              record->content_length);
-    unfinished_request_durations(record, death, &facts);
+    unfinished_request_durations(record, request, &facts);
     return facts;
 }

@@ -19,10 +19,12 @@
 
 enum {
     WRITER_BUFFER = 65536,
-    WRITER_PAUSE = 5, /* ms between two rounds: workers then wake nobody, and batches grow */
-    WRITER_HURRY = 1, /* ms, when the last round brought more than this: */
-    WRITER_MUCH = 16384,
-    WRITER_NEWS = 1000, /* ms between two tellings of the same loss */
+    /* A pause between two rounds lets lines collect, and spares the workers a wake-up for each. It
+     * is shorter after a round that has read many bytes. */
+    WRITER_PAUSE_MS = 5,
+    WRITER_SHORT_PAUSE_MS = 1,
+    WRITER_BUSY_BYTES = 16384,
+    WRITER_REPORT_MS = 1000, /* between two reports of the same loss */
     WRITER_FDS = 2
 };
 
@@ -30,49 +32,49 @@ struct writer_log {
     struct writer_log *next;
     uint32_t id;
     int pipe, file;
-    bool ending;   /* to be emptied and forgotten */
-    bool waiting;  /* the file takes no more for now */
-    bool failing;  /* the file could not be written, and the manager was told */
-    bool torn;     /* the last line stands there in part */
-    uint64_t gone; /* lines that are missing in the file */
-    int64_t told;  /* ms: last telling of what the sink counts */
-    struct writer_lines sink;
+    bool closing;     /* to be emptied and closed */
+    bool blocked;     /* the file takes no more for now */
+    bool failed;      /* the file could not be written, and the manager knows */
+    bool torn;        /* only a part of the last line was written */
+    uint64_t missing; /* lines that could not be written */
+    int64_t reported; /* ms: last report of lost lines and invalid bytes */
+    struct writer_lines lines;
     size_t in_length;       /* bytes of an incomplete message at the beginning of `in` */
     size_t out_at, out_end; /* not yet written */
     char in[WRITER_BUFFER], out[WRITER_BUFFER];
 };
 
 static struct {
-    int control; /* -1: the manager has gone */
+    int control; /* -1 = the manager has ended */
     struct writer_log *logs;
     size_t count;
-    size_t brought; /* bytes read since the last pause */
+    size_t bytes_read; /* bytes read since the last pause */
 } writer = {.control = -1};
 
-/* ---- telling the manager ---- */
+/* ---- reports to the manager ---- */
 
-static void writer_tell(const struct writer_log *log, enum writer_proto_news_kind kind, int error,
-                        uint64_t count)
+static void writer_report(const struct writer_log *log, enum writer_proto_report_kind kind,
+                          int error, uint64_t count)
 {
-    const struct writer_proto_news news = {
+    const struct writer_proto_report report = {
         .kind = kind, .id = log->id, .error = error, .count = count};
     if (writer.control >= 0)
-        (void)send(writer.control, &news, sizeof news, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void)send(writer.control, &report, sizeof report, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* True while there is something to tell that has to wait. */
-static bool writer_tell_losses(struct writer_log *log, bool now)
+/* True while there are losses that are too early to report. */
+static bool writer_report_losses(struct writer_log *log, bool now)
 {
-    if (log->sink.lost == 0 && log->sink.junk == 0)
+    if (log->lines.lost == 0 && log->lines.invalid == 0)
         return false;
-    if (!now && clock_ms() - log->told < WRITER_NEWS)
+    if (!now && clock_ms() - log->reported < WRITER_REPORT_MS)
         return true;
-    if (log->sink.lost > 0)
-        writer_tell(log, WRITER_PROTO_NO_ROOM, 0, log->sink.lost);
-    if (log->sink.junk > 0)
-        writer_tell(log, WRITER_PROTO_JUNK, 0, log->sink.junk);
-    log->sink.lost = log->sink.junk = 0;
-    log->told = clock_ms();
+    if (log->lines.lost > 0)
+        writer_report(log, WRITER_PROTO_LOST, 0, log->lines.lost);
+    if (log->lines.invalid > 0)
+        writer_report(log, WRITER_PROTO_INVALID, 0, log->lines.invalid);
+    log->lines.lost = log->lines.invalid = 0;
+    log->reported = clock_ms();
     return false;
 }
 
@@ -86,19 +88,19 @@ static uint64_t writer_count_lines(const char *bytes, size_t count)
     return lines;
 }
 
-/* The file cannot take what is left: the lines are gone, and the log goes on. */
+/* The file cannot take the buffer: its lines are lost, and the log goes on. */
 static void writer_give_up(struct writer_log *log, int error)
 {
     log->torn |= log->out_at > 0 && log->out[log->out_at - 1] != '\n';
-    log->gone += writer_count_lines(log->out + log->out_at, log->out_end - log->out_at);
+    log->missing += writer_count_lines(log->out + log->out_at, log->out_end - log->out_at);
     log->out_at = log->out_end = 0;
-    log->waiting = false;
-    if (!log->failing)
-        writer_tell(log, WRITER_PROTO_FAILING, error, 0);
-    log->failing = true;
+    log->blocked = false;
+    if (!log->failed)
+        writer_report(log, WRITER_PROTO_WRITE_FAILED, error, 0);
+    log->failed = true;
 }
 
-static ssize_t writer_attempt(const struct writer_log *log, const char *bytes, size_t count)
+static ssize_t writer_try(const struct writer_log *log, const char *bytes, size_t count)
 {
     ssize_t n;
     do
@@ -107,12 +109,12 @@ static ssize_t writer_attempt(const struct writer_log *log, const char *bytes, s
     return n;
 }
 
-/* A line of which a part was lost must not run into the next. */
-static bool writer_mend(struct writer_log *log)
+/* Ends a line that was written in part, so that the next does not run into it. */
+static bool writer_end_torn_line(struct writer_log *log)
 {
     if (!log->torn)
         return true;
-    log->torn = writer_attempt(log, "\n", 1) != 1;
+    log->torn = writer_try(log, "\n", 1) != 1;
     return !log->torn;
 }
 
@@ -120,15 +122,15 @@ static void writer_write(struct writer_log *log)
 {
     if (log->out_at == log->out_end)
         return;
-    log->waiting = false;
-    bool good = writer_mend(log);
+    log->blocked = false;
+    bool good = writer_end_torn_line(log);
     while (good && log->out_at < log->out_end) {
-        ssize_t n = writer_attempt(log, log->out + log->out_at, log->out_end - log->out_at);
+        ssize_t n = writer_try(log, log->out + log->out_at, log->out_end - log->out_at);
         good = n > 0;
         log->out_at += good ? (size_t)n : 0;
     }
     if (!good && errno == EAGAIN) {
-        log->waiting = true;
+        log->blocked = true;
         return;
     }
     if (!good) {
@@ -136,10 +138,10 @@ static void writer_write(struct writer_log *log)
         return;
     }
     log->out_at = log->out_end = 0;
-    if (log->failing)
-        writer_tell(log, WRITER_PROTO_RECOVERED, 0, log->gone);
-    log->failing = false;
-    log->gone = 0;
+    if (log->failed)
+        writer_report(log, WRITER_PROTO_WRITABLE, 0, log->missing);
+    log->failed = false;
+    log->missing = 0;
 }
 
 /* ---- reading ---- */
@@ -147,14 +149,14 @@ static void writer_write(struct writer_log *log)
 enum writer_result {
     WRITER_EMPTY, /* nothing more for now */
     WRITER_SOME,
-    WRITER_END /* nobody can write into it any more */
+    WRITER_END /* no process can write into it any more */
 };
 
-/* What was read before is written, or waits and keeps the rest in the pipe. */
+/* While the file is blocked, lines stay in the pipe. */
 static enum writer_result writer_read(struct writer_log *log)
 {
     size_t taken = 0;
-    if (log->waiting)
+    if (log->blocked)
         return WRITER_EMPTY;
     ssize_t n;
     do
@@ -163,40 +165,40 @@ static enum writer_result writer_read(struct writer_log *log)
     if (n <= 0)
         return n == 0 ? WRITER_END : WRITER_EMPTY;
     size_t count = log->in_length + (size_t)n;
-    writer.brought += (size_t)n;
-    log->out_end = writer_lines_take(&log->sink, log->in, count, log->out, &taken);
+    writer.bytes_read += (size_t)n;
+    log->out_end = writer_lines_take(&log->lines, log->in, count, log->out, &taken);
     log->in_length = count - taken;
     memmove(log->in, log->in + taken, log->in_length);
     writer_write(log);
     return count == sizeof log->in ? WRITER_SOME : WRITER_EMPTY;
 }
 
-/* ---- orders ---- */
+/* ---- commands ---- */
 
-static void writer_forget(struct writer_log **link)
+static void writer_close(struct writer_log **link)
 {
     struct writer_log *log = *link;
-    (void)writer_tell_losses(log, true);
-    if (log->failing)
-        writer_tell(log, WRITER_PROTO_RECOVERED, EPIPE, log->gone);
-    writer_tell(log, WRITER_PROTO_GONE, 0, 0);
+    (void)writer_report_losses(log, true);
+    if (log->failed)
+        writer_report(log, WRITER_PROTO_WRITABLE, EPIPE, log->missing);
+    writer_report(log, WRITER_PROTO_CLOSED, 0, 0);
     *link = log->next;
     writer.count--;
     fd_close(&log->pipe);
     fd_close(&log->file);
-    writer_lines_free(&log->sink);
+    writer_lines_free(&log->lines);
     free(log);
 }
 
-static void writer_add(const struct access_log_order *order, int fds[WRITER_FDS])
+static void writer_add(const struct writer_proto_command *command, int fds[WRITER_FDS])
 {
     struct writer_log *log = calloc(1, sizeof *log);
     if (log == NULL || fds[0] < 0 || fds[1] < 0 ||
-        writer_lines_init(&log->sink, order->slots) != 0) {
+        writer_lines_init(&log->lines, command->slots) != 0) {
         free(log);
         return;
     }
-    log->id = order->id;
+    log->id = command->id;
     log->pipe = fds[0];
     log->file = fds[1];
     log->next = writer.logs;
@@ -205,17 +207,17 @@ static void writer_add(const struct access_log_order *order, int fds[WRITER_FDS]
     fds[0] = fds[1] = -1;
 }
 
-static void writer_obey(const struct access_log_order *order, int fds[WRITER_FDS])
+static void writer_execute(const struct writer_proto_command *command, int fds[WRITER_FDS])
 {
-    if (order->kind == WRITER_PROTO_ADD) {
-        writer_add(order, fds);
+    if (command->kind == WRITER_PROTO_ADD) {
+        writer_add(command, fds);
         return;
     }
     for (struct writer_log *log = writer.logs; log != NULL; log = log->next) {
-        if (log->id != order->id)
+        if (log->id != command->id)
             continue;
-        log->ending |= order->kind == WRITER_PROTO_END;
-        if (order->kind == WRITER_PROTO_FILE && fds[0] >= 0) {
+        log->closing |= command->kind == WRITER_PROTO_END;
+        if (command->kind == WRITER_PROTO_FILE && fds[0] >= 0) {
             fd_close(&log->file);
             log->file = fds[0];
             log->torn = false;
@@ -236,12 +238,12 @@ static void writer_take_fds(struct msghdr *message, int fds[WRITER_FDS])
         memcpy(fds, CMSG_DATA(header), bytes);
 }
 
-/* False when there are no more orders for now. */
-static bool writer_order(void)
+/* False if there are no more commands for now. */
+static bool writer_read_command(void)
 {
-    struct access_log_order order = {.kind = WRITER_PROTO_END};
+    struct writer_proto_command command = {.kind = WRITER_PROTO_END};
     int fds[WRITER_FDS] = {-1, -1};
-    struct iovec part = {.iov_base = &order, .iov_len = sizeof order};
+    struct iovec part = {.iov_base = &command, .iov_len = sizeof command};
     union {
         struct cmsghdr header;
         char bytes[CMSG_SPACE(WRITER_FDS * sizeof(int))];
@@ -254,8 +256,8 @@ static bool writer_order(void)
     if (n < 0)
         return errno == EINTR;
     writer_take_fds(&message, fds);
-    if (n == (ssize_t)sizeof order)
-        writer_obey(&order, fds);
+    if (n == (ssize_t)sizeof command)
+        writer_execute(&command, fds);
     for (int i = 0; i < WRITER_FDS; i++)
         fd_close(&fds[i]);
     if (n == 0)
@@ -265,31 +267,31 @@ static bool writer_order(void)
 
 /* ---- the loop ---- */
 
-/* One turn over all logs. Says whether something may be left to do at once. */
-static bool writer_round(bool *untold)
+/* Serves all logs once. True if there may be more to do at once. */
+static bool writer_round(bool *unreported)
 {
     bool more = false;
     struct writer_log **link = &writer.logs;
-    *untold = false;
+    *unreported = false;
     while (*link != NULL) {
         struct writer_log *log = *link;
-        if (log->waiting)
+        if (log->blocked)
             writer_write(log);
-        if (log->waiting && log->ending)
-            writer_give_up(log, EAGAIN); /* whoever reads it has been waited for long enough */
+        if (log->blocked && log->closing)
+            writer_give_up(log, EAGAIN); /* its reader has had time enough */
         enum writer_result result = writer_read(log);
-        *untold |= writer_tell_losses(log, false);
+        *unreported |= writer_report_losses(log, false);
         more |= result == WRITER_SOME;
-        more |= log->waiting && log->ending;
-        if (!log->waiting && (result == WRITER_END || (log->ending && result == WRITER_EMPTY)))
-            writer_forget(link);
+        more |= log->blocked && log->closing;
+        if (!log->blocked && (result == WRITER_END || (log->closing && result == WRITER_EMPTY)))
+            writer_close(link);
         else
             link = &log->next;
     }
     return more;
 }
 
-/* Waits for something to do, or for `timeout` ms; -1 = for ever. */
+/* Waits for an event, at most `timeout` ms; -1 = for ever. */
 static void writer_wait(int timeout, bool with_pipes)
 {
     static struct pollfd *set;
@@ -298,7 +300,7 @@ static void writer_wait(int timeout, bool with_pipes)
     if (set == NULL || room < writer.count + 1) {
         struct pollfd *grown = reallocarray(set, writer.count + 1, sizeof *set);
         if (grown == NULL) {
-            (void)poll(NULL, 0, WRITER_PAUSE);
+            (void)poll(NULL, 0, WRITER_PAUSE_MS);
             return;
         }
         set = grown;
@@ -307,13 +309,13 @@ static void writer_wait(int timeout, bool with_pipes)
     if (writer.control >= 0)
         set[count++] = (struct pollfd){.fd = writer.control, .events = POLLIN};
     for (const struct writer_log *log = writer.logs; with_pipes && log != NULL; log = log->next) {
-        int fd = log->waiting ? log->file : log->pipe;
-        set[count++] = (struct pollfd){.fd = fd, .events = log->waiting ? POLLOUT : POLLIN};
+        int fd = log->blocked ? log->file : log->pipe;
+        set[count++] = (struct pollfd){.fd = fd, .events = log->blocked ? POLLOUT : POLLIN};
     }
     (void)poll(set, count, timeout);
 }
 
-/* What ps shows; the C library keeps where the words of our command line begin. */
+/* Sets the title that ps shows, in place of the command line, whose start the C library keeps. */
 static void writer_title(void)
 {
     static const char title[] = "overtime: access writer";
@@ -345,17 +347,19 @@ static void writer_prepare(int control)
 
 _Noreturn void writer_run(int control)
 {
-    bool untold = false;
+    bool unreported = false;
     writer_prepare(control);
     while (writer.control >= 0 || writer.logs != NULL) {
-        writer_wait(untold ? WRITER_NEWS : -1, true);
-        while (writer.control >= 0 && writer_order()) {
+        writer_wait(unreported ? WRITER_REPORT_MS : -1, true);
+        while (writer.control >= 0 && writer_read_command()) {
         }
-        while (writer_round(&untold)) {
+        while (writer_round(&unreported)) {
         }
         if (writer.control >= 0 && writer.logs != NULL)
-            writer_wait(writer.brought > WRITER_MUCH ? WRITER_HURRY : WRITER_PAUSE, false);
-        writer.brought = 0;
+            writer_wait(writer.bytes_read > WRITER_BUSY_BYTES ? WRITER_SHORT_PAUSE_MS
+                                                              : WRITER_PAUSE_MS,
+                        false);
+        writer.bytes_read = 0;
     }
     _exit(0);
 }

@@ -1,9 +1,7 @@
-/* writer_lines.h: from what comes through a pool's access pipe to the lines that go into its file;
- * pure.
+/* writer_lines.h: turns the bytes of a pool's access log pipe into the lines of its file; pure.
  *
- * Takes the messages apart (sapi-shim/contract.h), drops the line of a dead worker that had written
- * it itself, and lets nothing through that is no line: what workers send is untrusted. Opens and
- * writes nothing. Called by access_writer.
+ * Splits the messages (sapi-shim/contract.h), drops a line about a dead worker that wrote the line
+ * itself, and drops what is no line: workers are not trusted.
  */
 #ifndef FPM_WRITER_LINES_H
 #define FPM_WRITER_LINES_H
@@ -13,26 +11,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The last line a thread of a worker wrote. */
-struct access_seen {
+/* The last line that a thread of a worker wrote. */
+struct writer_lines_seen {
     uint64_t pid, number;
 };
 
 struct writer_lines {
     unsigned slots;
-    struct access_seen **seen; /* one a slot, OT_THREADS_MAX each; NULL until the slot is used */
-    uint64_t lost;             /* lines that found no room in the pipe, as their workers tell */
-    uint64_t junk;             /* bytes that were no message */
+    struct writer_lines_seen *
+        *seen;        /* per slot, OT_THREADS_MAX each; NULL until the slot is used */
+    uint64_t lost;    /* lines that did not fit into the pipe, as workers say */
+    uint64_t invalid; /* bytes that were no message */
 };
 
 /* Returns 0, or -1 without memory. */
-int writer_lines_init(struct writer_lines *sink, unsigned slots);
-void writer_lines_free(struct writer_lines *sink);
+int writer_lines_init(struct writer_lines *lines, unsigned slots);
+void writer_lines_free(struct writer_lines *lines);
 
 /* Takes the whole messages of `bytes` and writes their lines to `out`, which has room for `count`
- * bytes and may be `bytes` itself. Returns how many bytes were written; *taken says how many were
- * used up, the rest is to come again with what follows it. */
-size_t writer_lines_take(struct writer_lines *sink, const char *bytes, size_t count, char *out,
+ * bytes and may be `bytes` itself. Returns the number of bytes written; *taken is the number of
+ * bytes used, the rest must come again with what follows it. */
+size_t writer_lines_take(struct writer_lines *lines, const char *bytes, size_t count, char *out,
                          size_t *taken);
 
 #endif

@@ -252,7 +252,7 @@ static void generation_worker_ended(struct worker *worker)
     generation->retiring -= member->stop_reason != EXIT_CAUSE_STOP_NONE;
     ev_timer_stop(generation->loop, &member->limit);
     member->limit_at = 0;
-    const struct access_log_end end = {.status = worker->status, .asked = worker->stop_requested};
+    const struct access_log_end end = {.status = worker->status, .stop_requested = worker->stop_requested};
     if (!worker->start_failed)
         access_log_write_unfinished(generation->access, &generation->scoreboard, member->slot,
                                     &end);

@@ -38,6 +38,8 @@ static const char *upgrade_probe_version(char *text)
 static void upgrade_probe_done(struct helper_process *helper, int status)
 {
     struct upgrade_probe *probe = helper->owner;
+    if (helper->timed_out)
+        return; /* upgrade_probe_reaped reports it, when nothing is left of the program */
     char why[ERROR_SIZE], output[ERROR_SIZE - 512];
     char cause[EXIT_MESSAGE_STATUS_MAX];
     size_t length = helper->length;
@@ -45,10 +47,7 @@ static void upgrade_probe_done(struct helper_process *helper, int status)
         length--;
     escape_text(output, sizeof output, ESCAPE_LOG_AGAIN, helper->output, length);
     exit_message_status(status, cause, sizeof cause);
-    if (helper->timed_out)
-        snprintf(why, sizeof why, "%s did not say within %d s whether it can take over",
-                 probe->program, UPGRADE_PROBE_LIMIT_MS / 1000);
-    else if (status == 0)
+    if (status == 0)
         snprintf(why, sizeof why, "%s does not say that it can take over: is it overtime?%s%s",
                  probe->program, length > 0 ? " It says: " : "", output);
     else
@@ -58,13 +57,24 @@ static void upgrade_probe_done(struct helper_process *helper, int status)
     probe->ended(probe, version, version != NULL ? NULL : why);
 }
 
+static void upgrade_probe_reaped(struct helper_process *helper)
+{
+    struct upgrade_probe *probe = helper->owner;
+    char why[ERROR_SIZE];
+    if (!helper->timed_out)
+        return;
+    snprintf(why, sizeof why, "%s did not say within %d s whether it can take over", probe->program,
+             UPGRADE_PROBE_LIMIT_MS / 1000);
+    probe->ended(probe, NULL, why);
+}
+
 void upgrade_probe_init(struct upgrade_probe *probe, struct ev_loop *loop,
                         void (*ended)(struct upgrade_probe *probe, const char *version,
                                       const char *why),
                         void *owner)
 {
     *probe = (struct upgrade_probe){.ended = ended, .owner = owner};
-    helper_process_init(&probe->helper, loop, upgrade_probe_done, NULL, probe);
+    helper_process_init(&probe->helper, loop, upgrade_probe_done, upgrade_probe_reaped, probe);
 }
 
 int upgrade_probe_start(struct upgrade_probe *probe, const char *program, char *const *argv,

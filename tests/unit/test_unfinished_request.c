@@ -112,7 +112,7 @@ Test(unfinished_request, outcomes)
         record.status = outcomes[i].bits;
         record.ended_at = outcomes[i].ended ? 102 * SECOND : 99 * SECOND;
         death.status = outcomes[i].status;
-        death.asked = outcomes[i].asked;
+        death.stop_requested = outcomes[i].asked;
         struct log_format_input facts = unfinished_request_describe(&record, &death, &texts);
         cr_expect_eq(facts.outcome, outcomes[i].outcome, "%s: %s", outcomes[i].name,
                      log_format_outcome_name(facts.outcome));

@@ -5,16 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct writer_lines sink;
+static struct writer_lines lines;
 
 static void setup(void)
 {
-    cr_assert_eq(writer_lines_init(&sink, 4), 0);
+    cr_assert_eq(writer_lines_init(&lines, 4), 0);
 }
 
 static void teardown(void)
 {
-    writer_lines_free(&sink);
+    writer_lines_free(&lines);
 }
 
 TestSuite(writer_lines, .init = setup, .fini = teardown);
@@ -22,7 +22,7 @@ TestSuite(writer_lines, .init = setup, .fini = teardown);
 static const char *take_bytes(const char *bytes, size_t count, size_t *taken)
 {
     static char out[4 * OT_ACCESS_MESSAGE_MAX + 1];
-    size_t length = writer_lines_take(&sink, bytes, count, out, taken);
+    size_t length = writer_lines_take(&lines, bytes, count, out, taken);
     cr_assert_leq(length, count);
     out[length] = '\0';
     return out;
@@ -45,8 +45,8 @@ Test(writer_lines, lines_come_without_their_heads)
     cr_expect_str_eq(take("\1"
                           "0.0.10.2.0 \n"),
                      "\n", "an empty line is one");
-    cr_expect_eq(sink.lost, 0);
-    cr_expect_eq(sink.junk, 0);
+    cr_expect_eq(lines.lost, 0);
+    cr_expect_eq(lines.invalid, 0);
 }
 
 Test(writer_lines, what_is_incomplete_comes_again)
@@ -89,7 +89,7 @@ Test(writer_lines, losses_add_up)
     (void)take("\1"
                "0.0.10.1.3 x\n\1"
                "0.0.10.2.4 x\n");
-    cr_expect_eq(sink.lost, 7);
+    cr_expect_eq(lines.lost, 7);
 }
 
 Test(writer_lines, no_control_character_gets_through)
@@ -122,12 +122,12 @@ Test(writer_lines, junk_is_dropped_and_counted)
     for (size_t i = 0; i < sizeof junk / sizeof *junk; i++) {
         cr_expect_str_eq(take(junk[i]), "", "%s", junk[i]);
         count += strlen(junk[i]);
-        cr_expect_eq(sink.junk, count, "%s", junk[i]);
+        cr_expect_eq(lines.invalid, count, "%s", junk[i]);
     }
     cr_expect_str_eq(take("half of a \1"
                           "0.0.10.1.0 whole\n"),
                      "whole\n");
-    cr_expect_eq(sink.junk, count + 10);
+    cr_expect_eq(lines.invalid, count + 10);
 }
 
 Test(writer_lines, numbers_out_of_range_do_no_harm)
@@ -153,7 +153,7 @@ Test(writer_lines, a_message_without_end_is_not_kept_for_ever)
     cr_expect_eq(taken, 0);
     cr_expect_str_eq(take_bytes(bytes, sizeof bytes, &taken), "");
     cr_expect_eq(taken, sizeof bytes);
-    cr_expect_eq(sink.junk, sizeof bytes);
+    cr_expect_eq(lines.invalid, sizeof bytes);
 }
 
 Test(writer_lines, any_bytes_at_all)
