@@ -252,7 +252,8 @@ static void generation_worker_ended(struct worker *worker)
     generation->retiring -= member->stop_reason != EXIT_CAUSE_STOP_NONE;
     ev_timer_stop(generation->loop, &member->limit);
     member->limit_at = 0;
-    const struct access_log_end end = {.status = worker->status, .stop_requested = worker->stop_requested};
+    const struct access_log_end end = {.status = worker->status,
+                                       .stop_requested = worker->stop_requested};
     if (!worker->start_failed)
         access_log_write_unfinished(generation->access, &generation->scoreboard, member->slot,
                                     &end);
@@ -286,7 +287,7 @@ bool generation_spawn(struct generation *generation)
     struct generation_member *member = &generation->members[slot];
     member->stop_reason = EXIT_CAUSE_STOP_NONE;
     member->stop_sent = false;
-    launch_spec_slot(&generation->spec, (unsigned)slot);
+    launch_spec_set_slot(&generation->spec, (unsigned)slot);
     launch->output_fd = generation_stream_open(&member->output);
     launch->error_fd = generation_stream_open(&member->error);
     if (launch->output_fd < 0 || launch->error_fd < 0)

@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* "1.5 s"; a stamp from the future, which is the worker's to write, is no age at all. */
+/* "1.5 s"; a stamp from the future, which a faulty worker may write, is 0. */
 static const char *slow_entry_age(char *out, size_t size, uint64_t stamp, int64_t now)
 {
     int64_t age = stamp > (uint64_t)now ? 0 : now - (int64_t)stamp;
@@ -58,7 +58,7 @@ static void slow_entry_request(FILE *out, const struct slow_entry *entry)
     fprintf(out, ", the thread's request number %" PRIu64 "\n", record->requests);
 }
 
-/* The first line stands behind the word. An empty one would end the entry. */
+/* The first line follows the word "stack". Empty lines are left out: one would end the entry. */
 static void slow_entry_lines(FILE *out, const char *text, size_t length)
 {
     char line[4096];

@@ -1,7 +1,6 @@
-/* slow_entry.h: the words of one entry of the slow log.
+/* slow_entry.h: writes the lines of one entry of the slow log; pure.
  *
- * Pure: facts in, lines out. What workers, clients and programs wrote is made harmless. Called by
- * slowlog.
+ * Texts of workers, clients and programs are escaped.
  */
 #ifndef FPM_SLOW_ENTRY_H
 #define FPM_SLOW_ENTRY_H
@@ -24,15 +23,15 @@ struct slow_entry {
     struct timespec wall;
 };
 
-/* What was found out of the stack. */
+/* The result of the trace. */
 struct slow_entry_stack {
-    const char *text; /* lines, may hold any byte; "" = none */
+    const char *text; /* lines; may hold any byte; "" = none */
     size_t length;
-    const char *missing; /* why there is none, or not all; NULL = there is */
-    const char *note;    /* what else there is to say, NULL = nothing */
+    const char *missing; /* why there is no complete stack; NULL = there is */
+    const char *note;    /* one more line; NULL = none */
 };
 
-/* All lines, with an empty one at the end. */
+/* Writes all lines, the last of which is empty. */
 void slow_entry_write(FILE *out, const struct slow_entry *entry,
                       const struct slow_entry_stack *stack);
 

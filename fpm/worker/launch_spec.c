@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What a worker finds where its environment says nothing of PATH. */
+/* PATH of a worker with a cleared environment. */
 #define LAUNCH_SPEC_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 enum {
@@ -53,7 +53,7 @@ static void launch_spec_put(struct launch_spec_variables *variables, const char 
     grown[variables->count] = NULL;
 }
 
-/* All that the manager has, but for what is meant for itself and what it sets itself. */
+/* The manager's environment, without what is meant for itself and what it sets for workers. */
 static void launch_spec_put_inherited(struct launch_spec_variables *variables)
 {
     static const char *const own[] = {"NOTIFY_SOCKET",    "WATCHDOG_PID",     "WATCHDOG_USEC",
@@ -107,7 +107,7 @@ static void launch_spec_put_account(struct launch_spec_variables *variables,
     launch_spec_put(variables, "HOME", account->pw_dir);
 }
 
-/* The contract's entry is a copy made by launch_spec_slot; the placeholder keeps its place. */
+/* The contract's entry is a copy made by launch_spec_set_slot; the placeholder keeps its place. */
 static int launch_spec_environment(struct launch_spec *spec, const struct config_pool *pool)
 {
     struct launch_spec_variables variables = {0};
@@ -158,32 +158,18 @@ static struct launch_limit launch_spec_limit(int64_t value)
     return (struct launch_limit){.set = true, .value = {.rlim_cur = number, .rlim_max = number}};
 }
 
-/* The manager may have raised its own limit, which is nothing for programs that count on a low one.
- */
-static struct launch_limit launch_spec_files(const struct config_pool *pool)
-{
-    if (pool->rlimit_files >= 0)
-        return launch_spec_limit(pool->rlimit_files);
-    return (struct launch_limit){.set = true, .value = process_limits_worker_files()};
-}
-
-static struct launch_number launch_spec_number(int64_t value)
-{
-    return (struct launch_number){.set = value != DIRECTIVE_UNSET, .value = (int)value};
-}
-
-static const char *launch_spec_oom(struct launch_spec *spec, const struct config_pool *pool)
-{
-    if (pool->oom_score_adj == DIRECTIVE_UNSET)
-        return NULL;
-    snprintf(spec->oom, sizeof spec->oom, "%d", (int)pool->oom_score_adj);
-    return spec->oom;
-}
-
 int launch_spec_build(struct launch_spec *spec, const struct config_pool *pool, char *error,
                       size_t size)
 {
     *spec = (struct launch_spec){0};
+    bool scored = pool->oom_score_adj != DIRECTIVE_UNSET;
+    if (scored)
+        snprintf(spec->oom, sizeof spec->oom, "%d", (int)pool->oom_score_adj);
+    /* The manager may have raised its own limit of open files, for which old programs that loop
+     * over all descriptors are not made. */
+    struct launch_limit files = {.set = true, .value = process_limits_worker_files()};
+    if (pool->rlimit_files >= 0)
+        files = launch_spec_limit(pool->rlimit_files);
     spec->launch = (struct launch_arguments){
         .program = pool->program,
         .argv = pool->command.argv,
@@ -199,11 +185,11 @@ int launch_spec_build(struct launch_spec *spec, const struct config_pool *pool, 
         .chroot = pool->chroot,
         .chdir = pool->chdir,
         .umask = pool->umask,
-        .files = launch_spec_files(pool),
+        .files = files,
         .core = launch_spec_limit(pool->rlimit_core),
         .address_space = launch_spec_limit(pool->rlimit_as),
-        .priority = launch_spec_number(pool->process_priority),
-        .oom_score_adj = launch_spec_oom(spec, pool),
+        .priority = {pool->process_priority != DIRECTIVE_UNSET, (int)pool->process_priority},
+        .oom_score_adj = scored ? spec->oom : NULL,
         .change_identity = pool->identity.change,
         .uid = pool->identity.uid,
         .gid = pool->identity.gid,
@@ -229,7 +215,7 @@ void launch_spec_free(struct launch_spec *spec)
     *spec = (struct launch_spec){0};
 }
 
-void launch_spec_slot(struct launch_spec *spec, unsigned slot)
+void launch_spec_set_slot(struct launch_spec *spec, unsigned slot)
 {
     snprintf(spec->contract, sizeof spec->contract, "%s=%u %u", OT_CONTRACT_ENV,
              OT_CONTRACT_VERSION, slot);

@@ -1,8 +1,8 @@
-/* launch_spec.h: from a pool's configuration to the complete specification its workers are launched
- * from.
+/* launch_spec.h: the complete arguments for launching a pool's workers, made from its
+ * configuration.
  *
  * Resolves once what must not be looked up between fork and exec: environment, groups, limits.
- * Opens and starts nothing. Called by pool.
+ * Opens and starts nothing.
  */
 #ifndef FPM_LAUNCH_SPEC_H
 #define FPM_LAUNCH_SPEC_H
@@ -10,10 +10,10 @@
 #include "fpm/config/config.h"
 #include "fpm/worker/launch.h"
 
-/* A specification and the memory it points to, its own included: it must not be moved. Strings of
+/* The arguments and the memory that they point to, some of it in here: do not move it. Strings of
  * the configuration are borrowed. */
 struct launch_spec {
-    struct launch_arguments launch; /* descriptors are the caller's to fill in */
+    struct launch_arguments launch; /* the caller fills in the descriptors */
     char **environment;             /* NULL-terminated; the contract's variable comes first */
     gid_t *groups;
     char contract[64];
@@ -25,7 +25,7 @@ int launch_spec_build(struct launch_spec *spec, const struct config_pool *pool, 
                       size_t size);
 void launch_spec_free(struct launch_spec *spec);
 
-/* The next launch is for this slot. */
-void launch_spec_slot(struct launch_spec *spec, unsigned slot);
+/* Sets the slot of the next launch. */
+void launch_spec_set_slot(struct launch_spec *spec, unsigned slot);
 
 #endif

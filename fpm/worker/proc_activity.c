@@ -17,10 +17,10 @@
 #include <unistd.h>
 
 enum {
-    PROC_ACTIVITY_THREADS_MAX = 256 /* more are not looked at */
+    PROC_ACTIVITY_THREADS_MAX = 256 /* with more, the answer is UNKNOWN */
 };
 
-/* System calls in which a process may be idle as well as busy. Not every machine has all. */
+/* System calls in which a process may be idle or busy. Not every machine has all. */
 static const long proc_activity_ambiguous[] = {
 #ifdef SYS_poll
     SYS_poll,
@@ -76,7 +76,7 @@ static enum proc_activity proc_activity_thread(const char *line)
     return PROC_ACTIVITY_BUSY;
 }
 
-/* All threads in the same way, or unknown. */
+/* What all threads do, or unknown if they differ. */
 static enum proc_activity proc_activity_threads(DIR *tasks)
 {
     enum proc_activity all = PROC_ACTIVITY_UNKNOWN;
@@ -101,8 +101,8 @@ static enum proc_activity proc_activity_threads(DIR *tasks)
     return all;
 }
 
-/* Does the process hold a socket besides those that it was given? Without one it is inside no
- * request, whatever it sleeps in. */
+/* Does the process hold another socket than the given ones? Without one it is not inside a request,
+ * whatever it waits for. */
 static bool proc_activity_has_connection(pid_t pid, const ino_t *given, size_t count)
 {
     char path[64];

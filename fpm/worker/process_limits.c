@@ -12,22 +12,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct rlimit process_limits_files; /* what process_limits_worker_files answers */
+static struct rlimit process_limits_files; /* see process_limits_worker_files */
 static bool process_limits_files_known;
 
-static void process_limits_complain(const char *directive)
+static void process_limits_warn(const char *directive)
 {
     log_warning("cannot set `%s` in [global]: %s", directive, strerror(errno));
 }
 
-static void process_limits_limit(int resource, int64_t value, const char *directive)
+static void process_limits_set(int resource, int64_t value, const char *directive)
 {
     if (value < 0)
         return;
     rlim_t number = value == INT64_MAX ? RLIM_INFINITY : (rlim_t)value;
     struct rlimit both = {.rlim_cur = number, .rlim_max = number};
     if (setrlimit((__rlimit_resource_t)resource, &both) != 0)
-        process_limits_complain(directive);
+        process_limits_warn(directive);
 }
 
 static void process_limits_raise_files(void)
@@ -43,7 +43,7 @@ static void process_limits_raise_files(void)
 
 static void process_limits_set_files(int64_t wanted)
 {
-    process_limits_limit(RLIMIT_NOFILE, wanted, "rlimit_files");
+    process_limits_set(RLIMIT_NOFILE, wanted, "rlimit_files");
     if (wanted >= 0 || !process_limits_files_known)
         process_limits_files_known = getrlimit(RLIMIT_NOFILE, &process_limits_files) == 0;
     if (wanted < 0 && process_limits_files_known)
@@ -53,10 +53,10 @@ static void process_limits_set_files(int64_t wanted)
 void process_limits_prepare(const struct config_global *global)
 {
     process_limits_set_files(global->rlimit_files);
-    process_limits_limit(RLIMIT_CORE, global->rlimit_core, "rlimit_core");
+    process_limits_set(RLIMIT_CORE, global->rlimit_core, "rlimit_core");
     if (global->process_priority != DIRECTIVE_UNSET &&
         setpriority(PRIO_PROCESS, 0, (int)global->process_priority) != 0)
-        process_limits_complain("process.priority");
+        process_limits_warn("process.priority");
     if (global->rlimit_core <= 0)
         (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
@@ -70,7 +70,7 @@ struct rlimit process_limits_worker_files(void)
     return now;
 }
 
-void process_limits_inherit(const struct rlimit *files)
+void process_limits_restore(const struct rlimit *files)
 {
     process_limits_files = *files;
     process_limits_files_known = true;
@@ -80,7 +80,7 @@ void process_limits_inherit(const struct rlimit *files)
 
 static const char process_limits_running[] = "/proc/self/exe";
 
-/* FOLDER/WORD, from the root on, if it is the file that runs. */
+/* The absolute path of FOLDER/WORD, if it is the file that runs; else NULL. */
 static char *process_limits_is_at(const char *folder, size_t length, const char *word)
 {
     struct stat there, running;

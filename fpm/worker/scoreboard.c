@@ -21,7 +21,7 @@ static size_t scoreboard_round(size_t bytes)
     return (bytes + page - 1) / page * page;
 }
 
-/* The processes' places come right behind the board. */
+/* The members follow the board. */
 static size_t scoreboard_members_at(void)
 {
     const size_t one = sizeof(struct ot_member);
@@ -34,8 +34,8 @@ static struct ot_slot *scoreboard_slot(const struct scoreboard *scoreboard, unsi
     return (struct ot_slot *)(first + scoreboard->stride * slot);
 }
 
-/* A worker gets a descriptor it can only read: opening the memory anew is what takes the right to
- * write away. The seals keep it from cutting the memory off under the manager. */
+/* Workers get the board through a descriptor that can only read, for which the memory must be
+ * opened again. The seals keep a worker from truncating the memory. */
 static int scoreboard_memory(struct scoreboard *scoreboard, const char *pool)
 {
     char path[64];
@@ -91,8 +91,8 @@ int scoreboard_create(struct scoreboard *scoreboard, const char *pool, unsigned 
     return 0;
 }
 
-/* How often slots were used is known from the board alone. */
-static void scoreboard_adopt_members(struct scoreboard *scoreboard)
+/* Only the board says how often slots were used. */
+static void scoreboard_restore_members(struct scoreboard *scoreboard)
 {
     const struct ot_member *published =
         (const void *)((const char *)scoreboard->board + scoreboard->members_at);
@@ -103,7 +103,7 @@ static void scoreboard_adopt_members(struct scoreboard *scoreboard)
         scoreboard->members[i].restarts = published[i].restarts;
 }
 
-/* What is on the board is for the workers: only its version is read, and what is only shown. */
+/* The board is not trusted: only its version is read, and counts that are only shown. */
 int scoreboard_restore(struct scoreboard *scoreboard, const struct scoreboard *from, char *error,
                        size_t size)
 {
@@ -123,12 +123,12 @@ int scoreboard_restore(struct scoreboard *scoreboard, const struct scoreboard *f
         memory =
             mmap(NULL, scoreboard->size, PROT_READ | PROT_WRITE, MAP_SHARED, scoreboard->fd, 0);
     if (scoreboard->free == NULL || scoreboard->members == NULL || memory == MAP_FAILED) {
-        snprintf(error, size, "cannot take over a scoreboard of %zu bytes", scoreboard->size);
+        snprintf(error, size, "cannot restore a scoreboard of %zu bytes", scoreboard->size);
         return -1;
     }
     scoreboard->board = memory;
     scoreboard->foreign = scoreboard->board->version != OT_CONTRACT_VERSION;
-    scoreboard_adopt_members(scoreboard);
+    scoreboard_restore_members(scoreboard);
     for (unsigned i = 0; i < from->count; i++)
         scoreboard->free[scoreboard->free_top++] = from->count - 1 - i;
     return 0;
@@ -158,9 +158,8 @@ void scoreboard_destroy(struct scoreboard *scoreboard)
     *scoreboard = (struct scoreboard){.fd = -1, .read_fd = -1};
 }
 
-/* Most pages of a slot were never touched, and stay so: what was, in memory or swapped out, is data
- * to the file. To give the pages back instead would cost time for each worker that has them mapped.
- */
+/* Clears only the pages that were used, which the file has as data; most never were. To give the
+ * pages back instead would cost time for each worker that maps them. */
 static void scoreboard_clear(const struct scoreboard *scoreboard, unsigned slot)
 {
     char *board = (char *)scoreboard->board;
@@ -169,7 +168,7 @@ static void scoreboard_clear(const struct scoreboard *scoreboard, unsigned slot)
     while (from < end) {
         off_t data = lseek(scoreboard->fd, from, SEEK_DATA);
         if (data < 0 && errno == ENXIO)
-            return; /* no more of it to the end of the file */
+            return; /* the rest of the file is a hole */
         off_t hole = data < 0 ? -1 : lseek(scoreboard->fd, data, SEEK_HOLE);
         data = data < 0 ? from : data;
         hole = hole < 0 || hole > end ? end : hole;
@@ -284,8 +283,8 @@ uint64_t scoreboard_requests(const struct scoreboard *scoreboard, unsigned slot)
     return requests;
 }
 
-/* One thread's part in what the worker is up to. Behind the end of its request it shows that
- * request's last state until it waits again; it is not in work after a response then. */
+/* After the end of its request a thread keeps the last state of that request until it waits again;
+ * it is not in post-response work then. */
 static enum scoreboard_phase scoreboard_thread_phase(const struct ot_record *record)
 {
     bool goes_on = record->finished_at != 0 && record->ended_at == 0;
@@ -314,7 +313,7 @@ void scoreboard_since(const struct ot_record *record, uint64_t *running, uint64_
 
 struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, unsigned slot)
 {
-    /* A thread's phase counts for more the further to the right it stands. */
+    /* The phase of the thread with the highest rank is the worker's. */
     static const unsigned char rank[SCOREBOARD_PHASES] = {
         [SCOREBOARD_STARTING] = 0, [SCOREBOARD_LEAVING] = 1, [SCOREBOARD_POST_RESPONSE] = 2,
         [SCOREBOARD_SERVING] = 3,  [SCOREBOARD_IDLE] = 4,
@@ -327,7 +326,8 @@ struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, 
         glance.phase = SCOREBOARD_STARTING;
     for (unsigned i = 0; i < threads; i++) {
         struct ot_record record;
-        enum scoreboard_phase phase = SCOREBOARD_SERVING; /* it keeps changing: it is busy */
+        enum scoreboard_phase phase =
+            SCOREBOARD_SERVING; /* a record that keeps changing is a busy thread's */
         if (record_peek(&memory->records[i], &record)) {
             phase = scoreboard_thread_phase(&record);
             if (phase == SCOREBOARD_IDLE && record.state_since > glance.idle_since)
@@ -365,8 +365,8 @@ void scoreboard_notify(const struct scoreboard *scoreboard, uint32_t mask)
 {
     if (!scoreboard->foreign)
         atomic_store_explicit(&scoreboard->board->notify_mask, mask, memory_order_relaxed);
-    /* A worker publishes its state and then reads this: what is looked at from here on is later
-     * than what did not ring. */
+    /* A worker publishes its state and then reads this: a change that does not ring is visible to
+     * all reads after the fence. */
     atomic_thread_fence(memory_order_seq_cst);
 }
 
