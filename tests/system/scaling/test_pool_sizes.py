@@ -131,7 +131,7 @@ def test_static_shrinks_back(manager, app, tmp_path, journal):
         held.begin("a", "text=x&finish")
         held.begin("b", "text=x&finish")
         daemon.wait_workers(4)
-        assert [reason for _, reason in steps_of(daemon, "started")[1:]][0] == "others work on after the response"
+        assert [reason for _, reason in steps_of(daemon, "started")[1:]][0] == "other workers are in post-response work"
         held.end()
         wait_total(daemon, idle=4)
     daemon.wait_workers(2)
