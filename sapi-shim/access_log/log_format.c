@@ -569,9 +569,8 @@ static void log_format_text(const struct log_format *format, struct line_buffer 
     }
 }
 
-/* NOLINTNEXTLINE(readability-non-const-parameter): it is written through line.text */
 size_t log_format_line(const struct log_format *format, const struct log_format_input *input,
-                       char *out)
+                       char *out) /* NOLINT(readability-non-const-parameter): see line.text */
 {
     /* Tries shorter fields until the line fits: nearly always the first, for JSON always the last.
      */
