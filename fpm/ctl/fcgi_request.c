@@ -6,6 +6,7 @@
 #include "fpm/ctl/fcgi_client.h"
 #include "fpm/ctl/pool_client.h"
 #include "fpm/ctl/response.h"
+#include "fpm/util/error.h"
 #include "fpm/util/version.h"
 #include "sapi-shim/util/clock.h"
 
@@ -22,8 +23,7 @@
 
 enum {
     FCGI_REQUEST_SECONDS = 60, /* until the answer and the end of the request, by default */
-    FCGI_REQUEST_BODY_MAX = 256 << 20,
-    FCGI_REQUEST_SENTENCE = CONTROL_LINE_MAX + POOL_CLIENT_REMARK
+    FCGI_REQUEST_BODY_MAX = 256 << 20
 };
 
 const char fcgi_request_more[] =
@@ -47,7 +47,7 @@ struct fcgi_request {
     struct pool_client_trail trail;
     struct fcgi_client_answer codec;
     struct response response;
-    char error[FCGI_REQUEST_SENTENCE];
+    char error[ERROR_SIZE + POOL_CLIENT_REMARK];
 };
 
 __attribute__((format(printf, 3, 4))) static int

@@ -20,8 +20,8 @@
 /* The defaults of overtime.ini(5), for workers of a plain spawner: the texts of settings.def as
  * numbers in the units of struct ot_settings. */
 #define WORKER_SLOT_(number)           number
-#define WORKER_SLOT_s(number)          (number * 1000)
-#define WORKER_SLOT_M(number)          (number * 1024 * 1024)
+#define WORKER_SLOT_s(number)          ((number)*1000)
+#define WORKER_SLOT_M(number)          ((number)*1024 * 1024)
 #define WORKER_SLOT_no(number)         0
 #define WORKER_SLOT_auto(number)       OT_BAILOUT_AUTO
 #define WORKER_SLOT_checkpoint(number) OT_ABORT_CHECKPOINT
