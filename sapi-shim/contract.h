@@ -7,8 +7,13 @@
  *
  * The scoreboard is one memfd per pool: a board (written by the manager alone) and, from
  * board.slots_offset on, board.slot_count slots of board.slot_stride bytes each. A worker maps the
- * whole read-only and its own slot writable, then closes both descriptors before application code
- * runs. What a worker writes is untrusted input to the manager: clamp, never follow.
+ * whole read-only and its own slot writable.
+ *
+ * Environment and descriptors stay as they are, also across exec and fork, until a process accepts:
+ * shells, `env` and interpreters may come before the application, and an application may fork
+ * first. The first process that accepts attaches: it claims the slot and closes and unsets all of
+ * it, so that its children get nothing. What a worker writes is untrusted input to the manager:
+ * clamp, never follow.
  */
 #ifndef OT_CONTRACT_H
 #define OT_CONTRACT_H
@@ -17,13 +22,12 @@
 #include <stdint.h>
 
 /* Raise this with every change of layout, numbering or meaning below. */
-#define OT_CONTRACT_VERSION 2u
+#define OT_CONTRACT_VERSION 3u
 
-/* Set by the manager as decimal "VERSION SLOT"; the library unsets it before main(). */
+/* Set by the manager as decimal "VERSION SLOT"; the library unsets it when it attaches. */
 #define OT_CONTRACT_ENV "OVERTIME_CONTRACT"
 
-/* Descriptors of a worker at exec. All but the first three are closed by the library before main().
- */
+/* Descriptors of a worker at exec. The library closes all but the first three when it attaches. */
 enum ot_contract_fd {
     /* The pool's listening socket. Descriptors 1 and 2 are captured by the manager, or /dev/null.
      */
@@ -90,6 +94,12 @@ enum ot_exit_reason {
 /* Bits of ot_board.notify_mask: ring the doorbell when a thread enters or leaves this state. */
 #define OT_NOTIFY_ENTER(state) (1u << (unsigned)(state))
 #define OT_NOTIFY_LEAVE(state) (0x10000u << (unsigned)(state))
+
+/* Bits of ot_slot.loaded. A program that is linked with the library attaches when it accepts, so
+ * until then its worker is starting. A preloaded library says nothing of the program: it may be a
+ * shell, or have FastCGI code of its own. */
+#define OT_LOADED_LINKED    1u
+#define OT_LOADED_PRELOADED 2u
 
 #define OT_BOARD_MAGIC     0x4f54424fu /* "OTBO" */
 #define OT_SLOT_MAGIC      0x4f54534cu /* "OTSL" */
@@ -336,13 +346,17 @@ struct ot_record {
 
 /* The slot of a worker process. `magic` is written last, when the library has attached. */
 struct ot_slot {
-    _Atomic uint32_t magic;      /* OT_SLOT_MAGIC */
-    uint32_t version;            /* OT_CONTRACT_VERSION of the library */
-    int32_t pid;                 /* in the PID namespace of the worker */
+    _Atomic uint32_t magic; /* OT_SLOT_MAGIC */
+    uint32_t version;       /* OT_CONTRACT_VERSION of the library */
+    /* The process that has attached, in the PID namespace of the worker; 0 = none. Claimed by
+     * compare-and-swap, so that a slot has one writer whatever forks; a process that has died may
+     * be replaced. */
+    _Atomic int32_t pid;
     _Atomic uint32_t threads;    /* records in use, 1 to OT_THREADS_MAX */
     uint32_t exit_reason;        /* enum ot_exit_reason; set before the process begins to leave */
     _Atomic uint32_t lost_lines; /* lines lost since the last message in the pipe */
-    unsigned char reserved[1000];
+    _Atomic uint32_t loaded;     /* OT_LOADED_ bits, set when a process loads the library */
+    unsigned char reserved[996];
     struct ot_record records[OT_THREADS_MAX];
 };
 

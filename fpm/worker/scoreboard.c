@@ -258,7 +258,7 @@ bool scoreboard_thread_dead(const struct scoreboard *scoreboard, unsigned slot, 
 
 int32_t scoreboard_pid(const struct scoreboard *scoreboard, unsigned slot)
 {
-    return *(const volatile int32_t *)&scoreboard_slot(scoreboard, slot)->pid;
+    return atomic_load(&scoreboard_slot(scoreboard, slot)->pid);
 }
 
 pid_t scoreboard_program_pid(const struct scoreboard *scoreboard, unsigned slot, pid_t pid)
@@ -322,7 +322,7 @@ struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, 
     struct scoreboard_glance glance = {.phase = SCOREBOARD_UNATTACHED};
     uint32_t other_version;
     unsigned threads = slot_view_threads(memory, &other_version);
-    if (threads > 0)
+    if (threads > 0 || slot_view_is_starting(memory))
         glance.phase = SCOREBOARD_STARTING;
     for (unsigned i = 0; i < threads; i++) {
         struct ot_record record;

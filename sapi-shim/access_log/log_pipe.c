@@ -42,7 +42,7 @@ void log_pipe_attach(const struct ot_board *board, struct ot_slot *own, unsigned
 {
     if (board == NULL || board->access_size == 0)
         return; /* the descriptor is not ours */
-    if (log_pipe_read(board)) {
+    if (own != NULL && log_pipe_read(board)) {
         log_pipe.fd = fcntl(OT_FD_ACCESS, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE);
         log_pipe.lost_lines = &own->lost_lines;
         log_pipe.slot = slot;

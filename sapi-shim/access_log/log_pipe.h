@@ -15,7 +15,8 @@
 #include <stdint.h>
 
 /* Takes over the contract's descriptor. `board` is NULL if the scoreboard cannot be used; it and
- * `own`, the slot of this process, must stay mapped. Called before main(). */
+ * `own`, the slot of this process, must stay mapped. NULL for `own`: another process has the
+ * slot, and there is no access log here. Called when the process attaches. */
 void log_pipe_attach(const struct ot_board *board, struct ot_slot *own, unsigned slot);
 
 /* Is there an access log? */

@@ -667,6 +667,8 @@ LIBFCGI_EXPORT int FCGX_GetStr(char *into, int size, FCGX_Stream *stream)
 LIBFCGI_EXPORT int OS_Accept(int listen_sock, int fail_on_intr, const char *addresses)
 {
     struct conn *conn = NULL;
+    if (libfcgi_incoming == NULL)
+        process_hooks_start(libfcgi_thread_ended); /* not called by FCGX_Accept_r */
     enum wait_set_result result = wait_set_next(listen_sock, addresses, fail_on_intr != 0, &conn);
     while (result == WAIT_SET_REQUEST && libfcgi_incoming != NULL &&
            !libfcgi_take_params(libfcgi_incoming, conn)) {

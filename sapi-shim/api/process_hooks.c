@@ -17,12 +17,21 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static pthread_once_t process_hooks_once = PTHREAD_ONCE_INIT;
 static pthread_key_t process_hooks_key;
 static _Thread_local void (*process_hooks_thread_ended)(void); /* not NULL: the thread serves */
 
 /* ---- the library is loaded, before main() ---- */
+
+__attribute__((constructor)) static void process_hooks_load(void)
+{
+    worker_slot_load();
+    recycling_open();
+}
+
+/* ---- a process or a thread starts to serve, forks, or ends ---- */
 
 /* A forked child gives back what the manager handed to its parent. */
 static void process_hooks_detach_child(void)
@@ -34,23 +43,29 @@ static void process_hooks_detach_child(void)
     recycling_after_fork();
 }
 
-__attribute__((constructor)) static void process_hooks_load(void)
+/* The first accept says that this process serves. Processes that were forked before it, and serve
+ * too, have no slot. */
+static void process_hooks_attach(void)
 {
     struct worker_slot_contract contract;
-    if (!worker_slot_open(&contract))
+    if (!worker_slot_attach(&contract))
         return;
     if (contract.board != NULL)
         status_handler_open(&(struct status_handler_board){contract.board, contract.size}, 1,
                             OT_FD_LISTEN, false);
-    conn_handoff_attach();
-    log_pipe_attach(contract.board, contract.own, contract.slot);
+    if (contract.intact) {
+        conn_handoff_attach();
+        log_pipe_attach(contract.board, contract.own, contract.slot);
+    }
     recycling_open();
-    /* The application may fork before it accepts, and the slot has one writer. */
+    if (contract.board != NULL && contract.own == NULL)
+        diagnostics_write("pool %s: process %d serves beside another one of the same worker: its "
+                          "requests are in neither status nor access log; better let the manager "
+                          "start the processes (pm.max_children) than the application",
+                          worker_slot_pool(), (int)getpid());
     if (pthread_atfork(NULL, NULL, process_hooks_detach_child) != 0)
         diagnostics_write("out of memory while starting: a forked child may write into the slot");
 }
-
-/* ---- a process or a thread starts to serve, forks, or ends ---- */
 
 /* exit() ends the thread's own request like any other. Registered when serving begins, so that the
  * shutdown functions run before whatever the application registered while it started. */
@@ -101,6 +116,7 @@ static void process_hooks_in_child(void)
 
 static void process_hooks_register(void)
 {
+    process_hooks_attach();
     timer_init(limit_timer_check);
     graceful_stop_block(timer_signal());
     if (atexit(process_hooks_at_exit) != 0 ||

@@ -1,8 +1,8 @@
 /* process_hooks.h: what the library does when it is loaded, and when the process or one of its
  * threads starts to serve, forks, or ends.
  *
- * Attaches to what the manager handed over, registers with exit(), fork() and the end of threads,
- * and calls the files that hold something. Decides nothing.
+ * Attaches to what the manager handed over when the process starts to serve, registers with exit(),
+ * fork() and the end of threads, and calls the files that hold something. Decides nothing.
  */
 #ifndef OT_PROCESS_HOOKS_H
 #define OT_PROCESS_HOOKS_H

@@ -13,7 +13,8 @@
 
 #include <stdbool.h>
 
-/* Takes over the contract's descriptors, if the manager has passed them. Before main(). */
+/* Takes over the contract's descriptors, if the manager has passed them. Called when the process
+ * attaches. */
 void conn_handoff_attach(void);
 
 /* Readable when a connection can be taken; -1 = there is no pair. */

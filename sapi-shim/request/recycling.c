@@ -24,6 +24,7 @@ static _Atomic uint64_t recycling_requests;
 static uint64_t recycling_last; /* the number of the worker's last request */
 static pthread_once_t recycling_once = PTHREAD_ONCE_INIT;
 static _Atomic int recycling_statm = RECYCLING_OFF;
+static pid_t recycling_pid; /* of the process that recycling_statm tells about */
 
 /* ---- requests ---- */
 
@@ -68,8 +69,12 @@ static void recycling_give_up(const char *reason)
 
 void recycling_open(void)
 {
-    if (worker_slot_settings()->max_memory == 0)
+    if (worker_slot_settings()->max_memory == 0 ||
+        (atomic_load(&recycling_statm) >= 0 && recycling_pid == getpid()))
         return;
+    if (atomic_load(&recycling_statm) >= 0)
+        (void)close(atomic_load(&recycling_statm));
+    recycling_pid = getpid();
     atomic_store(&recycling_statm, RECYCLING_REOPEN);
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     /* Keep clear of the numbers that the contract and the application's start-up use. */

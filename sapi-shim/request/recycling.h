@@ -9,7 +9,8 @@
 
 #include <stdint.h>
 
-/* After worker_slot_open, and before application code runs, which may chroot. */
+/* After worker_slot_load, before application code runs, which may chroot; and again when the
+ * process serves, as it may be a child of the first. */
 void recycling_open(void);
 
 /* A request has begun; it may be the worker's last one. */

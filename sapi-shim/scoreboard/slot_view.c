@@ -46,6 +46,12 @@ unsigned slot_view_threads(const struct ot_slot *slot, uint32_t *other_version)
     return threads < 1 ? 1 : threads > OT_THREADS_MAX ? OT_THREADS_MAX : threads;
 }
 
+bool slot_view_is_starting(const struct ot_slot *slot)
+{
+    return atomic_load_explicit(&slot->magic, memory_order_acquire) != OT_SLOT_MAGIC &&
+           (atomic_load(&slot->loaded) & OT_LOADED_LINKED) != 0;
+}
+
 /* Is `a` shown before `b`? A busy thread leads, and among these the one that began first. */
 static bool slot_view_leads(const struct ot_record *a, const struct ot_record *b)
 {
@@ -69,7 +75,7 @@ static void slot_view_add_up(const struct ot_slot *slot, struct slot_view *view,
 {
     bool first = true;
     view->threads = slot_view_threads(slot, &view->other_version);
-    view->attached = view->threads > 0;
+    view->attached = view->threads > 0 || slot_view_is_starting(slot);
     view->busy = view->kept = 0;
     for (unsigned i = 0; i < view->threads; i++) {
         struct ot_record other;

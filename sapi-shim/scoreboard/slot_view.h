@@ -12,7 +12,8 @@
 
 /* A worker process: sums over its threads, and the record of the thread that leads. */
 struct slot_view {
-    bool attached;          /* a library of our contract version uses the slot */
+    bool attached;          /* a library of our contract version uses the slot, or is linked with
+                             * the program and will */
     uint32_t other_version; /* contract version of another library, else 0 */
     unsigned threads;
     unsigned busy; /* threads with a request */
@@ -23,6 +24,9 @@ struct slot_view {
 
 /* The number of records in use, 0 if no library of our contract version uses the slot. */
 unsigned slot_view_threads(const struct ot_slot *slot, uint32_t *other_version);
+
+/* Does a program run that is linked with the library and has not attached yet? */
+bool slot_view_is_starting(const struct ot_slot *slot);
 
 /* Reads the slot. Records that keep changing are left out. */
 void slot_view_look(const struct ot_slot *slot, struct slot_view *view);

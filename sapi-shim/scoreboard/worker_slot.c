@@ -1,20 +1,17 @@
 /* worker_slot.c: see worker_slot.h. */
 #include "sapi-shim/scoreboard/worker_slot.h"
 
+#include "sapi-shim/scoreboard/inheritance.h"
 #include "sapi-shim/scoreboard/record.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/diagnostics.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* The defaults of overtime.ini(5), for workers of a plain spawner: the texts of settings.def as
@@ -34,7 +31,8 @@ static const struct ot_settings worker_slot_defaults = {
 };
 
 static const struct ot_board *worker_slot_board; /* read-only; NULL without a manager */
-static struct ot_slot *worker_slot_own;          /* NULL without a manager and in a forked child */
+static struct ot_slot *worker_slot_own;          /* NULL: it does not belong to this process */
+static struct inheritance worker_slot_inherited;
 static struct ot_settings worker_slot_own_settings;
 static int worker_slot_doorbell = -1;
 static pid_t worker_slot_pid;              /* of the process that the slot belongs to */
@@ -185,120 +183,81 @@ void worker_slot_after_fork(void)
     worker_slot_doorbell = -1;
 }
 
-static bool worker_slot_fits(const struct ot_board *b, size_t size, unsigned slot)
+/* ---- attaching ---- */
+
+void worker_slot_load(void)
 {
-    return b->magic == OT_BOARD_MAGIC && b->version == OT_CONTRACT_VERSION &&
-           b->slot_stride >= sizeof(struct ot_slot) && slot < b->slot_count &&
-           b->settings_size == sizeof(struct ot_settings) && b->slots_offset >= sizeof *b &&
-           (size - b->slots_offset) / b->slot_stride >= b->slot_count;
+    worker_slot_inherited = inheritance_load();
+    worker_slot_board = worker_slot_inherited.board;
+    if (worker_slot_board != NULL)
+        worker_slot_own_settings = worker_slot_board->settings;
 }
 
-static const struct ot_board *worker_slot_map(unsigned slot, struct ot_slot **own, size_t *length)
+/* Makes the slot this process's own, unless a process that lives has it. A process that has ended
+ * but was not reaped counts as living. */
+static bool worker_slot_take(struct ot_slot *slot)
 {
-    struct stat st;
-    if (fstat(OT_FD_BOARD, &st) < 0 || (size_t)st.st_size < sizeof(struct ot_board))
-        return NULL;
-    size_t size = (size_t)st.st_size;
-    const struct ot_board *b = mmap(NULL, size, PROT_READ, MAP_SHARED, OT_FD_BOARD, 0);
-    if (b == MAP_FAILED)
-        return NULL;
-    void *mine = MAP_FAILED;
-    if (worker_slot_fits(b, size, slot))
-        mine = mmap(NULL, sizeof(struct ot_slot), PROT_READ | PROT_WRITE, MAP_SHARED, OT_FD_SLOT,
-                    (off_t)b->slots_offset + (off_t)slot * b->slot_stride);
-    if (mine == MAP_FAILED) {
-        (void)munmap((void *)(uintptr_t)b, size);
-        return NULL;
-    }
-    *own = mine;
-    *length = size;
-    return b;
+    int32_t holder = atomic_load(&slot->pid);
+    int32_t self = (int32_t)getpid();
+    do {
+        if (holder != 0 && holder != self && (kill(holder, 0) == 0 || errno != ESRCH))
+            return false;
+    } while (!atomic_compare_exchange_weak(&slot->pid, &holder, self));
+    return true;
 }
 
-static void worker_slot_attach(struct worker_slot_contract *contract)
+/* A process that has died may have left its records in the middle of a change, and in any state.
+ * What they count stays. */
+static void worker_slot_tidy(struct ot_slot *slot)
 {
-    struct ot_slot *own = NULL;
-    worker_slot_board = worker_slot_map(contract->slot, &own, &contract->size);
-    if (worker_slot_board == NULL) {
-        diagnostics_write(
-            "the scoreboard handed over by the manager cannot be used (%s); running without it",
-            errno != 0 ? strerror(errno) : "wrong layout");
-        return;
+    uint32_t threads = atomic_load(&slot->threads);
+    for (uint32_t i = 0; i < threads && i < OT_THREADS_MAX; i++) {
+        struct ot_record *record = &slot->records[i];
+        if (record->ended_at == 0 && record->running_at != 0)
+            diagnostics_write("pool %s: %s %s was cut off: its process has died",
+                              worker_slot_pool(), record->method, record->uri);
+        if ((atomic_load(&record->change) & 1) == 0)
+            record_begin(record);
+        record->state = i == 0 ? OT_STATE_STARTING : OT_STATE_EXITING;
+        record->ended_at = record->state_since = clock_ns();
+        record->kept = 0;
+        record_end(record);
     }
-    worker_slot_own_settings = worker_slot_board->settings;
-    if (worker_slot_own_settings.dumpable == 0)
-        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    own->version = OT_CONTRACT_VERSION;
+    slot->exit_reason = OT_EXIT_NONE;
+}
+
+static void worker_slot_publish(struct ot_slot *slot)
+{
+    worker_slot_tidy(slot);
+    slot->version = OT_CONTRACT_VERSION;
     worker_slot_pid = getpid();
-    own->pid = (int32_t)worker_slot_pid;
-    worker_slot_own = own;
-    worker_slot_doorbell = fcntl(OT_FD_DOORBELL, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE);
-    atomic_store(&own->threads, 1); /* the first record is there, whichever thread takes it */
-    atomic_store(&own->magic, OT_SLOT_MAGIC);
-    contract->board = worker_slot_board;
-    contract->own = own;
+    worker_slot_own = slot;
+    if (atomic_load(&slot->threads) == 0)
+        atomic_store(&slot->threads, 1); /* the first record is there, whichever thread takes it */
+    atomic_store(&slot->magic, OT_SLOT_MAGIC);
 }
 
-/* Children of the application must not get the library: takes its own file out of LD_PRELOAD. */
-static void worker_slot_hide_preload(void)
+bool worker_slot_attach(struct worker_slot_contract *contract)
 {
-    Dl_info self;
-    const char *list = getenv("LD_PRELOAD");
-    if (list == NULL || dladdr((const void *)&worker_slot_defaults, &self) == 0 ||
-        self.dli_fname == NULL)
-        return;
-    const char *slash = strrchr(self.dli_fname, '/');
-    const char *name = slash != NULL ? slash + 1 : self.dli_fname;
-    char *copy = strdup(list);
-    char *kept = calloc(1, strlen(list) + 1);
-    char *rest = NULL;
-    bool found = false;
-    if (copy == NULL || kept == NULL) {
-        free(copy);
-        free(kept);
-        return;
-    }
-    size_t at = 0;
-    for (char *entry = strtok_r(copy, ": ", &rest); entry != NULL;
-         entry = strtok_r(NULL, ": ", &rest)) {
-        const char *base = strrchr(entry, '/');
-        if (strcmp(base != NULL ? base + 1 : entry, name) == 0) {
-            found = true;
-            continue;
-        }
-        size_t length = strlen(entry);
-        if (at > 0)
-            kept[at++] = ':';
-        memcpy(kept + at, entry, length);
-        at += length;
-    }
-    if (found)
-        (void)(at > 0 ? setenv("LD_PRELOAD", kept, 1) : unsetenv("LD_PRELOAD"));
-    free(copy);
-    free(kept);
-}
-
-bool worker_slot_open(struct worker_slot_contract *contract)
-{
-    unsigned version = 0;
-    char junk;
-    const char *text = getenv(OT_CONTRACT_ENV);
-    *contract = (struct worker_slot_contract){.board = NULL};
-    worker_slot_hide_preload();
-    if (text == NULL)
+    const struct inheritance *inherited = &worker_slot_inherited;
+    bool intact = inheritance_take();
+    *contract = (struct worker_slot_contract){.intact = intact};
+    if (!inherited->given)
         return false;
-    errno = 0;
-    if (sscanf(text, "%u %u%c", &version, &contract->slot, &junk) != 2 ||
-        version != OT_CONTRACT_VERSION)
-        diagnostics_write(
-            "the manager speaks contract version \"%s\", this library version %u: running without "
-            "status and policies of the pool; install matching versions",
-            text, OT_CONTRACT_VERSION);
-    else
-        worker_slot_attach(contract);
-    (void)unsetenv(OT_CONTRACT_ENV);
-    (void)close(OT_FD_BOARD);
-    (void)close(OT_FD_SLOT);
-    (void)close(OT_FD_DOORBELL);
+    if (worker_slot_board != NULL) {
+        if (worker_slot_own_settings.dumpable == 0)
+            (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+        contract->board = worker_slot_board;
+        contract->size = inherited->size;
+        contract->slot = inherited->slot;
+        if (worker_slot_take(inherited->own)) {
+            contract->own = inherited->own;
+            if (intact)
+                worker_slot_doorbell = fcntl(OT_FD_DOORBELL, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE);
+            worker_slot_publish(inherited->own);
+        }
+    }
+    if (intact)
+        (void)close(OT_FD_DOORBELL);
     return true;
 }

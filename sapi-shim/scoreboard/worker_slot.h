@@ -1,8 +1,9 @@
 /* worker_slot.h: the worker's side of the scoreboard.
  *
- * Attaches to the manager's scoreboard before main(), and gives each thread its own record. Without
- * a manager every thread writes to a private record and the settings are the documented defaults,
- * so that callers need not know the difference. Decides nothing.
+ * Reads the pool's settings when the library is loaded, attaches to the manager's scoreboard when
+ * the process serves, and gives each thread its own record. Without a manager, or a slot, every
+ * thread writes to a private record; without a manager the settings are the documented defaults. So
+ * callers need not know the difference. Decides nothing.
  */
 #ifndef OT_WORKER_SLOT_H
 #define OT_WORKER_SLOT_H
@@ -16,12 +17,19 @@
 struct worker_slot_contract {
     const struct ot_board *board; /* NULL: it cannot be used; the reason is logged */
     size_t size;                  /* bytes of the board and all its slots */
-    struct ot_slot *own;
-    unsigned slot; /* the number of `own` */
+    struct ot_slot *own;          /* NULL: another process has it */
+    unsigned slot;                /* the number of `own` */
+    bool intact;                  /* the descriptors of the contract are still the manager's */
 };
 
-/* Attaches to the scoreboard. Called once, before application code. False without a manager. */
-bool worker_slot_open(struct worker_slot_contract *contract);
+/* Finds what the manager has handed over, and changes nothing of it. Called once, before
+ * application code. */
+void worker_slot_load(void);
+
+/* The process is about to serve: takes over what worker_slot_load has found, so that children of
+ * the application get nothing of it, and claims the slot, unless another living process has it.
+ * Called once. False without a manager. */
+bool worker_slot_attach(struct worker_slot_contract *contract);
 
 /* In a forked child: the slot stays the parent's; the child writes to private records. */
 void worker_slot_after_fork(void);

@@ -1,10 +1,11 @@
 /* worker.c: the application of most tests; does what the query string says (steps.h).
  *
- * usage: worker [-m loop|finish|accept|run] [-t THREADS] DIRECTORY
+ * usage: worker [-c] [-m loop|finish|accept|run] [-t THREADS] DIRECTORY
  *   loop    FCGX_Accept_r alone, which ends the request before it (the default)
  *   finish  FCGX_Accept_r and FCGX_Finish_r
  *   accept  FCGX_Accept
  *   run     ot_run
+ * -c: first closes all descriptors but the standard ones and opens others in their place.
  */
 #include <locale.h>
 #include <pthread.h>
@@ -231,20 +232,30 @@ static void run_threads(long count, char *mode)
         pthread_join(threads[--started], NULL);
 }
 
+/* As programs do that close all they might have inherited. */
+static void reuse_descriptors(void)
+{
+    closefrom(3);
+    for (int i = 3; i < 9; i++)
+        (void)open("/dev/null", O_RDWR | O_CLOEXEC);
+}
+
 int main(int argc, char **argv)
 {
     char *mode = (char[]){"loop"};
     long threads = 1;
     int option = 0;
 
-    while ((option = getopt(argc, argv, "m:t:")) != -1) {
+    while ((option = getopt(argc, argv, "cm:t:")) != -1) {
         if (option == 'm')
             mode = optarg;
         else if (option == 't')
             threads = strtol(optarg, NULL, 10);
+        else if (option == 'c')
+            reuse_descriptors();
     }
     if (optind + 1 != argc || threads < 1 || threads > THREADS_MAX) {
-        fprintf(stderr, "usage: worker [-m loop|finish|accept|run] [-t THREADS] DIRECTORY\n");
+        fprintf(stderr, "usage: worker [-c] [-m loop|finish|accept|run] [-t THREADS] DIRECTORY\n");
         return 64;
     }
     steps_directory = argv[optind];

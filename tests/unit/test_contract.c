@@ -6,7 +6,6 @@
 #include <fcgiapp.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,9 +159,7 @@ static void run_worker(const struct scene *scene)
     char text[32];
     snprintf(text, sizeof text, "%u 0", OT_CONTRACT_VERSION);
     (void)setenv(OT_CONTRACT_ENV, text, 1);
-    struct worker_slot_contract contract;
-    if (!worker_slot_open(&contract) || pthread_atfork(NULL, NULL, worker_slot_after_fork) != 0)
-        _exit(96);
+    worker_slot_load();
     if (scene->prepare == NULL)
         recycling_open();
     else if (!scene->prepare())

@@ -10,6 +10,7 @@ import pytest
 from harness import fastcgi, process
 from harness.address import Address
 from harness.manager import CAUGHT
+from harness.scoreboard import VERSION
 from harness.wait import wait_until
 from harness.worker_script import is_root, script, sleeper, status_field, wait_file
 
@@ -67,7 +68,7 @@ def test_a_clean_environment(manager, tmp_path):
         env={"SECRET_OF_THE_MANAGER": "1"},
     )
     found = environment(running(daemon))
-    assert found["OVERTIME_CONTRACT"] == "2 0"
+    assert found["OVERTIME_CONTRACT"] == f"{VERSION} 0"
     assert found["GREETING"] == "hello world" and found["EMPTY"] == ""
     assert "/usr/bin" in found["PATH"].split(":")
     assert "SECRET_OF_THE_MANAGER" not in found
@@ -82,7 +83,7 @@ def test_an_inherited_environment(manager, tmp_path):
     found = environment(running(daemon))
     assert "FCGI_WEB_SERVER_ADDRS" not in found, "listen.allowed_clients decides which clients may connect"
     assert found["HANDED_DOWN"] == "yes" and found["OVERRULED"] == "new"
-    assert found["OVERTIME_CONTRACT"] == "2 0"
+    assert found["OVERTIME_CONTRACT"] == f"{VERSION} 0"
 
 
 def test_allowed_clients(manager, tmp_path):
@@ -113,9 +114,9 @@ def test_slots_are_used_again(manager, tmp_path):
         """{contract: pid}; a worker before its exec has none."""
         return {environment(pid).get("OVERTIME_CONTRACT"): pid for pid in daemon.workers()}
 
-    three = {"2 0", "2 1", "2 2"}
+    three = {f"{VERSION} 0", f"{VERSION} 1", f"{VERSION} 2"}
     wait_until(lambda: set(slots()) == three, "three slots")
-    victim = slots()["2 1"]
+    victim = slots()[f"{VERSION} 1"]
     os.kill(victim, signal.SIGKILL)
     daemon.wait_workers(3, without=[victim])
     wait_until(lambda: set(slots()) == three, "three slots again")
