@@ -1,4 +1,4 @@
-/* config.c: from files to struct config. See config.h; the way back is in config_dump.c. */
+/* config.c: reads files into a struct config. See config.h; config_dump.c writes one. */
 #include "fpm/config/config.h"
 
 #include "fpm/config/config_check.h"
@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What the values that come now belong to. */
+/* The section that the next values belong to. */
 enum place {
     PLACE_TOP, /* before the first section */
     PLACE_GLOBAL,
@@ -48,7 +48,7 @@ static const char *config_variable(const char *name)
     return getenv(name);
 }
 
-/* ---- birth and end ---- */
+/* ---- allocation ---- */
 
 static int config_init_all(const struct directive *table, size_t count, void *owner)
 {
@@ -113,87 +113,56 @@ static bool config_is_pool_name(const char *name)
     return begins_well && *name == '\0';
 }
 
-/* The place of a section that stood before; its origin in *first. */
-static bool config_seen(const struct loader *loader, const char *name,
-                        struct directive_origin *first)
-{
-    if (strcmp(name, "global") == 0) {
-        *first = loader->global_origin;
-        return first->file != NULL;
-    }
-    for (size_t i = 0; i < loader->config->pool_count; i++) {
-        if (strcmp(loader->config->pools[i].name, name) == 0) {
-            *first = loader->config->pools[i].origin;
-            return true;
-        }
-    }
-    return false;
-}
-
 static void config_begin_section(struct source *source, const char *name, unsigned line)
 {
     struct loader *loader = source->loader;
-    const struct directive_origin origin = {.file = source->path, .line = line};
-    struct directive_origin first;
+    struct config *config = loader->config;
+    const struct directive_origin origin = {.file = source->path, .line = line}, *first = NULL;
+    bool global = strcmp(name, "global") == 0;
     source->place = PLACE_NOWHERE;
-    if (config_seen(loader, name, &first)) {
+
+    /* A section may appear only once in all files together. */
+    if (global && loader->global_origin.file != NULL)
+        first = &loader->global_origin;
+    for (size_t i = 0; i < config->pool_count; i++)
+        if (strcmp(config->pools[i].name, name) == 0)
+            first = &config->pools[i].origin;
+    if (first != NULL) {
         config_report_error(loader->report, &origin,
-                            "[%s] stands twice, first at %s:%u; keep one of them", name, first.file,
-                            first.line);
+                            "[%s] stands twice, first at %s:%u; keep one of them", name,
+                            first->file, first->line);
         return;
     }
-    if (strcmp(name, "global") == 0) {
+    if (global) {
         loader->global_origin = origin;
         source->place = PLACE_GLOBAL;
         return;
     }
-    if (!config_is_pool_name(name)) {
+
+    /* A pool with a wrong name is read as well, so that its other errors are reported, too. */
+    if (!config_is_pool_name(name))
         config_report_error(
             loader->report, &origin,
             "[%s] cannot be a pool's name: it may have letters, digits, _, - and ., "
             "and begins with a letter, a digit or _",
             name);
-    }
-    struct config_pool *pool = config_add_pool(loader->config, name);
+    struct config_pool *pool = config_add_pool(config, name);
     if (pool == NULL) {
         config_report_error(loader->report, &origin, "out of memory");
         return;
     }
     pool->origin = origin;
-    source->pool = loader->config->pool_count - 1;
+    source->pool = config->pool_count - 1;
     source->place = PLACE_POOL;
 }
 
 /* ---- include ---- */
-
-/* `pattern` as seen from the folder of the file at `from`; the caller's to free. */
-static char *config_from_folder(const char *from, const char *pattern)
-{
-    const char *slash = strrchr(from, '/');
-    int folder = slash != NULL && *pattern != '/' ? (int)(slash - from) + 1 : 0;
-    char *out;
-    return asprintf(&out, "%.*s%s", folder, from, pattern) >= 0 ? out : NULL;
-}
 
 /* A missing folder matches nothing; one that cannot be read is an error. */
 static int config_unreadable(const char *path, int error)
 {
     (void)path;
     return error != ENOENT && error != ENOTDIR;
-}
-
-static void config_load_matches(struct source *source, const char *pattern,
-                                const struct directive_origin *origin)
-{
-    glob_t found = {0};
-    int result = glob(pattern, 0, config_unreadable, &found);
-    if (result != 0 && result != GLOB_NOMATCH) {
-        config_report_error(source->loader->report, origin, "include = %.500s: %s", pattern,
-                            result == GLOB_NOSPACE ? "out of memory" : "the folder cannot be read");
-    }
-    for (size_t i = 0; result == 0 && i < found.gl_pathc; i++)
-        config_load_file(source->loader, found.gl_pathv[i], source, origin);
-    globfree(&found);
 }
 
 static void config_include(struct source *source, const char *value,
@@ -203,31 +172,48 @@ static void config_include(struct source *source, const char *value,
     struct config_global *global = &loader->config->global;
     const struct directive *row = &directive_global[DIRECTIVE_GLOBAL_include];
     const struct value_parse_source variables = {.variable = config_variable};
-    char error[512];
+    char error[512], *path;
     if (directive_value_set(row, global, value, &variables, error, sizeof error) != 0) {
         config_report_error(loader->report, origin, "include = %.200s: %s", value, error);
         return;
     }
     if (global->origins[DIRECTIVE_GLOBAL_include].file == NULL)
         global->origins[DIRECTIVE_GLOBAL_include] = *origin;
+
+    /* A relative path starts at the folder of the including file. */
     const char *pattern = global->include.items[global->include.count - 1];
-    char *path = config_from_folder(source->path, pattern);
-    if (path == NULL)
+    const char *slash = strrchr(source->path, '/');
+    int folder = slash != NULL && *pattern != '/' ? (int)(slash - source->path) + 1 : 0;
+    if (asprintf(&path, "%.*s%s", folder, source->path, pattern) < 0) {
         config_report_error(loader->report, origin, "out of memory");
-    else if (strpbrk(pattern, "*?[") != NULL)
-        config_load_matches(source, path, origin);
-    else
+        return;
+    }
+
+    /* A plain path must exist; a pattern may match nothing. */
+    if (strpbrk(pattern, "*?[") == NULL) {
         config_load_file(loader, path, source, origin);
+    } else {
+        glob_t found = {0};
+        int result = glob(path, 0, config_unreadable, &found);
+        if (result != 0 && result != GLOB_NOMATCH)
+            config_report_error(loader->report, origin, "include = %.500s: %s", path,
+                                result == GLOB_NOSPACE ? "out of memory"
+                                                       : "the folder cannot be read");
+        for (size_t i = 0; result == 0 && i < found.gl_pathc; i++)
+            config_load_file(loader, found.gl_pathv[i], source, origin);
+        globfree(&found);
+    }
     free(path);
 }
 
 /* ---- values ---- */
 
-/* The section that values come to now. */
+/* The section that values are stored in. */
 struct target {
     const char *label; /* the section's name */
-    const struct directive *table, *other;
-    size_t count, other_count;
+    bool global;
+    const struct directive *table;
+    size_t count;
     void *owner;
     struct directive_origin *origins;
     struct value_parse_source variables;
@@ -236,22 +222,18 @@ struct target {
 static struct target config_target(const struct source *source)
 {
     struct config *config = source->loader->config;
-    if (source->place == PLACE_GLOBAL) {
+    if (source->place == PLACE_GLOBAL)
         return (struct target){.label = "global",
+                               .global = true,
                                .table = directive_global,
                                .count = DIRECTIVE_GLOBAL_COUNT,
-                               .other = directive_pool,
-                               .other_count = DIRECTIVE_POOL_COUNT,
                                .owner = &config->global,
                                .origins = config->global.origins,
                                .variables = {.variable = config_variable}};
-    }
     struct config_pool *pool = &config->pools[source->pool];
     return (struct target){.label = pool->name,
                            .table = directive_pool,
                            .count = DIRECTIVE_POOL_COUNT,
-                           .other = directive_global,
-                           .other_count = DIRECTIVE_GLOBAL_COUNT,
                            .owner = pool,
                            .origins = pool->origins,
                            .variables = {.pool = pool->name, .variable = config_variable}};
@@ -262,39 +244,37 @@ static void config_report_unknown(const struct target *target, const struct ini_
                                   struct config_report *report)
 {
     const char *nearest = directive_nearest(target->table, target->count, item->name);
-    bool global = target->table == directive_global;
-    if (directive_find(target->other, target->other_count, item->name) != NULL) {
+    const struct directive *elsewhere =
+        target->global ? directive_find(directive_pool, DIRECTIVE_POOL_COUNT, item->name)
+                       : directive_find(directive_global, DIRECTIVE_GLOBAL_COUNT, item->name);
+    if (elsewhere != NULL)
         config_report_error(report, origin, "[%s] %.100s belongs %s", target->label, item->name,
-                            global ? "into a pool's section" : "into [global]");
-    } else if (nearest != NULL) {
+                            target->global ? "into a pool's section" : "into [global]");
+    else if (nearest != NULL)
         config_report_error(report, origin, "[%s] %.100s is no directive; did you mean %s?",
                             target->label, item->name, nearest);
-    } else {
+    else
         config_report_error(report, origin,
                             "[%s] %.100s is no directive; overtime.ini(5) lists them all",
                             target->label, item->name);
-    }
 }
 
-/* What stands between the brackets of env[NAME]; `name` fits the row. */
+/* Sets env[NAME]. */
 static int config_set_pair(const struct directive *row, const struct target *target,
                            const struct ini_lines_item *item, const struct directive_origin *origin,
                            char *error, size_t size)
 {
     const char *open = strchr(item->name, '[');
     char *name = strndup(open + 1, strlen(open + 1) - 1);
-    if (name == NULL) {
+    int result = -1;
+    if (name == NULL)
         (void)snprintf(error, size, "out of memory");
-        return -1;
-    }
-    bool clients = strcmp(name, CONFIG_ENV_CLIENTS) == 0;
-    if (clients || strcmp(name, CONFIG_ENV_CONTRACT) == 0) {
-        (void)snprintf(error, size, "is set by the manager; %s",
-                       clients ? "use listen.allowed_clients" : "remove the line");
-        free(name);
-        return -1;
-    }
-    int result = directive_value_set_pair(row, target->owner, name, item->value, origin,
+    else if (strcmp(name, CONFIG_ENV_CLIENTS) == 0)
+        (void)snprintf(error, size, "is set by the manager; use listen.allowed_clients");
+    else if (strcmp(name, CONFIG_ENV_CONTRACT) == 0)
+        (void)snprintf(error, size, "is set by the manager; remove the line");
+    else
+        result = directive_value_set_pair(row, target->owner, name, item->value, origin,
                                           &target->variables, error, size);
     free(name);
     return result;
@@ -314,22 +294,32 @@ static void config_set_value(const struct target *target, const struct directive
     }
     if (where->file == NULL)
         *where = *origin;
-    if (row->type == DIRECTIVE_MAP) {
+    if (row->type == DIRECTIVE_MAP)
         result = config_set_pair(row, target, item, origin, error, sizeof error);
-    } else {
+    else
         result = directive_value_set(row, target->owner, item->value, &target->variables, error,
                                      sizeof error);
-    }
-    if (result != 0) {
+    if (result != 0)
         config_report_error(report, origin, "[%s] %s =%s%.200s: %s", target->label, item->name,
                             *item->value == '\0' ? "" : " ", item->value, error);
-    }
 }
 
-static void config_take_value(struct source *source, const struct ini_lines_item *item)
+/* Takes one item of a file: an ini_lines_fn. */
+static void config_take(void *context, const struct ini_lines_item *item)
 {
+    struct source *source = context;
     struct config_report *report = source->loader->report;
     const struct directive_origin origin = {.file = source->path, .line = item->line};
+    if (item->kind == INI_LINES_SECTION) {
+        config_begin_section(source, item->name, item->line);
+        return;
+    }
+    if (item->kind == INI_LINES_PROBLEM) {
+        config_report_error(report, &origin, "%s", item->problem);
+        return;
+    }
+
+    /* `include` is the only directive that may precede the first section. */
     if (source->place == PLACE_NOWHERE)
         return;
     if (source->place != PLACE_POOL && strcmp(item->name, "include") == 0) {
@@ -351,27 +341,10 @@ static void config_take_value(struct source *source, const struct ini_lines_item
         config_set_value(&target, row, item, &origin, report);
 }
 
-static void config_take(void *context, const struct ini_lines_item *item)
-{
-    struct source *source = context;
-    const struct directive_origin origin = {.file = source->path, .line = item->line};
-    switch (item->kind) {
-    case INI_LINES_SECTION:
-        config_begin_section(source, item->name, item->line);
-        break;
-    case INI_LINES_VALUE:
-        config_take_value(source, item);
-        break;
-    case INI_LINES_PROBLEM:
-        config_report_error(source->loader->report, &origin, "%s", item->problem);
-        break;
-    }
-}
-
 /* ---- files ---- */
 
-/* Opens a regular file and nothing else: a pipe could never be read again by a reload, and opening
- * one could wait for ever. NULL with a sentence's end in `error`. */
+/* Opens a regular file only: a reload cannot read a pipe again, and opening one may block for ever.
+ * NULL with the end of a sentence in `error`. */
 static FILE *config_open_file(const char *path, struct stat *status, char *error, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -383,67 +356,56 @@ static FILE *config_open_file(const char *path, struct stat *status, char *error
         else
             reason = S_ISDIR(status->st_mode) ? "it is a folder" : "it is no regular file";
     }
-    if (file == NULL) {
+    if (file == NULL)
         (void)snprintf(error, size, "cannot be read: %s",
                        reason != NULL ? reason : strerror(errno));
-    }
     if (file == NULL && fd >= 0)
         (void)close(fd);
     return file;
 }
 
-static void config_read_file(struct loader *loader, FILE *file, const char *path,
-                             const struct stat *status, const struct source *includer,
-                             const struct directive_origin *origin)
-{
-    struct source source = {.includer = includer,
-                            .device = status->st_dev,
-                            .inode = status->st_ino,
-                            .depth = includer == NULL ? 1 : includer->depth + 1,
-                            .place = PLACE_TOP,
-                            .loader = loader};
-    for (const struct source *s = includer; s != NULL; s = s->includer) {
-        if (s->device == status->st_dev && s->inode == status->st_ino) {
-            config_report_error(loader->report, origin, "include: %.500s would include itself",
-                                path);
-            return;
-        }
-    }
-    if (source.depth > CONFIG_INCLUDE_DEPTH_MAX) {
-        config_report_error(loader->report, origin,
-                            "include: %.500s would be the %uth file open in one another; %d are "
-                            "allowed",
-                            path, source.depth, CONFIG_INCLUDE_DEPTH_MAX);
-        return;
-    }
-    if (value_parse_list_add(&loader->config->files, path) != 0) {
-        config_report_error(loader->report, origin, "out of memory");
-        return;
-    }
-    source.path = loader->config->files.items[loader->config->files.count - 1];
-    if (ini_lines_read(file, config_take, &source) != 0) {
-        const struct directive_origin whole = {.file = source.path};
-        config_report_error(loader->report, &whole, "cannot be read: %s", strerror(errno));
-    }
-}
-
-/* `origin`: the line that includes it; NULL for the main file. */
+/* `origin`: the line that includes the file; NULL for the main file. */
 static void config_load_file(struct loader *loader, const char *path, const struct source *includer,
                              const struct directive_origin *origin)
 {
+    struct config_report *report = loader->report;
+    struct value_parse_list *files = &loader->config->files;
     struct stat status;
     char error[256];
     FILE *file = config_open_file(path, &status, error, sizeof error);
     if (file == NULL) {
-        config_report_error(loader->report, origin, "%s%.500s %s",
-                            includer != NULL ? "include: " : "", path, error);
+        config_report_error(report, origin, "%s%.500s %s", includer != NULL ? "include: " : "",
+                            path, error);
         return;
     }
-    config_read_file(loader, file, path, &status, includer, origin);
+    struct source source = {.includer = includer,
+                            .device = status.st_dev,
+                            .inode = status.st_ino,
+                            .depth = includer == NULL ? 1 : includer->depth + 1,
+                            .place = PLACE_TOP,
+                            .loader = loader};
+    const struct source *same = includer;
+    while (same != NULL && (same->device != source.device || same->inode != source.inode))
+        same = same->includer;
+    if (same != NULL) {
+        config_report_error(report, origin, "include: %.500s would include itself", path);
+    } else if (source.depth > CONFIG_INCLUDE_DEPTH_MAX) {
+        config_report_error(report, origin,
+                            "include: %.500s would be the %uth file open in one another; %d are "
+                            "allowed",
+                            path, source.depth, CONFIG_INCLUDE_DEPTH_MAX);
+    } else if (value_parse_list_add(files, path) != 0) {
+        config_report_error(report, origin, "out of memory");
+    } else {
+        source.path = files->items[files->count - 1];
+        const struct directive_origin whole = {.file = source.path};
+        if (ini_lines_read(file, config_take, &source) != 0)
+            config_report_error(report, &whole, "cannot be read: %s", strerror(errno));
+    }
     (void)fclose(file); /* read only: nothing can be lost */
 }
 
-/* The path as seen from the root, so that a later change of folder does not matter. */
+/* The absolute path, so that a later change of the working directory does not matter. */
 static char *config_absolute(const char *path)
 {
     char *folder = NULL, *out = NULL;
@@ -456,23 +418,6 @@ static char *config_absolute(const char *path)
     return out;
 }
 
-static void config_load_all(struct loader *loader, unsigned flags)
-{
-    struct config *config = loader->config;
-    size_t before = loader->report->failed;
-    config_load_file(loader, config->file, NULL, NULL);
-    for (size_t i = 0; i < config->pool_count; i++)
-        config_check_pool(&config->pools[i], (flags & CONFIG_ALLOW_ROOT) != 0, loader->report);
-    config_check_all(&config->global, config->pools, config->pool_count, loader->report);
-    if (config->pool_count == 0 && loader->report->failed == before) {
-        const struct directive_origin whole = {.file = config->file};
-        config_report_error(
-            loader->report, &whole,
-            "no pool in it or in what it includes; add a section such as [www] with "
-            "command, listen and pm.max_children");
-    }
-}
-
 struct config *config_load(const char *path, unsigned flags, struct config_report *report)
 {
     struct config *config = calloc(1, sizeof *config);
@@ -481,12 +426,22 @@ struct config *config_load(const char *path, unsigned flags, struct config_repor
     if (config != NULL)
         config->holders = 1;
     if (config == NULL ||
-        config_init_all(directive_global, DIRECTIVE_GLOBAL_COUNT, &config->global) != 0)
+        config_init_all(directive_global, DIRECTIVE_GLOBAL_COUNT, &config->global) != 0) {
         config_report_error(report, NULL, "out of memory");
-    else if ((config->file = config_absolute(path)) == NULL)
+    } else if ((config->file = config_absolute(path)) == NULL) {
         config_report_error(report, NULL, "%s cannot be read: %s", path, strerror(errno));
-    else
-        config_load_all(&loader, flags);
+    } else {
+        const struct directive_origin whole = {.file = config->file};
+        config_load_file(&loader, config->file, NULL, NULL);
+        for (size_t i = 0; i < config->pool_count; i++)
+            config_check_pool(&config->pools[i], (flags & CONFIG_ALLOW_ROOT) != 0, report);
+        config_check_all(&config->global, config->pools, config->pool_count, report);
+        if (config->pool_count == 0 && report->failed == before)
+            config_report_error(
+                report, &whole,
+                "no pool in it or in what it includes; add a section such as [www] with "
+                "command, listen and pm.max_children");
+    }
     config_report_close(report);
     if (report->failed != before)
         config_free(&config);

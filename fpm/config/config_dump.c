@@ -1,21 +1,29 @@
-/* config_dump.c: a configuration as a file again, each value with its origin.
+/* config_dump.c: writes a configuration, each value with its origin. Declared in config.h.
  *
- * It decides the layout of what `overtime -tt` prints: a file that config_load reads to the same
- * values. Declared in config.h.
+ * It decides two layouts: the file that `overtime -tt` prints, which config_load reads to the same
+ * values, and the JSON of `overtimectl --json config`.
  */
 #include "fpm/config/config.h"
 #include "fpm/config/directive_value.h"
+#include "sapi-shim/util/escape.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Where the origins stand, unless a value is longer. */
+/* The column of the origins, unless a value is longer. */
 #define DUMP_COLUMN 48
+
+static int dump_end(FILE *out)
+{
+    return fflush(out) == 0 && !ferror(out) ? 0 : -1;
+}
+
+/* ---- as a file ---- */
 
 static void dump_line(FILE *out, const char *name, const char *value,
                       const struct directive_origin *origin)
 {
-    int length = fprintf(out, "%s = %s", name, value);
+    int length = fprintf(out, "%s = %s", name, value != NULL ? value : "");
     int pad = length > 0 && length < DUMP_COLUMN ? DUMP_COLUMN - length : 1;
     if (origin->file == NULL)
         (void)fprintf(out, "%*s; default\n", pad, "");
@@ -23,31 +31,24 @@ static void dump_line(FILE *out, const char *name, const char *value,
         (void)fprintf(out, "%*s; %s:%u\n", pad, "", origin->file, origin->line);
 }
 
+/* A directive that repeats has a line for each item. */
 static void dump_repeated(FILE *out, const struct directive *row, const void *field,
                           const struct directive_origin *origin)
 {
-    if (row->type == DIRECTIVE_INCLUDE) {
-        const struct value_parse_list *list = field;
-        for (size_t i = 0; i < list->count; i++)
-            (void)fprintf(out, "; include = %s, done below\n", list->items[i]);
-        return;
-    }
-    if (row->type == DIRECTIVE_LIST) {
-        const struct value_parse_list *list = field;
-        for (size_t i = 0; i < list->count; i++) {
-            char *text = value_parse_quote_text(list->items[i]);
-            dump_line(out, row->name, text != NULL ? text : "", origin);
-            free(text);
-        }
-        return;
-    }
+    const struct value_parse_list *list = field;
     const struct directive_map *map = field;
-    int stem = (int)strcspn(row->name, "[");
-    for (size_t i = 0; i < map->count; i++) {
+    for (size_t i = 0; row->type == DIRECTIVE_INCLUDE && i < list->count; i++)
+        (void)fprintf(out, "; include = %s, done below\n", list->items[i]);
+    for (size_t i = 0; row->type == DIRECTIVE_LIST && i < list->count; i++) {
+        char *text = value_parse_quote_text(list->items[i]);
+        dump_line(out, row->name, text, origin);
+        free(text);
+    }
+    for (size_t i = 0; row->type == DIRECTIVE_MAP && i < map->count; i++) {
         const struct directive_pair *pair = &map->items[i];
         char *text = value_parse_quote_text(pair->value), *name = NULL;
-        if (asprintf(&name, "%.*s[%s]", stem, row->name, pair->name) >= 0) {
-            dump_line(out, name, text != NULL ? text : "", &pair->origin);
+        if (asprintf(&name, "%.*s[%s]", (int)strcspn(row->name, "["), row->name, pair->name) >= 0) {
+            dump_line(out, name, text, &pair->origin);
             free(name);
         }
         free(text);
@@ -60,15 +61,13 @@ static void dump_all(FILE *out, const struct directive *table, size_t count, con
     for (size_t i = 0; i < count; i++) {
         const struct directive *row = &table[i];
         char *text = directive_value_text(row, owner);
-
-        if (!directive_value_is_set(row, owner)) {
+        if (!directive_value_is_set(row, owner))
             (void)fprintf(out, "; %s: %s (default)\n", row->name,
                           row->unset != NULL ? row->unset : "unset");
-        } else if (directive_repeats(row)) {
+        else if (directive_repeats(row))
             dump_repeated(out, row, (const char *)owner + row->offset, &origins[i]);
-        } else if (text != NULL) {
+        else if (text != NULL)
             dump_line(out, row->name, text, &origins[i]);
-        }
         free(text);
     }
 }
@@ -79,7 +78,7 @@ int config_dump_pool(const struct config_pool *pool, FILE *out)
     (void)fprintf(out, "[%s]%*s; %s:%u\n", pool->name, DUMP_COLUMN > used ? DUMP_COLUMN - used : 1,
                   "", pool->origin.file, pool->origin.line);
     dump_all(out, directive_pool, DIRECTIVE_POOL_COUNT, pool, pool->origins);
-    return fflush(out) == 0 && !ferror(out) ? 0 : -1;
+    return dump_end(out);
 }
 
 int config_dump(const struct config *config, FILE *out)
@@ -91,5 +90,120 @@ int config_dump(const struct config *config, FILE *out)
         (void)fputc('\n', out);
         (void)config_dump_pool(&config->pools[i], out);
     }
-    return fflush(out) == 0 && !ferror(out) ? 0 : -1;
+    return dump_end(out);
+}
+
+/* ---- as JSON ---- */
+
+static void dump_json_origin(FILE *out, const struct directive_origin *origin)
+{
+    if (origin->file == NULL) {
+        (void)fputs(", \"file\": null, \"line\": null}", out);
+        return;
+    }
+    (void)fputs(", \"file\": ", out);
+    escape_json(out, origin->file);
+    (void)fprintf(out, ", \"line\": %u}", origin->line);
+}
+
+static void dump_json_list(FILE *out, char *const *items, size_t count)
+{
+    (void)fputc('[', out);
+    for (size_t i = 0; i < count; i++) {
+        (void)fputs(i > 0 ? ", " : "", out);
+        escape_json(out, items[i]);
+    }
+    (void)fputc(']', out);
+}
+
+/* The value without the quotes that a file may need. Numbers stay as in a file, with their unit. */
+static void dump_json_value(FILE *out, const struct directive *row, const void *owner)
+{
+    const void *field = (const char *)owner + row->offset;
+    const struct value_parse_list *list = field;
+    const struct value_parse_words *words = field;
+    const struct directive_map *map = field;
+    char *text;
+    if (!directive_value_is_set(row, owner) && !directive_repeats(row)) {
+        (void)fputs("null", out);
+        return;
+    }
+    switch (row->type) {
+    case DIRECTIVE_MAP:
+        (void)fputc('{', out);
+        for (size_t i = 0; i < map->count; i++) {
+            (void)fputs(i > 0 ? ", " : "", out);
+            escape_json(out, map->items[i].name);
+            (void)fputs(": {\"value\": ", out);
+            escape_json(out, map->items[i].value);
+            dump_json_origin(out, &map->items[i].origin);
+        }
+        (void)fputc('}', out);
+        break;
+    case DIRECTIVE_LIST:
+    case DIRECTIVE_INCLUDE:
+    case DIRECTIVE_NETWORKS:
+        dump_json_list(out, list->items, list->count);
+        break;
+    case DIRECTIVE_WORDS:
+        dump_json_list(out, words->argv, words->argc);
+        break;
+    case DIRECTIVE_ADDRESS:
+    case DIRECTIVE_SOCKET_PATH:
+        escape_json(out, ((const struct value_parse_address *)field)->text);
+        break;
+    case DIRECTIVE_TEXT:
+    case DIRECTIVE_PATH:
+    case DIRECTIVE_FOLDER:
+    case DIRECTIVE_URI:
+    case DIRECTIVE_USER:
+    case DIRECTIVE_GROUP:
+        escape_json(out, *(char *const *)field);
+        break;
+    default:
+        text = directive_value_text(row, owner);
+        escape_json(out, text != NULL ? text : "");
+        free(text);
+    }
+}
+
+static void dump_json_all(FILE *out, const struct directive *table, size_t count, const void *owner,
+                          const struct directive_origin *origins)
+{
+    (void)fputc('{', out);
+    for (size_t i = 0; i < count; i++) {
+        (void)fprintf(out, "%s\"%.*s\": {\"value\": ", i > 0 ? ", " : "",
+                      (int)strcspn(table[i].name, "["), table[i].name);
+        dump_json_value(out, &table[i], owner);
+        dump_json_origin(out, &origins[i]);
+    }
+    (void)fputc('}', out);
+}
+
+int config_json(const struct config *config, const char *pool, FILE *out)
+{
+    const char *between = "";
+    (void)fputs("{\"file\": ", out);
+    escape_json(out, config->file);
+    (void)fputs(", \"files\": ", out);
+    dump_json_list(out, config->files.items, config->files.count);
+    if (pool == NULL) {
+        (void)fputs(", \"global\": ", out);
+        dump_json_all(out, directive_global, DIRECTIVE_GLOBAL_COUNT, &config->global,
+                      config->global.origins);
+    }
+    (void)fputs(", \"pools\": [", out);
+    for (size_t i = 0; i < config->pool_count; i++) {
+        const struct config_pool *each = &config->pools[i];
+        if (pool != NULL && strcmp(pool, each->name) != 0)
+            continue;
+        (void)fprintf(out, "%s{\"pool\": ", between);
+        escape_json(out, each->name);
+        (void)fputs(", \"directives\": ", out);
+        dump_json_all(out, directive_pool, DIRECTIVE_POOL_COUNT, each, each->origins);
+        dump_json_origin(out, &each->origin);
+        between = ", ";
+    }
+    (void)fputs("]}\n", out);
+    return dump_end(out);
 }

@@ -5,12 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void report_add(struct config_report *report, struct value_parse_list *list,
-                       const struct directive_origin *origin, const char *format, va_list arguments)
-    __attribute__((format(printf, 4, 0)));
-
-static void report_add(struct config_report *report, struct value_parse_list *list,
-                       const struct directive_origin *origin, const char *format, va_list arguments)
+__attribute__((format(printf, 4, 0))) static void report_add(struct config_report *report,
+                                                             struct value_parse_list *list,
+                                                             const struct directive_origin *origin,
+                                                             const char *format, va_list arguments)
 {
     char *what = NULL, *sentence = NULL;
     if (list->count >= CONFIG_REPORT_MAX || vasprintf(&what, format, arguments) < 0) {
@@ -25,13 +23,10 @@ static void report_add(struct config_report *report, struct value_parse_list *li
     else
         length = asprintf(&sentence, "%s:%u: %s", origin->file, origin->line, what);
     free(what);
-    if (length < 0) {
+    if (length < 0 || value_parse_list_add(list, sentence) != 0)
         report->dropped++;
-        return;
-    }
-    if (value_parse_list_add(list, sentence) != 0)
-        report->dropped++;
-    free(sentence);
+    if (length >= 0)
+        free(sentence);
 }
 
 void config_report_error(struct config_report *report, const struct directive_origin *origin,

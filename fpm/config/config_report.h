@@ -1,7 +1,6 @@
-/* config_report.h: collects what is wrong with a configuration, as ready sentences.
+/* config_report.h: collects the errors of a configuration as ready sentences.
  *
- * It decides their shape, "FILE:LINE: what", and how many are kept; it shows them to nobody. Used
- * by the files that read a configuration; read by whoever asked for it.
+ * It decides their form, "FILE:LINE: what", and how many are kept; it prints nothing.
  */
 #ifndef FPM_CONFIG_REPORT_H
 #define FPM_CONFIG_REPORT_H
@@ -13,20 +12,20 @@
 /* Errors, and as many warnings, kept in a report. */
 #define CONFIG_REPORT_MAX 200
 
-/* Birth value: all zero. */
+/* Begins as {0}. */
 struct config_report {
     struct value_parse_list errors;
     struct value_parse_list warnings;
-    size_t dropped; /* errors and warnings not kept, for their number or without memory */
+    size_t dropped; /* errors and warnings not kept: too many, or no memory */
     size_t failed;  /* errors, kept or not: 0 = the configuration can be used */
 };
 
-/* `origin` may be NULL, or without a file: then the sentence stands alone. */
+/* `origin` may be NULL or without a file: then the sentence has no position. */
 void config_report_error(struct config_report *report, const struct directive_origin *origin,
                          const char *format, ...) __attribute__((format(printf, 3, 4)));
 void config_report_warning(struct config_report *report, const struct directive_origin *origin,
                            const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Says how many were not kept, as a last sentence. */
+/* Adds the number of those not kept as a last sentence. */
 void config_report_close(struct config_report *report);
 void config_report_free(struct config_report *report);
 

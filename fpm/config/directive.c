@@ -1,4 +1,4 @@
-/* directive.c: the table of directives and what can be said about a row. See directive.h. */
+/* directive.c: the table of directives and questions about a row. See directive.h. */
 #include "fpm/config/directive.h"
 
 #include "fpm/util/spelling.h"
@@ -12,7 +12,7 @@
 
 #define DAYS(n) ((n)*INT64_C(86400000))
 
-/* The defaults of what workers obey: texts, for the rows below. */
+/* The defaults of the directives that workers obey, as texts for the rows below. */
 static const struct {
 #define SETTING(field, number, unit) char field[sizeof #number #unit];
 #include "sapi-shim/settings.def"
@@ -24,70 +24,43 @@ static const struct {
 };
 
 static const struct directive_choice directive_log_levels[] = {
-    {.word = "debug", .value = DIRECTIVE_LOG_DEBUG},
-    {.word = "notice", .value = DIRECTIVE_LOG_NOTICE},
-    {.word = "warning", .value = DIRECTIVE_LOG_WARNING},
-    {.word = "error", .value = DIRECTIVE_LOG_ERROR},
-    {.word = "alert", .value = DIRECTIVE_LOG_ALERT},
-    {0}};
+    {"debug", DIRECTIVE_LOG_DEBUG},     {"notice", DIRECTIVE_LOG_NOTICE},
+    {"warning", DIRECTIVE_LOG_WARNING}, {"error", DIRECTIVE_LOG_ERROR},
+    {"alert", DIRECTIVE_LOG_ALERT},     {0}};
 
 static const struct directive_choice directive_log_formats[] = {
-    {.word = "text", .value = DIRECTIVE_LOG_TEXT},
-    {.word = "json", .value = DIRECTIVE_LOG_JSON},
-    {0}};
+    {"text", DIRECTIVE_LOG_TEXT}, {"json", DIRECTIVE_LOG_JSON}, {0}};
 
 static const struct directive_choice directive_syslog_facilities[] = {
-    {.word = "daemon", .value = LOG_DAEMON},
-    {.word = "user", .value = LOG_USER},
-    {.word = "auth", .value = LOG_AUTH},
-    {.word = "authpriv", .value = LOG_AUTHPRIV},
-    {.word = "cron", .value = LOG_CRON},
-    {.word = "ftp", .value = LOG_FTP},
-    {.word = "kern", .value = LOG_KERN},
-    {.word = "lpr", .value = LOG_LPR},
-    {.word = "mail", .value = LOG_MAIL},
-    {.word = "news", .value = LOG_NEWS},
-    {.word = "syslog", .value = LOG_SYSLOG},
-    {.word = "uucp", .value = LOG_UUCP},
-    {.word = "local0", .value = LOG_LOCAL0},
-    {.word = "local1", .value = LOG_LOCAL1},
-    {.word = "local2", .value = LOG_LOCAL2},
-    {.word = "local3", .value = LOG_LOCAL3},
-    {.word = "local4", .value = LOG_LOCAL4},
-    {.word = "local5", .value = LOG_LOCAL5},
-    {.word = "local6", .value = LOG_LOCAL6},
-    {.word = "local7", .value = LOG_LOCAL7},
-    {0}};
+    {"daemon", LOG_DAEMON},     {"user", LOG_USER},     {"auth", LOG_AUTH},
+    {"authpriv", LOG_AUTHPRIV}, {"cron", LOG_CRON},     {"ftp", LOG_FTP},
+    {"kern", LOG_KERN},         {"lpr", LOG_LPR},       {"mail", LOG_MAIL},
+    {"news", LOG_NEWS},         {"syslog", LOG_SYSLOG}, {"uucp", LOG_UUCP},
+    {"local0", LOG_LOCAL0},     {"local1", LOG_LOCAL1}, {"local2", LOG_LOCAL2},
+    {"local3", LOG_LOCAL3},     {"local4", LOG_LOCAL4}, {"local5", LOG_LOCAL5},
+    {"local6", LOG_LOCAL6},     {"local7", LOG_LOCAL7}, {0}};
 
-static const struct directive_choice directive_pm_kinds[] = {
-    {.word = "static", .value = DIRECTIVE_PM_STATIC},
-    {.word = "dynamic", .value = DIRECTIVE_PM_DYNAMIC},
-    {.word = "ondemand", .value = DIRECTIVE_PM_ONDEMAND},
-    {0}};
+static const struct directive_choice directive_pm_kinds[] = {{"static", DIRECTIVE_PM_STATIC},
+                                                             {"dynamic", DIRECTIVE_PM_DYNAMIC},
+                                                             {"ondemand", DIRECTIVE_PM_ONDEMAND},
+                                                             {0}};
 
 static const struct directive_choice directive_stop_signals[] = {
-    {.word = "auto", .value = 0},
-    {.word = "TERM", .value = SIGTERM},
-    {.word = "QUIT", .value = SIGQUIT},
-    {.word = "INT", .value = SIGINT},
-    {.word = "HUP", .value = SIGHUP},
-    {.word = "USR1", .value = SIGUSR1},
-    {.word = "USR2", .value = SIGUSR2},
-    {.word = "WINCH", .value = SIGWINCH},
-    {0}};
+    {"auto", 0},       {"TERM", SIGTERM},   {"QUIT", SIGQUIT},
+    {"INT", SIGINT},   {"HUP", SIGHUP},     {"USR1", SIGUSR1},
+    {"USR2", SIGUSR2}, {"WINCH", SIGWINCH}, {0}};
 
 static const struct directive_choice directive_abort_detections[] = {
-    {.word = "checkpoint", .value = OT_ABORT_CHECKPOINT},
-    {.word = "instant", .value = OT_ABORT_INSTANT},
-    {.word = "write", .value = OT_ABORT_WRITE},
+    {"checkpoint", OT_ABORT_CHECKPOINT},
+    {"instant", OT_ABORT_INSTANT},
+    {"write", OT_ABORT_WRITE},
     {0}};
 
-static const struct directive_choice directive_bailouts[] = {
-    {.word = "auto", .value = OT_BAILOUT_AUTO},
-    {.word = "unwind", .value = OT_BAILOUT_UNWIND},
-    {.word = "exit", .value = OT_BAILOUT_EXIT},
-    {.word = "none", .value = OT_BAILOUT_NONE},
-    {0}};
+static const struct directive_choice directive_bailouts[] = {{"auto", OT_BAILOUT_AUTO},
+                                                             {"unwind", OT_BAILOUT_UNWIND},
+                                                             {"exit", OT_BAILOUT_EXIT},
+                                                             {"none", OT_BAILOUT_NONE},
+                                                             {0}};
 
 const struct directive directive_global[DIRECTIVE_GLOBAL_COUNT] = {
 #define GLOBAL(text, field, ctype, kind, ...)                                                      \
@@ -113,23 +86,20 @@ const struct directive directive_pool[DIRECTIVE_POOL_COUNT] = {
 #undef POOL
 };
 
-/* env[NAME] is one row for every env[...]. */
-static bool directive_names(const struct directive *row, const char *name)
-{
-    const char *bracket = strchr(row->name, '[');
-    if (row->type != DIRECTIVE_MAP || bracket == NULL)
-        return strcmp(row->name, name) == 0;
-    size_t stem = (size_t)(bracket - row->name) + 1;
-    size_t length = strlen(name);
-    return length > stem + 1 && strncmp(row->name, name, stem) == 0 && name[length - 1] == ']';
-}
-
 const struct directive *directive_find(const struct directive *table, size_t count,
                                        const char *name)
 {
-    for (size_t i = 0; i < count; i++)
-        if (directive_names(&table[i], name))
+    size_t length = strlen(name);
+    for (size_t i = 0; i < count; i++) {
+        /* env[NAME] is one row for every env[...]. */
+        size_t stem = strcspn(table[i].name, "[") + 1;
+        bool found = table[i].type != DIRECTIVE_MAP
+                         ? strcmp(table[i].name, name) == 0
+                         : length > stem + 1 && strncmp(table[i].name, name, stem) == 0 &&
+                               name[length - 1] == ']';
+        if (found)
             return &table[i];
+    }
     return NULL;
 }
 
@@ -156,54 +126,6 @@ bool directive_repeats(const struct directive *row)
            row->type == DIRECTIVE_INCLUDE;
 }
 
-static void directive_accepts_number(const struct directive *row, char *out, size_t size)
-{
-    if (row->max > 1000000000000) {
-        (void)snprintf(out, size, "a whole number, %" PRId64 " or more", row->min);
-    } else {
-        (void)snprintf(out, size, "a whole number from %" PRId64 " to %" PRId64, row->min,
-                       row->max);
-    }
-}
-
-static void directive_accepts_size(const struct directive *row, char *out, size_t size)
-{
-    char min[VALUE_PARSE_TEXT_SIZE], max[VALUE_PARSE_TEXT_SIZE];
-    const char *unlimited = row->type == DIRECTIVE_LIMIT_SIZE ? ", or unlimited" : "";
-    value_parse_size_text(row->min, min);
-    value_parse_size_text(row->max, max);
-    if (row->max > INT64_MAX / 4) {
-        (void)snprintf(out, size, "a number of bytes, or one with K, M or G, %s or more%s", min,
-                       unlimited);
-    } else {
-        (void)snprintf(out, size, "a number of bytes, or one with K, M or G, from %s to %s%s", min,
-                       max, unlimited);
-    }
-}
-
-static void directive_accepts_time(const struct directive *row, char *out, size_t size)
-{
-    char min[VALUE_PARSE_TEXT_SIZE], max[VALUE_PARSE_TEXT_SIZE];
-    value_parse_time_text(row->min, min);
-    value_parse_time_text(row->max, max);
-    (void)snprintf(out, size, "a number of seconds, or one with ms, s, m, h or d, from %s to %s",
-                   min, max);
-}
-
-static void directive_accepts_choice(const struct directive *row, char *out, size_t size)
-{
-    size_t used = 0;
-    const char *before = "";
-    for (const struct directive_choice *choice = row->choices; choice->word != NULL; choice++) {
-        const char *joint = before[0] == '\0' ? "" : ", ";
-        int length = snprintf(out + used, size - used, "%s%s", joint, choice->word);
-        if (length < 0 || (size_t)length >= size - used)
-            return;
-        used += (size_t)length;
-        before = choice->word;
-    }
-}
-
 void directive_accepts(const struct directive *row, char *out, size_t size)
 {
     static const char *const phrases[] = {
@@ -222,9 +144,17 @@ void directive_accepts(const struct directive *row, char *out, size_t size)
         [DIRECTIVE_ADDRESS] = "/path, port, ip:port or [ip6]:port",
         [DIRECTIVE_SOCKET_PATH] = "the absolute path of a unix socket",
     };
+    char min[VALUE_PARSE_TEXT_SIZE], max[VALUE_PARSE_TEXT_SIZE];
+    const char *unlimited = row->type == DIRECTIVE_LIMIT_SIZE ? ", or unlimited" : "";
+    size_t used = 0;
     switch (row->type) {
     case DIRECTIVE_NUMBER:
-        directive_accepts_number(row, out, size);
+        /* A maximum that is beyond any use is not worth a mention. */
+        if (row->max > 1000000000000)
+            (void)snprintf(out, size, "a whole number, %" PRId64 " or more", row->min);
+        else
+            (void)snprintf(out, size, "a whole number from %" PRId64 " to %" PRId64, row->min,
+                           row->max);
         break;
     case DIRECTIVE_LIMIT_COUNT:
         (void)snprintf(out, size, "a whole number from %" PRId64 " to %" PRId64 ", or unlimited",
@@ -232,13 +162,27 @@ void directive_accepts(const struct directive *row, char *out, size_t size)
         break;
     case DIRECTIVE_SIZE:
     case DIRECTIVE_LIMIT_SIZE:
-        directive_accepts_size(row, out, size);
+        value_parse_size_text(row->min, min);
+        value_parse_size_text(row->max, max);
+        if (row->max > INT64_MAX / 4)
+            (void)snprintf(out, size, "a number of bytes, or one with K, M or G, %s or more%s", min,
+                           unlimited);
+        else
+            (void)snprintf(out, size, "a number of bytes, or one with K, M or G, from %s to %s%s",
+                           min, max, unlimited);
         break;
     case DIRECTIVE_TIME:
-        directive_accepts_time(row, out, size);
+        value_parse_time_text(row->min, min);
+        value_parse_time_text(row->max, max);
+        (void)snprintf(out, size,
+                       "a number of seconds, or one with ms, s, m, h or d, from %s to %s", min,
+                       max);
         break;
     case DIRECTIVE_CHOICE:
-        directive_accepts_choice(row, out, size);
+        for (const struct directive_choice *choice = row->choices;
+             choice->word != NULL && used < size; choice++)
+            used += (size_t)snprintf(out + used, size - used, "%s%s",
+                                     choice == row->choices ? "" : ", ", choice->word);
         break;
     case DIRECTIVE_PATH:
         (void)snprintf(out, size, "an absolute path%s%s%s%s", row->word != NULL ? ", or " : "",

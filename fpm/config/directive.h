@@ -1,8 +1,8 @@
 /* directive.h: the table of every directive of overtime.ini, one row each (directives.def).
  *
- * From a row come the field of struct config_global or struct config_pool, the parser's choice, the
- * range check, the default, the dump, the commented samples and the manual. This file decides what
- * a directive is and never reads a configuration; config.h does. Anybody may read the table.
+ * A row gives the field of struct config_global or struct config_pool, the parser's choice, the
+ * range check, the default, the dump, the commented samples and the manual. This file only
+ * describes directives; config.h reads a configuration.
  */
 #ifndef FPM_DIRECTIVE_H
 #define FPM_DIRECTIVE_H
@@ -17,14 +17,12 @@
 /* The value of a number that was not given and has no default. */
 #define DIRECTIVE_UNSET INT64_MIN
 
-/* Most entries of listen.allowed_clients: of the longest, these still fit one environment variable
- * (128 KiB), in which workers get them. */
+/* Most entries of listen.allowed_clients: as many of the longest fit one environment variable
+ * (128 KiB), which passes them to the workers. */
 #define DIRECTIVE_NETWORKS_MAX 2048
 
-/* The numbers that choices take in the struct; directives whose choices are part of the contract
- * take theirs from sapi-shim/contract.h, syslog.facility and pm.stop_signal from the system (0 =
- * none).
- */
+/* The numbers of choices in the struct. Choices that are part of the contract have theirs in
+ * sapi-shim/contract.h; those of syslog.facility and pm.stop_signal are the system's (0 = auto). */
 enum directive_pm {
     DIRECTIVE_PM_STATIC,
     DIRECTIVE_PM_DYNAMIC,
@@ -42,15 +40,15 @@ enum directive_log_format {
     DIRECTIVE_LOG_JSON
 };
 
-/* Where a value stands in the files. */
+/* The position of a value in the files. */
 struct directive_origin {
     const char *file; /* NULL: the default */
     unsigned line;    /* from 1 */
 };
 
-/* What `user` and `group` of a pool come to. */
+/* The user and group that a pool's workers run as. */
 struct config_identity {
-    bool change; /* false: the workers stay what the manager is; the rest is then unset */
+    bool change; /* false: the workers run as the manager does; the rest is unset */
     uid_t uid;
     gid_t gid;
     char *name; /* for initgroups(3); NULL: no supplementary groups */
@@ -65,7 +63,7 @@ struct directive_map {
     struct directive_pair *items;
 };
 
-/* What each type of value becomes in C. */
+/* The C type of each type of value. */
 typedef char *directive_text;
 typedef bool directive_bool;
 typedef int64_t directive_number; /* DIRECTIVE_UNSET when not given and without a default */
@@ -79,11 +77,11 @@ typedef struct directive_map directive_map;
 typedef struct value_parse_words directive_words;
 typedef struct value_parse_address directive_address;
 
-/* How a value is written and checked. */
+/* The syntax of a value and how it is checked. */
 enum directive_type {
     DIRECTIVE_TEXT,        /* any text */
     DIRECTIVE_PATH,        /* absolute path, or the row's `word` */
-    DIRECTIVE_FOLDER,      /* absolute path of a folder that exists; conf_check looks */
+    DIRECTIVE_FOLDER,      /* absolute path of a folder that exists; config_check looks */
     DIRECTIVE_URI,         /* begins with a slash */
     DIRECTIVE_USER,        /* a known user: name or number */
     DIRECTIVE_GROUP,       /* a known group: name or number */
@@ -122,16 +120,16 @@ struct directive {
     enum directive_type type;
     enum directive_reload reload;
     bool required;          /* a pool without it is refused */
-    const char *by_default; /* as one would write it; NULL = unset */
+    const char *by_default; /* as written in a file; NULL = unset */
     const char *unset;      /* what an unset value means, for the manual */
     const char *word;       /* DIRECTIVE_PATH: a word accepted in place of a path */
-    const char *other_word; /* and another */
-    const char *unit;       /* what is counted, plural, lower case */
+    const char *other_word; /* DIRECTIVE_PATH: a second one */
+    const char *unit;       /* of a number: a plural noun in lower case */
     int64_t min, max;       /* numbers, sizes and times, in the units of the field */
     const struct directive_choice *choices;
     const char *example; /* for rows without a default: a value for the sample's comment */
     const char *heading; /* of the group of rows that begins here */
-    const char *sample;  /* what a first pool writes; the sample shows it set, not as a comment */
+    const char *sample;  /* value that the sample of a pool sets, not as a comment */
     const char *help;    /* one to three sentences */
 };
 
@@ -190,8 +188,8 @@ const char *directive_nearest(const struct directive *table, size_t count, const
 /* Can the directive stand in a section more than once? */
 bool directive_repeats(const struct directive *row);
 
-/* What is accepted, as a phrase that follows "must be": "a number from 1 to 65536". Always ends in
- * NUL; cut at `size`. */
+/* The accepted values, as a phrase that follows "must be": "a number from 1 to 65536". Always ends
+ * in NUL; cut at `size`. */
 void directive_accepts(const struct directive *row, char *out, size_t size);
 
 #endif

@@ -12,7 +12,40 @@
 #include <string.h>
 #include <strings.h>
 
-/* The field, as each type of it. */
+/* The C type of a directive's field. */
+enum value_form {
+    VALUE_TEXT,
+    VALUE_BOOL,
+    VALUE_INT,
+    VALUE_INT64,
+    VALUE_LIST,
+    VALUE_MAP,
+    VALUE_WORDS,
+    VALUE_ADDRESS
+};
+
+static const enum value_form value_forms[] = {
+    [DIRECTIVE_TEXT] = VALUE_TEXT,          [DIRECTIVE_PATH] = VALUE_TEXT,
+    [DIRECTIVE_FOLDER] = VALUE_TEXT,        [DIRECTIVE_URI] = VALUE_TEXT,
+    [DIRECTIVE_USER] = VALUE_TEXT,          [DIRECTIVE_GROUP] = VALUE_TEXT,
+    [DIRECTIVE_BOOL] = VALUE_BOOL,          [DIRECTIVE_NUMBER] = VALUE_INT64,
+    [DIRECTIVE_SIZE] = VALUE_INT64,         [DIRECTIVE_TIME] = VALUE_INT64,
+    [DIRECTIVE_CHOICE] = VALUE_INT,         [DIRECTIVE_MODE] = VALUE_INT,
+    [DIRECTIVE_LIMIT_COUNT] = VALUE_INT64,  [DIRECTIVE_LIMIT_SIZE] = VALUE_INT64,
+    [DIRECTIVE_LIST] = VALUE_LIST,          [DIRECTIVE_NETWORKS] = VALUE_LIST,
+    [DIRECTIVE_INCLUDE] = VALUE_LIST,       [DIRECTIVE_MAP] = VALUE_MAP,
+    [DIRECTIVE_WORDS] = VALUE_WORDS,        [DIRECTIVE_ADDRESS] = VALUE_ADDRESS,
+    [DIRECTIVE_SOCKET_PATH] = VALUE_ADDRESS};
+
+static const size_t value_sizes[] = {[VALUE_TEXT] = sizeof(char *),
+                                     [VALUE_BOOL] = sizeof(bool),
+                                     [VALUE_INT] = sizeof(int),
+                                     [VALUE_INT64] = sizeof(int64_t),
+                                     [VALUE_LIST] = sizeof(struct value_parse_list),
+                                     [VALUE_MAP] = sizeof(struct directive_map),
+                                     [VALUE_WORDS] = sizeof(struct value_parse_words),
+                                     [VALUE_ADDRESS] = sizeof(struct value_parse_address)};
+
 static void *value_at(const struct directive *row, void *owner)
 {
     return (char *)owner + row->offset;
@@ -47,27 +80,6 @@ static int value_set_text(char **field, const char *text, char *error, size_t si
     free(*field);
     *field = copy;
     return 0;
-}
-
-static int value_set_path(const struct directive *row, char **field, const char *text, char *error,
-                          size_t size)
-{
-    if ((row->word != NULL && strcmp(text, row->word) == 0) ||
-        (row->other_word != NULL && strcmp(text, row->other_word) == 0))
-        return value_set_text(field, text, error, size);
-    if (*text != '/')
-        return value_refuse(row, error, size);
-    return value_set_text(field, text, error, size);
-}
-
-static int value_set_account(const struct directive *row, char **field, const char *text,
-                             char *error, size_t size)
-{
-    struct account account;
-    gid_t gid;
-    int result = row->type == DIRECTIVE_USER ? account_user(text, &account, error, size)
-                                             : account_group(text, &gid, error, size);
-    return result == 0 ? value_set_text(field, text, error, size) : -1;
 }
 
 static int value_set_number(const struct directive *row, int64_t *field, const char *text,
@@ -144,22 +156,31 @@ static int value_set_address(const struct directive *row, struct value_parse_add
     return 0;
 }
 
-/* Everything but words and maps, which have no plain text. */
+/* Sets a field of any type except words and maps, whose text is split first. */
 static int value_set_plain(const struct directive *row, void *field, const char *text, char *error,
                            size_t size)
 {
+    struct account account;
+    gid_t gid;
+    int mode;
     switch (row->type) {
     case DIRECTIVE_TEXT:
         return value_set_text(field, text, error, size);
     case DIRECTIVE_URI:
-        return *text == '/' ? value_set_text(field, text, error, size)
-                            : value_refuse(row, error, size);
     case DIRECTIVE_PATH:
     case DIRECTIVE_FOLDER:
-        return value_set_path(row, field, text, error, size);
+        if (*text != '/' && (row->word == NULL || strcmp(text, row->word) != 0) &&
+            (row->other_word == NULL || strcmp(text, row->other_word) != 0))
+            return value_refuse(row, error, size);
+        return value_set_text(field, text, error, size);
     case DIRECTIVE_USER:
+        return account_user(text, &account, error, size) == 0
+                   ? value_set_text(field, text, error, size)
+                   : -1;
     case DIRECTIVE_GROUP:
-        return value_set_account(row, field, text, error, size);
+        return account_group(text, &gid, error, size) == 0
+                   ? value_set_text(field, text, error, size)
+                   : -1;
     case DIRECTIVE_BOOL:
         return value_parse_bool(text, field) == 0 ? 0 : value_refuse(row, error, size);
     case DIRECTIVE_NUMBER:
@@ -170,13 +191,11 @@ static int value_set_plain(const struct directive *row, void *field, const char 
         return value_set_number(row, field, text, error, size);
     case DIRECTIVE_CHOICE:
         return value_set_choice(row, field, text, error, size);
-    case DIRECTIVE_MODE: {
-        int mode;
+    case DIRECTIVE_MODE:
         if (value_parse_mode(text, &mode) != 0 || mode < row->min || mode > row->max)
             return value_refuse(row, error, size);
         *(int *)field = mode;
         return 0;
-    }
     case DIRECTIVE_LIST:
     case DIRECTIVE_INCLUDE:
         return value_parse_list_add(field, text) == 0 ? 0 : value_no_memory(error, size);
@@ -192,20 +211,11 @@ static int value_set_plain(const struct directive *row, void *field, const char 
     return value_refuse(row, error, size);
 }
 
-static int value_set_words(struct value_parse_words *field, const char *text,
-                           const struct value_parse_source *source, char *error, size_t size)
-{
-    struct value_parse_words words;
-    if (value_parse_words(text, source, &words, error, size) != 0)
-        return -1;
-    value_parse_words_free(field);
-    *field = words;
-    return 0;
-}
-
 int directive_value_set(const struct directive *row, void *owner, const char *text,
                         const struct value_parse_source *source, char *error, size_t size)
 {
+    void *field = value_at(row, owner);
+    struct value_parse_words words;
     char *plain;
     if (*text == '\0') {
         (void)snprintf(error, size,
@@ -213,40 +223,18 @@ int directive_value_set(const struct directive *row, void *owner, const char *te
                        "text is meant");
         return -1;
     }
-    if (row->type == DIRECTIVE_WORDS)
-        return value_set_words(value_at(row, owner), text, source, error, size);
+    if (row->type == DIRECTIVE_WORDS) {
+        if (value_parse_words(text, source, &words, error, size) != 0)
+            return -1;
+        value_parse_words_free(field);
+        *(struct value_parse_words *)field = words;
+        return 0;
+    }
     if (value_parse_text(text, source, &plain, error, size) != 0)
         return -1;
-    int result = value_set_plain(row, value_at(row, owner), plain, error, size);
+    int result = value_set_plain(row, field, plain, error, size);
     free(plain);
     return result;
-}
-
-/* A name that every shell and getenv take. */
-static bool value_is_variable(const char *name)
-{
-    if (!isalpha((unsigned char)*name) && *name != '_')
-        return false;
-    while (isalnum((unsigned char)*name) || *name == '_')
-        name++;
-    return *name == '\0';
-}
-
-static int value_add_pair(struct directive_map *map, const char *name, char *value,
-                          const struct directive_origin *origin)
-{
-    struct directive_pair *grown = reallocarray(map->items, map->count + 1, sizeof *grown);
-    if (grown == NULL)
-        return -1;
-    map->items = grown;
-    struct directive_pair *pair = &grown[map->count];
-    pair->name = strdup(name);
-    pair->value = value;
-    pair->origin = *origin;
-    if (pair->name == NULL)
-        return -1;
-    map->count++;
-    return 0;
 }
 
 int directive_value_set_pair(const struct directive *row, void *owner, const char *name,
@@ -255,7 +243,12 @@ int directive_value_set_pair(const struct directive *row, void *owner, const cha
 {
     struct directive_map *map = value_at(row, owner);
     char *value;
-    if (!value_is_variable(name)) {
+
+    /* Every shell and getenv accept such a name. */
+    size_t length = 0;
+    while (isalnum((unsigned char)name[length]) || name[length] == '_')
+        length++;
+    if (length == 0 || name[length] != '\0' || isdigit((unsigned char)*name)) {
         (void)snprintf(error, size,
                        "a variable's name has letters, digits and _, and begins with no digit");
         return -1;
@@ -273,109 +266,52 @@ int directive_value_set_pair(const struct directive *row, void *owner, const cha
     }
     if (value_parse_text(text, source, &value, error, size) != 0)
         return -1;
-    if (value_add_pair(map, name, value, origin) != 0) {
+
+    char *copy = strdup(name);
+    struct directive_pair *grown = reallocarray(map->items, map->count + 1, sizeof *grown);
+    if (grown != NULL)
+        map->items = grown;
+    if (grown == NULL || copy == NULL) {
+        free(copy);
         free(value);
         return value_no_memory(error, size);
     }
+    grown[map->count++] = (struct directive_pair){.name = copy, .value = value, .origin = *origin};
     return 0;
 }
 
 /* ---- default and release ---- */
 
-/* What types of directives become in C. */
-enum value_form {
-    VALUE_TEXT,
-    VALUE_BOOL,
-    VALUE_INT,
-    VALUE_INT64,
-    VALUE_LIST,
-    VALUE_MAP,
-    VALUE_WORDS,
-    VALUE_ADDRESS
-};
-
-static enum value_form value_form(const struct directive *row)
-{
-    switch (row->type) {
-    case DIRECTIVE_BOOL:
-        return VALUE_BOOL;
-    case DIRECTIVE_CHOICE:
-    case DIRECTIVE_MODE:
-        return VALUE_INT;
-    case DIRECTIVE_NUMBER:
-    case DIRECTIVE_SIZE:
-    case DIRECTIVE_TIME:
-    case DIRECTIVE_LIMIT_COUNT:
-    case DIRECTIVE_LIMIT_SIZE:
-        return VALUE_INT64;
-    case DIRECTIVE_LIST:
-    case DIRECTIVE_NETWORKS:
-    case DIRECTIVE_INCLUDE:
-        return VALUE_LIST;
-    case DIRECTIVE_MAP:
-        return VALUE_MAP;
-    case DIRECTIVE_WORDS:
-        return VALUE_WORDS;
-    case DIRECTIVE_ADDRESS:
-    case DIRECTIVE_SOCKET_PATH:
-        return VALUE_ADDRESS;
-    default:
-        return VALUE_TEXT;
-    }
-}
-
-/* The value of an unset number, choice or mode. A size, a choice and a bool are always set. */
-static int64_t value_unset_number(const struct directive *row)
-{
-    return row->type == DIRECTIVE_NUMBER                                  ? DIRECTIVE_UNSET
-           : row->type == DIRECTIVE_SIZE || row->type == DIRECTIVE_CHOICE ? 0
-                                                                          : -1;
-}
-
 static void value_unset(const struct directive *row, void *field)
 {
-    switch (value_form(row)) {
-    case VALUE_TEXT:
-        *(char **)field = NULL;
-        break;
-    case VALUE_BOOL:
-        *(bool *)field = false;
-        break;
-    case VALUE_INT:
-        *(int *)field = (int)value_unset_number(row);
-        break;
-    case VALUE_INT64:
-        *(int64_t *)field = value_unset_number(row);
-        break;
-    case VALUE_LIST:
-        *(struct value_parse_list *)field = (struct value_parse_list){0};
-        break;
-    case VALUE_MAP:
-        *(struct directive_map *)field = (struct directive_map){0};
-        break;
-    case VALUE_WORDS:
-        *(struct value_parse_words *)field = (struct value_parse_words){0};
-        break;
-    case VALUE_ADDRESS:
-        *(struct value_parse_address *)field = (struct value_parse_address){0};
-        break;
-    }
+    enum value_form form = value_forms[row->type];
+    int64_t unset = -1;
+    if (row->type == DIRECTIVE_NUMBER)
+        unset = DIRECTIVE_UNSET;
+    else if (row->type == DIRECTIVE_SIZE || row->type == DIRECTIVE_CHOICE)
+        unset = 0;
+    memset(field, 0, value_sizes[form]);
+    if (form == VALUE_INT)
+        *(int *)field = (int)unset;
+    else if (form == VALUE_INT64)
+        *(int64_t *)field = unset;
 }
 
 int directive_value_init(const struct directive *row, void *owner)
 {
     char error[256];
-    value_unset(row, value_at(row, owner));
+    void *field = value_at(row, owner);
+    value_unset(row, field);
     return row->by_default == NULL
                ? 0
-               : value_set_plain(row, value_at(row, owner), row->by_default, error, sizeof error);
+               : value_set_plain(row, field, row->by_default, error, sizeof error);
 }
 
 void directive_value_free(const struct directive *row, void *owner)
 {
     void *field = value_at(row, owner);
     struct directive_map *map = field;
-    switch (value_form(row)) {
+    switch (value_forms[row->type]) {
     case VALUE_TEXT:
         free(*(char **)field);
         break;
@@ -418,43 +354,34 @@ static bool value_equal_items(char *const *a, size_t a_count, char *const *b, si
     return equal;
 }
 
-static bool value_equal_map(const struct directive_map *a, const struct directive_map *b)
-{
-    bool equal = a->count == b->count;
-    for (size_t i = 0; equal && i < a->count; i++) {
-        equal = value_equal_text(a->items[i].name, b->items[i].name) &&
-                value_equal_text(a->items[i].value, b->items[i].value);
-    }
-    return equal;
-}
-
-static bool value_equal_address(const struct value_parse_address *a,
-                                const struct value_parse_address *b)
-{
-    return a->kind == b->kind && value_equal_text(a->path, b->path) &&
-           value_equal_text(a->host, b->host) && value_equal_text(a->port, b->port);
-}
-
 bool directive_value_equal(const struct directive *row, const void *first, const void *second)
 {
     const void *a = value_in(row, first), *b = value_in(row, second);
     const struct value_parse_list *a_list = a, *b_list = b;
     const struct value_parse_words *a_words = a, *b_words = b;
-    switch (value_form(row)) {
+    const struct directive_map *a_map = a, *b_map = b;
+    const struct value_parse_address *a_address = a, *b_address = b;
+    bool equal;
+    switch (value_forms[row->type]) {
     case VALUE_BOOL:
-        return *(const bool *)a == *(const bool *)b;
     case VALUE_INT:
-        return *(const int *)a == *(const int *)b;
     case VALUE_INT64:
-        return *(const int64_t *)a == *(const int64_t *)b;
+        return memcmp(a, b, value_sizes[value_forms[row->type]]) == 0;
     case VALUE_LIST:
         return value_equal_items(a_list->items, a_list->count, b_list->items, b_list->count);
     case VALUE_WORDS:
         return value_equal_items(a_words->argv, a_words->argc, b_words->argv, b_words->argc);
     case VALUE_MAP:
-        return value_equal_map(a, b);
+        equal = a_map->count == b_map->count;
+        for (size_t i = 0; equal && i < a_map->count; i++)
+            equal = strcmp(a_map->items[i].name, b_map->items[i].name) == 0 &&
+                    strcmp(a_map->items[i].value, b_map->items[i].value) == 0;
+        return equal;
     case VALUE_ADDRESS:
-        return value_equal_address(a, b);
+        return a_address->kind == b_address->kind &&
+               value_equal_text(a_address->path, b_address->path) &&
+               value_equal_text(a_address->host, b_address->host) &&
+               value_equal_text(a_address->port, b_address->port);
     case VALUE_TEXT:
         break;
     }
@@ -464,7 +391,7 @@ bool directive_value_equal(const struct directive *row, const void *first, const
 bool directive_value_is_set(const struct directive *row, const void *owner)
 {
     const void *field = value_in(row, owner);
-    switch (value_form(row)) {
+    switch (value_forms[row->type]) {
     case VALUE_BOOL:
         return true;
     case VALUE_INT:
@@ -488,22 +415,7 @@ bool directive_value_is_set(const struct directive *row, const void *owner)
 
 /* ---- to text ---- */
 
-static char *value_number_text(const struct directive *row, int64_t number)
-{
-    char out[VALUE_PARSE_TEXT_SIZE];
-    if (number == INT64_MAX &&
-        (row->type == DIRECTIVE_LIMIT_COUNT || row->type == DIRECTIVE_LIMIT_SIZE))
-        return strdup("unlimited");
-    if (row->type == DIRECTIVE_TIME)
-        value_parse_time_text(number, out);
-    else if (row->type == DIRECTIVE_SIZE || row->type == DIRECTIVE_LIMIT_SIZE)
-        value_parse_size_text(number, out);
-    else
-        (void)snprintf(out, sizeof out, "%" PRId64, number);
-    return strdup(out);
-}
-
-/* Items joined; with `quoted` each as a word of a command line. */
+/* Joins the items; with `quoted` each is quoted as a word of a command line. */
 static char *value_joined(char *const *items, size_t count, const char *joint, bool quoted)
 {
     char *out = NULL;
@@ -522,25 +434,23 @@ static char *value_joined(char *const *items, size_t count, const char *joint, b
     return out;
 }
 
-static char *value_choice_text(const struct directive *row, int value)
-{
-    for (const struct directive_choice *choice = row->choices; choice->word != NULL; choice++)
-        if (choice->value == value)
-            return strdup(choice->word);
-    return NULL;
-}
-
 char *directive_value_text(const struct directive *row, const void *owner)
 {
     const void *field = value_in(row, owner);
-    char *out;
+    const struct value_parse_list *list = field;
+    const struct value_parse_words *words = field;
+    const struct directive_choice *choice = row->choices;
+    int64_t number;
+    char *out, text[VALUE_PARSE_TEXT_SIZE];
     if (!directive_value_is_set(row, owner) || directive_repeats(row))
         return NULL;
     switch (row->type) {
     case DIRECTIVE_BOOL:
         return strdup(*(const bool *)field ? "yes" : "no");
     case DIRECTIVE_CHOICE:
-        return value_choice_text(row, *(const int *)field);
+        while (choice->word != NULL && choice->value != *(const int *)field)
+            choice++;
+        return choice->word != NULL ? strdup(choice->word) : NULL;
     case DIRECTIVE_MODE:
         return asprintf(&out, "%04o", (unsigned)*(const int *)field) >= 0 ? out : NULL;
     case DIRECTIVE_NUMBER:
@@ -548,15 +458,21 @@ char *directive_value_text(const struct directive *row, const void *owner)
     case DIRECTIVE_TIME:
     case DIRECTIVE_LIMIT_COUNT:
     case DIRECTIVE_LIMIT_SIZE:
-        return value_number_text(row, *(const int64_t *)field);
-    case DIRECTIVE_NETWORKS: {
-        const struct value_parse_list *list = field;
+        number = *(const int64_t *)field;
+        if (number == INT64_MAX &&
+            (row->type == DIRECTIVE_LIMIT_COUNT || row->type == DIRECTIVE_LIMIT_SIZE))
+            return strdup("unlimited");
+        if (row->type == DIRECTIVE_TIME)
+            value_parse_time_text(number, text);
+        else if (row->type == DIRECTIVE_SIZE || row->type == DIRECTIVE_LIMIT_SIZE)
+            value_parse_size_text(number, text);
+        else
+            (void)snprintf(text, sizeof text, "%" PRId64, number);
+        return strdup(text);
+    case DIRECTIVE_NETWORKS:
         return value_joined(list->items, list->count, ", ", false);
-    }
-    case DIRECTIVE_WORDS: {
-        const struct value_parse_words *words = field;
+    case DIRECTIVE_WORDS:
         return value_joined(words->argv, words->argc, " ", true);
-    }
     case DIRECTIVE_ADDRESS:
     case DIRECTIVE_SOCKET_PATH:
         return value_parse_quote_text(((const struct value_parse_address *)field)->text);

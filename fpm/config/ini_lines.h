@@ -1,8 +1,8 @@
 /* ini_lines.h: one ini file as a sequence of sections, values and problems, each with its line.
  *
  * inih parses the lines. This file reads them for it and counts them, because inih passes on no
- * line numbers; it refuses lines that inih would cut or pass over in silence, and reports sections,
- * also empty ones. It never opens a file and knows no directive.
+ * line numbers. It refuses lines that inih would cut or skip without an error, and it reports
+ * sections, empty ones included. It opens no file and knows no directive.
  */
 #ifndef FPM_INI_LINES_H
 #define FPM_INI_LINES_H

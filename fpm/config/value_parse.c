@@ -88,104 +88,104 @@ int value_parse_mode(const char *text, int *out)
 
 /* ---- quotes and replacements ---- */
 
-static int parse_put(FILE *out, const char *text, char *error, size_t size)
+/* A value that is being read: `cursor` moves over its text, the result goes to `out`. */
+struct parse {
+    const char *cursor;
+    const struct value_parse_source *source;
+    FILE *out;
+    char *error;
+    size_t size;
+};
+
+static int parse_refuse(const struct parse *parse, const char *text)
+{
+    return parse_fail(parse->error, parse->size, text);
+}
+
+static int parse_put_char(const struct parse *parse, char c)
+{
+    return fputc(c, parse->out) != EOF ? 0 : parse_refuse(parse, no_memory);
+}
+
+/* Puts what a variable holds. */
+static int parse_put_text(const struct parse *parse, const char *text)
 {
     for (const char *c = text; *c != '\0'; c++)
         if (iscntrl((unsigned char)*c) && *c != '\t')
-            return parse_fail(error, size, "takes a control character from a variable");
-    return fputs(text, out) >= 0 ? 0 : parse_fail(error, size, no_memory);
+            return parse_refuse(parse, "takes a control character from a variable");
+    return fputs(text, parse->out) >= 0 ? 0 : parse_refuse(parse, no_memory);
 }
 
-/* *cursor is behind "${"; puts the variable's value and leaves *cursor behind the '}'. */
-static int parse_put_variable(const char **cursor, const struct value_parse_source *source,
-                              FILE *out, char *error, size_t size)
+/* At a '$': puts the value of ${NAME} or $pool, or else the dollar itself. */
+static int parse_put_dollar(struct parse *parse)
 {
-    size_t length = strcspn(*cursor, "}");
-    char name[256];
-    if ((*cursor)[length] == '\0')
-        return parse_fail(error, size, "has a ${ without its }");
-    if (length == 0 || length >= sizeof name)
-        return parse_fail(error, size, "has a ${...} that is no variable's name");
-    memcpy(name, *cursor, length);
-    name[length] = '\0';
-    *cursor += length + 1;
+    const char *text = parse->cursor;
+    if (text[1] == '{') {
+        size_t length = strcspn(text + 2, "}");
+        char name[256];
+        if (text[2 + length] == '\0')
+            return parse_refuse(parse, "has a ${ without its }");
+        if (length == 0 || length >= sizeof name)
+            return parse_refuse(parse, "has a ${...} that is no variable's name");
+        memcpy(name, text + 2, length);
+        name[length] = '\0';
+        parse->cursor += 2 + length + 1;
 
-    const char *value = source->variable != NULL ? source->variable(name) : NULL;
-    if (value == NULL) {
-        (void)snprintf(error, size,
+        const char *(*variable)(const char *) = parse->source->variable;
+        const char *value = variable != NULL ? variable(name) : NULL;
+        if (value != NULL)
+            return parse_put_text(parse, value);
+        (void)snprintf(parse->error, parse->size,
                        "takes ${%s} from the environment, where no such variable is set", name);
         return -1;
     }
-    return parse_put(out, value, error, size);
-}
-
-static bool parse_is_pool_name(const char *dollar)
-{
-    static const char word[] = "$pool";
-    unsigned char next;
-    if (strncmp(dollar, word, sizeof word - 1) != 0)
-        return false;
-    next = (unsigned char)dollar[sizeof word - 1];
-    return !isalnum(next) && next != '_';
-}
-
-/* *cursor is at a '$'; puts what it stands for and leaves *cursor behind it. */
-static int parse_put_dollar(const char **cursor, const struct value_parse_source *source, FILE *out,
-                            char *error, size_t size)
-{
-    if ((*cursor)[1] == '{') {
-        *cursor += 2;
-        return parse_put_variable(cursor, source, out, error, size);
+    size_t word = strlen("$pool");
+    if (strncmp(text, "$pool", word) == 0 && !isalnum((unsigned char)text[word]) &&
+        text[word] != '_') {
+        parse->cursor += word;
+        if (parse->source->pool == NULL)
+            return parse_refuse(parse, "has $pool, which stands for a name in a pool alone");
+        return parse_put_text(parse, parse->source->pool);
     }
-    if (parse_is_pool_name(*cursor)) {
-        *cursor += strlen("$pool");
-        if (source->pool == NULL)
-            return parse_fail(error, size, "has $pool, which stands for a name in a pool alone");
-        return parse_put(out, source->pool, error, size);
-    }
-    *cursor += 1;
-    return fputc('$', out) == EOF ? parse_fail(error, size, no_memory) : 0;
+    return parse_put_char(parse, *parse->cursor++);
 }
 
-/* *cursor is at an opening quote; puts what it holds and leaves *cursor behind the closing one. */
-static int parse_put_quoted(const char **cursor, const struct value_parse_source *source, FILE *out,
-                            char *error, size_t size)
+/* At an opening quote: puts the text up to the closing one and goes past it. */
+static int parse_put_quoted(struct parse *parse)
 {
-    char quote = *(*cursor)++;
-    while (**cursor != quote) {
-        if (**cursor == '\0')
-            return parse_fail(error, size, "has a quote that is never closed");
-        if (quote == '"' && **cursor == '$') {
-            if (parse_put_dollar(cursor, source, out, error, size) != 0)
-                return -1;
-            continue;
+    char quote = *parse->cursor++;
+    while (*parse->cursor != quote) {
+        const char *at = parse->cursor;
+        int result;
+        if (*at == '\0')
+            return parse_refuse(parse, "has a quote that is never closed");
+        if (quote == '"' && *at == '$') {
+            result = parse_put_dollar(parse);
+        } else {
+            if (quote == '"' && *at == '\\' && at[1] != '\0' && strchr("\"\\$", at[1]) != NULL)
+                parse->cursor++;
+            result = parse_put_char(parse, *parse->cursor++);
         }
-        if (quote == '"' && **cursor == '\\' && (*cursor)[1] != '\0' &&
-            strchr("\"\\$", (*cursor)[1]) != NULL)
-            (*cursor)++;
-        if (fputc(*(*cursor)++, out) == EOF)
-            return parse_fail(error, size, no_memory);
+        if (result != 0)
+            return -1;
     }
-    (*cursor)++;
+    parse->cursor++;
     return 0;
 }
 
-/* One word, or with `whole` everything up to the end, in which quotes then only count at the start.
- */
-static int parse_put_plain(const char **cursor, const struct value_parse_source *source, FILE *out,
-                           bool whole, char *error, size_t size)
+/* Puts one word, or with `whole` the rest, in which quotes and backslashes mean nothing. */
+static int parse_put_plain(struct parse *parse, bool whole)
 {
-    while (**cursor != '\0' && (whole || !isblank((unsigned char)**cursor))) {
-        int result = 0;
-
-        if (**cursor == '$') {
-            result = parse_put_dollar(cursor, source, out, error, size);
-        } else if (!whole && (**cursor == '"' || **cursor == '\'')) {
-            result = parse_put_quoted(cursor, source, out, error, size);
+    while (*parse->cursor != '\0' && (whole || !isblank((unsigned char)*parse->cursor))) {
+        int result;
+        if (*parse->cursor == '$') {
+            result = parse_put_dollar(parse);
+        } else if (!whole && (*parse->cursor == '"' || *parse->cursor == '\'')) {
+            result = parse_put_quoted(parse);
         } else {
-            if (!whole && **cursor == '\\' && *++(*cursor) == '\0')
-                return parse_fail(error, size, "ends with a backslash that has nothing to act on");
-            result = fputc(*(*cursor)++, out) == EOF ? parse_fail(error, size, no_memory) : 0;
+            if (!whole && *parse->cursor == '\\' && *++parse->cursor == '\0')
+                return parse_refuse(parse, "ends with a backslash that has nothing to act on");
+            result = parse_put_char(parse, *parse->cursor++);
         }
         if (result != 0)
             return -1;
@@ -193,46 +193,45 @@ static int parse_put_plain(const char **cursor, const struct value_parse_source 
     return 0;
 }
 
-/* Ends a memory stream: hands its text over if all went well so far, else frees it. */
-static int parse_harvest(FILE *stream, char **text, int result, char **out, char *error,
-                         size_t size)
+/* Reads one word, or the whole value: then quotes count if it begins with one. */
+static int parse_run(struct parse *parse, bool whole, char **out)
 {
-    if (fclose(stream) != 0 && result == 0)
-        result = parse_fail(error, size, no_memory);
-    if (result != 0) {
-        free(*text);
-        return -1;
+    char *buffer = NULL;
+    size_t length;
+    int result;
+    *out = NULL;
+    parse->out = open_memstream(&buffer, &length);
+    if (parse->out == NULL)
+        return parse_refuse(parse, no_memory);
+    if (whole && (*parse->cursor == '"' || *parse->cursor == '\'')) {
+        result = parse_put_quoted(parse);
+        if (result == 0 && *parse->cursor != '\0')
+            result = parse_refuse(parse, "goes on after its closing quote");
+    } else {
+        result = parse_put_plain(parse, whole);
     }
-    *out = *text;
-    return 0;
+    if (fclose(parse->out) != 0 && result == 0)
+        result = parse_refuse(parse, no_memory);
+    if (result == 0)
+        *out = buffer;
+    else
+        free(buffer);
+    return result;
 }
 
 int value_parse_text(const char *text, const struct value_parse_source *source, char **out,
                      char *error, size_t size)
 {
-    char *buffer = NULL;
-    size_t length;
-    FILE *stream = open_memstream(&buffer, &length);
-    int result;
-    *out = NULL;
-    if (stream == NULL)
-        return parse_fail(error, size, no_memory);
-    if (*text == '"' || *text == '\'') {
-        result = parse_put_quoted(&text, source, stream, error, size);
-        if (result == 0 && *text != '\0')
-            result = parse_fail(error, size, "goes on behind its closing quote");
-    } else {
-        result = parse_put_plain(&text, source, stream, true, error, size);
-    }
-    return parse_harvest(stream, &buffer, result, out, error, size);
+    struct parse parse = {.cursor = text, .source = source, .error = error, .size = size};
+    return parse_run(&parse, true, out);
 }
 
 /* ---- words and lists ---- */
 
-/* Appends `item` itself and keeps the NULL behind the last. On failure `item` is freed. */
+/* Appends `item` itself and a NULL after it. On failure, and for no item, `item` is freed. */
 static int parse_append(char ***items, size_t *count, char *item)
 {
-    char **grown = reallocarray(*items, *count + 2, sizeof **items);
+    char **grown = item != NULL ? reallocarray(*items, *count + 2, sizeof **items) : NULL;
     if (grown == NULL) {
         free(item);
         return -1;
@@ -243,29 +242,17 @@ static int parse_append(char ***items, size_t *count, char *item)
     return 0;
 }
 
-static int parse_add_word(const char **cursor, const struct value_parse_source *source,
-                          struct value_parse_words *out, char *error, size_t size)
-{
-    char *buffer = NULL, *word;
-    size_t length;
-    FILE *stream = open_memstream(&buffer, &length);
-    if (stream == NULL)
-        return parse_fail(error, size, no_memory);
-    int result = parse_put_plain(cursor, source, stream, false, error, size);
-    if (parse_harvest(stream, &buffer, result, &word, error, size) != 0)
-        return -1;
-    return parse_append(&out->argv, &out->argc, word) == 0 ? 0 : parse_fail(error, size, no_memory);
-}
-
 int value_parse_words(const char *text, const struct value_parse_source *source,
                       struct value_parse_words *out, char *error, size_t size)
 {
-    const char *cursor = text + strspn(text, " \t");
+    struct parse parse = {.cursor = text, .source = source, .error = error, .size = size};
     int result = 0;
     *out = (struct value_parse_words){0};
-    while (result == 0 && *cursor != '\0') {
-        result = parse_add_word(&cursor, source, out, error, size);
-        cursor += strspn(cursor, " \t");
+    while (result == 0 && *(parse.cursor += strspn(parse.cursor, " \t")) != '\0') {
+        char *word;
+        result = parse_run(&parse, false, &word);
+        if (result == 0 && parse_append(&out->argv, &out->argc, word) != 0)
+            result = parse_fail(error, size, no_memory);
     }
     if (result == 0 && (out->argc == 0 || *out->argv[0] == '\0'))
         result = parse_fail(error, size, "names no program");
@@ -278,58 +265,34 @@ int value_parse_words(const char *text, const struct value_parse_source *source,
 
 int value_parse_list_add(struct value_parse_list *list, const char *item)
 {
-    char *copy = strdup(item);
-    return copy == NULL ? -1 : parse_append(&list->items, &list->count, copy);
-}
-
-/* *cursor is at an item; adds it and leaves *cursor at the next or at the end. */
-static int parse_add_item(const char **cursor, struct value_parse_list *out, char *error,
-                          size_t size)
-{
-    size_t length = strcspn(*cursor, ", \t");
-    char *item;
-    if (length == 0)
-        return parse_fail(error, size, "has a comma with nothing beside it");
-    if ((item = strndup(*cursor, length)) == NULL ||
-        parse_append(&out->items, &out->count, item) != 0)
-        return parse_fail(error, size, no_memory);
-    *cursor += length;
-    *cursor += strspn(*cursor, " \t");
-    if (**cursor == ',') {
-        *cursor += 1;
-        *cursor += strspn(*cursor, " \t");
-        if (**cursor == '\0')
-            return parse_fail(error, size, "has a comma with nothing beside it");
-    }
-    return 0;
+    return parse_append(&list->items, &list->count, strdup(item));
 }
 
 int value_parse_list(const char *text, struct value_parse_list *out, char *error, size_t size)
 {
     const char *cursor = text + strspn(text, " \t");
-    int result = 0;
+    bool comma = false; /* the item before ended with one */
     *out = (struct value_parse_list){0};
-    while (result == 0 && *cursor != '\0')
-        result = parse_add_item(&cursor, out, error, size);
-    if (result == 0 && out->count == 0)
-        result = parse_fail(error, size, "holds nothing");
-    if (result != 0)
-        value_parse_list_free(out);
-    return result;
+    const char *problem = *cursor == '\0' ? "holds nothing" : NULL;
+    while (problem == NULL && (*cursor != '\0' || comma)) {
+        size_t length = strcspn(cursor, ", \t");
+        if (length == 0)
+            problem = "has a comma with nothing beside it";
+        else if (parse_append(&out->items, &out->count, strndup(cursor, length)) != 0)
+            problem = no_memory;
+        cursor += length;
+        cursor += strspn(cursor, " \t");
+        comma = *cursor == ',';
+        cursor += comma;
+        cursor += strspn(cursor, " \t");
+    }
+    if (problem == NULL)
+        return 0;
+    value_parse_list_free(out);
+    return parse_fail(error, size, problem);
 }
 
 /* ---- addresses ---- */
-
-/* The shortest form of a numeric address of `family`, or NULL. */
-static char *parse_numeric_host(int family, const char *text)
-{
-    unsigned char bytes[16];
-    char shortest[INET6_ADDRSTRLEN];
-    if (inet_pton(family, text, bytes) != 1 ||
-        inet_ntop(family, bytes, shortest, sizeof shortest) == NULL)
-        return NULL;
-    return strdup(shortest);
-}
 
 static int parse_set_port(const char *text, struct value_parse_address *out, char *error,
                           size_t size)
@@ -338,15 +301,17 @@ static int parse_set_port(const char *text, struct value_parse_address *out, cha
     if (value_parse_number(text, &port) != 0 || port < 1 || port > 65535)
         return parse_fail(error, size, "must have a port from 1 to 65535");
     out->kind = VALUE_PARSE_ADDRESS_TCP;
-    return asprintf(&out->port, "%" PRId64, port) >= 0
-               ? 0
-               : (out->port = NULL, parse_fail(error, size, no_memory));
+    if (asprintf(&out->port, "%" PRId64, port) >= 0)
+        return 0;
+    out->port = NULL;
+    return parse_fail(error, size, no_memory);
 }
 
-/* "host:port"; `host` is a copy and ours to cut. */
+/* "host:port"; cuts `host`, the caller's copy. */
 static int parse_set_host(char *host, struct value_parse_address *out, char *error, size_t size)
 {
-    char *colon = strrchr(host, ':');
+    char *colon = strrchr(host, ':'), shortest[INET6_ADDRSTRLEN];
+    unsigned char bytes[sizeof(struct in6_addr)];
     int family = AF_INET;
     if (strncmp(host, "unix:", 5) == 0) {
         (void)snprintf(error, size, "must be the path alone: %.200s", host + 5);
@@ -355,20 +320,22 @@ static int parse_set_host(char *host, struct value_parse_address *out, char *err
     if (colon == NULL || (*host == '[' && (colon == host || colon[-1] != ']')))
         return parse_fail(error, size, "must be /path, port, ip:port or [ip6]:port");
     *colon = '\0';
+    if (*host == '\0' || strcmp(host, "*") == 0)
+        return parse_set_port(colon + 1, out, error, size);
     if (*host == '[') {
         colon[-1] = '\0';
         host++;
         family = AF_INET6;
-    } else if (*host == '\0' || strcmp(host, "*") == 0) {
-        return parse_set_port(colon + 1, out, error, size);
     }
-    out->host = parse_numeric_host(family, host);
-    if (out->host == NULL) {
+    if (inet_pton(family, host, bytes) != 1 ||
+        inet_ntop(family, bytes, shortest, sizeof shortest) == NULL)
         return parse_fail(error, size,
                           strchr(host, ':') != NULL && family == AF_INET
                               ? "must have its IPv6 address in brackets: [ip6]:port"
                               : "must have a numeric address: names are not looked up");
-    }
+    out->host = strdup(shortest);
+    if (out->host == NULL)
+        return parse_fail(error, size, no_memory);
     return parse_set_port(colon + 1, out, error, size);
 }
 
@@ -421,20 +388,19 @@ bool value_parse_address_clash(const struct value_parse_address *a,
 
 /* ---- back to text ---- */
 
-/* Puts `mark` around the text and a backslash before each of `escaped`. */
-static char *parse_quote(const char *text, const char *escaped, const char *mark)
+/* Puts quotes around the text and backslashes where a quoted text needs them. */
+static char *parse_quote(const char *text)
 {
     char *out = NULL;
     size_t length;
     FILE *stream = open_memstream(&out, &length);
     if (stream == NULL)
         return NULL;
-    bool fine = fputs(mark, stream) >= 0;
-    for (; *text != '\0' && fine; text++) {
-        fine = (strchr(escaped, *text) == NULL || fputc('\\', stream) != EOF) &&
+    bool fine = fputc('"', stream) != EOF;
+    for (; *text != '\0' && fine; text++)
+        fine = (strchr("\"\\$", *text) == NULL || fputc('\\', stream) != EOF) &&
                fputc(*text, stream) != EOF;
-    }
-    fine = fputs(mark, stream) >= 0 && fine;
+    fine = fputc('"', stream) != EOF && fine;
     if (fclose(stream) != 0 || !fine) {
         free(out);
         return NULL;
@@ -446,16 +412,16 @@ char *value_parse_quote_text(const char *text)
 {
     bool plain = *text != '\0' && strpbrk(text, "\"';$\\") == NULL &&
                  !isblank((unsigned char)*text) && !isblank((unsigned char)text[strlen(text) - 1]);
-    return plain ? strdup(text) : parse_quote(text, "\"\\$", "\"");
+    return plain ? strdup(text) : parse_quote(text);
 }
 
 char *value_parse_quote_word(const char *word)
 {
     bool plain = *word != '\0' && strpbrk(word, "\"';$\\ \t") == NULL;
-    return plain ? strdup(word) : parse_quote(word, "\"\\$", "\"");
+    return plain ? strdup(word) : parse_quote(word);
 }
 
-/* The quote's end if it has one, else the quote itself: then it is a mere apostrophe. */
+/* The closing quote, or the quote itself if there is none: then it is a mere apostrophe. */
 static const char *parse_closing(const char *quote_at)
 {
     for (const char *c = quote_at + 1; *c != '\0'; c++) {
@@ -484,7 +450,7 @@ size_t value_parse_length(const char *rest)
     return length;
 }
 
-/* ---- the end ---- */
+/* ---- release ---- */
 
 void value_parse_list_free(struct value_parse_list *list)
 {

@@ -1,8 +1,7 @@
-/* value_parse.h: from the text of a value to a number, a list, a command line, an address, and
- * back.
+/* value_parse.h: the text of a value as a number, a list, a command line or an address, and back.
  *
  * Pure: it decides what a text means and whether it is well formed; it knows no directive, opens
- * nothing and looks nothing up (variables come from a function it is handed). Anybody may call it.
+ * nothing and looks nothing up (variables come from a function that it is given).
  *
  * Functions that fill a struct leave it empty (all zero) on failure. Where a failure needs words,
  * they are written to `error` as the end of a sentence: "has a quote that is never closed".
@@ -44,7 +43,7 @@ struct value_parse_address {
     char *port; /* TCP: "1" to "65535" */
 };
 
-/* What $pool and ${NAME} stand for. */
+/* The values of $pool and ${NAME}. */
 struct value_parse_source {
     const char *pool;                      /* NULL: $pool is an error */
     const char *(*variable)(const char *); /* NULL result: no such variable */
@@ -52,9 +51,9 @@ struct value_parse_source {
 
 /* Whole decimal number. Returns 0, or -1 for anything else, overflow included. */
 int value_parse_number(const char *text, int64_t *out);
-/* Bytes: a number, with K, M or G (of 1,024) behind it or nothing. Never negative. */
+/* Bytes: a number, alone or followed by K, M or G (powers of 1,024). Never negative. */
 int value_parse_size(const char *text, int64_t *out);
-/* Milliseconds: a number of seconds, or with ms, s, m, h or d behind it. Never negative. */
+/* Milliseconds: a number of seconds, or a number followed by ms, s, m, h or d. Never negative. */
 int value_parse_time(const char *text, int64_t *out);
 /* yes, no; on, off; true, false; 1, 0. */
 int value_parse_bool(const char *text, bool *out);
@@ -65,13 +64,12 @@ int value_parse_mode(const char *text, int *out);
 void value_parse_size_text(int64_t bytes, char *out);
 void value_parse_time_text(int64_t milliseconds, char *out);
 
-/* A whole value: takes one pair of quotes off, puts in $pool and ${NAME}. Inside '...' nothing is
- * replaced; inside "..." a backslash takes the meaning from $, " and \. The result is the caller's
- * to free. */
+/* A whole value: removes one pair of quotes and replaces $pool and ${NAME}. Inside '...' nothing is
+ * replaced; inside "..." a backslash makes $, " and \ ordinary. The caller frees the result. */
 int value_parse_text(const char *text, const struct value_parse_source *source, char **out,
                      char *error, size_t size);
-/* Words as a shell splits them, with quotes and backslash; $pool and ${NAME} are put in after the
- * split, so that they never make two words of one. At least one word. */
+/* Splits words as a shell does, with quotes and backslash; $pool and ${NAME} are replaced after the
+ * split, so that one word never becomes two. At least one word. */
 int value_parse_words(const char *text, const struct value_parse_source *source,
                       struct value_parse_words *out, char *error, size_t size);
 /* Items separated by commas, blanks or both; at least one. */
@@ -80,22 +78,22 @@ int value_parse_list(const char *text, struct value_parse_list *out, char *error
 int value_parse_address(const char *text, struct value_parse_address *out, char *error,
                         size_t size);
 
-/* Would two sockets get into each other's way? Unset addresses never do. */
+/* Cannot both sockets listen at the same time? Unset addresses never clash. */
 bool value_parse_address_clash(const struct value_parse_address *a,
                                const struct value_parse_address *b);
 
-/* Writes `text` so that value_parse_text, or as a word value_parse_words, reads it back; the result
- * is the caller's to free, NULL without memory. */
+/* Writes `text` so that value_parse_text, or as a word value_parse_words, reads it back. The caller
+ * frees the result; NULL without memory. */
 char *value_parse_quote_text(const char *text);
 char *value_parse_quote_word(const char *word);
 
-/* Length of the value in a line's rest: up to a ';' that begins a comment (at the start or after a
- * blank, outside quotes), trailing blanks aside. */
+/* Length of the value at the start of `rest`: up to a ';' that begins a comment (at the start or
+ * after a blank, outside quotes), without trailing blanks. */
 size_t value_parse_length(const char *rest);
 
 /* Adds a copy of `item`. Returns 0, or -1 without memory. */
 int value_parse_list_add(struct value_parse_list *list, const char *item);
-/* These free and forget. */
+/* These free, and leave the struct empty. */
 void value_parse_list_free(struct value_parse_list *list);
 void value_parse_words_free(struct value_parse_words *words);
 void value_parse_address_free(struct value_parse_address *address);

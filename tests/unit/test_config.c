@@ -242,7 +242,7 @@ Test(config, refuses_every_kind_of_value)
         {"env[A] = ${OT_TEST_NONE}", "${OT_TEST_NONE} from the environment"},
         {"env[A] = ${OT_TEST_NONE", "has a ${ without its }"},
         {"env[A] = \"x", "quote that is never closed"},
-        {"env[A] = \"x\" y", "goes on behind its closing quote"},
+        {"env[A] = \"x\" y", "goes on after its closing quote"},
         {"env[A] = x\nenv[A] = y", "env[A] = y: is already given at"},
         {"just words", "write NAME = VALUE"},
         {"name : value", "write NAME = VALUE"},
