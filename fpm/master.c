@@ -256,6 +256,17 @@ static void master_follow(struct master *master, struct config *config)
     master_changed(master);
 }
 
+/* Ends the errors of a reload with what they mean. */
+static void master_add_nothing_changed(char *error, size_t size)
+{
+    static const char sentence[] = "nothing has changed";
+    size_t used = strlen(error);
+    /* Errors beyond the buffer are in the log. */
+    if (used > size - sizeof sentence - 1)
+        used = size - sizeof sentence - 1;
+    snprintf(error + used, size - used, "\n%s", sentence);
+}
+
 /* Returns 0, or -1 with one line for each error. */
 static int master_reload(void *owner, const char *why, const char *all, FILE *out, char *error,
                          size_t size)
@@ -274,7 +285,8 @@ static int master_reload(void *owner, const char *why, const char *all, FILE *ou
         master->reloads++;
         master_follow(master, wanted);
     } else {
-        log_error("reload: nothing changes");
+        log_error("reload: nothing has changed");
+        master_add_nothing_changed(error, size);
     }
     config_free(&wanted);
     if (master->announced)
@@ -511,6 +523,7 @@ static const struct signals_row master_signals[] = {
 
 /* ---- start and end ---- */
 
+/* Returns 0 or an exit status. */
 static int master_open_control(struct master *master)
 {
     const struct config_global *global = &master->config->global;
@@ -521,18 +534,19 @@ static int master_open_control(struct master *master)
         return 0;
     if (control_server_spec(global, &spec, error, sizeof error) != 0) {
         log_alert("%s", error);
-        return -1;
+        return EX_CONFIG;
     }
     if (control_server_open(&master->control, master->loop, &spec, commands_table,
                             &master->commands, error, sizeof error) == 0) {
         master->listening = true;
         return 0;
     }
+    int status = socket_may_pass(errno) ? EX_SOFTWARE : EX_CONFIG;
     if (origin->file != NULL)
         log_alert("%s:%u: `control.listen`: %s", origin->file, origin->line, error);
     else
         log_alert("`control.listen` (by default): %s", error);
-    return -1;
+    return status;
 }
 
 /* Restores the state after an upgrade. What cannot be restored is stopped. */
@@ -605,11 +619,12 @@ static int master_open(struct master *master)
     master->control.listener.fd = -1;
     if (master->hooks->saved != NULL)
         return 0;
-    if (master_open_control(master) != 0)
-        return EX_CONFIG;
     char error[ERROR_SIZE];
-    int status = pool_set_open(&master->pools, master->loop, master->config, &master_pools_events,
-                               master, error, sizeof error);
+    int status = master_open_control(master);
+    if (status != 0)
+        return status;
+    status = pool_set_open(&master->pools, master->loop, master->config, &master_pools_events,
+                           master, error, sizeof error);
     if (status != 0)
         log_alert("%s", error);
     return status;

@@ -213,6 +213,20 @@ static int access_log_open_file(const char *path)
     return open(path, flags, ACCESS_LOG_MODE);
 }
 
+int access_log_check(const struct config_pool *pool, char *error, size_t size)
+{
+    int fd = pool->access_log != NULL ? access_log_open_file(pool->access_log) : -1;
+    if (pool->access_log == NULL || fd >= 0) {
+        fd_close(&fd);
+        return 0;
+    }
+    int number = errno;
+    snprintf(error, size, "`access.log = %s`: cannot be opened: %s", pool->access_log,
+             strerror(number));
+    errno = number;
+    return -1;
+}
+
 /* Gives the pipe and the file of a log to the writer. Returns 0, or -1 with errno. */
 static int access_log_add(const struct access_log *access, int file)
 {

@@ -31,6 +31,10 @@ int access_log_open(struct access_log **access, struct ev_loop *loop,
                     const struct config_pool *pool, const struct scoreboard *scoreboard,
                     char *error, size_t size);
 
+/* Can the file that `pool` names be opened? Creates it. Returns 0, or -1 with errno and a sentence
+ * that names the directive. */
+int access_log_check(const struct config_pool *pool, char *error, size_t size);
+
 /* The workers' OT_FD_ACCESS; -1 = none. */
 int access_log_fd(const struct access_log *access);
 

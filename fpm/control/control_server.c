@@ -501,6 +501,27 @@ static void control_server_listen(struct control_server *control)
     control_server_accept_on(control);
 }
 
+/* Says which manager listens there already, if it is one. */
+static void control_server_name_other(const char *path, char *error, size_t size)
+{
+    char name[64], comm[32] = "";
+    pid_t pid = socket_listening_process(path);
+    snprintf(name, sizeof name, "/proc/%d/comm", (int)pid);
+    FILE *file = pid > 0 ? fopen(name, "re") : NULL;
+    bool known = file != NULL && fgets(comm, sizeof comm, file) != NULL;
+    if (file != NULL)
+        (void)fclose(file);
+    comm[strcspn(comm, "\n")] = '\0';
+    if (known && strcmp(comm, "overtime") == 0)
+        snprintf(error, size,
+                 "overtime, process %d, runs with this control socket, %s: stop it first, or give "
+                 "this manager its own `control.listen`",
+                 (int)pid, path);
+    else if (known)
+        snprintf(error, size, "cannot listen on %s: process %d (%s) listens there", path, (int)pid,
+                 comm);
+}
+
 int control_server_open(struct control_server *control, struct ev_loop *loop,
                         const struct socket_spec *spec,
                         const struct control_server_command *commands, void *context, char *error,
@@ -510,7 +531,11 @@ int control_server_open(struct control_server *control, struct ev_loop *loop,
     if (control_server_make_folder(control, spec->path, error, size) != 0)
         return -1;
     if (socket_listen(&control->listener, spec, error, size) != 0) {
+        int number = errno;
+        if (number == EADDRINUSE)
+            control_server_name_other(spec->path, error, size);
         control_server_remove_folder(control);
+        errno = number;
         return -1;
     }
     control_server_listen(control);

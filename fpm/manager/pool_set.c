@@ -95,35 +95,35 @@ static void pool_set_init_item(struct pool_set *pools, struct pool_set_item *ite
 }
 
 static struct pool_set_item *pool_set_open_item(struct pool_set *pools,
-                                                const struct pool_request *request, int *status,
-                                                char *error, size_t size)
+                                                const struct pool_request *request,
+                                                struct pool_fault *fault, char *error, size_t size)
 {
     struct pool_set_item *item = calloc(1, sizeof *item);
+    *fault = (struct pool_fault){EX_SOFTWARE, -1};
     if (item == NULL) {
         snprintf(error, size, "out of memory");
-        *status = EX_SOFTWARE;
         return NULL;
     }
-    *status =
-        pool_open(&item->pool, pools->loop, request, &pool_set_pool_events, item, error, size);
-    if (*status != 0) {
+    *fault = pool_open(&item->pool, pools->loop, request, &pool_set_pool_events, item, error, size);
+    if (fault->status != 0) {
         free(item);
         return NULL;
     }
     pool_set_init_item(pools, item);
     if (status_worker_listen(&item->status, error, size) != 0) {
-        *status = EX_SOFTWARE;
+        *fault = (struct pool_fault){EX_SOFTWARE, DIRECTIVE_POOL_pm_status_listen};
         pool_set_free_item(&item);
     }
     return item;
 }
 
 /* "FILE:LINE: pool NAME: what", with the line that must be changed. */
-static void pool_set_locate(const struct config_pool *wanted, int status, const char *what,
-                            char *error, size_t size)
+static void pool_set_locate(const struct config_pool *wanted, struct pool_fault fault,
+                            const char *what, char *error, size_t size)
 {
-    const struct directive_origin *origin =
-        status == EX_CONFIG ? &wanted->origins[DIRECTIVE_POOL_listen] : &wanted->origin;
+    const struct directive_origin *origin = &wanted->origin;
+    if (fault.directive >= 0 && wanted->origins[fault.directive].file != NULL)
+        origin = &wanted->origins[fault.directive];
     snprintf(error, size, "%s:%u: pool %s: %s", origin->file, origin->line, wanted->name, what);
 }
 
@@ -166,14 +166,13 @@ int pool_set_open(struct pool_set *pools, struct ev_loop *loop, struct config *c
     for (size_t i = 0; i < config->pool_count; i++) {
         struct pool_request request = {.config = config, .settings = &config->pools[i]};
         char why[ERROR_SIZE] = "out of memory";
-        int status = EX_SOFTWARE;
+        struct pool_fault fault = {EX_SOFTWARE, -1};
         struct pool_set_item *item =
-            pool_set_grow(pools) == 0
-                ? pool_set_open_item(pools, &request, &status, why, sizeof why)
-                : NULL;
+            pool_set_grow(pools) == 0 ? pool_set_open_item(pools, &request, &fault, why, sizeof why)
+                                      : NULL;
         if (item == NULL) {
-            pool_set_locate(request.settings, status, why, error, size);
-            return status;
+            pool_set_locate(request.settings, fault, why, error, size);
+            return fault.status;
         }
         pools->items[pools->count++] = item;
     }
@@ -279,12 +278,13 @@ static void pool_set_discard(struct pool_set_ready *ready, size_t count)
     free(ready);
 }
 
-/* Returns 0 or an exit status, with a sentence that does not name the line yet. */
-static int pool_set_prepare(struct pool_set *pools, const struct reload_plan_step *step,
-                            struct config *wanted, struct pool_set_ready *ready, char *why,
-                            size_t size)
+/* A fault comes with a sentence that does not name the line yet. */
+static struct pool_fault pool_set_prepare(struct pool_set *pools,
+                                          const struct reload_plan_step *step,
+                                          struct config *wanted, struct pool_set_ready *ready,
+                                          char *why, size_t size)
 {
-    int status = 0;
+    struct pool_fault fault;
     struct pool_request *request = &ready->request;
     bool moves = step->socket != step->before;
     *request = (struct pool_request){
@@ -297,11 +297,11 @@ static int pool_set_prepare(struct pool_set *pools, const struct reload_plan_ste
                        : NULL,
     };
     if (step->action == RELOAD_PLAN_ADD)
-        ready->added = pool_set_open_item(pools, request, &status, why, size);
+        ready->added = pool_set_open_item(pools, request, &fault, why, size);
     else
-        status =
+        fault =
             pool_prepare(&pools->items[step->before]->pool, request, &ready->prepared, why, size);
-    return status;
+    return fault;
 }
 
 /* *order becomes room for the pools in their new order. */
@@ -321,9 +321,10 @@ pool_set_prepare_all(struct pool_set *pools, const struct reload_plan *plan, str
     for (size_t i = 0; i < plan->count; i++)
         ready[i].prepared = (struct pool_prepared){.listener = SOCKET_NONE};
     for (size_t i = 0; i < plan->count; i++) {
-        int status = pool_set_prepare(pools, &plan->steps[i], wanted, &ready[i], why, sizeof why);
-        if (status != 0) {
-            pool_set_locate(plan->steps[i].wanted, status, why, error, size);
+        struct pool_fault fault =
+            pool_set_prepare(pools, &plan->steps[i], wanted, &ready[i], why, sizeof why);
+        if (fault.status != 0) {
+            pool_set_locate(plan->steps[i].wanted, fault, why, error, size);
             pool_set_discard(ready, plan->count);
             free(*order);
             return NULL;

@@ -408,6 +408,7 @@ int pool_socket_spec(const struct config_pool *settings, struct socket_spec *spe
         .path = settings->listen.kind == VALUE_PARSE_ADDRESS_UNIX ? settings->listen.path : NULL,
         .host = settings->listen.host,
         .port = settings->listen.port,
+        .freebind = settings->listen_freebind,
         .backlog = (int)settings->listen_backlog,
         .mode = settings->listen_mode,
         .uid = owner.uid,
@@ -416,29 +417,51 @@ int pool_socket_spec(const struct config_pool *settings, struct socket_spec *spe
     return 0;
 }
 
-/* Returns 0 or an exit status, as pool_open. */
-static int pool_listen(const struct pool_request *request, struct socket_listener *listener,
-                       char *error, size_t size)
+static const struct pool_fault pool_no_fault = {0, -1};
+
+/* What fails without being any directive's fault. */
+static const struct pool_fault pool_internal_fault = {EX_SOFTWARE, -1};
+
+static struct pool_fault pool_listen(const struct pool_request *request,
+                                     struct socket_listener *listener, char *error, size_t size)
 {
     const struct config_pool *settings = request->settings;
     struct socket_spec spec;
     char why[ERROR_SIZE];
     if (request->inherit != NULL)
-        return socket_share(request->inherit, listener, error, size) == 0 ? 0 : EX_SOFTWARE;
+        return socket_share(request->inherit, listener, error, size) == 0 ? pool_no_fault
+                                                                          : pool_internal_fault;
     if (pool_socket_spec(settings, &spec, error, size) != 0)
-        return EX_SOFTWARE;
+        return pool_internal_fault;
     int taken = socket_activation_take(settings->name, &spec, listener, why, sizeof why);
     if (taken > 0 && *why != '\0')
         log_about(LOG_LEVEL_WARNING, &(struct log_about){.pool = settings->name},
                   "pool %s: `listen = %s`: %s", settings->name, settings->listen.text, why);
     if (taken > 0 || (taken == 0 && socket_listen(listener, &spec, why, sizeof why) == 0))
-        return 0;
+        return pool_no_fault;
     if (taken == 0 && errno == EMFILE) {
         snprintf(error, size, "%s", why);
-        return EX_SOFTWARE;
+        return pool_internal_fault;
     }
+    bool passes = taken == 0 && socket_may_pass(errno);
     snprintf(error, size, "`listen = %s`: %s", settings->listen.text, why);
-    return EX_CONFIG;
+    return (struct pool_fault){passes ? EX_SOFTWARE : EX_CONFIG, DIRECTIVE_POOL_listen};
+}
+
+/* Can the logs of the pool be written? If not, it is the fault of a directive, unless descriptors
+ * or memory are short. */
+static struct pool_fault pool_open_logs(const struct config_pool *settings,
+                                        struct slow_log **slowlog, char *error, size_t size)
+{
+    int directive = DIRECTIVE_POOL_access_log;
+    errno = 0;
+    if (access_log_check(settings, error, size) == 0) {
+        directive = DIRECTIVE_POOL_slowlog;
+        if (slow_log_open(slowlog, settings, error, size) == 0)
+            return pool_no_fault;
+    }
+    bool passes = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+    return (struct pool_fault){passes ? EX_SOFTWARE : EX_CONFIG, directive};
 }
 
 /* The process that passed a socket to the manager still holds its address, so that no other socket
@@ -459,8 +482,9 @@ void pool_return_socket(struct pool *pool)
 
 /* ---- opening and closing ---- */
 
-int pool_open(struct pool *pool, struct ev_loop *loop, const struct pool_request *request,
-              const struct pool_events *events, void *owner, char *error, size_t size)
+struct pool_fault pool_open(struct pool *pool, struct ev_loop *loop,
+                            const struct pool_request *request, const struct pool_events *events,
+                            void *owner, char *error, size_t size)
 {
     *pool = (struct pool){
         .loop = loop,
@@ -477,20 +501,20 @@ int pool_open(struct pool *pool, struct ev_loop *loop, const struct pool_request
     pool->name = strdup(request->settings->name);
     if (pool->name == NULL) {
         snprintf(error, size, "out of memory");
-        return EX_SOFTWARE;
+        return pool_internal_fault;
     }
-    int status = pool_listen(request, &pool->listener, error, size);
-    if (status == 0) {
+    struct pool_fault fault = pool_listen(request, &pool->listener, error, size);
+    if (fault.status == 0)
+        fault = pool_open_logs(request->settings, &pool->slowlog, error, size);
+    if (fault.status == 0) {
         pool->current =
             generation_open(loop, request->config, request->settings, NULL, pool->listener.fd,
                             &pool_generation_events, pool, error, size);
-        status = pool->current != NULL ? 0 : EX_SOFTWARE;
+        fault = pool->current != NULL ? pool_no_fault : pool_internal_fault;
     }
-    if (status == 0 && slow_log_open(&pool->slowlog, request->settings, error, size) != 0)
-        status = EX_SOFTWARE;
-    if (status != 0)
+    if (fault.status != 0)
         pool_close(pool);
-    return status;
+    return fault;
 }
 
 void pool_restore(struct pool *pool, struct ev_loop *loop, char *name,
@@ -558,23 +582,25 @@ void pool_close(struct pool *pool)
 
 /* ---- reload ---- */
 
-int pool_prepare(struct pool *pool, const struct pool_request *request,
-                 struct pool_prepared *prepared, char *error, size_t size)
+struct pool_fault pool_prepare(struct pool *pool, const struct pool_request *request,
+                               struct pool_prepared *prepared, char *error, size_t size)
 {
     *prepared = (struct pool_prepared){.listener = SOCKET_NONE, .shared = request->inherit != NULL};
-    int status = request->listen ? pool_listen(request, &prepared->listener, error, size) : 0;
-    if (status == 0 && request->replace) {
+    struct pool_fault fault = pool_no_fault;
+    if (request->listen)
+        fault = pool_listen(request, &prepared->listener, error, size);
+    if (fault.status == 0)
+        fault = pool_open_logs(request->settings, &prepared->slowlog, error, size);
+    if (fault.status == 0 && request->replace) {
         int fd = request->listen ? prepared->listener.fd : pool->listener.fd;
         prepared->generation =
             generation_open(pool->loop, request->config, request->settings, pool->current, fd,
                             &pool_generation_events, pool, error, size);
-        status = prepared->generation != NULL ? 0 : EX_SOFTWARE;
+        fault = prepared->generation != NULL ? pool_no_fault : pool_internal_fault;
     }
-    if (status == 0 && slow_log_open(&prepared->slowlog, request->settings, error, size) != 0)
-        status = EX_SOFTWARE;
-    if (status != 0)
+    if (fault.status != 0)
         pool_discard(prepared);
-    return status;
+    return fault;
 }
 
 void pool_discard(struct pool_prepared *prepared)

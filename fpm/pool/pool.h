@@ -95,11 +95,17 @@ struct pool_request {
     const struct socket_listener *inherit; /* with `listen`: the socket of another pool */
 };
 
+/* Why a pool cannot be opened or prepared. */
+struct pool_fault {
+    int status;    /* sysexits.h: 0 = no fault, EX_CONFIG, or EX_SOFTWARE: it may pass by itself */
+    int directive; /* DIRECTIVE_POOL_: the one to look at, -1 = none */
+};
+
 /* Opens socket, scoreboard and the rest; starts no worker. Holds the request's `config`, to which
- * `settings` belongs. Returns 0, or an exit status (sysexits.h) with a sentence: EX_CONFIG if
- * `listen` failed, which the sentence then names, else EX_SOFTWARE. */
-int pool_open(struct pool *pool, struct ev_loop *loop, const struct pool_request *wish,
-              const struct pool_events *events, void *owner, char *error, size_t size);
+ * `settings` belongs. A fault comes with a sentence. */
+struct pool_fault pool_open(struct pool *pool, struct ev_loop *loop,
+                            const struct pool_request *request, const struct pool_events *events,
+                            void *owner, char *error, size_t size);
 
 /* A pool without socket and generations, for an upgrade to fill in. Takes `name`. */
 void pool_restore(struct pool *pool, struct ev_loop *loop, char *name,
@@ -133,8 +139,8 @@ struct pool_prepared {
 };
 
 /* Prepares what the new settings need. Returns as pool_open. */
-int pool_prepare(struct pool *pool, const struct pool_request *request,
-                 struct pool_prepared *prepared, char *error, size_t size);
+struct pool_fault pool_prepare(struct pool *pool, const struct pool_request *request,
+                               struct pool_prepared *prepared, char *error, size_t size);
 void pool_discard(struct pool_prepared *prepared);
 
 /* Puts it in force. The older generation is stopped when the new one serves. */

@@ -22,9 +22,21 @@
 
 static int socket_fail(char *error, size_t size, const char *deed, const char *where)
 {
-    const char *remedy = errno == EMFILE ? "; check `rlimit_files` in [global]" : "";
-    snprintf(error, size, "cannot %s %s: %s%s", deed, where, strerror(errno), remedy);
+    int number = errno;
+    const char *remedy = number == EMFILE ? "; check `rlimit_files` in [global]" : "";
+    snprintf(error, size, "cannot %s %s: %s%s", deed, where, strerror(number), remedy);
+    errno = number;
     return -1;
+}
+
+bool socket_may_pass(int error)
+{
+    static const int passing[] = {EADDRINUSE, EADDRNOTAVAIL, EMFILE,   ENFILE,
+                                  ENOBUFS,    ENOMEM,        ENETDOWN, EINTR};
+    for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
+        if (passing[i] == error)
+            return true;
+    return false;
 }
 
 static int socket_unix_address(struct sockaddr_un *address, const char *path)
@@ -58,6 +70,20 @@ int socket_answered(const char *path)
     return answer;
 }
 
+pid_t socket_listening_process(const char *path)
+{
+    struct sockaddr_un address;
+    struct ucred peer = {0};
+    socklen_t length = sizeof peer;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || socket_unix_address(&address, path) != 0 ||
+        connect(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
+        peer.pid = 0;
+    fd_close(&fd);
+    return peer.pid;
+}
+
 /* Removes the file of a socket on which no process listens any more. */
 static int socket_clear_stale(const char *path, char *error, size_t size)
 {
@@ -66,6 +92,7 @@ static int socket_clear_stale(const char *path, char *error, size_t size)
         return errno == ENOENT ? 0 : socket_fail(error, size, "look at", path);
     if (!S_ISSOCK(status.st_mode)) {
         snprintf(error, size, "cannot listen on %s: the file exists and is not a socket", path);
+        errno = ENOTSOCK;
         return -1;
     }
     int answered = socket_answered(path);
@@ -73,6 +100,7 @@ static int socket_clear_stale(const char *path, char *error, size_t size)
         return socket_fail(error, size, "test whether a process listens on", path);
     if (answered > 0) {
         snprintf(error, size, "cannot listen on %s: another process listens there", path);
+        errno = EADDRINUSE;
         return -1;
     }
     if (unlink(path) != 0 && errno != ENOENT)
@@ -101,7 +129,9 @@ static int socket_bind_unix(int fd, const struct sockaddr_un *address,
     if (failed == NULL)
         return 0;
     socket_fail(error, size, failed, spec->path);
+    int number = errno;
     (void)unlink(spec->path);
+    errno = number;
     return -1;
 }
 
@@ -119,17 +149,21 @@ static int socket_listen_unix(struct socket_listener *listener, const struct soc
         return socket_fail(error, size, "make a socket for", spec->path);
     char *path = strdup(spec->path);
     if (path == NULL || socket_bind_unix(fd, &address, spec, error, size) != 0) {
+        int number = path == NULL ? ENOMEM : errno;
         if (path == NULL)
             snprintf(error, size, "out of memory");
         free(path);
         fd_close(&fd);
+        errno = number;
         return -1;
     }
     if (lstat(path, &status) != 0) {
         socket_fail(error, size, "listen on", spec->path);
+        int number = errno;
         (void)unlink(path);
         free(path);
         fd_close(&fd);
+        errno = number;
         return -1;
     }
     *listener = (struct socket_listener){
@@ -155,10 +189,14 @@ static int socket_listen_host(const char *host, const struct socket_spec *spec, 
     if (fd >= 0 &&
         (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
          setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
+         (spec->freebind && setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof on) != 0) ||
          (both_families && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0) ||
          bind(fd, found->ai_addr, found->ai_addrlen) != 0 ||
-         listen(fd, spec->backlog < 0 ? SOMAXCONN : spec->backlog) != 0))
+         listen(fd, spec->backlog < 0 ? SOMAXCONN : spec->backlog) != 0)) {
+        int number = errno;
         fd_close(&fd);
+        errno = number;
+    }
     int saved = errno;
     freeaddrinfo(found);
     errno = saved;
@@ -175,9 +213,13 @@ static int socket_listen_tcp(struct socket_listener *listener, const struct sock
         fd = socket_listen_host("0.0.0.0", spec, &why);
     if (fd < 0) {
         const char *host = spec->host != NULL ? spec->host : "any address";
+        int number = why != 0 && why != EAI_SYSTEM ? EINVAL : errno;
         snprintf(error, size, "cannot listen on %s, port %s: %s%s", host, spec->port,
                  why != 0 && why != EAI_SYSTEM ? gai_strerror(why) : strerror(errno),
-                 errno == EMFILE ? "; check `rlimit_files` in [global]" : "");
+                 number == EMFILE          ? "; check `rlimit_files` in [global]"
+                 : number == EADDRNOTAVAIL ? "; bring it up first, or set `listen.freebind`"
+                                           : "");
+        errno = number;
         return -1;
     }
     *listener = (struct socket_listener){.fd = fd};

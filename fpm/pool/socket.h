@@ -18,6 +18,7 @@ struct socket_spec {
     const char *path;
     const char *host; /* numeric */
     const char *port; /* decimal */
+    bool freebind;    /* the address need not exist yet */
     int backlog;      /* negative: the system's maximum */
     int mode;         /* of a unix socket's file */
     uid_t uid;        /* its owner and group; (uid_t)-1, (gid_t)-1: as created */
@@ -35,9 +36,13 @@ struct socket_listener {
 
 #define SOCKET_NONE ((struct socket_listener){.fd = -1})
 
-/* Opens, binds and listens. Returns 0, or -1 with a sentence. */
+/* Opens, binds and listens. Returns 0, or -1 with a sentence and errno. */
 int socket_listen(struct socket_listener *listener, const struct socket_spec *spec, char *error,
                   size_t size);
+
+/* Can socket_listen fail with this errno for a reason that may pass by itself? An address that is
+ * taken or not there yet, and a shortage of descriptors or memory, may; a wrong path does not. */
+bool socket_may_pass(int error);
 
 /* Takes over a descriptor that another process made, if it is a stream socket that listens. With -1
  * the sentence says what it is instead, and the descriptor stays the caller's. */
@@ -83,6 +88,9 @@ void socket_close(struct socket_listener *listener);
 
 /* Does something wait there to be accepted or received? */
 bool socket_pending(int fd);
+
+/* The process that made the unix socket at `path` listen, 0 = unknown or none. */
+pid_t socket_listening_process(const char *path);
 
 /* Connects to a unix socket without waiting: 1 a process listens, 0 none does, -1 with errno. */
 int socket_answered(const char *path);

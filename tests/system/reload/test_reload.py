@@ -322,12 +322,14 @@ def test_a_bad_file_changes_nothing(manager, app, tmp_path, how):
     if how == "USR2":
         daemon.send_signal(signal.SIGUSR2)
         told = daemon
-        daemon.wait_log("reload: nothing changes")
+        daemon.wait_log("reload: nothing has changed")
         texts = [daemon.log()]
     else:
         told = daemon.control(*how.split())
         assert told.returncode == 1
         texts = [told.stderr, daemon.log()]
+    if how != "USR2":
+        assert told.stderr.endswith("\nnothing has changed\n")
     for text in texts:
         for line, word in ((len(lines) + 1, "pm.max_childern"), (len(lines) + 2, "hard_timeout = soon"),
                            (len(lines) + 3, "command")):

@@ -13,24 +13,25 @@ from harness.wait import wait_until
 from harness.worker_script import is_root, sleeper
 
 
-def refused(directory, **pool):
-    """Starts a manager that cannot listen; returns its log."""
+def refused(directory, status, **pool):
+    """Starts a manager that cannot listen and exits with `status`; returns its log."""
     daemon = Manager(directory, {"command": sleeper(directory), **pool})
     daemon.start(wait=False)
     wait_until(lambda: daemon.popen.poll() is not None, "the manager giving up")
-    assert daemon.popen.returncode == 78
+    assert daemon.popen.returncode == status
     text = daemon.log()
-    assert f"{daemon.ini_path}:" in text and "`listen" in text and "pool www" in text
+    line = 1 + daemon.ini_path.read_text().splitlines().index(f"listen = {daemon.address}")
+    assert f"{daemon.ini_path}:{line}:" in text and "`listen" in text and "pool www" in text
     assert not os.path.exists(daemon.control_path)
     return text
 
 
-def start_fails(directory, settings=None, **pool):
-    """A start that fails with 78; returns the log."""
+def start_fails(directory, settings=None, status=78, **pool):
+    """A start that fails; returns the log."""
     daemon = Manager(directory, {"command": sleeper(directory), **pool}, settings=settings)
     daemon.start(wait=False)
     wait_until(lambda: daemon.popen.poll() is not None, "the manager giving up")
-    assert daemon.popen.returncode == 78
+    assert daemon.popen.returncode == status
     return daemon.log()
 
 
@@ -83,7 +84,7 @@ def test_a_living_socket_is_left_alone(tmp_path, backlog):
                 queued.append(socket.socket(socket.AF_UNIX))
                 queued[-1].connect(str(path))
             inode = path.stat().st_ino
-            assert "another process listens there" in refused(tmp_path)
+            assert "another process listens there" in refused(tmp_path, 70)
             assert path.stat().st_ino == inode
         finally:
             for client in queued:
@@ -94,7 +95,7 @@ def test_a_living_socket_is_left_alone(tmp_path, backlog):
 def test_a_file_that_is_no_socket_is_left_alone(tmp_path):
     path = tmp_path / "www.sock"
     path.write_text("precious")
-    assert "not a socket" in refused(tmp_path)
+    assert "not a socket" in refused(tmp_path, 78)
     assert path.read_text() == "precious"
 
 
@@ -137,9 +138,9 @@ def test_a_start_that_fails_takes_its_folder_away(tmp_path):
 
 def test_a_taken_control_socket(manager, tmp_path):
     first = manager({"command": sleeper(tmp_path)}, name="first")
-    text = start_fails(tmp_path, settings={"control.listen": first.control_path})
-    assert "`control.listen`: cannot listen on" in text and "another process listens there" in text
-    assert "is another manager" not in text
+    text = start_fails(tmp_path, settings={"control.listen": first.control_path}, status=70)
+    assert f"`control.listen`: overtime, process {first.pid}, runs with this control socket" in text
+    assert "another process" not in text
     assert first.control("ping").returncode == 0
 
 
@@ -159,8 +160,37 @@ def test_a_taken_port(tmp_path):
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        text = refused(tmp_path, listen=f"127.0.0.1:{port}")
+        text = refused(tmp_path, 70, listen=f"127.0.0.1:{port}")
     assert "Address already in use" in text and str(port) in text
+
+
+def test_an_address_that_is_not_there_yet(tmp_path):
+    """It may come with the network: systemd tries again after 70, and never after 78."""
+    text = refused(tmp_path, 70, listen="192.0.2.1:9000")
+    assert "Cannot assign requested address" in text and "`listen.freebind`" in text
+
+
+def test_freebind(manager, tmp_path):
+    """The socket listens before its address exists."""
+    for number, host in enumerate(["192.0.2.1", "[2001:db8::1]"]):
+        if number == 1 and not os.path.exists("/proc/net/if_inet6"):
+            continue
+        daemon = manager({"command": sleeper(tmp_path), "listen": f"{host}:{address.free_port()}",
+                          "listen.freebind": "yes"}, name=f"m{number}")
+        daemon.addresses.clear()
+
+
+@pytest.mark.parametrize("directive", ["access.log", "slowlog"])
+def test_a_log_that_cannot_be_opened(tmp_path, directive):
+    """The directive's line, at the start and at a reload."""
+    (tmp_path / "folder").mkdir()
+    daemon = Manager(tmp_path, {"command": sleeper(tmp_path), directive: tmp_path / "folder"})
+    line = 1 + daemon.ini_path.read_text().splitlines().index(f"{directive} = {tmp_path}/folder")
+    daemon.start(wait=False)
+    wait_until(lambda: daemon.popen.poll() is not None, "the manager giving up")
+    assert daemon.popen.returncode == 78
+    assert f"{daemon.ini_path}:{line}: pool www: `{directive} = {tmp_path}/folder`: " in daemon.log()
+    assert not os.path.exists(daemon.control_path)
 
 
 def test_the_first_pools_socket_is_taken_away_again(tmp_path):
