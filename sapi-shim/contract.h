@@ -49,6 +49,12 @@ enum ot_contract_fd {
     OT_FD_FIRST_FREE = 9,
 };
 
+/* The first byte of a message through that pair; the rest is between workers. */
+enum ot_handoff {
+    OT_HANDOFF_REQUEST = 1, /* a request has begun on the connection */
+    OT_HANDOFF_IDLE = 2,    /* none had begun when it was passed on */
+};
+
 /* The state of a thread of a worker. The numbers are part of the contract. */
 enum ot_state {
     OT_STATE_STARTING = 0, /* exec done, first accept not reached */

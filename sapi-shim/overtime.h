@@ -28,8 +28,10 @@ extern "C" {
 #define OT_TIMEOUT 2u /* the time limit was reached */
 
 /* Sends what was written so far, ends the response and closes the connection; the client has the
- * complete response while the caller continues. Waits only for space in the socket's buffer, within
- * the time limit. Parameters and the input read so far stay valid until the request's end; later
+ * complete response while the caller continues. A connection that the web server keeps goes to
+ * another worker, which serves its next request; it is closed if its input was not read to the end,
+ * and under a plain spawner. Waits only for space in the socket's buffer, within the time limit.
+ * Parameters and the input read so far stay valid until the request's end; later
  * output is discarded and counted. Not a safe point: it returns to its caller. Returns true if this
  * call ended the response (also if the client had already left), false without a request or if the
  * response had ended before. */

@@ -24,8 +24,11 @@
 #include <unistd.h>
 
 enum {
-    GENERATION_POLL = 50,     /* ms between checks whether an unattached worker is idle */
-    GENERATION_TERM_MS = 1000 /* ms that an unattached worker has at least after TERM */
+    GENERATION_POLL = 50,      /* ms between checks whether an unattached worker is idle */
+    GENERATION_TERM_MS = 1000, /* ms that an unattached worker has at least after TERM */
+    GENERATION_HANDOFF_MAX =
+        65536, /* connections for which the sockets between workers have room */
+    GENERATION_HANDOFF_MESSAGE = 1024 /* bytes for each; the kernel doubles it */
 };
 
 /* ---- output of workers ---- */
@@ -392,6 +395,20 @@ unsigned generation_size_for(const struct config_pool *pool)
     return (unsigned)(pool->pm_max_children + pool->post_response_max_children);
 }
 
+/* Makes room for all idle kept connections of the pool at once, as workers that leave must wait for
+ * it otherwise. A manager that is not root gets what net.core.wmem_max allows. */
+static void generation_size_handoff(const struct config_pool *pool, int handoff)
+{
+    int64_t connections = MIN(pool->keepalive_max, GENERATION_HANDOFF_MAX);
+    connections = MIN(connections * pool->pm_max_children, GENERATION_HANDOFF_MAX);
+    int room = (int)connections * GENERATION_HANDOFF_MESSAGE;
+    int now = 0;
+    socklen_t length = sizeof now;
+    if (getsockopt(handoff, SOL_SOCKET, SO_SNDBUF, &now, &length) == 0 && now < room &&
+        setsockopt(handoff, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) != 0)
+        (void)setsockopt(handoff, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+}
+
 /* The doorbell and the sockets between workers are shared by all generations of a pool. */
 static int generation_make_channels(struct generation *generation, const struct generation *before,
                                     char *error, size_t size)
@@ -406,8 +423,10 @@ static int generation_make_channels(struct generation *generation, const struct 
         if (generation->doorbell_fd >= 0)
             (void)socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, handoff);
     }
-    if (generation->doorbell_fd >= 0 && handoff[0] >= 0 && handoff[1] >= 0)
+    if (generation->doorbell_fd >= 0 && handoff[0] >= 0 && handoff[1] >= 0) {
+        generation_size_handoff(generation->pool, handoff[1]);
         return 0;
+    }
     snprintf(error, size, "cannot prepare the pool: %s", strerror(errno));
     return -1;
 }

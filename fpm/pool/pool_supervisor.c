@@ -38,13 +38,16 @@ static struct scaling_counts pool_supervisor_count(struct pool_supervisor *super
     struct listen_queue_state queue = {0};
     if (listen_queue_look(supervisor->queue, pool->listener.fd, &queue) != 0)
         queue = (struct listen_queue_state){0};
+    int handed_on = socket_peek(pool->current->handoff[0]);
     struct scaling_counts counts = {
         .starting = states[WORKER_MONITOR_STARTING],
         .idle = states[WORKER_MONITOR_IDLE] + states[WORKER_MONITOR_UNATTACHED_IDLE],
         .serving = states[WORKER_MONITOR_SERVING] + states[WORKER_MONITOR_UNATTACHED_SERVING],
         .post = states[WORKER_MONITOR_POST],
-        .waiting = queue.waiting + socket_pending(pool->current->handoff[0]),
+        .waiting = queue.waiting + (handed_on >= 0),
     };
+    /* An idle connection may need a worker, but no client waits for one. */
+    supervisor->clients_waiting = queue.waiting + (handed_on == OT_HANDOFF_REQUEST);
     /* A worker in an unknown state would have taken what waits, if it could. */
     *(counts.waiting > 0 ? &counts.serving : &counts.idle) +=
         states[WORKER_MONITOR_UNATTACHED_UNKNOWN];
@@ -60,8 +63,9 @@ static struct scaling_counts pool_supervisor_count(struct pool_supervisor *super
 
     struct pool_seen *seen = &pool->seen;
     seen->counts = counts;
+    seen->counts.waiting = supervisor->clients_waiting;
     seen->backlog = queue.backlog;
-    seen->most_waiting = MAX(seen->most_waiting, counts.waiting);
+    seen->most_waiting = MAX(seen->most_waiting, supervisor->clients_waiting);
     seen->most_post = MAX(seen->most_post, counts.post);
     seen->most_active = MAX(seen->most_active, counts.serving + counts.post);
     return counts;
@@ -138,8 +142,9 @@ static void pool_supervisor_report_full(struct pool_supervisor *supervisor,
                                         enum scaling_limit limit, int64_t now)
 {
     struct pool *pool = supervisor->pool;
+    unsigned waiting = supervisor->clients_waiting;
     const char *directive = limit == SCALING_AT_PROCESS_MAX ? "process.max" : "pm.max_children";
-    if (limit == SCALING_NO_LIMIT || counts->waiting == 0) {
+    if (limit == SCALING_NO_LIMIT || waiting == 0) {
         if (counts->idle > 0 && supervisor->eased_since == 0)
             supervisor->eased_since = now;
         supervisor->full_since = 0;
@@ -159,7 +164,7 @@ static void pool_supervisor_report_full(struct pool_supervisor *supervisor,
     log_about(LOG_LEVEL_WARNING, &(struct log_about){.pool = pool->name},
               "pool %s: %u connection%s and all workers that `%s` allows are busy; raise "
               "it, or make requests shorter",
-              pool->name, counts->waiting, counts->waiting == 1 ? " waits" : "s wait", directive);
+              pool->name, waiting, waiting == 1 ? " waits" : "s wait", directive);
 }
 
 /* ---- act: choose the events that lead to the next pass ---- */

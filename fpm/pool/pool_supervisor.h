@@ -43,6 +43,7 @@ struct pool_supervisor {
     int64_t last_idle_wakeup;   /* ms: the last pass for a connection that started no worker */
     struct log_episode over, full;
     int64_t within_budget_since; /* ms: while `over` is on; 0 = above the budget */
+    unsigned clients_waiting;    /* for a worker, at the last look */
     int64_t full_since;          /* ms: connections wait for a full pool, 0 = none do */
     int64_t eased_since;         /* ms: there were idle workers again, 0 = none were seen */
 };

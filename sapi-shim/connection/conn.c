@@ -425,12 +425,17 @@ bool conn_abort_pending(const struct conn *conn)
            frame_is_abort(header, conn->frame.id);
 }
 
-bool conn_end_request(struct conn *conn, uint64_t announced)
+bool conn_is_reusable(const struct conn *conn, uint64_t announced)
 {
     /* After an abort record the web server sends no more of the body. */
     bool all = conn_input_suffices(conn, announced) || conn->aborted;
-    bool clean = !conn->disconnected && !conn->broken && !conn->eof && conn->record_left == 0 &&
-                 conn->padding_left == 0;
+    return all && !conn->disconnected && !conn->broken && !conn->eof && conn->record_left == 0 &&
+           conn->padding_left == 0;
+}
+
+bool conn_end_request(struct conn *conn, uint64_t announced)
+{
+    bool reusable = conn_is_reusable(conn, announced);
     conn->aborted = false;
     conn->start = conn->parsed; /* input that the application left unread */
     conn->split = (struct stdin_split){0};
@@ -438,7 +443,7 @@ bool conn_end_request(struct conn *conn, uint64_t announced)
     conn->stdout_sent = false;
     conn->end_sent = false;
     frame_reset(&conn->frame);
-    return all && clean;
+    return reusable;
 }
 
 bool conn_next_request_begun(struct conn *conn)

@@ -48,6 +48,7 @@ struct conn {
     bool aborted;           /* FCGI_ABORT_REQUEST has come for the current request */
     bool params_too_large;  /* its parameters exceed the limit */
     bool socket_empty;      /* the last read took everything that had come */
+    bool surplus;           /* it is or will be idle beyond keepalive_max: see wait_set.h */
     bool has_timeout;       /* SO_RCVTIMEO is set: a blocking read ends soon */
     bool stdout_sent;       /* a STDOUT record of the current request was, or is being, sent */
     bool last_write;        /* nothing follows what is written now: TCP sends FIN along with it */
@@ -123,8 +124,11 @@ void conn_check_peer(struct conn *conn);
 /* An abort record of the current request waits to be read. Reads nothing; async-signal-safe. */
 bool conn_abort_pending(const struct conn *conn);
 
-/* Ends the current request and discards its unread input. Returns true if the connection can be
- * reused: its input suffices and nothing went wrong. */
+/* The connection can be reused after the current request: its input suffices, and nothing went
+ * wrong. */
+bool conn_is_reusable(const struct conn *conn, uint64_t announced);
+
+/* Ends the current request and discards its unread input. Returns conn_is_reusable. */
 bool conn_end_request(struct conn *conn, uint64_t announced);
 
 /* Between two requests: reads what has come without waiting, drops the rest of the last request,

@@ -18,9 +18,9 @@ enum {
 
 /* Precedes the bytes in a message. Both ends are this library, in one contract version. */
 struct conn_handoff_header {
+    uint8_t kind;   /* enum ot_handoff */
     uint64_t since; /* as in struct conn: the time limit of the request header goes on */
     bool is_tcp;
-    bool idle;
     bool leaving;
 };
 
@@ -59,8 +59,11 @@ bool conn_handoff_send(struct conn **conn, bool idle, bool leaving)
 {
     struct conn *c = *conn;
     size_t count = c->end - c->start;
-    struct conn_handoff_header header = {
-        .since = c->since, .is_tcp = c->is_tcp, .idle = idle && count == 0, .leaving = leaving};
+    struct conn_handoff_header header = {.kind = idle && count == 0 ? OT_HANDOFF_IDLE
+                                                                    : OT_HANDOFF_REQUEST,
+                                         .since = c->since,
+                                         .is_tcp = c->is_tcp,
+                                         .leaving = leaving};
     struct iovec parts[] = {
         {.iov_base = &header, .iov_len = sizeof header},
         {.iov_base = c->buffer + c->start, .iov_len = count},
@@ -116,7 +119,7 @@ struct conn *conn_handoff_receive(bool *idle, bool *leaving)
     }
     conn->since = header.since;
     conn_preload(conn, bytes, (size_t)n - sizeof header);
-    *idle = header.idle;
+    *idle = header.kind == OT_HANDOFF_IDLE;
     *leaving = header.leaving;
     return conn;
 }

@@ -6,6 +6,7 @@
 #include "sapi-shim/scoreboard/worker_slot.h"
 #include "sapi-shim/util/clock.h"
 
+#include <limits.h>
 #include <sys/epoll.h>
 
 void conn_lists_take(struct conn_lists *lists, struct conn *conn)
@@ -85,9 +86,8 @@ void conn_lists_close(struct conn_lists *lists, struct conn **conn)
     conn_free(conn);
 }
 
-bool conn_lists_pass_on(struct conn_lists *lists, struct conn **conn)
+bool conn_lists_pass_on(struct conn_lists *lists, struct conn **conn, bool idle)
 {
-    bool idle = (*conn)->state == CONN_KEPT;
     if (idle)
         (*conn)->since = clock_ns(); /* a request header that has begun has its time from now on */
     conn_lists_take(lists, *conn);
@@ -97,11 +97,16 @@ bool conn_lists_pass_on(struct conn_lists *lists, struct conn **conn)
 
 void conn_lists_pass_on_all(struct conn_lists *lists, enum conn_state state)
 {
+    conn_lists_pass_on_first(lists, state, UINT_MAX);
+}
+
+void conn_lists_pass_on_first(struct conn_lists *lists, enum conn_state state, unsigned count)
+{
     struct conn *conn = NULL;
-    while (conn_handoff_fd() >= 0 && (conn = lists->in[state].first) != NULL) {
+    while (count-- > 0 && conn_handoff_fd() >= 0 && (conn = lists->in[state].first) != NULL) {
         struct conn *passed = conn;
         uint64_t since = conn->since;
-        if (conn_lists_pass_on(lists, &passed))
+        if (conn_lists_pass_on(lists, &passed, state == CONN_KEPT))
             continue;
         /* No sibling can take one now: the connection stays, with its old deadline. */
         if (conn_lists_watch(lists, conn)) {

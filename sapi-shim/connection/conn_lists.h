@@ -45,11 +45,14 @@ struct conn *conn_lists_find(uint64_t data);
 /* Closes and frees. Clears the pointer. */
 void conn_lists_close(struct conn_lists *lists, struct conn **conn);
 
-/* Passes a connection on to a sibling and clears the pointer. False if no sibling can take it; it
- * is then CONN_BUSY and not watched. */
-bool conn_lists_pass_on(struct conn_lists *lists, struct conn **conn);
+/* Passes a connection on to a sibling and clears the pointer; `idle`: it is between two requests.
+ * False if no sibling can take it; it is then CONN_BUSY and not watched. */
+bool conn_lists_pass_on(struct conn_lists *lists, struct conn **conn, bool idle);
 
-/* Passes on the connections in this state until no sibling can take one. */
+/* Passes on the first `count` connections in this state, or fewer if no sibling can take one. */
+void conn_lists_pass_on_first(struct conn_lists *lists, enum conn_state state, unsigned count);
+
+/* Passes on the connections in this state until no sibling can take one; the others stay. */
 void conn_lists_pass_on_all(struct conn_lists *lists, enum conn_state state);
 
 #endif

@@ -28,13 +28,17 @@
 #include <unistd.h>
 
 enum {
-    WAIT_SET_SETS = 8,         /* listening sockets per process */
-    WAIT_SET_LINGERING = 64,   /* lingering connections; one more closes the oldest */
-    WAIT_SET_LINGER_MS = 2000, /* longest time in CONN_LINGERING */
-    WAIT_SET_EXIT_MS = 500,    /* the same at the end of the process */
-    WAIT_SET_PAUSE_MS = 20,    /* after descriptors or memory have run out */
-    WAIT_SET_POLLED = 1024,    /* connections polled while the worker stops */
-    WAIT_SET_EVENTS = 16,      /* events taken with one call if only one thread waits */
+    WAIT_SET_SETS = 8,          /* listening sockets per process */
+    WAIT_SET_LINGERING = 64,    /* lingering connections; one more closes the oldest */
+    WAIT_SET_LINGER_MS = 2000,  /* longest time in CONN_LINGERING */
+    WAIT_SET_EXIT_MS = 500,     /* the same at the end of the process */
+    WAIT_SET_PAUSE_MS = 20,     /* after descriptors or memory have run out */
+    WAIT_SET_POLLED = 1024,     /* connections polled while the worker stops */
+    WAIT_SET_SURPLUS_MS = 1000, /* longest time that a surplus kept connection stays idle */
+    WAIT_SET_LOOK_AWAY_MS = 20, /* after a connection was left to a sibling that has room */
+    WAIT_SET_ALONE_MS = 2000,   /* a worker that leaves waits for room where there is no sibling */
+    WAIT_SET_PASSED = 2,        /* connections passed on at once by a worker that has no room */
+    WAIT_SET_EVENTS = 16,       /* events taken with one call if only one thread waits */
 };
 
 /* How long accept may go on without a look at other events, and signals may stay unseen under full
@@ -55,15 +59,19 @@ struct wait_set {
     bool stopping;  /* the listening socket is not watched any more */
     bool finishing; /* a thread waits for what was accepted and is not finished */
     _Atomic unsigned threads;
-    pthread_mutex_t lock; /* of `conns`, `events`, `stopping` and `finishing` */
+    pthread_mutex_t lock; /* of all that is not atomic and changes after the set was opened */
     struct epoll_event events[WAIT_SET_EVENTS]; /* [next_event, event_count) are not handled yet */
     int next_event;
     int event_count;
     struct keepalive_policy keepalive;
     struct keepalive_policy_skip accept_skip; /* of asking the listen queue without epoll */
     struct keepalive_policy_skip yield_skip;  /* of letting a client send what it is about to */
-    _Atomic uint64_t last_wait;               /* clock_coarse_ns of the last epoll_pwait */
-    _Atomic uint64_t last_sleep; /* of the last one that slept, so that signals came in */
+    uint64_t looked_at;                       /* clock_coarse_ns of `elsewhere` */
+    enum worker_slot_room elsewhere;
+    uint64_t handoff_paused_until; /* connections of siblings are not watched; 0 = they are */
+    uint64_t alone_since;          /* it waits for room and has no sibling; 0 = it does not */
+    _Atomic uint64_t last_wait;    /* clock_coarse_ns of the last epoll_pwait */
+    _Atomic uint64_t last_sleep;   /* of the last one that slept, so that signals came in */
 };
 
 enum {
@@ -157,6 +165,7 @@ static bool wait_set_progress(struct wait_set *w, struct conn *conn)
         if (conn->state == CONN_KEPT || conn->since == 0)
             conn->since = clock_ns();
         conn_lists_take(&w->conns, conn);
+        conn->surplus = false;
         return wait_set_acceptable(w, conn);
     }
     if (result == CONN_CLOSED) {
@@ -182,34 +191,27 @@ static bool wait_set_progress(struct wait_set *w, struct conn *conn)
     return false;
 }
 
-/* What happens to idle kept connections that cannot stay. If a request has begun, it is never lost:
- * a sibling serves it or, with WAIT_SET_CLOSE_IDLE or without a sibling, this worker does. */
-enum wait_set_removal {
-    WAIT_SET_CLOSE_IDLE, /* closes them */
-    WAIT_SET_PASS_BEGUN, /* closes them; passes on those on which a request has begun */
-    WAIT_SET_PASS_ALL    /* passes them on as far as siblings take over */
-};
-
-/* Removes the connection that has been idle for longest. */
-static void wait_set_remove_kept(struct wait_set *w, enum wait_set_removal how)
+/* Closes the first idle kept connection, which cannot stay. If a request has begun on it, this
+ * worker serves that. */
+static void wait_set_close_kept(struct wait_set *w)
 {
     struct conn *conn = w->conns.in[CONN_KEPT].first;
-    if (how == WAIT_SET_PASS_ALL && worker_slot_siblings_take_over() &&
-        conn_lists_pass_on(&w->conns, &conn))
-        return;
-    bool begun = conn_has_input(conn);
-    if (begun && how != WAIT_SET_CLOSE_IDLE && conn_lists_pass_on(&w->conns, &conn))
-        return;
-    if (!begun || !conn_lists_watch(&w->conns, conn))
+    if (!conn_has_input(conn) || !conn_lists_watch(&w->conns, conn))
         conn_lists_close(&w->conns, &conn);
     else if (wait_set_progress(w, conn))
         wait_set_ready(w, conn);
 }
 
-static void wait_set_remove_all_kept(struct wait_set *w, enum wait_set_removal how)
+static void wait_set_close_all_kept(struct wait_set *w)
 {
     while (w->conns.in[CONN_KEPT].first != NULL)
-        wait_set_remove_kept(w, how);
+        wait_set_close_kept(w);
+}
+
+/* Is there a place from which another worker takes connections? */
+static bool wait_set_can_pass_on(void)
+{
+    return conn_handoff_fd() >= 0 && worker_slot_siblings_take_over();
 }
 
 /* ---- accepting ---- */
@@ -223,8 +225,11 @@ static void wait_set_relieve(struct wait_set *w)
         diagnostics_write("pool %s: cannot accept connections: %s; raise rlimit_files",
                           worker_slot_pool(), strerror(errno));
     w->starved = true;
-    if (w->conns.in[CONN_KEPT].first != NULL)
-        wait_set_remove_kept(w, WAIT_SET_PASS_BEGUN);
+    size_t kept = w->conns.in[CONN_KEPT].count;
+    if (wait_set_can_pass_on())
+        conn_lists_pass_on_all(&w->conns, CONN_KEPT);
+    if (kept > 0 && w->conns.in[CONN_KEPT].count == kept)
+        wait_set_close_kept(w);
     (void)pthread_mutex_unlock(&w->lock);
     (void)poll(NULL, 0, WAIT_SET_PAUSE_MS);
 }
@@ -293,29 +298,119 @@ static enum wait_set_result wait_set_accept_directly(struct wait_set *w, struct 
     return result;
 }
 
-/* Between two requests; input of the next one may have been read. */
-static void wait_set_put_kept(struct wait_set *w, struct conn *conn)
+/* ---- idle kept connections ---- */
+
+/* Where there is room for one more. A worker holds keepalive_max of them; more go to siblings that
+ * hold fewer. */
+enum wait_set_room {
+    WAIT_SET_ROOM_HERE,
+    WAIT_SET_ROOM_NOW,   /* at a sibling that waits for requests */
+    WAIT_SET_ROOM_LATER, /* at a sibling that is busy or starts: until then the connection stays */
+    WAIT_SET_ROOM_NOWHERE
+};
+
+static enum wait_set_room wait_set_room(struct wait_set *w, unsigned kept)
 {
-    conn_lists_put(&w->conns, conn, CONN_KEPT, worker_slot_settings()->keepalive_timeout, 0);
+    static const enum wait_set_room elsewhere[] = {
+        [WORKER_SLOT_ROOM_NONE] = WAIT_SET_ROOM_NOWHERE,
+        [WORKER_SLOT_ROOM_LATER] = WAIT_SET_ROOM_LATER,
+        [WORKER_SLOT_ROOM_NOW] = WAIT_SET_ROOM_NOW,
+    };
+    uint64_t max = worker_slot_settings()->keepalive_max;
+    if (kept < max)
+        return WAIT_SET_ROOM_HERE;
+    /* A look at many slots takes long, and holds for the tick of the coarse clock. */
+    uint64_t tick = clock_coarse_ns();
+    if (w->looked_at != tick)
+        w->elsewhere = worker_slot_room_elsewhere(max);
+    w->looked_at = tick;
+    return elsewhere[w->elsewhere];
+}
+
+/* Between two requests; input of the next one may have been read. A surplus connection stays for a
+ * moment only. */
+static void wait_set_put_kept(struct wait_set *w, struct conn *conn, bool surplus)
+{
+    int64_t timeout = worker_slot_settings()->keepalive_timeout;
+    conn->surplus = surplus;
+    if (surplus && (timeout == 0 || timeout > WAIT_SET_SURPLUS_MS))
+        timeout = WAIT_SET_SURPLUS_MS;
+    conn_lists_put(&w->conns, conn, CONN_KEPT, timeout, 0);
     /* Another thread may have taken the edge that announced more input, or the last read. */
     if ((conn->end > conn->start || !conn->socket_empty || atomic_load(&w->threads) > 1) &&
         wait_set_progress(w, conn))
         wait_set_ready(w, conn);
 }
 
-/* Keeps a connection for its next request; with more than keepalive_max, the one that has been idle
- * for longest goes. */
+/* Keeps a connection for its next request. If siblings have room and this worker has not, they get
+ * those that have been idle for longest. */
 static void wait_set_keep(struct wait_set *w, struct conn *conn)
 {
-    uint64_t max = worker_slot_settings()->keepalive_max;
+    struct conn_lists_list *kept = &w->conns.in[CONN_KEPT];
     (void)pthread_mutex_lock(&w->lock);
-    while (max > 0 && w->conns.in[CONN_KEPT].count >= max)
-        wait_set_remove_kept(w, WAIT_SET_PASS_BEGUN);
-    if ((max == 0 && !conn_has_input(conn)) || !conn_lists_watch(&w->conns, conn))
+    enum wait_set_room room = wait_set_room(w, kept->count);
+    if (!conn_lists_watch(&w->conns, conn)) {
         conn_lists_close(&w->conns, &conn);
-    else
-        wait_set_put_kept(w, conn);
+    } else {
+        wait_set_put_kept(w, conn, room == WAIT_SET_ROOM_NOWHERE);
+        if (room == WAIT_SET_ROOM_NOW)
+            conn_lists_pass_on_first(&w->conns, CONN_KEPT, WAIT_SET_PASSED);
+    }
     (void)pthread_mutex_unlock(&w->lock);
+}
+
+bool wait_set_has_room(const struct conn *conn)
+{
+    struct wait_set *w = conn->wait_set;
+    unsigned kept = w->conns.in[CONN_KEPT].count;
+    if (kept < worker_slot_settings()->keepalive_max)
+        return true;
+    (void)pthread_mutex_lock(&w->lock);
+    bool room = wait_set_room(w, kept) != WAIT_SET_ROOM_NOWHERE;
+    (void)pthread_mutex_unlock(&w->lock);
+    return room;
+}
+
+/* ---- connections of siblings ---- */
+
+static bool wait_set_watch(const struct wait_set *w, int fd, int32_t tag, uint32_t events)
+{
+    struct epoll_event event = {.events = events};
+    event.data.u64 = (uint32_t)tag;
+    return epoll_ctl(w->conns.epfd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+static void wait_set_unwatch_handoff(const struct wait_set *w)
+{
+    (void)epoll_ctl(w->conns.epfd, EPOLL_CTL_DEL, conn_handoff_fd(), NULL);
+}
+
+/* Takes connections of siblings again, after all others that do: the kernel wakes the worker that
+ * has watched for longest, which would otherwise collect all of them. */
+static bool wait_set_watch_handoff(struct wait_set *w)
+{
+    w->handoff_paused_until = 0;
+    return wait_set_watch(w, conn_handoff_fd(), WAIT_SET_TAG_HANDOFF, EPOLLIN | EPOLLEXCLUSIVE);
+}
+
+/* An idle connection of a sibling. If this worker has no room for it, but another one that waits
+ * has, it goes back, and this worker looks away for a moment. If only busy workers have room, this
+ * one is the first that can serve its next request, and keeps it beyond its share. */
+static void wait_set_take_over(struct wait_set *w, struct conn *conn, bool leaving)
+{
+    if (leaving)
+        keepalive_policy_expect_slow(&w->keepalive, clock_coarse_ns());
+    enum wait_set_room room = wait_set_room(w, w->conns.in[CONN_KEPT].count);
+    wait_set_unwatch_handoff(w);
+    if (room == WAIT_SET_ROOM_NOW && conn_handoff_send(&conn, true, leaving)) {
+        w->handoff_paused_until = clock_ns() + WAIT_SET_LOOK_AWAY_MS * CLOCK_NS_PER_MS;
+        return;
+    }
+    if (conn_lists_watch(&w->conns, conn))
+        wait_set_put_kept(w, conn, room == WAIT_SET_ROOM_NOWHERE);
+    else
+        conn_lists_close(&w->conns, &conn);
+    (void)wait_set_watch_handoff(w);
 }
 
 static enum wait_set_result wait_set_receive(struct wait_set *w, struct conn **out)
@@ -324,12 +419,16 @@ static enum wait_set_result wait_set_receive(struct wait_set *w, struct conn **o
     struct conn *conn = conn_handoff_receive(&idle, &leaving);
     if (conn == NULL)
         return WAIT_SET_NONE;
+    if (idle && conn_has_input(conn)) {
+        conn->since = 0; /* when it came is not known */
+        idle = false;
+    }
     if (!idle)
         return wait_set_admit(w, conn, out);
     conn->wait_set = w;
-    if (leaving)
-        keepalive_policy_expect_slow(&w->keepalive, clock_coarse_ns());
-    wait_set_keep(w, conn);
+    (void)pthread_mutex_lock(&w->lock);
+    wait_set_take_over(w, conn, leaving);
+    (void)pthread_mutex_unlock(&w->lock);
     return WAIT_SET_NONE;
 }
 
@@ -346,6 +445,13 @@ static void wait_set_expire_one(struct wait_set *w, struct conn *conn)
         }
         if (w->conns.in[state].first != conn)
             return; /* closed, or a header has begun */
+    }
+    if (state == CONN_KEPT && conn->surplus &&
+        wait_set_room(w, w->conns.in[CONN_KEPT].count - 1) != WAIT_SET_ROOM_NOWHERE) {
+        conn->surplus = false;
+        conn_lists_put(&w->conns, conn, CONN_KEPT, worker_slot_settings()->keepalive_timeout,
+                       conn->since);
+        return;
     }
     if (state == CONN_PENDING) {
         diagnostics_write(
@@ -374,6 +480,13 @@ static int wait_set_expire(struct wait_set *w)
             }
             wait_set_expire_one(w, conn);
         }
+    }
+    if (w->handoff_paused_until != 0) {
+        now = clock_ns();
+        if (now >= w->handoff_paused_until)
+            (void)wait_set_watch_handoff(w);
+        else
+            next = clock_earlier(next, w->handoff_paused_until);
     }
     return clock_timeout_ms(next, now);
 }
@@ -480,11 +593,11 @@ static enum wait_set_result wait_set_turn(struct wait_set *w, bool tell_interrup
 
 /* ---- stopping ---- */
 
-/* Waits for connections that are not finished: incomplete headers, lingering ones. For at most
- * `max_ms`. */
+/* Waits for connections that are not finished: incomplete headers, lingering ones, idle ones that
+ * no sibling can take yet. For at most `max_ms`. */
 static void wait_set_poll_unfinished(struct wait_set *w, int max_ms)
 {
-    static const enum conn_state unfinished[] = {CONN_PENDING, CONN_LINGERING};
+    static const enum conn_state unfinished[] = {CONN_PENDING, CONN_LINGERING, CONN_KEPT};
     struct pollfd fds[WAIT_SET_POLLED];
     uint32_t serials[WAIT_SET_POLLED];
     nfds_t count = 0;
@@ -508,7 +621,8 @@ static void wait_set_poll_unfinished(struct wait_set *w, int max_ms)
             continue;
         if (conn->state == CONN_LINGERING && conn_discard_input(conn) == CONN_CLOSED)
             conn_lists_close(&w->conns, &conn);
-        else if (conn->state == CONN_PENDING && wait_set_progress(w, conn))
+        else if ((conn->state == CONN_PENDING || conn->state == CONN_KEPT) &&
+                 wait_set_progress(w, conn))
             wait_set_ready(w, conn);
     }
     (void)pthread_mutex_unlock(&w->lock);
@@ -553,6 +667,27 @@ static void wait_set_take_back(struct wait_set *w)
     }
 }
 
+/* Gives the idle kept connections to siblings. Those for which there is no room stay: this worker
+ * waits for room and serves them meanwhile. If the whole pool stops, or nobody is left to make
+ * room, they are closed. */
+static void wait_set_leave_kept(struct wait_set *w)
+{
+    bool pass_on = wait_set_can_pass_on();
+    if (pass_on)
+        conn_lists_pass_on_all(&w->conns, CONN_KEPT);
+    if (w->conns.in[CONN_KEPT].first == NULL) {
+        w->alone_since = 0;
+        return;
+    }
+    if (pass_on && (graceful_stop_by_signal() || worker_slot_has_siblings())) {
+        w->alone_since = 0;
+    } else if (pass_on && w->alone_since == 0) {
+        w->alone_since = clock_ns();
+    } else if (!pass_on || clock_ns() > w->alone_since + WAIT_SET_ALONE_MS * CLOCK_NS_PER_MS) {
+        wait_set_close_all_kept(w);
+    }
+}
+
 /* Every thread takes what is ready; one of them waits for what is not. */
 static enum wait_set_result wait_set_drain(struct wait_set *w, struct conn **out)
 {
@@ -564,11 +699,11 @@ static enum wait_set_result wait_set_drain(struct wait_set *w, struct conn **out
         if ((first || w->listener.fd >= 0) && wait_set_accept_last(w, first, out))
             return WAIT_SET_REQUEST;
         (void)pthread_mutex_lock(&w->lock);
-        wait_set_remove_all_kept(w, worker_slot_siblings_take_over() ? WAIT_SET_PASS_ALL
-                                                                     : WAIT_SET_CLOSE_IDLE);
+        wait_set_leave_kept(w);
         wait_set_take_back(w);
         bool ready = wait_set_pop_ready(w, out);
-        bool done = w->finishing || (w->conns.in[CONN_PENDING].first == NULL &&
+        bool room = w->conns.in[CONN_KEPT].first == NULL;
+        bool done = w->finishing || (room && w->conns.in[CONN_PENDING].first == NULL &&
                                      w->conns.in[CONN_LINGERING].first == NULL);
         w->finishing = w->finishing || !(ready || done);
         (void)pthread_mutex_unlock(&w->lock);
@@ -576,7 +711,9 @@ static enum wait_set_result wait_set_drain(struct wait_set *w, struct conn **out
             return WAIT_SET_REQUEST;
         if (done)
             return WAIT_SET_DRAINED;
-        wait_set_poll_unfinished(w, INT_MAX);
+        if (!room)
+            worker_slot_state(OT_STATE_EXITING);
+        wait_set_poll_unfinished(w, room ? INT_MAX : WAIT_SET_PAUSE_MS);
         (void)pthread_mutex_lock(&w->lock);
         w->finishing = false;
         (void)pthread_mutex_unlock(&w->lock);
@@ -589,31 +726,30 @@ void wait_set_exit(void)
         struct wait_set *w = &wait_set_sets[i];
         if (!w->used)
             continue;
-        (void)pthread_mutex_lock(&w->lock);
-        wait_set_remove_all_kept(w, WAIT_SET_PASS_ALL);
-        conn_lists_pass_on_all(&w->conns, CONN_READY);
-        conn_lists_pass_on_all(&w->conns, CONN_PENDING);
-        (void)pthread_mutex_unlock(&w->lock);
         /* Closing with unread input would take the end of the response away from the client. */
         uint64_t deadline = clock_ns() + WAIT_SET_EXIT_MS * CLOCK_NS_PER_MS;
-        while (w->conns.in[CONN_LINGERING].count > 0 && clock_ns() < deadline)
+        for (;;) {
+            (void)pthread_mutex_lock(&w->lock);
+            if (wait_set_can_pass_on())
+                conn_lists_pass_on_all(&w->conns, CONN_KEPT);
+            else
+                wait_set_close_all_kept(w);
+            conn_lists_pass_on_all(&w->conns, CONN_READY);
+            conn_lists_pass_on_all(&w->conns, CONN_PENDING);
+            (void)pthread_mutex_unlock(&w->lock);
+            if (w->conns.in[CONN_LINGERING].count + w->conns.in[CONN_KEPT].count == 0 ||
+                clock_ns() >= deadline)
+                break;
             wait_set_poll_unfinished(w, WAIT_SET_PAUSE_MS);
+        }
     }
 }
 
 /* ---- setting up ---- */
 
-static bool wait_set_watch(const struct wait_set *w, int fd, int32_t tag, uint32_t events)
-{
-    struct epoll_event event = {.events = events};
-    event.data.u64 = (uint32_t)tag;
-    return epoll_ctl(w->conns.epfd, EPOLL_CTL_ADD, fd, &event) == 0;
-}
-
 static bool wait_set_open(struct wait_set *w, int listen_fd, const char *addresses)
 {
     int stop_fd = graceful_stop_fd();
-    int handoff_fd = conn_handoff_fd();
     memset(w, 0, sizeof *w);
     if (!listener_open(&w->listener, listen_fd, addresses))
         return false;
@@ -625,8 +761,7 @@ static bool wait_set_open(struct wait_set *w, int listen_fd, const char *address
               wait_set_watch(w, w->listener.fd, WAIT_SET_TAG_LISTENER, EPOLLIN | EPOLLEXCLUSIVE) &&
               wait_set_watch(w, w->wake_fd, WAIT_SET_TAG_WAKE, EPOLLIN | EPOLLET) &&
               (stop_fd < 0 || wait_set_watch(w, stop_fd, WAIT_SET_TAG_STOP, EPOLLIN)) &&
-              (handoff_fd < 0 ||
-               wait_set_watch(w, handoff_fd, WAIT_SET_TAG_HANDOFF, EPOLLIN | EPOLLEXCLUSIVE));
+              (conn_handoff_fd() < 0 || wait_set_watch_handoff(w));
     return w->used;
 }
 
@@ -711,14 +846,20 @@ enum wait_set_result wait_set_next(int listener, const char *addresses, bool tel
     return result;
 }
 
+bool wait_set_hands_over(void)
+{
+    return conn_handoff_fd() >= 0;
+}
+
 void wait_set_hand_over(struct conn **conn)
 {
     struct conn *c = *conn;
     struct wait_set *w = c->wait_set;
     *conn = NULL;
     (void)pthread_mutex_lock(&w->lock);
-    if (!conn_lists_pass_on(&w->conns, &c) && conn_lists_watch(&w->conns, c))
-        wait_set_put_kept(w, c);
+    bool idle = c->frame.phase == FRAME_NONE && c->end == c->start;
+    if (!conn_lists_pass_on(&w->conns, &c, idle) && conn_lists_watch(&w->conns, c))
+        wait_set_put_kept(w, c, false);
     else if (c != NULL)
         conn_lists_close(&w->conns, &c);
     (void)pthread_mutex_unlock(&w->lock);
@@ -746,7 +887,7 @@ void wait_set_end_request(struct conn **conn, bool keep, uint64_t announced)
     struct conn *c = *conn;
     bool complete = conn_input_complete(c) || c->disconnected || c->eof;
     bool clean = conn_end_request(c, announced);
-    if (keep && (clean || conn_next_request_begun(c))) {
+    if (keep && ((clean && !c->surplus) || conn_next_request_begun(c))) {
         if (c->last_write)
             conn_flush(c);
         c->last_write = false;
@@ -763,7 +904,10 @@ void wait_set_release_idle(const struct conn *of)
 {
     struct wait_set *w = of->wait_set;
     (void)pthread_mutex_lock(&w->lock);
-    wait_set_remove_all_kept(w, WAIT_SET_PASS_ALL);
+    if (wait_set_hands_over())
+        conn_lists_pass_on_all(&w->conns, CONN_KEPT);
+    else
+        wait_set_close_all_kept(w);
     (void)pthread_mutex_unlock(&w->lock);
 }
 

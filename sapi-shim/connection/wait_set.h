@@ -32,9 +32,17 @@ bool wait_set_has(int listener);
  * conn_end_request. Clears the pointer. */
 void wait_set_end_request(struct conn **conn, bool keep, uint64_t announced);
 
-/* Takes a connection on which the next request has begun and which this worker will not serve soon:
- * a sibling gets it, or it waits here. Clears the pointer. */
+/* Can kept connections go to other workers of the pool? Not under a plain spawner. */
+bool wait_set_hands_over(void);
+
+/* Takes a kept connection between two requests, or on which the next one has begun, and which this
+ * worker will not serve soon: the next worker that is free gets it, or it waits here. Clears the
+ * pointer. */
 void wait_set_hand_over(struct conn **conn);
+
+/* Would the connection be kept after its request? If not, the pool holds as many idle ones as
+ * keepalive_max allows, and this one is surplus. */
+bool wait_set_has_room(const struct conn *conn);
 
 /* Closes a connection whose input was read to its end. Clears the pointer. */
 void wait_set_close(struct conn **conn);

@@ -441,20 +441,23 @@ static void request_unwatch(struct request *request)
 }
 
 /* After ot_finish_request the connection leaves the request; what was read of it stays readable
- * until the request's end. On a kept connection the web server may have sent its next request as
- * soon as it saw the END_REQUEST; that request must not be lost. Otherwise close at once, before
- * one can come. */
+ * until the request's end. One that the web server keeps goes to the next worker that is free: the
+ * web server may send its next request as soon as it sees the END_REQUEST, and a close would lose
+ * that. Without other workers to hand it to, close at once, before one can come. */
 static void request_disconnect(struct request *request)
 {
     struct conn *conn = request->conn;
     bool complete = conn_input_complete(conn) || conn->disconnected || conn->eof;
+    bool reusable = request->keep_alive && wait_set_hands_over() &&
+                    conn_is_reusable(conn, request->content_length);
     request_unwatch(request);
     struct conn *rest = conn_split(conn);
     if (rest == NULL) {
         conn_half_close(conn);
         conn_close(conn);
-    } else if (request->keep_alive && conn_next_request_begun(rest)) {
-        conn_flush(rest);
+    } else if (reusable || (request->keep_alive && conn_next_request_begun(rest))) {
+        if (conn->last_write)
+            conn_flush(rest);
         wait_set_hand_over(&rest);
     } else if (complete) {
         conn_half_close(rest);
@@ -469,8 +472,11 @@ static void request_respond(struct request *request, enum lifecycle_event event)
     struct conn *conn = request->conn;
     bool disconnect = event == LIFECYCLE_FINISH;
     /* Where a close is to follow, the peer must not see the END_REQUEST before it. */
-    conn->last_write =
-        conn->is_tcp && (disconnect || !conn_input_suffices(conn, request->content_length));
+    bool suffices = conn_input_suffices(conn, request->content_length);
+    conn->surplus =
+        conn->is_tcp && request->keep_alive && suffices && !disconnect && !wait_set_has_room(conn);
+    bool hands_over = disconnect && request->keep_alive && wait_set_hands_over();
+    conn->last_write = conn->is_tcp && (!suffices || conn->surplus || (disconnect && !hands_over));
     request->ops->end_response(request, disconnect);
     if (conn->disconnected)
         request_set_status(request, OT_BIT_ABORTED);

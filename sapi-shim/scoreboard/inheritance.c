@@ -33,7 +33,9 @@ static bool inheritance_fits(const struct ot_board *board, size_t size, unsigned
            board->slot_stride >= sizeof(struct ot_slot) && slot < board->slot_count &&
            board->settings_size == sizeof(struct ot_settings) &&
            board->slots_offset >= sizeof *board &&
-           (size - board->slots_offset) / board->slot_stride >= board->slot_count;
+           (size - board->slots_offset) / board->slot_stride >= board->slot_count &&
+           board->members_offset >= sizeof *board && board->members_offset <= size &&
+           (size - board->members_offset) / sizeof(struct ot_member) >= board->slot_count;
 }
 
 static void inheritance_map(struct inheritance *found)

@@ -113,6 +113,50 @@ bool worker_slot_siblings(void)
     return worker_slot_siblings_take_over() && worker_slot_board->stats.max_children > 1;
 }
 
+/* May the process in this slot take connections, now or soon? */
+static bool worker_slot_in_service(unsigned slot)
+{
+    const struct ot_member *members = (const void *)((const unsigned char *)worker_slot_board +
+                                                     worker_slot_board->members_offset);
+    uint32_t process = __atomic_load_n(&members[slot].process, __ATOMIC_RELAXED);
+    return process == OT_PROCESS_STARTING || process == OT_PROCESS_RUNNING;
+}
+
+static const struct ot_slot *worker_slot_at(unsigned slot)
+{
+    return (const void *)((const unsigned char *)worker_slot_board +
+                          worker_slot_board->slots_offset +
+                          (size_t)slot * worker_slot_board->slot_stride);
+}
+
+enum worker_slot_room worker_slot_room_elsewhere(uint64_t max)
+{
+    enum worker_slot_room room = WORKER_SLOT_ROOM_NONE;
+    if (!worker_slot_siblings_take_over())
+        return room;
+    for (unsigned i = 0; i < worker_slot_board->slot_count && room != WORKER_SLOT_ROOM_NOW; i++) {
+        const struct ot_slot *slot = worker_slot_at(i);
+        const struct ot_record *first = &slot->records[0];
+        if (i == worker_slot_inherited.slot || !worker_slot_in_service(i))
+            continue;
+        if (atomic_load_explicit(&slot->magic, memory_order_relaxed) != OT_SLOT_MAGIC)
+            room = WORKER_SLOT_ROOM_LATER; /* it starts */
+        else if (__atomic_load_n(&first->kept, __ATOMIC_RELAXED) < max)
+            room = __atomic_load_n(&first->state, __ATOMIC_RELAXED) == OT_STATE_IDLE
+                       ? WORKER_SLOT_ROOM_NOW
+                       : WORKER_SLOT_ROOM_LATER;
+    }
+    return room;
+}
+
+bool worker_slot_has_siblings(void)
+{
+    for (unsigned i = 0; worker_slot_board != NULL && i < worker_slot_board->slot_count; i++)
+        if (i != worker_slot_inherited.slot && worker_slot_in_service(i))
+            return true;
+    return false;
+}
+
 bool worker_slot_last_drain(void)
 {
     return worker_slot_board != NULL &&

@@ -52,6 +52,18 @@ bool worker_slot_siblings_take_over(void);
 /* Are there other workers of the pool that take over connections? */
 bool worker_slot_siblings(void);
 
+/* Does another worker of this generation hold fewer than `max` idle kept connections? A hint, as
+ * all of them change at any time. */
+enum worker_slot_room {
+    WORKER_SLOT_ROOM_NONE,
+    WORKER_SLOT_ROOM_LATER, /* such a worker is busy or starting */
+    WORKER_SLOT_ROOM_NOW    /* such a worker waits for requests */
+};
+enum worker_slot_room worker_slot_room_elsewhere(uint64_t max);
+
+/* Does this generation have another worker that has not been asked to stop? */
+bool worker_slot_has_siblings(void);
+
 /* Must a worker that exits serve the listen queue first, as no other worker will? */
 bool worker_slot_last_drain(void);
 

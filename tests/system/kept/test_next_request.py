@@ -24,4 +24,6 @@ def test_at_once(serve, web, listen, first):
                 answer = server.request(f"/?id={name}&{query}", body=b"b" * 20)
                 if answer.status != 200 or not answer.complete:
                     wrong.append((fresh, number, name, answer.status))
-    assert len(wrong) <= 1, f"{len(wrong)} of {2 * SERVERS * PAIRS} requests failed: {wrong[:10]}"
+    # Under a plain spawner no other worker can take the connection, and its close may cross the request.
+    most = 0 if serve.managed else 1
+    assert len(wrong) <= most, f"{len(wrong)} of {2 * SERVERS * PAIRS} requests failed: {wrong[:10]}"
