@@ -62,6 +62,17 @@ def kept(workers):
                  *kept_whole(*OURS)))
 
 
+def tail(name, title, workers, clients, web):
+    columns = tuple(Column(f"{rank} {share}", f"{heading} {share}%") for share in serve.SHARES
+                    for rank, heading in (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9")))
+    bounds = ((50, 0.6), (80, 0.25)) if not web else ((50, 1), (80, 1))
+    return Case(
+        name, title, serve.tail(workers, clients, web), (*columns, FAILED),
+        targets=(*(Target(f"{row}: p99 at {share} % to libfcgi's", (row, f"p99 {share}"), at_most=bound,
+                          to=[("libfcgi", f"p99 {share}")]) for row in OURS for share, bound in bounds),
+                 *kept_whole(*OURS)))
+
+
 PAGE = 100_000
 BODY = 1_000_000
 GROWING = (("death to answer", "death"), ("manager's CPU of a death", "cpu"),
@@ -77,6 +88,9 @@ CASES = (
           *ahead(), *kept_whole(*OURS)), drawn=True),
     direct(2, 16), direct(4, 16), direct(8, 16), direct(4, 4), direct(4, 64), direct(4, 256),
     nginx(2), nginx(4), nginx(8),
+    tail("tail", "ms to the answer in the open loop, directly, 4 workers, at shares of libfcgi's best rate", 4, 16, False),
+    tail("tail-nginx", "ms to the answer in the open loop behind nginx, 4 workers, at shares of libfcgi's best rate", 4, 16,
+         True),
     bodies("answer-100k", "100 KB answer, directly, 4 workers, 4 clients", f"write={PAGE}", length=PAGE, pattern=True),
     Case("nginx-answer-100k", "100 KB answer behind nginx, 4 workers, 16 HTTP clients",
          serve.behind(4, 16, f"?write={PAGE}", PAGE, serve.BEHIND[2:]), SERVED, "libfcgi", "rate",

@@ -1,4 +1,5 @@
-/* load.c: a load generator that speaks FastCGI: the command line, and what holds it together.
+/* load.c: a load generator that speaks FastCGI, or HTTP to a web
+ * server: the command line, and what holds it together.
  *
  * Usage: see usage_text. Prints a report as JSON on standard output. Exit 0 if the run took place,
  * whatever became of the requests; 64 usage; 70 the run could not be begun or reported.
@@ -21,7 +22,7 @@ static const char usage_text[] =
     "KIND: [--kind NAME] [--weight N] [--to ADDRESS] [--query TEXT] [--param NAME=VALUE] [--body "
     "BYTES]\n"
     "      [--keep | --close] [--timeout MS] [--slow-send MS,PIECES] [--slow-read MS,BYTES]\n"
-    "      [--length BYTES] [--pattern] [--text TEXT] [--status N]\n"
+    "      [--length BYTES] [--pattern] [--text TEXT] [--status N] [--http PATH]\n"
     "ADDRESS is a path or IPV4:PORT. What stands before the first --kind holds for all kinds.\n";
 
 enum option_name {
@@ -49,7 +50,8 @@ enum option_name {
     OPTION_LENGTH,
     OPTION_PATTERN,
     OPTION_TEXT,
-    OPTION_STATUS
+    OPTION_STATUS,
+    OPTION_HTTP
 };
 
 static const struct option options[] = {
@@ -78,6 +80,7 @@ static const struct option options[] = {
     {"pattern", no_argument, NULL, OPTION_PATTERN},
     {"text", required_argument, NULL, OPTION_TEXT},
     {"status", required_argument, NULL, OPTION_STATUS},
+    {"http", required_argument, NULL, OPTION_HTTP},
     {NULL, 0, NULL, 0},
 };
 
@@ -203,6 +206,10 @@ static void set_kind_option(struct load_kind *kind, int option, const char *valu
     case OPTION_STATUS:
         kind->expect.status = (unsigned)whole(value, 100);
         break;
+    case OPTION_HTTP:
+        kind->http = value;
+        kind->expect.http = true;
+        break;
     default:
         usage("what?");
     }
@@ -267,6 +274,8 @@ static void check_plan(struct load_plan *plan)
         const struct load_kind *kind = &plan->kinds[i];
         if (kind->target.size == 0)
             usage("--to is needed");
+        if (kind->http != NULL && (kind->keep || kind->body > 0 || kind->expect.text == NULL))
+            usage("--http needs --text, and goes with neither --keep nor --body");
         if (kind->read_pause > 0 && kind->keep)
             usage("--slow-read and --keep do not go together");
         if (kind->send_pieces > 1 && kind->send_time < kind->send_pieces)

@@ -107,9 +107,23 @@ static void begin_record(struct load_answer *answer)
         complain(answer, "length of END_REQUEST");
 }
 
+/* An answer of HTTP is complete with the text that is expected; what follows is one too many. */
+static void feed_http(struct load_answer *answer, const struct load_expect *expect,
+                      const unsigned char *bytes, size_t size)
+{
+    if (answer->ended && size > 0)
+        answer->trailing = true;
+    feed_stdout(answer, expect, bytes, size);
+    answer->ended = answer->in_body && answer->body >= strlen(expect->text);
+}
+
 void load_answer_feed(struct load_answer *answer, const struct load_expect *expect,
                       const unsigned char *bytes, size_t size)
 {
+    if (expect->http) {
+        feed_http(answer, expect, bytes, size);
+        return;
+    }
     while (size > 0 && !answer->ended) {
         size_t part = 0;
         if (answer->header_size < sizeof answer->header) {
@@ -138,9 +152,11 @@ void load_answer_feed(struct load_answer *answer, const struct load_expect *expe
         answer->trailing = true;
 }
 
-/* The Status header's number, 200 without one. */
-static unsigned cgi_head_status(const struct load_answer *answer)
+/* The number in the status line of HTTP, or in the Status header; 200 without one. */
+static unsigned head_status(const struct load_answer *answer)
 {
+    if (strncmp(answer->head, "HTTP/1.", 7) == 0)
+        return (unsigned)strtoul(answer->head + 8, NULL, 10);
     for (const char *line = answer->head; line != NULL && *line != '\0';) {
         if (strncasecmp(line, "Status:", 7) == 0)
             return (unsigned)strtoul(line + 7, NULL, 10);
@@ -161,7 +177,7 @@ const char *load_answer_judge(const struct load_answer *answer, const struct loa
         return "application status";
     if (!answer->in_body)
         return "response headers";
-    if (cgi_head_status(answer) != expect->status)
+    if (head_status(answer) != expect->status)
         return "HTTP status";
     if (expect->length >= 0 && answer->body != (uint64_t)expect->length)
         return "body length";

@@ -42,6 +42,7 @@ struct load_expect {
     const char *text; /* the whole body, or NULL */
     bool pattern;     /* the body is what the test applications' step `write` sends */
     unsigned status;  /* of HTTP */
+    bool http;        /* the answer is one of HTTP, not of FastCGI */
 };
 
 /* One kind of request. */
@@ -50,6 +51,7 @@ struct load_kind {
     double weight; /* share of the requests, to the sum of all weights */
     struct load_target target;
     const char *query;
+    const char *http; /* path of an HTTP/1.0 request instead of a FastCGI one, or NULL */
     const char *params[LOAD_PARAMS_MAX]; /* NAME=VALUE */
     size_t param_count;
     size_t body; /* bytes that the request brings */

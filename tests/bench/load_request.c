@@ -59,10 +59,10 @@ static int put_length(struct load_request *out, size_t length)
 
 static int put_pair(struct load_request *out, const char *name, size_t name_size, const char *value)
 {
-    size_t value_parse_size = strlen(value);
-    if (put_length(out, name_size) != 0 || put_length(out, value_parse_size) != 0)
+    size_t value_size = strlen(value);
+    if (put_length(out, name_size) != 0 || put_length(out, value_size) != 0)
         return -1;
-    return put(out, name, name_size) != 0 ? -1 : put(out, value, value_parse_size);
+    return put(out, name, name_size) != 0 ? -1 : put(out, value, value_size);
 }
 
 /* True if the kind brings a parameter of that name itself. */
@@ -150,12 +150,22 @@ static void put_into_file(struct load_request *request)
     }
 }
 
+/* HTTP/1.0: the answer ends with the connection. */
+static int put_http(struct load_request *out, const char *path)
+{
+    char text[4096];
+    int size = snprintf(text, sizeof text, "GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n", path);
+    return size < 0 || (size_t)size >= sizeof text ? -1 : put(out, text, (size_t)size);
+}
+
 int load_request_make(struct load_request *request, const struct load_kind *kind)
 {
     const unsigned char begin[8] = {0, 1, kind->keep ? KEEP_CONN : 0};
     struct load_request params = {0};
 
     *request = (struct load_request){.file = -1};
+    if (kind->http != NULL)
+        return put_http(request, kind->http);
     int result = put_params(&params, kind);
     if (result == 0)
         result = put_record(request, BEGIN_REQUEST, begin, sizeof begin);

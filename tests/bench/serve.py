@@ -144,3 +144,38 @@ def mixed(bench, sheet):
         sheet.add(name, {"p50": report["plain"].p50, "p99": report["plain"].p99, "max": report["plain"].max,
                          "control": control["p99"], "failed": report.failed})
         bench.progress()
+
+
+TAIL = ("floor", "libfcgi", "linked", "preloaded")
+SHARES = (25, 50, 80)  # per cent of the best rate that libfcgi reaches with as many clients as wait for it
+
+
+def tail(workers, clients, web=False):
+    """A case: latency in the open loop, requests at random distances, at shares of libfcgi's best rate.
+
+    The rate does not wait for answers, so that a stall of a worker is seen by every request that is due in it.
+    """
+    def run(bench, sheet):
+        services = start(bench, TAIL, workers)
+        nginx = bench.start(lambda directory, _: Nginx(directory, services), workers) if web else None
+        warm(services)
+        best = max(measure.direct(services["libfcgi"], clients=clients, seconds=bench.seconds)["rate"]
+                   if nginx is None else measure.behind(nginx.port, "libfcgi", clients, bench.seconds)["rate"]
+                   for _ in range(3))
+        sheet.notes.append(f"the best rate of libfcgi: {best:,.0f}/s")
+        for _ in range(bench.rounds):
+            for name, service in services.items():
+                row = {"failed": 0}
+                for share in SHARES:
+                    options = {"rate": best * share / 100, "poisson": True, "seconds": bench.seconds, "text": "hello",
+                               "timeout": 10_000}
+                    if nginx is None:
+                        options["param"] = measure.script(service.address.path.rpartition("/")[0])
+                    report = measure.load.run(service.address if nginx is None else f"127.0.0.1:{nginx.port}",
+                                              http=f"/{name}" if nginx else None, **options)
+                    row.update({f"p50 {share}": report.p50, f"p99 {share}": report.p99, f"p999 {share}": report.p999})
+                    row["failed"] += report.failed
+                sheet.add(name, row)
+            bench.progress()
+
+    return run

@@ -56,7 +56,7 @@ class Count:
         self.failures = {name: number for name, number in raw["failures"].items() if number}
         latency = {name: value / 1000 for name, value in raw["latency_us"].items()}
         self.mean, self.p50, self.p90 = latency["mean"], latency["p50"], latency["p90"]
-        self.p95, self.p99, self.max = latency["p95"], latency["p99"], latency["max"]
+        self.p95, self.p99, self.p999, self.max = latency["p95"], latency["p99"], latency["p99.9"], latency["max"]
 
     def __repr__(self):
         failures = f" FAILED {self.failures}" if self.failures else ""
