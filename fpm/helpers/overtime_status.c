@@ -5,7 +5,8 @@
  * writes nothing and asks nobody, so it answers when every worker of the pool is stuck. Several
  * threads, so that a client that does not read holds up nobody else.
  *
- * usage: overtime-status NAME, with the socket as descriptor 0 and scoreboards from OT_FD_BOARD on
+ * usage: overtime-status NAME STATUS_PATH PING_PATH PING_RESPONSE, with the socket as descriptor 0
+ * and scoreboards from OT_FD_BOARD on
  */
 #include "sapi-shim/status/status_handler.h"
 
@@ -60,15 +61,19 @@ int main(int argc, char **argv)
     size_t count = 0;
     int started = 0;
     /* With the manager dies what it would have to end. */
-    if (argc != 2 || prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || FCGX_Init() != 0) {
-        fprintf(stderr, "usage: %s NAME; started by overtime(8) alone\n", argv[0]);
+    if (argc != 5 || prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || FCGX_Init() != 0) {
+        fprintf(
+            stderr,
+            "usage: %s NAME STATUS_PATH PING_PATH PING_RESPONSE; started by overtime(8) alone\n",
+            argv[0]);
         return EXIT_FAILURE;
     }
     for (int fd = OT_FD_BOARD; fd < OT_FD_FIRST_FREE; fd++) {
         count += overtime_status_map(fd, &boards[count]);
         (void)close(fd);
     }
-    status_handler_open(boards, count, -1, true);
+    const struct status_handler_paths paths = {argv[2], argv[3], argv[4]};
+    status_handler_open(boards, count, -1, &paths);
     if (pthread_attr_init(&small) == 0 &&
         pthread_attr_setstacksize(&small, OVERTIME_STATUS_STACK) == 0)
         while (started < OVERTIME_STATUS_THREADS - 1 &&

@@ -100,8 +100,14 @@ static int status_worker_launch(struct status_worker_process *status, struct lau
 {
     char path[PATH_MAX];
     char name[] = STATUS_WORKER_PROGRAM;
-    char pool[OT_POOL_NAME_MAX + 16];
-    char *argv[] = {name, pool, NULL};
+    char pool[OT_POOL_NAME_MAX + 16], none[] = "";
+    const struct config_pool *settings = pool_settings(status->pool);
+    char *argv[] = {name,
+                    pool,
+                    settings->pm_status_path != NULL ? settings->pm_status_path : none,
+                    settings->ping_path != NULL ? settings->ping_path : none,
+                    settings->ping_response,
+                    NULL};
     struct launch_arguments *launch = &spec->launch;
     size_t count = 0;
     if (helper_process_find(name, path, sizeof path, error, size) != 0)

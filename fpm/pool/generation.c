@@ -457,10 +457,13 @@ static void generation_fill_board(const struct generation *generation)
     const struct config_pool *pool = generation->pool;
     struct ot_board *board = generation->scoreboard.board;
     board->generation = generation->number;
+    /* With a socket for the status, workers answer neither path unless the pool asks for both. */
+    bool here =
+        pool->pm_status_listen.kind == VALUE_PARSE_ADDRESS_NONE || pool->pm_status_on_listen;
     snprintf(board->status_path, sizeof board->status_path, "%s",
-             pool->pm_status_path != NULL ? pool->pm_status_path : "");
+             here && pool->pm_status_path != NULL ? pool->pm_status_path : "");
     snprintf(board->ping_path, sizeof board->ping_path, "%s",
-             pool->ping_path != NULL ? pool->ping_path : "");
+             here && pool->ping_path != NULL ? pool->ping_path : "");
     snprintf(board->ping_response, sizeof board->ping_response, "%s", pool->ping_response);
 }
 

@@ -147,8 +147,22 @@ bool scoreboard_claim(struct scoreboard *scoreboard, unsigned slot)
     return false;
 }
 
+/* Others may have the memory mapped for longer: the status worker shows no member of it any more.
+ */
+static void scoreboard_publish_end(const struct scoreboard *scoreboard)
+{
+    struct ot_member *members = (void *)((char *)scoreboard->board + scoreboard->members_at);
+    struct ot_pool_stats *published = &scoreboard->board->stats;
+    record_open(&published->change);
+    for (unsigned i = 0; i < scoreboard->count; i++)
+        members[i].process = OT_PROCESS_NONE;
+    record_close(&published->change);
+}
+
 void scoreboard_destroy(struct scoreboard *scoreboard)
 {
+    if (scoreboard->board != NULL && !scoreboard->foreign)
+        scoreboard_publish_end(scoreboard);
     if (scoreboard->board != NULL)
         (void)munmap(scoreboard->board, scoreboard->size);
     fd_close(&scoreboard->fd);

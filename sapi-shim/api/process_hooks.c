@@ -52,7 +52,7 @@ static void process_hooks_attach(void)
         return;
     if (contract.board != NULL)
         status_handler_open(&(struct status_handler_board){contract.board, contract.size}, 1,
-                            OT_FD_LISTEN, false);
+                            OT_FD_LISTEN, NULL);
     if (contract.intact) {
         conn_handoff_attach();
         log_pipe_attach(contract.board, contract.own, contract.slot);

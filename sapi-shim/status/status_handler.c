@@ -31,22 +31,25 @@ static struct {
 static const void *_Atomic status_handler_ready; /* not NULL: status or ping are configured */
 
 void status_handler_open(const struct status_handler_board *boards, size_t count, int listen_fd,
-                         bool alone)
+                         const struct status_handler_paths *alone)
 {
     status_handler_set.listen_fd = listen_fd;
-    status_handler_set.alone = alone;
+    status_handler_set.alone = alone != NULL;
     for (size_t i = 0; i < count && status_handler_set.count < STATUS_HANDLER_BOARDS; i++)
         status_handler_set.count += status_open(
             boards[i].board, boards[i].size, &status_handler_set.sources[status_handler_set.count]);
     if (status_handler_set.count == 0)
         return;
     const struct ot_board *board = status_handler_set.sources[0].board;
-    memcpy(status_handler_set.status_path, board->status_path,
-           sizeof status_handler_set.status_path - 1);
-    memcpy(status_handler_set.ping_path, board->ping_path, sizeof status_handler_set.ping_path - 1);
-    memcpy(status_handler_set.ping_response, board->ping_response,
-           sizeof status_handler_set.ping_response - 1);
-    if (alone || *status_handler_set.status_path != '\0' || *status_handler_set.ping_path != '\0')
+    const struct status_handler_paths shared = {board->status_path, board->ping_path,
+                                                board->ping_response};
+    const struct status_handler_paths *paths = alone != NULL ? alone : &shared;
+    snprintf(status_handler_set.status_path, OT_PATH_MAX, "%.*s", OT_PATH_MAX - 1, paths->status);
+    snprintf(status_handler_set.ping_path, OT_PATH_MAX, "%.*s", OT_PATH_MAX - 1, paths->ping);
+    snprintf(status_handler_set.ping_response, OT_PATH_MAX, "%.*s", OT_PATH_MAX - 1,
+             paths->response);
+    if (alone != NULL || *status_handler_set.status_path != '\0' ||
+        *status_handler_set.ping_path != '\0')
         status_handler_ready = &status_handler_set;
 }
 
@@ -62,9 +65,12 @@ void status_handler_after_fork(void)
 
 /* ---- the request ---- */
 
+/* The path is that of SCRIPT_NAME and PATH_INFO together, since front ends divide it as they like:
+ * `/status/42` is not `/status`. */
 struct status_handler_request {
     const char *path;
     size_t length;
+    const char *info; /* the rest of the path */
     const char *query;
     bool head; /* no body */
 };
@@ -83,11 +89,16 @@ static struct status_handler_request status_handler_read(char *const *params)
     const char *uri = status_handler_param(params, "REQUEST_URI");
     struct status_handler_request request = {
         .path = status_handler_param(params, "SCRIPT_NAME"),
+        .info = status_handler_param(params, "PATH_INFO"),
         .query = status_handler_param(params, "QUERY_STRING"),
         .head = strcmp(status_handler_param(params, "REQUEST_METHOD"), "HEAD") == 0,
     };
     request.length = strlen(request.path);
-    if (request.length == 0) {
+    /* Some configurations give the whole path as both. */
+    if (strcmp(request.path, request.info) == 0 && request.length == strcspn(uri, "?") &&
+        strncmp(request.path, uri, request.length) == 0)
+        request.info = "";
+    if (request.length == 0 && *request.info == '\0') {
         request.path = uri;
         request.length = strcspn(uri, "?");
         if (*request.query == '\0' && uri[request.length] == '?')
@@ -98,8 +109,8 @@ static struct status_handler_request status_handler_read(char *const *params)
 
 static bool status_handler_is(const struct status_handler_request *request, const char *path)
 {
-    return *path != '\0' && strlen(path) == request->length &&
-           memcmp(path, request->path, request->length) == 0;
+    return *path != '\0' && strncmp(path, request->path, request->length) == 0 &&
+           strcmp(path + request->length, request->info) == 0;
 }
 
 /* Does the query have this word between ampersands, with or without a value? */

@@ -1,6 +1,7 @@
 """The status worker on `pm.status_listen`: answers however busy the pool is, also after reloads."""
 
 import json
+import re
 import os
 import signal
 
@@ -133,3 +134,56 @@ def test_it_appears_moves_and_goes(manager, app, tmp_path, beside):
     daemon.write(without)
     assert daemon.control("reload").returncode == 0
     wait_until(lambda: not daemon.status_workers() and not os.path.exists(other.path), "it gone")
+
+
+def shown_pids(address, output):
+    text = ask(address, output).text
+    if output.startswith("json"):
+        report = json.loads(text)
+        pids = [worker["pid"] for worker in report["workers"]]
+        assert sorted(pids) == sorted(process["pid"] for process in report["processes"])
+        return pids
+    pattern = {"full": r"(?m)^pid: +(\d+)", "xml&full": r"<pid>(\d+)</pid>",
+               "openmetrics&full": r'overtime_worker_info.*pid="(\d+)"'}[output]
+    return list(map(int, re.findall(pattern, text)))
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["reloaded", "killed"])
+def test_no_worker_of_a_generation_that_is_gone(manager, app, tmp_path, beside, killed):
+    """The next answer after `reload --wait` has the workers that there are, in every output."""
+    daemon = manager(wishes(app, tmp_path, beside))
+    for turn in range(18):
+        before = daemon.wait_workers(2)
+        if killed:
+            os.kill(before[turn % 2], signal.SIGKILL)
+        assert daemon.control("reload", "--all", "--wait").returncode == 0
+        for output in ("json&full", "xml&full", "openmetrics&full", "full"):
+            found = set(shown_pids(beside, output))
+            assert not found & set(before), f"{output} shows {found} after reload {turn + 1} of {before}"
+        wait_until(lambda: status(beside)["overtime"]["generation"] == turn + 2, "the new status worker")
+        found = status(beside, "json&full")
+        assert {worker["generation"] for worker in found["workers"]} == {turn + 2}
+        assert found["overtime"]["older"] == found["overtime"]["retiring"] == 0
+
+
+def test_only_there(manager, app, tmp_path, beside):
+    """Requests for the two paths on the pool's own socket are for the application, ..."""
+    daemon = manager(wishes(app, tmp_path, beside))
+    for path in ("/status", "/ping"):
+        assert ask(daemon.address, "id=a&text=mine", path).text == "mine"
+        assert ask(beside, path=path).status == 200
+
+
+def test_both_where_asked_for(manager, app, tmp_path, beside):
+    """... unless pm.status_on_listen says otherwise; a reload changes it, and so does pm.status_listen."""
+    daemon = manager(wishes(app, tmp_path, beside, **{"pm.status_on_listen": "yes"}))
+    assert status(daemon.address)["pool"] == status(beside)["pool"] == "www"
+    assert ask(daemon.address, path="/ping").text == ask(beside, path="/ping").text == "pong"
+    text = daemon.ini_path.read_text()
+    daemon.write(text.replace("pm.status_on_listen = yes", ""))
+    assert daemon.control("reload", "--wait").returncode == 0
+    assert ask(daemon.address, "id=a&text=mine").text == "mine"
+    daemon.write(text.replace("pm.status_on_listen = yes", "").replace(f"pm.status_listen = {beside}", ""))
+    assert daemon.control("reload", "--wait").returncode == 0
+    assert status(daemon.address)["pool"] == "www"
+    wait_until(lambda: not daemon.status_workers(), "its end")
