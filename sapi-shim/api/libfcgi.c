@@ -350,6 +350,7 @@ static void libfcgi_fill(FCGX_Stream *stream)
     }
     (void)request_safe_point(&own->request);
     own->fill(stream);
+    request_input_came(&own->request);
     if (stream->FCGI_errno != 0)
         (void)request_safe_point(&own->request);
 }
@@ -376,6 +377,7 @@ static size_t libfcgi_read_body(struct libfcgi_request *own, char *into, size_t 
     enum conn_result result =
         conn_read_body(request->conn, into, size, request->limit.deadline, &count);
     int error = libfcgi_was_read(request, result);
+    request_input_came(request);
     if (error == 0)
         return count;
     libfcgi_fail(own->in, error);

@@ -10,10 +10,10 @@
 #include "sapi-shim/request/peer_watch.h"
 #include "sapi-shim/request/recycling.h"
 #include "sapi-shim/request/request.h"
-#include "sapi-shim/request/timer.h"
 #include "sapi-shim/scoreboard/worker_slot.h"
 #include "sapi-shim/status/status_handler.h"
 #include "sapi-shim/util/diagnostics.h"
+#include "sapi-shim/util/timer.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -82,6 +82,7 @@ static void process_hooks_at_exit(void)
         diagnostics_write("pool %s: exit() cut off %zu request%s of other threads",
                           worker_slot_pool(), others, others == 1 ? "" : "s");
     wait_set_exit();
+    timer_thread_end();
     if (process_hooks_thread_ended != NULL)
         worker_slot_state(OT_STATE_EXITING);
 }

@@ -15,6 +15,7 @@
 #include "sapi-shim/scoreboard/worker_slot.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/diagnostics.h"
+#include "sapi-shim/util/timer.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -553,6 +554,7 @@ static int wait_set_next_event(struct wait_set *w, int timeout, struct epoll_eve
     uint64_t before = clock_coarse_ns();
     /* With several threads each takes one event: others would wait for this thread's request. */
     int max = atomic_load(&w->threads) == 1 ? WAIT_SET_EVENTS : 1;
+    timeout = timer_before_wait(timeout, before);
     int n = epoll_pwait(w->conns.epfd, events, max, timeout, graceful_stop_wait_mask());
     wait_set_note_wait(w, before, n);
     (void)pthread_mutex_lock(&w->lock);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -55,16 +56,15 @@ bool peer_watch_gone(int fd)
 bool peer_watch_arm(int fd, int signal)
 {
     struct f_owner_ex owner = {.type = F_OWNER_TID, .pid = (pid_t)syscall(SYS_gettid)};
-    int flags = fcntl(fd, F_GETFL);
-    return flags >= 0 && fcntl(fd, F_SETSIG, signal) == 0 && fcntl(fd, F_SETOWN_EX, &owner) == 0 &&
-           fcntl(fd, F_SETFL, flags | O_ASYNC) == 0;
+    int on = 1;
+    return signal != 0 && fcntl(fd, F_SETSIG, signal) == 0 && fcntl(fd, F_SETOWN_EX, &owner) == 0 &&
+           ioctl(fd, FIOASYNC, &on) == 0;
 }
 
 void peer_watch_disarm(int fd)
 {
-    int flags = fcntl(fd, F_GETFL);
-    if (flags >= 0)
-        (void)fcntl(fd, F_SETFL, flags & ~O_ASYNC);
+    int off = 0;
+    (void)ioctl(fd, FIOASYNC, &off); /* fails only if the descriptor is closed */
 }
 
 void peer_watch_thread_end(void)

@@ -7,12 +7,12 @@
 #include "sapi-shim/request/bailout_policy.h"
 #include "sapi-shim/request/peer_watch.h"
 #include "sapi-shim/request/recycling.h"
-#include "sapi-shim/request/timer.h"
 #include "sapi-shim/scoreboard/histogram.h"
 #include "sapi-shim/scoreboard/record.h"
 #include "sapi-shim/scoreboard/worker_slot.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/diagnostics.h"
+#include "sapi-shim/util/timer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -190,12 +190,19 @@ static void request_move(struct request *request, enum lifecycle_event event)
 
 /* ---- begin ---- */
 
+/* The timer belongs to the thread that took the request. */
+static bool request_has_timer(const struct request *request)
+{
+    return request->current == &request_mine;
+}
+
+/* A limit that is not the one that most requests begin with. */
 static void request_start_clock(struct request *request, int64_t ms, const char *name)
 {
     request->timed_out = false;
     time_limit_set(&request->limit, ms, name, clock_ns());
-    if (request->limit.hard_at != 0)
-        timer_need(request->limit.hard_at);
+    if (request_has_timer(request))
+        timer_set(request->limit.hard_at);
 }
 
 static void request_publish_begin(struct request *request, const struct request_info *info)
@@ -249,8 +256,8 @@ void request_begin(struct request *request, const struct request_ops *ops, struc
         .locked = info->locked,
         .limit.hard_ms = settings->hard_timeout,
         .keep_alive = conn->frame.keep,
+        .watch = settings->abort_detection == OT_ABORT_INSTANT,
         .content_length = info->content_length,
-        .began = clock_ns(),
         .last_check = clock_coarse_ns(),
         .details.params = info->params,
     };
@@ -268,14 +275,14 @@ void request_begin(struct request *request, const struct request_ops *ops, struc
     atomic_signal_fence(memory_order_seq_cst); /* the timer's handler reads the request */
     request_mine = request;
 
-    request_start_clock(request, limit, "max_execution_time");
+    time_limit_set(&request->limit, limit, "max_execution_time", clock_ns());
+    timer_expect(request->limit.hard_at, time_limit_leeway(&request->limit));
     if (settings->max_execution_cpu_time > 0) {
         time_limit_set_cpu(&request->limit, settings->max_execution_cpu_time,
                            clock_read_ns(CLOCK_THREAD_CPUTIME_ID));
-        timer_need(clock_ns() + (uint64_t)settings->max_execution_cpu_time * CLOCK_NS_PER_MS);
+        timer_set_cpu(request->limit.cpu_deadline);
     }
-    if (settings->abort_detection == OT_ABORT_INSTANT)
-        timer_need(request->began + REQUEST_WATCH_AGE);
+    request_input_came(request);
     recycling_count_request();
 }
 
@@ -319,6 +326,8 @@ static void request_time_out(struct request *request)
     if (request->limit.deadline == 0)
         return;
     time_limit_clear(&request->limit);
+    if (request_has_timer(request))
+        timer_set(0);
     request->timed_out = true;
     diagnostics_write("pool %s: %s %s reached %s of %lld ms", worker_slot_pool(),
                       request->record->method, request->record->uri, request->limit.name,
@@ -343,6 +352,17 @@ static void request_check_client(struct request *request)
         conn_check_peer(conn);
     if (conn->disconnected || conn->aborted)
         request_abort(request);
+}
+
+void request_input_came(struct request *request)
+{
+    const struct conn *conn = request->conn;
+    if (!request->watch || request->watched || atomic_load(&request->client_left) ||
+        !request_is_open(request) || !request_has_timer(request) || conn->fd < 0 ||
+        !conn_input_complete(conn) || (request->status & OT_BIT_ABORTED))
+        return;
+    request->watched = peer_watch_arm(conn->fd, timer_signal());
+    request_check_client(request); /* it may have left before */
 }
 
 static void request_check_clocks(struct request *request, uint64_t now)
@@ -492,9 +512,14 @@ bool request_finish(struct request *request)
     if (lifecycle_step(request->state, LIFECYCLE_FINISH)->actions != LIFECYCLE_RESPOND)
         return false;
     wait_set_release_idle(request->conn);
+    request_check_clocks(request, clock_coarse_ns());
     request_move(request, LIFECYCLE_FINISH);
-    if (request->post_response_limit >= 0 && !request->in_shutdown)
+    if (!request->in_shutdown) {
+        time_limit_set_cpu(&request->limit, 0, 0);
+        if (request_has_timer(request))
+            timer_set_cpu(0);
         request_start_clock(request, request->post_response_limit, "post_response.time_limit");
+    }
     return true;
 }
 
@@ -515,9 +540,8 @@ bool request_set_time_limit(struct request *request, unsigned seconds)
 {
     int64_t ms = seconds > REQUEST_NO_LIMIT ? 0 : (int64_t)seconds * 1000;
     /* A limit that the administrator has fixed holds in its own part of the request only. */
-    unsigned name = request->state == LIFECYCLE_POST && request->post_response_limit >= 0
-                        ? REQUEST_OVERRIDES_POST_RESPONSE_TIME_LIMIT
-                        : REQUEST_OVERRIDES_MAX_EXECUTION_TIME;
+    unsigned name = request->state == LIFECYCLE_POST ? REQUEST_OVERRIDES_POST_RESPONSE_TIME_LIMIT
+                                                     : REQUEST_OVERRIDES_MAX_EXECUTION_TIME;
     if (!request->in_shutdown && (request->locked & name) != 0)
         return false;
     request_start_clock(request, ms, "ot_set_time_limit");
@@ -582,8 +606,13 @@ static void request_run_functions(struct request *request)
         request_count(request, &request->record->shutdown_run, 1);
         return;
     }
-    request_start_clock(request, worker_slot_settings()->shutdown_functions_time_limit,
-                        "shutdown_functions.time_limit");
+    /* Without shutdown functions the limit holds for the rest of the response, and needs no timer.
+     */
+    int64_t limit = worker_slot_settings()->shutdown_functions_time_limit;
+    if (request->functions.count > 0)
+        request_start_clock(request, limit, "shutdown_functions.time_limit");
+    else
+        time_limit_set(&request->limit, limit, "shutdown_functions.time_limit", clock_ns());
     while (!request->skip_functions &&
            shutdown_functions_take(&request->functions, &function, &argument))
         request->skip_functions = !request_call(request, function, argument);
@@ -626,6 +655,8 @@ void request_end(struct request *request)
     request_set_label(request, NULL);
 
     /* The thread that took the request may be another one, and still see it as its current one. */
+    if (request_has_timer(request))
+        timer_release();
     if (request->current != NULL)
         *request->current = NULL;
     atomic_signal_fence(memory_order_seq_cst); /* the timer's handler no longer sees it */

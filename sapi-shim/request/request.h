@@ -24,9 +24,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* abort_detection = instant: a request younger than this (ns) is not checked. */
-#define REQUEST_WATCH_AGE 100000000ull
-
 struct request;
 
 /* What libfcgi.c does for a request. */
@@ -64,21 +61,21 @@ struct request {
     enum lifecycle_state state;
     unsigned status; /* enum ot_status_bits */
     bool ignore_abort;
-    bool timed_out;      /* a time limit was reached and no new one has been set */
-    bool in_shutdown;    /* the shutdown functions have begun */
-    bool skip_functions; /* the remaining shutdown functions do not run */
-    bool exit_after;     /* the process ends with this request */
-    bool detached;       /* its thread has taken another request: any thread may be serving it */
-    bool abandoned;      /* the application freed it without an end: close, send nothing */
-    bool keep_alive;     /* the web server asked to keep the connection */
-    bool status_read;    /* ot_connection_status was called */
-    bool watched;        /* the kernel signals events on the connection */
+    bool timed_out;        /* a time limit was reached and no new one has been set */
+    bool in_shutdown;      /* the shutdown functions have begun */
+    bool skip_functions;   /* the remaining shutdown functions do not run */
+    bool exit_after;       /* the process ends with this request */
+    bool detached;         /* its thread has taken another request: any thread may be serving it */
+    bool abandoned;        /* the application freed it without an end: close, send nothing */
+    bool keep_alive;       /* the web server asked to keep the connection */
+    bool status_read;      /* ot_connection_status was called */
+    bool watch;            /* the client's leaving interrupts the application */
+    volatile bool watched; /* ... the kernel signals events on the connection */
     enum ot_bailout bailout;
     unsigned locked; /* enum request_overrides_name */
     struct time_limit limit;
-    int64_t post_response_limit; /* ms, -1: the clock goes on after the response */
+    int64_t post_response_limit; /* ms, 0 = none */
     uint64_t content_length;
-    uint64_t began;                 /* when the application got it */
     uint64_t waited;                /* ns until then */
     uint64_t last_check;            /* clock_coarse_ns of the last check of connection and clock */
     atomic_bool client_left;        /* the timer's signal handler saw that the client has left */
@@ -118,6 +115,10 @@ bool request_safe_point(struct request *request);
 
 /* The status bits, after a check. Never acts on them. */
 unsigned request_status(struct request *request);
+
+/* Input has been read: once the body is complete, an event on the connection can only mean that the
+ * client leaves. */
+void request_input_came(struct request *request);
 
 /* Takes note of the result of a read or write on the connection. Not a safe point. */
 void request_io_result(struct request *request, enum conn_result result);

@@ -3,6 +3,14 @@
 
 #include "sapi-shim/util/clock.h"
 
+#include <sys/param.h>
+
+enum {
+    TIME_LIMIT_LEEWAY_PART = 64,
+    TIME_LIMIT_LEEWAY_MIN_MS = 1,
+    TIME_LIMIT_LEEWAY_MAX_MS = 250
+};
+
 void time_limit_set(struct time_limit *limit, int64_t ms, const char *name, uint64_t now)
 {
     limit->hard_at = 0; /* first: the old limit must not act while the new one is being set */
@@ -47,11 +55,9 @@ bool time_limit_is_hard(const struct time_limit *limit, uint64_t now)
     return limit->hard_at != 0 && now >= limit->hard_at;
 }
 
-uint64_t time_limit_next(const struct time_limit *limit, uint64_t cpu_now, uint64_t now)
+uint64_t time_limit_leeway(const struct time_limit *limit)
 {
-    if (limit->cpu_deadline == 0)
-        return limit->hard_at;
-    /* A thread's CPU clock is never faster than wall-clock time. */
-    uint64_t left = limit->cpu_deadline > cpu_now ? limit->cpu_deadline - cpu_now : 1;
-    return clock_earlier(limit->hard_at, now + left);
+    int64_t ms = (limit->ms + limit->hard_ms) / TIME_LIMIT_LEEWAY_PART;
+    ms = MIN(MAX(ms, TIME_LIMIT_LEEWAY_MIN_MS), TIME_LIMIT_LEEWAY_MAX_MS);
+    return (uint64_t)ms * CLOCK_NS_PER_MS;
 }

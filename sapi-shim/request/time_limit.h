@@ -36,7 +36,7 @@ void time_limit_check_cpu(struct time_limit *limit, uint64_t cpu_now, uint64_t n
 bool time_limit_is_reached(const struct time_limit *limit, uint64_t now);
 bool time_limit_is_hard(const struct time_limit *limit, uint64_t now);
 
-/* When the timer's handler must check again; `cpu_now` matters only with a CPU limit. */
-uint64_t time_limit_next(const struct time_limit *limit, uint64_t cpu_now, uint64_t now);
+/* How late (ns) the hard limit may act, for timer_expect: a small part of the whole time. */
+uint64_t time_limit_leeway(const struct time_limit *limit);
 
 #endif
