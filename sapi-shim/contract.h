@@ -158,7 +158,7 @@ struct ot_settings {
     int64_t max_execution_time;
     int64_t max_execution_cpu_time;
     int64_t hard_timeout;
-    int64_t post_response_time_limit; /* -1: the request's clock goes on */
+    int64_t post_response_time_limit; /* 0: none; the request's clock stops at its response */
     int64_t shutdown_functions_time_limit;
     int64_t request_header_timeout;
     int64_t keepalive_timeout;

@@ -138,7 +138,7 @@ static int send_newsletter(FCGX_Request *request, const char *spool)
                  job->id, job->total);
     ot_finish_request(); /* the visitor has the response; post-response work begins */
     ot_ignore_user_abort(1);
-    ot_set_time_limit(0);
+    ot_set_time_limit(3600); /* at most an hour; without this no limit */
     for (unsigned sent = 1; sent <= job->total; sent++) {
         char label[64];
         (void)snprintf(label, sizeof label, "mail %u of %u", sent, job->total);

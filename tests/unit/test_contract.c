@@ -175,7 +175,6 @@ static struct ot_settings defaults(void)
 {
     return (struct ot_settings){.bailout = OT_BAILOUT_EXIT,
                                 .hard_timeout = 60000,
-                                .post_response_time_limit = -1,
                                 .shutdown_functions_time_limit = 2000,
                                 .request_header_timeout = 5000,
                                 .keepalive_timeout = 60000,
