@@ -56,9 +56,10 @@ bool ot_connection_aborted(void);
 int ot_ignore_user_abort(int setting);
 
 /* Restarts the request's clock from zero; the next time-out comes after this many seconds of
- * wall-clock time, 0 = no limit. After ot_finish_request it limits the post-response work, in a
- * shutdown function the remaining shutdown functions. Values above 999,999,999 count as no limit.
- * Returns false without a request, or if OVERTIME_ADMIN_VALUE fixes the limit. */
+ * wall-clock time, 0 = no limit. The clock stops at ot_finish_request: called after it, this
+ * function limits the post-response work, in a shutdown function the remaining shutdown functions.
+ * Values above 999,999,999 count as no limit. Returns false without a request, or if
+ * OVERTIME_ADMIN_VALUE fixes the limit. */
 bool ot_set_time_limit(unsigned seconds);
 
 /* Registers `function(argument)` to be called at the request's end, however it ends: return,
@@ -68,7 +69,8 @@ bool ot_set_time_limit(unsigned seconds);
 bool ot_register_shutdown_function(void (*function)(void *argument), void *argument);
 
 /* A safe point: acts on an abort (unless ignored) or a time-out as the `bailout` policy says; it
- * may not return. Output to and input from the client are safe points too. Returns true if there is
+ * may not return. Output to and input from the client, however small, and ot_set_label are safe
+ * points too. Returns true if there is
  * nothing to act on, false if the request should end and the policy leaves that to the application;
  * true without a request. */
 bool ot_checkpoint(void);
@@ -77,9 +79,21 @@ bool ot_checkpoint(void);
  * if the kernel provides none. It belongs to the library: do not read from it or close it. */
 int ot_abort_fd(void);
 
+/* For interpreters: has `function(argument)` called when there is something for the request to look
+ * at: its time limit is reached, or its client has left before the response was complete (not with
+ * `abort_detection = write`, and not while the body is unread). It runs in the request's own
+ * thread, in a signal handler: it may only do what is async-signal-safe, which of this library is
+ * nothing, and is meant to set a flag that the interpreter's loop looks at, to call ot_checkpoint()
+ * or ot_connection_status() there. Until one of them, or output or input, has taken note of the
+ * news, `function` is called again: after 10 ms, then after twice the time up to 1 s. System calls
+ * of the application may end early at these moments. One function for the process and all its
+ * threads, from now on; NULL = none. Thread-safe; may be called before the first request and within
+ * one. */
+void ot_on_news(void (*function)(void *argument), void *argument);
+
 /* A short text on what the request does now ("mail 340 of 1000"), shown to the operator. A text of
  * more than 127 bytes is cut and ends in "[...]"; control characters become spaces. NULL clears it,
- * and so does the request's end. */
+ * and so does the request's end. A safe point: it may not return. */
 void ot_set_label(const char *text);
 
 /* ot_run may leave a handler without running C++ destructors, so a C++ program that calls it does
@@ -112,6 +126,7 @@ OT_RUN_REFUSED int ot_run(int (*handler)(struct FCGX_Request *request, void *arg
 #define checkpoint                 ot_checkpoint
 #define abort_fd                   ot_abort_fd
 #define set_label                  ot_set_label
+#define on_news                    ot_on_news
 #endif
 
 #ifdef __cplusplus

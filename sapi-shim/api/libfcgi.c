@@ -13,6 +13,7 @@
 #include "sapi-shim/connection/wait_set.h"
 #include "sapi-shim/overtime.h"
 #include "sapi-shim/protocol/params.h"
+#include "sapi-shim/request/hard_timeout.h"
 #include "sapi-shim/request/request.h"
 #include "sapi-shim/scoreboard/histogram.h"
 #include "sapi-shim/scoreboard/record.h"
@@ -20,6 +21,7 @@
 #include "sapi-shim/status/status_handler.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/diagnostics.h"
+#include "sapi-shim/util/timer.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -65,8 +67,11 @@ static struct {
     int (*os_accept)(int, int, const char *);
     int (*os_read)(int, char *, size_t);
     int (*os_write)(int, char *, size_t);
+    int (*put_char)(int, FCGX_Stream *);
     int (*put_str)(const char *, int, FCGX_Stream *);
+    int (*get_char)(FCGX_Stream *);
     int (*get_str)(char *, int, FCGX_Stream *);
+    int (*has_seen_eof)(FCGX_Stream *);
     int (*os_ipc_close)(int, int);
     int (*os_is_fcgi)(int);
     void (*os_shutdown_pending)(void);
@@ -78,7 +83,8 @@ static void (*libfcgi_real_fill)(FCGX_Stream *);
 
 static _Thread_local struct libfcgi_request *libfcgi_spare;    /* saves a malloc per request */
 static _Thread_local struct libfcgi_request *libfcgi_incoming; /* libfcgi waits for it */
-static _Thread_local unsigned libfcgi_refusals;                /* calls to accept after the stop */
+static _Thread_local uint64_t libfcgi_looked; /* clock_coarse_ns of the last look for a stranger */
+static _Thread_local unsigned libfcgi_refusals; /* calls to accept after the stop */
 
 /* POSIX returns functions from dlsym as void *; ISO C has no conversion for it. */
 static void libfcgi_load(const char *name, void *function, size_t size)
@@ -102,8 +108,11 @@ __attribute__((constructor)) static void libfcgi_init(void)
     LIBFCGI_LOAD("OS_Accept", os_accept);
     LIBFCGI_LOAD("OS_Read", os_read);
     LIBFCGI_LOAD("OS_Write", os_write);
+    LIBFCGI_LOAD("FCGX_PutChar", put_char);
     LIBFCGI_LOAD("FCGX_PutStr", put_str);
+    LIBFCGI_LOAD("FCGX_GetChar", get_char);
     LIBFCGI_LOAD("FCGX_GetStr", get_str);
+    LIBFCGI_LOAD("FCGX_HasSeenEOF", has_seen_eof);
     LIBFCGI_LOAD("OS_IpcClose", os_ipc_close);
     LIBFCGI_LOAD("OS_IsFcgi", os_is_fcgi);
     LIBFCGI_LOAD("OS_ShutdownPending", os_shutdown_pending);
@@ -281,6 +290,13 @@ static bool libfcgi_is_intact(const struct libfcgi_request *own)
            fcgx->nWriters <= 2;
 }
 
+/* A time limit has ended the application's part before it wrote anything. */
+static bool libfcgi_is_unanswered(const struct libfcgi_request *own)
+{
+    return own->request.cut_off && !own->request.conn->stdout_sent && !own->out.stream->isClosed &&
+           own->out.stream->wrNext == own->out.base;
+}
+
 /* Called once for a request: lifecycle.h responds once. */
 static void libfcgi_end_response(struct request *request, bool disconnect)
 {
@@ -291,6 +307,9 @@ static void libfcgi_end_response(struct request *request, bool disconnect)
     else if (!request->abandoned) {
         own->sends = !request_is_mute(request) && !(request->status & OT_BIT_ABORTED);
         own->closing = true;
+        if (own->sends && libfcgi_is_unanswered(own))
+            (void)libfcgi_real.put_str(hard_timeout_page, (int)strlen(hard_timeout_page),
+                                       own->out.stream);
         conn->end_sent = own->sends; /* set first: hard_timeout must not end the response again */
         (void)FCGX_FClose(own->err.stream);
         (void)FCGX_FClose(own->out.stream);
@@ -577,6 +596,7 @@ LIBFCGI_EXPORT int FCGX_Accept_r(FCGX_Request *fcgx)
         if (own != NULL)
             request_end(&own->request);
         request_detach();
+        timer_return();
         process_hooks_start(libfcgi_thread_ended);
         own = libfcgi_alloc();
         if (own == NULL)
@@ -607,6 +627,7 @@ LIBFCGI_EXPORT void FCGX_Finish_r(FCGX_Request *fcgx)
     }
     process_hooks_start(libfcgi_thread_ended); /* this thread may serve without accepting */
     request_end(&own->request);
+    timer_leave();
 }
 
 LIBFCGI_EXPORT void FCGX_Free(FCGX_Request *fcgx, int close)
@@ -620,10 +641,53 @@ LIBFCGI_EXPORT void FCGX_Free(FCGX_Request *fcgx, int close)
     request_end(&own->request);
 }
 
+/* A safe point at a call that may be served from the stream's buffer alone. After an abort that the
+ * request does not ignore, output fails at once. */
+static void libfcgi_look(FCGX_Stream *stream)
+{
+    struct libfcgi_request *own = (struct libfcgi_request *)request_current();
+    if (stream->emptyBuffProc != libfcgi_empty && stream->fillBuffProc != libfcgi_fill)
+        return; /* no request's, or one that has not begun */
+    if (own == NULL || !libfcgi_has_stream(&own->request, stream)) {
+        /* Another thread took the request: finding it needs a lock. */
+        uint64_t tick = clock_coarse_ns();
+        own = tick != libfcgi_looked ? libfcgi_by_stream(stream) : NULL;
+        libfcgi_looked = tick;
+    }
+    if (own == NULL || own->closing)
+        return;
+    (void)request_safe_point(&own->request);
+    if ((own->request.status & OT_BIT_ABORTED) && !stream->isReader && !stream->isClosed &&
+        !request_is_mute(&own->request)) {
+        libfcgi_discard(own, stream == own->out.stream ? &own->out : &own->err);
+        libfcgi_fail(stream, EPIPE);
+    }
+}
+
+/* FCGX_PutS, FCGX_FPrintF, FCGX_VFPrintF, FCGX_GetLine and all of fcgi_stdio.h end up in these. */
+LIBFCGI_EXPORT int FCGX_PutChar(int c, FCGX_Stream *stream)
+{
+    libfcgi_look(stream);
+    return libfcgi_real.put_char(c, stream);
+}
+
+LIBFCGI_EXPORT int FCGX_GetChar(FCGX_Stream *stream)
+{
+    libfcgi_look(stream);
+    return libfcgi_real.get_char(stream);
+}
+
+LIBFCGI_EXPORT int FCGX_HasSeenEOF(FCGX_Stream *stream)
+{
+    libfcgi_look(stream);
+    return libfcgi_real.has_seen_eof(stream);
+}
+
 /* Sends a long string without copying it: libfcgi would send it in pieces of 8 KiB. */
 LIBFCGI_EXPORT int FCGX_PutStr(const char *text, int size, FCGX_Stream *stream)
 {
     struct libfcgi_request *own = size >= LIBFCGI_LONG ? libfcgi_by_stream(stream) : NULL;
+    libfcgi_look(stream);
     if (own == NULL || stream != own->out.stream || stream->isClosed || own->closing ||
         stream->emptyBuffProc != libfcgi_empty)
         return libfcgi_real.put_str(text, size, stream);
@@ -645,6 +709,7 @@ LIBFCGI_EXPORT int FCGX_PutStr(const char *text, int size, FCGX_Stream *stream)
 LIBFCGI_EXPORT int FCGX_GetStr(char *into, int size, FCGX_Stream *stream)
 {
     struct libfcgi_request *own = size >= LIBFCGI_LONG ? libfcgi_by_stream(stream) : NULL;
+    libfcgi_look(stream);
     if (own == NULL || stream != own->in || stream->fillBuffProc != libfcgi_fill)
         return libfcgi_real.get_str(into, size, stream);
     int done = 0;

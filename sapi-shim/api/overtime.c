@@ -2,6 +2,7 @@
  * promise. ot_run is in libfcgi.c.
  */
 #include "sapi-shim/overtime.h"
+#include "sapi-shim/request/news.h"
 #include "sapi-shim/request/request.h"
 #include "sapi-shim/scoreboard/worker_slot.h"
 
@@ -71,6 +72,16 @@ OVERTIME_EXPORT bool ot_register_shutdown_function(void (*function)(void *), voi
     return done;
 }
 
+OVERTIME_EXPORT void ot_on_news(void (*function)(void *), void *argument)
+{
+    struct request *request = request_current();
+    int saved = errno;
+    news_set(function, argument);
+    if (request != NULL)
+        request_news_changed(request);
+    errno = saved;
+}
+
 OVERTIME_EXPORT bool ot_checkpoint(void)
 {
     struct request *request = request_current();
@@ -92,6 +103,10 @@ OVERTIME_EXPORT int ot_abort_fd(void)
 OVERTIME_EXPORT void ot_set_label(const char *text)
 {
     struct request *request = request_current();
-    if (request != NULL)
+    int saved = errno;
+    if (request != NULL) {
         request_set_label(request, text);
+        (void)request_safe_point(request);
+    }
+    errno = saved;
 }

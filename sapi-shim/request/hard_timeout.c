@@ -19,9 +19,9 @@ enum {
 
 #define HARD_TIMEOUT_LINGER (500 * CLOCK_NS_PER_MS) /* at most, for a peer that still sends */
 
-static const char hard_timeout_page[] = "Status: 504 Gateway Timeout\r\n"
-                                        "Content-Type: text/plain\r\n\r\n"
-                                        "The request took too long.\n";
+const char hard_timeout_page[] = "Status: 504 Gateway Timeout\r\n"
+                                 "Content-Type: text/plain\r\n\r\n"
+                                 "The request took too long.\n";
 
 static const char *hard_timeout_number(uint64_t number, char buffer[24])
 {
@@ -37,17 +37,16 @@ static const char *hard_timeout_number(uint64_t number, char buffer[24])
 /* Writes the line to stderr without stdio, which is not async-signal-safe. */
 static void hard_timeout_log(const struct request *request)
 {
-    char grace[24];
-    char limit[24];
-    char lost[24];
-    char others[24];
+    char grace[24], limit[24], age[24], lost[24], others[24];
+    const struct ot_record *record = request->record;
+    bool labelled = record->label[0] != '\0';
     const char *const parts[] = {
         "overtime: pool ",
         worker_slot_pool(),
         ": ",
-        request->record->method,
+        record->method,
         " ",
-        request->record->uri,
+        record->uri,
         ": no safe point within hard_timeout (",
         hard_timeout_number((uint64_t)request->limit.hard_ms, grace),
         " ms) after ",
@@ -56,7 +55,15 @@ static void hard_timeout_log(const struct request *request)
         hard_timeout_number((uint64_t)request->limit.ms, limit),
         " ms), ",
         lifecycle_name(request->state),
-        ": worker ended; lost: ",
+        ", ",
+        hard_timeout_number((uint64_t)clock_ms_since(record->accepted_at, clock_ns()), age),
+        " ms old",
+        labelled ? ", \"" : "",
+        record->label,
+        labelled ? "\"" : "",
+        ": worker ended; raise ",
+        request->limit.name,
+        " or hard_timeout, or call ot_checkpoint in this code; lost: ",
         hard_timeout_number(request->functions.count, lost),
         " shutdown functions, ",
         hard_timeout_number(request_open_elsewhere(), others),

@@ -10,6 +10,10 @@
 
 #include "sapi-shim/request/request.h"
 
+/* What a client gets for a request that was ended before it wrote anything; also at a safe point.
+ */
+extern const char hard_timeout_page[];
+
 /* `request` is the calling thread's own. */
 void hard_timeout_exit(struct request *request) __attribute__((noreturn));
 

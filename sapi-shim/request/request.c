@@ -5,6 +5,7 @@
 #include "sapi-shim/connection/graceful_stop.h"
 #include "sapi-shim/connection/wait_set.h"
 #include "sapi-shim/request/bailout_policy.h"
+#include "sapi-shim/request/news.h"
 #include "sapi-shim/request/peer_watch.h"
 #include "sapi-shim/request/recycling.h"
 #include "sapi-shim/scoreboard/histogram.h"
@@ -19,6 +20,9 @@
 #include <unistd.h>
 
 #define REQUEST_NO_LIMIT 999999999u /* seconds; more counts as no limit */
+
+/* Before the end of a response the client is checked unless that was done since. */
+#define REQUEST_CHECK_AGE (20 * CLOCK_NS_PER_MS)
 
 static pthread_mutex_t request_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t request_ended = PTHREAD_COND_INITIALIZER;
@@ -196,13 +200,27 @@ static bool request_has_timer(const struct request *request)
     return request->current == &request_mine;
 }
 
+/* When the timer must expire: where nobody wants the news a safe point sees the soft limit. */
+static uint64_t request_timer_at(const struct request *request)
+{
+    return news_wanted() && request->limit.deadline != 0 ? request->limit.deadline
+                                                         : request->limit.hard_at;
+}
+
+static bool request_wants_watch(void)
+{
+    int detection = worker_slot_settings()->abort_detection;
+    return detection == OT_ABORT_INSTANT || (news_wanted() && detection != OT_ABORT_WRITE);
+}
+
 /* A limit that is not the one that most requests begin with. */
 static void request_start_clock(struct request *request, int64_t ms, const char *name)
 {
     request->timed_out = false;
+    request->news_pause = 0;
     time_limit_set(&request->limit, ms, name, clock_ns());
     if (request_has_timer(request))
-        timer_set(request->limit.hard_at);
+        timer_set(request_timer_at(request));
 }
 
 static void request_publish_begin(struct request *request, const struct request_info *info)
@@ -256,7 +274,7 @@ void request_begin(struct request *request, const struct request_ops *ops, struc
         .locked = info->locked,
         .limit.hard_ms = settings->hard_timeout,
         .keep_alive = conn->frame.keep,
-        .watch = settings->abort_detection == OT_ABORT_INSTANT,
+        .watch = request_wants_watch(),
         .content_length = info->content_length,
         .last_check = clock_coarse_ns(),
         .details.params = info->params,
@@ -276,7 +294,7 @@ void request_begin(struct request *request, const struct request_ops *ops, struc
     request_mine = request;
 
     time_limit_set(&request->limit, limit, "max_execution_time", clock_ns());
-    timer_expect(request->limit.hard_at, time_limit_leeway(&request->limit));
+    timer_expect(request_timer_at(request), time_limit_leeway(&request->limit));
     if (settings->max_execution_cpu_time > 0) {
         time_limit_set_cpu(&request->limit, settings->max_execution_cpu_time,
                            clock_read_ns(CLOCK_THREAD_CPUTIME_ID));
@@ -319,6 +337,27 @@ static void request_abort(struct request *request)
         request->ops->mute(request);
     if (request->conn->aborted)
         peer_watch_raise();
+    /* The news is known now. */
+    if (request->news_pause != 0 && request_has_timer(request))
+        timer_set(request_timer_at(request));
+    request->news_pause = 0;
+}
+
+/* Says which limit it was, what it cuts, and how to allow for more. */
+static void request_log_time_out(const struct request *request)
+{
+    const struct ot_record *record = request->record;
+    const char *name = request->limit.name;
+    const char *quote = record->label[0] != '\0' ? "\"" : "";
+    bool own = strcmp(name, "ot_set_time_limit") == 0;
+    bool cpu = strcmp(name, "max_execution_cpu_time") == 0;
+    diagnostics_write("pool %s: %s %s reached %s of %lld ms: %s, %lld ms old%s%s%s%s; %s%s%s",
+                      worker_slot_pool(), record->method, record->uri, name,
+                      (long long)request->limit.ms, lifecycle_name(request->state),
+                      (long long)clock_ms_since(record->accepted_at, clock_ns()),
+                      *quote != '\0' ? ", " : "", quote, record->label, quote,
+                      own ? "the application has set this limit" : "raise ", own ? "" : name,
+                      own || cpu ? "" : ", or call ot_set_time_limit for more");
 }
 
 static void request_time_out(struct request *request)
@@ -329,9 +368,7 @@ static void request_time_out(struct request *request)
     if (request_has_timer(request))
         timer_set(0);
     request->timed_out = true;
-    diagnostics_write("pool %s: %s %s reached %s of %lld ms", worker_slot_pool(),
-                      request->record->method, request->record->uri, request->limit.name,
-                      (long long)request->limit.ms);
+    request_log_time_out(request);
     request_move(request, LIFECYCLE_TIMEOUT);
 }
 
@@ -376,14 +413,14 @@ static void request_check_clocks(struct request *request, uint64_t now)
 static void request_check(struct request *request)
 {
     uint64_t tick = clock_coarse_ns();
-    bool due = tick != request->last_check;
     /* What the timer's handler saw counts at once, not at the next tick. */
-    if (due || atomic_load_explicit(&request->client_left, memory_order_relaxed))
-        request_check_client(request);
-    if (due) {
-        request->last_check = tick;
-        request_check_clocks(request, tick);
-    }
+    bool told = atomic_load_explicit(&request->told, memory_order_relaxed);
+    if (tick == request->last_check && !told)
+        return;
+    request->last_check = tick;
+    atomic_store_explicit(&request->told, false, memory_order_relaxed);
+    request_check_client(request);
+    request_check_clocks(request, told ? clock_ns() : tick);
 }
 
 bool request_safe_point(struct request *request)
@@ -406,6 +443,7 @@ bool request_safe_point(struct request *request)
     /* A thread that only helps with a request must not end it while another one serves it. */
     if (verdict == BAILOUT_POLICY_REPORT || !(own_thread || request->detached))
         return false;
+    request->cut_off = request->cut_off || request->timed_out;
     if (verdict == BAILOUT_POLICY_EXIT) {
         request->exit_after = true;
         if (request->shutdown_jump == NULL)
@@ -507,12 +545,23 @@ static void request_respond(struct request *request, enum lifecycle_event event)
         request_disconnect(request);
 }
 
+/* Over TCP the first write to a client that has left succeeds. */
+static void request_check_before_response(struct request *request)
+{
+    uint64_t tick = clock_coarse_ns();
+    if (tick - request->last_check < REQUEST_CHECK_AGE)
+        return;
+    request->last_check = tick;
+    request_check_client(request);
+}
+
 bool request_finish(struct request *request)
 {
     if (lifecycle_step(request->state, LIFECYCLE_FINISH)->actions != LIFECYCLE_RESPOND)
         return false;
     wait_set_release_idle(request->conn);
     request_check_clocks(request, clock_coarse_ns());
+    request_check_before_response(request);
     request_move(request, LIFECYCLE_FINISH);
     if (!request->in_shutdown) {
         time_limit_set_cpu(&request->limit, 0, 0);
@@ -546,6 +595,14 @@ bool request_set_time_limit(struct request *request, unsigned seconds)
         return false;
     request_start_clock(request, ms, "ot_set_time_limit");
     return true;
+}
+
+void request_news_changed(struct request *request)
+{
+    request->watch = request_wants_watch();
+    request_input_came(request);
+    if (request_has_timer(request))
+        timer_set(request_timer_at(request));
 }
 
 int request_abort_fd(struct request *request)
@@ -634,6 +691,7 @@ void request_end(struct request *request)
     /* From here on the request is this thread's, whichever thread took it. */
     request->run_jump = NULL;
     request->thread = pthread_self();
+    request_check_before_response(request);
     request_run_functions(request);
     uint64_t functions_at = log_pipe_active() ? clock_ns() : 0;
     size_t lost = shutdown_functions_clear(&request->functions);
@@ -646,6 +704,7 @@ void request_end(struct request *request)
     }
 
     /* Complete the response, or count the output that is left in the buffers. */
+    request_check_before_response(request);
     if (request_is_finished(request))
         request->ops->mute(request);
     request_move(request, LIFECYCLE_END);

@@ -62,6 +62,7 @@ struct request {
     unsigned status; /* enum ot_status_bits */
     bool ignore_abort;
     bool timed_out;        /* a time limit was reached and no new one has been set */
+    bool cut_off;          /* ... and a safe point has ended the application's part */
     bool in_shutdown;      /* the shutdown functions have begun */
     bool skip_functions;   /* the remaining shutdown functions do not run */
     bool exit_after;       /* the process ends with this request */
@@ -78,6 +79,8 @@ struct request {
     uint64_t content_length;
     uint64_t waited;                /* ns until then */
     uint64_t last_check;            /* clock_coarse_ns of the last check of connection and clock */
+    atomic_bool told;               /* the timer's signal handler saw something to look at now */
+    uint64_t news_pause;            /* before it tells the same news again; 0 = not told yet */
     atomic_bool client_left;        /* the timer's signal handler saw that the client has left */
     struct log_entry entry;         /* in the access log */
     struct request_details details; /* for that entry */
@@ -138,9 +141,10 @@ void request_sent(struct request *request, size_t bytes);
 void request_discard(struct request *request, size_t bytes);
 
 /* See ot_finish_request, ot_ignore_user_abort, ot_set_time_limit, ot_register_shutdown_function,
- * ot_set_label, ot_abort_fd. */
+ * ot_set_label, ot_abort_fd; for request_news_changed ot_on_news. */
 bool request_finish(struct request *request);
 int request_ignore_abort(struct request *request, int setting);
+void request_news_changed(struct request *request);
 bool request_set_time_limit(struct request *request, unsigned seconds);
 int request_abort_fd(struct request *request);
 bool request_register(struct request *request, shutdown_functions_function *function,

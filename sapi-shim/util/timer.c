@@ -16,6 +16,9 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
+/* An application that is away from its requests for so long works there. */
+#define TIMER_AWAY (20 * CLOCK_NS_PER_MS)
+
 /* A wait ends so long before the timer expires, at the least: the coarse clock may be that late. */
 #define TIMER_MARGIN (10 * CLOCK_NS_PER_MS)
 
@@ -30,8 +33,11 @@ static timer_callback *timer_call;
 static int timer_number; /* of the signal; 0 = none */
 static _Thread_local struct timer_one timer_wall;
 static _Thread_local struct timer_one timer_cpu;
-static _Thread_local uint64_t timer_leeway;          /* of the last timer_expect */
-static _Thread_local volatile bool timer_exact;      /* was not set by timer_expect */
+static _Thread_local uint64_t timer_leeway;     /* of the last timer_expect */
+static _Thread_local volatile bool timer_exact; /* was not set by timer_expect */
+static _Thread_local bool timer_seldom_away;    /* see timer_leave */
+static _Thread_local bool timer_often_away;
+static _Thread_local uint64_t timer_left;            /* clock_coarse_ns; 0 = not away */
 static _Thread_local volatile bool timer_setting;    /* the handler must leave the timers alone, */
 static _Thread_local volatile uint64_t timer_missed; /* and says here what it would have set */
 
@@ -169,6 +175,22 @@ void timer_release(void)
     timer_set(0);
     timer_set_cpu(0);
     timer_exact = false;
+}
+
+void timer_leave(void)
+{
+    timer_left = clock_coarse_ns();
+    if (!timer_seldom_away && timer_wall.due != 0)
+        timer_change(&timer_wall, 0);
+}
+
+void timer_return(void)
+{
+    if (timer_left == 0)
+        return;
+    timer_often_away = timer_often_away || clock_coarse_ns() - timer_left >= TIMER_AWAY;
+    timer_seldom_away = !timer_often_away;
+    timer_left = 0;
 }
 
 int timer_before_wait(int timeout_ms, uint64_t now)

@@ -41,6 +41,12 @@ void timer_set_cpu(uint64_t at);
 /* The request has ended: stops what timer_set and timer_set_cpu have set. */
 void timer_release(void);
 
+/* The application goes on without a request, and comes back for the next one. Where it does so for
+ * long (or may, before the first time), the timer stops meanwhile; where it never did, the two
+ * system calls are saved. */
+void timer_leave(void);
+void timer_return(void);
+
 /* Before a wait of `timeout_ms` (as poll() takes it): returns one that ends before the timer
  * expires, or stops the timer if that is soon. `now` may be clock_coarse_ns(). */
 int timer_before_wait(int timeout_ms, uint64_t now);

@@ -12,6 +12,9 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
 
 #include "sapi-shim/overtime.h"
 #include "steps.h"
@@ -175,6 +178,151 @@ static void step_abort_fd(struct visit *visit, const char *value)
     int got = poll(&wait, 1, (int)strtol(value, NULL, 10));
     double now = since(CLOCK_MONOTONIC, &zero);
     journal(visit->id, "polled %d %.3f status=%u", got, now, ot_connection_status());
+}
+
+/* ---- output and input in small pieces, without a flush ---- */
+
+__attribute__((format(printf, 2, 3))) static void dot_va(FCGX_Stream *out, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    FCGX_VFPrintF(out, format, list);
+    va_end(list);
+}
+
+/* dots=CALL:MS: one such call each 20 ms, up to that age of the mark. */
+static void step_dots(struct visit *visit, const char *value)
+{
+    const struct timespec pause = {.tv_nsec = 20000000};
+    const char *colon = strchr(value, ':');
+    double limit = colon != NULL ? strtod(colon + 1, NULL) : 0;
+    char name[16];
+    char byte = 0;
+
+    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(value, ":"), value);
+    for (int count = 0; since_mark() < limit; count++) {
+        nanosleep(&pause, NULL);
+        if (strcmp(name, "PutChar") == 0)
+            (void)FCGX_PutChar('.', visit->out);
+        else if (strcmp(name, "PutStr") == 0)
+            (void)FCGX_PutStr(".", 1, visit->out);
+        else if (strcmp(name, "PutS") == 0)
+            (void)FCGX_PutS(".", visit->out);
+        else if (strcmp(name, "FPrintF") == 0)
+            (void)FCGX_FPrintF(visit->out, "%d", count % 10);
+        else if (strcmp(name, "VFPrintF") == 0)
+            dot_va(visit->out, "%s", ".");
+        else if (strcmp(name, "HasSeenEOF") == 0)
+            (void)FCGX_HasSeenEOF(visit->in);
+        else if (strcmp(name, "GetChar") == 0)
+            (void)FCGX_GetChar(visit->in);
+        else if (strcmp(name, "GetStr") == 0)
+            (void)FCGX_GetStr(&byte, 1, visit->in);
+        else if (strcmp(name, "set_label") == 0)
+            ot_set_label("dots");
+    }
+    journal(visit->id, "dotted %s", name);
+}
+
+/* ---- ot_on_news ---- */
+
+static volatile sig_atomic_t news_pending;
+static atomic_uint news_count;
+
+static void news_arrived(void *argument)
+{
+    *(volatile sig_atomic_t *)argument = 1;
+    atomic_fetch_add(&news_count, 1);
+}
+
+/* news=on|off */
+static void step_news(struct visit *visit, const char *value)
+{
+    (void)visit;
+    atomic_store(&news_count, 0);
+    news_pending = 0;
+    ot_on_news(strcmp(value, "on") == 0 ? news_arrived : NULL, (void *)&news_pending);
+}
+
+/* evaluate=MS: an interpreter that looks at nothing but its flag; with a call that waits, if
+ * `evaluate=MS:wait`. */
+static void step_evaluate(struct visit *visit, const char *value)
+{
+    double limit = strtod(value, NULL);
+    bool waits = strchr(value, ':') != NULL;
+
+    news_pending = 0;
+    journal(visit->id, "evaluates");
+    while (!news_pending && since_mark() < limit)
+        if (waits)
+            (void)poll(NULL, 0, (int)limit);
+    journal(visit->id, "evaluated %d %.3f", (int)news_pending, since_mark());
+}
+
+/* deaf=MS: one that ignores its flag so long, and notes how often it was told. */
+static void step_deaf(struct visit *visit, const char *value)
+{
+    double limit = strtod(value, NULL);
+    unsigned before = atomic_load(&news_count);
+
+    while (since_mark() < limit)
+        (void)poll(NULL, 0, 20);
+    journal(visit->id, "told %u", atomic_load(&news_count) - before);
+}
+
+/* ---- calls of the kernel that a signal would cut short ---- */
+
+static int doze_receive(long ms)
+{
+    const struct timeval limit = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    int ends[2] = {-1, -1};
+    char byte = 0;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0 ||
+        setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0)
+        return -1;
+    int result = (int)recv(ends[0], &byte, 1, 0);
+    close(ends[0]);
+    close(ends[1]);
+    return result;
+}
+
+static int doze_epoll(long ms)
+{
+    struct epoll_event event;
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    int result = epoll_wait(fd, &event, 1, (int)ms);
+    close(fd);
+    return result;
+}
+
+/* doze=CALL:MS: one call that waits so long; notes for how long it did. */
+static void step_doze(struct visit *visit, const char *value)
+{
+    char name[16];
+    const char *colon = strchr(value, ':');
+    long ms = colon != NULL ? strtol(colon + 1, NULL, 10) : 0;
+    struct timespec start;
+    struct timespec span = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    struct timeval brief = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(value, ":"), value);
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    if (strcmp(name, "sleep") == 0)
+        (void)sleep((unsigned)(ms / 1000));
+    else if (strcmp(name, "usleep") == 0)
+        (void)usleep((useconds_t)ms * 1000);
+    else if (strcmp(name, "nanosleep") == 0)
+        (void)nanosleep(&span, NULL);
+    else if (strcmp(name, "poll") == 0)
+        (void)poll(NULL, 0, (int)ms);
+    else if (strcmp(name, "select") == 0)
+        (void)select(0, NULL, NULL, NULL, &brief);
+    else if (strcmp(name, "epoll_wait") == 0)
+        (void)doze_epoll(ms);
+    else if (strcmp(name, "recv") == 0)
+        (void)doze_receive(ms);
+    journal(visit->id, "dozed %s %.3f", name, since(CLOCK_MONOTONIC, &start));
 }
 
 /* ---- code that does not return, and does not call the library ---- */
@@ -352,6 +500,24 @@ static void step_later(struct visit *visit, const char *value)
     journal(visit->id, "unknown later=%s", value);
 }
 
+/* away=MS: this long the program works after the request, before it accepts the next one. */
+static _Thread_local long away_ms;
+
+static void step_away(struct visit *visit, const char *value)
+{
+    (void)visit;
+    away_ms = strtol(value, NULL, 10);
+}
+
+static void work_between_requests(void)
+{
+    struct timespec start;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    (void)poll(NULL, 0, (int)away_ms);
+    journal("-", "away %.3f", since(CLOCK_MONOTONIC, &start));
+    away_ms = 0;
+}
+
 static const struct step steps_own[] = {
     {"finish", step_finish}, {"status", step_status},
     {"ignore", step_ignore}, {"limit", step_limit},
@@ -361,7 +527,10 @@ static const struct step steps_own[] = {
     {"busy", step_busy},     {"abort-fd", step_abort_fd},
     {"malloc", step_malloc}, {"endless", step_endless},
     {"block", step_block},   {"pthread-exit", step_pthread_exit},
-    {"later", step_later},   {NULL, NULL},
+    {"later", step_later},   {"away", step_away},
+    {"doze", step_doze},     {"dots", step_dots},
+    {"news", step_news},     {"evaluate", step_evaluate},
+    {"deaf", step_deaf},     {NULL, NULL},
 };
 
 /* ---- serving ---- */
@@ -394,6 +563,8 @@ static void accept_requests(bool finish)
         serve(&request, NULL);
         if (finish)
             FCGX_Finish_r(&request);
+        if (away_ms > 0)
+            work_between_requests();
     }
     FCGX_Free(&request, 1);
 }
