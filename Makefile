@@ -54,13 +54,13 @@ C_FILES  = $(wildcard fpm/*.[ch] fpm/*/*.[ch] sapi-shim/*.[ch] sapi-shim/*/*.[ch
 
 # Objects of the library that the manager uses, too.
 SHARED_OBJ = $(patsubst %,$(BUILD)/obj/sapi-shim/%.o,scoreboard/record scoreboard/histogram scoreboard/slot_view \
-             status/status status/status_php status/status_json access_log/log_format access_log/line_buffer util/scalar util/utf8 \
+             status/status status/status_php status/status_json access_log/log_format access_log/line_buffer util/scalar \
              util/escape util/locale_free util/cidr util/procfs util/listen_queue)
 SHIM_OBJ = $(patsubst %,$(BUILD)/obj/sapi-shim/%.o,$(filter-out $(SHIM_ROOMY),$(SHIM_SRC:sapi-shim/%.c=%)) status/status_page $(SHIM_ROOMY))
 FPM_OBJ  = $(FPM_SRC:%.c=$(BUILD)/obj/%.o)
 PART_OBJ = $(sort $(filter-out %/main.o %/overtimectl.o,$(FPM_OBJ) $(CTL_OBJ)))
-CTL_OBJ  = $(patsubst %.c,$(BUILD)/obj/%.o,$(CTL_SRC) fpm/util/spelling.c sapi-shim/util/escape.c sapi-shim/util/utf8.c)
-TRACE_OBJ = $(patsubst %.c,$(BUILD)/obj/%.o,$(TRACE_SRC) sapi-shim/util/escape.c sapi-shim/util/utf8.c)
+CTL_OBJ  = $(patsubst %.c,$(BUILD)/obj/%.o,$(CTL_SRC) fpm/util/spelling.c sapi-shim/util/escape.c)
+TRACE_OBJ = $(patsubst %.c,$(BUILD)/obj/%.o,$(TRACE_SRC) sapi-shim/util/escape.c)
 STATUS_OBJ = $(STATUS_SRC:%.c=$(BUILD)/obj/%.o) $(SHIM_OBJ)
 LOAD_OBJ = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/load*.c))
 BENCH    = $(patsubst %,$(BUILD)/bench/%,hello-plain hello-linked floor empty startup uwsgi.so)

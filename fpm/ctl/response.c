@@ -1,7 +1,7 @@
 /* response.c: see response.h. */
 #include "fpm/ctl/response.h"
 
-#include "sapi-shim/util/utf8.h"
+#include "sapi-shim/util/escape.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -121,7 +121,7 @@ static json_t *response_text(const char *bytes, size_t size)
     if (clean == NULL)
         return text;
     for (size_t at = 0; at < size;) {
-        size_t length = utf8_character(bytes + at, size - at);
+        size_t length = escape_utf8_length(bytes + at, size - at);
         memcpy(clean + used, length > 0 ? bytes + at : "\xef\xbf\xbd", length > 0 ? length : 3);
         used += length > 0 ? length : 3;
         at += length > 0 ? length : 1;

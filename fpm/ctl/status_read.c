@@ -1,7 +1,7 @@
 /* status_read.c: see status_read.h. */
 #include "fpm/ctl/status_read.h"
 
-#include "sapi-shim/util/utf8.h"
+#include "sapi-shim/util/escape.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -65,7 +65,7 @@ static void status_read_text(const json_t *from, const char *key, char *out, siz
     const char *text = json_string_value(value);
     size_t length = text != NULL ? json_string_length(value) : 0, used = 0;
     while (used < length) {
-        size_t bytes = utf8_character(text + used, length - used);
+        size_t bytes = escape_utf8_length(text + used, length - used);
         if (bytes == 0 || text[used] == '\0' || used + bytes >= size)
             break;
         used += bytes;

@@ -42,9 +42,10 @@ enum {
     WAIT_SET_EVENTS = 16,       /* events taken with one call if only one thread waits */
 };
 
-/* How long accept may go on without a look at other events, and signals may stay unseen under full
- * load. */
+/* The longest time that connections are accepted without a look at other events. */
 #define WAIT_SET_ACCEPT_NS (10 * CLOCK_NS_PER_MS)
+
+/* The longest time that a signal waits under full load. */
 #define WAIT_SET_SIGNAL_NS (20 * CLOCK_NS_PER_MS)
 
 /* A yield of at least this length shows that the cores are busy. */

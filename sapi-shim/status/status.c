@@ -58,8 +58,8 @@ _Static_assert(STATUS_CAUSES <= OT_EXIT_CAUSES_MAX, "every cause has its place o
 const struct status_cause status_measures[OT_MEASURE_COUNT] = {
     [OT_MEASURE_WAIT] =
         {"queue_wait",
-         "Time until the application had the request, from the moment that OVERTIME_START tells; "
-         "without it the time in the listen queue is left out"},
+         "Time until the application had the request, counted from OVERTIME_START; without that "
+         "parameter the time in the listen queue is not included"},
     [OT_MEASURE_ANSWER] = {"answer", "Time until the response was complete"},
     [OT_MEASURE_POST] = {"post_response",
                          "Time from the end of the response to that of the request"},
@@ -144,20 +144,37 @@ static void status_add_state(struct status_pool *pool, unsigned state, int64_t c
     }
 }
 
-static void status_take_counts(struct status_pool *pool, const struct ot_counts *counts)
+/* The counters that a pool and a worker have alike. */
+#define STATUS_COUNT(from, to)                                                                     \
+    {                                                                                              \
+        offsetof(struct ot_counts, from), offsetof(struct status_pool, to),                        \
+            offsetof(struct status_worker, to)                                                     \
+    }
+static const struct {
+    size_t from, pool, worker;
+} status_counts[] = {STATUS_COUNT(requests, requests),
+                     STATUS_COUNT(finished, post_response_requests),
+                     STATUS_COUNT(aborted, aborted),
+                     STATUS_COUNT(timed_out, timed_out),
+                     STATUS_COUNT(dropped, dropped),
+                     STATUS_COUNT(discarded, discarded_bytes),
+                     STATUS_COUNT(shutdown_run, shutdown_run),
+                     STATUS_COUNT(shutdown_late, shutdown_late),
+                     STATUS_COUNT(shutdown_lost, shutdown_lost)};
+
+/* Either of *pool and *worker is NULL. */
+static void status_take_counts(const struct ot_counts *counts, struct status_pool *pool,
+                               struct status_worker *worker)
 {
-    pool->requests = status_positive(counts->requests);
-    pool->post_response_requests = status_positive(counts->finished);
-    pool->aborted = status_positive(counts->aborted);
-    pool->timed_out = status_positive(counts->timed_out);
-    pool->dropped = status_positive(counts->dropped);
-    pool->discarded_bytes = status_positive(counts->discarded);
-    pool->shutdown_run = status_positive(counts->shutdown_run);
-    pool->shutdown_late = status_positive(counts->shutdown_late);
-    pool->shutdown_lost = status_positive(counts->shutdown_lost);
-    pool->post_response_ms =
-        status_positive(counts->measures[OT_MEASURE_POST].sum / CLOCK_NS_PER_MS);
-    memcpy(pool->measures, counts->measures, sizeof pool->measures);
+    for (size_t i = 0; i < sizeof status_counts / sizeof *status_counts; i++) {
+        uint64_t counter;
+        memcpy(&counter, (const char *)counts + status_counts[i].from, sizeof counter);
+        int64_t number = status_positive(counter);
+        if (pool != NULL)
+            memcpy((char *)pool + status_counts[i].pool, &number, sizeof number);
+        if (worker != NULL)
+            memcpy((char *)worker + status_counts[i].worker, &number, sizeof number);
+    }
 }
 
 /* The values that are not counted from the slots. */
@@ -217,18 +234,6 @@ bool status_next_exit(const struct status_pool *pool, unsigned *at, struct statu
     return false;
 }
 
-/* A maximum is at least the present value, which the manager may not have seen yet. */
-static void status_take_queue(struct status_pool *pool, const struct status_queue *queue)
-{
-    if (queue != NULL) {
-        pool->listen_queue = queue->waiting;
-        pool->listen_backlog = queue->backlog;
-    }
-    pool->max_listen_queue = MAX(pool->max_listen_queue, pool->listen_queue);
-    pool->max_active = MAX(pool->max_active, pool->active);
-    pool->max_post_response = MAX(pool->max_post_response, pool->post_response);
-}
-
 static void status_count(const struct status_source *source, const struct ot_pool_stats *stats,
                          struct status_pool *pool)
 {
@@ -250,7 +255,10 @@ static void status_count(const struct status_source *source, const struct ot_poo
     pool->active = pool->serving + pool->post_response + pool->shutdown;
     pool->workers = pool->starting + pool->idle + pool->active + pool->exiting + pool->unknown;
     pool->older = source->generation == stats->generation ? pool->workers - here : here;
-    status_take_counts(pool, &counts);
+    status_take_counts(&counts, pool, NULL);
+    pool->post_response_ms =
+        status_positive(counts.measures[OT_MEASURE_POST].sum / CLOCK_NS_PER_MS);
+    memcpy(pool->measures, counts.measures, sizeof pool->measures);
 }
 
 static void status_fill(const struct status_source *source, const struct ot_pool_stats *stats,
@@ -261,7 +269,15 @@ static void status_fill(const struct status_source *source, const struct ot_pool
     pool->name[sizeof pool->name - 1] = '\0';
     status_take_stats(pool, stats, clock_ns());
     status_count(source, stats, pool);
-    status_take_queue(pool, queue);
+    if (queue != NULL) {
+        pool->listen_queue = queue->waiting;
+        pool->listen_backlog = queue->backlog;
+    }
+
+    /* A maximum is at least the present value, which the manager may not have seen yet. */
+    pool->max_listen_queue = MAX(pool->max_listen_queue, pool->listen_queue);
+    pool->max_active = MAX(pool->max_active, pool->active);
+    pool->max_post_response = MAX(pool->max_post_response, pool->post_response);
 }
 
 void status_pool(const struct status_source *source, const struct ot_pool_stats *stats,
@@ -291,15 +307,19 @@ static int64_t status_us(uint64_t ns)
     return ns == 0 ? STATUS_UNKNOWN : (int64_t)(ns / 1000);
 }
 
+static void status_set_unknown(const struct status_field *field, void *owner)
+{
+    int64_t unknown = STATUS_UNKNOWN;
+    for (; field->key != NULL; field++)
+        memcpy((char *)owner + field->offset, &unknown, sizeof unknown);
+}
+
 static void status_unknown(struct status_thread *out, const char *state)
 {
     memset(out, 0, sizeof *out);
     out->state = state;
     out->requests = STATUS_UNKNOWN;
-    for (const struct status_field *field = status_thread_fields; field->key != NULL; field++) {
-        int64_t unknown = STATUS_UNKNOWN;
-        memcpy((char *)out + field->offset, &unknown, sizeof unknown);
-    }
+    status_set_unknown(status_thread_fields, out);
 }
 
 static void status_activity(const struct ot_record *record, struct status_thread *out)
@@ -335,43 +355,15 @@ static const char *status_process_name(uint32_t process)
     return process < OT_PROCESS_COUNT ? names[process] : "unknown";
 }
 
-/* The values that only the library knows. */
-static void status_take_view(struct status_worker *worker, const struct slot_view *view)
-{
-    const struct ot_counts *counts = &view->counts;
-    worker->known = true;
-    worker->requests = status_positive(counts->requests);
-    worker->post_response_requests = status_positive(counts->finished);
-    worker->aborted = status_positive(counts->aborted);
-    worker->timed_out = status_positive(counts->timed_out);
-    worker->dropped = status_positive(counts->dropped);
-    worker->discarded_bytes = status_positive(counts->discarded);
-    worker->shutdown_run = status_positive(counts->shutdown_run);
-    worker->shutdown_late = status_positive(counts->shutdown_late);
-    worker->shutdown_lost = status_positive(counts->shutdown_lost);
-    worker->kept_connections = view->kept;
-    worker->threads = view->threads;
-    worker->busy = view->busy;
-    status_activity(&view->lead, &worker->doing);
-}
-
-static void status_clear(struct status_worker *worker)
-{
-    memset(worker, 0, sizeof *worker);
-    for (const struct status_field *field = status_worker_fields; field->key != NULL; field++) {
-        int64_t unknown = STATUS_UNKNOWN;
-        memcpy((char *)worker + field->offset, &unknown, sizeof unknown);
-    }
-    status_unknown(&worker->doing, "unknown");
-}
-
 bool status_worker(const struct status_source *source, unsigned slot, struct status_worker *worker)
 {
     const struct ot_member member = source->members[slot];
     struct slot_view view;
     if (member.process == OT_PROCESS_NONE)
         return false;
-    status_clear(worker);
+    memset(worker, 0, sizeof *worker);
+    status_set_unknown(status_worker_fields, worker);
+    status_unknown(&worker->doing, "unknown");
     worker->source = source;
     worker->process = status_process_name(member.process);
     worker->pid = member.pid;
@@ -381,9 +373,17 @@ bool status_worker(const struct status_source *source, unsigned slot, struct sta
     worker->uptime_ms = clock_ms_since(member.started_at, clock_ns());
     worker->restarts = member.restarts;
     (void)procfs_usage(member.pid, &worker->cpu_ms, &worker->memory_bytes);
+
+    /* The rest is known only if the worker uses the library. */
     slot_view_look(status_slot(source, slot), &view);
-    if (view.attached)
-        status_take_view(worker, &view);
+    if (view.attached) {
+        worker->known = true;
+        status_take_counts(&view.counts, NULL, worker);
+        worker->kept_connections = view.kept;
+        worker->threads = view.threads;
+        worker->busy = view.busy;
+        status_activity(&view.lead, &worker->doing);
+    }
     return true;
 }
 

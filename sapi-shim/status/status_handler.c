@@ -152,14 +152,6 @@ static const struct status_handler_format status_handler_formats[] = {
     {NULL, "text/plain; charset=utf-8", "", status_text, true},
 };
 
-static const struct status_handler_format *status_handler_format(const char *query)
-{
-    const struct status_handler_format *format = status_handler_formats;
-    while (format->word != NULL && !status_handler_has_word(query, format->word))
-        format++;
-    return format;
-}
-
 static void status_handler_head(FILE *out, const char *status, const char *type, const char *more)
 {
     fprintf(out,
@@ -187,42 +179,27 @@ static bool status_handler_queue(struct status_queue *queue)
     return known;
 }
 
-static void status_handler_numbers(FILE *out, const struct status_handler_format *format, bool full)
+static void status_handler_status(FILE *out, const struct status_handler_request *request)
 {
+    const struct status_handler_format *format = status_handler_formats;
+    while (format->word != NULL && !status_handler_has_word(request->query, format->word))
+        format++;
+    status_handler_head(out, "200 OK", format->type, format->more);
+    if (request->head)
+        return;
+    if (!format->numbers) {
+        format->write(out, NULL);
+        return;
+    }
     struct status_pool pool;
     struct status_queue queue;
     struct status_report report = {.pool = &pool};
     bool known = status_handler_queue(&queue);
     status_pool(&status_handler_set.sources[0], NULL, known ? &queue : NULL, &pool);
-    if (full)
+    if (status_handler_has_word(request->query, "full"))
         (void)status_collect(status_handler_set.sources, status_handler_set.count, &report);
     format->write(out, &report);
     free(report.workers);
-}
-
-static void status_handler_status(FILE *out, const struct status_handler_request *request)
-{
-    const struct status_handler_format *format = status_handler_format(request->query);
-    status_handler_head(out, "200 OK", format->type, format->more);
-    if (request->head)
-        return;
-    if (format->numbers)
-        status_handler_numbers(out, format, status_handler_has_word(request->query, "full"));
-    else
-        format->write(out, NULL);
-}
-
-static void status_handler_write(FILE *out, const struct status_handler_request *request,
-                                 bool status, bool ping)
-{
-    static const char type[] = "text/plain; charset=utf-8";
-    if (status) {
-        status_handler_status(out, request);
-    } else {
-        status_handler_head(out, ping ? "200 OK" : "404 Not Found", type, "");
-        if (!request->head)
-            fputs(ping ? status_handler_set.ping_response : "Not found.\n", out);
-    }
 }
 
 bool status_handler_compose(char *const *params, char **response, size_t *size)
@@ -236,7 +213,14 @@ bool status_handler_compose(char *const *params, char **response, size_t *size)
     FILE *out = open_memstream(response, size);
     if (out == NULL)
         return false;
-    status_handler_write(out, &request, status, ping);
+    if (status) {
+        status_handler_status(out, &request);
+    } else {
+        status_handler_head(out, ping ? "200 OK" : "404 Not Found", "text/plain; charset=utf-8",
+                            "");
+        if (!request.head)
+            fputs(ping ? status_handler_set.ping_response : "Not found.\n", out);
+    }
     if (fclose(out) == 0)
         return true;
     free(*response);

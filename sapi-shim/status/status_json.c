@@ -44,16 +44,6 @@ static void status_json_numbers(FILE *out, const struct status_field *field, con
 
 /* ---- our own objects ---- */
 
-static void status_json_bounds(FILE *out)
-{
-    char number[LOCALE_FREE_MAX];
-    fputs("\"bounds_ms\": [", out);
-    for (unsigned i = 0; i < OT_BUCKETS - 1; i++)
-        fprintf(out, "%s%s", i > 0 ? ", " : "",
-                locale_free_decimal(number, histogram_bounds[i], 6, 0));
-    fputc(']', out);
-}
-
 static void status_json_histogram(FILE *out, const char *name, const struct ot_histogram *histogram)
 {
     fprintf(out, ", \"%s\": {\"count\": %" PRIu64 ", \"sum_ms\": ", name,
@@ -65,7 +55,7 @@ static void status_json_histogram(FILE *out, const char *name, const struct ot_h
     fputs("]}", out);
 }
 
-/* Those that occurred: {"0": 7, "3": 1}. */
+/* The members of those that occurred: "0": 7, "3": 1. */
 static void status_json_exits(FILE *out, const struct status_pool *pool, bool signals)
 {
     struct status_exit way;
@@ -79,6 +69,7 @@ static void status_json_exits(FILE *out, const struct status_pool *pool, bool si
 
 void status_json_pool(FILE *out, const struct status_pool *pool)
 {
+    char number[LOCALE_FREE_MAX];
     fputc('{', out);
     status_json_member(out, "pool", pool->name);
     fputs(", ", out);
@@ -95,13 +86,17 @@ void status_json_pool(FILE *out, const struct status_pool *pool)
     fputs("}, \"exit_signals\": {", out);
     status_json_exits(out, pool, true);
     fputs("}, \"histograms\": {", out);
-    status_json_bounds(out);
+    fputs("\"bounds_ms\": [", out);
+    for (unsigned i = 0; i < OT_BUCKETS - 1; i++)
+        fprintf(out, "%s%s", i > 0 ? ", " : "",
+                locale_free_decimal(number, histogram_bounds[i], 6, 0));
+    fputc(']', out);
     for (unsigned i = 0; i < OT_MEASURE_COUNT; i++)
         status_json_histogram(out, status_measures[i].name, &pool->measures[i]);
     fputs("}}", out);
 }
 
-/* Strings of what is not known are null. */
+/* Unknown strings are null. */
 static void status_json_doing(FILE *out, const struct status_thread *doing)
 {
     const struct {
@@ -122,17 +117,6 @@ static void status_json_doing(FILE *out, const struct status_thread *doing)
     }
 }
 
-static void status_json_thread(FILE *out, unsigned number, const struct status_thread *thread)
-{
-    fprintf(out, "%s{\"thread\": %u, \"requests\": ", number > 0 ? ", " : "", number);
-    if (thread->requests == STATUS_UNKNOWN)
-        fputs("null", out);
-    else
-        fprintf(out, "%" PRId64, thread->requests);
-    status_json_doing(out, thread);
-    fputc('}', out);
-}
-
 void status_json_worker(FILE *out, const char *pool, const struct status_worker *worker)
 {
     fputc('{', out);
@@ -144,55 +128,33 @@ void status_json_worker(FILE *out, const char *pool, const struct status_worker 
     for (unsigned i = 0; worker->known && i < (unsigned)worker->threads; i++) {
         struct status_thread thread;
         status_thread(worker, i, &thread);
-        status_json_thread(out, i, &thread);
+        fprintf(out, "%s{\"thread\": %u, \"requests\": ", i > 0 ? ", " : "", i);
+        if (thread.requests == STATUS_UNKNOWN)
+            fputs("null", out);
+        else
+            fprintf(out, "%" PRId64, thread.requests);
+        status_json_doing(out, &thread);
+        fputc('}', out);
     }
     fputs("]}", out);
-}
-
-static void status_json_workers(FILE *out, const struct status_report *report)
-{
-    if (report->workers == NULL)
-        return;
-    fputs(", \"workers\": [", out);
-    for (size_t i = 0; i < report->count; i++) {
-        fputs(i > 0 ? ", " : "", out);
-        status_json_worker(out, report->pool->name, &report->workers[i]);
-    }
-    fputc(']', out);
 }
 
 /* ---- PHP-FPM's ---- */
 
 static void status_json_php_worker(FILE *out, const struct status_worker *worker)
 {
-    struct status_php php = status_php(worker);
-    char cpu[LOCALE_FREE_MAX];
-    fprintf(out,
-            "{\"pid\": %" PRId64 ", \"state\": \"%s\", \"start time\": %" PRId64
-            ", \"start since\": %" PRId64 ", \"requests\": %" PRId64
-            ", \"request duration\": %" PRId64 ", ",
-            worker->pid, php.state, worker->start_time, worker->uptime_ms / 1000, php.requests,
-            php.duration);
-    status_json_member(out, "request method", php.method);
-    fputs(", ", out);
-    status_json_member(out, "request uri", php.uri);
-    fprintf(out, ", \"content length\": %" PRId64 ", ", php.content_length);
-    status_json_member(out, "user", php.user);
-    fprintf(out,
-            ", \"script\": \"-\", \"last request cpu\": %s, \"last request memory\": %" PRId64 "}",
-            locale_free_decimal(cpu, (uint64_t)php.cpu, 2, 2), php.memory);
-}
-
-static void status_json_php_workers(FILE *out, const struct status_report *report)
-{
-    if (report->workers == NULL)
-        return;
-    fputs(", \"processes\": [", out);
-    for (size_t i = 0; i < report->count; i++) {
-        fputs(i > 0 ? ", " : "", out);
-        status_json_php_worker(out, &report->workers[i]);
+    struct status_php php;
+    status_php_worker(worker, &php);
+    for (size_t i = 0; i < STATUS_PHP_FIELDS; i++) {
+        fprintf(out, "%s\"%s\": ", i > 0 ? ", " : "{", php.fields[i].name);
+        if (php.fields[i].type == STATUS_PHP_TEXT)
+            status_json_text(out, php.fields[i].text);
+        else if (php.fields[i].type == STATUS_PHP_DECIMAL)
+            fputs(php.fields[i].text, out);
+        else
+            fprintf(out, "%" PRId64, php.fields[i].number);
     }
-    fputc(']', out);
+    fputc('}', out);
 }
 
 void status_json(FILE *out, const struct status_report *report)
@@ -204,9 +166,19 @@ void status_json(FILE *out, const struct status_report *report)
     for (const struct status_field *field = status_pool_fields; field->key != NULL; field++)
         if (field->php != NULL)
             fprintf(out, ", \"%s\": %" PRId64, field->php, status_php_number(field, report->pool));
-    status_json_php_workers(out, report);
-    fputs(", \"overtime\": ", out);
+    if (report->workers != NULL)
+        fputs(", \"processes\": [", out);
+    for (size_t i = 0; report->workers != NULL && i < report->count; i++) {
+        fputs(i > 0 ? ", " : "", out);
+        status_json_php_worker(out, &report->workers[i]);
+    }
+    fputs(report->workers != NULL ? "], \"overtime\": " : ", \"overtime\": ", out);
     status_json_pool(out, report->pool);
-    status_json_workers(out, report);
-    fputs("}\n", out);
+    if (report->workers != NULL)
+        fputs(", \"workers\": [", out);
+    for (size_t i = 0; report->workers != NULL && i < report->count; i++) {
+        fputs(i > 0 ? ", " : "", out);
+        status_json_worker(out, report->pool->name, &report->workers[i]);
+    }
+    fputs(report->workers != NULL ? "]}\n" : "}\n", out);
 }

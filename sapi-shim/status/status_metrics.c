@@ -23,7 +23,7 @@ static void status_metrics_label(FILE *out, const char *name, const char *text)
     fputc('"', out);
 }
 
-/* The family's name: units are the base units, and say so at the end. */
+/* The name of the family, which ends with its unit, a base unit. */
 static void status_metrics_name(char *name, const char *prefix, const struct status_field *field)
 {
     size_t length = strlen(field->key);
@@ -80,26 +80,6 @@ static void status_metrics_sample(FILE *out, const char *name, const char *suffi
     status_metrics_label(out, "pool", pool->name);
 }
 
-static void status_metrics_info(FILE *out, const struct status_pool *pool)
-{
-    status_metrics_family(out, "overtime_pool", "info", "", "What the pool is");
-    status_metrics_sample(out, "overtime_pool", "_info", pool);
-    fputc(',', out);
-    status_metrics_label(out, "process_manager", pool->pm);
-    fputc(',', out);
-    status_metrics_label(out, "listen", pool->listen);
-    fputs("} 1\n", out);
-}
-
-static void status_metrics_causes(FILE *out, const struct status_pool *pool)
-{
-    status_metrics_family(out, "overtime_ended_by", "counter", "", "Workers that ended, by cause");
-    for (unsigned i = 0; i < STATUS_CAUSES; i++) {
-        status_metrics_sample(out, "overtime_ended_by", "_total", pool);
-        fprintf(out, ",cause=\"%s\"} %" PRIu64 "\n", status_causes[i].name, pool->ended_by[i]);
-    }
-}
-
 /* A family without a sample is left out. */
 static void status_metrics_exits(FILE *out, const struct status_pool *pool, bool signals)
 {
@@ -145,7 +125,13 @@ static void status_metrics_histogram(FILE *out, const struct status_pool *pool, 
 
 static void status_metrics_pool(FILE *out, const struct status_pool *pool)
 {
-    status_metrics_info(out, pool);
+    status_metrics_family(out, "overtime_pool", "info", "", "What the pool is");
+    status_metrics_sample(out, "overtime_pool", "_info", pool);
+    fputc(',', out);
+    status_metrics_label(out, "process_manager", pool->pm);
+    fputc(',', out);
+    status_metrics_label(out, "listen", pool->listen);
+    fputs("} 1\n", out);
     for (const struct status_field *field = status_pool_fields; field->key != NULL; field++) {
         char name[STATUS_METRICS_NAME];
         status_metrics_name(name, STATUS_METRICS_POOL, field);
@@ -154,7 +140,11 @@ static void status_metrics_pool(FILE *out, const struct status_pool *pool)
         fputc('}', out);
         status_metrics_number(out, field, status_number(field, pool));
     }
-    status_metrics_causes(out, pool);
+    status_metrics_family(out, "overtime_ended_by", "counter", "", "Workers that ended, by cause");
+    for (unsigned i = 0; i < STATUS_CAUSES; i++) {
+        status_metrics_sample(out, "overtime_ended_by", "_total", pool);
+        fprintf(out, ",cause=\"%s\"} %" PRIu64 "\n", status_causes[i].name, pool->ended_by[i]);
+    }
     status_metrics_exits(out, pool, false);
     status_metrics_exits(out, pool, true);
     for (unsigned i = 0; i < OT_MEASURE_COUNT; i++)
@@ -172,17 +162,8 @@ static void status_metrics_of_worker(FILE *out, const char *name, const char *su
             worker->pid, worker->slot, worker->generation);
 }
 
-static void status_metrics_states(FILE *out, const struct status_report *report)
-{
-    status_metrics_family(out, "overtime_worker", "info", "", "What a worker does");
-    for (size_t i = 0; i < report->count; i++) {
-        const struct status_worker *worker = &report->workers[i];
-        status_metrics_of_worker(out, "overtime_worker", "_info", report, worker);
-        fprintf(out, ",state=\"%s\",process=\"%s\"} 1\n", worker->doing.state, worker->process);
-    }
-}
-
-/* `in` is where in a worker the rows' struct is. What is not known has no sample. */
+/* `in` is the offset in a worker of the struct that the rows belong to. Unknown numbers have no
+ * sample. */
 static void status_metrics_rows(FILE *out, const struct status_report *report,
                                 const struct status_field *field, size_t in)
 {
@@ -208,7 +189,12 @@ void status_metrics(FILE *out, const struct status_report *report)
 {
     status_metrics_pool(out, report->pool);
     if (report->workers != NULL) {
-        status_metrics_states(out, report);
+        status_metrics_family(out, "overtime_worker", "info", "", "What a worker does");
+        for (size_t i = 0; i < report->count; i++) {
+            const struct status_worker *worker = &report->workers[i];
+            status_metrics_of_worker(out, "overtime_worker", "_info", report, worker);
+            fprintf(out, ",state=\"%s\",process=\"%s\"} 1\n", worker->doing.state, worker->process);
+        }
         status_metrics_rows(out, report, status_worker_fields, 0);
         status_metrics_rows(out, report, status_thread_fields,
                             offsetof(struct status_worker, doing));

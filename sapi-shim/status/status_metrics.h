@@ -1,4 +1,4 @@
-/* status_metrics.h: the status as OpenMetrics, for Prometheus and its kin. Decides nothing. */
+/* status_metrics.h: the status as OpenMetrics, for Prometheus and others. Decides nothing. */
 #ifndef OT_STATUS_METRICS_H
 #define OT_STATUS_METRICS_H
 

@@ -27,26 +27,39 @@ static const char *status_php_text(const char *text)
     return *text != '\0' ? text : "-";
 }
 
-struct status_php status_php(const struct status_worker *worker)
+void status_php_worker(const struct status_worker *worker, struct status_php *php)
 {
     const struct status_thread *doing = &worker->doing;
-    int64_t now = doing->request_ms * 1000;
-    int64_t last = status_php_known(doing->last_answer_ms) +
+
+    /* The duration of the present request, or else of the last one, in microseconds. */
+    int64_t duration = doing->request_ms * 1000;
+    if (duration <= 0)
+        duration = status_php_known(doing->last_answer_ms) +
                    status_php_known(doing->last_post_response_ms) +
                    status_php_known(doing->last_shutdown_ms);
-    return (struct status_php){
-        .state = status_php_state(doing->state),
-        .requests = status_php_known(worker->requests),
-        .duration = now > 0 ? now : last,
-        .method = status_php_text(doing->method),
-        .uri = status_php_text(doing->uri),
-        .content_length = status_php_known(doing->content_length),
-        .user = status_php_text(doing->user),
-        .cpu = worker->cpu_ms > 0 && worker->uptime_ms > 0
-                   ? worker->cpu_ms * 10000 / worker->uptime_ms
-                   : 0,
-        .memory = status_php_known(worker->memory_bytes),
-    };
+
+    /* Processor time in percent of one processor: the mean since the worker's start. */
+    int64_t cpu = worker->cpu_ms > 0 && worker->uptime_ms > 0
+                      ? worker->cpu_ms * 10000 / worker->uptime_ms
+                      : 0;
+    *php = (struct status_php){
+        .fields = {
+            {"pid", STATUS_PHP_NUMBER, worker->pid, NULL},
+            {"state", STATUS_PHP_TEXT, 0, status_php_state(doing->state)},
+            {"start time", STATUS_PHP_DATE, worker->start_time, NULL},
+            {"start since", STATUS_PHP_NUMBER, worker->uptime_ms / 1000, NULL},
+            {"requests", STATUS_PHP_NUMBER, status_php_known(worker->requests), NULL},
+            {"request duration", STATUS_PHP_NUMBER, duration, NULL},
+            {"request method", STATUS_PHP_TEXT, 0, status_php_text(doing->method)},
+            {"request uri", STATUS_PHP_TEXT, 0, status_php_text(doing->uri)},
+            {"content length", STATUS_PHP_NUMBER, status_php_known(doing->content_length), NULL},
+            {"user", STATUS_PHP_TEXT, 0, status_php_text(doing->user)},
+            {"script", STATUS_PHP_TEXT, 0, "-"},
+            {"last request cpu", STATUS_PHP_DECIMAL, 0, php->cpu},
+            {"last request memory", STATUS_PHP_NUMBER, status_php_known(worker->memory_bytes),
+             NULL},
+        }};
+    (void)locale_free_decimal(php->cpu, (uint64_t)cpu, 2, 2);
 }
 
 int64_t status_php_number(const struct status_field *field, const struct status_pool *pool)

@@ -23,6 +23,12 @@ static void status_text_foreign(FILE *out, const char *name, const char *text)
     fputc('\n', out);
 }
 
+static void status_text_number(FILE *out, const char *name, int64_t number)
+{
+    fprintf(out, "%s:%*s%" PRId64 "\n", name, STATUS_TEXT_COLUMN - (int)strlen(name) - 1, "",
+            number);
+}
+
 static void status_text_date(FILE *out, const char *name, int64_t seconds)
 {
     char date[64] = "-";
@@ -33,49 +39,31 @@ static void status_text_date(FILE *out, const char *name, int64_t seconds)
     status_text_foreign(out, name, date);
 }
 
-static void status_text_number(FILE *out, const char *name, int64_t number)
-{
-    fprintf(out, "%s:%*s%" PRId64 "\n", name, STATUS_TEXT_COLUMN - (int)strlen(name) - 1, "",
-            number);
-}
-
-/* "post_response_ms" is shown as "post response ms". */
-static void status_text_own(FILE *out, const struct status_field *field, const void *owner)
-{
-    char name[64];
-    int64_t number = status_number(field, owner);
-    snprintf(name, sizeof name, "%s:", field->key);
-    for (char *c = name; *c != '\0'; c++)
-        *c = *c == '_' ? ' ' : *c;
-    if (number < 0)
-        fprintf(out, "%-*s-\n", STATUS_TEXT_OWN, name);
-    else if (field->unit == STATUS_US)
-        fprintf(out, "%-*s%" PRId64 ".%03d\n", STATUS_TEXT_OWN, name, number / 1000,
-                (int)(number % 1000));
-    else
-        fprintf(out, "%-*s%" PRId64 "\n", STATUS_TEXT_OWN, name, number);
-}
-
+/* Our own fields: "post_response_ms" is shown as "post response ms". */
 static void status_text_owns(FILE *out, const struct status_field *field, const void *owner)
 {
-    for (; field->key != NULL; field++)
-        if (field->php == NULL)
-            status_text_own(out, field, owner);
-}
-
-static void status_text_exits(FILE *out, const struct status_pool *pool)
-{
-    struct status_exit way;
-    char name[64];
-    for (unsigned at = 0; status_next_exit(pool, &at, &way);) {
-        snprintf(name, sizeof name, "%s %s:", way.signal ? "died of" : "exited with", way.name);
-        fprintf(out, "%-*s%" PRIu64 "\n", STATUS_TEXT_OWN, name, way.count);
+    for (; field->key != NULL; field++) {
+        char name[64];
+        int64_t number = status_number(field, owner);
+        if (field->php != NULL)
+            continue;
+        snprintf(name, sizeof name, "%s:", field->key);
+        for (char *c = name; *c != '\0'; c++)
+            *c = *c == '_' ? ' ' : *c;
+        if (number < 0)
+            fprintf(out, "%-*s-\n", STATUS_TEXT_OWN, name);
+        else if (field->unit == STATUS_US)
+            fprintf(out, "%-*s%" PRId64 ".%03d\n", STATUS_TEXT_OWN, name, number / 1000,
+                    (int)(number % 1000));
+        else
+            fprintf(out, "%-*s%" PRId64 "\n", STATUS_TEXT_OWN, name, number);
     }
 }
 
 static void status_text_pool(FILE *out, const struct status_pool *pool)
 {
     char name[64], mean[LOCALE_FREE_MAX];
+    struct status_exit way;
     status_text_foreign(out, "pool", pool->name);
     status_text_foreign(out, "process manager", pool->pm);
     status_text_date(out, "start time", pool->start_time);
@@ -87,7 +75,10 @@ static void status_text_pool(FILE *out, const struct status_pool *pool)
         snprintf(name, sizeof name, "ended by %s:", status_causes[i].name);
         fprintf(out, "%-*s%" PRIu64 "\n", STATUS_TEXT_OWN, name, pool->ended_by[i]);
     }
-    status_text_exits(out, pool);
+    for (unsigned at = 0; status_next_exit(pool, &at, &way);) {
+        snprintf(name, sizeof name, "%s %s:", way.signal ? "died of" : "exited with", way.name);
+        fprintf(out, "%-*s%" PRIu64 "\n", STATUS_TEXT_OWN, name, way.count);
+    }
     for (unsigned i = 0; i < OT_MEASURE_COUNT; i++) {
         uint64_t count = histogram_count(&pool->measures[i]);
         snprintf(name, sizeof name, "%s mean ms:", status_measures[i].name);
@@ -98,22 +89,20 @@ static void status_text_pool(FILE *out, const struct status_pool *pool)
 
 static void status_text_worker(FILE *out, const struct status_worker *worker)
 {
-    struct status_php php = status_php(worker);
-    char cpu[LOCALE_FREE_MAX];
+    struct status_php php;
+    status_php_worker(worker, &php);
     fputs("\n************************\n", out);
-    status_text_number(out, "pid", worker->pid);
-    status_text_foreign(out, "state", php.state);
-    status_text_date(out, "start time", worker->start_time);
-    status_text_number(out, "start since", worker->uptime_ms / 1000);
-    status_text_number(out, "requests", php.requests);
-    status_text_number(out, "request duration", php.duration);
-    status_text_foreign(out, "request method", php.method);
-    status_text_foreign(out, "request URI", php.uri);
-    status_text_number(out, "content length", php.content_length);
-    status_text_foreign(out, "user", php.user);
-    status_text_foreign(out, "script", "-");
-    status_text_foreign(out, "last request cpu", locale_free_decimal(cpu, (uint64_t)php.cpu, 2, 2));
-    status_text_number(out, "last request memory", php.memory);
+    for (size_t i = 0; i < STATUS_PHP_FIELDS; i++) {
+        const char *name = php.fields[i].name;
+        if (strcmp(name, "request uri") == 0)
+            name = "request URI"; /* PHP-FPM has capitals in this format alone */
+        if (php.fields[i].type == STATUS_PHP_NUMBER)
+            status_text_number(out, name, php.fields[i].number);
+        else if (php.fields[i].type == STATUS_PHP_DATE)
+            status_text_date(out, name, php.fields[i].number);
+        else
+            status_text_foreign(out, name, php.fields[i].text);
+    }
     status_text_foreign(out, "label", worker->doing.label);
     status_text_foreign(out, "life", worker->doing.state);
     status_text_foreign(out, "process", worker->process);

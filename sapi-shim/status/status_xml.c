@@ -33,7 +33,7 @@ static void status_xml_number(FILE *out, const char *name, int64_t number)
     status_xml_string(out, name, digits);
 }
 
-/* What is not known is an empty element. */
+/* An unknown number is an empty element. */
 static void status_xml_owns(FILE *out, const struct status_field *field, const void *owner)
 {
     for (; field->key != NULL; field++) {
@@ -64,18 +64,9 @@ static void status_xml_histogram(FILE *out, const char *name, const struct ot_hi
     fputs("</histogram>\n", out);
 }
 
-static void status_xml_exits(FILE *out, const struct status_pool *pool)
-{
-    struct status_exit way;
-    fputs("<exits>\n", out);
-    for (unsigned at = 0; status_next_exit(pool, &at, &way);)
-        fprintf(out, "<%s name=\"%s\">%" PRIu64 "</%s>\n", way.signal ? "signal" : "status",
-                way.name, way.count, way.signal ? "signal" : "status");
-    fputs("</exits>\n", out);
-}
-
 static void status_xml_pool(FILE *out, const struct status_pool *pool)
 {
+    struct status_exit way;
     fputs("<overtime>\n", out);
     status_xml_string(out, "listen", pool->listen);
     status_xml_owns(out, status_pool_fields, pool);
@@ -83,7 +74,11 @@ static void status_xml_pool(FILE *out, const struct status_pool *pool)
     for (unsigned i = 0; i < STATUS_CAUSES; i++)
         status_xml_number(out, status_causes[i].name, (int64_t)pool->ended_by[i]);
     fputs("</ended-by>\n", out);
-    status_xml_exits(out, pool);
+    fputs("<exits>\n", out);
+    for (unsigned at = 0; status_next_exit(pool, &at, &way);)
+        fprintf(out, "<%s name=\"%s\">%" PRIu64 "</%s>\n", way.signal ? "signal" : "status",
+                way.name, way.count, way.signal ? "signal" : "status");
+    fputs("</exits>\n", out);
     for (unsigned i = 0; i < OT_MEASURE_COUNT; i++)
         status_xml_histogram(out, status_measures[i].name, &pool->measures[i]);
     fputs("</overtime>\n", out);
@@ -91,22 +86,14 @@ static void status_xml_pool(FILE *out, const struct status_pool *pool)
 
 static void status_xml_worker(FILE *out, const struct status_worker *worker)
 {
-    struct status_php php = status_php(worker);
-    char cpu[LOCALE_FREE_MAX];
+    struct status_php php;
+    status_php_worker(worker, &php);
     fputs("<process>\n", out);
-    status_xml_number(out, "pid", worker->pid);
-    status_xml_string(out, "state", php.state);
-    status_xml_number(out, "start time", worker->start_time);
-    status_xml_number(out, "start since", worker->uptime_ms / 1000);
-    status_xml_number(out, "requests", php.requests);
-    status_xml_number(out, "request duration", php.duration);
-    status_xml_string(out, "request method", php.method);
-    status_xml_string(out, "request uri", php.uri);
-    status_xml_number(out, "content length", php.content_length);
-    status_xml_string(out, "user", php.user);
-    status_xml_string(out, "script", "-");
-    status_xml_string(out, "last request cpu", locale_free_decimal(cpu, (uint64_t)php.cpu, 2, 2));
-    status_xml_number(out, "last request memory", php.memory);
+    for (size_t i = 0; i < STATUS_PHP_FIELDS; i++)
+        if (php.fields[i].text != NULL)
+            status_xml_string(out, php.fields[i].name, php.fields[i].text);
+        else
+            status_xml_number(out, php.fields[i].name, php.fields[i].number);
     fputs("<overtime>\n", out);
     status_xml_string(out, "process", worker->process);
     status_xml_string(out, "state", worker->doing.state);
@@ -114,16 +101,6 @@ static void status_xml_worker(FILE *out, const struct status_worker *worker)
     status_xml_owns(out, status_worker_fields, worker);
     status_xml_owns(out, status_thread_fields, &worker->doing);
     fputs("</overtime>\n</process>\n", out);
-}
-
-static void status_xml_workers(FILE *out, const struct status_report *report)
-{
-    if (report->workers == NULL)
-        return;
-    fputs("<processes>\n", out);
-    for (size_t i = 0; i < report->count; i++)
-        status_xml_worker(out, &report->workers[i]);
-    fputs("</processes>\n", out);
 }
 
 void status_xml(FILE *out, const struct status_report *report)
@@ -134,7 +111,12 @@ void status_xml(FILE *out, const struct status_report *report)
     for (const struct status_field *field = status_pool_fields; field->key != NULL; field++)
         if (field->php != NULL)
             status_xml_number(out, field->php, status_php_number(field, report->pool));
-    status_xml_workers(out, report);
+    if (report->workers != NULL)
+        fputs("<processes>\n", out);
+    for (size_t i = 0; report->workers != NULL && i < report->count; i++)
+        status_xml_worker(out, &report->workers[i]);
+    if (report->workers != NULL)
+        fputs("</processes>\n", out);
     status_xml_pool(out, report->pool);
     fputs("</status>\n", out);
 }

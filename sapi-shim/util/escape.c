@@ -1,9 +1,8 @@
 /* escape.c: see escape.h. */
 #include "sapi-shim/util/escape.h"
 
-#include "sapi-shim/util/utf8.h"
-
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 /* The text that stands for a harmful character. */
@@ -54,13 +53,34 @@ static const struct escape_rules {
                       {{'"', "\\\""}, {'\\', "\\\\"}, {'\n', "\\n"}}},
 };
 
+size_t escape_utf8_length(const char *text, size_t length)
+{
+    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    unsigned char lead = (unsigned char)text[0];
+    if (lead < 0x80)
+        return 1;
+    size_t bytes = lead >= 0xf0 && lead < 0xf8 ? 4 : lead >= 0xe0 ? 3 : 2;
+    if (lead < 0xc2 || lead > 0xf4 || bytes > length)
+        return 0;
+    uint32_t code = lead & (0xffu >> (bytes + 1));
+    for (size_t i = 1; i < bytes; i++) {
+        if (((unsigned char)text[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | ((unsigned char)text[i] & 0x3f);
+    }
+    if (code < smallest[bytes] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+        return 0;
+    return bytes;
+}
+
 /* `bytes` is the length of the character, 0 if there is none. */
 static bool escape_is_harmful(enum escape_harmful harmful, const char *text, size_t bytes)
 {
     unsigned char c = (unsigned char)*text;
+    bool is_c1 = bytes == 2 && c == 0xc2 && (unsigned char)text[1] < 0xa0;
     if (bytes == 0 || c < 0x20)
         return true;
-    if (harmful >= ESCAPE_HARMFUL_CONTROLS && (c == 0x7f || utf8_is_c1(text, bytes)))
+    if (harmful >= ESCAPE_HARMFUL_CONTROLS && (c == 0x7f || is_c1))
         return true;
     return harmful >= ESCAPE_HARMFUL_NONCHARACTERS && bytes == 3 &&
            memcmp(text, "\xef\xbf", 2) == 0 && (unsigned char)text[2] >= 0xbe;
@@ -71,7 +91,7 @@ size_t escape_next(enum escape_target target, const char *text, size_t length,
 {
     static const char hex[] = "0123456789abcdef";
     const struct escape_rules *rules = &escape_rules[target];
-    size_t bytes = utf8_character(text, length), covers = bytes > 0 ? bytes : 1;
+    size_t bytes = escape_utf8_length(text, length), covers = bytes > 0 ? bytes : 1;
     for (size_t i = 0; rules->own[i].from != '\0'; i++)
         if (rules->own[i].from == *text) {
             *size = strlen(rules->own[i].to);

@@ -24,6 +24,10 @@ enum {
     ESCAPE_PIECE = 8 /* bytes, more than the longest text that stands for a character */
 };
 
+/* Length in bytes of the UTF-8 character at `text`, 0 if there is none (a stray or overlong byte, a
+ * surrogate, a cut character). `length` is at least 1. */
+size_t escape_utf8_length(const char *text, size_t length);
+
 /* Writes to `piece` what stands for the first character of the text, which has at least one byte.
  * Returns how many bytes of the text that covers; *size is how many were written. */
 size_t escape_next(enum escape_target target, const char *text, size_t length,

@@ -51,7 +51,9 @@ def test_raw_connection_carries_nothing_more(serve, listen, keep, journal):
 
 
 def test_discarded_output_is_counted(manager, app, listen, tmp_path, journal):
-    daemon = manager({"command": f"{app('worker')} -m run {tmp_path}", "listen": listen})
+    # One worker, even on a loaded machine: the counters are those of one slot.
+    limits = {"pm": "static", "pm.max_children": 1, "post_response.max_children": 0}
+    daemon = manager({"command": f"{app('worker')} -m run {tmp_path}", "listen": listen, **limits})
     for round_ in range(1, 4):
         fastcgi.request(listen, query="id=a&text=x&finish&write=100000&text=late")
         wait_until(

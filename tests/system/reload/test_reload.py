@@ -519,6 +519,16 @@ def test_during_the_start(manager, app, tmp_path):
     assert answer.returncode == 0, answer
 
 
+def listens(path):
+    """A file alone does not: it is there between bind and listen, too."""
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(path)
+        except OSError:
+            return False
+    return True
+
+
 @pytest.mark.parametrize("words", [[], ["--all"]], ids=["changed", "all"])
 def test_waiting_during_the_start(manager, app, tmp_path, words):
     """The answer comes when the start is over, and with it the reload that was requested meanwhile."""
@@ -526,7 +536,7 @@ def test_waiting_during_the_start(manager, app, tmp_path, words):
     daemon = manager({"command": app("load_worker"), "pm.max_children": workers})
     daemon.stop()
     daemon.start(wait=False)
-    wait_until(lambda: os.path.exists(daemon.control_path), "the control socket")
+    wait_until(lambda: listens(daemon.control_path), "the control socket")
     with stopped(daemon.pid):
         waiting = Waiting(daemon, *words)
         wait_until(lambda: waiting.asleep or not waiting.running, "the question")
