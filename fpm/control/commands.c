@@ -50,7 +50,7 @@ static const struct pool_set_item *commands_find(const struct commands *commands
     return NULL;
 }
 
-/* The pool that the call names exists, or it names none. */
+/* Does the named pool exist? A call may name none. */
 static bool commands_known(const struct commands *commands, struct control_server_call *call)
 {
     return call->argc == 0 || commands_find(commands, call, call->argv[0]) != NULL;
@@ -62,7 +62,7 @@ static bool commands_wanted(const struct control_server_call *call, const struct
     return call->argc == 0 || strcmp(call->argv[0], pool->name) == 0;
 }
 
-/* The numbers as of now, not as last published. */
+/* Reads the present numbers, not those last published. */
 static void commands_count(const struct pool_set_item *item, struct status_pool *out)
 {
     const struct pool *pool = &item->pool;
@@ -155,7 +155,7 @@ static int commands_config(void *context, struct control_server_call *call)
     int result = -1;
     if (!commands_known(commands, call))
         return -1;
-    errno = ENOENT; /* a pool that leaves has no section any more */
+    errno = ENOENT; /* a pool that is being removed has no section any more */
     if (call->json)
         result = config_json(config, name, call->body);
     else if (name == NULL)
@@ -198,29 +198,13 @@ static int commands_quit(void *context, struct control_server_call *call)
     return commands_do_stop(context, call, POOL_STOP_GRACEFUL);
 }
 
-/* The word is among the arguments. */
+/* Is the word among the arguments? */
 static bool commands_has(const struct control_server_call *call, const char *word)
 {
     for (int i = 0; i < call->argc; i++)
         if (strcmp(call->argv[i], word) == 0)
             return true;
     return false;
-}
-
-/* What was done, a line for each, as JSON. */
-static void commands_notes(FILE *out, char *lines)
-{
-    const char *between = "";
-    char *line;
-    fputs("{\"done\": true, \"notes\": [", out);
-    while ((line = strsep(&lines, "\n")) != NULL) {
-        if (*line == '\0')
-            continue;
-        fputs(between, out);
-        escape_json(out, line);
-        between = ", ";
-    }
-    fputs("]}\n", out);
 }
 
 /* The pool that a reload names, "" = none; NULL with a sentence for a wrong argument. */
@@ -261,11 +245,23 @@ static int commands_reload(void *context, struct control_server_call *call)
         snprintf(call->error, sizeof call->error, "out of memory");
         return -1;
     }
+    /* The reload writes a note a line; JSON has them as an array. */
     int result = commands->reload(commands->owner, commands_why(why, sizeof why, call),
                                   commands_has(call, CONTROL_ALL) ? pool : NULL, out, call->error,
                                   sizeof call->error);
-    if (call->json && fclose(out) == 0 && result == 0)
-        commands_notes(call->body, notes);
+    if (call->json && fclose(out) == 0 && result == 0) {
+        const char *between = "";
+        char *lines = notes, *line;
+        fputs("{\"done\": true, \"notes\": [", call->body);
+        while ((line = strsep(&lines, "\n")) != NULL) {
+            if (*line == '\0')
+                continue;
+            fputs(between, call->body);
+            escape_json(call->body, line);
+            between = ", ";
+        }
+        fputs("]}\n", call->body);
+    }
     free(notes);
     if (result != 0)
         return -1;
@@ -313,7 +309,7 @@ static int commands_request_begin(const struct pool_set_item *item,
     return 0;
 }
 
-/* What has become of the request of a tracking id. Where a worker changed its slot meanwhile the
+/* Finds the state of the request with this tracking id. If a worker changes its slot meanwhile, the
  * answer is "running", and the client asks again. */
 static void commands_request_look(const struct pool *pool, uint64_t mark,
                                   struct request_tracking *out)
@@ -334,7 +330,9 @@ static void commands_request_look(const struct pool *pool, uint64_t mark,
                                                          : REQUEST_TRACKING_UNSEEN};
 }
 
-static void commands_request_tell(const struct request_tracking *found, FILE *out)
+/* "request POOL" tells where to send a request, "request POOL MARK" its state. The manager takes no
+ * part in the request itself. */
+static int commands_request(void *context, struct control_server_call *call)
 {
     static const char *const words[] = {
         [REQUEST_TRACKING_UNSEEN] = CONTROL_MARK_UNSEEN,
@@ -343,18 +341,6 @@ static void commands_request_tell(const struct request_tracking *found, FILE *ou
         [REQUEST_TRACKING_DIED] = CONTROL_MARK_DIED,
         [REQUEST_TRACKING_LOST] = CONTROL_MARK_LOST,
     };
-    fputs(words[found->state], out);
-    if (found->state != REQUEST_TRACKING_UNSEEN)
-        fprintf(out, " %d", (int)found->pid);
-    if (found->state == REQUEST_TRACKING_ENDED || found->state == REQUEST_TRACKING_DIED)
-        fprintf(out, " %" PRIu64, found->at);
-    fputc('\n', out);
-}
-
-/* "request POOL" says where to send one, "request POOL MARK" what has become of it. The manager
- * takes no part in the request itself. */
-static int commands_request(void *context, struct control_server_call *call)
-{
     const struct commands *commands = context;
     struct request_tracking found;
     if (call->argc == 0 || call->json) {
@@ -365,12 +351,18 @@ static int commands_request(void *context, struct control_server_call *call)
     const struct pool_set_item *item = commands_find(commands, call, call->argv[0]);
     if (item != NULL && call->argc == 1)
         return commands_request_begin(item, call);
+
+    /* The pool may have been removed together with the worker. */
     if (item != NULL)
         commands_request_look(&item->pool, mark, &found);
-    else if (!request_tracking_look_up_ended(mark,
-                                             &found)) /* the pool may be gone with the worker */
+    else if (!request_tracking_look_up_ended(mark, &found))
         return -1;
-    commands_request_tell(&found, call->body);
+    fputs(words[found.state], call->body);
+    if (found.state != REQUEST_TRACKING_UNSEEN)
+        fprintf(call->body, " %d", (int)found.pid);
+    if (found.state == REQUEST_TRACKING_ENDED || found.state == REQUEST_TRACKING_DIED)
+        fprintf(call->body, " %" PRIu64, found.at);
+    fputc('\n', call->body);
     return 0;
 }
 

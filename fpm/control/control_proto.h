@@ -3,8 +3,8 @@
  * A client sends one line: CONTROL_HELLO, a verb, options, arguments, separated by single spaces;
  * at most CONTROL_LINE_MAX bytes with the newline. The manager answers with a line, "ok" or "error"
  * and a sentence, then a body (which may be empty; after "error", further sentences), and closes.
- * "reload --wait" and "upgrade" are answered when they have come to their end. After "stop" and
- * "quit" the connection stays open until the manager has ended: the client sees the end of file.
+ * "reload --wait" and "upgrade" are answered when they are complete. After "stop" and "quit" the
+ * connection stays open until the manager has ended: the client sees the end of file.
  */
 #ifndef FPM_CONTROL_PROTO_H
 #define FPM_CONTROL_PROTO_H
@@ -35,8 +35,8 @@
 
 /* "request POOL" is answered "MARK tcp HOST PORT" or "MARK unix PATH": where the pool listens, and
  * the tracking id for the FastCGI parameter CONTROL_MARK. Then "request POOL MARK" is answered by
- * one of these words, all but the last with the worker's process number, ENDED and DIED also with
- * the time of it, CLOCK_MONOTONIC in ns. */
+ * one of these words. All but the last are followed by the worker's process number, ENDED and DIED
+ * also by the time, CLOCK_MONOTONIC in ns. */
 #define CONTROL_MARK         "OVERTIME_MARK"
 #define CONTROL_MARK_RUNNING "running"
 #define CONTROL_MARK_ENDED   "ended"

@@ -24,8 +24,8 @@
 enum control_server_state {
     CONTROL_SERVER_READING,
     CONTROL_SERVER_WRITING,
-    CONTROL_SERVER_LEAVING, /* answered; what the client still sends is discarded */
-    CONTROL_SERVER_HELD,    /* answered; open until the client or the manager goes */
+    CONTROL_SERVER_LEAVING, /* answered; further input is discarded */
+    CONTROL_SERVER_HELD,    /* answered; open until the client leaves or the manager ends */
     CONTROL_SERVER_WAITING  /* the answer comes by control_server_answer */
 };
 
@@ -127,24 +127,6 @@ static void control_server_refuse(struct control_server_client *client, const ch
     control_server_write(client);
 }
 
-static const struct control_server_command *
-control_server_find(const struct control_server *control, const char *verb)
-{
-    for (const struct control_server_command *row = control->commands; row->verb != NULL; row++)
-        if (strcmp(row->verb, verb) == 0)
-            return row;
-    return NULL;
-}
-
-static unsigned control_server_count_waiting(const struct control_server *control)
-{
-    unsigned count = 0;
-    for (const struct control_server_client *client = control->clients; client != NULL;
-         client = client->next)
-        count += client->state == CONTROL_SERVER_WAITING;
-    return count;
-}
-
 static void control_server_run(struct control_server_client *client,
                                const struct control_server_command *command,
                                struct control_server_call *call)
@@ -157,7 +139,10 @@ static void control_server_run(struct control_server_client *client,
     }
     fputs(CONTROL_OK "\n", call->body);
     client->ticket = call->ticket = ++control->tickets;
-    bool crowded = control_server_count_waiting(control) >= CONTROL_SERVER_WAITING_MAX;
+    unsigned waiting = 0;
+    for (const struct control_server_client *each = control->clients; each != NULL;
+         each = each->next)
+        waiting += each->state == CONTROL_SERVER_WAITING;
     int result = command->run(control->context, call);
     bool whole = !ferror(call->body);
     whole = fclose(call->body) == 0 && whole;
@@ -166,7 +151,7 @@ static void control_server_run(struct control_server_client *client,
         control_server_refuse(client, call->error);
     else if (!whole)
         control_server_refuse(client, "out of memory");
-    else if (call->later && crowded)
+    else if (call->later && waiting >= CONTROL_SERVER_WAITING_MAX)
         control_server_refuse(
             client, "it is being done, but too many clients wait for an answer already: ask "
                     "without --wait");
@@ -225,7 +210,8 @@ static int control_server_parse(char *line, struct control_server_call *call)
     return 0;
 }
 
-/* May this user command? Further attempts are not logged until a user was served again. */
+/* May this user give commands? After a refusal the log has no more of them until a user was served.
+ */
 static bool control_server_may(struct control_server_client *client, const struct peer_cred *peer,
                                char *reason, size_t size)
 {
@@ -262,8 +248,10 @@ static void control_server_dispatch(struct control_server_client *client)
                               "not a request: expected \"" CONTROL_HELLO " VERB [ARGUMENT]\"");
         return;
     }
-    const struct control_server_command *command = control_server_find(client->control, call.verb);
-    if (command == NULL) {
+    const struct control_server_command *command = client->control->commands;
+    while (command->verb != NULL && strcmp(command->verb, call.verb) != 0)
+        command++;
+    if (command->verb == NULL) {
         escape_show(shown, sizeof shown, call.verb);
         snprintf(reason, sizeof reason, "unknown command \"%s\"", shown);
         control_server_refuse(client, reason);
@@ -302,31 +290,21 @@ static void control_server_read(struct control_server_client *client)
     }
 }
 
-static void control_server_discard(struct control_server_client *client)
-{
-    char waste[4096];
-    ssize_t got = read(client->fd, waste, sizeof waste);
-    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
-        control_server_client_free(client);
-}
-
 static void control_server_on_io(struct ev_loop *loop, ev_io *io, int events)
 {
     (void)loop;
     (void)events;
     struct control_server_client *client = io->data;
-    switch (client->state) {
-    case CONTROL_SERVER_READING:
+    if (client->state == CONTROL_SERVER_READING) {
         control_server_read(client);
-        break;
-    case CONTROL_SERVER_WRITING:
+    } else if (client->state == CONTROL_SERVER_WRITING) {
         control_server_write(client);
-        break;
-    case CONTROL_SERVER_LEAVING:
-    case CONTROL_SERVER_HELD:
-    case CONTROL_SERVER_WAITING:
-        control_server_discard(client);
-        break;
+    } else {
+        /* All other clients are read only to see them leave. */
+        char waste[4096];
+        ssize_t got = read(client->fd, waste, sizeof waste);
+        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+            control_server_client_free(client);
     }
 }
 
@@ -363,35 +341,30 @@ static void control_server_client_new(struct control_server *control, int fd)
     control_server_client_move(client, CONTROL_SERVER_READING);
 }
 
-/* When the maximum of clients is reached, drops one: the oldest that has sent no line or has its
- * answer, otherwise the oldest that does not take its answer. Clients that wait for an answer
- * stay. */
-static void control_server_make_room(struct control_server *control)
-{
-    struct control_server_client *oldest = NULL, *slow = NULL;
-    if (control->client_count < CONTROL_SERVER_CLIENTS_MAX)
-        return;
-    for (struct control_server_client *client = control->clients; client != NULL;
-         client = client->next)
-        if (client->state == CONTROL_SERVER_READING || client->state == CONTROL_SERVER_LEAVING)
-            oldest = client;
-        else if (client->state == CONTROL_SERVER_WRITING)
-            slow = client;
-    if (oldest == NULL)
-        oldest = slow;
-    if (oldest != NULL)
-        control_server_client_free(oldest);
-}
-
 static void control_server_on_accept(struct ev_loop *loop, ev_io *io, int events)
 {
     (void)events;
     struct control_server *control = io->data;
-    control_server_make_room(control);
+
+    /* At the maximum of clients one is dropped: the oldest that has sent no line or has its answer,
+     * otherwise the oldest that does not take its answer. Clients that wait for an answer stay. */
     if (control->client_count >= CONTROL_SERVER_CLIENTS_MAX) {
-        ev_io_stop(loop, io);
-        return;
+        struct control_server_client *oldest = NULL, *slow = NULL;
+        for (struct control_server_client *client = control->clients; client != NULL;
+             client = client->next)
+            if (client->state == CONTROL_SERVER_READING || client->state == CONTROL_SERVER_LEAVING)
+                oldest = client;
+            else if (client->state == CONTROL_SERVER_WRITING)
+                slow = client;
+        if (oldest == NULL)
+            oldest = slow;
+        if (oldest == NULL) {
+            ev_io_stop(loop, io);
+            return;
+        }
+        control_server_client_free(oldest);
     }
+
     int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd >= 0)
         control_server_client_new(control, fd);
@@ -435,7 +408,7 @@ int control_server_spec(const struct config_global *global, struct socket_spec *
     return 0;
 }
 
-/* /run is empty after each boot, so we make our own folder in it. */
+/* Makes the socket's folder if it is missing: /run is empty after each boot. */
 static int control_server_make_folder(struct control_server *control, const char *path, char *error,
                                       size_t size)
 {
@@ -448,28 +421,23 @@ static int control_server_make_folder(struct control_server *control, const char
         snprintf(error, size, "out of memory");
         return -1;
     }
-    if (stat(folder, &status) == 0 || errno != ENOENT) {
-        free(folder);
+    mode_t old = umask(022);
+    int made = stat(folder, &status) != 0 && errno == ENOENT ? mkdir(folder, 0755) : 1;
+    int reason = errno;
+    umask(old);
+    if (made == 0) {
+        control->folder = folder;
         return 0;
     }
-    mode_t old = umask(022);
-    int made = mkdir(folder, 0755);
-    umask(old);
-    if (made != 0 && errno != EEXIST) {
+    if (made < 0 && reason != EEXIST)
         snprintf(error, size,
                  "cannot make its folder %s: %s; make it, or set `control.listen` in [global]",
-                 folder, strerror(errno));
-        free(folder);
-        return -1;
-    }
-    if (made == 0)
-        control->folder = folder;
-    else
-        free(folder);
-    return 0;
+                 folder, strerror(reason));
+    free(folder);
+    return made < 0 && reason != EEXIST ? -1 : 0;
 }
 
-/* A folder with files of others stays. */
+/* A folder that holds other files stays. */
 static void control_server_remove_folder(struct control_server *control)
 {
     if (control->folder != NULL)

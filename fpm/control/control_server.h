@@ -24,7 +24,7 @@ enum {
     CONTROL_SERVER_WAITING_MAX = 32 /* of these, for a command that is answered later */
 };
 
-/* One request, and where its answer goes. */
+/* One request and its answer. */
 struct control_server_call {
     const char *verb;
     uid_t uid; /* of the client; (uid_t)-1: unknown */
@@ -35,7 +35,7 @@ struct control_server_call {
     char error[4096]; /* the reason, when the command returns -1; may have several lines */
     bool hold;        /* set: keep the connection until the manager is gone */
     unsigned ticket;  /* for control_server_answer */
-    bool later;       /* set: what is written so far is sent by control_server_answer */
+    bool later;       /* set: control_server_answer sends what is written so far */
 };
 
 struct control_server_command {
@@ -48,8 +48,8 @@ struct control_server {
     struct ev_loop *loop;
     struct socket_listener listener;
     struct peer_cred_door door;
-    struct log_episode refusing; /* users without the right, since a user was served last */
-    char *folder;                /* of the socket, if it was made here */
+    struct log_episode refusing;                   /* users were refused since a user was served */
+    char *folder;                                  /* of the socket, if it was made here */
     const struct control_server_command *commands; /* ends with a NULL verb */
     void *context;
     struct control_server_client *clients;
@@ -59,12 +59,12 @@ struct control_server {
     ev_timer pause; /* after accept failed */
 };
 
-/* From [global] to where the socket is and who may command there: looks owner and group up, opens
- * nothing. `spec` borrows from `global`. Returns 0, or -1 with a sentence. */
+/* Fills in the socket's path and rights from [global]: looks up owner and group, opens nothing.
+ * `spec` borrows from `global`. Returns 0, or -1 with a sentence. */
 int control_server_spec(const struct config_global *global, struct socket_spec *spec, char *error,
                         size_t size);
 
-/* Listens; makes the socket's folder (mode 0755) if that alone is missing. Returns 0, or -1 with a
+/* Listens, and makes the socket's folder (mode 0755) if its parent exists. Returns 0, or -1 with a
  * sentence. */
 int control_server_open(struct control_server *control, struct ev_loop *loop,
                         const struct socket_spec *spec,

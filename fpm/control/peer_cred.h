@@ -1,6 +1,6 @@
-/* peer_cred.h: who is at the other end of a unix socket, and what a file's mode would let them do.
+/* peer_cred.h: the user at the other end of a unix socket, and what a file's mode lets them do.
  *
- * The kernel's answer is about the moment when the other end connected.
+ * The kernel's answer is of the moment when the other end connected.
  */
 #ifndef FPM_PEER_CRED_H
 #define FPM_PEER_CRED_H
@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Of a user in more supplementary groups than this only the primary group counts. */
+/* For a user in more supplementary groups only the primary group counts. */
 enum {
     PEER_CRED_GROUPS_MAX = 1024
 };
@@ -22,7 +22,7 @@ struct peer_cred {
     gid_t groups[PEER_CRED_GROUPS_MAX];
 };
 
-/* Who may command: the owner, the group and the others, as far as `mode` lets them write. */
+/* The owner, the group and the others may give commands if `mode` lets them write. */
 struct peer_cred_door {
     int mode;
     uid_t uid;

@@ -27,7 +27,7 @@ static void status_table_number(FILE *out, const char *name, int64_t number, con
     status_table_value(out, name, value, help);
 }
 
-/* Dates and durations as people say them; without the unit that the name has in JSON. */
+/* Dates and durations in a readable form, without the unit that the name has in JSON. */
 static void status_table_field(FILE *out, const struct status_field *field, int64_t number)
 {
     char value[32] = "-";
@@ -91,21 +91,10 @@ static void status_table_measure(FILE *out, const char *name, const struct ot_hi
     fputc('\n', out);
 }
 
-static void status_table_exits(FILE *out, const struct status_pool *pool)
-{
-    struct status_exit way;
-    char name[64];
-    for (unsigned at = 0; status_next_exit(pool, &at, &way);) {
-        snprintf(name, sizeof name, "%s %s", way.signal ? "exit_signals" : "exit_statuses",
-                 way.name);
-        status_table_number(out, name, (int64_t)way.count,
-                            way.signal ? "died of this signal" : "exited with this status");
-    }
-}
-
 void status_table_pool(FILE *out, const struct status_pool *pool)
 {
     char shown[2 * OT_LISTEN_MAX], name[64];
+    struct status_exit way;
     fprintf(out, "%-*s %s\n", STATUS_TABLE_NAME, "pool", pool->name);
     fprintf(out, "%-*s %s\n", STATUS_TABLE_NAME, "process_manager", pool->pm);
     fprintf(out, "%-*s %s\n", STATUS_TABLE_NAME, "listen",
@@ -116,7 +105,12 @@ void status_table_pool(FILE *out, const struct status_pool *pool)
         snprintf(name, sizeof name, "ended_by %s", status_causes[i].name);
         status_table_number(out, name, (int64_t)pool->ended_by[i], status_causes[i].help);
     }
-    status_table_exits(out, pool);
+    for (unsigned at = 0; status_next_exit(pool, &at, &way);) {
+        snprintf(name, sizeof name, "%s %s", way.signal ? "exit_signals" : "exit_statuses",
+                 way.name);
+        status_table_number(out, name, (int64_t)way.count,
+                            way.signal ? "died of this signal" : "exited with this status");
+    }
     for (unsigned i = 0; i < OT_MEASURE_COUNT; i++)
         status_table_measure(out, status_measures[i].name, &pool->measures[i],
                              status_measures[i].help);
@@ -131,7 +125,7 @@ void status_table_pools_heading(FILE *out)
             "UP");
 }
 
-/* What is above the budget for work takes the place of requests, as top shows it. */
+/* Post-response work above its limit counts as serving, as in top. */
 void status_table_pools_line(FILE *out, const struct status_pool *pool)
 {
     char serving[72], post[48], up[32], over[24] = "";
@@ -160,7 +154,7 @@ void status_table_heading(FILE *out)
             "STATE", "FOR", "UP", "REQUESTS", "CPU", "MEMORY", "DOING");
 }
 
-/* What is being done: the end of a line. */
+/* The request: the end of a line. */
 static void status_table_doing(FILE *out, const struct status_thread *doing)
 {
     char method[OT_METHOD_MAX * 4], uri[OT_URI_MAX * 4], label[OT_LABEL_MAX * 4];
@@ -191,18 +185,6 @@ static const char *status_table_memory(char *text, size_t size, int64_t bytes)
     return text;
 }
 
-static void status_table_thread(FILE *out, unsigned number, const struct status_thread *thread)
-{
-    char in_state[32], requests[24] = "-";
-    if (thread->requests >= 0)
-        snprintf(requests, sizeof requests, "%" PRId64, thread->requests);
-    fprintf(out, "%-16s %7s %4s %-13s %12s %12s %10s %10s %8s  thread %u", "", "", "",
-            thread->state, status_table_time(in_state, sizeof in_state, thread->state_ms), "",
-            requests, "", "", number);
-    status_table_doing(out, thread);
-    fputc('\n', out);
-}
-
 void status_table_worker(FILE *out, const char *pool, const struct status_worker *worker)
 {
     char in_state[32], up[32], cpu[32], memory[32], requests[24] = "-";
@@ -223,6 +205,11 @@ void status_table_worker(FILE *out, const char *pool, const struct status_worker
     for (unsigned i = 0; worker->threads > 1 && i < (unsigned)worker->threads; i++) {
         struct status_thread thread;
         status_thread(worker, i, &thread);
-        status_table_thread(out, i, &thread);
+        snprintf(requests, sizeof requests, "%" PRId64, thread.requests);
+        fprintf(out, "%-16s %7s %4s %-13s %12s %12s %10s %10s %8s  thread %u", "", "", "",
+                thread.state, status_table_time(in_state, sizeof in_state, thread.state_ms), "",
+                thread.requests >= 0 ? requests : "-", "", "", i);
+        status_table_doing(out, &thread);
+        fputc('\n', out);
     }
 }

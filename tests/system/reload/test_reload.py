@@ -523,7 +523,7 @@ def listens(path):
     """A file alone does not: it is there between bind and listen, too."""
     with socket.socket(socket.AF_UNIX) as client:
         try:
-            client.connect(path)
+            client.connect(str(path))
         except OSError:
             return False
     return True
