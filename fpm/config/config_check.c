@@ -1,6 +1,7 @@
 /* config_check.c: checks that need more than one value. See config_check.h. */
 #include "fpm/config/config_check.h"
 
+#include "fpm/config/address_place.h"
 #include "fpm/config/directive_value.h"
 #include "fpm/log/log_line.h"
 #include "fpm/util/account.h"
@@ -8,6 +9,7 @@
 #include "sapi-shim/access_log/log_format.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -563,6 +565,8 @@ static void check_slow_log(const struct config_pool *pool, struct config_report 
 void config_check_pool(struct config_pool *pool, bool allow_root, struct config_report *report)
 {
     check_required(pool, report);
+    address_place_look(&pool->listen);
+    address_place_look(&pool->pm_status_listen);
     if (geteuid() == 0)
         check_as_root(pool, allow_root, report);
     else
@@ -576,25 +580,57 @@ void config_check_pool(struct config_pool *pool, bool allow_root, struct config_
     check_scaling(pool, report);
 }
 
-/* Of pool number `index`, against all that listens elsewhere. */
-static void check_status_listen(const struct config_global *global, const struct config_pool *pools,
-                                size_t index, size_t count, struct config_report *report)
+/* ---- addresses ---- */
+
+/* An address of the file, and the directive that gives it. */
+struct check_address {
+    const struct value_parse_address *address;
+    const char *section, *name;
+    const struct directive_origin *origin;
+};
+
+static struct check_address check_listen_of(const struct config_pool *pool)
 {
-    const struct config_pool *pool = &pools[index];
-    const struct value_parse_address *address = &pool->pm_status_listen;
-    const char *other = NULL;
-    if (value_parse_address_clash(address, &global->control_listen))
-        other = "this is the manager's control.listen";
-    for (size_t i = 0; i < count; i++) {
-        if (value_parse_address_clash(address, &pools[i].listen))
-            other = "a pool's listen is there already";
-        if (i < index && value_parse_address_clash(address, &pools[i].pm_status_listen))
-            other = "another pool's pm.status_listen is there already";
-    }
-    if (other != NULL) {
-        config_report_error(report, ORIGIN(pool, pm_status_listen),
-                            "[%s] pm.status_listen = %s: %s", pool->name, address->text, other);
-    }
+    return (struct check_address){&pool->listen, pool->name, "listen", ORIGIN(pool, listen)};
+}
+
+static struct check_address check_status_of(const struct config_pool *pool)
+{
+    return (struct check_address){&pool->pm_status_listen, pool->name, "pm.status_listen",
+                                  ORIGIN(pool, pm_status_listen)};
+}
+
+/* Reports that both cannot be listened on. Returns whether that is so. */
+static bool check_clash(struct check_address one, struct check_address other,
+                        struct config_report *report)
+{
+    char where[PATH_MAX + 32] = " (by default)";
+    if (!address_place_clash(one.address, other.address))
+        return false;
+    if (other.origin->file != NULL)
+        snprintf(where, sizeof where, ", see %s:%u", other.origin->file, other.origin->line);
+    config_report_error(
+        report, one.origin, "[%s] %s = %s: [%s] %s = %s is %s%s", one.section, one.name,
+        one.address->text, other.section, other.name, other.address->text,
+        address_place_same(one.address, other.address) ? "there already" : "in its way", where);
+    return true;
+}
+
+/* Of pool number `index`, against what stands before it. One report for each address. */
+static void check_addresses(const struct config_global *global, const struct config_pool *pools,
+                            size_t index, size_t count, struct config_report *report)
+{
+    const struct check_address control = {&global->control_listen, "global", "control.listen",
+                                          &global->origins[DIRECTIVE_GLOBAL_control_listen]};
+    const struct check_address own = check_listen_of(&pools[index]);
+    const struct check_address status = check_status_of(&pools[index]);
+    bool found = check_clash(own, control, report);
+    for (size_t i = 0; i < index && !found; i++)
+        found = check_clash(own, check_listen_of(&pools[i]), report);
+    found = check_clash(status, control, report);
+    for (size_t i = 0; i < count && !found; i++)
+        found = check_clash(status, check_listen_of(&pools[i]), report) ||
+                (i < index && check_clash(status, check_status_of(&pools[i]), report));
 }
 
 void config_check_all(struct config_global *global, const struct config_pool *pools, size_t count,
@@ -603,26 +639,9 @@ void config_check_all(struct config_global *global, const struct config_pool *po
     if (geteuid() != 0)
         check_global_as_user(global, report);
     check_ident(global, report);
+    address_place_look(&global->control_listen);
     check_folders(global, pools, count, report);
     check_process_max(global, pools, count, report);
-    for (size_t i = 0; i < count; i++) {
-        const struct config_pool *pool = &pools[i];
-
-        if (value_parse_address_clash(&pool->listen, &global->control_listen)) {
-            config_report_error(report, ORIGIN(pool, listen),
-                                "[%s] listen = %s: this is the manager's control.listen",
-                                pool->name, pool->listen.text);
-        }
-        check_status_listen(global, pools, i, count, report);
-        for (size_t j = 0; j < i; j++) {
-            if (value_parse_address_clash(&pool->listen, &pools[j].listen)) {
-                const struct directive_origin *other = ORIGIN(&pools[j], listen);
-                config_report_error(report, ORIGIN(pool, listen),
-                                    "[%s] listen = %s: [%s] listens there already, see %s:%u",
-                                    pool->name, pool->listen.text, pools[j].name, other->file,
-                                    other->line);
-                break;
-            }
-        }
-    }
+    for (size_t i = 0; i < count; i++)
+        check_addresses(global, pools, i, count, report);
 }

@@ -351,7 +351,15 @@ static int parse_set_path(const char *text, struct value_parse_address *out, cha
         return parse_fail(error, size, "must name a socket, not a folder");
     out->kind = VALUE_PARSE_ADDRESS_UNIX;
     out->path = strdup(text);
-    return out->path != NULL ? 0 : parse_fail(error, size, no_memory);
+    if (out->path == NULL)
+        return parse_fail(error, size, no_memory);
+    /* What // and /./ repeat is left out. */
+    char *to = out->path;
+    for (const char *from = out->path; *from != '\0'; *to++ = *from++)
+        while (from[0] == '/' && (from[1] == '/' || (from[1] == '.' && from[2] == '/')))
+            from += from[1] == '/' ? 1 : 2;
+    *to = '\0';
+    return 0;
 }
 
 int value_parse_address(const char *text, struct value_parse_address *out, char *error, size_t size)
@@ -373,17 +381,6 @@ int value_parse_address(const char *text, struct value_parse_address *out, char 
     if (result != 0)
         value_parse_address_free(out);
     return result;
-}
-
-bool value_parse_address_clash(const struct value_parse_address *a,
-                               const struct value_parse_address *b)
-{
-    if (a->kind != b->kind || a->kind == VALUE_PARSE_ADDRESS_NONE)
-        return false;
-    if (a->kind == VALUE_PARSE_ADDRESS_UNIX)
-        return strcmp(a->path, b->path) == 0;
-    return strcmp(a->port, b->port) == 0 &&
-           (a->host == NULL || b->host == NULL || strcmp(a->host, b->host) == 0);
 }
 
 /* ---- back to text ---- */

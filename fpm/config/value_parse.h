@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Long enough for every text that value_*_text writes. */
 #define VALUE_PARSE_TEXT_SIZE       32
@@ -38,7 +39,9 @@ enum value_parse_address_kind {
 struct value_parse_address {
     char *text; /* as written, NULL when unset */
     enum value_parse_address_kind kind;
-    char *path; /* unix: absolute, fits sun_path */
+    char *path;          /* unix: absolute, fits sun_path, without // and /./ */
+    dev_t folder_device; /* of the folder of `path`, by address_place_look; inode 0 = unknown */
+    ino_t folder_inode;
     char *host; /* TCP: a numeric address in its shortest form, no brackets; NULL = any address */
     char *port; /* TCP: "1" to "65535" */
 };
@@ -77,10 +80,6 @@ int value_parse_list(const char *text, struct value_parse_list *out, char *error
 /* /path, port, ip:port, *:port, [ip6]:port. */
 int value_parse_address(const char *text, struct value_parse_address *out, char *error,
                         size_t size);
-
-/* Cannot both sockets listen at the same time? Unset addresses never clash. */
-bool value_parse_address_clash(const struct value_parse_address *a,
-                               const struct value_parse_address *b);
 
 /* Writes `text` so that value_parse_text, or as a word value_parse_words, reads it back. The caller
  * frees the result; NULL without memory. */

@@ -1,6 +1,7 @@
 /* pool_set.c: see pool_set.h. */
 #include "fpm/manager/pool_set.h"
 
+#include "fpm/config/address_place.h"
 #include "fpm/log/log.h"
 #include "fpm/manager/status_publish.h"
 #include "fpm/util/error.h"
@@ -278,6 +279,29 @@ static void pool_set_discard(struct pool_set_ready *ready, size_t count)
     free(ready);
 }
 
+/* Does a pool listen on an address that overlaps the one that a step of the plan needs? Both cannot
+ * listen. A pool that is removed holds its port until its last worker has ended. */
+static bool pool_set_is_held(const struct pool_set *pools, const struct reload_plan_step *step,
+                             char *why, size_t size)
+{
+    const struct value_parse_address *wanted = &step->wanted->listen;
+    for (size_t i = 0; i < pools->count; i++) {
+        const struct pool_set_item *item = pools->items[i];
+        const struct value_parse_address *held = &pool_settings(&item->pool)->listen;
+        if (held->kind != VALUE_PARSE_ADDRESS_TCP || i == step->socket ||
+            item->pool.listener.given || !address_place_clash(held, wanted))
+            continue;
+        unsigned live = pool_live(&item->pool);
+        snprintf(why, size, "`listen = %s`: pool %s%s listens on %s, and %u worker%s there; %s",
+                 wanted->text, item->pool.name, item->removed ? ", which was removed," : "",
+                 held->text, live, live == 1 ? " is" : "s are",
+                 item->removed ? "reload again when they have ended"
+                               : "take another port, or restart the manager");
+        return true;
+    }
+    return false;
+}
+
 /* A fault comes with a sentence that does not name the line yet. */
 static struct pool_fault pool_set_prepare(struct pool_set *pools,
                                           const struct reload_plan_step *step,
@@ -296,6 +320,8 @@ static struct pool_fault pool_set_prepare(struct pool_set *pools,
                        ? &pools->items[step->socket]->pool.listener
                        : NULL,
     };
+    if (request->listen && request->inherit == NULL && pool_set_is_held(pools, step, why, size))
+        return (struct pool_fault){EX_SOFTWARE, DIRECTIVE_POOL_listen};
     if (step->action == RELOAD_PLAN_ADD)
         ready->added = pool_set_open_item(pools, request, &fault, why, size);
     else

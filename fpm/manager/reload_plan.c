@@ -1,6 +1,7 @@
 /* reload_plan.c: see reload_plan.h. */
 #include "fpm/manager/reload_plan.h"
 
+#include "fpm/config/address_place.h"
 #include "fpm/config/directive_value.h"
 #include "fpm/config/value_parse.h"
 
@@ -53,11 +54,6 @@ static void reload_plan_compare(struct reload_plan_step *step, const struct relo
     }
 }
 
-static bool reload_plan_same_socket(const struct config_pool *a, const struct config_pool *b)
-{
-    return directive_value_equal(&directive_pool[DIRECTIVE_POOL_listen], a, b);
-}
-
 static void reload_plan_step(struct reload_plan_step *step, const struct reload_plan_was *was,
                              size_t count, const char *all)
 {
@@ -65,7 +61,7 @@ static void reload_plan_step(struct reload_plan_step *step, const struct reload_
     for (size_t i = 0; i < count; i++) {
         if (strcmp(was[i].settings->name, step->wanted->name) == 0)
             step->before = i;
-        if (reload_plan_same_socket(was[i].settings, step->wanted))
+        if (address_place_same(&was[i].settings->listen, &step->wanted->listen))
             step->socket = i;
     }
     step->action = RELOAD_PLAN_ADD;

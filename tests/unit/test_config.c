@@ -291,7 +291,8 @@ Test(config, refuses_bad_commands_and_addresses)
         {"true", "run/www.sock", "must be /path, port"},
         {"true", "unix:/tmp/www.sock", "must be the path alone: /tmp/www.sock"},
         {"true", "/nonexistent/www.sock", "the folder /nonexistent does not exist"},
-        {"true", "/run/overtime/overtime.sock", "this is the manager's control.listen"},
+        {"true", "/run/overtime/overtime.sock",
+         "[global] control.listen = /run/overtime/overtime.sock is there already (by default)"},
         {"true",
          "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
          "aaaaaaaaaaaaaaaaaaaa",
@@ -401,7 +402,7 @@ Test(config, reports_all_errors_at_once)
         {"pool.d/b.ini:1: ", "[b] listen is missing"},
         {"main.ini:6: ", "[c] command is missing"},
         {"main.ini:6: ", "[c] pm.max_children is missing"},
-        {"main.ini:11: ", "[d] listen = 127.0.0.1:9000: [c] listens there already"},
+        {"main.ini:11: ", "[d] listen = 127.0.0.1:9000: [c] listen = 9000 is in its way, see "},
         {"main.ini:13: ", "write NAME = VALUE"},
         {"main.ini:14: ", "[c] stands twice"},
     };

@@ -352,37 +352,6 @@ Test(value, addresses)
     }
 }
 
-Test(value, addresses_that_clash)
-{
-    static const struct {
-        const char *a, *b;
-        bool clash;
-    } cases[] = {
-        {"/a", "/a", true},
-        {"/a", "/b", false},
-        {"9000", "/9000", false},
-        {"9000", "9000", true},
-        {"9000", "9001", false},
-        {"9000", "127.0.0.1:9000", true},
-        {"127.0.0.1:9000", "127.0.0.2:9000", false},
-        {"[::1]:9000", "[0:0::1]:9000", true},
-    };
-    const struct value_parse_address none = {0};
-    char error[256];
-
-    cr_assert_not(value_parse_address_clash(&none, &none));
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct value_parse_address a, b;
-        cr_assert_eq(value_parse_address(cases[i].a, &a, error, sizeof error), 0);
-        cr_assert_eq(value_parse_address(cases[i].b, &b, error, sizeof error), 0);
-        cr_expect_eq(value_parse_address_clash(&a, &b), cases[i].clash, "%s, %s", cases[i].a,
-                     cases[i].b);
-        cr_expect_eq(value_parse_address_clash(&b, &a), cases[i].clash);
-        value_parse_address_free(&a);
-        value_parse_address_free(&b);
-    }
-}
-
 Test(value, comments_end_a_value)
 {
     static const struct {
