@@ -45,8 +45,12 @@ enum ot_contract_fd {
     /* The pipe to the writer of the access log, only in a pool with `access.log`. It is opened for
      * reading and writing so that it never raises SIGPIPE, and is non-blocking. */
     OT_FD_ACCESS = 8,
+    /* A pipe to the manager for the library's own messages (see OT_MESSAGE_MAX), which the
+     * application does not know of. Opened as OT_FD_ACCESS is. The library keeps it,
+     * close-on-exec. */
+    OT_FD_MESSAGES = 9,
     /* No descriptor from here on is inherited. */
-    OT_FD_FIRST_FREE = 9,
+    OT_FD_FIRST_FREE = 10,
 };
 
 /* The first byte of a message through that pair; the rest is between workers. */
@@ -147,6 +151,14 @@ enum ot_exit_reason {
 #define OT_ACCESS_LINE_MAX     4000
 #define OT_ACCESS_FROM_WORKER  0x01
 #define OT_ACCESS_FROM_MANAGER 0x02
+
+/* A message of the library to the manager's log, one write() of at most OT_MESSAGE_MAX bytes, which
+ * is what a pipe takes whole or not at all:
+ *     LEVEL TEXT '\n'
+ * with one character for the level and a text that has no control character. */
+#define OT_MESSAGE_MAX     1024
+#define OT_MESSAGE_WARNING 'W'
+#define OT_MESSAGE_ERROR   'E'
 
 /* The pool's policies, as set by the directives of the same names. Times are in milliseconds, 0 =
  * no limit. A worker without a manager runs with the defaults of overtime.ini(5). */

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +16,8 @@ enum {
     OUTPUT_CAPTURE_LINES_MANY = 32, /* of one read */
     OUTPUT_CAPTURE_LINES_FEW = 8
 };
+
+#define OUTPUT_CAPTURE_SILENCE 0.2 /* s */
 
 void output_capture_init(struct output_capture *capture, output_capture_limit_fn *longest,
                          output_capture_line_fn *line, void *context)
@@ -145,6 +148,15 @@ static bool output_capture_read(struct output_capture *capture, size_t size)
     return false;
 }
 
+/* Begins to wait for the rest of a line, if one has begun. */
+static void output_capture_time(struct output_capture *capture)
+{
+    if (capture->buffer != NULL || capture->inside)
+        ev_timer_again(capture->loop, &capture->silence);
+    else if (ev_is_active(&capture->silence))
+        ev_timer_stop(capture->loop, &capture->silence);
+}
+
 static void output_capture_on_readable(struct ev_loop *loop, ev_io *io, int events)
 {
     (void)loop;
@@ -152,7 +164,23 @@ static void output_capture_on_readable(struct ev_loop *loop, ev_io *io, int even
     struct output_capture *capture = io->data;
     capture->lines = 0;
     if (output_capture_read(capture, capture->read_size))
-        capture->read_size = output_capture_read_size(capture->read_size, capture->lines);
+        capture->read_size = capture->whole
+                                 ? OUTPUT_CAPTURE_LAST_READ
+                                 : output_capture_read_size(capture->read_size, capture->lines);
+    output_capture_time(capture);
+}
+
+/* The manager may have been late, so that the pipe has more. */
+static void output_capture_on_silence(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct output_capture *capture = timer->data;
+    (void)events;
+    if (output_capture_read(capture, OUTPUT_CAPTURE_READ_LEAST)) {
+        output_capture_time(capture);
+        return;
+    }
+    ev_timer_stop(loop, timer);
+    output_capture_flush(capture);
 }
 
 static void output_capture_watch(struct output_capture *capture, struct ev_loop *loop, int fd)
@@ -164,6 +192,8 @@ static void output_capture_watch(struct output_capture *capture, struct ev_loop 
     /* Signals, exits of children, timers and the control socket come first. */
     ev_set_priority(&capture->io, EV_MINPRI);
     ev_io_start(loop, &capture->io);
+    ev_timer_init(&capture->silence, output_capture_on_silence, 0, OUTPUT_CAPTURE_SILENCE);
+    capture->silence.data = capture;
 }
 
 int output_capture_open(struct output_capture *capture, struct ev_loop *loop)
@@ -181,12 +211,23 @@ int output_capture_open(struct output_capture *capture, struct ev_loop *loop)
     return ends[1];
 }
 
+/* A pipe whose writer can read, too, raises no SIGPIPE, even when the manager has gone. */
+int output_capture_never_waits(int write_end)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", write_end);
+    int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    fd_close(&write_end);
+    return fd;
+}
+
 void output_capture_restore(struct output_capture *capture, struct ev_loop *loop, int fd,
                             const char *begun, size_t size, bool inside)
 {
     output_capture_watch(capture, loop, fd);
     capture->inside = inside;
     output_capture_feed(capture, begun, size);
+    output_capture_time(capture);
 }
 
 void output_capture_close(struct output_capture *capture)
@@ -197,6 +238,7 @@ void output_capture_close(struct output_capture *capture)
              i++)
             continue;
         ev_io_stop(capture->loop, &capture->io);
+        ev_timer_stop(capture->loop, &capture->silence);
         fd_close(&capture->fd);
     }
     output_capture_flush(capture);

@@ -1,6 +1,7 @@
 /* output_capture.h: splits a worker's standard output or standard error into lines.
  *
- * Decides where a line ends and where a long one is cut; a run of empty lines is reported as one.
+ * Decides where a line ends and where a long one is cut; a run of empty lines is reported as one,
+ * and a line without an end is reported after 200 ms of silence.
  * Never blocks: it reads once in a turn of the loop, after all other events, and less the shorter
  * the lines are. A worker that writes faster waits for its pipe. The owner's callback must not
  * block. output_capture_feed, output_capture_flush and output_capture_read_size need no loop and
@@ -40,6 +41,7 @@ struct output_capture {
     bool inside;      /* a piece of the current line was reported already */
     size_t empty;     /* empty lines not reported yet */
     size_t read_size; /* bytes of the next read, OUTPUT_CAPTURE_READ_... */
+    bool whole;       /* its lines cost little: reads as much as it can in each turn */
     size_t lines;     /* reported in this turn of the loop */
     output_capture_limit_fn *longest;
     output_capture_line_fn *line;
@@ -47,6 +49,7 @@ struct output_capture {
     int fd; /* read end, -1 = none */
     struct ev_loop *loop;
     ev_io io;
+    ev_timer silence;
 };
 
 #define OUTPUT_CAPTURE_NONE ((struct output_capture){.fd = -1})
@@ -69,6 +72,9 @@ size_t output_capture_read_size(size_t asked, size_t lines);
 /* Opens a pipe, watches its read end and returns the write end, close-on-exec, for the child; -1
  * with errno. */
 int output_capture_open(struct output_capture *capture, struct ev_loop *loop);
+
+/* Makes of a write end one that never waits and raises no SIGPIPE. Returns it, or -1 with errno. */
+int output_capture_never_waits(int write_end);
 
 /* Takes over a read end after a binary upgrade, with the bytes read of an incomplete line;
  * `inside`: a piece of that line was reported before. */

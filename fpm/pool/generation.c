@@ -39,11 +39,27 @@ static struct log_about generation_about(const struct generation_member *member)
         .pool = member->generation->pool->name, .pid = member->worker.pid, .slot = member->slot};
 }
 
+/* The last line on stderr may say why a worker died, whether or not it is logged. */
+static void generation_keep_last(struct generation_member *member,
+                                 const struct output_capture_line *line)
+{
+    size_t length = MIN(line->length, sizeof member->last_error - 1);
+    if (!line->begins || line->length == 0)
+        return;
+    memcpy(member->last_error, line->text, length);
+    member->last_error[length] = '\0';
+}
+
 static void generation_on_line(void *context, const struct output_capture_line *line)
 {
     const struct generation_stream *stream = context;
+    bool error = stream == &stream->member->error;
+    if (error)
+        generation_keep_last(stream->member, line);
+    if (stream->capture.whole)
+        return;
     const struct log_record record = {
-        .level = stream == &stream->member->error ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE,
+        .level = error ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE,
         .about = generation_about(stream->member),
         .text = line->text,
         .length = line->length,
@@ -56,14 +72,63 @@ static void generation_on_line(void *context, const struct output_capture_line *
     log_output(&record);
 }
 
-/* The end of a pipe, or /dev/null, for the worker to write to. Returns -1 with errno. */
+static size_t generation_message_limit(void)
+{
+    return OT_MESSAGE_MAX;
+}
+
+/* A message of the library: its level, and a text that may begin with the pool. */
+static void generation_on_message(void *context, const struct output_capture_line *line)
+{
+    const struct generation_stream *stream = context;
+    const struct log_about about = generation_about(stream->member);
+    char text[OT_MESSAGE_MAX + 1], pool[OT_POOL_NAME_MAX + 16];
+    size_t length = MIN(line->length, sizeof text - 1);
+    if (length < 2 || !line->begins)
+        return;
+    memcpy(text, line->text, length);
+    text[length] = '\0';
+    int skip = snprintf(pool, sizeof pool, "pool %s: ", about.pool);
+    bool named = skip > 0 && strncmp(text + 1, pool, (size_t)skip) == 0;
+    log_about(*text == OT_MESSAGE_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, &about,
+              "pool %s: worker %d (slot %u): %s", about.pool, (int)about.pid, about.slot,
+              text + 1 + (named ? skip : 0));
+}
+
+/* With catch_workers_output = no the lines on stderr are read all the same, for the last of them,
+ * and stdout is /dev/null. */
+static bool generation_stream_is_dropped(const struct generation_stream *stream)
+{
+    return !stream->member->generation->pool->catch_workers_output &&
+           stream != &stream->member->messages;
+}
+
+static void generation_stream_init(struct generation_stream *stream)
+{
+    bool messages = stream == &stream->member->messages;
+    output_capture_init(&stream->capture, messages ? generation_message_limit : log_output_limit,
+                        messages ? generation_on_message : generation_on_line, stream);
+    stream->capture.whole = generation_stream_is_dropped(stream);
+}
+
+/* Opens the end of a pipe, or /dev/null, for the worker to write to. Returns -1 with errno. */
 static int generation_stream_open(struct generation_stream *stream)
 {
-    const struct generation *generation = stream->member->generation;
-    if (!generation->pool->catch_workers_output)
+    struct generation_member *member = stream->member;
+    const struct generation *generation = member->generation;
+    if (stream == &member->output && generation_stream_is_dropped(stream))
         return fcntl(generation->null_fd, F_DUPFD_CLOEXEC, 0);
-    output_capture_init(&stream->capture, log_output_limit, generation_on_line, stream);
-    return output_capture_open(&stream->capture, generation->loop);
+    generation_stream_init(stream);
+    int fd = output_capture_open(&stream->capture, generation->loop);
+    return stream == &member->messages && fd >= 0 ? output_capture_never_waits(fd) : fd;
+}
+
+/* Logs what is left in the pipes of a worker. */
+static void generation_close_streams(struct generation_member *member)
+{
+    output_capture_close(&member->output.capture);
+    output_capture_close(&member->error.capture);
+    output_capture_close(&member->messages.capture);
 }
 
 /* ---- changes of workers ---- */
@@ -250,8 +315,7 @@ static void generation_worker_ended(struct worker *worker)
     struct generation *generation = member->generation;
     struct slot_view view;
     scoreboard_view_dead(&generation->scoreboard, member->slot, &view);
-    output_capture_close(&member->output.capture);
-    output_capture_close(&member->error.capture);
+    generation_close_streams(member);
     generation->retiring -= member->stop_reason != EXIT_CAUSE_STOP_NONE;
     ev_timer_stop(generation->loop, &member->limit);
     member->limit_at = 0;
@@ -290,20 +354,22 @@ bool generation_spawn(struct generation *generation)
     struct generation_member *member = &generation->members[slot];
     member->stop_reason = EXIT_CAUSE_STOP_NONE;
     member->stop_sent = false;
+    member->last_error[0] = '\0';
     launch_spec_set_slot(&generation->spec, (unsigned)slot);
     launch->output_fd = generation_stream_open(&member->output);
     launch->error_fd = generation_stream_open(&member->error);
-    if (launch->output_fd < 0 || launch->error_fd < 0)
+    launch->messages_fd = generation_stream_open(&member->messages);
+    if (launch->output_fd < 0 || launch->error_fd < 0 || launch->messages_fd < 0)
         snprintf(error, sizeof error, "open its output: %s; check `rlimit_files` in [global]",
                  strerror(errno));
     else
         good = worker_spawn(&member->worker, launch, error, sizeof error) == 0;
     fd_close(&launch->output_fd);
     fd_close(&launch->error_fd);
+    fd_close(&launch->messages_fd);
     if (good)
         return true;
-    output_capture_close(&member->output.capture);
-    output_capture_close(&member->error.capture);
+    generation_close_streams(member);
     scoreboard_release(&generation->scoreboard, (unsigned)slot);
     generation->events->start_failed(generation, error, clock_ms());
     return false;
@@ -446,6 +512,7 @@ static int generation_make_members(struct generation *generation, char *error, s
         worker_init(&member->worker, generation->loop, &generation_worker_events, member);
         member->output = (struct generation_stream){member, "stdout", OUTPUT_CAPTURE_NONE};
         member->error = (struct generation_stream){member, "stderr", OUTPUT_CAPTURE_NONE};
+        member->messages = (struct generation_stream){member, "messages", OUTPUT_CAPTURE_NONE};
     }
     generation->counts[WORKER_NONE] = generation->size;
     return 0;
@@ -566,7 +633,7 @@ static void generation_stream_restore(struct generation_stream *stream,
 {
     if (line->fd < 0)
         return;
-    output_capture_init(&stream->capture, log_output_limit, generation_on_line, stream);
+    generation_stream_init(stream);
     output_capture_restore(&stream->capture, stream->member->generation->loop, line->fd,
                            line->begun, line->size, line->inside);
 }
@@ -586,12 +653,12 @@ int generation_restore_member(struct generation *generation,
     member->worker.pid = saved->worker.pid; /* for the log lines that follow */
     generation_stream_restore(&member->output, &saved->output);
     generation_stream_restore(&member->error, &saved->error);
+    generation_stream_restore(&member->messages, &saved->messages);
     if (worker_restore(&member->worker, &saved->worker, error, size) == 0) {
         generation->retiring += saved->stop_reason != EXIT_CAUSE_STOP_NONE;
         return 0;
     }
-    output_capture_close(&member->output.capture);
-    output_capture_close(&member->error.capture);
+    generation_close_streams(member);
     scoreboard_release(&generation->scoreboard, saved->slot);
     return -1;
 }

@@ -31,7 +31,11 @@ struct generation_events {
                   const struct slot_view *view);
 };
 
-/* One of a worker's two output streams. */
+enum {
+    GENERATION_LAST_ERROR = 256
+};
+
+/* One of a worker's two output streams, or the messages of its library. */
 struct generation_stream {
     struct generation_member *member;
     const char *name;
@@ -46,11 +50,12 @@ struct generation_member {
     bool stop_sent; /* it was sent the signal to stop, which may wait for the end of a request */
     int64_t grace_ends; /* ms: it is killed then, unless it is superfluous and busy */
     struct worker worker;
-    struct generation_stream output, error;
-    struct deadline_reported *slow; /* the slow log's, one for each thread; NULL = none */
-    ev_timer limit;                 /* the owner's; stopped when the worker ends */
-    uint64_t limit_at;              /* ns: when it fires, 0 = not */
-    bool changed;                   /* in the list of changed members */
+    struct generation_stream output, error, messages;
+    char last_error[GENERATION_LAST_ERROR]; /* the last line on stderr so far, or its beginning */
+    struct deadline_reported *slow;         /* the slow log's, one for each thread; NULL = none */
+    ev_timer limit;                         /* the owner's; stopped when the worker ends */
+    uint64_t limit_at;                      /* ns: when it fires, 0 = not */
+    bool changed;                           /* in the list of changed members */
     struct generation_member *next_changed;
 };
 
@@ -116,7 +121,7 @@ struct generation_member_saved {
     bool stop_sent;
     int64_t grace_ends;
     struct worker_saved worker;
-    struct generation_partial_line output, error;
+    struct generation_partial_line output, error, messages;
 };
 
 /* Restores one of its workers. Returns 0, or -1 with a sentence: it is not there. */

@@ -111,6 +111,7 @@ static void pool_log_end(const struct pool *pool, const struct generation_member
         .stop_requested = worker->stop_requested,
         .expected = exit_cause_is_expected(exit_cause_of(&input)),
         .reason = exit_cause_text(&input),
+        .last_error = member->last_error,
         .view = view,
     };
     char line[EXIT_MESSAGE_MAX];

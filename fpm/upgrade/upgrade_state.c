@@ -160,6 +160,7 @@ static void upgrade_state_member(struct saved_state *state, struct generation_me
     saved_state_int64(state, "grace_ends", &saved->grace_ends);
     upgrade_state_line(state, &saved->output);
     upgrade_state_line(state, &saved->error);
+    upgrade_state_line(state, &saved->messages);
 }
 
 static struct generation_partial_line upgrade_state_line_of(const struct output_capture *capture)
@@ -182,6 +183,7 @@ static void upgrade_state_save_member(struct saved_state *state, struct generati
         .worker = worker_save(&member->worker),
         .output = upgrade_state_line_of(&member->output.capture),
         .error = upgrade_state_line_of(&member->error.capture),
+        .messages = upgrade_state_line_of(&member->messages.capture),
     };
     upgrade_state_member(state, &saved);
 }
@@ -189,8 +191,10 @@ static void upgrade_state_save_member(struct saved_state *state, struct generati
 /* A worker that cannot be restored has ended: its pool starts another. */
 static void upgrade_state_restore_member(struct saved_state *state, struct generation *generation)
 {
-    struct generation_member_saved saved = {
-        .worker = {.report_fd = -1}, .output = {.fd = -1}, .error = {.fd = -1}};
+    struct generation_member_saved saved = {.worker = {.report_fd = -1},
+                                            .output = {.fd = -1},
+                                            .error = {.fd = -1},
+                                            .messages = {.fd = -1}};
     char why[ERROR_SIZE];
     upgrade_state_member(state, &saved);
     if (generation != NULL && saved_state_good(state) &&
@@ -202,6 +206,7 @@ static void upgrade_state_restore_member(struct saved_state *state, struct gener
     }
     free(saved.output.begun);
     free(saved.error.begun);
+    free(saved.messages.begun);
 }
 
 /* ---- one generation ---- */

@@ -53,6 +53,35 @@ void exit_message_status(int status, char *text, size_t size)
     }
 }
 
+/* Where to look when a program, or a shell or the loader in its place, could not run at all. */
+static const char *exit_message_advice(const struct exit_message *message)
+{
+    int status = message->status;
+    if (message->view->attached || message->stop_requested || status == -1 || !WIFEXITED(status))
+        return "";
+    return WEXITSTATUS(status) == 127
+               ? ": mostly means that a program or a shared library was not found; look at "
+                 "`command`, and at PATH and LD_LIBRARY_PATH among its `env`"
+           : WEXITSTATUS(status) == 126
+               ? ": mostly means that a program was found but may not be executed; look at its "
+                 "mode, its #! line, and its file system (noexec)"
+               : "";
+}
+
+/* Adds what a worker said last, if that was early in its life. */
+static void exit_message_add_last_error(const struct exit_message *message, char *text, size_t size)
+{
+    const struct slot_view *view = message->view;
+    const char *last = message->last_error;
+    char shown[EXIT_MESSAGE_LAST_ERROR];
+    size_t used = strlen(text);
+    if (last == NULL || *last == '\0' || message->stop_requested ||
+        (view->attached && view->counts.requests > 1))
+        return;
+    escape_show(shown, sizeof shown, last);
+    snprintf(text + used, size - used, "; last line on its standard error: \"%s\"", shown);
+}
+
 enum log_level exit_message_compose(const struct exit_message *message, int64_t now, char *text,
                                     size_t size)
 {
@@ -65,9 +94,11 @@ enum log_level exit_message_compose(const struct exit_message *message, int64_t 
     if (view->attached)
         snprintf(served, sizeof served, "%" PRIu64 " request%s", view->counts.requests,
                  view->counts.requests == 1 ? "" : "s");
-    snprintf(text, size, "pool %s: worker %d (slot %u) %s %s, after %s and %s%s%s", message->pool,
+    snprintf(text, size, "pool %s: worker %d (slot %u) %s %s, after %s and %s%s%s%s", message->pool,
              (int)message->pid, message->slot, status, doing, uptime, served,
-             message->reason != NULL ? ": " : "", message->reason != NULL ? message->reason : "");
+             message->reason != NULL ? ": " : "", message->reason != NULL ? message->reason : "",
+             exit_message_advice(message));
+    exit_message_add_last_error(message, text, size);
 
     bool clean = message->status == 0;
     if (view->busy > 0)

@@ -13,7 +13,8 @@
 
 enum {
     EXIT_MESSAGE_MAX = 4096,
-    EXIT_MESSAGE_STATUS_MAX = 64
+    EXIT_MESSAGE_STATUS_MAX = 64,
+    EXIT_MESSAGE_LAST_ERROR = 1024 /* bytes of the last line, escaped */
 };
 
 struct exit_message {
@@ -25,6 +26,9 @@ struct exit_message {
     bool stop_requested; /* by the manager */
     bool expected;       /* exit_cause_is_expected */
     const char *reason;  /* exit_cause_text; NULL = not known */
+    /* The last line that it wrote to standard error, any bytes; "" or NULL = none. Told of a worker
+     * that ended by itself before it attached or had ended its first request. */
+    const char *last_error;
     const struct slot_view *view;
 };
 

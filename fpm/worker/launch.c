@@ -60,8 +60,8 @@ static const struct {
 };
 
 enum {
-    LAUNCH_PARKING = 10, /* while descriptors are moved they are above the contract's numbers */
-    LAUNCH_MOVED = 9
+    LAUNCH_PARKING = 11, /* while descriptors are moved they are above the contract's numbers */
+    LAUNCH_MOVED = 10
 };
 
 struct launch_child {
@@ -89,6 +89,7 @@ static int launch_place_descriptors(const struct launch_arguments *arguments)
         {arguments->conn_handoff_in, OT_FD_HANDOFF_IN},
         {arguments->conn_handoff_out, OT_FD_HANDOFF_OUT},
         {arguments->access_log_fd, OT_FD_ACCESS},
+        {arguments->messages_fd, OT_FD_MESSAGES},
     };
     int parked[LAUNCH_MOVED];
     for (int i = 0; i < LAUNCH_MOVED; i++) {

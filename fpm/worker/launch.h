@@ -30,7 +30,8 @@ struct launch_arguments {
     char *const *argv;
     char *const *envp;
     /* They get the contract's numbers; -1 = the number stays free. */
-    int listen_fd, board_fd, slot_fd, doorbell_fd, conn_handoff_in, conn_handoff_out, access_log_fd;
+    int listen_fd, board_fd, slot_fd, doorbell_fd, conn_handoff_in, conn_handoff_out, access_log_fd,
+        messages_fd;
     int output_fd, error_fd; /* become 1 and 2 */
     const char *chroot;      /* NULL = none; `program` and `chdir` are seen from inside it */
     const char *chdir;       /* NULL = keep, or with chroot the new root */

@@ -224,7 +224,7 @@ static void wait_set_relieve(struct wait_set *w)
 {
     (void)pthread_mutex_lock(&w->lock);
     if (!w->starved)
-        diagnostics_write("pool %s: cannot accept connections: %s; raise rlimit_files",
+        diagnostics_error("pool %s: cannot accept connections: %s; raise rlimit_files",
                           worker_slot_pool(), strerror(errno));
     w->starved = true;
     size_t kept = w->conns.in[CONN_KEPT].count;

@@ -176,7 +176,7 @@ static void request_move(struct request *request, enum lifecycle_event event)
     enum lifecycle_state from = request->state;
     const struct lifecycle_row *row = lifecycle_step(from, event);
     if (row->actions & LIFECYCLE_IMPOSSIBLE) {
-        diagnostics_write("internal: event %d in state \"%s\": %s", (int)event,
+        diagnostics_error("internal: event %d in state \"%s\": %s", (int)event,
                           lifecycle_name(from), row->name);
         return;
     }

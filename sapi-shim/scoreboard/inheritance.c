@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,29 +145,39 @@ static void inheritance_explain(void)
 {
     const char *text = getenv(OT_CONTRACT_ENV);
     if (inheritance_seen.fault == INHERITANCE_OTHER_VERSION)
-        diagnostics_write(
+        diagnostics_error(
             "the manager speaks contract version \"%s\", this library version %u: running without "
             "status and policies of the pool; install matching versions",
             text != NULL ? text : "", OT_CONTRACT_VERSION);
     else if (inheritance_seen.fault == INHERITANCE_UNUSABLE)
-        diagnostics_write(
+        diagnostics_error(
             "the scoreboard handed over by the manager cannot be used (%s); running without it",
             inheritance_seen.error != 0 ? strerror(inheritance_seen.error) : "wrong layout");
 }
 
-bool inheritance_take(void)
+/* Are the contract's descriptors still what the manager made them? Both are of one file. */
+static bool inheritance_intact(void)
 {
     struct stat board, slot;
+    return inheritance_seen.board.st_ino != 0 && fstat(OT_FD_BOARD, &board) == 0 &&
+           fstat(OT_FD_SLOT, &slot) == 0 && board.st_ino == inheritance_seen.board.st_ino &&
+           board.st_dev == inheritance_seen.board.st_dev && slot.st_ino == board.st_ino &&
+           slot.st_dev == board.st_dev;
+}
+
+bool inheritance_take(void)
+{
     inheritance_hide_preload();
     if (!inheritance_seen.given)
         return false;
+    bool intact = inheritance_intact();
+    if (intact && inheritance_seen.fault != INHERITANCE_OTHER_VERSION) {
+        diagnostics_attach(fcntl(OT_FD_MESSAGES, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE));
+        (void)close(OT_FD_MESSAGES);
+    }
     inheritance_explain();
     (void)unsetenv(OT_CONTRACT_ENV);
-    /* Both descriptors are of one file. */
-    if (inheritance_seen.board.st_ino == 0 || fstat(OT_FD_BOARD, &board) != 0 ||
-        fstat(OT_FD_SLOT, &slot) != 0 || board.st_ino != inheritance_seen.board.st_ino ||
-        board.st_dev != inheritance_seen.board.st_dev || slot.st_ino != board.st_ino ||
-        slot.st_dev != board.st_dev)
+    if (!intact)
         return false;
     (void)close(OT_FD_BOARD);
     (void)close(OT_FD_SLOT);

@@ -26,9 +26,9 @@ struct inheritance {
 struct inheritance inheritance_load(void);
 
 /* Closes the scoreboard's descriptors, unsets the environment variable, takes the library out of
- * LD_PRELOAD, and logs why there is no scoreboard if one was given. Once, when the process
- * attaches. False if the program has closed the descriptors before: others of the contract may be
- * its own then, and must be left alone. */
+ * LD_PRELOAD, sends the library's messages to the manager from then on, and logs why there is no
+ * scoreboard if one was given. Once, when the process attaches. False if the program has closed the
+ * descriptors before: others of the contract may be its own then, and must be left alone. */
 bool inheritance_take(void);
 
 #endif

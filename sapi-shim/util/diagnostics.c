@@ -1,29 +1,71 @@
 /* diagnostics.c: see diagnostics.h. */
 #include "sapi-shim/util/diagnostics.h"
 
+#include "sapi-shim/contract.h"
+
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-void diagnostics_write(const char *format, ...)
+static int diagnostics_fd = -1;
+static struct stat diagnostics_pipe;
+
+void diagnostics_attach(int fd)
+{
+    diagnostics_fd = fd >= 0 && fstat(fd, &diagnostics_pipe) == 0 ? fd : -1;
+}
+
+/* An application that closed all descriptors may have opened another file with this number. */
+static bool diagnostics_attached(void)
+{
+    struct stat now;
+    return diagnostics_fd >= 0 && fstat(diagnostics_fd, &now) == 0 &&
+           now.st_dev == diagnostics_pipe.st_dev && now.st_ino == diagnostics_pipe.st_ino;
+}
+
+__attribute__((format(printf, 2, 0))) static void diagnostics_put(char level, const char *format,
+                                                                  va_list arguments)
 {
     static const char prefix[] = "overtime: ";
-    char line[1024];
+    char line[OT_MESSAGE_MAX];
     int saved = errno;
+    bool attached = diagnostics_attached();
+    size_t start = attached ? 1 : sizeof prefix - 1;
+    size_t space = sizeof line - start - 1; /* without the newline */
     memcpy(line, prefix, sizeof prefix);
-    size_t at = sizeof prefix - 1;
-    va_list arguments;
-    va_start(arguments, format);
-    int n = vsnprintf(line + at, sizeof line - at - 1, format, arguments);
-    va_end(arguments);
+    if (attached)
+        line[0] = level;
+    int n = vsnprintf(line + start, space, format, arguments);
     if (n > 0) {
-        at += (size_t)n < sizeof line - at - 1 ? (size_t)n : sizeof line - at - 2;
-        line[at++] = '\n';
-        /* An error cannot be reported anywhere else. */
-        ssize_t written = write(STDERR_FILENO, line, at);
+        size_t end = start + ((size_t)n < space ? (size_t)n : space - 1);
+        /* What a client sent must not begin a line of its own. */
+        for (size_t i = start; i < end; i++)
+            if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+                line[i] = '?';
+        line[end] = '\n';
+        /* If this fails, there is no other way to reach the operator. */
+        ssize_t written = write(attached ? diagnostics_fd : STDERR_FILENO, line, end + 1);
         (void)written;
     }
     errno = saved;
+}
+
+void diagnostics_write(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    diagnostics_put(OT_MESSAGE_WARNING, format, arguments);
+    va_end(arguments);
+}
+
+void diagnostics_error(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    diagnostics_put(OT_MESSAGE_ERROR, format, arguments);
+    va_end(arguments);
 }

@@ -253,6 +253,13 @@ static inline void step_note(struct visit *visit, const char *value)
     journal(visit->id, "note %s", value);
 }
 
+/* say=TEXT: a line on standard error. */
+static inline void step_say(struct visit *visit, const char *value)
+{
+    (void)visit;
+    (void)dprintf(STDERR_FILENO, "%s\n", value);
+}
+
 /* sleep=MS: work that takes time; not for synchronisation. */
 static inline void step_sleep(struct visit *visit, const char *value)
 {
@@ -318,7 +325,7 @@ static const struct step steps_common[] = {
     {"exit", step_exit},   {"crash", step_crash},
     {"hold", step_hold},   {"block-signals", step_block_signals},
     {"take", step_take},   {"mix", step_mix},
-    {NULL, NULL},
+    {"say", step_say},     {NULL, NULL},
 };
 
 static inline const struct step *step_find(const struct step *table, const char *name)

@@ -13,7 +13,6 @@ WRITER = "overtime-access"
 STATUS = "overtime-status"
 TRACER = "overtime-trace"
 READY = re.compile(r"\bready\b")
-CAUGHT = {"catch_workers_output": "yes"}  # for pools whose workers' output a test reads in the log
 
 
 class Manager:

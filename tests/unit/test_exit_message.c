@@ -49,6 +49,42 @@ Test(exit_message, tells_who_how_and_what)
                      "65.0 s and 17 requests");
 }
 
+static const char *compose_dead(struct slot_view view, int status, bool asked, const char *last)
+{
+    static char line[EXIT_MESSAGE_MAX];
+    struct exit_message message = {.pool = "www",
+                                   .pid = 123,
+                                   .status = status,
+                                   .stop_requested = asked,
+                                   .last_error = last,
+                                   .view = &view};
+    (void)exit_message_compose(&message, SECOND, line, sizeof line);
+    return line;
+}
+
+Test(exit_message, tells_the_last_line_of_a_worker_that_died_early)
+{
+    struct slot_view unattached = {.threads = 1}, first = view_of(OT_STATE_RUNNING),
+                     later = view_of(OT_STATE_RUNNING);
+    const char *said = "; last line on its standard error: \"out of \\x07\"";
+    first.counts.requests = 1;
+    cr_expect(strstr(compose_dead(unattached, EXITED_3, false, "out of \a"), said) != NULL);
+    cr_expect(strstr(compose_dead(first, KILLED, false, "out of \a"), said) != NULL);
+    cr_expect(strstr(compose_dead(later, KILLED, false, "out of \a"), "last line") == NULL);
+    cr_expect(strstr(compose_dead(first, KILLED, true, "out of \a"), "last line") == NULL);
+    cr_expect(strstr(compose_dead(first, KILLED, false, ""), "last line") == NULL);
+    cr_expect(strstr(compose_dead(first, KILLED, false, NULL), "last line") == NULL);
+}
+
+Test(exit_message, says_where_to_look_when_a_program_did_not_run)
+{
+    struct slot_view unattached = {.threads = 1}, attached = view_of(OT_STATE_RUNNING);
+    cr_expect(strstr(compose_dead(unattached, 127 << 8, false, ""), "shared library") != NULL);
+    cr_expect(strstr(compose_dead(unattached, 126 << 8, false, ""), "its mode") != NULL);
+    cr_expect(strstr(compose_dead(unattached, EXITED_3, false, ""), "mostly") == NULL);
+    cr_expect(strstr(compose_dead(attached, 127 << 8, false, ""), "mostly") == NULL);
+}
+
 Test(exit_message, levels)
 {
     char line[EXIT_MESSAGE_MAX];

@@ -35,6 +35,7 @@ static struct launch_arguments make(const char *program)
                                      .conn_handoff_in = null_fd,
                                      .conn_handoff_out = null_fd,
                                      .access_log_fd = -1,
+                                     .messages_fd = null_fd,
                                      .output_fd = null_fd,
                                      .error_fd = null_fd,
                                      .umask = -1};
@@ -227,7 +228,7 @@ static int run_among_many(const char *script)
 
 Test(launch, a_child_has_nothing_but_what_it_is_given)
 {
-    static const char look[] = "cd /proc/self/fd && for fd in *; do case $fd in [0-7]) "
+    static const char look[] = "cd /proc/self/fd && for fd in *; do case $fd in [0-79]) "
                                "[ \"$(readlink /proc/$$/fd/$fd)\" = /dev/null ] || exit 9;; "
                                "*) [ ! -e /proc/$$/fd/$fd ] || exit 8;; esac; done";
     cr_expect(run_among_many(look) == 0);

@@ -130,7 +130,7 @@ Test(reload, one_pool_of_which_one_line_changes)
         {"", "chdir = /tmp\n", RELOAD_PLAN_REPLACE, "chdir"},
         /* both kinds: the one that needs more is told */
         {"", "pm.max_spawn_rate = 3\nkeepalive_max = 9\n", RELOAD_PLAN_REPLACE, "keepalive_max"},
-        {"", "catch_workers_output = yes\n", RELOAD_PLAN_REPLACE, "catch_workers_output"},
+        {"", "catch_workers_output = no\n", RELOAD_PLAN_REPLACE, "catch_workers_output"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         char before[512], after[512];

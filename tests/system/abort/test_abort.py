@@ -6,7 +6,6 @@ import signal
 import pytest
 
 from harness import fastcgi, scoreboard
-from harness.manager import CAUGHT
 from harness.totals import totals, wait_totals
 from harness.wait import now, stays, wait_until
 
@@ -182,7 +181,7 @@ def test_write_only(pool, listen, mode, ignored, journal):
 def test_dead_on_arrival(pool, listen, drop, keep, journal):
     """Dropped, counted and logged if the pool is configured so; otherwise it reaches the application."""
     how = {"drop_dead_on_arrival": "yes" if drop else "no", "ignore_user_abort": "on"}
-    daemon = pool(abort_detection="checkpoint", **how, **CAUGHT)
+    daemon = pool(abort_detection="checkpoint", **how)
     gone = fastcgi.Connection(listen)
     if keep:
         gone.send_request(fastcgi.cgi_params("id=warm&text=warm"), keep=True)

@@ -11,7 +11,6 @@ import pytest
 
 from harness import build, fastcgi, process
 from harness.fields import endings, rows
-from harness.manager import CAUGHT
 from harness.wait import wait_until
 from harness.worker_script import is_root, script, sleeper
 
@@ -179,7 +178,7 @@ def test_stop_and_quit(manager, tmp_path, verb, wait):
 
 def test_status_while_stopping(manager, tmp_path):
     body = "trap '' TERM QUIT\necho ignoring\nexec sleep 100000"
-    daemon = manager({"command": script(tmp_path, body), **CAUGHT}, settings={"process_control_timeout": "1h"})
+    daemon = manager({"command": script(tmp_path, body)}, settings={"process_control_timeout": "1h"})
     daemon.wait_log("ignoring")
     assert daemon.control("quit").returncode == 0
     assert json.loads(daemon.control("--json", "ping").stdout)["state"] == "stopping"

@@ -6,7 +6,6 @@ Under a plain spawner no worker could take it: there the connection is closed.
 import contextlib
 
 from harness import fastcgi
-from harness.manager import CAUGHT
 from harness.wait import wait_until
 
 
@@ -39,7 +38,7 @@ def ask(connection, query):
 def test_on_the_same_connection(manager, app, listen, tmp_path, journal):
     """Whichever worker is free takes it, however long the others work."""
     daemon = manager({
-        "command": f"{app('worker')} -m run {tmp_path}", "listen": listen, "pm.max_children": 2, **CAUGHT,
+        "command": f"{app('worker')} -m run {tmp_path}", "listen": listen, "pm.max_children": 2,
     })
     with fastcgi.Connection(listen) as connection:
         for number in range(10):

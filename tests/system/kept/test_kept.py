@@ -6,7 +6,6 @@ import struct
 import pytest
 
 from harness import fastcgi, scoreboard
-from harness.manager import CAUGHT
 from harness.totals import wait_totals
 from harness.wait import stays, wait_until
 
@@ -174,7 +173,7 @@ PARTS = {
 )
 def test_request_header_timeout(pool, listen, part, kept, journal):
     """The connections are closed at the limit; the only worker serves others meanwhile."""
-    daemon = pool(request_header_timeout="400ms", **CAUGHT)
+    daemon = pool(request_header_timeout="400ms")
     slow = [fastcgi.Connection(listen) for _ in range(3)]
     try:
         for connection in slow:
@@ -206,7 +205,7 @@ def test_slow_header_in_time(pool, listen):
 @pytest.mark.parametrize("shape", ["one value", "many", "one record after the other", "no end"])
 def test_limit_params_size(pool, listen, shape, kept, journal):
     """Above it: 431 and a line in the log; the application never sees the request."""
-    daemon = pool(limit_params_size="16K", **CAUGHT)
+    daemon = pool(limit_params_size="16K")
     more = {f"N{at}": "v" * 90 for at in range(200)} if shape == "many" else {"BIG": "v" * 20000}
     bytes_ = whole("id=big", **more)
     if shape == "one record after the other":

@@ -5,7 +5,6 @@ import contextlib
 import pytest
 
 from harness import fastcgi
-from harness.manager import CAUGHT
 from harness.wait import wait_until
 
 
@@ -20,7 +19,6 @@ def test_a_reload_keeps_them(manager, app, listen, tmp_path, journal, workers):
         "command": f"{app('worker')} {tmp_path}",
         "listen": listen,
         "pm.max_children": workers,
-        **CAUGHT,
     })
     with contextlib.ExitStack() as stack:
         kept = [stack.enter_context(fastcgi.Connection(listen)) for _ in range(9)]

@@ -6,7 +6,6 @@ import pytest
 
 from harness import fastcgi, process
 from harness.address import Address
-from harness.manager import CAUGHT
 from harness.totals import totals, wait_totals
 from harness.wait import wait_until
 
@@ -89,7 +88,7 @@ def test_one_second(pool, mode, directives, query, journal):
 
 def test_processor_time(pool, journal):
     """Waiting does not count, computing does."""
-    daemon = pool(max_execution_time="0", max_execution_cpu_time="500ms", hard_timeout="60s", **CAUGHT)
+    daemon = pool(max_execution_time="0", max_execution_cpu_time="500ms", hard_timeout="60s")
     fastcgi.request(daemon.address, query="id=a&later=:end&spin=1500&text=x")
     assert journal.wait("shutdown", "a").detail.endswith("status=0")
     assert journal.events("a", "spun")[0].detail.startswith("quiet")
@@ -131,7 +130,7 @@ def test_no_time_out(pool, directives, query, journal):
 
 def test_log_names_the_limit(pool, journal):
     """Who, what, how long, and the directive to turn."""
-    daemon = pool(max_execution_time="100ms", post_response__time_limit="200ms", **CAUGHT)
+    daemon = pool(max_execution_time="100ms", post_response__time_limit="200ms")
     fastcgi.request(daemon.address, query="id=a&spin=60000")
     daemon.wait_log(r"pool www: GET /\?id=a\S* reached max_execution_time of 100 ms")
     fastcgi.request(daemon.address, query="id=b&finish&spin=60000")
@@ -147,7 +146,7 @@ STUCK = ["malloc", "endless", "block=read", "block=poll", "block=nanosleep"]
 def stuck(pool, listen):
     """A worker whose requests time out at 200 ms, and whose process ends 100 ms later."""
     def start(mode="run", threads=1, **directives):
-        limits = {"max_execution_time": "200ms", "hard_timeout": "100ms", **CAUGHT}
+        limits = {"max_execution_time": "200ms", "hard_timeout": "100ms"}
         daemon = pool(mode, threads, listen=listen, **{**limits, **directives})
         daemon.first = daemon.wait_workers(1)[0]
         return daemon

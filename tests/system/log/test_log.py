@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from harness import build, process
-from harness.manager import CAUGHT, Manager
+from harness.manager import Manager
 from harness.wait import wait_until
 from harness.worker_script import is_root, script, sleeper
 
@@ -61,7 +61,7 @@ def test_a_full_disk(tmp_path):
     body = "i=0\nwhile [ $i -lt 50 ]; do echo line $i; i=$((i+1)); done\nexec sleep 100000"
     log = tmp_path / "log"
     log.symlink_to("/dev/full")
-    daemon = Manager(tmp_path, {"command": script(tmp_path, body), **CAUGHT}, settings={"error_log": log})
+    daemon = Manager(tmp_path, {"command": script(tmp_path, body)}, settings={"error_log": log})
     daemon.start(wait=False)
     try:
         wait_until(lambda: os.path.exists(daemon.control_path) and daemon.control("ping").returncode == 0, "an answer")
@@ -82,7 +82,7 @@ def test_a_log_that_is_not_read(tmp_path):
     """Standard error is a full pipe: the manager neither waits nor ends."""
     read_end, write_end = os.pipe()
     body = "yes a line that fills a pipe | head -c 300000 >&2\nexec sleep 100000"
-    daemon = Manager(tmp_path, {"command": script(tmp_path, body), **CAUGHT}, settings={"error_log": "stderr"})
+    daemon = Manager(tmp_path, {"command": script(tmp_path, body)}, settings={"error_log": "stderr"})
     try:
         command = [str(build.OVERTIME), "-c", str(daemon.ini_path)] + (["-R"] if is_root() else [])
         daemon.popen = subprocess.Popen(command, stderr=write_end, env=daemon.environment)

@@ -5,7 +5,7 @@ import re
 import subprocess
 
 from harness import build, process
-from harness.manager import CAUGHT, Manager
+from harness.manager import Manager
 from harness.wait import wait_until
 from harness.worker_script import script
 
@@ -23,7 +23,7 @@ def written(daemon, count):
 
 def flood(tmp_path, name, size=400000):
     body = f"yes the words of {name} | head -c {size}\nexec sleep 100000"
-    return {"command": script(tmp_path, body, name), **CAUGHT}
+    return {"command": script(tmp_path, body, name)}
 
 
 def test_a_log_that_is_stuck(tmp_path):
@@ -93,7 +93,7 @@ def test_a_limit_on_the_size_of_files(tmp_path, monkeypatch):
 def test_empty_lines(manager, tmp_path):
     """A flood of them makes few lines, which give their number."""
     body = "yes '' | head -c 1000000\necho over\nexec sleep 100000"
-    daemon = manager({"command": script(tmp_path, body), **CAUGHT})
+    daemon = manager({"command": script(tmp_path, body)})
     daemon.wait_log('"over"$')
     log = daemon.log_path.read_text()
     single = len(re.findall(r'said into stdout: ""$', log, re.MULTILINE))
@@ -105,7 +105,7 @@ def test_the_log_of_the_background(tmp_path):
     """Output of workers at the start does not go to the caller's standard error."""
     body = "i=0\nwhile [ $i -lt 200 ]; do echo secret >&2; i=$((i+1)); done\nexec sleep 100000"
     broken = script(tmp_path, "", "broken", shell=tmp_path / "nowhere")
-    pools = {"loud": {"command": script(tmp_path, body), "pm.max_children": 8, **CAUGHT}, "bad": {"command": broken}}
+    pools = {"loud": {"command": script(tmp_path, body), "pm.max_children": 8}, "bad": {"command": broken}}
     daemon = Manager(tmp_path, pools=pools, settings={"pid": tmp_path / "pid"})
     command = [str(build.OVERTIME), "-D", "-c", str(daemon.ini_path)] + (["-R"] if os.geteuid() == 0 else [])
     answer = subprocess.run(command, capture_output=True, text=True, timeout=60, env=daemon.environment, check=False)

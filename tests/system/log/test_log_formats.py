@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from harness import build
-from harness.manager import CAUGHT, Manager
+from harness.manager import Manager
 from harness.wait import wait_until
 from harness.worker_script import is_root, script, sleeper
 
@@ -27,7 +27,7 @@ def objects(text):
 def test_json(manager, tmp_path):
     body = "echo to output\necho to error >&2\nexec sleep 100000"
     settings = {"log_format": "json", "log_level": "debug"}
-    daemon = manager({"command": script(tmp_path, body), **CAUGHT}, settings=settings)
+    daemon = manager({"command": script(tmp_path, body)}, settings=settings)
     (worker,) = daemon.workers()
     daemon.wait_log('"to error"')
     daemon.stop()
@@ -48,7 +48,7 @@ def test_json_of_hostile_bytes(manager, tmp_path):
     data = tmp_path / "data"
     data.write_bytes(bytes(range(256)) * 40 + b"\n" + '"gr\u00fc\u00df\\"\n'.encode())
     pool = {"command": script(tmp_path, f"cat {data}\necho over\nexec sleep 100000")}
-    daemon = manager({**pool, **CAUGHT, "decorate_workers_output": "no"}, settings={"log_format": "json"})
+    daemon = manager({**pool, "decorate_workers_output": "no"}, settings={"log_format": "json"})
     daemon.wait_log('"over"')
     raw = daemon.log_path.read_bytes()
     assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]", raw)
@@ -59,7 +59,7 @@ def test_json_of_hostile_bytes(manager, tmp_path):
 
 def test_json_of_long_lines(manager, tmp_path):
     body = "head -c 5000 /dev/zero | tr '\\0' x\necho end\necho over\nexec sleep 100000"
-    daemon = manager({"command": script(tmp_path, body), **CAUGHT}, settings={"log_format": "json", "log_limit": "512"})
+    daemon = manager({"command": script(tmp_path, body)}, settings={"log_format": "json", "log_limit": "512"})
     daemon.wait_log('"over"')
     lines = daemon.log_path.read_text().splitlines()
     assert all(len(line) < 512 for line in lines)
@@ -89,7 +89,7 @@ while :; do
     echo "$line"
 done"""
     os.mkfifo(tmp_path / "fifo")
-    daemon = manager({"command": script(tmp_path, body), **CAUGHT}, settings={"log_limit": "512"})
+    daemon = manager({"command": script(tmp_path, body)}, settings={"log_limit": "512"})
     (worker,) = daemon.workers()
     first = daemon.log_path.read_text()
     text = daemon.ini_path.read_text()
@@ -133,7 +133,7 @@ def test_the_journal(tmp_path, shape):
     """JOURNAL_STREAM names standard error: lines have priorities and no time."""
     body = "echo to error >&2\nexec sleep 100000"
     settings = {"error_log": "stderr", "log_format": shape}
-    daemon = Manager(tmp_path, {"command": script(tmp_path, body), **CAUGHT}, settings=settings)
+    daemon = Manager(tmp_path, {"command": script(tmp_path, body)}, settings=settings)
     daemon.output_path.touch()
     status = daemon.output_path.stat()
     daemon.environment["JOURNAL_STREAM"] = f"{status.st_dev}:{status.st_ino}"
@@ -224,7 +224,7 @@ exec "$@"
 
 def syslog_manager(tmp_path, body, **settings):
     settings = {"error_log": "syslog", "syslog.ident": "tester", "syslog.facility": "local5", **settings}
-    return Manager(tmp_path, {"command": script(tmp_path, body), **CAUGHT}, settings=settings)
+    return Manager(tmp_path, {"command": script(tmp_path, body)}, settings=settings)
 
 
 def test_syslog(syslog, tmp_path):

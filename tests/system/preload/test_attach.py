@@ -8,7 +8,6 @@ import pytest
 
 from harness import build, fastcgi, process
 from harness.held import wait_total
-from harness.manager import CAUGHT
 from harness.totals import totals
 from harness.wait import wait_until
 from harness.worker_script import script
@@ -88,7 +87,7 @@ def inherited(response):
 
 
 def preforking(manager, app, count, **directives):
-    return manager({**CAUGHT, "command": f"{app('prefork_plain')} {count}", "env[LD_PRELOAD]": build.preload(), **directives})
+    return manager({"command": f"{app('prefork_plain')} {count}", "env[LD_PRELOAD]": build.preload(), **directives})
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -6,7 +6,6 @@ import signal
 import pytest
 
 from harness import fastcgi, process
-from harness.manager import CAUGHT
 from harness.totals import wait_totals
 from harness.wait import wait_until
 
@@ -115,7 +114,7 @@ def test_exit_in_handler(life, mode, journal):
 @pytest.mark.parametrize("mode", ["run", "loop"])
 def test_exit_with_other_threads(life, mode, journal):
     """exit() is called by the application: the log names what it cuts off."""
-    daemon = life.start(mode, 3, **CAUGHT)
+    daemon = life.start(mode, 3)
     with fastcgi.Connection(daemon.address) as other:
         other.send_request(fastcgi.cgi_params("id=b&wait=never"))
         journal.wait("wait", "b")
@@ -166,7 +165,7 @@ def test_shutdown_functions(life, name, mode, end, journal):
     """At every end of a request; each is counted, and lost ones are logged."""
     later, ran, (run, late, lost) = FUNCTIONS[name]
     daemon = life.start(mode, shutdown_functions__time_limit="150ms", max_execution_time="100ms",
-                        hard_timeout="60s", post_response__time_limit="0", **CAUGHT)
+                        hard_timeout="60s", post_response__time_limit="0")
     response = life.request(f"id=a&later={later}&text=hello&{end}")
     assert response.text == "hello" and response.end_request == b"\0" * 8 and not response.after_end
     wait_totals(daemon, requests=1, shutdown_run=run, shutdown_late=late, shutdown_lost=lost)

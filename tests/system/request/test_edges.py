@@ -7,7 +7,6 @@ import pytest
 
 from harness import fastcgi
 from harness.journal import pattern
-from harness.manager import CAUGHT
 from harness.totals import wait_totals
 from harness.wait import wait_until
 
@@ -60,7 +59,7 @@ def test_child_writes_the_answer(edge, listen):
 @pytest.mark.parametrize("content", [b"\x04", b"\x01\x7fA", b"\x80\0\0", b"\xff\xff\xff\xff\x01a"])
 def test_malformed_parameters(manager, app, listen, content):
     """Refused, logged and counted; the application never sees it."""
-    daemon = manager({"command": f"{app('edge')} loop", "listen": listen, **CAUGHT})
+    daemon = manager({"command": f"{app('edge')} loop", "listen": listen})
     with fastcgi.Connection(listen) as connection:
         good = fastcgi.pairs({"REQUEST_METHOD": "GET"})
         connection.send(
@@ -102,7 +101,7 @@ def test_a_long_string(edge, listen, size):
 
 @pytest.mark.parametrize("ignore, told", [("off", "put -1, then"), ("on", "put 9000000, then 1")])
 def test_a_long_string_that_the_client_does_not_read(manager, app, listen, ignore, told):
-    daemon = manager({"command": f"{app('edge')} loop", "listen": listen, "ignore_user_abort": ignore, **CAUGHT})
+    daemon = manager({"command": f"{app('edge')} loop", "listen": listen, "ignore_user_abort": ignore})
     with fastcgi.Connection(listen) as connection:
         connection.send_request(fastcgi.cgi_params("long=9000000"))
         connection.read_record()
@@ -112,7 +111,7 @@ def test_a_long_string_that_the_client_does_not_read(manager, app, listen, ignor
 
 
 def test_a_long_string_after_the_response(manager, app, listen):
-    daemon = manager({"command": f"{app('edge')} loop", "listen": listen, **CAUGHT})
+    daemon = manager({"command": f"{app('edge')} loop", "listen": listen})
     assert fastcgi.request(listen, query="finish&long=100000").complete
     daemon.wait_log("put 100000, then 1")
     head = len("Content-Type: text/plain\r\n\r\n<>")

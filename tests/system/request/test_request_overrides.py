@@ -4,7 +4,6 @@ import pytest
 
 from harness import fastcgi
 from harness.address import Address
-from harness.manager import CAUGHT
 from harness.totals import totals
 from harness.web import Apache, Nginx
 
@@ -48,7 +47,7 @@ def test_ignore_user_abort(pool, parameter, before, journal):
 @pytest.mark.parametrize("parameter", ["value", "admin"])
 @pytest.mark.parametrize("text", ["max_execution_time=200ms", " max_execution_time = 200ms ; bailout = auto;"])
 def test_max_execution_time(pool, parameter, text, journal):
-    daemon = pool(**CAUGHT)
+    daemon = pool()
     assert send(daemon, "spin=60000&note=rest", **{parameter: text}).complete
     assert ended(journal) == ([], 2)
     daemon.wait_log("max_execution_time of 200 ms")
@@ -62,7 +61,7 @@ def test_max_execution_time_may_be_longer(pool, journal):
 
 @pytest.mark.parametrize("parameter", ["value", "admin"])
 def test_post_response_time_limit(pool, parameter, journal):
-    daemon = pool(**CAUGHT)
+    daemon = pool()
     limit = {parameter: "post_response.time_limit=200ms"}
     assert send(daemon, "text=x&finish&spin=60000&note=rest", **limit).text == "x"
     assert ended(journal) == ([], 2)
@@ -143,7 +142,7 @@ BAD = [
 @pytest.mark.parametrize("text", BAD, ids=range(len(BAD)))
 def test_malformed(pool, parameter, text, journal):
     """One line in the log, and nothing changes, not even by its well-formed lines."""
-    daemon = pool(max_execution_time="60s", **CAUGHT)
+    daemon = pool(max_execution_time="60s")
     name = "OVERTIME_VALUE" if parameter == "value" else "OVERTIME_ADMIN_VALUE"
     assert send(daemon, "ignore=-1&spin=20&limit=60&note=rest&text=fine", **{parameter: text}).text == "fine"
     assert ended(journal) == (["rest"], 0)
@@ -156,7 +155,7 @@ def test_malformed(pool, parameter, text, journal):
 
 
 def test_nothing_is_no_error(pool, journal):
-    daemon = pool(**CAUGHT)
+    daemon = pool()
     for number, text in enumerate(["", ";", "\n;\n", "  "]):
         params = fastcgi.cgi_params(f"id=n{number}&text=x", OVERTIME_VALUE=text)
         assert fastcgi.request(daemon.address, params).text == "x"
@@ -209,7 +208,7 @@ def test_from_a_web_server(request, pool, way, name, tmp_path, journal):
 @pytest.mark.parametrize("way", ["nginx", "apache-setenv"])
 def test_never_from_a_client(request, pool, way, header, tmp_path, journal):
     """Neither by a header, whatever its name, nor by the query."""
-    daemon = pool(**CAUGHT)
+    daemon = pool()
     server = start(request, way, tmp_path, daemon.address)
     headers = {header: VALUE, f"HTTP-{header}": VALUE}
     target = "/?id=a&later=:end&ignore=-1&spin=300&note=rest&text=x"

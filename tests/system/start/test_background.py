@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from harness import build, process
-from harness.manager import CAUGHT, Manager
+from harness.manager import Manager
 from harness.wait import wait_until
 from harness.worker_script import is_root, script, sleeper
 
@@ -106,7 +106,7 @@ def test_a_partial_start_is_reported(tmp_path):
 @pytest.mark.parametrize("files, sentence", [(24, "no pool could start a worker"), (40, "not ready: other")])
 def test_a_start_that_runs_short_is_decided_at_once(tmp_path, files, sentence):
     """When one worker gets no pipe, the manager does not try each of the others in turn."""
-    pool = {"command": sleeper(tmp_path), "pm.max_children": 20, **CAUGHT}
+    pool = {"command": sleeper(tmp_path), "pm.max_children": 20}
     daemon = Manager(tmp_path, pool, settings={"rlimit_files": files})
     daemon.start(wait=False)
     try:

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from harness import build, fastcgi, process
-from harness.manager import CAUGHT, Manager
+from harness.manager import Manager
 from harness.wait import wait_until
 from harness.worker_script import is_root, script, sleeper
 
@@ -102,7 +102,7 @@ def test_it_is_process_1_and_logs_to_standard_error(contained, tmp_path, app):
 def test_signals(contained, tmp_path, number):
     """Process 1 gets only signals that it handles; the workers end before it does."""
     body = f"trap 'echo $1 told >>{tmp_path}/told; exit 0' TERM QUIT\necho up\nwhile :; do sleep 0.01; done"
-    daemon = contained({"command": script(tmp_path, body), **CAUGHT})
+    daemon = contained({"command": script(tmp_path, body)})
     daemon.wait_log("up")
     daemon.send_signal(number)
     wait_until(lambda: daemon.popen.poll() is not None, "the manager's end")
@@ -134,7 +134,7 @@ def test_orphans_are_reaped(contained, tmp_path):
         f"for i in $(seq {count}); do (sh -c 'echo $PPID >/dev/null; "
         f"while [ ! -e {tmp_path}/go ]; do sleep 0.01; done; exit 3' &); done\necho forked\nexec sleep 100000"
     )
-    daemon = contained({"command": script(tmp_path, body), **CAUGHT})
+    daemon = contained({"command": script(tmp_path, body)})
     daemon.wait_log("forked")
     wait_until(lambda: len(process.children(daemon.pid)) == count + 1, lambda: f"the orphans: {process.children(daemon.pid)}")
     (tmp_path / "go").touch()
@@ -178,7 +178,7 @@ def test_nothing_is_left_of_an_orphan_that_stays(contained, tmp_path):
 
 def test_stop_twice_kills(contained, tmp_path):
     body = "trap '' TERM QUIT\necho ignoring\nwhile :; do sleep 0.05; done"
-    daemon = contained({"command": script(tmp_path, body), **CAUGHT}, settings={"process_control_timeout": "1h"})
+    daemon = contained({"command": script(tmp_path, body)}, settings={"process_control_timeout": "1h"})
     daemon.wait_log("ignoring")
     daemon.send_signal(signal.SIGTERM)
     daemon.wait_log("SIGTERM: stopping now")

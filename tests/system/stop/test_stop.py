@@ -8,7 +8,6 @@ import time
 import pytest
 
 from harness import fastcgi, process
-from harness.manager import CAUGHT
 from harness.wait import wait_until
 from harness.worker_script import script, sleeper
 
@@ -30,7 +29,7 @@ def test_stops(manager, tmp_path, number):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
 def test_a_worker_that_ignores_signals_is_killed_and_logged(manager, tmp_path, number):
-    daemon = manager({"command": stubborn(tmp_path), **CAUGHT}, settings={"process_control_timeout": "200ms"})
+    daemon = manager({"command": stubborn(tmp_path)}, settings={"process_control_timeout": "200ms"})
     daemon.wait_log("ignoring")
     (worker,) = daemon.workers()
     daemon.stop(number)
@@ -40,7 +39,7 @@ def test_a_worker_that_ignores_signals_is_killed_and_logged(manager, tmp_path, n
 
 
 def test_no_time_to_stop(manager, tmp_path):
-    daemon = manager({"command": stubborn(tmp_path), **CAUGHT}, settings={"process_control_timeout": "0"})
+    daemon = manager({"command": stubborn(tmp_path)}, settings={"process_control_timeout": "0"})
     daemon.wait_log("ignoring")
     daemon.stop(signal.SIGQUIT)
     assert "is killed" in daemon.log()
@@ -49,7 +48,7 @@ def test_no_time_to_stop(manager, tmp_path):
 def test_a_killed_worker_takes_its_children_along(manager, tmp_path):
     """They hold the pool's socket, and no process would ever end them."""
     body = f"trap '' TERM\nsleep 100000 & echo $! >{tmp_path}/child\necho ignoring\nwait"
-    daemon = manager({"command": script(tmp_path, body), **CAUGHT}, settings={"process_control_timeout": "100ms"})
+    daemon = manager({"command": script(tmp_path, body)}, settings={"process_control_timeout": "100ms"})
     daemon.wait_log("ignoring")
     child = int((tmp_path / "child").read_text())
     assert process.alive(child)
@@ -58,7 +57,7 @@ def test_a_killed_worker_takes_its_children_along(manager, tmp_path):
 
 
 def test_the_second_term_kills_at_once(manager, tmp_path):
-    daemon = manager({"command": stubborn(tmp_path), **CAUGHT}, settings={"process_control_timeout": "1h"})
+    daemon = manager({"command": stubborn(tmp_path)}, settings={"process_control_timeout": "1h"})
     daemon.wait_log("ignoring")
     daemon.send_signal(signal.SIGTERM)
     daemon.wait_log("SIGTERM: stopping now")
@@ -67,7 +66,7 @@ def test_the_second_term_kills_at_once(manager, tmp_path):
 
 
 def test_term_overtakes_quit_and_quit_does_not_soften_term(manager, tmp_path):
-    daemon = manager({"command": stubborn(tmp_path), **CAUGHT}, settings={"process_control_timeout": "1h"})
+    daemon = manager({"command": stubborn(tmp_path)}, settings={"process_control_timeout": "1h"})
     daemon.wait_log("ignoring")
     for number, answer in ((signal.SIGQUIT, "SIGQUIT: stopping when"), (signal.SIGTERM, "SIGTERM: stopping now"),
                            (signal.SIGQUIT, "SIGQUIT: already stopping")):

@@ -10,7 +10,6 @@ import pytest
 from harness import fastcgi, process
 from harness.address import as_address
 from harness.held import steps_of, wait_none, wait_total
-from harness.manager import CAUGHT
 from harness.totals import totals
 from harness.wait import stays, wait_until
 from harness.worker_script import script
@@ -176,7 +175,7 @@ def test_pm_stop_signal(manager, tmp_path, name):
     """Only this signal asks a worker to stop; a worker that obeys is not killed."""
     traps = " ".join(f"trap 'echo heard-{each}; exit 0' {each};" for each in ("TERM", "QUIT", "INT", "USR1"))
     program = script(tmp_path, f"{traps}\ntouch {tmp_path}/set.$$\nwhile :; do sleep 0.02; done")
-    daemon = manager({"command": program, "pm.stop_signal": name, **CAUGHT})
+    daemon = manager({"command": program, "pm.stop_signal": name})
     (pid,) = daemon.wait_workers(1)
     wait_until((tmp_path / f"set.{pid}").exists, "its traps")
     daemon.control("reload", "--all", check=True)
