@@ -1,6 +1,7 @@
 /* conn.c: see conn.h. */
 #include "sapi-shim/connection/conn.h"
 
+#include "sapi-shim/scoreboard/worker_slot.h"
 #include "sapi-shim/util/clock.h"
 
 #include <errno.h>
@@ -87,9 +88,9 @@ static bool conn_answer_management(struct conn *conn, const struct frame_record 
     }
     if (conn->end - conn->parsed < record->size)
         return false;
-    size_t size = record->kind == FRAME_VALUES
-                      ? frame_values_answer(content, record->content, answer)
-                      : frame_unknown_answer(record->type, answer);
+    size_t size = record->kind == FRAME_VALUES ? frame_values_answer(content, record->content,
+                                                                     worker_slot_capacity(), answer)
+                                               : frame_unknown_answer(record->type, answer);
     if (size == 0)
         conn->broken = true;
     else
@@ -121,6 +122,12 @@ static bool conn_begin_record(struct conn *conn)
     case FRAME_ABORT:
         conn->aborted = true;
         break;
+    case FRAME_CANCEL:
+        conn->canceled = true;
+        conn->canceled_keep = conn->frame.keep;
+        conn_send_record(conn, answer,
+                         frame_end_request(record.id, FRAME_REQUEST_COMPLETE, answer));
+        break;
     case FRAME_PASS:
     case FRAME_DROP:
         break;
@@ -148,8 +155,11 @@ static void conn_parse(struct conn *conn)
             conn->for_libfcgi = false;
         }
         if (conn->record_left == 0) {
+            bool canceled = conn->canceled;
             if (!conn_begin_record(conn))
                 break;
+            if (conn->canceled && !canceled)
+                kept = conn->start; /* libfcgi must not see what had come of the request */
             continue;
         }
         size_t present = conn->end - conn->parsed;
@@ -293,7 +303,7 @@ enum conn_result conn_fill(struct conn *conn, size_t limit)
         conn_parse(conn);
         if (conn->frame.params_bytes > limit)
             conn->params_too_large = true;
-        if (conn->socket_empty)
+        if (conn->canceled || (conn->socket_empty && !conn->peer_ends))
             break;
     }
     return conn->broken ? CONN_CLOSED : CONN_OK;
@@ -408,9 +418,11 @@ void conn_check_peer(struct conn *conn)
         conn->disconnected = true;
         return;
     }
-    /* Input after the end of the body is an abort, the next request, or a management record. Before
-     * that it is the body, which is the application's to read. */
-    if (conn_input_complete(conn) && conn->end < conn->capacity) {
+    /* An abort may be behind what has come of the body: read ahead as far as there is room. After
+     * the body it is an abort, the next request, or a management record. */
+    if (conn->start == conn->end)
+        conn->start = conn->parsed = conn->end = 0;
+    if (conn_has_header(conn) && conn->end < conn->capacity) {
         if (conn_receive_ahead(conn) == CONN_CLOSED)
             conn->disconnected = true;
         conn_parse(conn);
@@ -420,7 +432,8 @@ void conn_check_peer(struct conn *conn)
 bool conn_abort_pending(const struct conn *conn)
 {
     unsigned char header[FRAME_HEADER];
-    return conn_input_complete(conn) && conn->end == conn->parsed &&
+    return conn_has_header(conn) && conn->end == conn->parsed && conn->record_left == 0 &&
+           conn->padding_left == 0 &&
            recv(conn->fd, header, sizeof header, MSG_PEEK | MSG_DONTWAIT) == FRAME_HEADER &&
            frame_is_abort(header, conn->frame.id);
 }
@@ -566,15 +579,26 @@ void conn_half_close(struct conn *conn)
 
 /* ---- end ---- */
 
-void conn_preload(struct conn *conn, const unsigned char *bytes, size_t count)
+bool conn_preload(struct conn *conn, const unsigned char *bytes, size_t count)
 {
-    conn->end = MIN(count, conn->capacity);
-    memcpy(conn->buffer, bytes, conn->end);
+    if (count > conn->capacity) {
+        unsigned char *buffer = realloc(conn->buffer, count);
+        if (buffer == NULL)
+            return false;
+        conn->buffer = buffer;
+        conn->capacity = count;
+    }
+    memcpy(conn->buffer, bytes, count);
+    conn->end = count;
+    return true;
 }
 
 struct conn *conn_split(struct conn *conn)
 {
     struct conn *fresh = conn_new();
+    if (fresh != NULL &&
+        !conn_preload(fresh, conn->buffer + conn->parsed, conn->end - conn->parsed))
+        conn_free(&fresh);
     if (fresh == NULL)
         return NULL;
     fresh->fd = conn->fd;
@@ -588,7 +612,6 @@ struct conn *conn_split(struct conn *conn)
     fresh->eof = conn->eof;
     fresh->disconnected = conn->disconnected;
     fresh->broken = conn->broken;
-    conn_preload(fresh, conn->buffer + conn->parsed, conn->end - conn->parsed);
     conn->end = conn->parsed;
     conn->record_left = 0;
     conn->padding_left = 0;

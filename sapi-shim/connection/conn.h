@@ -46,6 +46,9 @@ struct conn {
     bool disconnected;      /* the peer has closed, or writing has failed */
     bool broken;            /* a protocol violation, or we have cut off a record */
     bool aborted;           /* FCGI_ABORT_REQUEST has come for the current request */
+    bool canceled;          /* a request was aborted before its parameters were complete */
+    bool canceled_keep;     /* ... and the web server asked to keep the connection */
+    bool peer_ends;         /* an event has said so: reads go on up to the end of the stream */
     bool params_too_large;  /* its parameters exceed the limit */
     bool socket_empty;      /* the last read took everything that had come */
     bool surplus;           /* it is or will be idle beyond keepalive_max: see wait_set.h */
@@ -183,8 +186,8 @@ void conn_free(struct conn **conn);
  * pointer. */
 void conn_close_copy(struct conn **conn);
 
-/* Puts bytes that were read before into a new connection; they fit its first buffer. */
-void conn_preload(struct conn *conn, const unsigned char *bytes, size_t count);
+/* Puts bytes that were read before into a new connection. False without memory. */
+bool conn_preload(struct conn *conn, const unsigned char *bytes, size_t count);
 
 /* Frees the calling thread's cache. Before the thread ends. */
 void conn_thread_end(void);

@@ -13,7 +13,7 @@
 
 enum {
     /* A connection stays if more than so many bytes of its next request were read. */
-    CONN_HANDOFF_BYTES_MAX = 8192
+    CONN_HANDOFF_BYTES_MAX = 65536
 };
 
 /* Precedes the bytes in a message. Both ends are this library, in one contract version. */
@@ -111,6 +111,8 @@ struct conn *conn_handoff_receive(bool *idle, bool *leaving)
         memcpy(&fd, CMSG_DATA(rights), sizeof fd);
     struct conn *conn =
         fd >= 0 && n >= (ssize_t)sizeof header ? conn_open(fd, header.is_tcp) : NULL;
+    if (conn != NULL && !conn_preload(conn, bytes, (size_t)n - sizeof header))
+        conn_free(&conn);
     if (conn == NULL) {
         diagnostics_write(
             "a connection from another worker was lost: out of descriptors or memory; raise "
@@ -118,7 +120,6 @@ struct conn *conn_handoff_receive(bool *idle, bool *leaving)
         return NULL;
     }
     conn->since = header.since;
-    conn_preload(conn, bytes, (size_t)n - sizeof header);
     *idle = header.kind == OT_HANDOFF_IDLE;
     *leaving = header.leaving;
     return conn;

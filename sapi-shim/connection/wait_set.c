@@ -125,8 +125,6 @@ static bool wait_set_acceptable(struct wait_set *w, struct conn *conn)
     } else if (conn->frame.role < FRAME_ROLE_RESPONDER || conn->frame.role > FRAME_ROLE_FILTER) {
         why = "unknown FastCGI role";
         status = FRAME_UNKNOWN_ROLE;
-    } else if (conn->aborted) {
-        why = "aborted by the web server before it began";
     } else {
         return true;
     }
@@ -157,18 +155,54 @@ static void wait_set_ready(struct wait_set *w, struct conn *conn)
     wait_set_wake(w);
 }
 
+/* A request was aborted before the application had it; before its parameters were complete it has
+ * been answered. False if the connection ends with it. */
+static bool wait_set_drop_canceled(struct wait_set *w, struct conn *conn)
+{
+    diagnostics_write("pool %s: request refused: aborted by the web server before it began",
+                      worker_slot_pool());
+    wait_set_count_dropped(conn, 0);
+    if (!conn->canceled) {
+        bool keep = conn->frame.keep;
+        conn_refuse(conn, NULL, FRAME_REQUEST_COMPLETE);
+        conn->canceled_keep = conn_end_request(conn, 0) && keep;
+    }
+    conn->canceled = false;
+    conn_lists_take(&w->conns, conn);
+    if (!conn->canceled_keep || !conn_lists_watch(&w->conns, conn)) {
+        wait_set_linger_locked(w, conn);
+        return false;
+    }
+    conn_lists_put(&w->conns, conn, CONN_KEPT, worker_slot_settings()->keepalive_timeout, 0);
+    return true;
+}
+
 /* Reads what has come. True if the request header is complete: the connection is then the caller's.
  */
 static bool wait_set_progress(struct wait_set *w, struct conn *conn)
 {
     const struct ot_settings *settings = worker_slot_settings();
     enum conn_result result = conn_fill(conn, (size_t)settings->limit_params_size);
+    while (conn->canceled || (conn_has_header(conn) && conn->aborted)) {
+        if (!wait_set_drop_canceled(w, conn))
+            return false;
+        result = conn_fill(conn, (size_t)settings->limit_params_size);
+    }
     if (conn->params_too_large || conn_has_header(conn)) {
         if (conn->state == CONN_KEPT || conn->since == 0)
             conn->since = clock_ns();
         conn_lists_take(&w->conns, conn);
         conn->surplus = false;
         return wait_set_acceptable(w, conn);
+    }
+    if (result == CONN_CLOSED && conn->broken && conn->frame.phase == FRAME_PARAMS) {
+        conn_lists_take(&w->conns, conn);
+        diagnostics_write("pool %s: request refused: it violates the FastCGI protocol",
+                          worker_slot_pool());
+        wait_set_count_dropped(conn, 400);
+        conn_refuse(conn, "400 Bad Request", FRAME_REQUEST_COMPLETE);
+        wait_set_linger_locked(w, conn);
+        return false;
     }
     if (result == CONN_CLOSED) {
         if (conn->broken || conn->end > conn->start) {
@@ -339,7 +373,8 @@ static void wait_set_put_kept(struct wait_set *w, struct conn *conn, bool surplu
         timeout = WAIT_SET_SURPLUS_MS;
     conn_lists_put(&w->conns, conn, CONN_KEPT, timeout, 0);
     /* Another thread may have taken the edge that announced more input, or the last read. */
-    if ((conn->end > conn->start || !conn->socket_empty || atomic_load(&w->threads) > 1) &&
+    if ((conn->end > conn->start || !conn->socket_empty || conn->peer_ends ||
+         atomic_load(&w->threads) > 1) &&
         wait_set_progress(w, conn))
         wait_set_ready(w, conn);
 }
@@ -504,11 +539,15 @@ static bool wait_set_pop_ready(struct wait_set *w, struct conn **out)
 }
 
 /* True if the event has completed a request header. */
-static bool wait_set_handle_event(struct wait_set *w, uint64_t data, struct conn **out)
+static bool wait_set_handle_event(struct wait_set *w, const struct epoll_event *event,
+                                  struct conn **out)
 {
-    struct conn *conn = conn_lists_find(data);
+    struct conn *conn = conn_lists_find(event->data.u64);
     if (conn == NULL || conn->wait_set != w)
         return false;
+    /* No other event follows, so a short read must not be taken for the last. */
+    if ((event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+        conn->peer_ends = true;
     if (conn->state == CONN_LINGERING) {
         enum conn_result result = conn_discard_input(conn);
         if (result == CONN_CLOSED || (result == CONN_OK && !conn_lists_rewatch(&w->conns, conn)))
@@ -581,7 +620,7 @@ static enum wait_set_result wait_set_turn(struct wait_set *w, bool tell_interrup
     bool ready = wait_set_pop_ready(w, out);
     int n = ready ? 0 : wait_set_next_event(w, timeout, &event);
     if (n > 0 && (int32_t)event.data.u64 >= 0)
-        ready = wait_set_handle_event(w, event.data.u64, out);
+        ready = wait_set_handle_event(w, &event, out);
     (void)pthread_mutex_unlock(&w->lock);
     if (ready)
         return WAIT_SET_REQUEST;

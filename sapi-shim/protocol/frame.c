@@ -1,6 +1,7 @@
 /* frame.c: see frame.h. */
 #include "sapi-shim/protocol/frame.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum frame_type {
@@ -97,7 +98,10 @@ struct frame_record frame_next(struct frame *frame, const unsigned char *bytes, 
         record.kind = frame_begin(frame, &record, bytes, count);
     else if (frame->phase == FRAME_NONE || record.id != frame->id)
         record.kind = FRAME_DROP;
-    else if (record.type == FRAME_TYPE_ABORT_REQUEST)
+    else if (record.type == FRAME_TYPE_ABORT_REQUEST && frame->phase == FRAME_PARAMS) {
+        record.kind = FRAME_CANCEL;
+        frame_reset(frame);
+    } else if (record.type == FRAME_TYPE_ABORT_REQUEST)
         record.kind = FRAME_ABORT;
     else
         record.kind = frame_stream(frame, &record);
@@ -159,22 +163,17 @@ bool frame_next_pair(const unsigned char **p, const unsigned char *end, struct f
     return true;
 }
 
-/* A worker with any number of threads takes one request at a time on one connection; a web server
- * that is told more would multiplex. */
-static const struct {
-    const char *name;
-    char value;
-} frame_values[] = {
-    {"FCGI_MAX_CONNS", '1'},
-    {"FCGI_MAX_REQS", '1'},
-    {"FCGI_MPXS_CONNS", '0'},
-};
+/* A connection carries one request at a time, so as many connections as requests are served. */
+static const char *const frame_values[] = {"FCGI_MAX_CONNS", "FCGI_MAX_REQS", "FCGI_MPXS_CONNS"};
 enum {
+    FRAME_VALUE_MULTIPLEXES = 2,
     FRAME_VALUE_COUNT = sizeof frame_values / sizeof frame_values[0]
 };
 
-size_t frame_values_answer(const unsigned char *content, size_t count, unsigned char *out)
+size_t frame_values_answer(const unsigned char *content, size_t count, unsigned requests,
+                           unsigned char *out)
 {
+    char served[16];
     const unsigned char *end = content + count;
     bool wanted[FRAME_VALUE_COUNT] = {false};
     while (content < end) {
@@ -182,20 +181,24 @@ size_t frame_values_answer(const unsigned char *content, size_t count, unsigned 
         if (!frame_next_pair(&content, end, &pair))
             return 0;
         for (size_t i = 0; i < FRAME_VALUE_COUNT; i++)
-            if (strlen(frame_values[i].name) == pair.name_size &&
-                memcmp(frame_values[i].name, pair.name, pair.name_size) == 0)
+            if (strlen(frame_values[i]) == pair.name_size &&
+                memcmp(frame_values[i], pair.name, pair.name_size) == 0)
                 wanted[i] = true;
     }
     size_t at = FRAME_HEADER;
+    (void)snprintf(served, sizeof served, "%u", requests);
     for (size_t i = 0; i < FRAME_VALUE_COUNT; i++) {
-        if (!wanted[i])
+        const char *value = i == FRAME_VALUE_MULTIPLEXES ? "0" : served;
+        size_t length = strlen(frame_values[i]);
+        size_t value_length = strlen(value);
+        /* What is not known is left out, as the specification asks. */
+        if (!wanted[i] || (i != FRAME_VALUE_MULTIPLEXES && requests == 0))
             continue;
-        size_t length = strlen(frame_values[i].name);
         out[at++] = (unsigned char)length;
-        out[at++] = 1;
-        memcpy(out + at, frame_values[i].name, length);
-        at += length;
-        out[at++] = (unsigned char)frame_values[i].value;
+        out[at++] = (unsigned char)value_length;
+        memcpy(out + at, frame_values[i], length);
+        memcpy(out + at + length, value, value_length);
+        at += length + value_length;
     }
     (void)frame_header(FRAME_TYPE_GET_VALUES_RESULT, 0, at - FRAME_HEADER, out);
     return at;

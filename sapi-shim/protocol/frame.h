@@ -47,6 +47,7 @@ enum frame_kind {
     FRAME_UNKNOWN, /* answer an unknown management record */
     FRAME_SECOND,  /* refuse a second BEGIN_REQUEST: we do not multiplex */
     FRAME_ABORT,   /* abort the current request */
+    FRAME_CANCEL,  /* the same before its parameters are complete: it is over, drop it */
     FRAME_HOLD,    /* the next request: stop here until the current one is over */
     FRAME_BAD,     /* close: it violates the protocol */
 };
@@ -93,11 +94,13 @@ bool frame_is_abort(const unsigned char *header, uint16_t id);
 void frame_reset(struct frame *frame);
 
 /* Writes the answer to an FCGI_GET_VALUES record with this content into `out`, FRAME_ANSWER_MAX
- * bytes. Returns its size, 0 if the content is malformed. */
+ * bytes. `requests` is how many the application serves at once, 0 = unknown. Returns its size, 0 if
+ * the content is malformed. */
 enum {
     FRAME_ANSWER_MAX = 96
 };
-size_t frame_values_answer(const unsigned char *content, size_t count, unsigned char *out);
+size_t frame_values_answer(const unsigned char *content, size_t count, unsigned requests,
+                           unsigned char *out);
 
 /* FCGI_UNKNOWN_TYPE for a management record of this type; 16 bytes. */
 size_t frame_unknown_answer(unsigned char type, unsigned char *out);

@@ -112,6 +112,12 @@ bool worker_slot_siblings(void)
     return worker_slot_siblings_take_over() && worker_slot_board->stats.max_children > 1;
 }
 
+unsigned worker_slot_capacity(void)
+{
+    uint32_t threads = worker_slot_own != NULL ? atomic_load(&worker_slot_own->threads) : 1;
+    return worker_slot_board != NULL ? worker_slot_board->stats.max_children * threads : 0;
+}
+
 /* May the process in this slot take connections, now or soon? */
 static bool worker_slot_in_service(unsigned slot)
 {

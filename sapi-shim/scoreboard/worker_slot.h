@@ -52,6 +52,9 @@ bool worker_slot_siblings_take_over(void);
 /* Are there other workers of the pool that take over connections? */
 bool worker_slot_siblings(void);
 
+/* How many requests the pool serves at once; 0 = unknown, without a manager. */
+unsigned worker_slot_capacity(void);
+
 /* Does another worker of this generation hold fewer than `max` idle kept connections? A hint, as
  * all of them change at any time. */
 enum worker_slot_room {

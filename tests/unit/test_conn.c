@@ -180,17 +180,17 @@ Test(conn, management_is_answered_inside_a_request_and_not_passed_on)
     size_t size = begin_request(bytes, 1, 0);
     size_t at = size;
     at += record(bytes + at, 9, 0,
-                 "\x0e\x00"
-                 "FCGI_MAX_CONNS",
-                 16, 0);
+                 "\x0f\x00"
+                 "FCGI_MPXS_CONNS",
+                 17, 0);
     at += record(bytes + at, 42, 0, "xyz", 3, 5);
     at += record(bytes + at, 4, 1, NULL, 0, 0);
     say(bytes, at);
     cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
-    cr_assert_eq(read(peer, answer, sizeof answer), 8 + 17 + 16);
+    cr_assert_eq(read(peer, answer, sizeof answer), 8 + 18 + 16);
     cr_assert_eq(answer[1], 10);
-    cr_assert_eq(answer[8 + 17 + 1], 11);
-    cr_assert_eq(answer[8 + 17 + 8], 42);
+    cr_assert_eq(answer[8 + 18 + 1], 11);
+    cr_assert_eq(answer[8 + 18 + 8], 42);
     size_t count = 0;
     conn_read_buffered(conn, got, sizeof got, &count);
     cr_assert_eq(count, size + 8);

@@ -74,6 +74,7 @@ static const struct frame_case cases[] = {
     {"next request sent ahead", FRAME_COMPLETE, BEGIN, 7, 8, FRAME_HOLD},
     {"begin of the wrong length", FRAME_NONE, BEGIN, 7, 9, FRAME_BAD},
     {"abort", FRAME_STDIN, ABORT, 7, 0, FRAME_ABORT},
+    {"abort before the parameters ended", FRAME_PARAMS, ABORT, 7, 0, FRAME_CANCEL},
     {"abort after the body", FRAME_COMPLETE, ABORT, 7, 0, FRAME_ABORT},
     {"abort of a request that is over", FRAME_NONE, ABORT, 7, 0, FRAME_DROP},
     {"abort of another request", FRAME_STDIN, ABORT, 8, 0, FRAME_DROP},
@@ -121,25 +122,42 @@ Test(frame, values_are_answered_as_asked)
                                          "XXX"
                                          "\x0f\x00"
                                          "FCGI_MPXS_CONNS";
-    static const unsigned char expected[] = "\x01\x0a\x00\x00\x00\x23\x00\x00"
-                                            "\x0e\x01"
-                                            "FCGI_MAX_CONNS1"
+    static const unsigned char expected[] = "\x01\x0a\x00\x00\x00\x25\x00\x00"
+                                            "\x0e\x03"
+                                            "FCGI_MAX_CONNS250"
                                             "\x0f\x01"
                                             "FCGI_MPXS_CONNS0";
     unsigned char out[FRAME_ANSWER_MAX];
-    size_t size = frame_values_answer(asked, sizeof asked - 1, out);
+    size_t size = frame_values_answer(asked, sizeof asked - 1, 250, out);
     cr_assert_eq(size, sizeof expected - 1, "%zu", size);
     cr_assert_arr_eq(out, expected, size);
+}
+
+Test(frame, unknown_values_are_left_out)
+{
+    static const unsigned char asked[] = "\x0e\x00"
+                                         "FCGI_MAX_CONNS"
+                                         "\x0f\x00"
+                                         "FCGI_MPXS_CONNS";
+    unsigned char out[FRAME_ANSWER_MAX];
+    size_t size = frame_values_answer(asked, sizeof asked - 1, 0, out);
+    cr_assert_eq(size, FRAME_HEADER + 18, "%zu", size);
+    cr_assert_arr_eq(out + FRAME_HEADER,
+                     "\x0f\x01"
+                     "FCGI_MPXS_CONNS0",
+                     18);
+    size = frame_values_answer(asked, sizeof asked - 1, UINT32_MAX, out);
+    cr_assert_leq(size, FRAME_ANSWER_MAX);
 }
 
 Test(frame, malformed_values_are_refused)
 {
     unsigned char out[FRAME_ANSWER_MAX];
-    cr_assert_eq(frame_values_answer((const unsigned char *)"\x0e", 1, out), 0);
-    cr_assert_eq(frame_values_answer((const unsigned char *)"\x0e\x00short", 7, out), 0);
-    cr_assert_eq(frame_values_answer((const unsigned char *)"\xff\xff\xff\xff\x00", 5, out), 0);
-    cr_assert_eq(frame_values_answer((const unsigned char *)"\x80\x00", 2, out), 0);
-    cr_assert_eq(frame_values_answer((const unsigned char *)"", 0, out), 8);
+    cr_assert_eq(frame_values_answer((const unsigned char *)"\x0e", 1, 1, out), 0);
+    cr_assert_eq(frame_values_answer((const unsigned char *)"\x0e\x00short", 7, 1, out), 0);
+    cr_assert_eq(frame_values_answer((const unsigned char *)"\xff\xff\xff\xff\x00", 5, 1, out), 0);
+    cr_assert_eq(frame_values_answer((const unsigned char *)"\x80\x00", 2, 1, out), 0);
+    cr_assert_eq(frame_values_answer((const unsigned char *)"", 0, 1, out), 8);
 }
 
 Test(frame, end_request_has_zero_reserved_bytes)
