@@ -15,6 +15,7 @@
 #include "sapi-shim/util/diagnostics.h"
 #include "sapi-shim/util/timer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -272,6 +273,7 @@ void request_begin(struct request *request, const struct request_ops *ops, struc
         .bailout = (enum ot_bailout)settings->bailout,
         .post_response_limit = settings->post_response_time_limit,
         .locked = info->locked,
+        .overridden = overrides->set,
         .limit.hard_ms = settings->hard_timeout,
         .keep_alive = conn->frame.keep,
         .watch = request_wants_watch(),
@@ -343,21 +345,37 @@ static void request_abort(struct request *request)
     request->news_pause = 0;
 }
 
+/* How to allow for more than the limit that was reached. */
+static void request_remedy(const struct request *request, char *text, size_t size)
+{
+    const char *name = request->limit.name;
+    unsigned own = strcmp(name, "max_execution_time") == 0 ? REQUEST_OVERRIDES_MAX_EXECUTION_TIME
+                   : strcmp(name, "post_response.time_limit") == 0
+                       ? REQUEST_OVERRIDES_POST_RESPONSE_TIME_LIMIT
+                       : 0;
+    if (strcmp(name, "ot_set_time_limit") == 0)
+        (void)snprintf(text, size, "the application has set this limit");
+    else if (request->locked & own)
+        (void)snprintf(text, size, "raise it in OVERTIME_ADMIN_VALUE");
+    else
+        (void)snprintf(
+            text, size, "raise %s%s%s", name, request->overridden & own ? " in OVERTIME_VALUE" : "",
+            strcmp(name, "max_execution_cpu_time") == 0 ? ""
+                                                        : ", or call ot_set_time_limit for more");
+}
+
 /* Says which limit it was, what it cuts, and how to allow for more. */
 static void request_log_time_out(const struct request *request)
 {
     const struct ot_record *record = request->record;
-    const char *name = request->limit.name;
     const char *quote = record->label[0] != '\0' ? "\"" : "";
-    bool own = strcmp(name, "ot_set_time_limit") == 0;
-    bool cpu = strcmp(name, "max_execution_cpu_time") == 0;
-    diagnostics_write("pool %s: %s %s reached %s of %lld ms: %s, %lld ms old%s%s%s%s; %s%s%s",
-                      worker_slot_pool(), record->method, record->uri, name,
+    char remedy[128];
+    request_remedy(request, remedy, sizeof remedy);
+    diagnostics_write("pool %s: %s %s reached %s of %lld ms: %s, %lld ms old%s%s%s%s; %s",
+                      worker_slot_pool(), record->method, record->uri, request->limit.name,
                       (long long)request->limit.ms, lifecycle_name(request->state),
                       (long long)clock_ms_since(record->accepted_at, clock_ns()),
-                      *quote != '\0' ? ", " : "", quote, record->label, quote,
-                      own ? "the application has set this limit" : "raise ", own ? "" : name,
-                      own || cpu ? "" : ", or call ot_set_time_limit for more");
+                      *quote != '\0' ? ", " : "", quote, record->label, quote, remedy);
 }
 
 static void request_time_out(struct request *request)

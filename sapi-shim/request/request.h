@@ -73,7 +73,8 @@ struct request {
     bool watch;            /* the client's leaving interrupts the application */
     volatile bool watched; /* ... the kernel signals events on the connection */
     enum ot_bailout bailout;
-    unsigned locked; /* enum request_overrides_name */
+    unsigned locked;     /* enum request_overrides_name */
+    unsigned overridden; /* the same: which the web server has set */
     struct time_limit limit;
     int64_t post_response_limit; /* ms, 0 = none */
     uint64_t content_length;

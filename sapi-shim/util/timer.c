@@ -19,6 +19,10 @@
 /* An application that is away from its requests for so long works there. */
 #define TIMER_AWAY (20 * CLOCK_NS_PER_MS)
 
+enum {
+    TIMER_STOPS = 1000 /* requests after which such an application is no longer expected to */
+};
+
 /* A wait ends so long before the timer expires, at the least: the coarse clock may be that late. */
 #define TIMER_MARGIN (10 * CLOCK_NS_PER_MS)
 
@@ -33,10 +37,9 @@ static timer_callback *timer_call;
 static int timer_number; /* of the signal; 0 = none */
 static _Thread_local struct timer_one timer_wall;
 static _Thread_local struct timer_one timer_cpu;
-static _Thread_local uint64_t timer_leeway;     /* of the last timer_expect */
-static _Thread_local volatile bool timer_exact; /* was not set by timer_expect */
-static _Thread_local bool timer_seldom_away;    /* see timer_leave */
-static _Thread_local bool timer_often_away;
+static _Thread_local uint64_t timer_leeway;          /* of the last timer_expect */
+static _Thread_local volatile bool timer_exact;      /* was not set by timer_expect */
+static _Thread_local unsigned timer_stops = 1;       /* calls of timer_leave that stop the timer */
 static _Thread_local uint64_t timer_left;            /* clock_coarse_ns; 0 = not away */
 static _Thread_local volatile bool timer_setting;    /* the handler must leave the timers alone, */
 static _Thread_local volatile uint64_t timer_missed; /* and says here what it would have set */
@@ -180,7 +183,7 @@ void timer_release(void)
 void timer_leave(void)
 {
     timer_left = clock_coarse_ns();
-    if (!timer_seldom_away && timer_wall.due != 0)
+    if (timer_stops > 0 && timer_wall.due != 0)
         timer_change(&timer_wall, 0);
 }
 
@@ -188,8 +191,10 @@ void timer_return(void)
 {
     if (timer_left == 0)
         return;
-    timer_often_away = timer_often_away || clock_coarse_ns() - timer_left >= TIMER_AWAY;
-    timer_seldom_away = !timer_often_away;
+    if (clock_coarse_ns() - timer_left >= TIMER_AWAY)
+        timer_stops = TIMER_STOPS;
+    else if (timer_stops > 0)
+        timer_stops--;
     timer_left = 0;
 }
 

@@ -41,9 +41,9 @@ void timer_set_cpu(uint64_t at);
 /* The request has ended: stops what timer_set and timer_set_cpu have set. */
 void timer_release(void);
 
-/* The application goes on without a request, and comes back for the next one. Where it does so for
- * long (or may, before the first time), the timer stops meanwhile; where it never did, the two
- * system calls are saved. */
+/* The application goes on without a request, and comes back for the next one. If it worked there
+ * lately, or has not shown yet whether it does, the timer stops meanwhile; otherwise the two system
+ * calls are saved. */
 void timer_leave(void);
 void timer_return(void);
 

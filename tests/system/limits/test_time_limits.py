@@ -132,9 +132,17 @@ def test_log_names_the_limit(pool, journal):
     """Who, what, how long, and the directive to turn."""
     daemon = pool(max_execution_time="100ms", post_response__time_limit="200ms")
     fastcgi.request(daemon.address, query="id=a&spin=60000")
-    daemon.wait_log(r"pool www: GET /\?id=a\S* reached max_execution_time of 100 ms")
-    fastcgi.request(daemon.address, query="id=b&finish&spin=60000")
-    daemon.wait_log(r"pool www: GET /\?id=b\S* reached post_response\.time_limit of 200 ms")
+    daemon.wait_log(r"pool www: GET /\?id=a\S* reached max_execution_time of 100 ms: running, \d+ ms old; "
+                    r"raise max_execution_time, or call ot_set_time_limit")
+    fastcgi.request(daemon.address, query="id=b&finish&label=mail&spin=60000")
+    daemon.wait_log(r"pool www: GET /\?id=b\S* reached post_response\.time_limit of 200 ms: post-response, "
+                    r"\d\d\d ms old, \"mail\"; raise post_response\.time_limit, or")
+    fastcgi.request(daemon.address, query="id=c&finish&limit=1&spin=60000")
+    daemon.wait_log(r"id=c\S* reached ot_set_time_limit of 1000 ms: .*; the application has set this limit")
+    for parameter in ("OVERTIME_VALUE", "OVERTIME_ADMIN_VALUE"):
+        params = fastcgi.cgi_params("id=d&finish&spin=60000", **{parameter: "post_response.time_limit=100ms"})
+        fastcgi.request(daemon.address, params)
+        daemon.wait_log(rf"id=d\S* reached post_response\.time_limit of 100 ms: .*; raise .* in {parameter}\b")
 
 
 # Applications that reach no safe point
@@ -158,7 +166,7 @@ def check_exit(daemon, query, lost=0):
     """The worker exited with 124, the log names its request, and its successor serves."""
     daemon.wait_log(rf"\b{daemon.first}\b.*exited with status 124.*/\?{re.escape(query[:20])}")
     line = daemon.wait_log(rf"^.*hard_timeout.*$")[0]
-    assert f"/?{query[:20]}" in line, line
+    assert f"/?{query[:20]}" in line and re.search(r", \d+ ms old.*raise \S+ or hard_timeout", line), line
     if lost:
         assert re.search(rf"\b{lost} shutdown functions?\b", line), line
     daemon.wait_workers(1, without=[daemon.first])
@@ -254,7 +262,7 @@ def test_no_hard_timeout(stuck, hard, journal):
     """0 sets none: the request ends at its next safe point, whenever that is."""
     daemon = stuck(hard_timeout=hard)
     response = fastcgi.request(daemon.address, query="id=a&later=:one&sleep=700&checkpoint&note=rest")
-    assert response.complete and response.status == 200
+    assert response.complete and response.status == 504
     journal.wait("shutdown", "a")
     assert not journal.events("a", "note")
     assert daemon.workers() == [daemon.first]
