@@ -11,6 +11,7 @@
 #include "sapi-shim/status/status_json.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/escape.h"
+#include "sapi-shim/util/scalar.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -24,15 +25,39 @@ enum {
     COMMANDS_TRACE_OUTPUT_MAX = 8 << 20 /* bytes */
 };
 
+/* Workers of all pools that do not accept yet; *longest: ms that one of them has been starting. */
+static unsigned commands_starting(const struct commands *commands, int64_t *longest)
+{
+    unsigned count = 0;
+    *longest = 0;
+    for (size_t i = 0; i < commands->pools->count; i++) {
+        int64_t age;
+        count += worker_monitor_starting(&commands->pools->items[i]->supervisor.monitor, clock_ms(),
+                                         &age);
+        *longest = age > *longest ? age : *longest;
+    }
+    return count;
+}
+
 static int commands_ping(void *context, struct control_server_call *call)
 {
     const struct commands *commands = context;
     const char *state = commands->state(commands->owner);
+    char since[32], starting[96] = "";
+    int64_t longest;
+    unsigned count = commands_starting(commands, &longest);
+    scalar_duration(longest, since, sizeof since);
+    if (count > 0)
+        (void)snprintf(starting, sizeof starting, ", %u worker%s starting%s %s", count,
+                       count == 1 ? "" : "s", count == 1 ? " for" : ", one for", since);
     if (call->json)
-        fprintf(call->body, "{\"pid\": %d, \"state\": \"%s\", \"version\": \"%s\"}\n",
-                (int)getpid(), state, OVERTIME_VERSION);
+        fprintf(call->body,
+                "{\"pid\": %d, \"state\": \"%s\", \"version\": \"%s\", \"starting\": %u, "
+                "\"starting_ms\": %lld}\n",
+                (int)getpid(), state, OVERTIME_VERSION, count, (long long)longest);
     else
-        fprintf(call->body, "process %d, %s, version %s\n", (int)getpid(), state, OVERTIME_VERSION);
+        fprintf(call->body, "process %d, %s, version %s%s\n", (int)getpid(), state,
+                OVERTIME_VERSION, starting);
     return 0;
 }
 

@@ -461,7 +461,7 @@ static bool pool_set_failed(const struct pool_set_item *item)
     const struct pool *pool = &item->pool;
     const struct scaling_counts *seen = &pool->seen.counts;
     return (*pool->failure != '\0' && (!pool->older_retired || !pool_ready(pool))) ||
-           pool_failing(pool, seen->idle + seen->serving + seen->post);
+           pool_failing(pool, seen->idle + seen->partly + seen->serving + seen->post);
 }
 
 bool pool_set_settled(const struct pool_set *pools, const struct pool **failed)

@@ -15,7 +15,7 @@ static void systemd_watchdog_on_status(struct ev_loop *loop, ev_timer *timer, in
     char line[256];
     for (size_t i = 0; i < pools->count; i++) {
         const struct scaling_counts *counts = &pools->items[i]->pool.seen.counts;
-        serving += counts->serving;
+        serving += counts->partly + counts->serving;
         post += counts->post;
         waiting += counts->waiting;
     }

@@ -7,7 +7,6 @@
 #include "fpm/util/error.h"
 #include "fpm/util/fd.h"
 #include "fpm/worker/exit_message.h"
-#include "fpm/worker/proc_activity.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/scalar.h"
 
@@ -193,8 +192,8 @@ static void generation_postpone_stop(struct generation_member *member, int64_t m
     worker_stop(&member->worker, 0, (long)ms);
 }
 
-/* Is an unattached worker between two requests? The sockets it was given say nothing of that. */
-static enum proc_activity generation_unattached_activity(const struct generation_member *member)
+/* The sockets that it was given are no connections. */
+enum proc_activity generation_unattached_activity(const struct generation_member *member)
 {
     const struct generation *generation = member->generation;
     const int given[] = {generation->spec.launch.listen_fd, generation->handoff[0],
@@ -279,14 +278,15 @@ static void generation_worker_stop_timeout(struct worker *worker)
 {
     struct generation_member *member = worker->owner;
     const struct scoreboard *scoreboard = &member->generation->scoreboard;
-    enum scoreboard_phase phase = scoreboard_glance(scoreboard, member->slot).phase;
+    struct scoreboard_glance glance = scoreboard_glance(scoreboard, member->slot);
     if (!member->stop_sent) {
         generation_stop_now(member);
         return;
     }
     /* A superfluous worker may have accepted a request just before the signal: let it finish. */
     if (member->stop_reason == EXIT_CAUSE_STOP_SUPERFLUOUS &&
-        (phase == SCOREBOARD_SERVING || phase == SCOREBOARD_POST_RESPONSE)) {
+        (glance.busy > 0 || glance.phase == SCOREBOARD_SERVING ||
+         glance.phase == SCOREBOARD_POST_RESPONSE)) {
         generation_postpone_stop(member, GENERATION_TERM_MS);
         return;
     }

@@ -14,6 +14,7 @@
 #include "fpm/worker/exit_cause.h"
 #include "fpm/worker/launch_spec.h"
 #include "fpm/worker/scoreboard.h"
+#include "fpm/worker/proc_activity.h"
 #include "fpm/worker/worker.h"
 
 #include <ev.h>
@@ -160,6 +161,10 @@ void generation_mark_changed(struct generation_member *member);
 /* Takes the list: members whose worker changed its process state or was asked to stop since the
  * last call, each once, linked by next_changed until it is marked again. NULL = none. */
 struct generation_member *generation_take_changed(struct generation *generation);
+
+/* What the process of a worker without the library does, PROC_ACTIVITY_WAITING if it holds no
+ * connection. */
+enum proc_activity generation_unattached_activity(const struct generation_member *member);
 
 /* Has the member a process that was not asked to stop? */
 bool generation_member_in_service(const struct generation_member *member);

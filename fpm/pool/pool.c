@@ -303,7 +303,7 @@ void pool_retire(struct pool *pool, unsigned count, const char *reason)
         if (!generation_member_in_service(member) || member->worker.state != WORKER_RUNNING)
             continue;
         struct scoreboard_glance glance = scoreboard_glance(&generation->scoreboard, i);
-        if (glance.phase == SCOREBOARD_IDLE)
+        if (glance.phase == SCOREBOARD_IDLE && glance.busy == 0)
             idle[found++] = (struct pool_idle){glance.idle_since, member};
         else if (glance.phase == SCOREBOARD_UNATTACHED &&
                  proc_activity_doing(member->worker.pid) != PROC_ACTIVITY_BUSY)

@@ -42,7 +42,9 @@ static struct scaling_counts pool_supervisor_count(struct pool_supervisor *super
     struct scaling_counts counts = {
         .starting = states[WORKER_MONITOR_STARTING],
         .idle = states[WORKER_MONITOR_IDLE] + states[WORKER_MONITOR_UNATTACHED_IDLE],
-        .serving = states[WORKER_MONITOR_SERVING] + states[WORKER_MONITOR_UNATTACHED_SERVING],
+        .partly = states[WORKER_MONITOR_PARTLY],
+        .serving = states[WORKER_MONITOR_SERVING] + states[WORKER_MONITOR_UNATTACHED_SERVING] +
+                   states[WORKER_MONITOR_UNATTACHED_LOADING],
         .post = states[WORKER_MONITOR_POST],
         .waiting = queue.waiting + (handed_on >= 0),
     };
@@ -51,10 +53,11 @@ static struct scaling_counts pool_supervisor_count(struct pool_supervisor *super
     /* A worker in an unknown state would have taken what waits, if it could. */
     *(counts.waiting > 0 ? &counts.serving : &counts.idle) +=
         states[WORKER_MONITOR_UNATTACHED_UNKNOWN];
-    *attached = states[WORKER_MONITOR_IDLE] + states[WORKER_MONITOR_SERVING] + counts.post;
+    *attached =
+        states[WORKER_MONITOR_IDLE] + counts.partly + states[WORKER_MONITOR_SERVING] + counts.post;
 
     /* Older generations can go once the current one accepts. */
-    unsigned accepting = counts.idle + counts.serving + counts.post;
+    unsigned accepting = counts.idle + counts.partly + counts.serving + counts.post;
     pool_allow_handoff(pool, *attached > 0, *attached > 0);
     if (pool_retire_older(pool, accepting))
         supervisor->first_due = supervisor->first_due && accepting + counts.starting < pool->first;
@@ -67,7 +70,7 @@ static struct scaling_counts pool_supervisor_count(struct pool_supervisor *super
     seen->backlog = queue.backlog;
     seen->most_waiting = MAX(seen->most_waiting, supervisor->clients_waiting);
     seen->most_post = MAX(seen->most_post, counts.post);
-    seen->most_active = MAX(seen->most_active, counts.serving + counts.post);
+    seen->most_active = MAX(seen->most_active, counts.partly + counts.serving + counts.post);
     return counts;
 }
 
@@ -145,7 +148,7 @@ static void pool_supervisor_report_full(struct pool_supervisor *supervisor,
     unsigned waiting = supervisor->clients_waiting;
     const char *directive = limit == SCALING_AT_PROCESS_MAX ? "process.max" : "pm.max_children";
     if (limit == SCALING_NO_LIMIT || waiting == 0) {
-        if (counts->idle > 0 && supervisor->eased_since == 0)
+        if (counts->idle + counts->partly > 0 && supervisor->eased_since == 0)
             supervisor->eased_since = now;
         supervisor->full_since = 0;
         return;
@@ -207,15 +210,15 @@ static void pool_supervisor_notify_changes(const struct pool_supervisor *supervi
     const unsigned *states = supervisor->monitor.tally.counts;
     bool dynamic = pool_settings(supervisor->pool)->pm == DIRECTIVE_PM_DYNAMIC;
     /* A worker that seems to have no library may only be slow to attach. */
-    bool unattached = states[WORKER_MONITOR_UNATTACHED_IDLE] +
-                          states[WORKER_MONITOR_UNATTACHED_SERVING] +
-                          states[WORKER_MONITOR_UNATTACHED_UNKNOWN] >
-                      0;
+    bool unattached =
+        states[WORKER_MONITOR_UNATTACHED_IDLE] + states[WORKER_MONITOR_UNATTACHED_SERVING] +
+            states[WORKER_MONITOR_UNATTACHED_LOADING] + states[WORKER_MONITOR_UNATTACHED_UNKNOWN] >
+        0;
     uint32_t limits = pool_supervisor_limit_events(supervisor);
     uint32_t events = limits | OT_NOTIFY_ENTER(OT_STATE_POST);
     if (counts->starting > 0 || spawn > 0 || unattached)
         events |= OT_NOTIFY_LEAVE(OT_STATE_STARTING);
-    if (dynamic && counts->serving == 0)
+    if (dynamic && counts->serving + counts->partly == 0)
         events |= OT_NOTIFY_ENTER(OT_STATE_RUNNING);
     pool_supervisor_notify(supervisor, events, limits);
 }
@@ -297,6 +300,9 @@ static int64_t pool_supervisor_next(const struct pool_supervisor *supervisor,
     if (supervisor->over.on && supervisor->within_budget_since != 0)
         next =
             clock_sooner(next, supervisor->within_budget_since + POOL_SUPERVISOR_EPISODE_END - now);
+    int64_t report = worker_monitor_next_report(&supervisor->monitor, now);
+    if (report >= 0)
+        next = clock_sooner(next, pool_supervisor_left(report, now));
     return clock_sooner(next, pool_supervisor_next_limit(supervisor, now));
 }
 
@@ -308,7 +314,7 @@ static bool pool_supervisor_needs_full_check(const struct pool_supervisor *super
     bool fixed = pool_settings(supervisor->pool)->pm == DIRECTIVE_PM_STATIC;
     bool queue_moves = fixed && supervisor->memory.queue_check < POOL_SUPERVISOR_STUCK;
     return (counts->waiting > counts->starting && !queue_moves) ||
-           (counts->serving > 0 && !fixed) || supervisor->memory.since != 0 ||
+           (counts->serving + counts->partly > 0 && !fixed) || supervisor->memory.since != 0 ||
            supervisor->monitor.limits_pending ||
            worker_monitor_next_memory_check(&supervisor->monitor) >= 0;
 }

@@ -37,7 +37,7 @@ static unsigned scaling_need(const struct scaling_limits *limits,
                              const struct scaling_counts *counts, unsigned free,
                              enum scaling_reason *reason)
 {
-    unsigned coming = counts->idle + counts->starting;
+    unsigned coming = counts->idle + counts->partly + counts->starting;
     unsigned waiting = scaling_minus(counts->waiting, coming);
     unsigned first = scaling_minus(counts->first, coming + counts->serving);
     unsigned spare = 0;
@@ -61,6 +61,8 @@ static unsigned scaling_superfluous(const struct scaling_limits *limits,
                     : limits->kind == SCALING_DYNAMIC ? limits->max_spare
                                                       : 0;
     unsigned others = counted - counts->idle;
+    if (limits->kind == SCALING_DYNAMIC) /* they are spare workers, too */
+        keep = scaling_minus(keep, counts->partly);
     unsigned first = scaling_minus(counts->first, others);
     keep = MIN(keep > first ? keep : first, scaling_minus(limits->max_children, others));
     return scaling_minus(scaling_minus(counts->idle, counts->waiting), keep);
@@ -130,11 +132,12 @@ static int64_t scaling_again(const struct scaling_limits *limits,
         again = clock_sooner(again, scaling_next_reading(limits, memory, now));
     if (counts->starting > 0 || verdict->spawn > 0)
         again = clock_sooner(again, SCALING_BUSY);
-    if (limits->kind == SCALING_DYNAMIC && counts->serving > 0)
+    unsigned serving = counts->serving + counts->partly;
+    if (limits->kind == SCALING_DYNAMIC && serving > 0)
         again = clock_sooner(again, SCALING_BUSY);
     if (verdict->limit == SCALING_AT_PROCESS_MAX) /* another pool may stop workers */
         again = clock_sooner(again, counts->waiting > 0 ? SCALING_BUSY : scaling_next_tick(now));
-    if (counts->post > 0 || (limits->kind == SCALING_ONDEMAND && counts->serving > 0))
+    if (counts->post > 0 || (limits->kind == SCALING_ONDEMAND && serving > 0))
         again = clock_sooner(again, scaling_next_tick(now));
     return again;
 }
@@ -144,11 +147,13 @@ struct scaling_verdict scaling_decide(const struct scaling_limits *limits,
                                       struct scaling_memory *memory, int64_t now)
 {
     struct scaling_verdict verdict = {.over = scaling_minus(counts->post, limits->post_max)};
-    unsigned counted = counts->starting + counts->idle + counts->serving + verdict.over;
+    unsigned counted =
+        counts->starting + counts->idle + counts->partly + counts->serving + verdict.over;
     unsigned free = scaling_minus(limits->max_children, counted);
     unsigned need = scaling_need(limits, counts, free, &verdict.reason);
     unsigned may = MIN(free, counts->free_slots);
-    bool blocked = scaling_minus(counts->waiting, counts->idle + counts->starting) > may ||
+    unsigned coming = counts->idle + counts->partly + counts->starting;
+    bool blocked = scaling_minus(counts->waiting, coming) > may ||
                    (need > counts->free_slots && free > counts->free_slots);
     if (blocked)
         verdict.limit =

@@ -29,6 +29,8 @@ struct scaling_limits {
 struct scaling_counts {
     unsigned starting; /* do not accept yet */
     unsigned idle;
+    unsigned
+        partly; /* serve in some threads and have an idle one: neither needed nor superfluous */
     unsigned serving;
     unsigned post;    /* in post-response work */
     unsigned waiting; /* connections in the listen queue */

@@ -1,6 +1,7 @@
 /* worker_monitor.c: see worker_monitor.h. */
 #include "fpm/pool/worker_monitor.h"
 
+#include "fpm/pool/attach_report.h"
 #include "fpm/pool/limit_enforcer.h"
 #include "fpm/worker/proc_activity.h"
 #include "sapi-shim/util/clock.h"
@@ -12,6 +13,8 @@ enum {
     WORKER_MONITOR_RING_DELAY = 50,        /* ms within which a started worker has rung */
     WORKER_MONITOR_UNATTACHED_START = 250, /* ms that a worker without the library may take */
     WORKER_MONITOR_SLOW_START = 5000,      /* ms, if other workers of the pool use the library */
+    WORKER_MONITOR_NO_ACCEPT = 10000, /* ms after which a worker that accepts nothing is told of */
+    WORKER_MONITOR_REPORT_INTERVAL = 1000, /* ms between looks whether that is so */
     WORKER_MONITOR_MEMORY_INTERVAL = 1000  /* ms between memory checks, on whole seconds */
 };
 
@@ -67,6 +70,33 @@ static bool worker_monitor_memory_is_due(struct worker_monitor *monitor, int64_t
 
 /* ---- one worker ---- */
 
+/* A worker without the library, or before it attaches. One that has no connection and does not wait
+ * for one has not come so far: it loads, or it is a shell in front of a program that loads. */
+static enum worker_monitor_state worker_monitor_unattached(const struct worker_monitor *monitor,
+                                                           const struct generation_member *member,
+                                                           const struct scoreboard_glance *glance,
+                                                           int64_t age)
+{
+    static const enum worker_monitor_state by_activity[] = {
+        [PROC_ACTIVITY_WAITING] = WORKER_MONITOR_UNATTACHED_IDLE,
+        [PROC_ACTIVITY_BUSY] = WORKER_MONITOR_UNATTACHED_SERVING,
+        [PROC_ACTIVITY_UNKNOWN] = WORKER_MONITOR_UNATTACHED_UNKNOWN,
+    };
+    const struct worker_monitor_tally *tally = &monitor->tally;
+    pid_t pid = member->worker.pid;
+    enum proc_activity doing = proc_activity_doing(pid);
+    unsigned before =
+        member->slot < tally->size ? tally->states[member->slot] : WORKER_MONITOR_NONE;
+    bool new = before == WORKER_MONITOR_NONE || before == WORKER_MONITOR_STARTING ||
+               before == WORKER_MONITOR_UNATTACHED_LOADING;
+    bool loads = doing == PROC_ACTIVITY_BUSY ||
+                 (doing == PROC_ACTIVITY_UNKNOWN && glance->preloaded &&
+                  age < WORKER_MONITOR_SLOW_START && proc_activity_waits_for_child(pid));
+    if (new &&loads && generation_unattached_activity(member) == PROC_ACTIVITY_WAITING)
+        return glance->preloaded ? WORKER_MONITOR_STARTING : WORKER_MONITOR_UNATTACHED_LOADING;
+    return by_activity[doing];
+}
+
 static enum worker_monitor_state worker_monitor_state(const struct worker_monitor *monitor,
                                                       const struct generation_member *member,
                                                       const struct scoreboard_glance *glance,
@@ -80,11 +110,6 @@ static enum worker_monitor_state worker_monitor_state(const struct worker_monito
         [SCOREBOARD_POST_RESPONSE] = WORKER_MONITOR_POST,
         [SCOREBOARD_LEAVING] = WORKER_MONITOR_LEAVING,
     };
-    static const enum worker_monitor_state by_activity[] = {
-        [PROC_ACTIVITY_WAITING] = WORKER_MONITOR_UNATTACHED_IDLE,
-        [PROC_ACTIVITY_BUSY] = WORKER_MONITOR_UNATTACHED_SERVING,
-        [PROC_ACTIVITY_UNKNOWN] = WORKER_MONITOR_UNATTACHED_UNKNOWN,
-    };
     const struct worker_monitor_tally *tally = &monitor->tally;
     const struct worker *worker = &member->worker;
     int64_t age = now - worker->started;
@@ -94,13 +119,39 @@ static enum worker_monitor_state worker_monitor_state(const struct worker_monito
         return WORKER_MONITOR_NONE;
     /* Only after this time is a silent worker taken for one without the library. */
     if (glance->phase == SCOREBOARD_UNATTACHED && worker->state == WORKER_RUNNING && age >= start)
-        return by_activity[proc_activity_doing(worker->pid)];
+        return worker_monitor_unattached(monitor, member, glance, age);
     /* A worker that was interrupted between its start and its first wait is not busy yet. */
     if (glance->changing && age < WORKER_MONITOR_SLOW_START)
         return member->slot < tally->size && tally->states[member->slot] != WORKER_MONITOR_NONE
                    ? (enum worker_monitor_state)tally->states[member->slot]
                    : WORKER_MONITOR_STARTING;
+    if (glance->phase == SCOREBOARD_IDLE && glance->busy > 0)
+        return WORKER_MONITOR_PARTLY;
     return by_phase[glance->phase];
+}
+
+/* Says what is wrong with workers that do not attach. One that sleeps in accept() has no library
+ * for sure; of others that is believed after the time that one may take to start. */
+static void worker_monitor_report(struct worker_monitor *monitor,
+                                  const struct generation_member *member,
+                                  enum worker_monitor_state state, int64_t now)
+{
+    int64_t age = now - member->worker.started;
+    bool late = age >= WORKER_MONITOR_NO_ACCEPT;
+    if (!late && monitor->report_at <= now)
+        monitor->report_at = member->worker.started + WORKER_MONITOR_NO_ACCEPT;
+    if ((state == WORKER_MONITOR_STARTING || state == WORKER_MONITOR_UNATTACHED_LOADING) && late &&
+        !monitor->told_no_accept) {
+        monitor->told_no_accept = true;
+        attach_report_no_accept(member, age);
+    }
+    if (monitor->told_no_library || monitor->library_seen ||
+        (state != WORKER_MONITOR_UNATTACHED_IDLE &&
+         !(late && (state == WORKER_MONITOR_UNATTACHED_SERVING ||
+                    state == WORKER_MONITOR_UNATTACHED_UNKNOWN))))
+        return;
+    monitor->told_no_library = true;
+    attach_report_without_library(member);
 }
 
 static void worker_monitor_on_limit(struct ev_loop *loop, ev_timer *timer, int events)
@@ -168,11 +219,13 @@ static void worker_monitor_check(struct worker_monitor *monitor, struct generati
     enum worker_monitor_state state = worker_monitor_state(monitor, member, &glance, now);
     enum worker_monitor_state before =
         worker_monitor_tally_set(&monitor->tally, member->slot, state);
-    if (state == WORKER_MONITOR_STARTING || state == WORKER_MONITOR_POST || glance.changing)
+    worker_monitor_report(monitor, member, state, now);
+    if (state == WORKER_MONITOR_STARTING || state == WORKER_MONITOR_POST || glance.changing ||
+        state == WORKER_MONITOR_UNATTACHED_LOADING || worker_monitor_next_report(monitor, now) > 0)
         generation_mark_changed(member);
     bool was_starting = before == WORKER_MONITOR_STARTING || before == WORKER_MONITOR_NONE;
-    bool accepts = state == WORKER_MONITOR_IDLE || state == WORKER_MONITOR_SERVING ||
-                   state == WORKER_MONITOR_POST;
+    bool accepts = state == WORKER_MONITOR_IDLE || state == WORKER_MONITOR_PARTLY ||
+                   state == WORKER_MONITOR_SERVING || state == WORKER_MONITOR_POST;
     if (was_starting && accepts) {
         monitor->unrung_starts++;
         monitor->last_start = now;
@@ -206,7 +259,8 @@ static void worker_monitor_check_pool(struct worker_monitor *monitor, bool all, 
     worker_monitor_check_generation(monitor, monitor->pool->current, all, memory, now);
     for (struct generation *g = monitor->pool->older; g != NULL; g = g->older)
         worker_monitor_check_generation(monitor, g, all, memory, now);
-    if (counts[WORKER_MONITOR_IDLE] + counts[WORKER_MONITOR_SERVING] + counts[WORKER_MONITOR_POST] >
+    if (counts[WORKER_MONITOR_IDLE] + counts[WORKER_MONITOR_PARTLY] +
+            counts[WORKER_MONITOR_SERVING] + counts[WORKER_MONITOR_POST] >
         0)
         monitor->library_seen = true;
 }
@@ -222,6 +276,35 @@ void worker_monitor_check_all(struct worker_monitor *monitor, int64_t now)
     worker_monitor_check_pool(monitor, true, now);
     monitor->last_full_check = now;
     monitor->unrung_starts = 0; /* a worker found now may have rung before */
+}
+
+int64_t worker_monitor_next_report(const struct worker_monitor *monitor, int64_t now)
+{
+    const unsigned *counts = monitor->tally.counts;
+    unsigned without =
+        counts[WORKER_MONITOR_UNATTACHED_SERVING] + counts[WORKER_MONITOR_UNATTACHED_UNKNOWN];
+    bool library = !monitor->told_no_library && !monitor->library_seen && without > 0;
+    bool accept = !monitor->told_no_accept && counts[WORKER_MONITOR_UNATTACHED_LOADING] > 0;
+    if (!library && !accept)
+        return -1;
+    return monitor->report_at > now ? monitor->report_at : now + WORKER_MONITOR_REPORT_INTERVAL;
+}
+
+unsigned worker_monitor_starting(const struct worker_monitor *monitor, int64_t now,
+                                 int64_t *longest)
+{
+    const struct worker_monitor_tally *tally = &monitor->tally;
+    unsigned count =
+        tally->counts[WORKER_MONITOR_STARTING] + tally->counts[WORKER_MONITOR_UNATTACHED_LOADING];
+    *longest = 0;
+    for (unsigned i = 0; i < tally->size && count > 0; i++) {
+        int64_t age = now - monitor->generation->members[i].worker.started;
+        bool starting = tally->states[i] == WORKER_MONITOR_STARTING ||
+                        tally->states[i] == WORKER_MONITOR_UNATTACHED_LOADING;
+        if (starting && age > *longest)
+            *longest = age;
+    }
+    return count;
 }
 
 /* Each worker rings once for its start, before it is found or after. */
@@ -241,7 +324,7 @@ void worker_monitor_forget_starts(struct worker_monitor *monitor)
 int worker_monitor_open(struct worker_monitor *monitor, const struct generation *generation)
 {
     monitor->generation = generation;
-    monitor->library_seen = false;
+    monitor->library_seen = monitor->told_no_accept = monitor->told_no_library = false;
     return worker_monitor_tally_open(&monitor->tally, generation->size);
 }
 

@@ -18,6 +18,7 @@ enum worker_monitor_state {
     WORKER_MONITOR_NONE,     /* no worker, or one that was asked to stop */
     WORKER_MONITOR_STARTING, /* does not accept yet */
     WORKER_MONITOR_IDLE,
+    WORKER_MONITOR_PARTLY, /* some threads serve, another one is idle */
     WORKER_MONITOR_SERVING,
     WORKER_MONITOR_POST,    /* in post-response work */
     WORKER_MONITOR_LEAVING, /* accepts no more, by its own decision */
@@ -25,6 +26,7 @@ enum worker_monitor_state {
     WORKER_MONITOR_UNATTACHED_IDLE,
     WORKER_MONITOR_UNATTACHED_SERVING,
     WORKER_MONITOR_UNATTACHED_UNKNOWN,
+    WORKER_MONITOR_UNATTACHED_LOADING, /* has accepted nothing yet, as far as one can see */
     WORKER_MONITOR_STATES
 };
 
@@ -44,6 +46,9 @@ struct worker_monitor {
     const struct generation *generation; /* whose workers are counted; NULL = none */
     struct worker_monitor_tally tally;
     bool library_seen;       /* workers of the generation use the library */
+    int64_t report_at;       /* ms: when a worker that does not attach is late; past = none */
+    bool told_no_accept;     /* of a worker of the generation that accepts nothing, */
+    bool told_no_library;    /* of one without the library: said once for each generation */
     bool limits_pending;     /* at the last full check some work had a limit yet to expire */
     uint64_t limits_expired; /* found at the last check */
     uint64_t unrung_starts;  /* started workers whose doorbell ring has not been counted yet */
@@ -63,6 +68,14 @@ void worker_monitor_check_changed(struct worker_monitor *monitor, int64_t now);
 
 /* Checks all workers, and their memory if that is due. */
 void worker_monitor_check_all(struct worker_monitor *monitor, int64_t now);
+
+/* ms: when workers that do not attach may have to be reported, -1 = never. */
+int64_t worker_monitor_next_report(const struct worker_monitor *monitor, int64_t now);
+
+/* Counts the workers of the generation that do not accept yet; *longest: ms since the first of them
+ * was started, 0 = there is none. As of the last check. */
+unsigned worker_monitor_starting(const struct worker_monitor *monitor, int64_t now,
+                                 int64_t *longest);
 
 /* Do started workers account for this number of doorbell rings? If so, they are used up. */
 bool worker_monitor_explains_rings(struct worker_monitor *monitor, uint64_t rings);

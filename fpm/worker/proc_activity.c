@@ -143,6 +143,16 @@ enum proc_activity proc_activity_doing(pid_t pid)
     return all;
 }
 
+bool proc_activity_waits_for_child(pid_t pid)
+{
+    char path[64], line[256];
+    (void)snprintf(path, sizeof path, "/proc/%d/syscall", (int)pid);
+    if (proc_activity_read(AT_FDCWD, path, line, sizeof line) <= 0)
+        return false;
+    long call = strtol(line, NULL, 10);
+    return call == SYS_wait4 || call == SYS_waitid;
+}
+
 int proc_activity_memory(pid_t pid, uint64_t *bytes)
 {
     char path[64], line[256];

@@ -6,6 +6,7 @@
 #ifndef FPM_PROC_ACTIVITY_H
 #define FPM_PROC_ACTIVITY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -23,6 +24,9 @@ enum proc_activity proc_activity_doing(pid_t pid);
 /* The same, but a process that holds no socket except the `count` given ones is WAITING, too: even
  * if it waits for events, it is not inside a request. */
 enum proc_activity proc_activity_between_requests(pid_t pid, const ino_t *given, size_t count);
+
+/* Does its only thread wait for a child, as a shell does for the program that it runs? */
+bool proc_activity_waits_for_child(pid_t pid);
 
 /* Bytes of private memory. Needs no rights; about 1.5 us. Returns 0, or -1 with errno. */
 int proc_activity_memory(pid_t pid, uint64_t *bytes);

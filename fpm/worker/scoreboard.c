@@ -333,7 +333,10 @@ struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, 
         [SCOREBOARD_SERVING] = 3,  [SCOREBOARD_IDLE] = 4,
     };
     const struct ot_slot *memory = scoreboard_slot(scoreboard, slot);
-    struct scoreboard_glance glance = {.phase = SCOREBOARD_UNATTACHED};
+    struct scoreboard_glance glance = {
+        .phase = SCOREBOARD_UNATTACHED,
+        .preloaded = (atomic_load(&memory->loaded) & OT_LOADED_PRELOADED) != 0,
+    };
     uint32_t other_version;
     unsigned threads = slot_view_threads(memory, &other_version);
     if (threads > 0 || slot_view_is_starting(memory))
@@ -348,10 +351,13 @@ struct scoreboard_glance scoreboard_glance(const struct scoreboard *scoreboard, 
                 glance.idle_since = record.state_since;
             uint64_t running, finished;
             scoreboard_since(&record, &running, &finished);
+            glance.busy += record.state == OT_STATE_READING ||
+                           (slot_view_state_busy(record.state) && record.ended_at == 0);
             glance.running_since = clock_earlier(glance.running_since, running);
             glance.finished_since = clock_earlier(glance.finished_since, finished);
         } else {
             glance.changing = true;
+            glance.busy++;
         }
         if (rank[phase] > rank[glance.phase])
             glance.phase = phase;

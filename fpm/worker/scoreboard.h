@@ -46,6 +46,8 @@ enum scoreboard_phase {
 /* Stamps of CLOCK_MONOTONIC in ns as the worker wrote them, 0 = none. */
 struct scoreboard_glance {
     enum scoreboard_phase phase;
+    unsigned busy;           /* threads with a request that has not ended */
+    bool preloaded;          /* some program of the worker has loaded a preloaded library */
     bool changing;           /* a thread's record was never consistent: the phase is a guess */
     uint64_t idle_since;     /* the thread that became idle last; with SCOREBOARD_IDLE */
     uint64_t running_since;  /* oldest request whose response is open */

@@ -30,6 +30,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/single_threaded.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -574,14 +575,19 @@ static void libfcgi_thread_ended(void)
     libfcgi_spare = NULL;
 }
 
-/* The worker was told to stop. An accept loop that ignores the result must not spin: from the
- * second refusal on, exit if no other thread has a request, or slow the loop down. */
+/* The worker was told to stop. Many programs end when accept fails in one thread, so that fails
+ * only when no other thread has a request. (In a program with one thread, open requests are the
+ * caller's own.) An accept loop that ignores the result must not spin: from the second refusal on,
+ * exit if no other thread has a request, or slow the loop down. */
 static void libfcgi_refuse_accept(void)
 {
     const struct timespec pause = {.tv_nsec = 100000000};
     worker_slot_state(OT_STATE_EXITING);
-    if (libfcgi_refusals++ == 0)
+    if (libfcgi_refusals++ == 0) {
+        if (__libc_single_threaded == 0)
+            request_wait_for_others();
         return;
+    }
     if (request_open_elsewhere() == 0)
         request_exit(OT_EXIT_NONE);
     (void)nanosleep(&pause, NULL);

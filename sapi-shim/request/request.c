@@ -758,6 +758,14 @@ void request_exiting(void)
     atomic_store(&request_exit_called, true);
 }
 
+void request_wait_for_others(void)
+{
+    (void)pthread_mutex_lock(&request_lock);
+    while (request_open_elsewhere() > 0)
+        (void)pthread_cond_wait(&request_ended, &request_lock);
+    (void)pthread_mutex_unlock(&request_lock);
+}
+
 void request_exit(enum ot_exit_reason reason)
 {
     graceful_stop_begin(reason);

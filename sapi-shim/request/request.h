@@ -160,6 +160,9 @@ void request_end(struct request *request);
  * exit(0). */
 void request_exit(enum ot_exit_reason reason) __attribute__((noreturn));
 
+/* Waits until no other thread has a request open. */
+void request_wait_for_others(void);
+
 /* exit() was called: from now on no request ends the process in another way. */
 void request_exiting(void);
 

@@ -61,6 +61,28 @@ static bool slot_view_leads(const struct ot_record *a, const struct ot_record *b
     return busy_a && a->accepted_at < b->accepted_at;
 }
 
+/* Does a thread wait for a connection, or has it just got one, and are there others? */
+static bool slot_view_others_wait(const struct ot_slot *slot, unsigned threads)
+{
+    for (unsigned i = 0; i < threads && threads > 1; i++) {
+        uint32_t state = *(const volatile uint32_t *)&slot->records[i].state;
+        if (state == OT_STATE_IDLE || state == OT_STATE_READING)
+            return true;
+    }
+    return false;
+}
+
+/* Behind the end of its request a thread shows that request's last state. If another one waits for
+ * a connection, this one waits for its turn, as behind an accept mutex: it is idle. */
+static void slot_view_settle(struct ot_record *record, bool others_wait)
+{
+    if (!others_wait || record->ended_at == 0 || record->state == OT_STATE_READING ||
+        !slot_view_state_busy(record->state))
+        return;
+    record->state = OT_STATE_IDLE;
+    record->state_since = record->ended_at;
+}
+
 static bool slot_view_copy_dead(const struct ot_record *from, struct ot_record *to)
 {
     record_copy_dead(from, to);
@@ -73,10 +95,11 @@ static void slot_view_add_up(const struct ot_slot *slot, struct slot_view *view,
                              struct ot_counts *counts,
                              bool (*copy)(const struct ot_record *, struct ot_record *))
 {
-    bool first = true;
+    bool first = true, dead = copy == slot_view_copy_dead;
     view->threads = slot_view_threads(slot, &view->other_version);
     view->attached = view->threads > 0 || slot_view_is_starting(slot);
     view->busy = view->kept = 0;
+    bool others_wait = dead ? view->threads > 1 : slot_view_others_wait(slot, view->threads);
     for (unsigned i = 0; i < view->threads; i++) {
         struct ot_record other;
         struct ot_record *record = &view->lead;
@@ -84,6 +107,7 @@ static void slot_view_add_up(const struct ot_slot *slot, struct slot_view *view,
             record = &other;
         if (!copy(&slot->records[i], record))
             continue;
+        slot_view_settle(record, others_wait);
         view->busy += slot_view_state_busy(record->state);
         view->kept += i == 0 ? record->kept : 0;
         histogram_add_record(counts, record);
@@ -116,6 +140,9 @@ void slot_view_look_dead(const struct ot_slot *slot, struct slot_view *view)
 bool slot_view_thread(const struct ot_slot *slot, unsigned thread, struct ot_record *out)
 {
     uint32_t other_version = 0;
-    return thread < slot_view_threads(slot, &other_version) &&
-           record_copy(&slot->records[thread], out);
+    unsigned threads = slot_view_threads(slot, &other_version);
+    if (thread >= threads || !record_copy(&slot->records[thread], out))
+        return false;
+    slot_view_settle(out, slot_view_others_wait(slot, threads));
+    return true;
 }

@@ -1,11 +1,12 @@
 /* worker.c: the application of most tests; does what the query string says (steps.h).
  *
- * usage: worker [-c] [-m loop|finish|accept|run] [-t THREADS] DIRECTORY
+ * usage: worker [-c] [-s] [-m loop|finish|accept|run] [-t THREADS] DIRECTORY
  *   loop    FCGX_Accept_r alone, which ends the request before it (the default)
  *   finish  FCGX_Accept_r and FCGX_Finish_r
  *   accept  FCGX_Accept
  *   run     ot_run
- * -c: first closes all descriptors but the standard ones and opens others in their place.
+ * -s: never accepts. -c: first closes all descriptors but the standard ones and opens others in
+ * their place.
  */
 #include <locale.h>
 #include <pthread.h>
@@ -246,11 +247,14 @@ int main(int argc, char **argv)
     long threads = 1;
     int option = 0;
 
-    while ((option = getopt(argc, argv, "cm:t:")) != -1) {
+    while ((option = getopt(argc, argv, "csm:t:")) != -1) {
         if (option == 'm')
             mode = optarg;
         else if (option == 't')
             threads = strtol(optarg, NULL, 10);
+        else if (option == 's')
+            for (;;)
+                pause();
         else if (option == 'c')
             reuse_descriptors();
     }

@@ -113,6 +113,35 @@ Test(scoreboard, adds_threads_up_and_leads_with_the_oldest_request)
     scoreboard_destroy(&board);
 }
 
+/* Behind an accept mutex threads wait outside of accept. */
+Test(scoreboard, an_ended_request_is_idle_where_another_thread_waits)
+{
+    struct scoreboard board = make(1);
+    struct ot_slot *slot = worker_map(&board, 0);
+    struct slot_view view;
+    static const uint32_t states[] = {OT_STATE_SHUTDOWN, OT_STATE_RUNNING, OT_STATE_IDLE};
+    for (unsigned i = 0; i < 3; i++) {
+        slot->records[i].state = states[i];
+        slot->records[i].ended_at = i == 0 ? 7 : 0;
+    }
+    attach(slot, OT_CONTRACT_VERSION, 3);
+    scoreboard_view(&board, 0, &view);
+    cr_expect(view.busy == 1 && view.lead.state == OT_STATE_RUNNING);
+    cr_expect(scoreboard_glance(&board, 0).phase == SCOREBOARD_IDLE);
+    cr_expect(scoreboard_glance(&board, 0).busy == 1, "it is not to be retired");
+    slot->records[1].ended_at = 8;
+    scoreboard_view(&board, 0, &view);
+    cr_expect(view.busy == 0 && view.lead.state == OT_STATE_IDLE);
+    cr_expect(scoreboard_glance(&board, 0).busy == 0);
+    slot->records[2].state = OT_STATE_EXITING; /* nothing accepts */
+    scoreboard_view(&board, 0, &view);
+    cr_expect(view.busy == 2);
+    scoreboard_view_dead(&board, 0, &view);
+    cr_expect(view.busy == 0, "nothing was cut off");
+    (void)munmap(slot, sizeof *slot);
+    scoreboard_destroy(&board);
+}
+
 Test(scoreboard, garbage_is_clamped)
 {
     struct scoreboard board = make(2);

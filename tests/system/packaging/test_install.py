@@ -143,6 +143,22 @@ def test_manual_pages_are_well_formed(destination):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("name", ["worker.c", "worker_stdio.c"])
+def test_installed_library_stays_in_programs(destination, name, tmp_path):
+    """By pkg-config, whichever function accepts: the linker must not drop it."""
+    prefix = destination / "usr/local"
+    flags = subprocess.run(
+        ["pkg-config", "--cflags", "--libs", "overtime"], capture_output=True, text=True, check=True,
+        env=dict(os.environ, PKG_CONFIG_PATH=str(prefix / "lib/pkgconfig")),
+    ).stdout.replace("/usr/local", str(prefix)).split()
+    subprocess.run(
+        [*build.compiler(), "-D_GNU_SOURCE", f"-I{build.ROOT}", "-pthread", "-Wl,--as-needed",
+         build.ROOT / "tests/apps" / name, *flags, "-o", tmp_path / "application"], check=True, timeout=120,
+    )
+    seen = subprocess.run(["readelf", "-d", tmp_path / "application"], capture_output=True, text=True, check=True)
+    assert "libovertime.so.0" in seen.stdout and "libfcgi.so.0" in seen.stdout, seen.stdout
+
+
 def test_application_builds_and_runs(destination, spawner, listen, tmp_path):
     """The README's application: one header, pkg-config and a plain spawner are enough."""
     (tmp_path / "application.c").write_text(block("c"))
