@@ -18,7 +18,7 @@ enum {
     CLIENT_SECONDS = 30
 };
 
-/* The connection failed: says so by errno, 0 = it was closed. */
+/* The connection failed: explains errno, 0 = it was closed. */
 static int client_lost(char *error, size_t size)
 {
     if (errno == EAGAIN)
@@ -53,22 +53,6 @@ static int client_connect(const char *path, enum client_patience patience, char 
     return -1;
 }
 
-/* Composes the line. Returns its length, or -1 for an argument that a line cannot hold. */
-static int client_compose(char *line, size_t size, const struct client_words *words)
-{
-    int used = snprintf(line, size, "%s %s", CONTROL_HELLO, words->verb);
-    for (size_t i = 0; i < 4 && words->switches[i] != NULL; i++)
-        used += snprintf(line + used, size - (size_t)used, " %s", words->switches[i]);
-    for (int i = 0; i < words->argc; i++) {
-        const char *word = words->argv[i];
-        if (*word == '\0' || strpbrk(word, " \n") != NULL || (size_t)used + strlen(word) + 3 > size)
-            return -1;
-        used += snprintf(line + used, size - (size_t)used, " %s", word);
-    }
-    line[used++] = '\n';
-    return used;
-}
-
 /* Reads the first line: done, or refused with the sentences that follow. */
 static int client_verdict(FILE *answer, char *error, size_t size)
 {
@@ -92,18 +76,32 @@ static int client_verdict(FILE *answer, char *error, size_t size)
     return OPTIONS_FAILED;
 }
 
-/* Asks, and reads the verdict. *answer, the rest, is the caller's to close, also after a refusal.
+/* Sends the line and reads the verdict. The caller closes *answer, the rest, also after a refusal.
  */
 static int client_ask(const char *socket, const struct client_words *words,
                       enum client_patience patience, FILE **answer, char *error, size_t size)
 {
     char line[CONTROL_LINE_MAX];
-    int length = client_compose(line, sizeof line, words);
+    bool fits = true;
     *answer = NULL;
-    if (length < 0) {
+
+    /* The line holds words without blanks and newlines. */
+    int length = snprintf(line, sizeof line, "%s %s", CONTROL_HELLO, words->verb);
+    for (size_t i = 0; i < 4 && words->switches[i] != NULL; i++)
+        length += snprintf(line + length, sizeof line - (size_t)length, " %s", words->switches[i]);
+    for (int i = 0; i < words->argc && fits; i++) {
+        const char *word = words->argv[i];
+        fits = *word != '\0' && strpbrk(word, " \n") == NULL &&
+               (size_t)length + strlen(word) + 3 <= sizeof line;
+        if (fits)
+            length += snprintf(line + length, sizeof line - (size_t)length, " %s", word);
+    }
+    if (!fits) {
         snprintf(error, size, "an argument is empty, too long, or has a blank or a newline");
         return EX_USAGE;
     }
+    line[length++] = '\n';
+
     int fd = client_connect(socket, patience, error, size);
     if (fd < 0)
         return EX_UNAVAILABLE;

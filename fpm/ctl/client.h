@@ -1,6 +1,6 @@
 /* client.h: asks the manager through its control socket.
  *
- * One line, one answer (control_proto.h). Prints nothing but answers.
+ * One line, one answer (control_proto.h). Prints only answers.
  */
 #ifndef FPM_CLIENT_H
 #define FPM_CLIENT_H
@@ -18,10 +18,10 @@ struct client_words {
 };
 
 enum client_patience {
-    CLIENT_SOON,     /* the answer must come within half a minute */
-    CLIENT_LATE,     /* it takes as long as the work of the slowest worker */
-    CLIENT_ACCEPTED, /* only the verdict counts; it must come within half a minute */
-    CLIENT_GONE      /* wait until the manager is gone */
+    CLIENT_SOON,     /* the answer must come within 30 s */
+    CLIENT_LATE,     /* the answer may take as long as the slowest worker's work */
+    CLIENT_ACCEPTED, /* only the verdict counts; it must come within 30 s */
+    CLIENT_GONE      /* wait until the manager has ended */
 };
 
 /* These return an exit status, with a sentence or several lines in `error` unless it is 0. */
@@ -30,7 +30,7 @@ enum client_patience {
 int client_show(const char *socket, const struct client_words *words, enum client_patience patience,
                 char *error, size_t size);
 
-/* The answer as a text, which is the caller's to free. */
+/* Returns the answer as a text in *answer, which the caller frees. */
 int client_fetch(const char *socket, const struct client_words *words, char **answer, char *error,
                  size_t size);
 

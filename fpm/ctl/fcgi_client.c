@@ -47,7 +47,7 @@ static void fcgi_client_record(struct fcgi_client_bytes *out, int type, const ch
     fcgi_client_add(out, bytes, size);
 }
 
-/* As many records as it takes, and the empty one that ends a stream. */
+/* Writes as many records as the bytes need, and the empty one that ends a stream. */
 static void fcgi_client_stream(struct fcgi_client_bytes *out, int type, const char *bytes,
                                size_t size)
 {
@@ -95,7 +95,7 @@ struct fcgi_client_bytes fcgi_client_request(const struct fcgi_client_bytes *par
 
 /* ---- the answer ---- */
 
-/* The header of a record is complete: checks and keeps what it says. */
+/* Checks and stores the header of a record, which is complete. */
 static void fcgi_client_take_header(struct fcgi_client_answer *answer)
 {
     const unsigned char *header = answer->header;

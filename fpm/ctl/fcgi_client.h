@@ -1,8 +1,8 @@
 /* fcgi_client.h: FastCGI as a web server speaks it, for one request: the bytes to send, and the
  * bytes that came.
  *
- * Pure: touches no descriptor. Checks all that the other side sends. (sapi-shim/protocol/frame.h is
- * the other side: it reads requests and writes no parameters.)
+ * Pure: touches no descriptor. Checks everything that the other side sends.
+ * (sapi-shim/protocol/frame.h is the other side: it reads requests and writes no parameters.)
  */
 #ifndef FPM_FCGI_CLIENT_H
 #define FPM_FCGI_CLIENT_H
@@ -46,7 +46,7 @@ struct fcgi_client_answer {
     const char *fault;        /* why the bytes are no FastCGI answer; NULL = they are one so far */
 };
 
-/* Takes bytes in; bytes after the end of the request are ignored. */
+/* Reads bytes of the answer; bytes after the end of the request are ignored. */
 void fcgi_client_feed(struct fcgi_client_answer *answer, const char *bytes, size_t size);
 
 /* What a protocol status other than 0 means, as the end of a sentence. */

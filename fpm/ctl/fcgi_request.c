@@ -62,7 +62,7 @@ fcgi_request_fail(struct fcgi_request *request, int status, const char *format, 
 
 /* ---- the command line ---- */
 
-/* The body that was given, or the one on standard input. */
+/* Takes the body from the option or from standard input. */
 static int fcgi_request_take_body(struct fcgi_request *request)
 {
     const char *data = options_value(request->call, 'd');
@@ -136,7 +136,7 @@ struct fcgi_request_param {
     const char *name, *value;
 };
 
-/* First the usual parameters with the values that were given for them, then the others given. */
+/* Adds the usual parameters, with given values where there are any, then the other given ones. */
 static void fcgi_request_params(const struct fcgi_request *request,
                                 const struct fcgi_request_param *usual, size_t count,
                                 struct fcgi_client_bytes *out)
@@ -200,17 +200,7 @@ static struct fcgi_client_bytes fcgi_request_compose(const struct fcgi_request *
     return out;
 }
 
-/* Sends what the socket takes. An application that answers early need not read to the end. */
-static void fcgi_request_send(int fd, struct fcgi_client_bytes *out, size_t *sent)
-{
-    ssize_t count = send(fd, out->bytes + *sent, out->size - *sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (count >= 0)
-        *sent += (size_t)count;
-    else if (errno != EAGAIN && errno != EINTR)
-        *sent = out->size;
-}
-
-/* Returns 0 to go on, or an exit status. */
+/* Returns 0 to continue, or an exit status. */
 static int fcgi_request_receive(struct fcgi_request *request, int fd)
 {
     char data[65536];
@@ -237,7 +227,7 @@ static int fcgi_request_receive(struct fcgi_request *request, int fd)
                              got == 0 ? "" : "failed: ", how, request->response.total);
 }
 
-/* Sends and receives at once, until the end of the request came. */
+/* Sends and receives at the same time, until the end of the request has come. */
 static int fcgi_request_exchange(struct fcgi_request *request, int fd,
                                  struct fcgi_client_bytes *out)
 {
@@ -255,8 +245,15 @@ static int fcgi_request_exchange(struct fcgi_request *request, int fd,
                 "no complete answer within %.9g s (--timeout); `overtimectl workers %s` shows what "
                 "the workers do",
                 (double)request->limit / 1e9, request->pool);
-        if (ready > 0 && (poller.revents & POLLOUT))
-            fcgi_request_send(fd, out, &sent);
+        if (ready > 0 && (poller.revents & POLLOUT)) {
+            /* An application that answers early need not read to the end. */
+            ssize_t count =
+                send(fd, out->bytes + sent, out->size - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+            if (count >= 0)
+                sent += (size_t)count;
+            else if (errno != EAGAIN && errno != EINTR)
+                sent = out->size;
+        }
         if (ready > 0 && (poller.revents & ~POLLOUT))
             status = fcgi_request_receive(request, fd);
     }

@@ -62,7 +62,7 @@ struct options {
 int options_parse(struct options *call, const struct options_tables *tables, int argc, char **argv,
                   char *error, size_t size);
 
-/* Do the verb's arguments and options go together with it? Returns as options_parse. */
+/* Checks that the verb takes these arguments and options. Returns as options_parse. */
 int options_check(const struct options *call, char *error, size_t size);
 
 bool options_has(const struct options *call, char letter);

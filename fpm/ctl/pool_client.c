@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum {
-    POOL_CLIENT_PAUSE_MIN = 2, /* ms between two questions; grows by half each time */
+    POOL_CLIENT_PAUSE_MIN = 2, /* ms between two calls; grows by half each time */
     POOL_CLIENT_PAUSE_MAX = 100
 };
 
@@ -54,7 +54,7 @@ int pool_client_find(struct pool_client *pool, const char *socket, const char *n
 
 /* ---- connecting ---- */
 
-/* Blocks for as long as the listen queue is full. Returns a descriptor, or -1 with errno. */
+/* Blocks while the listen queue is full. Returns a descriptor, or -1 with errno. */
 static int pool_client_open(const struct sockaddr *address, socklen_t length, uint64_t limit)
 {
     struct timeval timeout = {.tv_sec = (time_t)(limit / CLOCK_NS_PER_S),
@@ -127,7 +127,7 @@ int pool_client_connect(const struct pool_client *pool, uint64_t limit, char *er
 
 /* ---- following ---- */
 
-/* Reads what the manager says of the request. False while the worker is busy with it. */
+/* Reads the manager's answer about the request. False while the worker is busy with it. */
 static bool pool_client_take(const char *answer, struct pool_client_trail *trail)
 {
     char word[16] = "";

@@ -1,7 +1,4 @@
-/* quantile.h: how long requests took, from a histogram of how many took how long; pure.
- *
- * For the histograms of the status.
- */
+/* quantile.h: quantiles of durations, from a histogram of the status; pure. */
 #ifndef FPM_QUANTILE_H
 #define FPM_QUANTILE_H
 
@@ -13,20 +10,20 @@ enum {
     QUANTILE_BUCKETS_MAX = 64
 };
 
-/* Durations of at most bounds[i] ms, and more than bounds[i - 1], are in buckets[i]; bounds rise.
- * There is one bucket more than bounds: what is above all of them. */
+/* buckets[i] counts durations of at most bounds[i] ms and more than bounds[i - 1]; bounds rise.
+ * There is one bucket more than bounds, for longer durations. */
 struct quantile_histogram {
     size_t bounds_count; /* 0 = there is no histogram */
     double bounds[QUANTILE_BUCKETS_MAX];
     int64_t buckets[QUANTILE_BUCKETS_MAX + 1];
 };
 
-/* Milliseconds that `share` (0 to 1) of all durations do not exceed, linear within a bucket. What
- * is above all bounds counts as the highest of them. Negative: nothing was counted. */
+/* Milliseconds that `share` (0 to 1) of all durations do not exceed, linear within a bucket.
+ * Durations above all bounds count as the highest bound. Negative: the histogram is empty. */
 double quantile_of(const struct quantile_histogram *histogram, double share);
 
-/* What was counted between two samples. Counters that fell (the manager is another one) or bounds
- * that changed make it false, and *out is empty. */
+/* The difference of two samples. False, and *out empty, if counters fell (another manager) or the
+ * bounds changed. */
 bool quantile_between(const struct quantile_histogram *before,
                       const struct quantile_histogram *after, struct quantile_histogram *out);
 

@@ -77,7 +77,7 @@ static json_t *recorder_pool(const json_t *pool)
     return out;
 }
 
-/* Adds what the status says; returns whether it makes sense. */
+/* Adds the status; returns whether it is valid. */
 static bool recorder_status(json_t *line, const char *status)
 {
     json_t *root = json_loads(status, 0, NULL), *pools = json_array();
@@ -120,7 +120,7 @@ static int recorder_fail(const char *path, const char *what)
     return OPTIONS_FAILED;
 }
 
-/* Is there nothing yet, or a recording? A line that was cut off is ended. */
+/* Is the file empty or a recording? An incomplete last line gets its newline. */
 static int recorder_check(int fd, const char *path)
 {
     char start[sizeof RECORDER_MARK] = "", last = '\n';
@@ -140,7 +140,7 @@ static int recorder_check(int fd, const char *path)
     return EX_OK;
 }
 
-/* Whole lines only: what does not fit the disk is taken back. */
+/* Writes whole lines only: a part for which the disk has no space is removed again. */
 static int recorder_write(int fd, const char *path, const char *line)
 {
     size_t length = strlen(line);
@@ -157,17 +157,11 @@ static int recorder_write(int fd, const char *path, const char *line)
 
 /* ---- samples ---- */
 
-static int64_t recorder_now(void)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / CLOCK_NS_PER_MS;
-}
-
-/* Takes one and writes it. An absent manager is worth a line, but not if there never was one. */
+/* Takes one sample and writes it. An absent manager is a line, too, but an error at the start. */
 static int recorder_sample(const char *socket, int fd, const char *path, bool first)
 {
     struct client_words words = {.verb = CONTROL_STATUS, .switches = {CONTROL_JSON}};
+    struct timespec now = {0};
     char error[512], *answer = NULL;
     int status = client_fetch(socket, &words, &answer, error, sizeof error);
     if (recorder_ended) {
@@ -179,23 +173,15 @@ static int recorder_sample(const char *socket, int fd, const char *path, bool fi
         free(answer);
         return status;
     }
-    char *line = recorder_line(recorder_now(), status == EX_OK ? answer : NULL, error);
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    char *line = recorder_line((int64_t)now.tv_sec * 1000 + now.tv_nsec / CLOCK_NS_PER_MS,
+                               status == EX_OK ? answer : NULL, error);
     free(answer);
     if (line == NULL)
         return recorder_fail(socket, "the manager's status makes no sense");
     status = recorder_write(fd, path, line);
     free(line);
     return status;
-}
-
-/* Sleeps until then, or until a signal. */
-static void recorder_wait(int64_t until, const sigset_t *open)
-{
-    for (int64_t left = until - clock_ms(); left > 0 && !recorder_ended;
-         left = until - clock_ms()) {
-        struct timespec time = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * CLOCK_NS_PER_MS};
-        (void)ppoll(NULL, 0, &time, open);
-    }
 }
 
 static int recorder_loop(const char *socket, int fd, const char *path, long interval, long count)
@@ -212,16 +198,19 @@ static int recorder_loop(const char *socket, int fd, const char *path, long inte
     (void)sigaddset(&blocked, SIGTERM);
     for (long taken = 0; status == EX_OK && !recorder_ended && (count == 0 || taken < count);
          taken++) {
-        if (taken > 0) {
-            (void)sigprocmask(SIG_BLOCK, &blocked, &open);
-            recorder_wait(due, &open);
-            (void)sigprocmask(SIG_SETMASK, &open, NULL);
+        /* Sleep until the next sample is due, or until a signal. */
+        (void)sigprocmask(SIG_BLOCK, &blocked, &open);
+        for (int64_t left; taken > 0 && !recorder_ended && (left = due - clock_ms()) > 0;) {
+            struct timespec time = {.tv_sec = left / 1000,
+                                    .tv_nsec = left % 1000 * CLOCK_NS_PER_MS};
+            (void)ppoll(NULL, 0, &time, &open);
         }
+        (void)sigprocmask(SIG_SETMASK, &open, NULL);
         if (!recorder_ended)
             status = recorder_sample(socket, fd, path, taken == 0);
         due += interval;
         if (due < clock_ms())
-            due = clock_ms(); /* what was missed is not made up for */
+            due = clock_ms(); /* missed samples are not made up for */
     }
     return status;
 }

@@ -37,7 +37,7 @@ static const struct status_read_field status_read_pool_fields[] = {
     {NULL, 0},
 };
 
-/* Those of the process, then those of what it does. */
+/* The fields of the process, then those of its activity. */
 static const struct status_read_field status_read_process_fields[] = {
     {"pid", offsetof(struct status_read_worker, pid)},
     {"uptime_ms", offsetof(struct status_read_worker, uptime_ms)},
@@ -116,7 +116,7 @@ static void status_read_pool(const json_t *from, struct status_read_pool *pool)
                           json_object_get(answer, "buckets"), &pool->answer);
 }
 
-/* The array of this name in the document; NULL with a sentence. *root is the caller's to drop. */
+/* The array of this name in the document; NULL with a sentence. The caller drops *root. */
 static json_t *status_read_array(const char *json, const char *key, json_t **root, char *error,
                                  size_t size)
 {

@@ -1,9 +1,8 @@
-/* status_read.h: what the manager's JSON says, as numbers and texts.
+/* status_read.h: the manager's JSON as numbers and texts.
  *
- * Reads documents of `status` and `workers` and what recorder.c made of them; talks to no manager
- * and draws nothing. What is missing or null is unknown; keys that it does not know do not matter.
- * The manager's answer is checked like any input: a document that makes no sense is refused with a
- * sentence.
+ * Reads documents of `status` and `workers`, and lines of recorder.c; asks no manager and draws
+ * nothing. Missing and null values are unknown; unknown keys are ignored. The answer is checked as
+ * any input: a document with errors is refused with a sentence.
  */
 #ifndef FPM_STATUS_READ_H
 #define FPM_STATUS_READ_H

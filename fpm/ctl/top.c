@@ -32,13 +32,13 @@ const char top_more[] =
 struct top {
     const struct options *call;
     const char *socket;
-    struct status_read now, before; /* looks; *before is empty until there were two */
-    int64_t looked, looked_before;  /* ms, 0 = never */
+    struct status_read now, before; /* the last two readings; *before is empty after the first */
+    int64_t read_at, read_before;   /* ms, 0 = never */
     struct top_view view;
-    char error[TOP_ERROR]; /* why there is no newer look, "" = there is */
+    char error[TOP_ERROR]; /* why there is no newer reading, "" = there is one */
     long interval;         /* ms */
     bool paused, editing, helping, done;
-    size_t matching; /* workers that go through the filter */
+    size_t matching; /* workers that match the filter */
 };
 
 long top_interval(const struct options *call, long otherwise)
@@ -61,7 +61,7 @@ long top_interval(const struct options *call, long otherwise)
     return -1;
 }
 
-/* ---- looks ---- */
+/* ---- readings ---- */
 
 static int top_fetch(struct top *top, const char *verb,
                      int (*read)(struct status_read *, const char *, char *, size_t),
@@ -81,7 +81,7 @@ static int top_fetch(struct top *top, const char *verb,
     return status;
 }
 
-/* A new look takes the place of the last; returns an exit status. */
+/* Reads the status, which replaces the last reading; returns an exit status. */
 static int top_look(struct top *top)
 {
     struct status_read data = {0};
@@ -95,9 +95,9 @@ static int top_look(struct top *top)
     top->error[0] = '\0';
     status_read_free(&top->before);
     top->before = top->now;
-    top->looked_before = top->looked;
+    top->read_before = top->read_at;
     top->now = data;
-    top->looked = clock_ms();
+    top->read_at = clock_ms();
     return EX_OK;
 }
 
@@ -118,22 +118,6 @@ static void top_clock(char *out, size_t size)
     struct tm parts;
     if (localtime_r(&now, &parts) == NULL || strftime(out, size, "%H:%M:%S", &parts) == 0)
         *out = '\0';
-}
-
-/* What the fourth line says. */
-static const char *top_note(const struct top *top, char *out, size_t size)
-{
-    const struct top_view *view = &top->view;
-    const char *direction = view->reverse ? ", reversed" : "";
-    if (top->editing)
-        snprintf(out, size, "filter: %s_   (Enter keeps it, Esc clears it)", view->filter);
-    else if (*top->error != '\0')
-        snprintf(out, size, "%s; trying again, this is what it was", top->error);
-    else
-        snprintf(out, size, "%severy %g s, by %s%s%s%s; h for help", top->paused ? "PAUSED; " : "",
-                 (double)top->interval / 1000, top_view_column(view->sort), direction,
-                 *view->filter != '\0' ? ", filter: " : "", view->filter);
-    return out;
 }
 
 static void top_help(void)
@@ -170,16 +154,25 @@ static void top_draw(struct top *top)
     struct top_view *view = &top->view;
     top_clock(now, sizeof now);
     view->clock = now;
-    view->note = top_note(top, note, sizeof note);
+    view->note = note;
     view->alert = *top->error != '\0';
     view->lines = top_screen_lines();
-    view->seconds = (double)(top->looked - top->looked_before) / 1000;
+    view->seconds = (double)(top->read_at - top->read_before) / 1000;
+    if (top->editing)
+        snprintf(note, sizeof note, "filter: %s_   (Enter keeps it, Esc clears it)", view->filter);
+    else if (view->alert)
+        snprintf(note, sizeof note, "%s; trying again, this is what it was", top->error);
+    else
+        snprintf(note, sizeof note, "%severy %g s, by %s%s%s%s; h for help",
+                 top->paused ? "PAUSED; " : "", (double)top->interval / 1000,
+                 top_view_column(view->sort), view->reverse ? ", reversed" : "",
+                 *view->filter != '\0' ? ", filter: " : "", view->filter);
     top_screen_begin();
     if (top->helping)
         top_help();
     else
-        top->matching = top_view_frame(&top->now, top->looked_before != 0 ? &top->before : NULL,
-                                       view, top_screen_put, NULL);
+        top->matching = top_view_frame(&top->now, top->read_before != 0 ? &top->before : NULL, view,
+                                       top_screen_put, NULL);
     view->clock = "";
     view->note = NULL;
     top_screen_end();
@@ -261,7 +254,7 @@ static void top_press(struct top *top, int key)
         top_move(top, key);
 }
 
-/* Until somebody has enough of it. */
+/* Runs until the user quits. */
 static void top_live(struct top *top)
 {
     int64_t due = clock_ms() + top->interval;

@@ -1,7 +1,7 @@
 /* top.h: `overtimectl top`: pools and workers, live on a terminal, or once as text.
  *
- * Asks the manager for its status and its workers, one call each, and lets go of it until the next
- * look.
+ * Asks the manager for its status and its workers, one call each, and keeps no connection between
+ * two readings.
  */
 #ifndef FPM_TOP_H
 #define FPM_TOP_H
@@ -14,8 +14,8 @@ extern const char top_more[];
 /* Returns an exit status, and has said why on standard error. */
 int top_run(const struct options *call);
 
-/* Milliseconds of --interval, `otherwise` if it was not given; -1: it makes no sense, said on
- * standard error. */
+/* Milliseconds of --interval, `otherwise` if it was not given; -1 if it is not valid, with a
+ * message on standard error. */
 long top_interval(const struct options *call, long otherwise);
 
 #endif

@@ -32,30 +32,7 @@ static void top_screen_signal(int number)
     top_screen_ended = 1;
 }
 
-/* Not restarted: what waits for the manager or for a key comes back at once. */
-static void top_screen_signals(void)
-{
-    struct sigaction action = {.sa_handler = top_screen_signal};
-    (void)sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-    (void)sigaction(SIGHUP, &action, NULL);
-}
-
-static void top_screen_colours(void)
-{
-    static const struct {
-        short style, colour;
-    } pairs[] = {
-        {TOP_SERVING, COLOR_GREEN}, {TOP_POST_RESPONSE, COLOR_YELLOW}, {TOP_ALERT, COLOR_RED}};
-    if (!has_colors() || start_color() == ERR)
-        return;
-    (void)use_default_colors();
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-        (void)init_pair(pairs[i].style, pairs[i].colour, -1);
-}
-
-/* Can the cursor be sent where we want it? */
+/* Can the cursor be moved on this terminal? */
 static int top_screen_check(char *error, size_t size)
 {
     const char *term = getenv("TERM");
@@ -85,7 +62,13 @@ int top_screen_open(char *error, size_t size)
     (void)setlocale(LC_CTYPE, "");
     if (top_screen_check(error, size) != 0)
         return -1;
-    top_screen_signals();
+    /* These signals end a wait for the manager or for a key at once: calls are not restarted. */
+    struct sigaction action = {.sa_handler = top_screen_signal};
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGHUP, &action, NULL);
+
     top_screen = newterm(NULL, stdout, stdin);
     if (top_screen == NULL) {
         snprintf(error, size,
@@ -98,7 +81,12 @@ int top_screen_open(char *error, size_t size)
     (void)nodelay(stdscr, TRUE);
     (void)curs_set(0);
     set_escdelay(50);
-    top_screen_colours();
+    if (has_colors() && start_color() != ERR) {
+        (void)use_default_colors();
+        (void)init_pair(TOP_SERVING, COLOR_GREEN, -1);
+        (void)init_pair(TOP_POST_RESPONSE, COLOR_YELLOW, -1);
+        (void)init_pair(TOP_ALERT, COLOR_RED, -1);
+    }
     return 0;
 }
 
@@ -120,14 +108,14 @@ void top_screen_begin(void)
     top_screen_row = 0;
 }
 
-/* Characters without a shape may turn the line around or hide; they are shown as such. */
+/* Invisible characters may hide text or reverse its direction; they are replaced. */
 static bool top_screen_hidden(wchar_t c)
 {
     return wcwidth(c) < 0 || (c >= 0x200b && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) ||
            (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
 }
 
-/* As many characters as the line has room for; what the locale has no character for is "?". */
+/* Takes as many characters as fit the line; a character that the locale lacks becomes "?". */
 static int top_screen_cut(const char *text, wchar_t *out, int room)
 {
     mbstate_t state = {0};

@@ -1,7 +1,7 @@
 /* top_screen.h: the terminal that `overtimectl top` draws on and takes keys from.
  *
- * The only file that knows ncurses; without that library all there is is the refusal. Decides
- * nothing of what is shown.
+ * The only file that uses ncurses; without that library top_screen_open refuses. Decides nothing
+ * about what is shown.
  */
 #ifndef FPM_TOP_SCREEN_H
 #define FPM_TOP_SCREEN_H
@@ -29,21 +29,21 @@ enum top_key {
     TOP_KEY_QUIT /* a signal asked for the end, or the terminal is gone */
 };
 
-/* Takes the terminal. Returns 0, or -1 with a sentence when it is none that can be drawn on. */
+/* Opens the terminal. Returns 0, or -1 with a sentence if it cannot be drawn on. */
 int top_screen_open(char *error, size_t size);
 
-/* Gives it back as it was. */
+/* Restores the terminal. */
 void top_screen_close(void);
 
 size_t top_screen_lines(void);
 
-/* A frame: begin, put for each line, end. Lines are cut at the right edge, those too many are left
- * out. `context` is not used. */
+/* A frame: begin, put for each line, end. Lines are cut at the right edge, and lines below the
+ * bottom are left out. `context` is not used. */
 void top_screen_begin(void);
 void top_screen_put(void *context, enum top_style style, const char *text);
 void top_screen_end(void);
 
-/* The next key, waiting for at most so many milliseconds. */
+/* Returns the next key; waits at most this long. */
 int top_screen_key(int milliseconds);
 
 #endif

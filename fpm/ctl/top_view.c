@@ -62,7 +62,7 @@ static const char *top_view_bytes(int64_t bytes, char out[TOP_WORD])
     return out;
 }
 
-/* Milliseconds of a quantile, with the digits that mean something. */
+/* Milliseconds of a quantile, with a fraction if they are few. */
 static const char *top_view_ms(double ms, char out[TOP_WORD])
 {
     if (ms < 0)
@@ -96,18 +96,7 @@ static double top_view_rate(const struct status_read_pool *pool, const struct st
     return (double)(pool->requests - old->requests) / seconds;
 }
 
-/* Of what came between the looks; of all there was, if there is one look alone. */
-static struct quantile_histogram top_view_answers(const struct status_read_pool *pool,
-                                                  const struct status_read *before)
-{
-    const struct status_read_pool *old = top_view_old_pool(before, pool);
-    struct quantile_histogram out = pool->answer;
-    if (old != NULL)
-        (void)quantile_between(&old->answer, &pool->answer, &out);
-    return out;
-}
-
-/* Percent of one processor since the look before, negative = unknown. */
+/* Percent of one processor since the reading before, negative = unknown. */
 static double top_view_cpu(const struct status_read_worker *worker,
                            const struct status_read *before, double seconds)
 {
@@ -168,14 +157,15 @@ static void top_view_header(const struct status_read *now, const struct status_r
     put(context, view->alert ? TOP_ALERT : TOP_PLAIN, view->note != NULL ? view->note : "");
 }
 
-/* How many of those that work on take the room of requests. */
+/* Workers in post-response work that count against pm.max_children. */
 static int64_t top_view_over(const struct status_read_pool *pool)
 {
     int64_t over = pool->over_budget_now > 0 ? pool->over_budget_now : 0;
     return over < pool->post_response ? over : pool->post_response > 0 ? pool->post_response : 0;
 }
 
-/* One letter a worker; scaled when there are more than letters. What may still come is blank. */
+/* One letter for each worker, scaled down if there are too many; blanks are workers that may still
+ * be started. */
 static void top_view_bar(const struct status_read_pool *pool, char out[TOP_BAR + 3])
 {
     int64_t over = top_view_over(pool);
@@ -206,30 +196,33 @@ static void top_view_bar(const struct status_read_pool *pool, char out[TOP_BAR +
     out[TOP_BAR + 2] = '\0';
 }
 
-/* "2/8", or "2+1/8" where one more is taken by work over its budget, which is not in the other. */
-static void top_view_rooms(const struct status_read_pool *pool, char *serving, char *after,
-                           size_t size)
-{
-    char number[TOP_WORD], more[TOP_WORD], most[TOP_WORD];
-    int64_t over = top_view_over(pool);
-    snprintf(serving, size, "%s%s%s/%s", top_view_count(pool->serving, number), over > 0 ? "+" : "",
-             over > 0 ? top_view_count(over, more) : "", top_view_count(pool->max_children, most));
-    snprintf(after, size, "%s/%s", top_view_count(pool->post_response - over, number),
-             top_view_count(pool->post_response_max_children, most));
-}
-
 static void top_view_pool(const struct status_read_pool *pool, const struct status_read *before,
                           const struct top_view *view, top_put_fn *put, void *context)
 {
     char line[512], name[TOP_POOL_WIDTH + 1], bar[TOP_BAR + 3], rate[TOP_WORD] = "-";
     char shutdown[TOP_WORD], idle[TOP_WORD], queue[TOP_WORD], p50[TOP_WORD], p99[TOP_WORD];
     char serving[3 * TOP_WORD + 3], after[3 * TOP_WORD + 3];
-    struct quantile_histogram answers = top_view_answers(pool, before);
+    char number[TOP_WORD], more[TOP_WORD], max[TOP_WORD];
+
+    /* Serving workers as "2/8", or "2+1/8" if post-response work above its limit takes one more,
+     * which is then not counted as post-response work. */
+    int64_t over = top_view_over(pool);
+    snprintf(serving, sizeof serving, "%s%s%s/%s", top_view_count(pool->serving, number),
+             over > 0 ? "+" : "", over > 0 ? top_view_count(over, more) : "",
+             top_view_count(pool->max_children, max));
+    snprintf(after, sizeof after, "%s/%s", top_view_count(pool->post_response - over, number),
+             top_view_count(pool->post_response_max_children, max));
+
+    /* Rates and quantiles are of the time since the reading before; after the first reading the
+     * quantiles are of all requests. */
+    const struct status_read_pool *old = top_view_old_pool(before, pool);
+    struct quantile_histogram answers = pool->answer;
+    if (old != NULL)
+        (void)quantile_between(&old->answer, &pool->answer, &answers);
     double per_second = top_view_rate(pool, before, view->seconds);
     if (per_second >= 0)
         snprintf(rate, sizeof rate, "%.1f", per_second);
     top_view_bar(pool, bar);
-    top_view_rooms(pool, serving, after, sizeof serving);
     snprintf(line, sizeof line, "%-*s %s %7s %9s %5s %5s %6s %8s %7s %7s", TOP_POOL_WIDTH,
              escape_show(name, sizeof name, pool->name), bar, serving, after,
              top_view_count(pool->shutdown, shutdown), top_view_count(pool->idle, idle),
@@ -277,13 +270,13 @@ const char *top_view_column(enum top_column column)
     return top_columns[column].title;
 }
 
-/* One to be sorted. */
+/* A row to sort. */
 struct top_row {
     const struct status_read_worker *worker;
     double cpu;
 };
 
-/* What is worked on comes first. */
+/* Busy workers come first. */
 static int top_view_rank(const char *state)
 {
     static const char *const order[] = {"post-response", "shutdown", "running", "reading",
@@ -324,7 +317,7 @@ static double top_view_key(const struct top_row *row, enum top_column column)
     return 0;
 }
 
-/* Those without a text come last. */
+/* Empty texts come last. */
 static int top_view_words(const char *a, const char *b)
 {
     if ((*a == '\0') != (*b == '\0'))
@@ -384,7 +377,7 @@ static enum top_style top_view_style(const char *state)
     return strcmp(state, "running") == 0 || strcmp(state, "reading") == 0 ? TOP_SERVING : TOP_PLAIN;
 }
 
-/* A field of so many characters, of text that is printable already. */
+/* Pads a printable text to `width` characters. */
 static void top_view_pad(char *out, size_t size, const char *text, int width)
 {
     int shown = 0;

@@ -1,7 +1,7 @@
-/* top_view.h: what `overtimectl top` shows, line by line; pure.
+/* top_view.h: the lines that `overtimectl top` shows; pure.
  *
- * Chooses, sorts and words what two looks at the manager tell; asks nobody and knows no terminal:
- * lines go to who is given as `put`, in UTF-8, uncut, without control characters.
+ * Chooses and sorts rows from two readings of the manager and formats them; knows no manager and no
+ * terminal. Lines go to `put`, in UTF-8, uncut, without control characters.
  */
 #ifndef FPM_TOP_VIEW_H
 #define FPM_TOP_VIEW_H
@@ -40,19 +40,19 @@ enum top_column {
 struct top_view {
     enum top_column sort;
     bool reverse;
-    char filter[64];   /* shown are workers whose pool, state, URI or label has it; "" = all */
-    size_t first;      /* worker to begin with, of those that are sorted and filtered */
-    size_t lines;      /* to fill; 0 = all there are */
-    double seconds;    /* between the two looks */
+    char filter[64];   /* shows workers whose pool, state, URI or label contains it; "" = all */
+    size_t first;      /* first worker to show, of those sorted and filtered */
+    size_t lines;      /* of the screen; 0 = no limit */
+    double seconds;    /* between the two readings */
     const char *clock; /* time of day */
-    const char *note;  /* what the reader is to know: paused, no manager; NULL = nothing */
-    bool alert;        /* it is bad news */
+    const char *note;  /* a message: paused, no manager; NULL = none */
+    bool alert;        /* the message is an error */
 };
 
 typedef void top_put_fn(void *context, enum top_style style, const char *text);
 
-/* Shows `now`; rates come from what has changed since `before`, which may be NULL. Returns
- * how many workers go through the filter. */
+/* Shows `now`, with rates since `before`, which may be NULL. Returns the number of workers that
+ * match the filter. */
 size_t top_view_frame(const struct status_read *now, const struct status_read *before,
                       const struct top_view *view, top_put_fn *put, void *context);
 
