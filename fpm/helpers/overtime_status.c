@@ -1,9 +1,9 @@
 /* overtime_status.c: the program that answers on `pm.status_listen` (see status_worker_process.h).
  *
- * A FastCGI application like any other, on our own library, but that the library answers all its
- * requests itself (status_handler.h), from scoreboards that it maps read-only. It owns nothing,
- * writes nothing and asks nobody, so it answers when every worker of the pool is stuck. Several
- * threads, so that a client that does not read holds up nobody else.
+ * A FastCGI application on our own library, which answers all requests
+ * itself (status_handler.h), from scoreboards that it maps read-only. It owns nothing,
+ * writes nothing and waits for no other process, so it answers when every worker of the pool is
+ * stuck. It has several threads, so that a client that does not read delays no other client.
  *
  * usage: overtime-status NAME STATUS_PATH PING_PATH PING_RESPONSE, with the socket as descriptor 0
  * and scoreboards from OT_FD_BOARD on
@@ -25,7 +25,7 @@ enum {
     OVERTIME_STATUS_STACK = 256 * 1024 /* bytes */
 };
 
-/* Takes what is mapped for good; false behind the last. */
+/* Maps a scoreboard for good; false if the descriptor is none. */
 static bool overtime_status_map(int fd, struct status_handler_board *board)
 {
     struct stat status;
@@ -38,7 +38,7 @@ static bool overtime_status_map(int fd, struct status_handler_board *board)
     return true;
 }
 
-/* Every request is answered before it gets here, as long as there is memory. */
+/* The library answers every request before it gets here, unless memory is short. */
 static void *overtime_status_serve(void *unused)
 {
     FCGX_Request request;
@@ -60,7 +60,7 @@ int main(int argc, char **argv)
     pthread_attr_t small;
     size_t count = 0;
     int started = 0;
-    /* With the manager dies what it would have to end. */
+    /* This process must not outlive the manager. */
     if (argc != 5 || prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || FCGX_Init() != 0) {
         fprintf(
             stderr,

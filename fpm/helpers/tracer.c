@@ -1,15 +1,15 @@
-/* tracer.c: the program `overtime-trace`: the stack of one process, for the slow log and for
+/* tracer.c: the program `overtime-trace`: prints the stack of one process, for the slow log and for
  * `overtimectl trace`.
  *
- * Holds the process for a moment, copies registers and stacks, lets it go on, and only then finds
- * out what they mean, with no more rights than the process has itself. Started by the manager, one
- * for each look, so that neither a hang nor a fault in here is the manager's.
+ * Stops the process for a moment, copies registers and stacks and lets it go on. Then it interprets
+ * them with no more rights than the process has. The manager starts one for each trace, so that
+ * a hang or a crash in here does not affect the manager.
  *
  * usage: overtime-trace [-j] [-d DEPTH] [-f TID] PID
  *   -j        one JSON object instead of lines
  *   -d DEPTH  most frames of a thread (64)
  *   -f TID    the thread that comes first
- * Exit 0 with a stack, 1 with a sentence why there is none, 64 wrong usage.
+ * Exit status: 0 with a stack, 1 with a sentence that says why there is none, 64 wrong usage.
  */
 #include "fpm/helpers/tracer_frames.h"
 #include "fpm/helpers/tracer_stop.h"
@@ -28,7 +28,7 @@
 
 enum {
     TRACER_DEPTH = 64,
-    TRACER_DATA_MAX = 1 << 30 /* bytes: debug information may be made to swell */
+    TRACER_DATA_MAX = 1 << 30 /* bytes: malicious debug information may expand */
 };
 
 struct tracer_options {
@@ -37,12 +37,12 @@ struct tracer_options {
     pid_t first, pid;
 };
 
-/* Who the process is, as /proc/PID/status has it. */
+/* The process's user and tracer, from /proc/PID/status. */
 struct tracer_identity {
     bool known;
     uid_t uid;
     gid_t gid;
-    pid_t tracer; /* who traces it already, 0 = nobody */
+    pid_t tracer; /* the process that traces it already, 0 = none */
 };
 
 __attribute__((format(printf, 1, 2))) static int tracer_fail(const char *format, ...)
@@ -55,7 +55,7 @@ __attribute__((format(printf, 1, 2))) static int tracer_fail(const char *format,
     return EXIT_FAILURE;
 }
 
-/* ---- who ---- */
+/* ---- user and rights ---- */
 
 static struct tracer_identity tracer_identify(pid_t pid)
 {
@@ -98,7 +98,7 @@ static int tracer_become(const struct tracer_identity *identity)
         errno = ESRCH;
         return -1;
     }
-    /* In a container root may not be allowed to; then it is root there alone. */
+    /* In a container root may lack this right; it is then root only there. */
     if (setgroups(0, NULL) != 0 && errno != EPERM)
         return -1;
     if (setresgid(identity->gid, identity->gid, identity->gid) != 0)
@@ -117,7 +117,7 @@ static void tracer_open_files(pid_t pid, struct tracer_files *files)
     files->name[length > 0 ? length : 0] = '\0';
 }
 
-/* ---- why not ---- */
+/* ---- refusals ---- */
 
 static bool tracer_has_right(void)
 {
@@ -174,7 +174,7 @@ static int tracer_refused(pid_t pid, const struct tracer_identity *identity, int
                        (int)pid, strerror(error));
 }
 
-/* ---- what is written ---- */
+/* ---- output ---- */
 
 struct tracer_out {
     const struct tracer_options *options;

@@ -20,7 +20,7 @@ struct tracer_frames {
     const struct tracer_files *files;
 };
 
-/* libdw hands no context to those who find its files. */
+/* libdw passes no context to the callback that finds files. */
 static const struct tracer_frames *frames_now;
 
 const char *tracer_frames_lacks(void)
@@ -30,8 +30,8 @@ const char *tracer_frames_lacks(void)
 
 /* ---- files ---- */
 
-/* Of a process in a jail, or whose program has been replaced since. Links in a jail that lead to an
- * absolute path are not followed to our own files. */
+/* Opens a file of the process, which may have another root, or whose program may have been
+ * replaced. An absolute link in that root must not lead to our own files. */
 static int frames_open_file(const struct tracer_files *files, const char *name)
 {
     struct stat status;
@@ -47,7 +47,7 @@ static int frames_open_file(const struct tracer_files *files, const char *name)
     return fd;
 }
 
-/* The kernel gives every process the same. */
+/* The vDSO, which the kernel maps into every process. */
 static Elf *frames_vdso(void)
 {
     Dwarf_Addr begin, end;
@@ -83,7 +83,7 @@ static int frames_find_elf(Dwfl_Module *module, void **userdata, const char *nam
     return fd;
 }
 
-/* ---- what was copied ---- */
+/* ---- copied state ---- */
 
 static pid_t frames_next_thread(Dwfl *dwfl, void *context, void **thread)
 {
@@ -97,7 +97,7 @@ static pid_t frames_next_thread(Dwfl *dwfl, void *context, void **thread)
     return next->tid;
 }
 
-/* What is not in the copy is taken from the process that goes on: mostly what never changes. */
+/* Memory that was not copied is read from the running process: most of it never changes. */
 static bool frames_read(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *word, void *context)
 {
     (void)dwfl;
@@ -140,7 +140,7 @@ static const Dwfl_Callbacks frames_callbacks = {
     .debuginfo_path = &frames_debug_path,
 };
 
-/* The one mapping of the kernel's that code runs in. */
+/* The kernel's only mapping with code. */
 static void frames_report_vdso(Dwfl *dwfl, const char *maps)
 {
     const char *mark = strstr(maps, "[vdso]\n");
@@ -209,7 +209,7 @@ static bool frames_take(struct frames_walk *walk, const struct tracer_frame *fra
     return walk->take(walk->context, frame);
 }
 
-/* Where an inlined function was called. */
+/* Fills in where an inlined function was called. */
 static void frames_call_site(Dwarf_Die *die, Dwarf_Die *unit, struct tracer_frame *frame)
 {
     Dwarf_Attribute attribute;
@@ -225,8 +225,8 @@ static void frames_call_site(Dwarf_Die *die, Dwarf_Die *unit, struct tracer_fram
         frame->line = (int)value;
 }
 
-/* The functions that the compiler put into this one, innermost first; `frame` becomes the outer
- * one. False: no more is wanted. */
+/* Reports the functions inlined at this address, innermost first; `frame` becomes the outer one.
+ * False: stop. */
 static bool frames_inlined(struct frames_walk *walk, Dwfl_Module *module,
                            struct tracer_frame *frame, Dwarf_Addr pc)
 {
@@ -285,7 +285,7 @@ unsigned tracer_frames_walk(struct tracer_frames *frames, pid_t tid,
                             void *context)
 {
     struct frames_walk walk = {frames->dwfl, take, context, 0};
-    /* Some machines end a good walk with an error: what there was is what counts. */
+    /* On some machines a complete walk ends with an error, so only the frames count. */
     (void)dwfl_getthread_frames(frames->dwfl, tid, frames_on_frame, &walk);
     return walk.count;
 }

@@ -1,8 +1,7 @@
-/* tracer_frames.h: from registers and a copied stack to functions, files and lines.
+/* tracer_frames.h: finds functions, files and lines from registers and a copied stack.
  *
  * Reads the programs that the process runs and their debug information, by elfutils' libdw; without
- * that library it says so. What it reads may be made by somebody who means harm: give up rights
- * first.
+ * that library it refuses. These files may be malicious: drop privileges first.
  */
 #ifndef FPM_TRACER_FRAMES_H
 #define FPM_TRACER_FRAMES_H
@@ -18,14 +17,14 @@ struct tracer_frame {
     int line;             /* 0 = unknown */
     const char *module;   /* path of the program or library, NULL = none is mapped there */
     uint64_t offset;      /* of the address in the module */
-    bool inlined;         /* the function stands inside of the next one */
+    bool inlined;         /* it is inlined into the next one */
 };
 
-/* Where the process's files are. */
+/* The process's files. */
 struct tracer_files {
     int root;       /* /proc/PID/root, -1 = ours */
     int program;    /* /proc/PID/exe, -1 = none */
-    char name[512]; /* of the program, as /proc/PID/maps has it */
+    char name[512]; /* of the program, as in /proc/PID/maps */
 };
 
 struct tracer_frames;
@@ -33,14 +32,14 @@ struct tracer_frames;
 /* Why there can be no stacks in this build; NULL = there can. */
 const char *tracer_frames_lacks(void);
 
-/* Makes ready to look at what was stopped, which has to stay. Returns NULL with a sentence. */
+/* Reads the files of a stopped process. `stop` must outlive the result. NULL with a sentence. */
 struct tracer_frames *tracer_frames_open(const struct tracer_stop *stop,
                                          const struct tracer_files *files, char *error,
                                          size_t size);
 void tracer_frames_close(struct tracer_frames **frames);
 
-/* Calls `take` for each frame of the thread, the innermost first, until it says false. Returns how
- * many there were. */
+/* Calls `take` for each frame of the thread, the innermost first, until it returns false. Returns
+ * their number. */
 unsigned tracer_frames_walk(struct tracer_frames *frames, pid_t tid,
                             bool (*take)(void *context, const struct tracer_frame *frame),
                             void *context);

@@ -20,9 +20,9 @@
 #include <unistd.h>
 
 enum {
-    STOP_PATIENCE = 100, /* ms that threads have to stop, as the others wait for them */
-    STOP_NAP = 20000,    /* ns between two looks whether one has */
-    STOP_MAPS = 65536,   /* bytes, at first and at the most */
+    STOP_PATIENCE = 100, /* ms that threads have to stop; the others are held meanwhile */
+    STOP_NAP = 20000,    /* ns between two checks of a thread */
+    STOP_MAPS = 65536,   /* bytes, at first */
     STOP_MAPS_MAX = 32 << 20
 };
 
@@ -111,7 +111,7 @@ static bool stop_known(const struct tracer_stop *stop, pid_t tid)
     return false;
 }
 
-/* Takes one thread; it stops when it next can. Returns 0, or -1 with errno. */
+/* Seizes one thread, which stops soon after. Returns 0, or -1 with errno. */
 static int stop_take(struct tracer_stop *stop, pid_t tid)
 {
     if (stop_known(stop, tid))
@@ -129,8 +129,8 @@ static int stop_take(struct tracer_stop *stop, pid_t tid)
     return 0;
 }
 
-/* Threads that are not known yet, as there may be new ones until all are held. Returns how many,
- * -1 if the process is gone. */
+/* Seizes the threads that are not known yet; new ones may start until all are held. Returns their
+ * number, or -1 if the process is gone. */
 static int stop_take_all(struct tracer_stop *stop)
 {
     char path[64];
@@ -144,13 +144,13 @@ static int stop_take_all(struct tracer_stop *stop)
     while ((entry = readdir(folder)) != NULL) {
         pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
         if (tid > 0)
-            (void)stop_take(stop, tid); /* one that has just ended is none of ours */
+            (void)stop_take(stop, tid); /* fails for a thread that has just ended */
     }
     (void)closedir(folder);
     return (int)(stop->count - before);
 }
 
-/* Waits until it has stopped. Returns the signal that it was about to get, 0 = none, or -1. */
+/* Waits until it has stopped. Returns the signal that was to be delivered, 0 = none, or -1. */
 static int stop_wait(const struct tracer_stop *stop, struct tracer_thread *thread, int64_t until)
 {
     const struct timespec nap = {.tv_nsec = STOP_NAP};
@@ -215,7 +215,7 @@ static void stop_take_registers(struct tracer_thread *thread, const struct user_
 
 #endif
 
-/* From the red zone below the stack pointer to the stack's end, or as much as there is room for. */
+/* From the red zone below the stack pointer to the stack's end, at most TRACER_STACK_MAX bytes. */
 static void stop_copy_stack(const struct tracer_stop *stop, struct tracer_thread *thread)
 {
     uint64_t begin = thread->sp > 256 ? thread->sp - 256 : 0;
@@ -250,7 +250,7 @@ static void stop_release(struct tracer_thread *thread, int signal)
         (void)ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)(intptr_t)signal);
 }
 
-/* The wanted one is the first. */
+/* Moves the thread `first` to the front. */
 static void stop_order(struct tracer_stop *stop, pid_t first)
 {
     for (size_t i = 1; i < stop->count; i++) {

@@ -1,8 +1,8 @@
-/* tracer_stop.h: holds a process for a moment and copies what tells where its threads are.
+/* tracer_stop.h: stops a process for a moment and copies the state of its threads.
  *
- * Registers and stacks of all threads, by ptrace(2) and /proc; what they mean is for later, when
- * the process goes on. Waits for nobody for long, and leaves nobody stopped: what is held goes on
- * by itself if this process dies.
+ * Registers and stacks of all threads, by ptrace(2) and /proc; they are interpreted when
+ * the process runs again. Waits for each thread for a limited time and leaves none stopped: the
+ * kernel lets them go on if this process dies.
  */
 #ifndef FPM_TRACER_STOP_H
 #define FPM_TRACER_STOP_H
@@ -13,7 +13,7 @@
 
 enum {
     TRACER_THREADS_MAX = 256,
-    TRACER_REGISTERS = 33, /* in DWARF's order: the general ones of a thread */
+    TRACER_REGISTERS = 33, /* general registers of a thread, in DWARF's order */
     TRACER_STACK_MAX = 524288,
     TRACER_NAME_MAX = 16
 };
@@ -21,7 +21,7 @@ enum {
 struct tracer_thread {
     pid_t tid;
     char name[TRACER_NAME_MAX];
-    char missing[128]; /* why there is no stack of it; "" = there is */
+    char missing[128]; /* why it has no stack; "" = it has one */
     uint64_t registers[TRACER_REGISTERS];
     unsigned register_count; /* of this machine */
     uint64_t pc, sp;
@@ -34,13 +34,13 @@ struct tracer_stop {
     struct tracer_thread *threads; /* TRACER_THREADS_MAX of them */
     size_t count;
     size_t left_out;    /* threads beyond those */
-    int memory;         /* /proc/PID/mem, for what was not copied; -1 = none */
+    int memory;         /* /proc/PID/mem, for memory that was not copied; -1 = none */
     int64_t stopped_us; /* how long the process was held */
-    char *maps;         /* /proc/PID/maps, as it was before */
+    char *maps;         /* /proc/PID/maps, read before the stop */
 };
 
-/* Fills it in and lets the process go on. `first` is the thread that is wanted most, 0 = the main
- * one. Returns 0, or -1 with errno: ESRCH, EPERM, ... */
+/* Fills in *stop and lets the process go on. `first` is the thread to put first, 0 = the main one.
+ * Returns 0, or -1 with errno: ESRCH, EPERM, ... */
 int tracer_stop(struct tracer_stop *stop, pid_t pid, pid_t first);
 void tracer_stop_free(struct tracer_stop *stop);
 

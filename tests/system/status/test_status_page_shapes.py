@@ -110,7 +110,7 @@ def test_numbers(site, browser):
     assert page.value("[...document.querySelectorAll('.room')].map((room) => room.style.width)") == ["100%", "50%"]
     labels = page.value("[...document.querySelectorAll('.track')].map((track) => track.ariaLabel)")
     assert labels == [
-        "Requests: 1 serving, 1 post-response over budget, 2 idle; limit 4", "Afterwards: 2 post-response; limit 2",
+        "Requests: 1 serving, 1 post-response over budget, 2 idle; limit 4", "Post-response: 2 post-response; limit 2",
     ]
     numbers = page.value("$('numbers').innerText")
     for part in ("7peak 9", "15 times", "2.5 s1 failed starts", "22 crash"):
