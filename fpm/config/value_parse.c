@@ -222,7 +222,8 @@ static int parse_run(struct parse *parse, bool whole, char **out)
 int value_parse_text(const char *text, const struct value_parse_source *source, char **out,
                      char *error, size_t size)
 {
-    struct parse parse = {.cursor = text, .source = source, .error = error, .size = size};
+    struct parse parse = {.cursor = text, .source = source, .size = size};
+    parse.error = error;
     return parse_run(&parse, true, out);
 }
 
