@@ -70,6 +70,7 @@ struct wait_set {
     struct keepalive_policy_skip yield_skip;  /* of letting a client send what it is about to */
     uint64_t looked_at;                       /* clock_coarse_ns of `elsewhere` */
     enum worker_slot_room elsewhere;
+    uint64_t nowhere_since;        /* no worker has had room from then on; 0 = one has */
     uint64_t handoff_paused_until; /* connections of siblings are not watched; 0 = they are */
     uint64_t alone_since;          /* it waits for room and has no sibling; 0 = it does not */
     _Atomic uint64_t last_wait;    /* clock_coarse_ns of the last epoll_pwait */
@@ -353,13 +354,19 @@ static enum wait_set_room wait_set_room(struct wait_set *w, unsigned kept)
         [WORKER_SLOT_ROOM_NOW] = WAIT_SET_ROOM_NOW,
     };
     uint64_t max = worker_slot_settings()->keepalive_max;
-    if (kept < max)
+    if (kept < max) {
+        w->nowhere_since = 0;
         return WAIT_SET_ROOM_HERE;
+    }
     /* A look at many slots takes long, and holds for the tick of the coarse clock. */
     uint64_t tick = clock_coarse_ns();
     if (w->looked_at != tick)
         w->elsewhere = worker_slot_room_elsewhere(max);
     w->looked_at = tick;
+    if (w->elsewhere != WORKER_SLOT_ROOM_NONE)
+        w->nowhere_since = 0;
+    else if (w->nowhere_since == 0)
+        w->nowhere_since = tick;
     return elsewhere[w->elsewhere];
 }
 
@@ -403,7 +410,9 @@ bool wait_set_has_room(const struct conn *conn)
     if (kept < worker_slot_settings()->keepalive_max)
         return true;
     (void)pthread_mutex_lock(&w->lock);
-    bool room = wait_set_room(w, kept) != WAIT_SET_ROOM_NOWHERE;
+    /* Workers that are being replaced have no room for a moment. */
+    bool room = wait_set_room(w, kept) != WAIT_SET_ROOM_NOWHERE ||
+                clock_coarse_ns() < w->nowhere_since + WAIT_SET_SURPLUS_MS * CLOCK_NS_PER_MS;
     (void)pthread_mutex_unlock(&w->lock);
     return room;
 }

@@ -40,8 +40,9 @@ bool wait_set_hands_over(void);
  * pointer. */
 void wait_set_hand_over(struct conn **conn);
 
-/* Would the connection be kept after its request? If not, the pool holds as many idle ones as
- * keepalive_max allows, and this one is surplus. */
+/* Would the connection be kept after its request? If not, the pool has held as many idle ones as
+ * keepalive_max allows for a second, and this one is surplus: close it together with its response.
+ * Until then a surplus one is kept, and closed when it has been idle for a second. */
 bool wait_set_has_room(const struct conn *conn);
 
 /* Closes a connection whose input was read to its end. Clears the pointer. */
