@@ -111,23 +111,24 @@ enum ot_exit_reason {
 #define OT_LOADED_LINKED    1u
 #define OT_LOADED_PRELOADED 2u
 
-#define OT_BOARD_MAGIC     0x4f54424fu /* "OTBO" */
-#define OT_SLOT_MAGIC      0x4f54534cu /* "OTSL" */
-#define OT_THREADS_MAX     64
-#define OT_POOL_NAME_MAX   64
-#define OT_METHOD_MAX      16
-#define OT_URI_MAX         384
-#define OT_LABEL_MAX       128
-#define OT_REMOTE_MAX      48
-#define OT_TRACKING_MAX    8
-#define OT_TRACKING_LOST   UINT64_MAX /* the thread serves other requests, end unknown */
-#define OT_USER_MAX        64
-#define OT_LISTEN_MAX      128
-#define OT_PATH_MAX        256
-#define OT_CUT             "[...]" /* the end of a text that was cut to fit its field */
-#define OT_EXIT_CAUSES_MAX 16
-#define OT_STATUSES        256
-#define OT_SIGNALS_MAX     65
+#define OT_BOARD_MAGIC         0x4f54424fu /* "OTBO" */
+#define OT_SLOT_MAGIC          0x4f54534cu /* "OTSL" */
+#define OT_THREADS_MAX         64
+#define OT_POOL_NAME_MAX       64
+#define OT_METHOD_MAX          16
+#define OT_URI_MAX             384
+#define OT_LABEL_MAX           128
+#define OT_REMOTE_MAX          48
+#define OT_TRACKING_MAX        8
+#define OT_TRACKING_LOST       UINT64_MAX /* the thread serves other requests, end unknown */
+#define OT_USER_MAX            64
+#define OT_LISTEN_MAX          128
+#define OT_PATH_MAX            256
+#define OT_HTTP_STATUS_UNKNOWN 1       /* ot_record.http_status: the head was too long to be read */
+#define OT_CUT                 "[...]" /* the end of a text that was cut to fit its field */
+#define OT_EXIT_CAUSES_MAX     16
+#define OT_STATUSES            256
+#define OT_SIGNALS_MAX         65
 
 /* Buckets of a histogram: those with an upper bound (histogram.h), and one for all above. */
 #define OT_BUCKETS 24
@@ -180,6 +181,20 @@ struct ot_settings {
     uint64_t max_requests_jitter; /* a worker adds a random number up to this at its start */
     uint64_t max_memory;          /* bytes of private memory after a request, 0 = no limit */
     int64_t dumpable;             /* 0: no core dumps, no debugging by its own user */
+};
+
+/* The manager's time zone, in which all lines of the access log have their times, whatever zone the
+ * application sets and whatever files its root folder has. `changes` are in ascending order, and
+ * those not used have the last one's offset and an `at` of INT64_MAX. */
+#define OT_ZONE_CHANGES 20 /* ten years */
+#define OT_ZONE_NAME    12
+
+struct ot_zone {
+    struct ot_zone_change {
+        int64_t at;              /* seconds of CLOCK_REALTIME; the first is the smallest number */
+        int32_t offset;          /* seconds east of UTC from then on */
+        char name[OT_ZONE_NAME]; /* "CET", NUL-terminated */
+    } changes[OT_ZONE_CHANGES];
 };
 
 /* Durations of a request that are measured, in ns. */
@@ -303,6 +318,7 @@ struct ot_board {
     /* Not 0: the pool closes its listening socket and starts no more workers; a worker that exits
      * serves the listen queue first. */
     _Atomic uint32_t last_drain;
+    struct ot_zone zone;
     struct ot_pool_stats stats;
 };
 

@@ -30,7 +30,9 @@ enum {
     ACCESS_LOG_PIPE_ROOT = 1048576,
     ACCESS_LOG_FINISH_MS = 3000, /* that the writer has at the end */
     ACCESS_LOG_RETRY_MS = 1000,  /* until the next writer is started when one has ended */
-    ACCESS_LOG_MODE = 0640
+    ACCESS_LOG_MODE = 0640,
+    ACCESS_LOG_DAY = 86400, /* s */
+    ACCESS_LOG_ZONE_DAYS = 3660
 };
 
 struct access_log {
@@ -258,6 +260,66 @@ static void access_log_on_retry(struct ev_loop *loop, ev_timer *timer, int event
 
 /* ---- one log ---- */
 
+/* Fills in a change of the zone, or the offset at the moment `at`. */
+static struct ot_zone_change access_log_zone_at(time_t at)
+{
+    struct tm local = {.tm_gmtoff = 0};
+    struct ot_zone_change change = {.at = at};
+    if (localtime_r(&at, &local) != NULL) {
+        change.offset = (int32_t)local.tm_gmtoff;
+        snprintf(change.name, sizeof change.name, "%s", local.tm_zone != NULL ? local.tm_zone : "");
+    }
+    return change;
+}
+
+static bool access_log_zone_differs(const struct ot_zone_change *a, const struct ot_zone_change *b)
+{
+    return a->offset != b->offset || strcmp(a->name, b->name) != 0;
+}
+
+/* The manager's zone for the workers: looks for its changes day by day, and in a day by halves. */
+static void access_log_find_zone(struct ot_zone *zone, time_t now)
+{
+    unsigned count = 1;
+    struct ot_zone_change last = access_log_zone_at(now - ACCESS_LOG_DAY);
+    zone->changes[0] = last;
+    zone->changes[0].at = INT64_MIN;
+    for (int day = 0; day < ACCESS_LOG_ZONE_DAYS && count < OT_ZONE_CHANGES; day++) {
+        time_t from = now + (day - 1) * (time_t)ACCESS_LOG_DAY;
+        struct ot_zone_change next = access_log_zone_at(from + ACCESS_LOG_DAY);
+        if (!access_log_zone_differs(&last, &next))
+            continue;
+        time_t to = from + ACCESS_LOG_DAY;
+        while (to - from > 1) {
+            time_t middle = from + (to - from) / 2;
+            struct ot_zone_change there = access_log_zone_at(middle);
+            if (access_log_zone_differs(&last, &there))
+                to = middle;
+            else
+                from = middle;
+        }
+        zone->changes[count] = last = access_log_zone_at(to);
+        count++;
+    }
+    for (; count < OT_ZONE_CHANGES; count++) {
+        zone->changes[count] = last;
+        zone->changes[count].at = INT64_MAX;
+    }
+}
+
+/* One look a day serves all pools. */
+static const struct ot_zone *access_log_zone(void)
+{
+    static struct ot_zone zone;
+    static time_t found;
+    time_t now = time(NULL);
+    if (found == 0 || now < found || now - found > ACCESS_LOG_DAY) {
+        access_log_find_zone(&zone, now);
+        found = now;
+    }
+    return &zone;
+}
+
 /* The format and the paths that get no line, for the workers to read. */
 static int access_log_publish(const struct config_pool *pool, struct ot_board *board)
 {
@@ -274,6 +336,7 @@ static int access_log_publish(const struct config_pool *pool, struct ot_board *b
         used += length;
     }
     board->access_size = (uint32_t)used;
+    board->zone = *access_log_zone();
     return 0;
 }
 

@@ -58,6 +58,8 @@ static unsigned unfinished_request_status(const struct ot_record *record,
 {
     if (record->http_status >= 100 && record->http_status <= 999)
         return record->http_status;
+    if (record->http_status == OT_HTTP_STATUS_UNKNOWN)
+        return 0;
     if (outcome == LOG_FORMAT_OK)
         return UNFINISHED_REQUEST_OK;
     return outcome == LOG_FORMAT_ABORTED ? UNFINISHED_REQUEST_CLIENT_CLOSED : 0;
@@ -96,9 +98,12 @@ static const char *unfinished_request_param(const void *context, const char *nam
     const struct {
         const char *name, *value;
     } known[] = {
-        {"REQUEST_METHOD", texts->record->method}, {"REQUEST_URI", texts->record->uri},
-        {"REMOTE_ADDR", texts->record->remote},    {"REMOTE_USER", texts->record->user},
-        {"CONTENT_LENGTH", texts->content_length},
+        {"REQUEST_METHOD", texts->record->method},
+        {"REQUEST_URI", texts->record->uri},
+        {"REMOTE_ADDR", texts->record->remote},
+        {"REMOTE_USER", texts->record->user},
+        {"CONTENT_LENGTH",
+         texts->record->content_length > INT64_MAX ? NULL : texts->content_length},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strlen(known[i].name) == length && memcmp(known[i].name, name, length) == 0)

@@ -120,7 +120,7 @@ static size_t log_line_text(struct log_line_out *out, const struct log_record *r
     if (record->stream == NULL)
         return log_line_words(out, ESCAPE_LOG_AGAIN, record, 1);
     if (!record->decorate)
-        return log_line_fill(out, ESCAPE_LOG, record, 1);
+        return log_line_fill(out, ESCAPE_LOG_AGAIN, record, 1); /* with backslashes as they are */
     log_line_add(out, "[pool %.*s] child %d said into %s: ", LOG_LINE_NAME, record->about.pool,
                  (int)record->about.pid, record->stream);
     if (record->empty_lines > 0) {

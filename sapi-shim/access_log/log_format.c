@@ -88,6 +88,28 @@ static void log_format_size(struct line_buffer *line, int64_t bytes, unsigned un
     log_format_count(line, bytes < 0 ? bytes : bytes >> shifts[unit]);
 }
 
+static const struct ot_zone *log_format_zone;
+
+void log_format_set_zone(const struct ot_zone *zone)
+{
+    log_format_zone = zone;
+}
+
+/* The zone is the manager's: the application may have set another, or see no zone files. */
+static bool log_format_zoned(time_t second, struct tm *local)
+{
+    const struct ot_zone_change *change = log_format_zone->changes;
+    unsigned i = 1;
+    while (i < OT_ZONE_CHANGES && change[i].at <= second)
+        i++;
+    time_t shifted = second + change[i - 1].offset;
+    if (gmtime_r(&shifted, local) == NULL)
+        return false;
+    local->tm_gmtoff = change[i - 1].offset;
+    local->tm_zone = change[i - 1].name;
+    return true;
+}
+
 /* Caches the last second, as localtime_r() is slow and many lines have the same second. */
 static const struct tm *log_format_local(time_t second)
 {
@@ -95,7 +117,8 @@ static const struct tm *log_format_local(time_t second)
     static _Thread_local struct tm local;
     if (second == last && second != -1)
         return &local;
-    if (localtime_r(&second, &local) == NULL)
+    if (log_format_zone != NULL ? !log_format_zoned(second, &local)
+                                : localtime_r(&second, &local) == NULL)
         return NULL;
     last = second;
     return &local;
@@ -191,7 +214,8 @@ PUT(ended)
 PUT(status)
 {
     (void)item;
-    log_format_count(line, input->status == 0 ? LOG_FORMAT_UNKNOWN : (int64_t)input->status);
+    log_format_count(line, input->status <= OT_HTTP_STATUS_UNKNOWN ? LOG_FORMAT_UNKNOWN
+                                                                   : (int64_t)input->status);
 }
 
 PUT(query_mark)
@@ -540,7 +564,8 @@ static void log_format_json(struct line_buffer *line, const struct log_format_in
     log_format_json_text(line, "path", input->uri, log_format_path_length(input));
     log_format_json_word(line, "query", log_format_query(input));
     log_format_json_number(line, "status",
-                           input->status == 0 ? LOG_FORMAT_UNKNOWN : (int64_t)input->status);
+                           input->status <= OT_HTTP_STATUS_UNKNOWN ? LOG_FORMAT_UNKNOWN
+                                                                   : (int64_t)input->status);
     log_format_json_word(line, "outcome", log_format_outcome_name(input->outcome));
     log_format_json_bool(line, "aborted", (input->bits & OT_BIT_ABORTED) != 0);
     log_format_json_bool(line, "timed_out", (input->bits & OT_BIT_TIMEOUT) != 0);

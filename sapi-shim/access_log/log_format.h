@@ -36,6 +36,10 @@ enum log_format_need {
     LOG_FORMAT_NEEDS_HEAD = 4,
 };
 
+/* All times of this process's lines are in this zone from now on, which must stay; NULL: in that of
+ * the process. */
+void log_format_set_zone(const struct ot_zone *zone);
+
 #define LOG_FORMAT_UNKNOWN (-1)
 
 /* The values of one request. A text of NULL, a number of LOG_FORMAT_UNKNOWN and a status of 0 are

@@ -35,6 +35,7 @@ static bool log_pipe_read(const struct ot_board *board)
     log_pipe.suppressed = board->access + length + 1;
     log_pipe.suppressed_size = size - length - 1;
     log_pipe.pool = board->pool;
+    log_format_set_zone(&board->zone);
     return log_pipe.format != NULL;
 }
 

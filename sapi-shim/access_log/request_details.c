@@ -1,7 +1,8 @@
 /* request_details.c: see request_details.h. */
 #include "sapi-shim/access_log/request_details.h"
 
-#include <stdlib.h>
+#include "sapi-shim/util/scalar.h"
+
 #include <string.h>
 
 static const char *request_details_param(const void *context, const char *name, size_t length)
@@ -50,7 +51,7 @@ enum request_details_index {
         (text "="), sizeof(text), NULL                                                             \
     }
 
-/* Finds all names in one pass over the parameters. */
+/* Finds all names in one pass over the parameters. Of a name that comes twice the first counts. */
 static void request_details_find(const struct request_details *detail,
                                  struct request_details_name *names)
 {
@@ -59,7 +60,7 @@ static void request_details_find(const struct request_details *detail,
         if (first != 'R' && first != 'S' && first != 'Q' && first != 'C')
             continue;
         for (size_t i = 0; i < REQUEST_DETAILS_NAMES; i++)
-            if (strncmp(*param, names[i].name, names[i].length) == 0)
+            if (names[i].value == NULL && strncmp(*param, names[i].name, names[i].length) == 0)
                 names[i].value = *param + names[i].length;
     }
 }
@@ -78,7 +79,7 @@ void request_details_fill(struct request_details *detail, bool sent, struct log_
     };
     request_details_find(detail, names);
     const char *uri = names[REQUEST_DETAILS_URI].value;
-    const char *length = names[REQUEST_DETAILS_LENGTH].value;
+    uint64_t length = scalar_length(names[REQUEST_DETAILS_LENGTH].value);
     bool has_uri = uri != NULL && *uri != '\0';
     input->method = names[REQUEST_DETAILS_METHOD].value;
     input->uri = has_uri ? uri : names[REQUEST_DETAILS_SCRIPT_NAME].value;
@@ -87,7 +88,7 @@ void request_details_fill(struct request_details *detail, bool sent, struct log_
     input->script = names[REQUEST_DETAILS_SCRIPT].value;
     input->remote = names[REQUEST_DETAILS_REMOTE].value;
     input->user = names[REQUEST_DETAILS_USER].value;
-    input->content_length = length != NULL ? (int64_t)(strtoull(length, NULL, 10) & INT64_MAX) : 0;
+    input->content_length = length > INT64_MAX ? LOG_FORMAT_UNKNOWN : (int64_t)length;
     input->param = request_details_param;
     input->field = request_details_field;
     input->context = detail;

@@ -21,6 +21,7 @@
 #include "sapi-shim/status/status_handler.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/diagnostics.h"
+#include "sapi-shim/util/scalar.h"
 #include "sapi-shim/util/timer.h"
 
 #include <dlfcn.h>
@@ -407,13 +408,15 @@ static size_t libfcgi_read_body(struct libfcgi_request *own, char *into, size_t 
 
 /* ---- begin ---- */
 
-/* Most names differ in the first bytes, so that a call of strncmp would cost more. */
+/* Most names differ in the first bytes, so that a call of strncmp would cost more. Of a name that
+ * comes twice the first value counts, as in libfcgi; *value is NULL before. */
 static bool libfcgi_name_is(const char *entry, const char *name, size_t length, const char **value)
 {
     for (size_t i = 0; i < length; i++)
         if (entry[i] != name[i])
             return false;
-    *value = entry + length;
+    if (*value == NULL)
+        *value = entry + length;
     return true;
 }
 
@@ -422,7 +425,8 @@ static bool libfcgi_name_is(const char *entry, const char *name, size_t length, 
 static void libfcgi_read_overrides(struct request_info *info, const char *name, const char *text)
 {
     char error[200];
-    if (*text != '\0' && !request_overrides_parse(text, &info->overrides, error, sizeof error))
+    if (text != NULL && *text != '\0' &&
+        !request_overrides_parse(text, &info->overrides, error, sizeof error))
         diagnostics_write("pool %s: %s %s: %s ignored: %s", worker_slot_pool(), info->method,
                           info->uri, name, error);
 }
@@ -430,13 +434,13 @@ static void libfcgi_read_overrides(struct request_info *info, const char *name, 
 /* One pass over the parameters for all of them. */
 static struct request_info libfcgi_read_params(char **params)
 {
-    struct request_info info = {.params = params, .method = "", .uri = ""};
-    const char *script = "";
-    const char *length = "";
-    const char *value = "";
-    const char *admin = "";
-    const char *start = "";
-    const char *mark = "";
+    struct request_info info = {.params = params};
+    const char *script = NULL;
+    const char *length = NULL;
+    const char *value = NULL;
+    const char *admin = NULL;
+    const char *start = NULL;
+    const char *mark = NULL;
     for (; params != NULL && *params != NULL; params++) {
         if (**params == 'R')
             (void)(libfcgi_name_is(*params, "REQUEST_METHOD=", 15, &info.method) ||
@@ -453,12 +457,14 @@ static struct request_info libfcgi_read_params(char **params)
                    libfcgi_name_is(*params, "OVERTIME_ADMIN_VALUE=", 21, &admin) ||
                    libfcgi_name_is(*params, "OVERTIME_MARK=", 14, &mark));
     }
-    if (*info.uri == '\0')
-        info.uri = script;
-    info.content_length = strtoull(length, NULL, 10);
-    if (*start != '\0')
+    if (info.method == NULL)
+        info.method = "";
+    if (info.uri == NULL || *info.uri == '\0')
+        info.uri = script != NULL ? script : "";
+    info.content_length = scalar_length(length);
+    if (start != NULL)
         info.waited = histogram_since(start, clock_read_ns(CLOCK_REALTIME));
-    info.mark = strtoull(mark, NULL, 10);
+    info.mark = mark != NULL ? strtoull(mark, NULL, 10) : 0;
     libfcgi_read_overrides(&info, "OVERTIME_VALUE", value);
     unsigned before = info.overrides.set;
     info.overrides.set = 0;

@@ -1,6 +1,8 @@
 /* cgi_head.c: see cgi_head.h. */
 #include "sapi-shim/protocol/cgi_head.h"
 
+#include "sapi-shim/contract.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,17 +52,18 @@ static const char *cgi_head_find(const char *text, size_t size, const char *name
 }
 
 /* The head ends here: reads its status, 200 if it has none, 302 if it has only a Location (RFC
- * 3875, 6.2.3). */
-static void cgi_head_complete(struct cgi_head *head, const char *text, size_t size)
+ * 3875, 6.2.3). Of a head that is not whole only a status that it shows is known. */
+static void cgi_head_complete(struct cgi_head *head, const char *text, size_t size, bool whole)
 {
     size_t length = 0;
     const char *value = cgi_head_find(text, size, "Status", 6, &length);
     head->done = true;
-    head->status = 200;
+    head->status = whole ? 200 : OT_HTTP_STATUS_UNKNOWN;
     if (value == NULL && size > 12 && memcmp(text, "HTTP/", 5) == 0) {
         value = text + 9;
         length = size - 9;
-    } else if (value == NULL && cgi_head_find(text, size, "Location", 8, &length) != NULL) {
+    } else if (value == NULL && whole &&
+               cgi_head_find(text, size, "Location", 8, &length) != NULL) {
         head->status = 302;
     }
     if (value != NULL && length >= 3 && value[0] != '0' && isdigit((unsigned char)value[0]) &&
@@ -87,7 +90,7 @@ void cgi_head_feed(struct cgi_head *head, const char *bytes, size_t count, bool 
     /* Nearly always the whole head comes at once, and is read where it lies. */
     size_t length = head->length == 0 ? cgi_head_length(bytes, count) : 0;
     if (length > 0) {
-        cgi_head_complete(head, bytes, length);
+        cgi_head_complete(head, bytes, length, true);
         if (keep)
             (void)cgi_head_append(head, bytes, MIN(length, CGI_HEAD_MAX));
         return;
@@ -98,7 +101,7 @@ void cgi_head_feed(struct cgi_head *head, const char *bytes, size_t count, bool 
         return;
     if (length > 0)
         head->length = length;
-    cgi_head_end(head);
+    cgi_head_complete(head, head->text, head->length, length > 0);
     if (!keep)
         cgi_head_free(head);
 }
@@ -106,7 +109,7 @@ void cgi_head_feed(struct cgi_head *head, const char *bytes, size_t count, bool 
 void cgi_head_end(struct cgi_head *head)
 {
     if (!head->done)
-        cgi_head_complete(head, head->text, head->length);
+        cgi_head_complete(head, head->text, head->length, true);
 }
 
 const char *cgi_head_get(const struct cgi_head *head, const char *name, size_t name_length,

@@ -9,12 +9,13 @@
 #include <stddef.h>
 
 enum {
-    CGI_HEAD_MAX = 8192 /* bytes; the rest of a longer head is ignored */
+    CGI_HEAD_MAX = 65536 /* bytes; the rest of a longer head is ignored */
 };
 
 struct cgi_head {
-    bool done;       /* the empty line has come, or CGI_HEAD_MAX bytes without one */
-    unsigned status; /* 100 to 999; 0 before `done` */
+    bool done; /* the empty line has come, or CGI_HEAD_MAX bytes without one */
+    /* 100 to 999; 0 before `done`; OT_HTTP_STATUS_UNKNOWN if it may stand beyond CGI_HEAD_MAX. */
+    unsigned status;
     size_t length;
     char *text; /* what is kept; allocated */
 };

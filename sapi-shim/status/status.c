@@ -338,7 +338,8 @@ static void status_activity(const struct ot_record *record, struct status_thread
     if (!busy)
         return;
     out->request_ms = clock_ms_since(record->accepted_at, now);
-    out->content_length = status_positive(record->content_length);
+    out->content_length =
+        record->content_length > INT64_MAX ? STATUS_UNKNOWN : (int64_t)record->content_length;
     memcpy(out->method, record->method, sizeof out->method);
     memcpy(out->uri, record->uri, sizeof out->uri);
     memcpy(out->label, record->label, sizeof out->label);

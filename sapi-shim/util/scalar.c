@@ -24,6 +24,16 @@ bool scalar_digits(const char **text, int64_t *out)
     return true;
 }
 
+uint64_t scalar_length(const char *text)
+{
+    int64_t length = 0;
+    if (text == NULL || *text == '\0')
+        return 0;
+    if (!scalar_digits(&text, &length) || *text != '\0' || length > SCALAR_LENGTH_MAX)
+        return SCALAR_UNKNOWN_LENGTH;
+    return (uint64_t)length;
+}
+
 bool scalar_with_unit(const char *text, const struct scalar_unit *units, size_t count, int64_t *out)
 {
     int64_t number = 0;

@@ -22,6 +22,12 @@ extern const struct scalar_unit scalar_times[SCALAR_TIMES];
 /* Reads digits and leaves *text after them. False if there are none or too many. */
 bool scalar_digits(const char **text, int64_t *out);
 
+/* A CONTENT_LENGTH in bytes: 0 if it is NULL or empty, SCALAR_UNKNOWN_LENGTH if it is no number or
+ * above SCALAR_LENGTH_MAX. */
+#define SCALAR_UNKNOWN_LENGTH UINT64_MAX
+#define SCALAR_LENGTH_MAX     INT64_C(1000000000000000)
+uint64_t scalar_length(const char *text);
+
 /* Digits and one of these suffixes, in any case. False for anything else, overflow included. */
 bool scalar_with_unit(const char *text, const struct scalar_unit *units, size_t count,
                       int64_t *out);

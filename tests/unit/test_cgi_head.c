@@ -1,4 +1,5 @@
 /* test_cgi_head.c: the status and the fields of a response, in pieces of every size. */
+#include "sapi-shim/contract.h"
 #include "sapi-shim/protocol/cgi_head.h"
 
 #include <criterion/criterion.h>
@@ -73,10 +74,27 @@ Test(cgi_head, a_head_without_end_is_not_kept_for_ever)
     memset(line, 'x', sizeof line);
     line[63] = '\n';
     cgi_head_feed(&head, "Status: 410\r\n", 13, true);
-    for (int i = 0; i < 1000; i++)
+    for (int i = 0; i < 2000; i++)
         cgi_head_feed(&head, line, sizeof line, true);
     cr_expect(head.done);
     cr_expect_eq(head.status, 410);
     cr_expect_leq(head.length, CGI_HEAD_MAX);
     cgi_head_free(&head);
+}
+
+Test(cgi_head, a_long_head_has_its_status_or_none)
+{
+    char line[64];
+    memset(line, 'x', sizeof line);
+    line[63] = '\n';
+    for (int lines = 0; lines < 2000; lines += 150) {
+        struct cgi_head head = {.done = false};
+        for (int i = 0; i < lines; i++)
+            cgi_head_feed(&head, line, sizeof line, false);
+        cgi_head_feed(&head, "Status: 404 Not Found\r\n\r\n", 26, false);
+        cr_expect(head.done);
+        cr_expect_eq(head.status, lines * 64 + 26 <= CGI_HEAD_MAX ? 404 : OT_HTTP_STATUS_UNKNOWN,
+                     "%d lines: %u", lines, head.status);
+        cgi_head_free(&head);
+    }
 }

@@ -103,8 +103,8 @@ Test(logline, what_workers_write)
                      "\"message\":\"worker output\","
                      "\"text\":\"a\\u0000\\u0022\\u005c\xc3\xbc\"}\n");
     record.decorate = false;
-    cr_expect_str_eq(compose(&file, &record), "a\\x00\"\\\\\xc3\xbc\n");
-    cr_expect_str_eq(compose(&journal, &record), "<4>a\\x00\"\\\\\xc3\xbc\n");
+    cr_expect_str_eq(compose(&file, &record), "a\\x00\"\\\xc3\xbc\n");
+    cr_expect_str_eq(compose(&journal, &record), "<4>a\\x00\"\\\xc3\xbc\n");
     cr_expect(strstr(compose(&file_json, &record), "\"pid\":12") != NULL, "fields in any case");
 }
 

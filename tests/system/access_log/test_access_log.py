@@ -1,8 +1,10 @@
 """The access log: one line for every request, whatever its outcome."""
 
 import os
+import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -39,6 +41,68 @@ KEYS = (
     "time pool pid remote user method path query status outcome aborted timed_out request_bytes "
     "response_bytes discarded_bytes duration_ms answer_ms post_response_ms shutdown_ms label"
 ).split()
+
+
+# Times
+
+def test_one_time_zone(manager, app, tmp_path):
+    """Lines of workers, and of the manager for dead ones, are in the manager's zone."""
+    log = tmp_path / "access"
+    daemon = manager(
+        {"command": f"{app('worker')} {tmp_path}", "access.log": log, "access.format": '"%s %{%z %Z %H}t"',
+         "env[TZ]": "BBB+3"},
+        env={"TZ": "AAA-5"},
+    )
+    began = int(time.time())
+    fastcgi.request(daemon.address, query="text=x")
+    (worker,) = daemon.workers()
+    with send(daemon.address, "touch=begun&sleep=60000"):
+        wait_until((tmp_path / "begun").exists, "the request")
+        os.kill(worker, signal.SIGKILL)
+    lines = wait_until(lambda: len(found := log.read_text().splitlines()) == 2 and found, "two lines")
+    hours = {str((moment // 3600 + 5) % 24).zfill(2) for moment in range(began, int(time.time()) + 1)}
+    for line in lines:
+        assert line.split()[1:3] == ["+0500", "AAA"] and line.split()[3] in hours, lines
+
+
+def test_time_zone_with_changes(manager, app, tmp_path):
+    """The zone's rules come from the manager, too."""
+    log = tmp_path / "access"
+    zone = "AAA-1BBB,0/0,364/23"  # summer time, all the year
+    daemon = manager({"command": f"{app('worker')} {tmp_path}", "access.log": log, "access.format": '"%{%z %Z}t"'},
+                     env={"TZ": zone})
+    fastcgi.request(daemon.address, query="text=x")
+    assert wait_until(lambda: log.read_text().splitlines(), "a line") == ["+0200 BBB"]
+
+
+# What clients send
+
+@pytest.mark.parametrize("length", ["-1", "99999999999999999999", "9223372036854775807", "1e3", "x"])
+def test_an_absurd_length_is_unknown(pool, listen, log, length):
+    pool()
+    with fastcgi.Connection(listen) as connection:
+        connection.send_request(fastcgi.cgi_params("id=a&text=x", CONTENT_LENGTH=length))
+        assert connection.read_response().text == "x"
+    assert log.one("a")["request_bytes"] is None
+
+
+def test_of_a_parameter_that_comes_twice_the_first_counts(manager, app, tmp_path, journal):
+    """In log and status as in the application."""
+    log = tmp_path / "access"
+    daemon = manager({"command": f"{app('worker')} {tmp_path}", "access.log": log,
+                      "access.format": '"%m %r %R %{REMOTE_ADDR}e"'})
+    first = fastcgi.cgi_params("id=a&param=REMOTE_ADDR&wait=go&text=x", REQUEST_METHOD="PUT", REMOTE_ADDR="192.0.2.1")
+    second = fastcgi.pairs({"REQUEST_METHOD": "GET", "REQUEST_URI": "/second", "REMOTE_ADDR": "192.0.2.2"})
+    with fastcgi.Connection(daemon.address) as connection:
+        connection.send(fastcgi.begin() + fastcgi.stream(4, fastcgi.pairs(first) + second) + fastcgi.stream(5, b""))
+        journal.wait("wait", "a")
+        assert journal.events("a", "param")[0].detail == "REMOTE_ADDR=192.0.2.1"
+        shown = daemon.control("workers").stdout
+        assert re.search(r"PUT +/\?id=a", shown) and "second" not in shown
+        journal.signal("go")
+        assert connection.read_response().text == "x"
+    (line,) = wait_until(lambda: log.read_text().splitlines(), "a line")
+    assert line.startswith("PUT /") and line.endswith("192.0.2.1 192.0.2.1") and "second" not in line
 
 
 # How requests end
@@ -198,7 +262,9 @@ STATUSES = {
     b"Status: 404 Not Found\r\nContent-Type: text/plain\r\n\r\nx": 404,
     b"Content-Type: text/plain\n\nhello": 200,
     b"Location: /elsewhere\r\n\r\n": 302,
-    b"X: " + b"y" * 20000 + b"\r\nStatus: 500\r\n\r\n": 200,
+    b"X: " + b"y" * 20000 + b"\r\nStatus: 500\r\n\r\n": 500,
+    b"Status: 501\r\nX: " + b"y" * 70000 + b"\r\n\r\n": 501,
+    b"X: " + b"y" * 70000 + b"\r\nStatus: 500\r\n\r\n": None,
 }
 
 
@@ -290,8 +356,8 @@ def test_none_without_the_directive(manager, app, listen, tmp_path):
     fastcgi.request(listen, query="id=a&text=x")
     assert daemon.writer() is None
     (pid,) = daemon.wait_workers(1)
-    assert not [to for to in os.listdir(f"/proc/{pid}/fd") if "pipe" in os.readlink(f"/proc/{pid}/fd/{to}")
-                and int(to) > 2]
+    assert len([to for to in os.listdir(f"/proc/{pid}/fd") if "pipe" in os.readlink(f"/proc/{pid}/fd/{to}")
+                and int(to) > 2]) == 1, "for the library's messages"
 
 
 # Configuration

@@ -18,9 +18,13 @@ def test_lines_are_decorated(manager, tmp_path):
 
 
 def test_lines_as_they_are(manager, tmp_path):
-    body = "echo plain words >&2\nexec sleep 100000"
+    data = tmp_path / "data"
+    data.write_bytes(b"plain words\n" + rb'{"msg": "say \"hi\" \u00e9"}' + b"\na\x07b\xff\n")
+    body = f"cat {data} >&2\nexec sleep 100000"
     daemon = manager({"command": script(tmp_path, body), "decorate_workers_output": "no"})
     daemon.wait_log(r"^plain words$")
+    daemon.wait_log(r'^\{"msg": "say \\"hi\\" \\u00e9"\}$')
+    daemon.wait_log(r"^a\\x07b\\xff$")
 
 
 def test_nothing_is_caught_if_not_wanted(manager, tmp_path):
