@@ -132,10 +132,10 @@ def test_log_names_the_limit(pool, journal):
     """Who, what, how long, and the directive to turn."""
     daemon = pool(max_execution_time="100ms", post_response__time_limit="200ms")
     fastcgi.request(daemon.address, query="id=a&spin=60000")
-    daemon.wait_log(r"pool www: GET /\?id=a\S* reached max_execution_time of 100 ms: running, \d+ ms old; "
+    daemon.wait_log(r"pool www: .*GET /\?id=a\S* reached max_execution_time of 100 ms: running, \d+ ms old; "
                     r"raise max_execution_time, or call ot_set_time_limit")
     fastcgi.request(daemon.address, query="id=b&finish&label=mail&spin=60000")
-    daemon.wait_log(r"pool www: GET /\?id=b\S* reached post_response\.time_limit of 200 ms: post-response, "
+    daemon.wait_log(r"pool www: .*GET /\?id=b\S* reached post_response\.time_limit of 200 ms: post-response, "
                     r"\d\d\d ms old, \"mail\"; raise post_response\.time_limit, or")
     fastcgi.request(daemon.address, query="id=c&finish&limit=1&spin=60000")
     daemon.wait_log(r"id=c\S* reached ot_set_time_limit of 1000 ms: .*; the application has set this limit")
