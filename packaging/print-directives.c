@@ -236,12 +236,12 @@ static void sample_comment(const char *text)
     (void)putchar('\n');
 }
 
-/* The row's value as the file's syntax wants it. */
+/* The row's value as the file's syntax wants it; examples are written so, with their $pool. */
 static void sample_value(const struct directive *row)
 {
     const char *value = row->by_default != NULL ? row->by_default : row->example;
-    char *quoted =
-        row->type == DIRECTIVE_WORDS || value == NULL ? NULL : value_parse_quote_text(value);
+    bool text = row->by_default != NULL && row->type != DIRECTIVE_WORDS;
+    char *quoted = text ? value_parse_quote_text(value) : NULL;
 
     (void)printf(";%s = %s\n", row->name, quoted != NULL ? quoted : value != NULL ? value : "");
     free(quoted);

@@ -11,6 +11,7 @@
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -156,6 +157,15 @@ static void config_begin_section(struct source *source, const char *name, unsign
     source->place = PLACE_POOL;
 }
 
+/* A pool without a command whose name is nearly that of [global] is a misspelled one. */
+static bool config_is_misspelled_global(const struct config_pool *pool)
+{
+    static const struct directive global = {.name = "global"};
+    return pool->origins[DIRECTIVE_POOL_command].file == NULL &&
+           (strcasecmp(pool->name, "global") == 0 ||
+            directive_nearest(&global, 1, pool->name) != NULL);
+}
+
 /* ---- include ---- */
 
 /* A missing folder matches nothing; one that cannot be read is an error. */
@@ -199,6 +209,9 @@ static void config_include(struct source *source, const char *value,
             config_report_error(loader->report, origin, "include = %.500s: %s", path,
                                 result == GLOB_NOSPACE ? "out of memory"
                                                        : "the folder cannot be read");
+        if (result == GLOB_NOMATCH)
+            config_report_warning(loader->report, origin,
+                                  "include = %.500s: no file matches this pattern", path);
         for (size_t i = 0; result == 0 && i < found.gl_pathc; i++)
             config_load_file(loader, found.gl_pathv[i], source, origin);
         globfree(&found);
@@ -239,6 +252,47 @@ static struct target config_target(const struct source *source)
                            .variables = {.pool = pool->name, .variable = config_variable}};
 }
 
+/* Directives of PHP-FPM that have no meaning here, and what to do instead. A name that ends with
+ * '[' stands for all names with this beginning. */
+static const struct {
+    const char *name, *instead;
+} config_php_fpm[] = {
+    {"php_value[", "PHP's settings belong into php.ini, or into `command` as -d NAME=VALUE"},
+    {"php_flag[", "PHP's settings belong into php.ini, or into `command` as -d NAME=VALUE"},
+    {"php_admin_value[", "PHP's settings belong into php.ini, or into `command` as -d NAME=VALUE"},
+    {"php_admin_flag[", "PHP's settings belong into php.ini, or into `command` as -d NAME=VALUE"},
+    {"security.limit_extensions", "let the web server choose what it passes on"},
+    {"process.dumpable", "rlimit_core allows and forbids core dumps"},
+    {"prefix", "write absolute paths"},
+    {"listen.acl_users", "use listen.owner, listen.group and listen.mode"},
+    {"listen.acl_groups", "use listen.owner, listen.group and listen.mode"},
+    {"listen.setfib", "remove the line"},
+    {"apparmor_hat", "remove the line"},
+    {"events.mechanism", "remove the line"},
+    {"log_buffering", "remove the line"},
+    {"request_terminate_timeout_track_finished",
+     "post_response.terminate_timeout limits the time after the response"},
+};
+
+/* True if it is one of these, and it was reported. */
+static bool config_report_php_fpm(const struct target *target, const struct ini_lines_item *item,
+                                  const struct directive_origin *origin,
+                                  struct config_report *report)
+{
+    for (size_t i = 0; i < sizeof config_php_fpm / sizeof *config_php_fpm; i++) {
+        const char *name = config_php_fpm[i].name;
+        size_t length = strlen(name);
+        if (strncmp(name, item->name, length) != 0 ||
+            (name[length - 1] != '[' && item->name[length] != '\0'))
+            continue;
+        config_report_error(report, origin,
+                            "[%s] %.100s is a directive of PHP-FPM without a meaning here: %s",
+                            target->label, item->name, config_php_fpm[i].instead);
+        return true;
+    }
+    return false;
+}
+
 static void config_report_unknown(const struct target *target, const struct ini_lines_item *item,
                                   const struct directive_origin *origin,
                                   struct config_report *report)
@@ -257,6 +311,24 @@ static void config_report_unknown(const struct target *target, const struct ini_
         config_report_error(report, origin,
                             "[%s] %.100s is no directive; overtime.ini(5) lists them all",
                             target->label, item->name);
+}
+
+/* PHP-FPM's samples pass a variable on as "env[X] = $X". */
+static void config_check_dollar(const struct target *target, const struct ini_lines_item *item,
+                                const struct directive_origin *origin, struct config_report *report)
+{
+    const char *name = item->value + (*item->value == '"');
+    size_t length = 1;
+    if (*name != '$' || strncmp(name, "$pool", sizeof "$pool" - 1) == 0)
+        return;
+    while (isalnum((unsigned char)name[length]) || name[length] == '_')
+        length++;
+    if (length > 1 && (name[length] == '\0' || strcmp(name + length, "\"") == 0))
+        config_report_warning(report, origin,
+                              "[%s] %s = %.200s: nothing is substituted here; write ${%.*s} for "
+                              "the variable of the manager's environment, or quote the value with "
+                              "'...'",
+                              target->label, item->name, item->value, (int)length - 1, name + 1);
 }
 
 /* Sets env[NAME]. */
@@ -294,6 +366,8 @@ static void config_set_value(const struct target *target, const struct directive
     }
     if (where->file == NULL)
         *where = *origin;
+    if (row->type == DIRECTIVE_MAP)
+        config_check_dollar(target, item, origin, report);
     if (row->type == DIRECTIVE_MAP)
         result = config_set_pair(row, target, item, origin, error, sizeof error);
     else
@@ -335,6 +409,8 @@ static void config_take(void *context, const struct ini_lines_item *item)
     }
     const struct target target = config_target(source);
     const struct directive *row = directive_find(target.table, target.count, item->name);
+    if (row == NULL && config_report_php_fpm(&target, item, &origin, report))
+        return;
     if (row == NULL)
         config_report_unknown(&target, item, &origin, report);
     else
@@ -434,7 +510,12 @@ struct config *config_load(const char *path, unsigned flags, struct config_repor
         const struct directive_origin whole = {.file = config->file};
         config_load_file(&loader, config->file, NULL, NULL);
         for (size_t i = 0; i < config->pool_count; i++)
-            config_check_pool(&config->pools[i], (flags & CONFIG_ALLOW_ROOT) != 0, report);
+            if (config_is_misspelled_global(&config->pools[i]))
+                config_report_error(report, &config->pools[i].origin,
+                                    "[%s] is a pool without a command; did you mean [global]?",
+                                    config->pools[i].name);
+            else
+                config_check_pool(&config->pools[i], (flags & CONFIG_ALLOW_ROOT) != 0, report);
         config_check_all(&config->global, config->pools, config->pool_count, report);
         if (config->pool_count == 0 && report->failed == before)
             config_report_error(

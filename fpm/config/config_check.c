@@ -6,9 +6,12 @@
 #include "fpm/log/log_line.h"
 #include "fpm/util/account.h"
 #include "fpm/util/chroot_path.h"
+#include "fpm/util/path_access.h"
 #include "sapi-shim/access_log/log_format.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -249,6 +252,62 @@ static void check_program(struct config_pool *pool, struct config_report *report
     }
 }
 
+enum {
+    CHECK_GROUPS_MAX = 1024
+};
+
+/* Would the program start as the pool's user? */
+static void check_reach(const struct config_pool *pool, struct config_report *report)
+{
+    const struct config_identity *identity = &pool->identity;
+    gid_t groups[CHECK_GROUPS_MAX];
+    int count = CHECK_GROUPS_MAX;
+    char obstacle[2048];
+    if (pool->program == NULL || !identity->change)
+        return;
+    if (identity->name == NULL || getgrouplist(identity->name, identity->gid, groups, &count) < 0)
+        count = 0;
+    const struct path_access_user user = {.name = identity->name,
+                                          .uid = identity->uid,
+                                          .gid = identity->gid,
+                                          .groups = groups,
+                                          .count = (size_t)count};
+    if (path_access_obstacle(&user, pool->chroot, pool->program, obstacle, sizeof obstacle))
+        config_report_error(report, ORIGIN(pool, command),
+                            "[%s] command = %.200s: %.200s cannot be run: %s", pool->name,
+                            pool->command.text, pool->program, obstacle);
+}
+
+/* ---- limits of the system ---- */
+
+/* Nothing may have more descriptors than fs.nr_open; only root may go above its own hard limit. */
+static void check_files(int64_t wanted, const char *section, const struct directive_origin *origin,
+                        struct config_report *report)
+{
+    struct rlimit own;
+    unsigned long long most = 0;
+    FILE *file = fopen("/proc/sys/fs/nr_open", "re");
+    bool known = file != NULL && fscanf(file, "%llu", &most) == 1;
+    if (file != NULL)
+        (void)fclose(file);
+    if (origin->file == NULL || wanted < 0)
+        return;
+    char number[32] = "unlimited";
+    if (wanted != INT64_MAX)
+        snprintf(number, sizeof number, "%lld", (long long)wanted);
+    if (known && (unsigned long long)wanted > most)
+        config_report_error(report, origin,
+                            "[%s] rlimit_files = %s: the kernel allows at most %llu (sysctl "
+                            "fs.nr_open)",
+                            section, number, most);
+    else if (geteuid() != 0 && getrlimit(RLIMIT_NOFILE, &own) == 0 &&
+             own.rlim_max != RLIM_INFINITY && (rlim_t)wanted > own.rlim_max)
+        config_report_error(report, origin,
+                            "[%s] rlimit_files = %s: only root can raise the limit above %llu, "
+                            "with which the manager is started",
+                            section, number, (unsigned long long)own.rlim_max);
+}
+
 /* ---- sockets ---- */
 
 /* Is the directive given, and not as its default? A dump gives every default. */
@@ -328,6 +387,34 @@ static void check_folder(const struct config_global *global, const char *section
     }
 }
 
+/* Can the manager write the log, or make it? Devices and pipes are for the start to find out. */
+static void check_log(const char *section, const char *name, const char *path,
+                      const struct directive_origin *origin, struct config_report *report)
+{
+    struct stat status;
+    size_t length = path != NULL ? check_folder_length(path, strlen(path)) : 0;
+    if (path == NULL || *path != '/' || strncmp(path, "/dev/", 5) == 0 ||
+        strncmp(path, "/proc/", 6) == 0 || !check_is_folder(path, length))
+        return;
+    char *folder = length == 0 ? strdup("/") : strndup(path, length);
+    bool there = stat(path, &status) == 0;
+    if (folder != NULL && there && S_ISDIR(status.st_mode))
+        config_report_error(report, origin, "[%s] %s = %s: is a folder", section, name, path);
+    else if (folder != NULL && there && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0)
+        config_report_error(
+            report, origin, "[%s] %s = %s: cannot be written (%s, mode %04o, of user %u)", section,
+            name, path, strerror(errno), (unsigned)status.st_mode & 07777, (unsigned)status.st_uid);
+    else if (folder != NULL && !there && errno == ENOENT &&
+             faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) != 0 &&
+             stat(folder, &status) == 0)
+        config_report_error(report, origin,
+                            "[%s] %s = %s: cannot be made in the folder %s (%s, mode %04o, of user "
+                            "%u)",
+                            section, name, path, folder, strerror(errno),
+                            (unsigned)status.st_mode & 07777, (unsigned)status.st_uid);
+    free(folder);
+}
+
 /* The log is opened before there is a folder that the manager makes. */
 static void check_folders(const struct config_global *global, const struct config_pool *pools,
                           size_t count, struct config_report *report)
@@ -336,6 +423,8 @@ static void check_folders(const struct config_global *global, const struct confi
     const struct directive_origin *origins = global->origins;
     check_folder(&none, "global", "error_log", global->error_log,
                  &origins[DIRECTIVE_GLOBAL_error_log], report);
+    check_log("global", "error_log", global->error_log, &origins[DIRECTIVE_GLOBAL_error_log],
+              report);
     check_folder(global, "global", "pid", global->pid, &origins[DIRECTIVE_GLOBAL_pid], report);
     check_folder(global, "global", "control.listen", global->control_listen.path,
                  &origins[DIRECTIVE_GLOBAL_control_listen], report);
@@ -346,6 +435,9 @@ static void check_folders(const struct config_global *global, const struct confi
                      ORIGIN(&pools[i], access_log), report);
         check_folder(global, pools[i].name, "slowlog", pools[i].slowlog, ORIGIN(&pools[i], slowlog),
                      report);
+        check_log(pools[i].name, "access.log", pools[i].access_log, ORIGIN(&pools[i], access_log),
+                  report);
+        check_log(pools[i].name, "slowlog", pools[i].slowlog, ORIGIN(&pools[i], slowlog), report);
     }
 }
 
@@ -375,6 +467,7 @@ static void check_jail(struct config_pool *pool, struct config_report *report)
         return;
     check_inside(pool, root, "chdir", pool->chdir, ORIGIN(pool, chdir), report);
     check_program(pool, report);
+    check_reach(pool, report);
 }
 
 static void check_ident(const struct config_global *global, struct config_report *report)
@@ -572,6 +665,7 @@ void config_check_pool(struct config_pool *pool, bool allow_root, struct config_
     else
         check_as_user(pool, report);
     check_powers(pool, report);
+    check_files(pool->rlimit_files, pool->name, ORIGIN(pool, rlimit_files), report);
     check_jail(pool, report);
     check_listen(pool, report);
     check_access(pool, report);
@@ -640,6 +734,8 @@ void config_check_all(struct config_global *global, const struct config_pool *po
         check_global_as_user(global, report);
     check_ident(global, report);
     address_place_look(&global->control_listen);
+    check_files(global->rlimit_files, "global", &global->origins[DIRECTIVE_GLOBAL_rlimit_files],
+                report);
     check_folders(global, pools, count, report);
     check_process_max(global, pools, count, report);
     for (size_t i = 0; i < count; i++)

@@ -1,6 +1,7 @@
 /* ini_lines.c: see ini_lines.h. */
 #include "fpm/config/ini_lines.h"
 
+#include "fpm/config/directive.h"
 #include "fpm/config/value_parse.h"
 
 #include <ctype.h>
@@ -130,7 +131,8 @@ static int ini_lines_value(void *user, const char *section, const char *name, co
     reader->pending = false;
 
     /* The comment goes; the line's own copy has room for the value. */
-    size_t length = value_parse_length(value);
+    const struct directive *row = directive_find(directive_pool, DIRECTIVE_POOL_COUNT, name);
+    size_t length = value_parse_length(value, row != NULL && row->type == DIRECTIVE_WORDS);
     memcpy(reader->text, value, length);
     reader->text[length] = '\0';
     struct ini_lines_item item = {

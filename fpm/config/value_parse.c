@@ -173,11 +173,23 @@ static int parse_put_quoted(struct parse *parse)
     return 0;
 }
 
-/* Puts one word, or with `whole` the rest, in which quotes and backslashes mean nothing. */
-static int parse_put_plain(struct parse *parse, bool whole)
+/* Does an unquoted '#' stand here that was meant to begin a comment? */
+static bool parse_is_comment(const char *text, bool first)
 {
+    return *text == '#' && (!first || text[1] == '\0' || isblank((unsigned char)text[1]));
+}
+
+/* Puts one word, or with `whole` the rest, in which quotes and backslashes mean nothing. `first`:
+ * it begins the value. */
+static int parse_put_plain(struct parse *parse, bool whole, bool first)
+{
+    const char *begin = parse->cursor;
     while (*parse->cursor != '\0' && (whole || !isblank((unsigned char)*parse->cursor))) {
         int result;
+        if ((parse->cursor == begin || isblank((unsigned char)parse->cursor[-1])) &&
+            parse_is_comment(parse->cursor, first && parse->cursor == begin))
+            return parse_refuse(parse, "has an unquoted # behind a blank: a comment behind a value "
+                                       "begins with ;, and a # that belongs to it needs quotes");
         if (*parse->cursor == '$') {
             result = parse_put_dollar(parse);
         } else if (!whole && (*parse->cursor == '"' || *parse->cursor == '\'')) {
@@ -194,7 +206,7 @@ static int parse_put_plain(struct parse *parse, bool whole)
 }
 
 /* Reads one word, or the whole value: then quotes count if it begins with one. */
-static int parse_run(struct parse *parse, bool whole, char **out)
+static int parse_run(struct parse *parse, bool whole, bool first, char **out)
 {
     char *buffer = NULL;
     size_t length;
@@ -208,7 +220,7 @@ static int parse_run(struct parse *parse, bool whole, char **out)
         if (result == 0 && *parse->cursor != '\0')
             result = parse_refuse(parse, "goes on after its closing quote");
     } else {
-        result = parse_put_plain(parse, whole);
+        result = parse_put_plain(parse, whole, first);
     }
     if (fclose(parse->out) != 0 && result == 0)
         result = parse_refuse(parse, no_memory);
@@ -224,7 +236,7 @@ int value_parse_text(const char *text, const struct value_parse_source *source, 
 {
     struct parse parse = {.cursor = text, .source = source, .size = size};
     parse.error = error;
-    return parse_run(&parse, true, out);
+    return parse_run(&parse, true, true, out);
 }
 
 /* ---- words and lists ---- */
@@ -251,7 +263,7 @@ int value_parse_words(const char *text, const struct value_parse_source *source,
     *out = (struct value_parse_words){0};
     while (result == 0 && *(parse.cursor += strspn(parse.cursor, " \t")) != '\0') {
         char *word;
-        result = parse_run(&parse, false, &word);
+        result = parse_run(&parse, false, out->argc == 0, &word);
         if (result == 0 && parse_append(&out->argv, &out->argc, word) != 0)
             result = parse_fail(error, size, no_memory);
     }
@@ -408,14 +420,14 @@ static char *parse_quote(const char *text)
 
 char *value_parse_quote_text(const char *text)
 {
-    bool plain = *text != '\0' && strpbrk(text, "\"';$\\") == NULL &&
+    bool plain = *text != '\0' && strpbrk(text, "\"';#$\\") == NULL &&
                  !isblank((unsigned char)*text) && !isblank((unsigned char)text[strlen(text) - 1]);
     return plain ? strdup(text) : parse_quote(text);
 }
 
 char *value_parse_quote_word(const char *word)
 {
-    bool plain = *word != '\0' && strpbrk(word, "\"';$\\ \t") == NULL;
+    bool plain = *word != '\0' && strpbrk(word, "\"';#$\\ \t") == NULL;
     return plain ? strdup(word) : parse_quote(word);
 }
 
@@ -431,14 +443,14 @@ static const char *parse_closing(const char *quote_at)
     return quote_at;
 }
 
-size_t value_parse_length(const char *rest)
+size_t value_parse_length(const char *rest, bool words)
 {
     const char *c;
     size_t length;
     for (c = rest; *c != '\0'; c++)
-        if (*c == '"' || *c == '\'')
+        if ((*c == '"' || *c == '\'') && (words || c == rest))
             c = parse_closing(c);
-        else if (*c == '\\' && c[1] != '\0')
+        else if (words && *c == '\\' && c[1] != '\0')
             c++;
         else if (*c == ';' && (c == rest || isblank((unsigned char)c[-1])))
             break;

@@ -87,8 +87,9 @@ char *value_parse_quote_text(const char *text);
 char *value_parse_quote_word(const char *word);
 
 /* Length of the value at the start of `rest`: up to a ';' that begins a comment (at the start or
- * after a blank, outside quotes), without trailing blanks. */
-size_t value_parse_length(const char *rest);
+ * after a blank, outside quotes), without trailing blanks. Quotes count where the value begins with
+ * one; with `words` in each word, and so do backslashes. */
+size_t value_parse_length(const char *rest, bool words);
 
 /* Adds a copy of `item`. Returns 0, or -1 without memory. */
 int value_parse_list_add(struct value_parse_list *list, const char *item);

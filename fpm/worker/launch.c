@@ -8,10 +8,12 @@
 
 #include "fpm/util/child.h"
 #include "fpm/util/fd.h"
+#include "fpm/util/path_access.h"
 #include "sapi-shim/contract.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
@@ -267,10 +269,21 @@ void launch_explain(const struct launch_arguments *arguments, const struct launc
     /* These two are resolved inside the new root. */
     bool inside = arguments->chroot != NULL && (step == LAUNCH_CHDIR || step == LAUNCH_EXEC);
     const char *directive = launch_steps[step].directive;
+    const struct path_access_user user = {.name = arguments->user,
+                                          .uid = arguments->uid,
+                                          .gid = arguments->gid,
+                                          .groups = arguments->groups,
+                                          .count = arguments->group_count};
+    char obstacle[PATH_MAX];
     int used =
         snprintf(text, size, "%s%s%s%s%s: %s", launch_steps[step].action, object != NULL ? " " : "",
                  object != NULL ? object : "", inside ? " inside " : "",
                  inside ? arguments->chroot : "", strerror(failure->error));
+    if (step == LAUNCH_EXEC && failure->error == EACCES && arguments->change_identity && used > 0 &&
+        (size_t)used < size &&
+        path_access_obstacle(&user, arguments->chroot, arguments->program, obstacle,
+                             sizeof obstacle))
+        used += snprintf(text + used, size - (size_t)used, ": %s", obstacle);
     if (directive != NULL && used > 0 && (size_t)used < size)
         snprintf(text + used, size - (size_t)used, "; check `%s`", directive);
 }

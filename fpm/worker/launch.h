@@ -40,6 +40,7 @@ struct launch_arguments {
     struct launch_number priority; /* nice value */
     const char *oom_score_adj;     /* decimal; NULL = keep */
     bool change_identity;
+    const char *user; /* the name, for sentences; NULL = none */
     uid_t uid;
     gid_t gid;
     const gid_t *groups; /* all groups, with change_identity */

@@ -369,23 +369,39 @@ Test(value, comments_end_a_value)
         {"'a ; b' ; c", "'a ; b'"},
         {"\"a \\\" ; b\" ; c", "\"a \\\" ; b\""},
         {"it's ; c", "it's"},
+        {"Bob's house ; Alice's comment", "Bob's house"},
+        {"say \"a ; b\" ; c", "say \"a"},
+        {"a \\; b", "a \\; b"},
+        {"a\\ ; b", "a\\"},
+        {"'it\\' ; b's", "'it\\'"},
+    };
+    static const struct {
+        const char *rest, *value;
+    } words[] = {
         {"a \\; b ; c", "a \\; b"},
         {"it\\'s a 'b ; c' ; d", "it\\'s a 'b ; c'"},
+        {"sh -c 'a; b ; c' ; d's", "sh -c 'a; b ; c'"},
     };
 
     for (size_t i = 0; i < COUNT(cases); i++) {
-        size_t length = value_parse_length(cases[i].rest);
+        size_t length = value_parse_length(cases[i].rest, false);
         cr_expect(length == strlen(cases[i].value) &&
                       strncmp(cases[i].rest, cases[i].value, length) == 0,
                   "<%s> was cut to %zu", cases[i].rest, length);
+    }
+    for (size_t i = 0; i < COUNT(words); i++) {
+        size_t length = value_parse_length(words[i].rest, true);
+        cr_expect(length == strlen(words[i].value) &&
+                      strncmp(words[i].rest, words[i].value, length) == 0,
+                  "<%s> was cut to %zu", words[i].rest, length);
     }
 }
 
 Test(value, what_is_quoted_reads_back)
 {
     static const char *const texts[] = {
-        "",   "plain", "two words", " a ",       "a;b",   "a ; b", "'",   "\"",
-        "\\", "$pool", "${X}",      "it's ; \"", "'a' b", "\t",    "a\\", "\\\"$;' "};
+        "",     "plain",     "two words", " a ", "a;b", "a ; b",    "'",   "\"",    "\\", "$pool",
+        "${X}", "it's ; \"", "'a' b",     "\t",  "a\\", "\\\"$;' ", "# a", "a # b", "#"};
     char error[256];
     for (size_t i = 0; i < COUNT(texts); i++) {
         char *text = value_parse_quote_text(texts[i]), *word = value_parse_quote_word(texts[i]);
@@ -393,11 +409,11 @@ Test(value, what_is_quoted_reads_back)
         struct value_parse_words words;
 
         cr_assert(text != NULL && word != NULL);
-        cr_expect_eq(value_parse_length(text), strlen(text), "<%s>", text);
+        cr_expect_eq(value_parse_length(text, false), strlen(text), "<%s>", text);
         cr_assert_eq(value_parse_text(text, &source, &back, error, sizeof error), 0);
         cr_expect_str_eq(back, texts[i]);
         cr_assert(asprintf(&line, "app %s", word) > 0);
-        cr_expect_eq(value_parse_length(line), strlen(line), "<%s>", line);
+        cr_expect_eq(value_parse_length(line, true), strlen(line), "<%s>", line);
         cr_assert_eq(value_parse_words(line, &source, &words, error, sizeof error), 0);
         cr_expect_eq(words.argc, 2, "<%s>", line);
         cr_expect_str_eq(words.argv[1], texts[i]);
@@ -406,5 +422,37 @@ Test(value, what_is_quoted_reads_back)
         free(word);
         free(back);
         free(line);
+    }
+}
+
+Test(value, a_comment_with_a_hash_behind_a_value_is_refused)
+{
+    static const struct {
+        const char *text;
+        bool fine;
+    } cases[] = {
+        {"/status   # who may read it", false},
+        {"/status\t#", false},
+        {"# nothing", false},
+        {"#", false},
+        {"a #b", false},
+        {"#fff", true},
+        {"a#b", true},
+        {"\"/status # x\"", true},
+        {"'# x'", true},
+    };
+    char error[256], *out;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct value_parse_words words;
+        int result = value_parse_text(cases[i].text, &source, &out, error, sizeof error);
+        cr_expect_eq(result == 0, cases[i].fine, "<%s>", cases[i].text);
+        if (result == 0)
+            free(out);
+        else
+            cr_expect(strstr(error, "a comment behind a value begins with ;"), "%s", error);
+        result = value_parse_words(cases[i].text, &source, &words, error, sizeof error);
+        cr_expect_eq(result == 0, cases[i].fine, "<%s>", cases[i].text);
+        if (result == 0)
+            value_parse_words_free(&words);
     }
 }
