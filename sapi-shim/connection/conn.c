@@ -1,7 +1,6 @@
 /* conn.c: see conn.h. */
 #include "sapi-shim/connection/conn.h"
 
-#include "sapi-shim/scoreboard/worker_slot.h"
 #include "sapi-shim/util/clock.h"
 
 #include <errno.h>
@@ -70,6 +69,18 @@ struct conn *conn_find(int fd)
 
 /* ---- parsing ---- */
 
+static unsigned conn_one_at_a_time(void)
+{
+    return 1;
+}
+
+static unsigned (*conn_capacity)(void) = conn_one_at_a_time;
+
+void conn_set_capacity(unsigned (*capacity)(void))
+{
+    conn_capacity = capacity;
+}
+
 /* Sends a small record of our own without waiting. A peer that does not take it in is broken. */
 static void conn_send_record(struct conn *conn, const unsigned char *record, size_t size)
 {
@@ -88,9 +99,9 @@ static bool conn_answer_management(struct conn *conn, const struct frame_record 
     }
     if (conn->end - conn->parsed < record->size)
         return false;
-    size_t size = record->kind == FRAME_VALUES ? frame_values_answer(content, record->content,
-                                                                     worker_slot_capacity(), answer)
-                                               : frame_unknown_answer(record->type, answer);
+    size_t size = record->kind == FRAME_VALUES
+                      ? frame_values_answer(content, record->content, conn_capacity(), answer)
+                      : frame_unknown_answer(record->type, answer);
     if (size == 0)
         conn->broken = true;
     else

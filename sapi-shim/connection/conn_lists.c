@@ -2,7 +2,6 @@
 #include "sapi-shim/connection/conn_lists.h"
 
 #include "sapi-shim/connection/conn_handoff.h"
-#include "sapi-shim/connection/graceful_stop.h"
 #include "sapi-shim/scoreboard/worker_slot.h"
 #include "sapi-shim/util/clock.h"
 
@@ -92,7 +91,7 @@ bool conn_lists_pass_on(struct conn_lists *lists, struct conn **conn, bool idle)
         (*conn)->since = clock_ns(); /* a request header that has begun has its time from now on */
     conn_lists_take(lists, *conn);
     conn_lists_unwatch(lists, *conn);
-    return conn_handoff_send(conn, idle, graceful_stop_requested());
+    return conn_handoff_send(conn, idle, lists->leaving());
 }
 
 void conn_lists_pass_on_all(struct conn_lists *lists, enum conn_state state)

@@ -21,6 +21,7 @@ struct conn_lists_list {
 
 struct conn_lists {
     int epfd;
+    bool (*leaving)(void); /* true once the worker passes its connections on because it stops */
     struct conn_lists_list in[CONN_STATES]; /* CONN_BUSY's stays empty */
 };
 

@@ -804,8 +804,10 @@ static bool wait_set_open(struct wait_set *w, int listen_fd, const char *address
     memset(w, 0, sizeof *w);
     if (!listener_open(&w->listener, listen_fd, addresses))
         return false;
+    conn_set_capacity(worker_slot_capacity);
     (void)pthread_mutex_init(&w->lock, NULL);
     w->listen_fd = listen_fd;
+    w->conns.leaving = graceful_stop_requested;
     w->conns.epfd = epoll_create1(EPOLL_CLOEXEC);
     w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     w->used = w->conns.epfd >= 0 && w->wake_fd >= 0 &&
