@@ -211,8 +211,7 @@ static int access_log_start_writer(void)
 
 static int access_log_open_file(const char *path)
 {
-    int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    return open(path, flags, ACCESS_LOG_MODE);
+    return fd_open_log(path, ACCESS_LOG_MODE);
 }
 
 int access_log_check(const struct config_pool *pool, char *error, size_t size)

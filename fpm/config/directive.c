@@ -185,9 +185,11 @@ void directive_accepts(const struct directive *row, char *out, size_t size)
                                      choice == row->choices ? "" : ", ", choice->word);
         break;
     case DIRECTIVE_PATH:
-        (void)snprintf(out, size, "an absolute path%s%s%s%s", row->word != NULL ? ", or " : "",
+        (void)snprintf(out, size, "an absolute path%s%s%s%s%s%s", row->word != NULL ? ", or " : "",
                        row->word != NULL ? row->word : "", row->other_word != NULL ? ", or " : "",
-                       row->other_word != NULL ? row->other_word : "");
+                       row->other_word != NULL ? row->other_word : "",
+                       row->third_word != NULL ? ", or " : "",
+                       row->third_word != NULL ? row->third_word : "");
         break;
     default:
         (void)snprintf(out, size, "%s", phrases[row->type]);

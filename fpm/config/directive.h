@@ -124,6 +124,7 @@ struct directive {
     const char *unset;      /* what an unset value means, for the manual */
     const char *word;       /* DIRECTIVE_PATH: a word accepted in place of a path */
     const char *other_word; /* DIRECTIVE_PATH: a second one */
+    const char *third_word; /* and a third */
     const char *unit;       /* of a number: a plural noun in lower case */
     int64_t min, max;       /* numbers, sizes and times, in the units of the field */
     const struct directive_choice *choices;

@@ -170,7 +170,8 @@ static int value_set_plain(const struct directive *row, void *field, const char 
     case DIRECTIVE_PATH:
     case DIRECTIVE_FOLDER:
         if (*text != '/' && (row->word == NULL || strcmp(text, row->word) != 0) &&
-            (row->other_word == NULL || strcmp(text, row->other_word) != 0))
+            (row->other_word == NULL || strcmp(text, row->other_word) != 0) &&
+            (row->third_word == NULL || strcmp(text, row->third_word) != 0))
             return value_refuse(row, error, size);
         return value_set_text(field, text, error, size);
     case DIRECTIVE_USER:

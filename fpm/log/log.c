@@ -2,6 +2,7 @@
 #include "fpm/log/log.h"
 
 #include "fpm/log/log_target.h"
+#include "fpm/util/fd.h"
 #include "sapi-shim/util/clock.h"
 
 #include <errno.h>
@@ -60,8 +61,7 @@ static struct {
 
 bool log_is_stderr(const char *target)
 {
-    return target == NULL || *target == '\0' || strcmp(target, "stderr") == 0 ||
-           strcmp(target, "/dev/stderr") == 0;
+    return target == NULL || *target == '\0' || fd_named(target) == STDERR_FILENO;
 }
 
 /* Returns 0, or -1 with a sentence. */
@@ -69,9 +69,11 @@ static int log_open(struct log_target *target, const char *name, const char *soc
                     size_t size)
 {
     bool system = !log_is_stderr(name) && strcmp(name, "syslog") == 0;
-    if (log_is_stderr(name) && log_state.background) {
+    int standard = log_is_stderr(name) ? STDERR_FILENO : fd_named(name);
+    if (standard >= 0 && standard <= STDERR_FILENO && log_state.background) {
         snprintf(error, size,
-                 "the background has no standard error to log to; set `error_log` to a file");
+                 "the background has no standard %s to log to; set `error_log` to a file",
+                 standard == STDERR_FILENO ? "error" : "output");
         return -1;
     }
     if (log_is_stderr(name))

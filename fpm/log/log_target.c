@@ -49,11 +49,16 @@ void log_target_stderr(struct log_target *target)
 
 int log_target_file(struct log_target *target, const char *path)
 {
-    int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    int fd = open(path, flags, 0640);
+    struct stat status;
+    int fd = fd_open_log(path, 0640);
     if (fd < 0)
         return -1;
     *target = (struct log_target){.kind = LOG_TARGET_FILE, .fd = fd};
+    if (fstat(fd, &status) == 0) {
+        target->journal = log_target_is_journal(&status);
+        target->socket = S_ISSOCK(status.st_mode);
+        target->shared = !S_ISREG(status.st_mode) && (fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
+    }
     return 0;
 }
 

@@ -1,6 +1,10 @@
 /* fd.c: see fd.h. */
 #include "fpm/util/fd.h"
 
+#include <sys/stat.h>
+#include <string.h>
+#include <stdlib.h>
+#include <stdio.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -42,6 +46,48 @@ int fd_null_standard(void)
         failed |= dup2(null, fd) < 0;
     fd_close(&null);
     return failed ? -1 : 0;
+}
+
+int fd_named(const char *path)
+{
+    static const char *const folders[] = {"/dev/fd/", "/proc/self/fd/"};
+    const char *name = strncmp(path, "/dev/std", 8) == 0 ? path + 5 : path;
+    if (strcmp(name, "stdout") == 0)
+        return STDOUT_FILENO;
+    if (strcmp(name, "stderr") == 0)
+        return STDERR_FILENO;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        size_t length = strlen(folders[i]);
+        const char *digits = path + length;
+        if (strncmp(path, folders[i], length) == 0 && *digits != '\0' && strlen(digits) <= 6 &&
+            strspn(digits, "0123456789") == strlen(digits))
+            return (int)strtol(digits, NULL, 10);
+    }
+    return -1;
+}
+
+int fd_open_log(const char *path, unsigned mode)
+{
+    int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    int named = fd_named(path);
+    struct stat status;
+    char link[64];
+    if (named < 0)
+        return open(path, flags | O_CREAT, mode);
+    int how = fcntl(named, F_GETFL);
+    if (how < 0 || fstat(named, &status) != 0)
+        return -1;
+    if ((how & O_ACCMODE) == O_RDONLY) {
+        errno = EBADF;
+        return -1;
+    }
+
+    /* A description of our own waits for nobody, if it can be had. */
+    int fd = -1;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", named);
+    if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode))
+        fd = open(link, O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return fd >= 0 ? fd : fcntl(named, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
 void fd_cloexec_from(int first)

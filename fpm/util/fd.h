@@ -13,6 +13,15 @@ int fd_fill_standard(void);
 /* Points 0, 1 and 2 to /dev/null. Returns 0, or -1 with errno. */
 int fd_null_standard(void);
 
+/* The descriptor that a file's name stands for: "stdout", "stderr", and these or a number in /dev/,
+ * /dev/fd/ and /proc/self/fd/. -1 if it is another name. */
+int fd_named(const char *path);
+
+/* Opens a log for appending, close-on-exec, and without waiting where that is possible; a name of a
+ * descriptor (fd_named) means that descriptor, which may be a socket, or belong to another user.
+ * Returns -1 with errno. */
+int fd_open_log(const char *path, unsigned mode);
+
 /* Marks every descriptor from `first` on close-on-exec. Async-signal-safe. */
 void fd_cloexec_from(int first);
 

@@ -56,6 +56,7 @@ class Manager:
             os.environ, **build.sanitizer_environment(directory), **(env or {})
         )
         self.popen = None
+        self.passed = ()  # further descriptors that the daemon inherits
         self._told = False  # was told to end by send_signal()
         if text is None:
             text = self._compose(pools or {"www": pool or {}}, settings or {})
@@ -112,6 +113,7 @@ class Manager:
                 stdout=output,
                 stderr=output,
                 env=self.environment,
+                pass_fds=self.passed,
             )
         if wait:
             self.wait_ready()

@@ -21,7 +21,7 @@ def test_with_pool_process_and_level(manager, app, tmp_path, caught):
     daemon = manager({"command": f"{app('worker')} {tmp_path}", "catch_workers_output": caught, **LIMIT})
     (worker,) = daemon.workers()
     line = slow_request(daemon)
-    assert re.search(rf"\] WARNING: pool www: worker {worker} \(slot 0\): GET \S+ reached max_execution_time of 100 ms$", line)
+    assert re.search(rf"\] WARNING: pool www: worker {worker} \(slot 0\): GET \S+ reached max_execution_time of 100 ms\b", line)
 
 
 def test_in_json_they_have_fields(manager, app, tmp_path):
@@ -51,7 +51,7 @@ def test_a_client_cannot_begin_a_line(manager, app, tmp_path):
     daemon = manager({"command": f"{app('worker')} {tmp_path}", **LIMIT})
     params = fastcgi.cgi_params("poll=60000", REQUEST_URI="/a\nWpool www: forged")
     fastcgi.request(daemon.address, params)
-    daemon.wait_log(r"GET /a.Wpool www: forged reached max_execution_time of 100 ms$")
+    daemon.wait_log(r"GET /a.Wpool www: forged reached max_execution_time of 100 ms\b")
 
 
 @pytest.mark.parametrize("caught", ["yes", "no"])

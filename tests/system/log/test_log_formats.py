@@ -277,7 +277,7 @@ def test_syslog_words(tmp_path):
     for setting, remedy in (
         ({"syslog.ident": '"two words"'}, "syslog.ident"),
         ({"syslog.facility": "nowhere"}, "syslog.facility"),
-        ({"error_log": "somewhere"}, "stderr, or syslog"),
+        ({"error_log": "somewhere"}, "stderr, or stdout, or syslog"),
     ):
         daemon = Manager(tmp_path, {"command": sleeper(tmp_path)}, settings={"error_log": "syslog", **setting})
         daemon.start(wait=False)
