@@ -25,9 +25,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sysexits.h>
 #include <unistd.h>
+
+#define MASTER_PROOF 0.02 /* s between looks whether a pool serves */
 
 enum master_state {
     MASTER_STARTING, /* not all first workers run yet */
@@ -55,6 +56,7 @@ struct master {
     unsigned reloads; /* put in force */
     unsigned waiting[CONTROL_SERVER_CLIENTS_MAX]; /* tickets of calls that wait for the reload */
     unsigned waiting_count;
+    ev_timer proof; /* until a pool serves, with `must_serve` */
     ev_timer sweep; /* frees what has ended, outside of its callbacks */
     struct systemd_watchdog watchdog;
     struct upgrade upgrade;
@@ -145,7 +147,36 @@ static void master_check_start(struct master *master)
     master->announced = true;
     (void)systemd_notify_ready();
     systemd_watchdog_start(&master->watchdog, master->config->global.systemd_interval);
-    master->hooks->announced(master->hooks->context);
+    if (!master->hooks->must_serve)
+        master->hooks->announced(master->hooks->context);
+    else
+        ev_timer_again(master->loop, &master->proof);
+}
+
+/* Does some pool serve? If not, and no pool can, the start has failed. */
+static void master_on_proof(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)events;
+    struct master *master = timer->data;
+    const struct pool *failing = NULL;
+    bool serves = false, undecided = false;
+    char why[ERROR_SIZE];
+    for (size_t i = 0; i < master->pools.count && !serves; i++) {
+        struct pool *pool = &master->pools.items[i]->pool;
+        bool fails = pool->backoff.failures > 0 && *pool->failure != '\0';
+        serves = pool->first == 0 || pool_is_proven(pool, clock_ms());
+        failing = fails ? pool : failing;
+        undecided = undecided || !fails;
+    }
+    if (!serves && undecided && master->state != MASTER_STOPPING)
+        return;
+    ev_timer_stop(loop, timer);
+    if (serves) {
+        master->hooks->announced(master->hooks->context);
+    } else if (failing != NULL && master->state != MASTER_STOPPING) {
+        snprintf(why, sizeof why, "no pool serves; pool %s: %s", failing->name, failing->failure);
+        master_fail_start(master, why);
+    }
 }
 
 /* Ends a reload that is complete, and answers the calls that wait for it or for the start. */
@@ -476,14 +507,6 @@ static void master_orphan(pid_t pid, int status)
     log_debug("orphaned process %d ended with status %#x", (int)pid, (unsigned)status);
 }
 
-/* Only the first process of a container, or a subreaper, inherits the children of others. */
-static void master_reap(void)
-{
-    int reaper = 0;
-    if (getpid() == 1 || (prctl(PR_GET_CHILD_SUBREAPER, &reaper, 0, 0, 0) == 0 && reaper))
-        child_reap_all(master_orphan);
-}
-
 static void master_on_signal(void *context, int number)
 {
     struct master *master = context;
@@ -505,7 +528,9 @@ static void master_on_signal(void *context, int number)
         (void)master_reload(master, why, NULL, NULL, error, sizeof error);
         break;
     default: /* SIGCHLD */
-        master_reap();
+        /* Children that are not ours: of the program that executed this one, or, in the first
+         * process of a container, orphans. */
+        child_reap_all(master_orphan);
     }
 }
 
@@ -610,12 +635,15 @@ static int master_open(struct master *master)
     }
     ev_timer_init(&master->sweep, master_on_sweep, 0., 0.);
     master->sweep.data = master;
+    ev_timer_init(&master->proof, master_on_proof, 0., MASTER_PROOF);
+    master->proof.data = master;
     systemd_watchdog_init(&master->watchdog, master->loop, &master->pools);
     upgrade_init(&master->upgrade, master->loop, &master->hooks->program, &master->pools,
                  &master->control, &master_upgrade_events, master);
     trace_runner_open(master->loop);
     signals_start(&master->signals, master->loop, master_signals,
                   sizeof master_signals / sizeof *master_signals, master);
+    child_reap_all(master_orphan); /* those that ended before the signal was caught */
     master->control.listener.fd = -1;
     if (master->hooks->saved != NULL)
         return 0;
@@ -644,6 +672,7 @@ static void master_close(struct master *master)
     if (master->loop == NULL)
         return;
     ev_timer_stop(master->loop, &master->sweep);
+    ev_timer_stop(master->loop, &master->proof);
     systemd_watchdog_stop(&master->watchdog);
     signals_stop(&master->signals);
     ev_loop_destroy(master->loop);

@@ -20,6 +20,9 @@ struct master_hooks {
     void (*down)(void *context);
     /* For an upgrade: fills in main's part of the state. */
     void (*save)(void *context, struct upgrade_manager *manager);
+    /* `announced` waits until some pool serves, and a start after which none does has failed: in
+     * the background, where only the process that started the manager would learn of it. */
+    bool must_serve;
     unsigned flags; /* enum config_flag, for a reload */
     void *context;
     struct upgrade_program program;

@@ -254,7 +254,8 @@ int pool_set_plan(const struct pool_set *pools, const struct config *wanted, con
         return -1;
     for (size_t i = 0; i < configured; i++) {
         const struct pool *pool = &pools->items[i]->pool;
-        was[i] = (struct reload_plan_was){pool_settings(pool), pool->current->size};
+        was[i] = (struct reload_plan_was){pool_settings(pool), pool->current->size,
+                                          socket_is_lost(&pool->listener)};
     }
     int result = reload_plan_make(&pools->config->global, was, configured, wanted, all, plan);
     free(was);
@@ -386,7 +387,9 @@ static void pool_set_report(const struct reload_plan_step *step, const struct po
         log_about(LOG_LEVEL_NOTICE, &about,
                   "pool %s: starting the workers of generation %u: %s%s%s", pool->name,
                   pool->number, step->changed != NULL ? "`" : "",
-                  step->changed != NULL ? step->changed : "requested",
+                  step->changed != NULL ? step->changed
+                  : step->lost          ? "its socket was gone and was made anew"
+                                        : "requested",
                   step->changed != NULL ? "` changed" : "");
         break;
     case RELOAD_PLAN_APPLY:

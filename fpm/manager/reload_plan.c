@@ -69,6 +69,11 @@ static void reload_plan_step(struct reload_plan_step *step, const struct reload_
         return;
     step->action = RELOAD_PLAN_KEEP;
     reload_plan_compare(step, &was[step->before]);
+    if (step->socket == step->before && was[step->before].socket_lost) {
+        step->socket = RELOAD_PLAN_NONE;
+        step->action = RELOAD_PLAN_REPLACE;
+        step->lost = true;
+    }
     if (all != NULL && (*all == '\0' || strcmp(all, step->wanted->name) == 0))
         step->action = RELOAD_PLAN_REPLACE;
 }

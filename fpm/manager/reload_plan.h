@@ -18,7 +18,8 @@ enum reload_plan_action {
 /* A pool in force. */
 struct reload_plan_was {
     const struct config_pool *settings;
-    size_t slots; /* of its present generation */
+    size_t slots;     /* of its present generation */
+    bool socket_lost; /* the file of its socket is gone: no client can connect */
 };
 
 #define RELOAD_PLAN_NONE ((size_t)-1)
@@ -28,6 +29,7 @@ struct reload_plan_step {
     enum reload_plan_action action;
     size_t before; /* the pool of the same name among those in force, or RELOAD_PLAN_NONE */
     size_t socket; /* the pool among those in force that has its socket, or RELOAD_PLAN_NONE */
+    bool lost;     /* its socket must be made anew */
     const char *changed; /* the first directive that changed; NULL = none */
 };
 

@@ -11,7 +11,7 @@ enum backoff_verdict backoff_judge(const struct backoff_death *death)
         return BACKOFF_FAILED;
     if (death->stopped || lived >= BACKOFF_STABLE_MS || (death->attached && death->served > 0))
         return BACKOFF_RECYCLED;
-    bool useful = death->attached ? death->accepting : lived >= BACKOFF_USEFUL_MS;
+    bool useful = death->accepting || (!death->attached && lived >= BACKOFF_USEFUL_MS);
     if (!useful)
         return BACKOFF_FAILED;
     /* No program crashes by these signals: another process sent them. */

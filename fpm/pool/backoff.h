@@ -15,7 +15,7 @@ enum {
     BACKOFF_FIRST_MS = 100,
     BACKOFF_LONGEST_MS = 60000,
     BACKOFF_STABLE_MS = 10000, /* a worker that ran this long did not fail to start */
-    BACKOFF_USEFUL_MS = 1000   /* an unattached worker that ran this long may end as it likes */
+    BACKOFF_USEFUL_MS = 2000   /* an unattached worker that ran this long may end as it likes */
 };
 
 /* One death. */
@@ -24,8 +24,8 @@ struct backoff_death {
     int64_t started;  /* ms, same clock */
     bool exec_failed; /* the program never ran */
     bool stopped;     /* the manager had asked it to stop */
-    bool attached;    /* it uses the library: `served` and `accepting` are known */
-    bool accepting;   /* it had reached its accept loop */
+    bool attached;    /* it uses the library: `served` is known */
+    bool accepting;   /* it had reached its accept loop, or was seen to take from the queue */
     uint64_t served;  /* requests */
     int exit_status;  /* -1: a signal ended it */
     int signal;       /* 0: it exited */

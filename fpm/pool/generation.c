@@ -192,20 +192,34 @@ static void generation_postpone_stop(struct generation_member *member, int64_t m
     worker_stop(&member->worker, 0, (long)ms);
 }
 
-/* The sockets that it was given are no connections. */
+enum {
+    GENERATION_SOCKETS = 3
+};
+
+/* The sockets that a worker was given, which say nothing of its requests. */
+static void generation_given_sockets(const struct generation *generation,
+                                     ino_t numbers[GENERATION_SOCKETS])
+{
+    const int given[GENERATION_SOCKETS] = {generation->spec.launch.listen_fd,
+                                           generation->handoff[0], generation->handoff[1]};
+    for (size_t i = 0; i < GENERATION_SOCKETS; i++) {
+        struct stat status;
+        numbers[i] = fstat(given[i], &status) == 0 ? status.st_ino : 0;
+    }
+}
+
 enum proc_activity generation_unattached_activity(const struct generation_member *member)
 {
-    const struct generation *generation = member->generation;
-    const int given[] = {generation->spec.launch.listen_fd, generation->handoff[0],
-                         generation->handoff[1]};
-    ino_t numbers[sizeof given / sizeof *given] = {0};
-    for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
-        struct stat status;
-        if (fstat(given[i], &status) == 0)
-            numbers[i] = status.st_ino;
-    }
-    return proc_activity_between_requests(member->worker.pid, numbers,
-                                          sizeof given / sizeof *given);
+    ino_t numbers[GENERATION_SOCKETS];
+    generation_given_sockets(member->generation, numbers);
+    return proc_activity_between_requests(member->worker.pid, numbers, GENERATION_SOCKETS);
+}
+
+void generation_look_for_accept(struct generation_member *member)
+{
+    ino_t numbers[GENERATION_SOCKETS];
+    generation_given_sockets(member->generation, numbers);
+    member->accepted = proc_activity_accepts(member->worker.pid, numbers, GENERATION_SOCKETS);
 }
 
 /* Do connections wait in a queue that no other worker will serve? */
@@ -355,6 +369,8 @@ bool generation_spawn(struct generation *generation)
     member->stop_reason = EXIT_CAUSE_STOP_NONE;
     member->stop_sent = false;
     member->last_error[0] = '\0';
+    member->accepted = false;
+    member->queue_at_start = socket_pending(launch->listen_fd);
     launch_spec_set_slot(&generation->spec, (unsigned)slot);
     launch->output_fd = generation_stream_open(&member->output);
     launch->error_fd = generation_stream_open(&member->error);

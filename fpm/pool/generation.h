@@ -56,7 +56,9 @@ struct generation_member {
     struct deadline_reported *slow;         /* the slow log's, one for each thread; NULL = none */
     ev_timer limit;                         /* the owner's; stopped when the worker ends */
     uint64_t limit_at;                      /* ns: when it fires, 0 = not */
-    bool changed;                           /* in the list of changed members */
+    bool queue_at_start;                    /* connections waited when it was started */
+    bool accepted; /* without the library: it was seen to accept or to serve */
+    bool changed;  /* in the list of changed members */
     struct generation_member *next_changed;
 };
 
@@ -165,6 +167,9 @@ struct generation_member *generation_take_changed(struct generation *generation)
 /* What the process of a worker without the library does, PROC_ACTIVITY_WAITING if it holds no
  * connection. */
 enum proc_activity generation_unattached_activity(const struct generation_member *member);
+
+/* Notes whether a worker without the library has reached its accept loop, as far as /proc tells. */
+void generation_look_for_accept(struct generation_member *member);
 
 /* Has the member a process that was not asked to stop? */
 bool generation_member_in_service(const struct generation_member *member);

@@ -54,7 +54,9 @@ static void pool_note_death(struct pool *pool, struct backoff_death *death, cons
         death->pool_served = served > pool->served_at_failure;
         pool->served_at_failure = served;
         snprintf(pool->failure, sizeof pool->failure, "%s", cause);
-    }
+    } else if (death->accepting || death->served > 0 ||
+               death->now - death->started >= POOL_PROOF_MS)
+        pool->proven = true;
     int64_t wait = backoff_note(&pool->backoff, death, &new_step);
     if (!new_step || pool->stop != POOL_STOP_NONE)
         return;
@@ -171,17 +173,40 @@ static void pool_count_end(struct pool *pool, const struct generation_member *me
         histogram_add(&totals->ended_counts.measures[OT_MEASURE_POST], now - lead->finished_at);
 }
 
+/* What the log and a reload say of workers that serve nothing. */
+static const char *pool_early_end(const struct worker *worker, char *out, size_t size)
+{
+    char uptime[32], end[64] = "";
+    scalar_duration(clock_ms() - worker->started, uptime, sizeof uptime);
+    if (worker->status != -1 && WIFEXITED(worker->status))
+        snprintf(end, sizeof end, "the last one exited with status %d",
+                 WEXITSTATUS(worker->status));
+    else if (worker->status != -1)
+        snprintf(end, sizeof end, "the last one was ended by SIG%s",
+                 sigabbrev_np(WTERMSIG(worker->status)));
+    else
+        snprintf(end, sizeof end, "the last one ended");
+    snprintf(out, size,
+             "workers end soon after their start, before they have served a request: %s after %s",
+             end, uptime);
+    return out;
+}
+
 static void pool_on_ended(struct generation *generation, const struct generation_member *member,
                           const struct slot_view *view)
 {
     struct pool *pool = generation->owner;
     const struct worker *worker = &member->worker;
     int status = worker->status;
+    char cause[ERROR_SIZE];
     struct backoff_death death = {
         .started = worker->started,
         .stopped = worker->stop_requested,
         .attached = view->attached,
-        .accepting = view->lead.state != OT_STATE_STARTING,
+        .accepting = view->attached
+                         ? view->lead.state != OT_STATE_STARTING
+                         : member->accepted || (member->queue_at_start &&
+                                                !socket_pending(generation->spec.launch.listen_fd)),
         .served = view->counts.requests,
         .exit_status = status != -1 && WIFEXITED(status) ? WEXITSTATUS(status) : -1,
         .signal = status != -1 && WIFSIGNALED(status) ? WTERMSIG(status) : 0,
@@ -195,8 +220,7 @@ static void pool_on_ended(struct generation *generation, const struct generation
     if (death.signal == SIGSEGV || death.signal == SIGBUS)
         pool->events->crashed(pool);
     if (generation == pool->current)
-        pool_note_death(pool, &death,
-                        "workers end soon after their start, before they have served a request");
+        pool_note_death(pool, &death, pool_early_end(worker, cause, sizeof cause));
     pool_count_end(pool, member, view);
     if (!worker->stop_requested)
         pool_wake_idle(pool);
@@ -628,6 +652,7 @@ static void pool_next_generation(struct pool *pool, struct generation *next)
     pool->current = next;
     pool->number = next->number;
     pool->older_retired = false;
+    pool->proven = false;
     pool->started = pool->failed = 0;
     pool->failure[0] = '\0';
     pool->backoff = (struct backoff){0};
@@ -685,6 +710,21 @@ void pool_commit(struct pool *pool, const struct pool_request *request,
     slow_log_close(&pool->slowlog);
     pool->slowlog = prepared->slowlog;
     prepared->slowlog = NULL;
+}
+
+bool pool_is_proven(struct pool *pool, int64_t now)
+{
+    const struct generation *generation = pool->current;
+    for (unsigned i = 0; i < generation->size && !pool->proven; i++) {
+        const struct generation_member *member = &generation->members[i];
+        if (!generation_member_in_service(member) || member->worker.state != WORKER_RUNNING)
+            continue;
+        enum scoreboard_phase phase = scoreboard_glance(&generation->scoreboard, i).phase;
+        pool->proven = phase == SCOREBOARD_UNATTACHED
+                           ? member->accepted || now - member->worker.started >= POOL_PROOF_MS
+                           : phase != SCOREBOARD_STARTING;
+    }
+    return pool->proven;
 }
 
 bool pool_retire_older(struct pool *pool, unsigned accepting)

@@ -29,6 +29,12 @@ enum pool_stop {
 
 struct pool;
 
+enum {
+    /* ms after which a worker without the library, of which nothing tells whether it accepts, is
+     * taken for one that serves */
+    POOL_PROOF_MS = BACKOFF_USEFUL_MS
+};
+
 struct pool_events {
     void (*changed)(struct pool *pool); /* a worker started, failed to start or ended */
     void (*crashed)(struct pool *pool); /* by SIGSEGV or SIGBUS; called before `changed` */
@@ -70,6 +76,7 @@ struct pool {
     struct generation *older; /* a list, the youngest first */
     unsigned number;          /* of the current generation */
     bool older_retired;       /* the older ones were asked to stop */
+    bool proven;              /* a worker of the current generation served or lived for a while */
     unsigned first;           /* workers that the current generation starts with */
     unsigned started;         /* of these, workers whose program ran */
     unsigned failed;          /* of these, starts that failed or were put off */
@@ -153,6 +160,10 @@ void pool_disown_socket(struct pool *pool);
 /* Gives the socket up for good. If another process made it, it is kept for a pool that needs it
  * later. */
 void pool_return_socket(struct pool *pool);
+
+/* Has a worker of the current generation reached its accept loop, or, without the library, lived
+ * for POOL_PROOF_MS? Once it is so it stays so. */
+bool pool_is_proven(struct pool *pool, int64_t now);
 
 /* Does the current generation serve, so that older ones can stop? Stops them, the first time.
  * `accepting`: workers of the current generation that accept. */

@@ -15,6 +15,7 @@ enum {
     POOL_SUPERVISOR_PAUSE_RESET = 1000, /* ms after which the pauses start short again */
     POOL_SUPERVISOR_STUCK = 16,         /* ms between checks of a queue that does not move */
     POOL_SUPERVISOR_FULL_AFTER = 100,   /* ms that connections wait before the pool is full */
+    POOL_SUPERVISOR_PROOF = 20,         /* ms between looks whether a worker accepts */
     POOL_SUPERVISOR_EPISODE_END = 3000  /* ms of normal state that end an episode */
 };
 
@@ -57,7 +58,9 @@ static struct scaling_counts pool_supervisor_count(struct pool_supervisor *super
         states[WORKER_MONITOR_IDLE] + counts.partly + states[WORKER_MONITOR_SERVING] + counts.post;
 
     /* Older generations can go once the current one accepts. */
-    unsigned accepting = counts.idle + counts.partly + counts.serving + counts.post;
+    bool proven = pool->older_retired || pool_is_proven(pool, clock_ms());
+    unsigned accepting =
+        proven ? counts.idle + counts.partly + counts.serving + counts.post : *attached;
     pool_allow_handoff(pool, *attached > 0, *attached > 0);
     if (pool_retire_older(pool, accepting))
         supervisor->first_due = supervisor->first_due && accepting + counts.starting < pool->first;
@@ -294,6 +297,10 @@ static int64_t pool_supervisor_next(const struct pool_supervisor *supervisor,
         next = clock_sooner(next, backoff);
     if (verdict->watch && supervisor->watch_paused_until > now)
         next = clock_sooner(next, supervisor->watch_paused_until - now);
+    if (supervisor->monitor.unproven > 0 ||
+        (!supervisor->pool->older_retired && !supervisor->pool->proven &&
+         pool_in_service(supervisor->pool) > 0))
+        next = clock_sooner(next, POOL_SUPERVISOR_PROOF);
     if (supervisor->full_since != 0 && !supervisor->full.on)
         next = clock_sooner(
             next, pool_supervisor_left(supervisor->full_since + POOL_SUPERVISOR_FULL_AFTER, now));

@@ -362,6 +362,12 @@ static bool socket_is_ours(const struct socket_listener *listener, struct stat *
            status->st_dev == listener->device && status->st_ino == listener->inode;
 }
 
+bool socket_is_lost(const struct socket_listener *listener)
+{
+    struct stat status;
+    return listener->path != NULL && !socket_is_ours(listener, &status);
+}
+
 static int socket_update_file(const struct socket_listener *listener,
                               const struct socket_spec *spec, char *error, size_t size)
 {

@@ -57,6 +57,9 @@ bool socket_same_place(const struct socket_spec *a, const struct socket_spec *b)
 /* Where it listens: "/run/a.sock", "127.0.0.1:9000", "[::1]:9000". Returns `out`. */
 const char *socket_where(int fd, char *out, size_t size);
 
+/* Is the file that was made here gone, or another one? */
+bool socket_is_lost(const struct socket_listener *listener);
+
 /* Applies the owner, group, mode and backlog of `spec` to a socket that keeps listening. Meanwhile
  * its file is never open to more users than before or after. Returns 0, or -1 with a sentence, and
  * as much done as possible. */

@@ -220,6 +220,14 @@ static void worker_monitor_check(struct worker_monitor *monitor, struct generati
     enum worker_monitor_state before =
         worker_monitor_tally_set(&monitor->tally, member->slot, state);
     worker_monitor_report(monitor, member, state, now);
+    /* A young worker without the library is looked at until it was seen to accept. */
+    if (glance.phase == SCOREBOARD_UNATTACHED && member->worker.state == WORKER_RUNNING &&
+        !member->accepted && now - member->worker.started < POOL_PROOF_MS) {
+        generation_look_for_accept(member);
+        monitor->unproven += !member->accepted;
+        if (!member->accepted)
+            generation_mark_changed(member);
+    }
     if (state == WORKER_MONITOR_STARTING || state == WORKER_MONITOR_POST || glance.changing ||
         state == WORKER_MONITOR_UNATTACHED_LOADING || worker_monitor_next_report(monitor, now) > 0)
         generation_mark_changed(member);
@@ -253,6 +261,7 @@ static void worker_monitor_check_pool(struct worker_monitor *monitor, bool all, 
     bool memory = all && worker_monitor_memory_is_due(monitor, now);
     const unsigned *counts = monitor->tally.counts;
     monitor->limits_expired = 0;
+    monitor->unproven = 0;
     if (now - monitor->last_start > WORKER_MONITOR_RING_DELAY)
         monitor->unrung_starts = 0;
     ev_now_update(monitor->pool->loop);

@@ -51,6 +51,7 @@ struct worker_monitor {
     bool told_no_library;    /* of one without the library: said once for each generation */
     bool limits_pending;     /* at the last full check some work had a limit yet to expire */
     uint64_t limits_expired; /* found at the last check */
+    unsigned unproven;       /* young workers without the library not yet seen to accept */
     uint64_t unrung_starts;  /* started workers whose doorbell ring has not been counted yet */
     int64_t last_start;      /* ms: the latest of these was found */
     int64_t last_full_check; /* ms */

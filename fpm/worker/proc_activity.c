@@ -153,6 +153,15 @@ bool proc_activity_waits_for_child(pid_t pid)
     return call == SYS_wait4 || call == SYS_waitid;
 }
 
+bool proc_activity_accepts(pid_t pid, const ino_t *given, size_t count)
+{
+    char path[64];
+    if (proc_activity_doing(pid) == PROC_ACTIVITY_WAITING)
+        return true;
+    (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    return access(path, R_OK | X_OK) == 0 && proc_activity_has_connection(pid, given, count);
+}
+
 int proc_activity_memory(pid_t pid, uint64_t *bytes)
 {
     char path[64], line[256];

@@ -28,6 +28,10 @@ enum proc_activity proc_activity_between_requests(pid_t pid, const ino_t *given,
 /* Does its only thread wait for a child, as a shell does for the program that it runs? */
 bool proc_activity_waits_for_child(pid_t pid);
 
+/* Has the process reached its accept loop, as far as one look tells: does every thread sleep in
+ * accept(), or does it hold a socket except the `count` given ones? False if we may not look. */
+bool proc_activity_accepts(pid_t pid, const ino_t *given, size_t count);
+
 /* Bytes of private memory. Needs no rights; about 1.5 us. Returns 0, or -1 with errno. */
 int proc_activity_memory(pid_t pid, uint64_t *bytes);
 

@@ -62,6 +62,7 @@ static struct config *load(const char *text)
     return config;
 }
 
+static bool lost;    /* the sockets' files are gone */
 static size_t slots; /* of each generation, 0 = as its settings want */
 
 static void make_plan(const char *all)
@@ -71,7 +72,7 @@ static void make_plan(const char *all)
     for (size_t i = 0; i < was->pool_count; i++) {
         const struct config_pool *pool = &was->pools[i];
         size_t own = (size_t)(pool->pm_max_children + pool->post_response_max_children);
-        pools[i] = (struct reload_plan_was){pool, slots > 0 ? slots : own};
+        pools[i] = (struct reload_plan_was){pool, slots > 0 ? slots : own, lost};
     }
     cr_assert_eq(reload_plan_make(&was->global, pools, was->pool_count, wanted, all, &plan), 0);
     cr_assert_eq(plan.count, wanted->pool_count);
@@ -282,4 +283,16 @@ Test(reload, nothing_was_in_force)
     wanted = load(POOL("a", "/tmp/ot-a.sock", "4"));
     cr_assert_eq(reload_plan_make(&wanted->global, NULL, 0, wanted, NULL, &plan), 0);
     expect_step(0, RELOAD_PLAN_ADD, RELOAD_PLAN_NONE, RELOAD_PLAN_NONE, NULL);
+}
+
+Test(reload, a_socket_whose_file_is_gone_is_made_anew)
+{
+    const char *file = "[a]\ncommand = true\nlisten = 9001\npm.max_children = 1\nUSER\n";
+    lost = true;
+    reread(file, file);
+    lost = false;
+    cr_expect_eq(plan.steps[0].action, RELOAD_PLAN_REPLACE);
+    cr_expect_eq(plan.steps[0].before, 0);
+    cr_expect_eq(plan.steps[0].socket, RELOAD_PLAN_NONE);
+    cr_expect(plan.steps[0].lost);
 }

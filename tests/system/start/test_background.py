@@ -88,6 +88,24 @@ def test_workers_that_cannot_start_are_reported(tmp_path):
     assert "cannot start worker: exec" in answer.stderr
 
 
+def test_workers_that_end_at_once_are_reported(tmp_path):
+    """As the manual says: the exit status is not 0 unless something serves."""
+    daemon = Background(tmp_path, {"command": "/bin/false"})
+    answer = daemon.start()
+    assert answer.returncode == 70
+    assert "no pool serves; pool www: workers end soon" in answer.stderr and "exited with status 1" in answer.stderr
+    assert not daemon.pid_file.exists() and not os.path.exists(daemon.manager.control_path)
+
+
+def test_children_of_the_program_before_are_reaped(manager, tmp_path):
+    """A shell has started a process before it executed the manager."""
+    for seconds in ("0", "0.3"):
+        daemon = manager({"command": sleeper(tmp_path)}, name=f"after{seconds}",
+                         wrapper=["/bin/sh", "-c", f'sleep {seconds} & exec "$@"', "sh"])
+        wait_until(lambda: len(process.children(daemon.pid)) == 1, "no child but the worker")
+        daemon.stop()
+
+
 def test_a_partial_start_is_reported(tmp_path):
     """The manager runs and one pool serves; the other pool's error is on standard error."""
     broken = script(tmp_path, "", "broken", shell=tmp_path / "nowhere")
