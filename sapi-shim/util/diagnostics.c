@@ -39,6 +39,7 @@ __attribute__((format(printf, 2, 0))) static void diagnostics_put(char level, co
     memcpy(line, prefix, sizeof prefix);
     if (attached)
         line[0] = level;
+    /* Both callers have begun it. NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
     int n = vsnprintf(line + start, space, format, arguments);
     if (n > 0) {
         size_t end = start + ((size_t)n < space ? (size_t)n : space - 1);
