@@ -508,7 +508,7 @@ static void check_at_most(const struct config_pool *pool, size_t index, int64_t 
     }
 }
 
-/* They mean nothing with another kind of pool, and a mistake there hurts nobody. */
+/* These directives have no effect with another kind of pool, so a mistake there does no harm. */
 static void check_scaling(struct config_pool *pool, struct config_report *report)
 {
     bool known = ORIGIN(pool, pm_max_children)->file != NULL;

@@ -2,7 +2,7 @@
  *
  * It decides what is missing, what contradicts, which user the workers become and where the program
  * is. It fills in what follows from other directives (identity, program, defaults that are another
- * directive's value) and reports the rest. Called by config when everything is read.
+ * directive's value) and reports the rest.
  */
 #ifndef FPM_CONFIG_CHECK_H
 #define FPM_CONFIG_CHECK_H

@@ -719,7 +719,7 @@ static void wait_set_take_back(struct wait_set *w)
 }
 
 /* Gives the idle kept connections to siblings. Those for which there is no room stay: this worker
- * waits for room and serves them meanwhile. If the whole pool stops, or nobody is left to make
+ * waits for room and serves them meanwhile. If the whole pool stops, or no worker is left to make
  * room, they are closed. */
 static void wait_set_leave_kept(struct wait_set *w)
 {

@@ -201,7 +201,7 @@ static bool request_has_timer(const struct request *request)
     return request->current == &request_mine;
 }
 
-/* When the timer must expire: where nobody wants the news a safe point sees the soft limit. */
+/* When the timer must expire. Without ot_on_news a safe point sees the soft limit by itself. */
 static uint64_t request_timer_at(const struct request *request)
 {
     return news_wanted() && request->limit.deadline != 0 ? request->limit.deadline

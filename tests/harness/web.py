@@ -311,6 +311,7 @@ ErrorLog {directory}/error.log
 LogLevel info
 LoadModule mpm_event_module {modules}/mod_mpm_event.so
 LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule authz_host_module {modules}/mod_authz_host.so
 LoadModule env_module {modules}/mod_env.so
 LoadModule setenvif_module {modules}/mod_setenvif.so
 LoadModule proxy_module {modules}/mod_proxy.so
