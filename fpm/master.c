@@ -528,8 +528,8 @@ static void master_on_signal(void *context, int number)
         (void)master_reload(master, why, NULL, NULL, error, sizeof error);
         break;
     default: /* SIGCHLD */
-        /* Children that are not ours: of the program that executed this one, or, in the first
-         * process of a container, orphans. */
+        /* Also children that are not ours: orphans of workers, and those of the program that
+         * executed this one. */
         child_reap_all(master_orphan);
     }
 }
@@ -643,7 +643,10 @@ static int master_open(struct master *master)
     trace_runner_open(master->loop);
     signals_start(&master->signals, master->loop, master_signals,
                   sizeof master_signals / sizeof *master_signals, master);
-    child_reap_all(master_orphan); /* those that ended before the signal was caught */
+    /* What a worker's process leaves behind becomes our child: its end is noticed, and its number
+     * cannot become another's before. */
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
+        log_warning("cannot become the reaper of what workers leave behind: %s", strerror(errno));
     master->control.listener.fd = -1;
     if (master->hooks->saved != NULL)
         return 0;
@@ -700,6 +703,8 @@ int master_run(struct config *config, const struct master_hooks *hooks)
         else
             pool_set_start(&master.pools);
         master_changed(&master);
+        /* Children that ended before SIGCHLD was handled: of the program that executed us. */
+        child_reap_all(master_orphan);
         ev_run(master.loop, 0);
     }
     master_close(&master);

@@ -14,6 +14,7 @@
 
 /* All watched children by pid, for child_reap_all. */
 static void *child_tree;
+static unsigned child_count;
 
 static int child_order(const void *a, const void *b)
 {
@@ -24,6 +25,7 @@ static int child_order(const void *a, const void *b)
 static void child_stop(struct child *child)
 {
     (void)tdelete(child, &child_tree, child_order);
+    child_count--;
     ev_io_stop(child->loop, &child->io);
     fd_close(&child->fd);
     child->pid = 0;
@@ -76,6 +78,7 @@ int child_watch(struct child *child, pid_t pid)
         errno = ENOMEM;
         return -1;
     }
+    child_count++;
     ev_io_init(&child->io, child_on_end, child->fd, EV_READ);
     child->io.data = child;
     ev_io_start(child->loop, &child->io);
@@ -88,18 +91,34 @@ void child_forget(struct child *child)
         child_stop(child);
 }
 
+static struct child *child_find(pid_t pid)
+{
+    struct child wanted = {.pid = pid};
+    struct child **known = (struct child **)tfind(&wanted, &child_tree, child_order);
+    return known != NULL ? *known : NULL;
+}
+
+bool child_is_watched(pid_t pid)
+{
+    return child_find(pid) != NULL;
+}
+
+unsigned child_watched(void)
+{
+    return child_count;
+}
+
 /* Looks before it reaps, because the process may be watched. */
 void child_reap_all(void (*orphan)(pid_t pid, int status))
 {
     siginfo_t dead = {0};
     while (waitid(P_ALL, 0, &dead, WEXITED | WNOHANG | WNOWAIT) == 0 && dead.si_pid != 0) {
-        struct child wanted = {.pid = dead.si_pid};
-        struct child **known = (struct child **)tfind(&wanted, &child_tree, child_order);
+        struct child *known = child_find(dead.si_pid);
         int status = 0;
         if (waitpid(dead.si_pid, &status, WNOHANG) <= 0)
             return;
         if (known != NULL)
-            child_end(*known, status);
+            child_end(known, status);
         else
             orphan(dead.si_pid, status);
         dead = (siginfo_t){0};

@@ -1,12 +1,13 @@
 /* child.h: calls back when a child process has exited.
  *
- * Each child is watched by a pidfd, so that the cost of one exit does not depend on the number of
- * children. Starts no process and sends no signal.
+ * Each child is watched by a pidfd, so that its end is noticed whoever else reaps children. Starts
+ * no process and sends no signal.
  */
 #ifndef FPM_CHILD_H
 #define FPM_CHILD_H
 
 #include <ev.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct child {
@@ -35,8 +36,14 @@ void child_forget(struct child *child);
  * is the caller's. */
 void child_default_signals(void);
 
-/* For the first process of a container, at SIGCHLD: reaps every process that has exited. `orphan`
- * is called for those that no struct child watches. */
+/* At SIGCHLD: reaps every child that has exited, also those that the manager adopted or inherited
+ * by exec. `orphan` is called for those that no struct child watches. */
 void child_reap_all(void (*orphan)(pid_t pid, int status));
+
+/* Does a struct child watch this process? */
+bool child_is_watched(pid_t pid);
+
+/* How many are watched. */
+unsigned child_watched(void);
 
 #endif
