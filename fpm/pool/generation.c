@@ -7,6 +7,7 @@
 #include "fpm/util/error.h"
 #include "fpm/util/fd.h"
 #include "fpm/worker/exit_message.h"
+#include "fpm/worker/stray_process.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/scalar.h"
 
@@ -23,8 +24,11 @@
 #include <unistd.h>
 
 enum {
-    GENERATION_POLL = 50,      /* ms between checks whether an unattached worker is idle */
-    GENERATION_TERM_MS = 1000, /* ms that an unattached worker has at least after TERM */
+    GENERATION_POLL = 50,          /* ms between checks whether an unattached worker is idle */
+    GENERATION_RESTART_POLL = 200, /* ms between checks whether a wrapper has started its program
+                                    * again */
+    GENERATION_TERM_MS = 1000,     /* ms that an unattached worker has at least after TERM */
+    GENERATION_NAMES = 256,        /* bytes of the names of processes in a log line */
     GENERATION_HANDOFF_MAX =
         65536, /* connections for which the sockets between workers have room */
     GENERATION_HANDOFF_MESSAGE = 1024 /* bytes for each; the kernel doubles it */
@@ -179,17 +183,48 @@ static void generation_worker_moved(struct worker *worker, enum worker_state fro
 
 /* ---- stopping ---- */
 
-/* Sends the signal to stop: the rest of the worker's time begins. */
-static void generation_send_stop(struct generation_member *member, int signal, int64_t patience)
+pid_t generation_member_program(const struct generation_member *member)
+{
+    const struct worker *worker = &member->worker;
+    pid_t attached = scoreboard_pid(&member->generation->scoreboard, member->slot);
+    if (attached > 0 && attached != worker->pid && process_tree_has(&worker->tree, attached))
+        return attached;
+    return worker->tree.led ? worker->pid : 0;
+}
+
+/* Sends the signal to stop to all processes of the worker: the rest of its time begins. */
+static void generation_stop_all(struct generation_member *member, int signal, int64_t patience)
 {
     member->stop_sent = true;
-    worker_stop(&member->worker, signal, (long)patience);
+    member->all_told = true;
+    worker_stop(&member->worker, signal, patience);
+}
+
+/* Sends the signal to the process that attached, and to others that have a handler for it, as its
+ * siblings do: they end when their work is done, and a wrapper that waits for them follows. A
+ * signal to all would end the wrapper at once. */
+static void generation_stop_program(struct generation_member *member, int signal, int64_t patience)
+{
+    pid_t attached = scoreboard_pid(&member->generation->scoreboard, member->slot);
+    pid_t program = generation_member_program(member);
+    member->stop_sent = true;
+    member->asked = attached == program ? program : 0;
+    if (member->asked != 0 && program != member->worker.pid)
+        patience = MIN(patience, GENERATION_RESTART_POLL);
+    member->all_told = !worker_stop_program(&member->worker, signal, member->asked, patience);
+}
+
+/* The signal for a graceful stop of a worker with the library. */
+static int generation_stop_signal(const struct generation_member *member)
+{
+    int signal = member->generation->pool->pm_stop_signal;
+    return signal != 0 ? signal : SIGQUIT;
 }
 
 /* Looks at the worker again in `ms` milliseconds, without a signal. */
 static void generation_postpone_stop(struct generation_member *member, int64_t ms)
 {
-    worker_stop(&member->worker, 0, (long)ms);
+    worker_stop(&member->worker, 0, ms);
 }
 
 enum {
@@ -208,11 +243,27 @@ static void generation_given_sockets(const struct generation *generation,
     }
 }
 
-enum proc_activity generation_unattached_activity(const struct generation_member *member)
+/* ms of the grace period. */
+static int64_t generation_grace_left(const struct generation_member *member)
+{
+    int64_t left = member->grace_ends - clock_ms();
+    return MAX(left, 0);
+}
+
+/* Each of its processes must be between two requests. */
+enum proc_activity generation_unattached_activity(struct generation_member *member)
 {
     ino_t numbers[GENERATION_SOCKETS];
+    struct process_tree_list list;
+    enum proc_activity all = PROC_ACTIVITY_WAITING;
     generation_given_sockets(member->generation, numbers);
-    return proc_activity_between_requests(member->worker.pid, numbers, GENERATION_SOCKETS);
+    process_tree_look(&member->worker.tree, &list);
+    for (unsigned i = 0; i < list.count && all != PROC_ACTIVITY_BUSY; i++) {
+        enum proc_activity one =
+            proc_activity_between_requests(list.items[i].pid, numbers, GENERATION_SOCKETS);
+        all = one == PROC_ACTIVITY_WAITING ? all : one;
+    }
+    return all;
 }
 
 void generation_look_for_accept(struct generation_member *member)
@@ -236,7 +287,7 @@ static void generation_stop_unattached(struct generation_member *member, int64_t
     enum proc_activity activity = generation_unattached_activity(member);
     bool idle = activity == PROC_ACTIVITY_WAITING;
     if (idle && (left == 0 || !generation_has_queue(member->generation))) {
-        generation_send_stop(member, SIGTERM, MAX(left, GENERATION_TERM_MS));
+        generation_stop_all(member, SIGTERM, MAX(left, GENERATION_TERM_MS));
         return;
     }
     if (left > 0 || !member->worker.stop_requested) {
@@ -258,24 +309,43 @@ static void generation_stop_unattached(struct generation_member *member, int64_t
               "`process_control_timeout`",
               about.pool, (int)about.pid, member->slot, waited,
               exit_cause_stop_text(member->stop_reason));
-    generation_send_stop(member, SIGTERM, GENERATION_TERM_MS);
+    generation_stop_all(member, SIGTERM, GENERATION_TERM_MS);
+}
+
+/* Stops what a worker's first process has left. The program that attached ends its request first.
+ * Helpers of an attached program are not part of what serves: they have the grace period. */
+static void generation_stop_rest(struct generation_member *member)
+{
+    const struct scoreboard *scoreboard = &member->generation->scoreboard;
+    bool attached = scoreboard_glance(scoreboard, member->slot).phase != SCOREBOARD_UNATTACHED;
+    pid_t program = generation_member_program(member);
+    int64_t left = generation_grace_left(member);
+    if (left > 0 && program != 0 && program != member->asked)
+        generation_stop_program(member, SIGQUIT, left);
+    else if (left > 0 && attached)
+        generation_postpone_stop(member, left);
+    else
+        generation_stop_all(member, SIGTERM, MAX(left, GENERATION_TERM_MS));
 }
 
 static void generation_stop_now(struct generation_member *member)
 {
     const struct generation *generation = member->generation;
+    if (!member->worker.tree.led) {
+        generation_stop_rest(member);
+        return;
+    }
     enum scoreboard_phase phase = scoreboard_glance(&generation->scoreboard, member->slot).phase;
     int signal = generation->pool->pm_stop_signal;
-    int64_t left = member->grace_ends - clock_ms();
-    left = MAX(left, 0);
+    int64_t left = generation_grace_left(member);
     if (signal != 0)
-        generation_send_stop(member, signal, left);
+        generation_stop_program(member, signal, left);
     /* A worker still starting has no signal handlers yet; let it come up and serve the queue of a
      * socket that is being given up. */
     else if (left > 0 && phase == SCOREBOARD_STARTING && generation_has_queue(generation))
         generation_postpone_stop(member, MIN(left, GENERATION_POLL));
     else if (phase != SCOREBOARD_UNATTACHED)
-        generation_send_stop(member, SIGQUIT, left);
+        generation_stop_program(member, SIGQUIT, left);
     else /* it has no library, or has not attached yet */
         generation_stop_unattached(member, left);
 }
@@ -287,6 +357,30 @@ static bool generation_is_limit(enum exit_cause_stop why)
            why == EXIT_CAUSE_STOP_MEMORY_HARD;
 }
 
+/* A wrapper that does not end when its program has, and starts it again, would do so for ever. */
+static bool generation_was_restarted(const struct generation_member *member)
+{
+    pid_t program = generation_member_program(member);
+    return member->asked != 0 && !member->all_told && program != member->asked &&
+           program == scoreboard_pid(&member->generation->scoreboard, member->slot);
+}
+
+/* The rest of a worker did not end in time. */
+static void generation_kill_rest(struct generation_member *member)
+{
+    char names[GENERATION_NAMES], waited[32];
+    struct process_tree_list rest;
+    const struct log_about about = generation_about(member);
+    process_tree_look(&member->worker.tree, &rest);
+    process_tree_names(&rest, names, sizeof names);
+    scalar_duration(clock_ms() - member->worker.stop_since, waited, sizeof waited);
+    log_about(LOG_LEVEL_WARNING, &about,
+              "pool %s: worker %d (slot %u) left processes behind that did not end within %s of "
+              "being asked to; they are killed: %s; see `process_control_timeout`",
+              about.pool, (int)about.pid, member->slot, waited, names);
+    worker_kill(&member->worker);
+}
+
 /* The time that the worker had to stop is over. */
 static void generation_worker_stop_timeout(struct worker *worker)
 {
@@ -295,6 +389,22 @@ static void generation_worker_stop_timeout(struct worker *worker)
     struct scoreboard_glance glance = scoreboard_glance(scoreboard, member->slot);
     if (!member->stop_sent) {
         generation_stop_now(member);
+        return;
+    }
+    if (generation_was_restarted(member)) {
+        generation_stop_all(member, SIGTERM, generation_grace_left(member));
+        return;
+    }
+    if (member->asked != 0 && !member->all_told && generation_grace_left(member) > 0) {
+        /* Siblings of the program that were still starting have a handler now. */
+        if (member->asked != worker->pid)
+            (void)process_tree_signal_handlers(&worker->tree, 0, generation_stop_signal(member));
+        generation_postpone_stop(member,
+                                 MIN(generation_grace_left(member), GENERATION_RESTART_POLL));
+        return;
+    }
+    if (generation_member_program(member) == 0) {
+        generation_kill_rest(member);
         return;
     }
     /* A superfluous worker may have accepted a request just before the signal: let it finish. */
@@ -323,6 +433,52 @@ static void generation_worker_stop_timeout(struct worker *worker)
 
 /* ---- the end of a worker ---- */
 
+/* The program may have left the tree for a session of its own: it is still the worker's if it
+ * attached the worker's slot, and the pool's socket shows that it does not belong to another pool.
+ */
+static void generation_worker_leader_ended(struct worker *worker)
+{
+    const struct generation_member *member = worker->owner;
+    const struct generation *generation = member->generation;
+    pid_t attached = scoreboard_pid(&generation->scoreboard, member->slot);
+    struct process_tree_process process;
+    struct stat socket;
+    if (attached > 0 && attached != worker->pid && process_tree_read(attached, &process) &&
+        process.parent == getpid() && !child_is_watched(attached) &&
+        fstat(generation->spec.launch.listen_fd, &socket) == 0 &&
+        proc_activity_holds(attached, socket.st_ino))
+        process_tree_remember(&worker->tree, &process);
+}
+
+static bool generation_mark(struct generation_member *member, enum exit_cause_stop why,
+                            int64_t grace);
+
+/* The worker is gone when they are, and its slot is free then. */
+static void generation_worker_outlived(struct worker *worker, const struct process_tree_list *rest)
+{
+    struct generation_member *member = worker->owner;
+    int64_t grace = member->generation->config->global.process_control_timeout;
+    char names[GENERATION_NAMES], allowed[32];
+    const struct log_about about = generation_about(member);
+    bool expected = member->stop_sent;
+    if (!generation_mark(member, EXIT_CAUSE_STOP_REST, grace))
+        return;
+    member->generation->events->outlived(member->generation, member);
+    process_tree_names(rest, names, sizeof names);
+    scalar_duration(generation_grace_left(member), allowed, sizeof allowed);
+    log_about(
+        expected && member->all_told ? LOG_LEVEL_DEBUG : LOG_LEVEL_NOTICE, &about,
+        "pool %s: worker %d (slot %u) has ended, but not the processes it started: %s; they "
+        "are stopped, and killed if they are there in %s (`process_control_timeout`); what is "
+        "to outlive a worker must be started in a session of its own (setsid -f)",
+        about.pool, (int)about.pid, member->slot, names, allowed);
+    if (member->all_told ||
+        (member->asked != 0 && generation_member_program(member) == member->asked))
+        return;
+    member->stop_sent = false;
+    generation_stop_rest(member);
+}
+
 static void generation_worker_ended(struct worker *worker)
 {
     struct generation_member *member = worker->owner;
@@ -340,6 +496,7 @@ static void generation_worker_ended(struct worker *worker)
                                     &end);
     request_tracking_note_end(&generation->scoreboard, member->slot, worker->pid);
     scoreboard_release(&generation->scoreboard, member->slot);
+    stray_process_look(generation->pool->name, generation->spec.launch.listen_fd);
     if (worker->start_failed) {
         char why[ERROR_SIZE];
         launch_explain(&generation->spec.launch, &worker->failure, why, sizeof why);
@@ -352,10 +509,23 @@ static void generation_worker_ended(struct worker *worker)
 static const struct worker_events generation_worker_events = {
     .moved = generation_worker_moved,
     .stop_timeout = generation_worker_stop_timeout,
+    .leader_ended = generation_worker_leader_ended,
+    .outlived = generation_worker_outlived,
     .ended = generation_worker_ended,
 };
 
 /* ---- starting ---- */
+
+/* Helpers that outlive their workers must not keep a pool from serving. */
+static void generation_hurry_rest(struct generation *generation)
+{
+    for (unsigned i = 0; i < generation->size; i++) {
+        struct generation_member *member = &generation->members[i];
+        if (member->worker.state == WORKER_STOPPING && !member->worker.tree.led &&
+            !member->all_told && generation_member_program(member) == 0)
+            generation_stop_all(member, SIGTERM, GENERATION_TERM_MS);
+    }
+}
 
 bool generation_spawn(struct generation *generation)
 {
@@ -363,11 +533,14 @@ bool generation_spawn(struct generation *generation)
     char error[ERROR_SIZE];
     bool good = false;
     int slot = scoreboard_assign(&generation->scoreboard);
-    if (slot < 0)
+    if (slot < 0) {
+        generation_hurry_rest(generation);
         return false;
+    }
     struct generation_member *member = &generation->members[slot];
     member->stop_reason = EXIT_CAUSE_STOP_NONE;
-    member->stop_sent = false;
+    member->stop_sent = member->all_told = false;
+    member->asked = 0;
     member->last_error[0] = '\0';
     member->accepted = false;
     member->queue_at_start = socket_pending(launch->listen_fd);
@@ -433,11 +606,10 @@ void generation_terminate(struct generation_member *member, enum exit_cause_stop
     if (!generation_mark(member, why, patience_ms))
         return;
     /* Neither a stop nor a limit extends the grace period of a worker that is to stop already. */
-    int64_t left = member->grace_ends - clock_ms();
-    left = MAX(left, 0);
+    int64_t left = generation_grace_left(member);
     if (before != EXIT_CAUSE_STOP_NONE && before != EXIT_CAUSE_STOP_SUPERFLUOUS)
         patience_ms = MIN(patience_ms, left);
-    generation_send_stop(member, SIGTERM, patience_ms);
+    generation_stop_all(member, SIGTERM, patience_ms);
 }
 
 void generation_kill(struct generation_member *member, enum exit_cause_stop why)
@@ -665,6 +837,8 @@ int generation_restore_member(struct generation *generation,
     struct generation_member *member = &generation->members[saved->slot];
     member->stop_reason = saved->stop_reason;
     member->stop_sent = saved->stop_sent;
+    member->all_told = saved->all_told;
+    member->asked = saved->asked;
     member->grace_ends = saved->grace_ends;
     member->worker.pid = saved->worker.pid; /* for the log lines that follow */
     generation_stream_restore(&member->output, &saved->output);
@@ -697,6 +871,7 @@ void generation_close(struct generation **generation)
     access_log_close(&old->access);
     for (unsigned i = 0; old->members != NULL && i < old->size; i++) {
         ev_timer_stop(old->loop, &old->members[i].limit);
+        process_tree_free(&old->members[i].worker.tree);
         free(old->members[i].slow);
     }
     free(old->members);

@@ -27,7 +27,9 @@ struct generation_events {
     void (*started)(struct generation *generation, const struct generation_member *member);
     /* It could not be started; `why` says what to do. `started`: ms, when that was tried. */
     void (*start_failed)(struct generation *generation, const char *why, int64_t started);
-    /* Reaped; its slot is free when this returns. */
+    /* Its first process has ended, and others of it have not: it is not in service any more. */
+    void (*outlived)(struct generation *generation, const struct generation_member *member);
+    /* All of it is gone; its slot is free when this returns. */
     void (*ended)(struct generation *generation, const struct generation_member *member,
                   const struct slot_view *view);
 };
@@ -49,6 +51,8 @@ struct generation_member {
     unsigned slot;
     enum exit_cause_stop stop_reason; /* why it was asked to stop: the first reason, or a limit */
     bool stop_sent; /* it was sent the signal to stop, which may wait for the end of a request */
+    bool all_told;  /* all of its processes were sent a signal to end */
+    pid_t asked;    /* else the one that was: the process that attached; 0 = none */
     int64_t grace_ends; /* ms: it is killed then, unless it is superfluous and busy */
     struct worker worker;
     struct generation_stream output, error, messages;
@@ -121,7 +125,8 @@ struct generation_partial_line {
 struct generation_member_saved {
     unsigned slot;
     enum exit_cause_stop stop_reason;
-    bool stop_sent;
+    bool stop_sent, all_told;
+    pid_t asked;
     int64_t grace_ends;
     struct worker_saved worker;
     struct generation_partial_line output, error, messages;
@@ -164,9 +169,13 @@ void generation_mark_changed(struct generation_member *member);
  * last call, each once, linked by next_changed until it is marked again. NULL = none. */
 struct generation_member *generation_take_changed(struct generation *generation);
 
-/* What the process of a worker without the library does, PROC_ACTIVITY_WAITING if it holds no
+/* What the processes of a worker without the library do, PROC_ACTIVITY_WAITING if they hold no
  * connection. */
-enum proc_activity generation_unattached_activity(const struct generation_member *member);
+enum proc_activity generation_unattached_activity(struct generation_member *member);
+
+/* The process that serves: the one that attached the slot, if it is one of the worker's, otherwise
+ * the worker's first; 0 = that one has ended and no other attached. */
+pid_t generation_member_program(const struct generation_member *member);
 
 /* Notes whether a worker without the library has reached its accept loop, as far as /proc tells. */
 void generation_look_for_accept(struct generation_member *member);

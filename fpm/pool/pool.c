@@ -139,7 +139,8 @@ static void pool_wake_idle(const struct pool *pool)
                 scoreboard_glance(&generation->scoreboard, i).phase != SCOREBOARD_IDLE))
             i++;
         if (i < generation->size)
-            worker_signal(&generation->members[i].worker, SIGURG);
+            worker_signal(&generation->members[i].worker, SIGURG,
+                          generation_member_program(&generation->members[i]));
         generation = generation == pool->current ? pool->older : generation->older;
     }
 }
@@ -227,6 +228,15 @@ static void pool_on_ended(struct generation *generation, const struct generation
     pool->events->changed(pool);
 }
 
+/* It is replaced before the last of it has gone. */
+static void pool_on_outlived(struct generation *generation, const struct generation_member *member)
+{
+    struct pool *pool = generation->owner;
+    if (!member->worker.stop_requested)
+        pool_wake_idle(pool);
+    pool->events->changed(pool);
+}
+
 static void pool_on_started(struct generation *generation, const struct generation_member *member)
 {
     struct pool *pool = generation->owner;
@@ -240,6 +250,7 @@ static void pool_on_started(struct generation *generation, const struct generati
 static const struct generation_events pool_generation_events = {
     .started = pool_on_started,
     .start_failed = pool_on_start_failed,
+    .outlived = pool_on_outlived,
     .ended = pool_on_ended,
 };
 

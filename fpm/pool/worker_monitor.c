@@ -73,7 +73,7 @@ static bool worker_monitor_memory_is_due(struct worker_monitor *monitor, int64_t
 /* A worker without the library, or before it attaches. One that has no connection and does not wait
  * for one has not come so far: it loads, or it is a shell in front of a program that loads. */
 static enum worker_monitor_state worker_monitor_unattached(const struct worker_monitor *monitor,
-                                                           const struct generation_member *member,
+                                                           struct generation_member *member,
                                                            const struct scoreboard_glance *glance,
                                                            int64_t age)
 {
@@ -98,7 +98,7 @@ static enum worker_monitor_state worker_monitor_unattached(const struct worker_m
 }
 
 static enum worker_monitor_state worker_monitor_state(const struct worker_monitor *monitor,
-                                                      const struct generation_member *member,
+                                                      struct generation_member *member,
                                                       const struct scoreboard_glance *glance,
                                                       int64_t now)
 {
@@ -192,6 +192,15 @@ static void worker_monitor_check(struct worker_monitor *monitor, struct generati
         if (counted)
             (void)worker_monitor_tally_set(&monitor->tally, member->slot, WORKER_MONITOR_NONE);
         monitor->unrung_starts = 0; /* it may have died before it rang */
+        return;
+    }
+
+    /* Only helpers are left: what the slot says is over. */
+    const struct process_tree *tree = &member->worker.tree;
+    if (tree->leader != 0 && !tree->led && generation_member_program(member) == 0) {
+        worker_monitor_set_limit(monitor, member, 0);
+        if (counted)
+            (void)worker_monitor_tally_set(&monitor->tally, member->slot, WORKER_MONITOR_NONE);
         return;
     }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/param.h>
 #include <unistd.h>
 
 enum {
@@ -141,6 +142,21 @@ static void upgrade_state_line(struct saved_state *state, struct generation_part
     line->inside = saved_state_flag(state, "output_inside", line->inside);
 }
 
+/* Processes of the worker that its process group does not name. */
+static void upgrade_state_tree(struct saved_state *state, struct worker_saved *worker)
+{
+    char *bytes = (char *)worker->remembered;
+    size_t size = worker->remembered_count * sizeof *worker->remembered;
+    worker->led = saved_state_flag(state, "led", worker->led);
+    worker->status = (int)saved_state_number(state, "status", worker->status, INT32_MIN, INT32_MAX);
+    saved_state_bytes(state, "below", &bytes, &size);
+    if (state->mode == SAVED_STATE_SAVE)
+        return;
+    worker->remembered = (struct process_tree_key *)(void *)bytes;
+    worker->remembered_count =
+        (unsigned)MIN(size / sizeof *worker->remembered, (size_t)PROCESS_TREE_REMEMBERED_MAX);
+}
+
 static void upgrade_state_member(struct saved_state *state, struct generation_member_saved *saved)
 {
     struct worker_saved *worker = &saved->worker;
@@ -158,6 +174,9 @@ static void upgrade_state_member(struct saved_state *state, struct generation_me
         state, "asked", saved->stop_reason, 0, EXIT_CAUSE_STOP_COUNT - 1);
     saved->stop_sent = saved_state_flag(state, "told", saved->stop_sent);
     saved_state_int64(state, "grace_ends", &saved->grace_ends);
+    saved->all_told = saved_state_flag(state, "all_told", saved->all_told);
+    saved->asked = (pid_t)saved_state_number(state, "program_asked", saved->asked, 0, INT32_MAX);
+    upgrade_state_tree(state, worker);
     upgrade_state_line(state, &saved->output);
     upgrade_state_line(state, &saved->error);
     upgrade_state_line(state, &saved->messages);
@@ -179,6 +198,8 @@ static void upgrade_state_save_member(struct saved_state *state, struct generati
         .slot = member->slot,
         .stop_reason = member->stop_reason,
         .stop_sent = member->stop_sent,
+        .all_told = member->all_told,
+        .asked = member->asked,
         .grace_ends = member->grace_ends,
         .worker = worker_save(&member->worker),
         .output = upgrade_state_line_of(&member->output.capture),
@@ -204,6 +225,7 @@ static void upgrade_state_restore_member(struct saved_state *state, struct gener
                   (int)saved.worker.pid, saved.slot, why);
         fd_close(&saved.worker.report_fd);
     }
+    free(saved.worker.remembered);
     free(saved.output.begun);
     free(saved.error.begun);
     free(saved.messages.begun);

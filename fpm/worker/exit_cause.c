@@ -22,6 +22,7 @@ static const struct {
     [EXIT_CAUSE_STOP_POST_RESPONSE] = {"over `post_response.terminate_timeout`",
                                        EXIT_CAUSE_TERMINATION},
     [EXIT_CAUSE_STOP_MANAGER] = {"the manager stops", EXIT_CAUSE_STOP},
+    [EXIT_CAUSE_STOP_REST] = {"its first process has ended", EXIT_CAUSE_EXIT},
 };
 
 /* The worker's own word counts if the manager did not stop it. */
@@ -37,9 +38,11 @@ static const struct {
     [OT_EXIT_HARD_TIMEOUT] = {"no safe point within `hard_timeout`", EXIT_CAUSE_HARD_TIMEOUT},
 };
 
+/* Only the rest of a worker that ended by itself is stopped with EXIT_CAUSE_STOP_REST. */
 static bool exit_cause_is_stopped(const struct exit_cause_input *input)
 {
-    return input->stop_reason != EXIT_CAUSE_STOP_NONE && input->stop_reason < EXIT_CAUSE_STOP_COUNT;
+    return input->stop_reason != EXIT_CAUSE_STOP_NONE &&
+           input->stop_reason != EXIT_CAUSE_STOP_REST && input->stop_reason < EXIT_CAUSE_STOP_COUNT;
 }
 
 enum exit_cause exit_cause_of(const struct exit_cause_input *input)

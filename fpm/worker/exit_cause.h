@@ -18,6 +18,7 @@ enum exit_cause_stop {
     EXIT_CAUSE_STOP_REQUEST,       /* request_terminate_timeout */
     EXIT_CAUSE_STOP_POST_RESPONSE, /* post_response.terminate_timeout */
     EXIT_CAUSE_STOP_MANAGER,       /* the manager stops */
+    EXIT_CAUSE_STOP_REST,          /* its first process ended by itself, others have not yet */
     EXIT_CAUSE_STOP_COUNT
 };
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 enum {
+    PROC_ACTIVITY_FILES_MAX = 1024, /* descriptors that are looked at, of one process */
     PROC_ACTIVITY_THREADS_MAX = 256 /* with more, the answer is UNKNOWN */
 };
 
@@ -121,6 +122,26 @@ static bool proc_activity_has_connection(pid_t pid, const ino_t *given, size_t c
     if (folder != NULL)
         (void)closedir(folder);
     return has;
+}
+
+bool proc_activity_holds(pid_t pid, ino_t socket)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *folder = opendir(path);
+    bool holds = false;
+    const struct dirent *entry;
+    if (folder == NULL)
+        return false;
+    for (unsigned i = 0; i < PROC_ACTIVITY_FILES_MAX && !holds; i++) {
+        struct stat status;
+        if ((entry = readdir(folder)) == NULL)
+            break;
+        holds = fstatat(dirfd(folder), entry->d_name, &status, 0) == 0 &&
+                S_ISSOCK(status.st_mode) && status.st_ino == socket;
+    }
+    (void)closedir(folder);
+    return holds;
 }
 
 enum proc_activity proc_activity_between_requests(pid_t pid, const ino_t *given, size_t count)

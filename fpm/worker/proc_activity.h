@@ -32,6 +32,9 @@ bool proc_activity_waits_for_child(pid_t pid);
  * accept(), or does it hold a socket except the `count` given ones? False if we may not look. */
 bool proc_activity_accepts(pid_t pid, const ino_t *given, size_t count);
 
+/* Does the process hold this socket? False if it may not be read. */
+bool proc_activity_holds(pid_t pid, ino_t socket);
+
 /* Bytes of private memory. Needs no rights; about 1.5 us. Returns 0, or -1 with errno. */
 int proc_activity_memory(pid_t pid, uint64_t *bytes);
 

@@ -1,9 +1,10 @@
 /* scoreboard.c: see scoreboard.h. */
 #include "fpm/worker/scoreboard.h"
 
-#include "sapi-shim/util/clock.h"
 #include "fpm/util/fd.h"
+#include "fpm/worker/process_tree.h"
 #include "sapi-shim/scoreboard/record.h"
+#include "sapi-shim/util/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -278,7 +279,10 @@ int32_t scoreboard_pid(const struct scoreboard *scoreboard, unsigned slot)
 pid_t scoreboard_program_pid(const struct scoreboard *scoreboard, unsigned slot, pid_t pid)
 {
     pid_t own = scoreboard_pid(scoreboard, slot);
-    return own > 0 && getpgid(own) == pid ? own : pid;
+    const struct process_tree tree = {.leader = pid, .led = true};
+    if (own <= 0 || own == pid)
+        return pid;
+    return getpgid(own) == pid || process_tree_has(&tree, own) ? own : pid;
 }
 
 uint32_t scoreboard_lost_lines(const struct scoreboard *scoreboard, unsigned slot)

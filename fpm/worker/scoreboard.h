@@ -113,7 +113,7 @@ bool scoreboard_thread_dead(const struct scoreboard *scoreboard, unsigned slot, 
 int32_t scoreboard_pid(const struct scoreboard *scoreboard, unsigned slot);
 
 /* The process that runs the application, of a worker that the manager started as `pid`: a wrapper
- * may stay in front of it. What the worker says is believed within its process group. */
+ * may stay in front of it. What the worker says is believed within its process group and below. */
 pid_t scoreboard_program_pid(const struct scoreboard *scoreboard, unsigned slot, pid_t pid);
 
 /* Lines of the access log that did not fit into the pipe and that the worker has not reported. */

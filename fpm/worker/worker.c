@@ -10,6 +10,11 @@
 #include <string.h>
 #include <sys/wait.h>
 
+enum {
+    WORKER_REST_FIRST = 5,    /* ms until the rest is looked for, doubled up to */
+    WORKER_REST_LONGEST = 160 /* ms */
+};
+
 const char *worker_state_name(enum worker_state state)
 {
     static const char *const names[WORKER_STATE_COUNT] = {
@@ -58,16 +63,60 @@ static void worker_on_stop_timeout(struct ev_loop *loop, ev_timer *timer, int ev
     worker->events->stop_timeout(worker);
 }
 
+static void worker_finish(struct worker *worker)
+{
+    ev_timer_stop(worker->loop, &worker->stop_timer);
+    ev_timer_stop(worker->loop, &worker->rest);
+    process_tree_free(&worker->tree);
+    worker_move(worker, WORKER_NONE);
+    worker->events->ended(worker);
+}
+
+static void worker_set_rest_timer(struct worker *worker, double seconds)
+{
+    ev_timer_stop(worker->loop, &worker->rest);
+    ev_timer_set(&worker->rest, 0., seconds);
+    ev_timer_again(worker->loop, &worker->rest);
+}
+
+/* The first look comes after what ended together with the first process is reaped. What was killed
+ * may have forked before it died. */
+static void worker_on_rest(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct worker *worker = timer->data;
+    struct process_tree_list rest;
+    process_tree_look(&worker->tree, &rest);
+    if (rest.count == 0 && !process_tree_may_remain(&worker->tree)) {
+        worker_finish(worker);
+        return;
+    }
+    double pause = timer->repeat * 2.;
+    worker_set_rest_timer(
+        worker, pause < WORKER_REST_LONGEST / 1000. ? pause : WORKER_REST_LONGEST / 1000.);
+    if (worker->state == WORKER_KILLED) {
+        process_tree_signal(&worker->tree, SIGKILL);
+    } else if (!worker->rest_told && rest.count > 0) {
+        worker->rest_told = true;
+        worker->events->outlived(worker, &rest);
+    }
+}
+
 static void worker_on_end(struct child *child, int status)
 {
     struct worker *worker = child->owner;
     worker->status = status;
     worker_read_report(worker);
-    ev_timer_stop(worker->loop, &worker->stop_timer);
     ev_io_stop(worker->loop, &worker->report);
     fd_close(&worker->report_fd);
-    worker_move(worker, WORKER_NONE);
-    worker->events->ended(worker);
+    worker->tree.led = false;
+    if (worker->events->leader_ended != NULL)
+        worker->events->leader_ended(worker);
+    if (worker->events->outlived != NULL && process_tree_may_remain(&worker->tree))
+        worker_set_rest_timer(worker, WORKER_REST_FIRST / 1000.);
+    else
+        worker_finish(worker);
 }
 
 void worker_init(struct worker *worker, struct ev_loop *loop, const struct worker_events *events,
@@ -78,6 +127,8 @@ void worker_init(struct worker *worker, struct ev_loop *loop, const struct worke
     child_init(&worker->child, loop, worker_on_end, worker);
     ev_timer_init(&worker->stop_timer, worker_on_stop_timeout, 0., 0.);
     worker->stop_timer.data = worker;
+    ev_timer_init(&worker->rest, worker_on_rest, 0., 0.);
+    worker->rest.data = worker;
 }
 
 /* Begins to watch a process and its report, if it has one. Returns 0, or -1 with a sentence. */
@@ -93,6 +144,7 @@ static int worker_watch(struct worker *worker, pid_t pid, int report_fd, char *e
         return -1;
     }
     worker->pid = pid;
+    process_tree_begin(&worker->tree, pid);
     worker->report_fd = report_fd;
     if (report_fd >= 0) {
         ev_io_init(&worker->report, worker_on_report, report_fd, EV_READ);
@@ -143,14 +195,33 @@ struct worker_saved worker_save(struct worker *worker)
         .stop_requested = worker->stop_requested,
         .stop_time_left = left,
         .report_fd = worker->report_fd,
+        .led = worker->tree.led,
+        .status = worker->status,
+        .remembered = worker->tree.remembered,
+        .remembered_count = worker->tree.remembered_count,
     };
+}
+
+/* A worker whose first process ended before an upgrade. */
+static void worker_restore_rest(struct worker *worker, const struct worker_saved *saved)
+{
+    worker_init(worker, worker->loop, worker->events, worker->owner);
+    worker->pid = saved->pid;
+    worker->status = saved->status;
+    process_tree_begin(&worker->tree, saved->pid);
+    worker->tree.led = false;
+    worker->rest_told = true;
+    worker_set_rest_timer(worker, WORKER_REST_FIRST / 1000.);
 }
 
 int worker_restore(struct worker *worker, const struct worker_saved *saved, char *error,
                    size_t size)
 {
-    if (worker_watch(worker, saved->pid, saved->report_fd, error, size) != 0)
+    if (!saved->led)
+        worker_restore_rest(worker, saved);
+    else if (worker_watch(worker, saved->pid, saved->report_fd, error, size) != 0)
         return -1;
+    process_tree_restore(&worker->tree, saved->remembered, saved->remembered_count);
     worker->started = saved->started;
     worker->stop_requested = saved->stop_requested;
     worker->stop_since = saved->stop_since;
@@ -162,9 +233,9 @@ int worker_restore(struct worker *worker, const struct worker_saved *saved, char
 
 static void worker_note_stop(struct worker *worker)
 {
-    if (!worker->stop_requested)
+    if (worker->stop_since == 0)
         worker->stop_since = clock_ms();
-    worker->stop_requested = true;
+    worker->stop_requested = worker->stop_requested || worker->tree.led;
 }
 
 void worker_stop(struct worker *worker, int signal, int64_t timeout_ms)
@@ -174,9 +245,18 @@ void worker_stop(struct worker *worker, int signal, int64_t timeout_ms)
     worker_note_stop(worker);
     worker_set_stop_timer(worker, timeout_ms);
     if (signal != 0)
-        worker_signal(worker, signal);
+        process_tree_signal(&worker->tree, signal);
     if (worker->state != WORKER_STOPPING)
         worker_move(worker, WORKER_STOPPING);
+}
+
+bool worker_stop_program(struct worker *worker, int signal, pid_t program, int64_t timeout_ms)
+{
+    if (worker->state == WORKER_NONE || worker->state == WORKER_KILLED)
+        return false;
+    bool some = process_tree_signal_handlers(&worker->tree, program, signal) > 0;
+    worker_stop(worker, some ? 0 : signal, timeout_ms);
+    return some;
 }
 
 void worker_kill(struct worker *worker)
@@ -185,15 +265,12 @@ void worker_kill(struct worker *worker)
         return;
     worker_note_stop(worker);
     ev_timer_stop(worker->loop, &worker->stop_timer);
-    (void)kill(-worker->pid, SIGKILL);
-    worker_signal(worker, SIGKILL);
+    process_tree_signal(&worker->tree, SIGKILL);
     worker_move(worker, WORKER_KILLED);
 }
 
-/* The process is reaped in the iteration of the loop that calls worker_on_end, so until then its
- * number cannot belong to another. */
-void worker_signal(const struct worker *worker, int signal)
+void worker_signal(const struct worker *worker, int signal, pid_t only)
 {
     if (worker->state != WORKER_NONE)
-        (void)kill(worker->pid, signal);
+        process_tree_signal_one(&worker->tree, only, signal);
 }

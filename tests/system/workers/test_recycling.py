@@ -110,5 +110,5 @@ def test_memory_behind_a_wrapper(manager, app, tmp_path, journal):
         line = daemon.wait_log(rf"^.*worker {shell} \(slot \d\) is ended .*$", limit=20)[0]
         assert "while running GET /?id=a" in line and "above `pm.max_memory_hard`" in line, line
         wait_until(lambda: process.reap(program) or not process.alive(program), "the end of the program")
+    wait_until(lambda: ended_by(daemon, "max_memory") == 1, "the end of the worker")
     daemon.wait_workers(1, without=[shell])
-    assert ended_by(daemon, "max_memory") == 1
