@@ -168,6 +168,8 @@ struct ot_settings {
     int32_t abort_detection; /* enum ot_abort_detection */
     int32_t drop_dead_on_arrival;
     int32_t bailout; /* enum ot_bailout */
+    int32_t post_response_until_accept;
+    int32_t reserved; /* zero */
     int64_t max_execution_time;
     int64_t max_execution_cpu_time;
     int64_t hard_timeout;

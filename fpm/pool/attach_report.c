@@ -29,6 +29,7 @@ static const enum directive_pool_index attach_report_needs[] = {
     DIRECTIVE_POOL_bailout,
     DIRECTIVE_POOL_post_response_max_children,
     DIRECTIVE_POOL_post_response_time_limit,
+    DIRECTIVE_POOL_post_response_until_accept,
     DIRECTIVE_POOL_shutdown_functions_time_limit,
     DIRECTIVE_POOL_request_terminate_timeout,
     DIRECTIVE_POOL_post_response_terminate_timeout,

@@ -632,6 +632,7 @@ static struct ot_settings generation_settings(const struct config_pool *pool)
         .max_execution_cpu_time = pool->max_execution_cpu_time,
         .hard_timeout = pool->hard_timeout,
         .post_response_time_limit = pool->post_response_time_limit,
+        .post_response_until_accept = pool->post_response_until_accept,
         .shutdown_functions_time_limit = pool->shutdown_functions_time_limit,
         .request_header_timeout = pool->request_header_timeout,
         .keepalive_timeout = pool->keepalive_timeout,

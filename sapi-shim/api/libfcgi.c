@@ -349,7 +349,8 @@ static void libfcgi_free(struct request *request)
 {
     struct libfcgi_request *own = (struct libfcgi_request *)request;
     FCGX_Request *fcgx = own->fcgx;
-    if (fcgx->in == own->in && fcgx->out == own->out.stream && fcgx->err == own->err.stream)
+    if (fcgx != NULL && fcgx->in == own->in && fcgx->out == own->out.stream &&
+        fcgx->err == own->err.stream)
         libfcgi_release(fcgx);
     libfcgi_free_own(own);
 }
@@ -601,8 +602,30 @@ static void libfcgi_refuse_accept(void)
 
 /* ---- libfcgi's API ---- */
 
+/* post_response.until_accept: the response ends, and libfcgi's part of the request. Nothing of the
+ * application's FCGX_Request is used from here on. */
+static void libfcgi_finish_until_accept(struct libfcgi_request *own)
+{
+    FCGX_Request *fcgx = own->fcgx;
+    (void)request_finish(&own->request);
+    libfcgi_mute(&own->request);
+    own->request.until_accept = true;
+    own->fcgx = NULL;
+    own->in = own->out.stream = own->err.stream = NULL;
+    libfcgi_release(fcgx);
+}
+
+/* Ends the thread's request if it lasted until now. */
+static void libfcgi_end_until_accept(void)
+{
+    struct request *request = request_current();
+    if (request != NULL && request->until_accept)
+        request_end(request);
+}
+
 LIBFCGI_EXPORT int FCGX_Accept_r(FCGX_Request *fcgx)
 {
+    libfcgi_end_until_accept();
     for (;;) {
         struct libfcgi_request *own = libfcgi_by_fcgx(fcgx);
         if (own != NULL)
@@ -638,6 +661,11 @@ LIBFCGI_EXPORT void FCGX_Finish_r(FCGX_Request *fcgx)
         return;
     }
     process_hooks_start(libfcgi_thread_ended); /* this thread may serve without accepting */
+    if (worker_slot_settings()->post_response_until_accept != 0 &&
+        request_current() == &own->request && !own->request.in_shutdown) {
+        libfcgi_finish_until_accept(own);
+        return;
+    }
     request_end(&own->request);
     timer_leave();
 }
@@ -882,6 +910,7 @@ LIBFCGI_EXPORT int ot_run(libfcgi_handler *handler, void *argument)
             return -1;
         }
         result = libfcgi_call(handler, &fcgx, argument);
+        libfcgi_end_until_accept();
         struct libfcgi_request *own = libfcgi_by_fcgx(&fcgx);
         if (own != NULL)
             request_end(&own->request);

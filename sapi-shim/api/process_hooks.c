@@ -72,6 +72,8 @@ static void process_hooks_attach(void)
 static void process_hooks_at_exit(void)
 {
     struct request *request = request_current();
+    if (worker_slot_settings()->post_response_until_accept != 0)
+        request_let_others_accept();
     size_t others = request_open_elsewhere();
     request_exiting();
     /* A shutdown function that calls exit() does not return here. The handler, registered once

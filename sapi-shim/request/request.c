@@ -13,6 +13,7 @@
 #include "sapi-shim/scoreboard/worker_slot.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/diagnostics.h"
+#include "sapi-shim/util/procfs.h"
 #include "sapi-shim/util/timer.h"
 
 #include <stdio.h>
@@ -20,6 +21,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define REQUEST_TURN_NS  20000000 /* between looks whether a thread waits for its turn to accept */
+#define REQUEST_TURNS    64       /* most of these at exit(), or requests that end meanwhile */
 #define REQUEST_NO_LIMIT 999999999u /* seconds; more counts as no limit */
 
 /* Before the end of a response the client is checked unless that was done since. */
@@ -758,11 +761,63 @@ void request_exiting(void)
     atomic_store(&request_exit_called, true);
 }
 
+/* A request that lasts until its thread accepts has nothing left to do if that thread waits for its
+ * turn, behind an accept mutex that the caller of request_wait_for_others holds. */
+static bool request_waits_for_turn(const struct request *request)
+{
+    return request->until_accept && procfs_waits_for_lock((pid_t)request->record->tid);
+}
+
+/* With the lock held: does another thread work on a request? */
+static bool request_others_work(bool *look_again)
+{
+    const struct request *mine = request_mine;
+    bool work = false;
+    *look_again = false;
+    for (const struct request *r = request_open; r != NULL; r = r->next) {
+        if (r == mine || request_waits_for_turn(r))
+            continue;
+        work = true;
+        *look_again = *look_again || r->until_accept;
+    }
+    return work;
+}
+
+/* With the lock held: until a request ends, or for a moment. */
+static void request_wait_for_turn(void)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += REQUEST_TURN_NS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    (void)pthread_cond_timedwait(&request_ended, &request_lock, &until);
+}
+
 void request_wait_for_others(void)
 {
+    bool look_again;
     (void)pthread_mutex_lock(&request_lock);
-    while (request_open_elsewhere() > 0)
-        (void)pthread_cond_wait(&request_ended, &request_lock);
+    while (request_others_work(&look_again)) {
+        if (look_again)
+            request_wait_for_turn();
+        else
+            (void)pthread_cond_wait(&request_ended, &request_lock);
+    }
+    (void)pthread_mutex_unlock(&request_lock);
+}
+
+void request_let_others_accept(void)
+{
+    bool lasts = true;
+    (void)pthread_mutex_lock(&request_lock);
+    for (int turns = 0; lasts && turns < REQUEST_TURNS; turns++) {
+        lasts = false;
+        for (const struct request *r = request_open; r != NULL; r = r->next)
+            lasts = lasts || (r != request_mine && r->until_accept);
+        if (lasts)
+            request_wait_for_turn();
+    }
     (void)pthread_mutex_unlock(&request_lock);
 }
 

@@ -66,6 +66,7 @@ struct request {
     bool in_shutdown;      /* the shutdown functions have begun */
     bool skip_functions;   /* the remaining shutdown functions do not run */
     bool exit_after;       /* the process ends with this request */
+    bool until_accept;     /* the application is done with it; it lasts until its thread accepts */
     bool detached;         /* its thread has taken another request: any thread may be serving it */
     bool abandoned;        /* the application freed it without an end: close, send nothing */
     bool keep_alive;       /* the web server asked to keep the connection */
@@ -160,8 +161,13 @@ void request_end(struct request *request);
  * exit(0). */
 void request_exit(enum ot_exit_reason reason) __attribute__((noreturn));
 
-/* Waits until no other thread has a request open. */
+/* Waits until no other thread has a request open, or waits for its turn to accept with one that
+ * lasts until then. */
 void request_wait_for_others(void);
+
+/* exit() was called: threads that waited for their turn to accept end the requests that lasted
+ * until then. Waits for that, for about a second at the most. */
+void request_let_others_accept(void);
 
 /* exit() was called: from now on no request ends the process in another way. */
 void request_exiting(void);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
@@ -48,6 +49,20 @@ int procfs_usage(int32_t pid, int64_t *cpu_ms, int64_t *memory)
         return -1;
     line[n] = '\0';
     return procfs_parse(line, sysconf(_SC_CLK_TCK), sysconf(_SC_PAGESIZE), cpu_ms, memory);
+}
+
+bool procfs_waits_for_lock(int32_t tid)
+{
+    char path[48], line[PROCFS_LINE];
+    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", (int)tid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof line - 1);
+    if (fd >= 0)
+        (void)close(fd);
+    if (n <= 0)
+        return false;
+    line[n] = '\0';
+    return strtol(line, NULL, 10) == SYS_futex;
 }
 
 bool procfs_private(const char *line, uint64_t page_size, uint64_t *bytes)

@@ -16,6 +16,9 @@ int procfs_usage(int32_t pid, int64_t *cpu_ms, int64_t *memory);
 /* The same from a line of /proc/PID/stat; `ticks` a second. Pure. */
 int procfs_parse(const char *line, long ticks, long page_size, int64_t *cpu_ms, int64_t *memory);
 
+/* Does this thread of the calling process wait for a mutex or the like? */
+bool procfs_waits_for_lock(int32_t tid);
+
 /* Bytes of private memory from a line of /proc/PID/statm: resident, but not shared with files or
  * other processes. False if the line is malformed. Pure. */
 bool procfs_private(const char *line, uint64_t page_size, uint64_t *bytes);
