@@ -12,6 +12,7 @@
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/escape.h"
 #include "sapi-shim/util/scalar.h"
+#include "sapi-shim/util/scalar.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -128,6 +129,8 @@ static int commands_status(void *context, struct control_server_call *call)
     }
     if (call->json)
         fputs("]}\n", call->body);
+    else if (call->argc == 0)
+        status_table_pools_legend(call->body);
     return 0;
 }
 
@@ -318,6 +321,17 @@ static int commands_request_begin(const struct pool_set_item *item,
     if (item->removed || item->pool.stop != POOL_STOP_NONE) {
         snprintf(call->error, sizeof call->error, "pool %s stops and takes no more requests",
                  item->pool.name);
+        return -1;
+    }
+    int64_t wait = backoff_wait(&item->pool.backoff, clock_ms());
+    if (wait > 0 && pool_in_service(&item->pool) == 0) {
+        char in[32];
+        scalar_duration(wait, in, sizeof in);
+        snprintf(call->error, sizeof call->error,
+                 "pool %s has no worker and is in back-off: the next start is in %s; %s",
+                 item->pool.name, in,
+                 *item->pool.failure != '\0' ? item->pool.failure
+                                             : "the log says why its workers ended");
         return -1;
     }
     mark = request_tracking_begin();

@@ -12,7 +12,8 @@
 
 enum {
     STATUS_TABLE_NAME = 27, /* columns of a name */
-    STATUS_TABLE_VALUE = 19
+    STATUS_TABLE_VALUE = 19,
+    STATUS_TABLE_POOL = 16 /* of a pool's name in the pools' table */
 };
 
 static void status_table_value(FILE *out, const char *name, const char *value, const char *help)
@@ -91,16 +92,48 @@ static void status_table_measure(FILE *out, const char *name, const struct ot_hi
     fputc('\n', out);
 }
 
+/* The groups of a pool's fields; a field that none names is in the first one. */
+static const struct {
+    const char *heading;
+    const char *fields; /* each between blanks */
+} status_table_groups[] = {
+    {"POOL", ""},
+    {"WORKERS NOW", " workers idle active serving post_response shutdown starting exiting unknown "
+                    "retiring older over_budget_now max_children post_response_max_children "
+                    "max_active max_post_response "},
+    {"LISTEN QUEUE", " listen_queue max_listen_queue listen_backlog max_children_reached "},
+    {"REQUESTS", " requests post_response_requests post_response_ms aborted timed_out dropped "
+                 "discarded_bytes slow_requests over_budget shutdown_run shutdown_late "
+                 "shutdown_lost "},
+    {"STARTS AND ENDS OF WORKERS", " spawned start_failures ended died "},
+};
+
+static size_t status_table_group(const char *key)
+{
+    char word[64];
+    size_t group = sizeof status_table_groups / sizeof *status_table_groups - 1;
+    snprintf(word, sizeof word, " %s ", key);
+    while (group > 0 && strstr(status_table_groups[group].fields, word) == NULL)
+        group--;
+    return group;
+}
+
 void status_table_pool(FILE *out, const struct status_pool *pool)
 {
     char shown[2 * OT_LISTEN_MAX], name[64];
     struct status_exit way;
-    fprintf(out, "%-*s %s\n", STATUS_TABLE_NAME, "pool", pool->name);
+    fprintf(out, "%s\n%-*s %s\n", status_table_groups[0].heading, STATUS_TABLE_NAME, "pool",
+            pool->name);
     fprintf(out, "%-*s %s\n", STATUS_TABLE_NAME, "process_manager", pool->pm);
     fprintf(out, "%-*s %s\n", STATUS_TABLE_NAME, "listen",
             escape_show(shown, sizeof shown, pool->listen));
-    for (const struct status_field *field = status_pool_fields; field->key != NULL; field++)
-        status_table_field(out, field, status_number(field, pool));
+    for (size_t i = 0; i < sizeof status_table_groups / sizeof *status_table_groups; i++) {
+        if (i > 0)
+            fprintf(out, "\n%s\n", status_table_groups[i].heading);
+        for (const struct status_field *field = status_pool_fields; field->key != NULL; field++)
+            if (status_table_group(field->key) == i)
+                status_table_field(out, field, status_number(field, pool));
+    }
     for (unsigned i = 0; i < STATUS_CAUSES; i++) {
         snprintf(name, sizeof name, "ended_by %s", status_causes[i].name);
         status_table_number(out, name, (int64_t)pool->ended_by[i], status_causes[i].help);
@@ -111,6 +144,7 @@ void status_table_pool(FILE *out, const struct status_pool *pool)
         status_table_number(out, name, (int64_t)way.count,
                             way.signal ? "died of this signal" : "exited with this status");
     }
+    fputs("\nTIMES\n", out);
     for (unsigned i = 0; i < OT_MEASURE_COUNT; i++)
         status_table_measure(out, status_measures[i].name, &pool->measures[i],
                              status_measures[i].help);
@@ -120,15 +154,24 @@ void status_table_pool(FILE *out, const struct status_pool *pool)
 
 void status_table_pools_heading(FILE *out)
 {
-    fprintf(out, "%-16s %9s %9s %6s %6s %6s %6s %11s %14s %6s  %s\n", "POOL", "SERVING",
-            "POST-RESP", "SHUTD", "IDLE", "OTHER", "QUEUE", "REQUESTS", "POST-RESP-REQS", "DIED",
-            "UP");
+    fprintf(out, "%-16s %9s %9s %5s %5s %5s %6s %10s %9s %5s  %s\n", "POOL", "SERVING", "POST",
+            "SHUTD", "IDLE", "OTHER", "QUEUE", "REQUESTS", "POST-REQS", "DIED", "UP");
+}
+
+void status_table_pools_legend(FILE *out)
+{
+    fputs("\nSERVING, POST: workers in requests and in post-response work, of at most so many; "
+          "+N: work\n  above its limit, which counts as serving. SHUTD: in shutdown functions. "
+          "OTHER: starting,\n  exiting, or without the library. QUEUE: connections that wait. "
+          "REQUESTS, POST-REQS: requests\n  since UP, and those with post-response work. DIED: "
+          "workers that ended unexpectedly.\n",
+          out);
 }
 
 /* Post-response work above its limit counts as serving, as in top. */
 void status_table_pools_line(FILE *out, const struct status_pool *pool)
 {
-    char serving[72], post[48], up[32], over[24] = "";
+    char serving[72], post[48], up[32], over[24] = "", name[OT_POOL_NAME_MAX];
     int64_t above =
         pool->over_budget_now < pool->post_response ? pool->over_budget_now : pool->post_response;
     if (above > 0)
@@ -138,10 +181,15 @@ void status_table_pools_line(FILE *out, const struct status_pool *pool)
     snprintf(post, sizeof post, "%" PRId64 "/%" PRId64, pool->post_response - above,
              pool->post_response_max_children);
     scalar_duration(pool->uptime_ms, up, sizeof up);
+    /* A long name is cut, so that the line fits a terminal. */
+    if (strlen(pool->name) > STATUS_TABLE_POOL)
+        snprintf(name, sizeof name, "%.*s~", STATUS_TABLE_POOL - 1, pool->name);
+    else
+        snprintf(name, sizeof name, "%s", pool->name);
     fprintf(out,
-            "%-16s %9s %9s %6" PRId64 " %6" PRId64 " %6" PRId64 " %6" PRId64 " %11" PRId64
-            " %14" PRId64 " %6" PRId64 "  %s\n",
-            pool->name, serving, post, pool->shutdown, pool->idle,
+            "%-*s %9s %9s %5" PRId64 " %5" PRId64 " %5" PRId64 " %6" PRId64 " %10" PRId64
+            " %9" PRId64 " %5" PRId64 "  %s\n",
+            STATUS_TABLE_POOL, name, serving, post, pool->shutdown, pool->idle,
             pool->starting + pool->exiting + pool->unknown, pool->listen_queue, pool->requests,
             pool->post_response_requests, pool->died, up);
 }

@@ -9,8 +9,10 @@
 
 #include <stdio.h>
 
-/* The heading of the pools' table; one pool as a row. */
+/* The heading of the pools' table; what its abbreviations mean; one pool as a row of at most 100
+ * columns. */
 void status_table_pools_heading(FILE *out);
+void status_table_pools_legend(FILE *out);
 void status_table_pools_line(FILE *out, const struct status_pool *pool);
 
 /* One pool as a block of text, all fields of it. */

@@ -30,8 +30,9 @@ static int client_lost(char *error, size_t size)
     return OPTIONS_FAILED;
 }
 
-/* Returns a descriptor, or -1 with a sentence. */
-static int client_connect(const char *path, enum client_patience patience, char *error, size_t size)
+/* Returns a descriptor, or -1 with a sentence, and *status is the exit status. */
+static int client_connect(const char *path, enum client_patience patience, int *status, char *error,
+                          size_t size)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct timeval limit = {.tv_sec = CLIENT_SECONDS};
@@ -45,9 +46,16 @@ static int client_connect(const char *path, enum client_patience patience, char 
     if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
         (!limited || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0))
         return fd;
-    snprintf(error, size,
-             "no manager at %s: %s; is overtime running, and is this its `control.listen`?", path,
-             strerror(errno));
+    *status = errno == EACCES || errno == EPERM ? OPTIONS_FAILED : EX_UNAVAILABLE;
+    if (*status == OPTIONS_FAILED)
+        snprintf(error, size,
+                 "you may not use %s: be root, or a member of `control.group` where the "
+                 "configuration names one",
+                 path);
+    else
+        snprintf(error, size,
+                 "no manager at %s: %s; is overtime running, and is this its `control.listen`?",
+                 path, strerror(errno));
     if (fd >= 0)
         (void)close(fd);
     return -1;
@@ -102,9 +110,10 @@ static int client_ask(const char *socket, const struct client_words *words,
     }
     line[length++] = '\n';
 
-    int fd = client_connect(socket, patience, error, size);
+    int status = EX_UNAVAILABLE;
+    int fd = client_connect(socket, patience, &status, error, size);
     if (fd < 0)
-        return EX_UNAVAILABLE;
+        return status;
     *answer = fdopen(fd, "r");
     if (*answer == NULL) {
         (void)close(fd);

@@ -384,6 +384,9 @@ bool status_worker(const struct status_source *source, unsigned slot, struct sta
         worker->threads = view.threads;
         worker->busy = view.busy;
         status_activity(&view.lead, &worker->doing);
+        /* Until it accepts for the first time it has been starting since it was started. */
+        if (view.lead.state == OT_STATE_STARTING)
+            worker->doing.state_ms = worker->uptime_ms;
     }
     return true;
 }

@@ -82,11 +82,17 @@ def test_status_for_people(manager, app, tmp_path, journal):
         text = wait_until(lambda: row.search(daemon.control("status").stdout) and daemon.control("status").stdout,
                           lambda: daemon.control("status").stdout)
         journal.signal("go")
-    assert [line.split()[0] for line in text.splitlines()] == ["POOL", "www", "api"]
+    table, legend = text.split("\n\n")
+    assert [line.split()[0] for line in table.splitlines()] == ["POOL", "www", "api"]
+    assert max(map(len, text.splitlines())) <= 100
+    assert all(f"{name}" in legend for name in ("SERVING", "POST", "SHUTD", "OTHER", "QUEUE", "POST-REQS", "DIED"))
     whole = daemon.control("status", "www").stdout
     assert re.search(r"^start_time +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  *When the pool was opened$", whole, re.MULTILINE)
     assert re.search(r"^uptime +\S+ m?s +Time since", whole, re.MULTILINE), whole
     shown = {re.split("  +", line)[0].removeprefix("ended_by ") for line in whole.splitlines()}
+    headings = [line for line in whole.splitlines() if line.isupper()]
+    assert headings == ["POOL", "WORKERS NOW", "LISTEN QUEUE", "REQUESTS", "STARTS AND ENDS OF WORKERS", "TIMES"]
+    assert re.search(r"REQUESTS\nrequests .*(\n\w.*)*\nshutdown_lost ", whole)
     missing = {name.removesuffix("_ms") for kind in ("COUNTER", "GAUGE") for name in rows("POOL", kind)} - shown
     assert not missing and set(endings()) <= shown, "every field is there"
     assert "api" not in whole
@@ -337,5 +343,34 @@ def test_the_socket_file_decides_who_is_served(manager, tmp_path, settings, serv
         wait_until(lambda: daemon.popen.poll() is not None, "the manager's end")
         assert f"control: quit, asked by uid {pwd.getpwnam('nobody').pw_uid}: stopping" in daemon.log()
     else:
-        assert answer.returncode == 69 and "Permission denied" in answer.stderr
+        assert answer.returncode == 1
+        assert f"you may not use {daemon.control_path}: be root, or a member of `control.group`" in answer.stderr
         assert daemon.control("ping").returncode == 0
+
+
+def test_a_long_name_fits(manager, app, tmp_path):
+    name = "a" * 40
+    daemon = manager(pools={name: {"command": f"{app('worker')} {tmp_path}"}})
+    lines = daemon.control("status").stdout.splitlines()
+    assert lines[1].startswith("a" * 15 + "~ ") and max(map(len, lines)) <= 100
+
+
+def test_a_starting_worker_has_an_age(manager, app, tmp_path):
+    """A worker that has not accepted yet: FOR counts from its start."""
+    daemon = manager({"command": f"/bin/sh -c 'sleep 1.5; exec {app('worker')} {tmp_path}'"})
+
+    def worker():
+        return json.loads(daemon.control("--json", "workers").stdout)["workers"][0]
+
+    seen = wait_until(lambda: [w for w in [worker()] if w["state"] == "idle" or w["state_ms"]], "an age, or its end")
+    if seen[0]["state"] == "starting":
+        assert 0 < seen[0]["state_ms"] <= seen[0]["uptime_ms"] + 1
+    wait_until(lambda: worker()["state"] == "idle", "its first accept")
+
+
+def test_a_request_to_a_pool_in_back_off(manager, tmp_path):
+    """The answer comes at once, and says why there is no worker."""
+    daemon = manager({"command": "/bin/false", "pm": "static"})
+    daemon.wait_log(r"next start in [\d.]+ s")
+    done = daemon.control("request", "www", "/")
+    assert done.returncode == 1 and "pool www has no worker and is in back-off: the next start is in " in done.stderr

@@ -113,7 +113,7 @@ def test_numbers(site, browser):
         "Requests: 1 serving, 1 post-response over budget, 2 idle; limit 4", "Post-response: 2 post-response; limit 2",
     ]
     numbers = page.value("$('numbers').innerText")
-    for part in ("7peak 9", "15 times", "2.5 s1 failed starts", "22 crash"):
+    for part in ("7peak 9", "15 times", "2.5 s1 failed start", "22 crash"):
         assert part in numbers.replace("\n", "").replace(" " * 2, " "), numbers
     assert page.value("document.title") == "www: 1 serving, 3 post-response"
     assert "up 2 h 03 m" in page.value("$('facts').textContent")
