@@ -314,6 +314,7 @@ struct ot_board {
     char access[OT_ACCESS_SIZE];
     uint32_t members_offset;       /* bytes, a multiple of 32 */
     uint32_t generation;           /* of the workers of this board */
+    int32_t manager_pid;           /* the process that replaces workers, 0 = unknown */
     char status_path[OT_PATH_MAX]; /* pm.status_path; "" = none */
     char ping_path[OT_PATH_MAX];   /* ping.path; "" = none */
     char ping_response[OT_PATH_MAX];

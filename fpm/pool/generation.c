@@ -713,6 +713,7 @@ static void generation_fill_board(const struct generation *generation)
     const struct config_pool *pool = generation->pool;
     struct ot_board *board = generation->scoreboard.board;
     board->generation = generation->number;
+    board->manager_pid = getpid();
     /* With a socket for the status, workers answer neither path unless the pool asks for both. */
     bool here =
         pool->pm_status_listen.kind == VALUE_PARSE_ADDRESS_NONE || pool->pm_status_on_listen;

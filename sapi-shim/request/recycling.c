@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 enum {
+    RECYCLING_AGAIN = 16, /* requests between looks for a manager */
     RECYCLING_OFF = -1,
     RECYCLING_REOPEN = -2 /* at the next check */
 };
@@ -25,6 +27,26 @@ static uint64_t recycling_last; /* the number of the worker's last request */
 static pthread_once_t recycling_once = PTHREAD_ONCE_INIT;
 static _Atomic int recycling_statm = RECYCLING_OFF;
 static pid_t recycling_pid; /* of the process that recycling_statm tells about */
+
+/* Leaves, unless no manager would start a successor: then the worker serves on, and says so once.
+ */
+static void recycling_leave(enum ot_exit_reason reason, const char *directive)
+{
+    static atomic_bool told;
+    struct pollfd error = {.fd = STDERR_FILENO};
+    enum worker_slot_manager manager = worker_slot_manager();
+    if (manager == WORKER_SLOT_MANAGED) {
+        graceful_stop_begin(reason);
+        return;
+    }
+    /* A pipe that no process reads would raise SIGPIPE. */
+    if (!atomic_exchange(&told, true) && poll(&error, 1, 0) >= 0 && (error.revents & POLLERR) == 0)
+        diagnostics_write("pool %s: the manager is %s: worker %d serves on beyond `%s`, as no "
+                          "worker would take its place",
+                          worker_slot_pool(),
+                          manager == WORKER_SLOT_MANAGER_GONE ? "gone" : "stopped", (int)getpid(),
+                          directive);
+}
 
 /* ---- requests ---- */
 
@@ -52,8 +74,10 @@ void recycling_count_request(void)
     if (worker_slot_settings()->max_requests == 0)
         return;
     (void)pthread_once(&recycling_once, recycling_draw);
-    if (atomic_fetch_add(&recycling_requests, 1) + 1 >= recycling_last)
-        graceful_stop_begin(OT_EXIT_MAX_REQUESTS);
+    uint64_t requests = atomic_fetch_add(&recycling_requests, 1) + 1;
+    /* Not at each request: without a manager many may follow. */
+    if (requests >= recycling_last && (requests - recycling_last) % RECYCLING_AGAIN == 0)
+        recycling_leave(OT_EXIT_MAX_REQUESTS, "pm.max_requests");
 }
 
 /* ---- memory ---- */
@@ -107,7 +131,7 @@ void recycling_check_memory(void)
     if (n < 0 || !procfs_private(line, (uint64_t)sysconf(_SC_PAGESIZE), &bytes))
         recycling_give_up(n < 0 ? strerror(errno) : "not understood");
     else if (bytes > worker_slot_settings()->max_memory)
-        graceful_stop_begin(OT_EXIT_MAX_MEMORY);
+        recycling_leave(OT_EXIT_MAX_MEMORY, "pm.max_memory");
 }
 
 void recycling_after_fork(void)

@@ -10,7 +10,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -165,7 +167,30 @@ bool worker_slot_has_siblings(void)
 bool worker_slot_last_drain(void)
 {
     return worker_slot_board != NULL &&
-           atomic_load_explicit(&worker_slot_board->last_drain, memory_order_relaxed) != 0;
+           (atomic_load_explicit(&worker_slot_board->last_drain, memory_order_relaxed) != 0 ||
+            worker_slot_manager() == WORKER_SLOT_MANAGER_GONE);
+}
+
+enum worker_slot_manager worker_slot_manager(void)
+{
+    pid_t pid = worker_slot_board != NULL ? worker_slot_board->manager_pid : 0;
+    char path[32], line[512];
+    if (pid <= 0)
+        return WORKER_SLOT_MANAGED;
+    if (kill(pid, 0) != 0 && errno == ESRCH)
+        return WORKER_SLOT_MANAGER_GONE;
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, line, sizeof line - 1) : -1;
+    if (fd >= 0)
+        (void)close(fd);
+    line[n > 0 ? n : 0] = '\0';
+    /* The state follows the name, which is in parentheses and may hold any character. */
+    const char *name_end = strrchr(line, ')');
+    char state = name_end != NULL && name_end[1] == ' ' ? name_end[2] : 'S';
+    if (state == 'Z' || state == 'X')
+        return WORKER_SLOT_MANAGER_GONE;
+    return state == 'T' || state == 't' ? WORKER_SLOT_MANAGER_STOPPED : WORKER_SLOT_MANAGED;
 }
 
 void worker_slot_ring(uint32_t occasion)

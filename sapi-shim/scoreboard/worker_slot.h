@@ -70,6 +70,16 @@ bool worker_slot_has_siblings(void);
 /* Must a worker that exits serve the listen queue first, as no other worker will? */
 bool worker_slot_last_drain(void);
 
+enum worker_slot_manager {
+    WORKER_SLOT_MANAGED,
+    WORKER_SLOT_MANAGER_STOPPED,
+    WORKER_SLOT_MANAGER_GONE
+};
+
+/* Is there a manager that would replace this worker? MANAGED where that is unknown. Looks into
+ * /proc, so it is not for every request. Thread-safe. */
+enum worker_slot_manager worker_slot_manager(void);
+
 /* Rings the manager's doorbell if notify_mask has any of these OT_NOTIFY_ bits. */
 void worker_slot_ring(uint32_t occasion);
 
