@@ -131,7 +131,7 @@ enum ot_exit_reason {
 #define OT_SIGNALS_MAX         65
 
 /* Buckets of a histogram: those with an upper bound (histogram.h), and one for all above. */
-#define OT_BUCKETS 24
+#define OT_BUCKETS 29
 
 /* Bytes on the board for `access.format`, followed by each `access.suppress_path[]`, each with its
  * NUL. */
@@ -378,7 +378,7 @@ struct ot_record {
     /* Tracked requests so far; the entry of the next is `tracked` modulo OT_TRACKING_MAX. */
     uint64_t tracked;
     struct ot_tracking tracking[OT_TRACKING_MAX];
-    unsigned char reserved[456]; /* to 2,048 bytes; zero */
+    unsigned char reserved[336]; /* to 2,048 bytes; zero */
 };
 
 /* The slot of a worker process. `magic` is written last, when the library has attached. */

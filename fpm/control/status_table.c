@@ -1,6 +1,7 @@
 /* status_table.c: see status_table.h. */
 #include "fpm/control/status_table.h"
 
+#include "fpm/util/quantile.h"
 #include "sapi-shim/scoreboard/histogram.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/escape.h"
@@ -49,18 +50,6 @@ static void status_table_field(FILE *out, const struct status_field *field, int6
     }
 }
 
-/* The upper bound of the bucket in which the `percent`th of a hundred durations lies, ns. */
-static uint64_t status_table_percentile(const struct ot_histogram *histogram, unsigned percent)
-{
-    uint64_t below = 0, count = histogram_count(histogram);
-    for (unsigned i = 0; i < OT_BUCKETS - 1; i++) {
-        below += histogram->buckets[i];
-        if (below * 100 >= count * percent)
-            return histogram_bounds[i];
-    }
-    return UINT64_MAX;
-}
-
 /* As scalar_duration, below a millisecond too. */
 static void status_table_short(FILE *out, uint64_t ns)
 {
@@ -81,12 +70,12 @@ static void status_table_measure(FILE *out, const char *name, const struct ot_hi
         fputs(": mean ", out);
         status_table_short(out, histogram->sum / count);
         for (unsigned percent = 50; percent <= 99; percent += 49) {
-            uint64_t bound = status_table_percentile(histogram, percent);
+            size_t bucket = quantile_bucket(histogram->buckets, OT_BUCKETS, percent);
             fprintf(out, ", %u%% within ", percent);
-            if (bound == UINT64_MAX)
+            if (bucket == OT_BUCKETS - 1)
                 fputs("more than 2000 s", out);
             else
-                status_table_short(out, bound);
+                status_table_short(out, histogram_bounds[bucket]);
         }
     }
     fputc('\n', out);

@@ -99,7 +99,7 @@ static void status_read_histogram(const json_t *bounds, const json_t *buckets,
     }
     for (size_t i = 0; i < given; i++) {
         json_int_t number = json_integer_value(json_array_get(buckets, i));
-        out->buckets[i] = number > 0 ? number : 0;
+        out->buckets[i] = number > 0 ? (uint64_t)number : 0;
     }
     out->bounds_count = count;
 }

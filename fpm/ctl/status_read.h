@@ -7,7 +7,7 @@
 #ifndef FPM_STATUS_READ_H
 #define FPM_STATUS_READ_H
 
-#include "fpm/ctl/quantile.h"
+#include "fpm/util/quantile.h"
 
 #include <jansson.h>
 #include <stdbool.h>

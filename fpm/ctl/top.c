@@ -140,7 +140,8 @@ static void top_help(void)
         "  blank              may still be started: pm.max_children + post_response.max_children",
         "",
         "FOR is the time in the state, AGE the request's age, CPU the worker's processor time.",
-        "P50, P99: half, 99 of 100 of the answers since the last look took no longer.",
+        "50% IN, 99% IN: the time within which half, 99 of 100 of the answers since the last look "
+        "were.",
     };
     top_screen_put(NULL, TOP_TITLE, "overtimectl top: help");
     top_screen_put(NULL, TOP_PLAIN, "");

@@ -62,13 +62,17 @@ static const char *top_view_bytes(int64_t bytes, char out[TOP_WORD])
     return out;
 }
 
-/* Milliseconds of a quantile, with a fraction if they are few. */
+/* A bound within which a share of the answers was, with a fraction if it is short. */
 static const char *top_view_ms(double ms, char out[TOP_WORD])
 {
     if (ms < 0)
         snprintf(out, TOP_WORD, "-");
+    else if (isinf(ms))
+        snprintf(out, TOP_WORD, "longer");
     else if (ms < 10)
         snprintf(out, TOP_WORD, "%.1fms", ms);
+    else if (ms > 1000 && ms < 10000 && fmod(ms, 1000) > 0)
+        snprintf(out, TOP_WORD, "%.1fs", ms / 1000);
     else
         top_view_span((int64_t)ms, out);
     return out;
@@ -227,8 +231,8 @@ static void top_view_pool(const struct status_read_pool *pool, const struct stat
              escape_show(name, sizeof name, pool->name), bar, serving, after,
              top_view_count(pool->shutdown, shutdown), top_view_count(pool->idle, idle),
              top_view_count(pool->listen_queue, queue), rate,
-             top_view_ms(quantile_of(&answers, 0.5), p50),
-             top_view_ms(quantile_of(&answers, 0.99), p99));
+             top_view_ms(quantile_of(&answers, 50), p50),
+             top_view_ms(quantile_of(&answers, 99), p99));
     bool bad = pool->listen_queue > 0 || pool->over_budget_now > 0;
     put(context, bad ? TOP_ALERT : TOP_PLAIN, line);
 }
@@ -239,7 +243,7 @@ static void top_view_pools(const struct status_read *now, const struct status_re
     char line[512];
     snprintf(line, sizeof line, "%-*s %-*s %7s %9s %5s %5s %6s %8s %7s %7s", TOP_POOL_WIDTH, "POOL",
              TOP_BAR + 2, "WORKERS", "SERVING", "POST-RESP", "SHUTD", "IDLE", "QUEUE", "REQ/S",
-             "P50", "P99");
+             "50% IN", "99% IN");
     put(context, TOP_HEADING, line);
     for (size_t i = 0; i < now->pool_count; i++)
         top_view_pool(&now->pools[i], before, view, put, context);

@@ -1,7 +1,7 @@
 /* histogram.h: histograms of durations, and sums of the counters of records; pure.
  *
- * The bounds of the buckets grow as 1, 2, 5 from 0.1 ms to 2,000 s. Costs some nanoseconds and no
- * system call.
+ * The bounds of the buckets grow as 1, 2, 5 from 0.1 ms to 2,000 s, and in finer steps between 1
+ * and 10 s, where time limits are. Costs some nanoseconds and no system call.
  */
 #ifndef OT_HISTOGRAM_H
 #define OT_HISTOGRAM_H

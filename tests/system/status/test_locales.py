@@ -54,7 +54,8 @@ def page(pool, query):
     return fastcgi.request(pool.address, params=fastcgi.cgi_params(query, SCRIPT_NAME="/status")).text
 
 
-BOUNDS = [float(f"{digit}e{power}") for power in range(-1, 7) for digit in (1, 2, 5)][:23]
+BOUNDS = sorted({*[float(f"{digit}e{power}") for power in range(-1, 7) for digit in (1, 2, 5)][:23],
+                 1500.0, 3000.0, 4000.0, 6000.0, 8000.0})
 
 
 def test_json(pool):

@@ -1,27 +1,31 @@
 /* quantile.c: see quantile.h. */
-#include "fpm/ctl/quantile.h"
+#include "fpm/util/quantile.h"
 
+#include <math.h>
 #include <string.h>
 
-double quantile_of(const struct quantile_histogram *histogram, double share)
+size_t quantile_bucket(const uint64_t *buckets, size_t count, unsigned percent)
 {
     double total = 0, below = 0;
-    size_t last = histogram->bounds_count;
-    for (size_t i = 0; last > 0 && i <= last; i++)
-        total += (double)histogram->buckets[i];
-    if (last == 0 || total <= 0)
-        return -1;
-    double wanted = share * total;
-    for (size_t i = 0; i < last; i++) {
-        double here = (double)histogram->buckets[i];
-        if (here > 0 && below + here >= wanted) {
-            double low = i > 0 ? histogram->bounds[i - 1] : 0;
-            double part = wanted > below ? (wanted - below) / here : 0;
-            return low + (histogram->bounds[i] - low) * part;
-        }
-        below += here;
+    for (size_t i = 0; i < count; i++)
+        total += (double)buckets[i];
+    if (total <= 0)
+        return count;
+    for (size_t i = 0; i < count; i++) {
+        below += (double)buckets[i];
+        if (buckets[i] > 0 && below * 100 >= total * percent)
+            return i;
     }
-    return histogram->bounds[last - 1];
+    return count - 1;
+}
+
+double quantile_of(const struct quantile_histogram *histogram, unsigned percent)
+{
+    size_t count = histogram->bounds_count > 0 ? histogram->bounds_count + 1 : 0;
+    size_t bucket = quantile_bucket(histogram->buckets, count, percent);
+    if (bucket == count)
+        return -1;
+    return bucket < histogram->bounds_count ? histogram->bounds[bucket] : (double)INFINITY;
 }
 
 static bool quantile_alike(const struct quantile_histogram *a, const struct quantile_histogram *b)
@@ -40,8 +44,8 @@ bool quantile_between(const struct quantile_histogram *before,
     bool sane = quantile_alike(before, after);
     *out = *after;
     for (size_t i = 0; sane && i <= after->bounds_count; i++) {
+        sane = after->buckets[i] >= before->buckets[i];
         out->buckets[i] = after->buckets[i] - before->buckets[i];
-        sane = out->buckets[i] >= 0;
     }
     if (!sane)
         memset(out, 0, sizeof *out);
