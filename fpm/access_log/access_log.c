@@ -439,14 +439,14 @@ static void access_log_write_line(struct access_log *access, unsigned slot, unsi
 {
     char message[OT_ACCESS_MESSAGE_MAX];
     struct unfinished_request_texts texts;
-    struct log_format_input facts = unfinished_request_describe(record, request, &texts);
+    struct log_format_input input = unfinished_request_describe(record, request, &texts);
     int length = snprintf(message, sizeof message - OT_ACCESS_LINE_MAX - 1,
                           "%c%u.%u.%" PRId32 ".%" PRIu64 ".0 ", OT_ACCESS_FROM_MANAGER, slot,
                           thread, request->pid, record->requests);
     if (length < 0)
         return;
     size_t used = (size_t)length;
-    used += log_format_line(access->format, &facts, message + used);
+    used += log_format_line(access->format, &input, message + used);
     message[used++] = '\n';
     if (write(access->write_end, message, used) == (ssize_t)used)
         return;

@@ -74,21 +74,21 @@ static int64_t unfinished_request_span(uint64_t from, uint64_t to)
 
 static void unfinished_request_durations(const struct ot_record *record,
                                          const struct unfinished_request *request,
-                                         struct log_format_input *facts)
+                                         struct log_format_input *input)
 {
     bool over = unfinished_request_ended(record) && record->ended_at <= (uint64_t)request->now;
     uint64_t end = over ? record->ended_at : (uint64_t)request->now;
     uint64_t finished = record->finished_at, shutdown = record->shutdown_at;
     int64_t age = unfinished_request_span(record->accepted_at, (uint64_t)request->now);
-    facts->duration = unfinished_request_span(record->accepted_at, end);
-    facts->ended = request->wall - (request->now - (int64_t)end);
-    facts->began = age < 0 ? LOG_FORMAT_UNKNOWN : request->wall - age;
+    input->duration = unfinished_request_span(record->accepted_at, end);
+    input->ended = request->wall - (request->now - (int64_t)end);
+    input->began = age < 0 ? LOG_FORMAT_UNKNOWN : request->wall - age;
     if (finished != 0 && (record->status & OT_BIT_ABORTED) == 0)
-        facts->answer = unfinished_request_span(record->accepted_at, finished);
-    facts->shutdown = shutdown == 0 ? 0 : unfinished_request_span(shutdown, end);
-    facts->post_response = 0;
+        input->answer = unfinished_request_span(record->accepted_at, finished);
+    input->shutdown = shutdown == 0 ? 0 : unfinished_request_span(shutdown, end);
+    input->post_response = 0;
     if (finished != 0 && (shutdown == 0 || finished < shutdown))
-        facts->post_response = unfinished_request_span(finished, shutdown != 0 ? shutdown : end);
+        input->post_response = unfinished_request_span(finished, shutdown != 0 ? shutdown : end);
 }
 
 /* The parameters that the record has. */
@@ -121,7 +121,7 @@ struct log_format_input unfinished_request_describe(const struct ot_record *reco
                                                     struct unfinished_request_texts *texts)
 {
     enum log_format_outcome outcome = unfinished_request_outcome(record, request);
-    struct log_format_input facts = {
+    struct log_format_input input = {
         .pool = request->pool,
         .pid = request->pid,
         .parent = request->parent,
@@ -146,6 +146,6 @@ struct log_format_input unfinished_request_describe(const struct ot_record *reco
     texts->record = record;
     snprintf(texts->content_length, sizeof texts->content_length, "%" PRIu64,
              record->content_length);
-    unfinished_request_durations(record, request, &facts);
-    return facts;
+    unfinished_request_durations(record, request, &input);
+    return input;
 }

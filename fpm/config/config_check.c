@@ -177,7 +177,7 @@ static void check_global_as_user(struct config_global *global, struct config_rep
 
 /* ---- what only root may give ---- */
 
-/* A worker that is not in its jail must not run, so this is no warning. */
+/* A worker must not run outside its chroot, so this is an error and no warning. */
 static void check_powers(const struct config_pool *pool, struct config_report *report)
 {
     struct rlimit nice;
@@ -458,7 +458,7 @@ static void check_inside(const struct config_pool *pool, const char *root, const
     }
 }
 
-/* What is inside of a jail that is missing is not worth a second complaint. */
+/* A chroot that is missing is reported once; paths inside it are not reported too. */
 static void check_jail(struct config_pool *pool, struct config_report *report)
 {
     const char *root = pool->chroot;

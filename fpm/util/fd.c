@@ -82,7 +82,7 @@ int fd_open_log(const char *path, unsigned mode)
         return -1;
     }
 
-    /* A description of our own waits for nobody, if it can be had. */
+    /* A description of our own never blocks, if the kernel gives one. */
     int fd = -1;
     snprintf(link, sizeof link, "/proc/self/fd/%d", named);
     if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode))

@@ -222,7 +222,7 @@ void scoreboard_set_process(struct scoreboard *scoreboard, unsigned slot, enum o
         scoreboard->stale_end = slot + 1;
 }
 
-void scoreboard_publish(struct scoreboard *scoreboard, const struct ot_pool_stats *facts)
+void scoreboard_publish(struct scoreboard *scoreboard, const struct ot_pool_stats *stats)
 {
     struct ot_pool_stats *published = &scoreboard->board->stats;
     struct ot_member *members = (void *)((char *)scoreboard->board + scoreboard->members_at);
@@ -230,7 +230,7 @@ void scoreboard_publish(struct scoreboard *scoreboard, const struct ot_pool_stat
     if (scoreboard->foreign)
         return;
     record_open(&published->change);
-    memcpy((char *)published + counter, (const char *)facts + counter, sizeof *facts - counter);
+    memcpy((char *)published + counter, (const char *)stats + counter, sizeof *stats - counter);
     memcpy(&members[scoreboard->stale], &scoreboard->members[scoreboard->stale],
            (scoreboard->stale_end - scoreboard->stale) * sizeof *members);
     record_close(&published->change);

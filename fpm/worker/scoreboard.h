@@ -127,6 +127,6 @@ void scoreboard_set_process(struct scoreboard *scoreboard, unsigned slot, enum o
                             pid_t pid, int64_t started);
 
 /* Publishes the manager's part of the status: the pool's statistics and the processes. */
-void scoreboard_publish(struct scoreboard *scoreboard, const struct ot_pool_stats *facts);
+void scoreboard_publish(struct scoreboard *scoreboard, const struct ot_pool_stats *stats);
 
 #endif

@@ -513,10 +513,10 @@ static void libfcgi_count_dropped(const struct conn *conn, char **params, unsign
 {
     struct ot_record *record = worker_slot_record();
     struct request_details details = {.params = params};
-    struct log_format_input facts = log_entry_unknown();
+    struct log_format_input input = log_entry_unknown();
     if (params != NULL)
-        request_details_fill(&details, false, &facts);
-    log_entry_dropped(record, worker_slot_number(record), status, conn->since, &facts);
+        request_details_fill(&details, false, &input);
+    log_entry_dropped(record, worker_slot_number(record), status, conn->since, &input);
 }
 
 static void libfcgi_refuse_params(struct conn *conn)

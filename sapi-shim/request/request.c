@@ -699,12 +699,12 @@ static void request_run_functions(struct request *request)
 static void request_log(struct request *request, uint64_t functions_at)
 {
     int thread = worker_slot_number(request->record);
-    struct log_format_input facts = log_entry_unknown();
-    facts.label =
+    struct log_format_input input = log_entry_unknown();
+    input.label =
         thread >= 0 ? request->record->label : NULL; /* one outside the slot may be shared */
-    facts.bits = request->status;
-    request_details_fill(&request->details, request->entry.sent > 0, &facts);
-    log_entry_end(&request->entry, request->record, thread, functions_at, &facts);
+    input.bits = request->status;
+    request_details_fill(&request->details, request->entry.sent > 0, &input);
+    log_entry_end(&request->entry, request->record, thread, functions_at, &input);
 }
 
 void request_end(struct request *request)

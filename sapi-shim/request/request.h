@@ -166,7 +166,7 @@ void request_exit(enum ot_exit_reason reason) __attribute__((noreturn));
 void request_wait_for_others(void);
 
 /* exit() was called: threads that waited for their turn to accept end the requests that lasted
- * until then. Waits for that, for about a second at the most. */
+ * until then. Waits for that for at most about a second. */
 void request_let_others_accept(void);
 
 /* exit() was called: from now on no request ends the process in another way. */
