@@ -5,6 +5,7 @@
 #include "sapi-shim/scoreboard/record.h"
 #include "sapi-shim/scoreboard/worker_slot.h"
 #include "sapi-shim/util/clock.h"
+#include "sapi-shim/util/diagnostics.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -34,14 +35,14 @@ static const char *hard_timeout_number(uint64_t number, char buffer[24])
     return at;
 }
 
-/* Writes the line to stderr without stdio, which is not async-signal-safe. */
+/* Puts the message together without stdio, which is not async-signal-safe. */
 static void hard_timeout_log(const struct request *request)
 {
     char grace[24], limit[24], age[24], lost[24], others[24];
     const struct ot_record *record = request->record;
     bool labelled = record->label[0] != '\0';
     const char *const parts[] = {
-        "overtime: pool ",
+        "pool ",
         worker_slot_pool(),
         ": ",
         record->method,
@@ -67,15 +68,14 @@ static void hard_timeout_log(const struct request *request)
         hard_timeout_number(request->functions.count, lost),
         " shutdown functions, ",
         hard_timeout_number(request_open_elsewhere(), others),
-        " requests of other threads\n",
+        " requests of other threads",
     };
     char line[1024];
     size_t length = 0;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        for (const char *text = parts[i]; *text != '\0' && length < sizeof line - 1; text++)
+        for (const char *text = parts[i]; *text != '\0' && length < sizeof line; text++)
             line[length++] = *text;
-    ssize_t n = write(STDERR_FILENO, line, length);
-    (void)n; /* an error has no other place to be reported */
+    diagnostics_text(OT_MESSAGE_WARNING, line, length);
 }
 
 /* Answers 504 if nothing of the response was sent, and ends the response in any case. */

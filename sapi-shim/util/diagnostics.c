@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,32 +28,39 @@ static bool diagnostics_attached(void)
            now.st_dev == diagnostics_pipe.st_dev && now.st_ino == diagnostics_pipe.st_ino;
 }
 
-__attribute__((format(printf, 2, 0))) static void diagnostics_put(char level, const char *format,
-                                                                  va_list arguments)
+void diagnostics_text(char level, const char *text, size_t size)
 {
     static const char prefix[] = "overtime: ";
     char line[OT_MESSAGE_MAX];
     int saved = errno;
     bool attached = diagnostics_attached();
     size_t start = attached ? 1 : sizeof prefix - 1;
-    size_t space = sizeof line - start - 1; /* without the newline */
+    size_t end = start + MIN(size, sizeof line - start - 1);
     memcpy(line, prefix, sizeof prefix);
     if (attached)
         line[0] = level;
-    /* Both callers have begun it. NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
-    int n = vsnprintf(line + start, space, format, arguments);
-    if (n > 0) {
-        size_t end = start + ((size_t)n < space ? (size_t)n : space - 1);
-        /* What a client sent must not begin a line of its own. */
-        for (size_t i = start; i < end; i++)
-            if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-                line[i] = '?';
-        line[end] = '\n';
-        /* If this fails, there is no other way to reach the operator. */
-        ssize_t written = write(attached ? diagnostics_fd : STDERR_FILENO, line, end + 1);
-        (void)written;
-    }
+    memcpy(line + start, text, end - start);
+    /* What a client sent must not begin a line of its own. */
+    for (size_t i = start; i < end; i++)
+        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+            line[i] = '?';
+    line[end] = '\n';
+    /* If this fails, there is no other way to reach the operator. */
+    ssize_t written = write(attached ? diagnostics_fd : STDERR_FILENO, line, end + 1);
+    (void)written;
     errno = saved;
+}
+
+__attribute__((format(printf, 2, 0))) static void diagnostics_put(char level, const char *format,
+                                                                  va_list arguments)
+{
+    char text[OT_MESSAGE_MAX];
+    int saved = errno;
+    /* Both callers have begun it. NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
+    int n = vsnprintf(text, sizeof text, format, arguments);
+    errno = saved;
+    if (n > 0)
+        diagnostics_text(level, text, MIN((size_t)n, sizeof text - 1));
 }
 
 void diagnostics_write(const char *format, ...)

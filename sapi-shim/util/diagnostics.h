@@ -9,11 +9,17 @@
 #ifndef OT_DIAGNOSTICS_H
 #define OT_DIAGNOSTICS_H
 
+#include <stddef.h>
+
 /* A message of the level "warning". */
 void diagnostics_write(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The same, of the level "error". */
 void diagnostics_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A message that is ready: `size` bytes of text without a newline, cut where it is too long;
+ * `level` is one of OT_MESSAGE_. Safe in a signal handler. */
+void diagnostics_text(char level, const char *text, size_t size);
 
 /* Sends all further messages through `fd`, a duplicate of OT_FD_MESSAGES, which must stay open; -1
  * is allowed. Call it while the process has one thread. */

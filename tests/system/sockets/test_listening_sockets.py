@@ -189,7 +189,7 @@ def test_a_log_that_cannot_be_opened(tmp_path, directive):
     daemon.start(wait=False)
     wait_until(lambda: daemon.popen.poll() is not None, "the manager giving up")
     assert daemon.popen.returncode == 78
-    assert f"{daemon.ini_path}:{line}: pool www: `{directive} = {tmp_path}/folder`: " in daemon.log()
+    assert f"{daemon.ini_path}:{line}: [www] {directive} = {tmp_path}/folder: is a folder" in daemon.log()
     assert not os.path.exists(daemon.control_path)
 
 

@@ -84,7 +84,7 @@ def test_xml(pool):
     assert root.findtext("pool") == "www" and root.findtext("total-processes") == "2"
     assert len(root.findall("processes/process")) == 2
     assert root.findtext("overtime/max-children") == "2"
-    assert len(root.findall("overtime/histogram[@name='answer']/bucket")) == 24
+    assert len(root.findall("overtime/histogram[@name='answer']/bucket")) == 29
 
 
 def test_html_loads_nothing_from_outside(pool):
