@@ -12,7 +12,6 @@
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/escape.h"
 #include "sapi-shim/util/scalar.h"
-#include "sapi-shim/util/scalar.h"
 
 #include <errno.h>
 #include <inttypes.h>

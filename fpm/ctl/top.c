@@ -140,8 +140,7 @@ static void top_help(void)
         "  blank              may still be started: pm.max_children + post_response.max_children",
         "",
         "FOR is the time in the state, AGE the request's age, CPU the worker's processor time.",
-        "50% IN, 99% IN: the time within which half, 99 of 100 of the answers since the last look "
-        "were.",
+        "50% IN, 99% IN: half, 99 of 100 of the answers since the last look came within this time.",
     };
     top_screen_put(NULL, TOP_TITLE, "overtimectl top: help");
     top_screen_put(NULL, TOP_PLAIN, "");

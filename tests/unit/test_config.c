@@ -15,7 +15,7 @@
 #include "sapi-shim/contract.h"
 #include "sapi-shim/scoreboard/worker_slot.h"
 
-#define COUNT(array) (sizeof array / sizeof((array)[0]))
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static char folder[] = "/tmp/ot-config-XXXXXX";
 

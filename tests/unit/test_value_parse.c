@@ -8,7 +8,7 @@
 
 #include "fpm/config/value_parse.h"
 
-#define COUNT(array) (sizeof array / sizeof((array)[0]))
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define REFUSED      (-1)
 
 struct number_case {
