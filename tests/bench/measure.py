@@ -138,8 +138,15 @@ class Tracer:
             return f"TracerPid:\t{self.popen.pid}" in file.read()
 
     def __exit__(self, *_):
-        self.popen.send_signal(signal.SIGINT)
-        self.popen.communicate(timeout=30)
+        for _ in range(6):  # strace loses the signal if it comes while it attaches to a new thread
+            self.popen.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.popen.communicate(timeout=5)
+                break
+        else:
+            self.popen.kill()
+            self.popen.communicate()
+            raise AssertionError(f"strace did not end: {self.words}")
         for name, in_vain in SYSTEM_CALL.findall(self.path.read_text(errors="replace")):
             name += " in vain" if in_vain else ""
             self.calls[name] = self.calls.get(name, 0) + 1

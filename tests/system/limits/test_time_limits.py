@@ -265,4 +265,4 @@ def test_no_hard_timeout(stuck, hard, journal):
     assert response.complete and response.status == 504
     journal.wait("shutdown", "a")
     assert not journal.events("a", "note")
-    assert daemon.workers() == [daemon.first]
+    assert daemon.first in daemon.workers()

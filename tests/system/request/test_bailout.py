@@ -138,7 +138,7 @@ def test_pthread_exit_in_handler(life, mode, threads, journal):
     for number in range(10):
         assert life.request(f"id=c{number}&text=fine").text == "fine"
     if threads > 1:
-        assert daemon.workers() == [life.pid]
+        assert life.pid in daemon.workers(), "spare workers may have started beside it"
     wait_totals(daemon, requests=11, shutdown_run=1, shutdown_lost=0)
 
 

@@ -76,7 +76,7 @@ def test_bailout(pool, parameter, bailout, rest, journal):
     send(daemon, "spin=60000&note=rest", **{parameter: f"bailout={bailout}"})
     assert ended(journal) == (rest, 2)
     daemon.wait_workers(1, without=[pid] if bailout == "exit" else [])
-    assert (daemon.workers() == [pid]) == (bailout != "exit")
+    assert (pid in daemon.workers()) == (bailout != "exit")
 
 
 def test_several_lines(pool, journal):

@@ -262,7 +262,7 @@ def test_kinds_are_counted_separately(listen):
         report = load.run(listen, rate=500, poisson=True, seconds=0.4, kinds=[
             load.Kind("plain", weight=8, text="hello"),
             load.Kind("special", query="special", text="special"),
-            load.Kind("lost", to=str(listen)[:-1] + ("x" if listen.is_unix else "0"), timeout=2000),
+            load.Kind("lost", to=f"{listen}x" if listen.is_unix else "127.0.0.1:1", timeout=2000),
         ])
     assert report["plain"].failed == report["special"].failed == 0 == report["lost"].ok, report
     assert report["plain"].count > 3 * report["special"].count > 0 < report["lost"].failures["refused"], report
