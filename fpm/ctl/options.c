@@ -122,7 +122,7 @@ int options_check(const struct options *call, char *error, size_t size)
 
 /* ---- help ---- */
 
-/* Those of the letters; NULL = all. */
+/* Prints the options with these letters, all if NULL. */
 static void options_help_options(const struct options_tables *tables, const char *letters,
                                  FILE *out)
 {

@@ -262,7 +262,7 @@ int pool_set_plan(const struct pool_set *pools, const struct config *wanted, con
     return result;
 }
 
-/* What is prepared for one step of the plan. */
+/* The prepared pool for one step of the plan. */
 struct pool_set_ready {
     struct pool_set_item *added; /* RELOAD_PLAN_ADD */
     struct pool_prepared prepared;

@@ -191,7 +191,7 @@ size_t frame_values_answer(const unsigned char *content, size_t count, unsigned 
         const char *value = i == FRAME_VALUE_MULTIPLEXES ? "0" : served;
         size_t length = strlen(frame_values[i]);
         size_t value_length = strlen(value);
-        /* What is not known is left out, as the specification asks. */
+        /* An unknown value is left out, as the specification asks. */
         if (!wanted[i] || (i != FRAME_VALUE_MULTIPLEXES && requests == 0))
             continue;
         out[at++] = (unsigned char)length;

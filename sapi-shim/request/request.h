@@ -38,7 +38,7 @@ struct request_ops {
     void (*free)(struct request *request);
 };
 
-/* What is known of a request when it begins; the strings must live for the call only. */
+/* The data of a request when it begins. The strings must live for the call only. */
 struct request_info {
     char **params; /* NAME=VALUE, ends with NULL; these live as long as the request */
     const char *method;
