@@ -8,7 +8,10 @@
  *
  * usage: newsletter SPOOL
  */
+#include "sapi-shim/overtime.h"
+
 #include <errno.h>
+#include <fcgiapp.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -17,10 +20,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <fcgiapp.h>
-
-#include "sapi-shim/overtime.h"
 
 enum {
     COUNT_MAX = 100000,

@@ -3,8 +3,8 @@
 
 #include "fpm/access_log/writer_lines.h"
 #include "fpm/access_log/writer_proto.h"
-#include "sapi-shim/util/clock.h"
 #include "fpm/util/fd.h"
+#include "sapi-shim/util/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>

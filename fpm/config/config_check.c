@@ -25,7 +25,7 @@
 
 #define ORIGIN(pool, field) (&(pool)->origins[DIRECTIVE_POOL_##field])
 
-static void check_required(const struct config_pool *pool, struct config_report *report)
+static void config_check_required(const struct config_pool *pool, struct config_report *report)
 {
     for (size_t i = 0; i < DIRECTIVE_POOL_COUNT; i++) {
         const struct directive *row = &directive_pool[i];
@@ -43,8 +43,8 @@ static void check_required(const struct config_pool *pool, struct config_report 
 /* ---- user and group ---- */
 
 /* The account that `user` and `group` come to; false if it was reported as impossible. */
-static bool check_find_identity(struct config_pool *pool, struct config_identity *out,
-                                struct config_report *report)
+static bool config_check_find_identity(struct config_pool *pool, struct config_identity *out,
+                                       struct config_report *report)
 {
     struct account account;
     gid_t gid = (gid_t)-1;
@@ -78,7 +78,8 @@ static bool check_find_identity(struct config_pool *pool, struct config_identity
     return true;
 }
 
-static void check_as_root(struct config_pool *pool, bool allow_root, struct config_report *report)
+static void config_check_as_root(struct config_pool *pool, bool allow_root,
+                                 struct config_report *report)
 {
     struct config_identity identity;
     if (pool->user == NULL) {
@@ -90,7 +91,7 @@ static void check_as_root(struct config_pool *pool, bool allow_root, struct conf
         }
         return;
     }
-    if (!check_find_identity(pool, &identity, report))
+    if (!config_check_find_identity(pool, &identity, report))
         return;
     pool->identity = identity;
     if (!allow_root && identity.uid == 0) {
@@ -108,8 +109,9 @@ static void check_as_root(struct config_pool *pool, bool allow_root, struct conf
 }
 
 /* Forgets a user or group that only root could change to. */
-static void check_ignore(const char *section, struct directive_origin *origin, const char *what,
-                         char **field, const char *instead, struct config_report *report)
+static void config_check_ignore(const char *section, struct directive_origin *origin,
+                                const char *what, char **field, const char *instead,
+                                struct config_report *report)
 {
     config_report_warning(report, origin,
                           "[%s] %s = %s: ignored, because only root can change to it; %s", section,
@@ -120,7 +122,7 @@ static void check_ignore(const char *section, struct directive_origin *origin, c
 }
 
 /* The manager's own user. */
-static bool check_own_user(const char *name)
+static bool config_check_own_user(const char *name)
 {
     struct account account;
     char error[256];
@@ -128,7 +130,7 @@ static bool check_own_user(const char *name)
 }
 
 /* A group the manager is in, to which it may give its files. */
-static bool check_own_group(const char *name)
+static bool config_check_own_group(const char *name)
 {
     gid_t gid;
     char error[256];
@@ -136,49 +138,50 @@ static bool check_own_group(const char *name)
            (gid == getegid() || group_member(gid));
 }
 
-static bool check_main_group(const char *name)
+static bool config_check_main_group(const char *name)
 {
     gid_t gid;
     char error[256];
     return account_group(name, &gid, error, sizeof error) == 0 && gid == getegid();
 }
 
-static void check_as_user(struct config_pool *pool, struct config_report *report)
+static void config_check_as_user(struct config_pool *pool, struct config_report *report)
 {
     static const char workers[] = "the workers run as the manager does";
     static const char socket[] = "the socket belongs to the manager";
-    if (pool->user != NULL && !check_own_user(pool->user))
-        check_ignore(pool->name, ORIGIN(pool, user), "user", &pool->user, workers, report);
-    if (pool->group != NULL && !check_main_group(pool->group))
-        check_ignore(pool->name, ORIGIN(pool, group), "group", &pool->group, workers, report);
-    if (pool->listen_owner != NULL && !check_own_user(pool->listen_owner)) {
-        check_ignore(pool->name, ORIGIN(pool, listen_owner), "listen.owner", &pool->listen_owner,
-                     socket, report);
+    if (pool->user != NULL && !config_check_own_user(pool->user))
+        config_check_ignore(pool->name, ORIGIN(pool, user), "user", &pool->user, workers, report);
+    if (pool->group != NULL && !config_check_main_group(pool->group))
+        config_check_ignore(pool->name, ORIGIN(pool, group), "group", &pool->group, workers,
+                            report);
+    if (pool->listen_owner != NULL && !config_check_own_user(pool->listen_owner)) {
+        config_check_ignore(pool->name, ORIGIN(pool, listen_owner), "listen.owner",
+                            &pool->listen_owner, socket, report);
     }
-    if (pool->listen_group != NULL && !check_own_group(pool->listen_group)) {
-        check_ignore(pool->name, ORIGIN(pool, listen_group), "listen.group", &pool->listen_group,
-                     socket, report);
+    if (pool->listen_group != NULL && !config_check_own_group(pool->listen_group)) {
+        config_check_ignore(pool->name, ORIGIN(pool, listen_group), "listen.group",
+                            &pool->listen_group, socket, report);
     }
 }
 
-static void check_global_as_user(struct config_global *global, struct config_report *report)
+static void config_check_global_as_user(struct config_global *global, struct config_report *report)
 {
     static const char socket[] = "the control socket belongs to the manager";
     struct directive_origin *origins = global->origins;
-    if (global->control_owner != NULL && !check_own_user(global->control_owner)) {
-        check_ignore("global", &origins[DIRECTIVE_GLOBAL_control_owner], "control.owner",
-                     &global->control_owner, socket, report);
+    if (global->control_owner != NULL && !config_check_own_user(global->control_owner)) {
+        config_check_ignore("global", &origins[DIRECTIVE_GLOBAL_control_owner], "control.owner",
+                            &global->control_owner, socket, report);
     }
-    if (global->control_group != NULL && !check_own_group(global->control_group)) {
-        check_ignore("global", &origins[DIRECTIVE_GLOBAL_control_group], "control.group",
-                     &global->control_group, socket, report);
+    if (global->control_group != NULL && !config_check_own_group(global->control_group)) {
+        config_check_ignore("global", &origins[DIRECTIVE_GLOBAL_control_group], "control.group",
+                            &global->control_group, socket, report);
     }
 }
 
 /* ---- what only root may give ---- */
 
 /* A worker must not run outside its chroot, so this is an error and no warning. */
-static void check_powers(const struct config_pool *pool, struct config_report *report)
+static void config_check_powers(const struct config_pool *pool, struct config_report *report)
 {
     struct rlimit nice;
     int64_t wanted = pool->process_priority;
@@ -203,7 +206,7 @@ static void check_powers(const struct config_pool *pool, struct config_report *r
 /* ---- the program ---- */
 
 /* The first entry of `search` that holds a runnable `name` inside `root`; NULL if none does. */
-static char *check_search_path(const char *root, const char *search, const char *name)
+static char *config_check_search_path(const char *root, const char *search, const char *name)
 {
     while (*search != '\0') {
         size_t length = strcspn(search, ":");
@@ -220,7 +223,7 @@ static char *check_search_path(const char *root, const char *search, const char 
     return NULL;
 }
 
-static void check_program(struct config_pool *pool, struct config_report *report)
+static void config_check_program(struct config_pool *pool, struct config_report *report)
 {
     const char *name = pool->command.argc > 0 ? pool->command.argv[0] : NULL;
     const char *search = getenv("PATH");
@@ -231,7 +234,7 @@ static void check_program(struct config_pool *pool, struct config_report *report
         return;
     if (strchr(name, '/') == NULL) {
         search = search != NULL && *search != '\0' ? search : PATH_BY_DEFAULT;
-        pool->program = check_search_path(pool->chroot, search, name);
+        pool->program = config_check_search_path(pool->chroot, search, name);
         if (pool->program == NULL) {
             config_report_error(
                 report, ORIGIN(pool, command),
@@ -253,15 +256,15 @@ static void check_program(struct config_pool *pool, struct config_report *report
 }
 
 enum {
-    CHECK_GROUPS_MAX = 1024
+    CONFIG_CHECK_GROUPS_MAX = 1024
 };
 
 /* Would the program start as the pool's user? */
-static void check_reach(const struct config_pool *pool, struct config_report *report)
+static void config_check_reach(const struct config_pool *pool, struct config_report *report)
 {
     const struct config_identity *identity = &pool->identity;
-    gid_t groups[CHECK_GROUPS_MAX];
-    int count = CHECK_GROUPS_MAX;
+    gid_t groups[CONFIG_CHECK_GROUPS_MAX];
+    int count = CONFIG_CHECK_GROUPS_MAX;
     char obstacle[2048];
     if (pool->program == NULL || !identity->change)
         return;
@@ -281,8 +284,8 @@ static void check_reach(const struct config_pool *pool, struct config_report *re
 /* ---- limits of the system ---- */
 
 /* Nothing may have more descriptors than fs.nr_open; only root may go above its own hard limit. */
-static void check_files(int64_t wanted, const char *section, const struct directive_origin *origin,
-                        struct config_report *report)
+static void config_check_files(int64_t wanted, const char *section,
+                               const struct directive_origin *origin, struct config_report *report)
 {
     struct rlimit own;
     unsigned long long most = 0;
@@ -311,7 +314,7 @@ static void check_files(int64_t wanted, const char *section, const struct direct
 /* ---- sockets ---- */
 
 /* Is the directive given, and not as its default? A dump gives every default. */
-static bool check_is_chosen(const struct config_pool *pool, size_t index)
+static bool config_check_is_chosen(const struct config_pool *pool, size_t index)
 {
     const struct directive *row = &directive_pool[index];
     char *text = directive_value_text(row, pool);
@@ -321,7 +324,7 @@ static bool check_is_chosen(const struct config_pool *pool, size_t index)
 }
 
 /* Directives that have no effect on the kind of socket the pool listens on. */
-static void check_listen(const struct config_pool *pool, struct config_report *report)
+static void config_check_listen(const struct config_pool *pool, struct config_report *report)
 {
     static const size_t unix_alone[] = {DIRECTIVE_POOL_listen_owner, DIRECTIVE_POOL_listen_group,
                                         DIRECTIVE_POOL_listen_mode};
@@ -332,7 +335,8 @@ static void check_listen(const struct config_pool *pool, struct config_report *r
                               pool->name);
     }
     for (size_t i = 0; i < sizeof unix_alone / sizeof unix_alone[0]; i++) {
-        if (pool->listen.kind == VALUE_PARSE_ADDRESS_TCP && check_is_chosen(pool, unix_alone[i])) {
+        if (pool->listen.kind == VALUE_PARSE_ADDRESS_TCP &&
+            config_check_is_chosen(pool, unix_alone[i])) {
             config_report_warning(report, &pool->origins[unix_alone[i]],
                                   "[%s] %s has no effect on a TCP socket; listen.allowed_clients "
                                   "guards it",
@@ -344,7 +348,7 @@ static void check_listen(const struct config_pool *pool, struct config_report *r
 /* ---- folders ---- */
 
 /* Is there a folder at the first `length` bytes of `path`? */
-static bool check_is_folder(const char *path, size_t length)
+static bool config_check_is_folder(const char *path, size_t length)
 {
     struct stat status;
     char *folder = length == 0 ? strdup("/") : strndup(path, length);
@@ -354,7 +358,7 @@ static bool check_is_folder(const char *path, size_t length)
 }
 
 /* The bytes of an absolute path before its last slash. */
-static size_t check_folder_length(const char *path, size_t length)
+static size_t config_check_folder_length(const char *path, size_t length)
 {
     while (length > 0 && path[length - 1] != '/')
         length--;
@@ -365,36 +369,36 @@ static size_t check_folder_length(const char *path, size_t length)
 
 /* Will there be a folder for the file at `path`? The manager makes the one of control.listen, if
  * that alone is missing; what may be written is for the start to find out. */
-static bool check_has_folder(const struct config_global *global, const char *path)
+static bool config_check_has_folder(const struct config_global *global, const char *path)
 {
     const char *control = global->control_listen.path;
-    size_t length = check_folder_length(path, strlen(path));
-    if (check_is_folder(path, length))
+    size_t length = config_check_folder_length(path, strlen(path));
+    if (config_check_is_folder(path, length))
         return true;
-    return control != NULL && check_folder_length(control, strlen(control)) == length &&
+    return control != NULL && config_check_folder_length(control, strlen(control)) == length &&
            strncmp(path, control, length) == 0 &&
-           check_is_folder(path, check_folder_length(path, length));
+           config_check_is_folder(path, config_check_folder_length(path, length));
 }
 
-static void check_folder(const struct config_global *global, const char *section, const char *name,
-                         const char *path, const struct directive_origin *origin,
-                         struct config_report *report)
+static void config_check_folder(const struct config_global *global, const char *section,
+                                const char *name, const char *path,
+                                const struct directive_origin *origin, struct config_report *report)
 {
-    if (path != NULL && *path == '/' && !check_has_folder(global, path)) {
+    if (path != NULL && *path == '/' && !config_check_has_folder(global, path)) {
         config_report_error(report, origin, "[%s] %s = %s%s: the folder %.*s does not exist",
                             section, name, path, origin->file == NULL ? " (by default)" : "",
-                            (int)check_folder_length(path, strlen(path)), path);
+                            (int)config_check_folder_length(path, strlen(path)), path);
     }
 }
 
 /* Can the manager write the log, or make it? Devices and pipes are for the start to find out. */
-static void check_log(const char *section, const char *name, const char *path,
-                      const struct directive_origin *origin, struct config_report *report)
+static void config_check_log(const char *section, const char *name, const char *path,
+                             const struct directive_origin *origin, struct config_report *report)
 {
     struct stat status;
-    size_t length = path != NULL ? check_folder_length(path, strlen(path)) : 0;
+    size_t length = path != NULL ? config_check_folder_length(path, strlen(path)) : 0;
     if (path == NULL || *path != '/' || strncmp(path, "/dev/", 5) == 0 ||
-        strncmp(path, "/proc/", 6) == 0 || !check_is_folder(path, length))
+        strncmp(path, "/proc/", 6) == 0 || !config_check_is_folder(path, length))
         return;
     char *folder = length == 0 ? strdup("/") : strndup(path, length);
     bool there = stat(path, &status) == 0;
@@ -416,35 +420,38 @@ static void check_log(const char *section, const char *name, const char *path,
 }
 
 /* The log is opened before there is a folder that the manager makes. */
-static void check_folders(const struct config_global *global, const struct config_pool *pools,
-                          size_t count, struct config_report *report)
+static void config_check_folders(const struct config_global *global,
+                                 const struct config_pool *pools, size_t count,
+                                 struct config_report *report)
 {
     static const struct config_global none = {0};
     const struct directive_origin *origins = global->origins;
-    check_folder(&none, "global", "error_log", global->error_log,
-                 &origins[DIRECTIVE_GLOBAL_error_log], report);
-    check_log("global", "error_log", global->error_log, &origins[DIRECTIVE_GLOBAL_error_log],
-              report);
-    check_folder(global, "global", "pid", global->pid, &origins[DIRECTIVE_GLOBAL_pid], report);
-    check_folder(global, "global", "control.listen", global->control_listen.path,
-                 &origins[DIRECTIVE_GLOBAL_control_listen], report);
-    for (size_t i = 0; i < count; i++) {
-        check_folder(global, pools[i].name, "listen", pools[i].listen.path,
-                     ORIGIN(&pools[i], listen), report);
-        check_folder(global, pools[i].name, "access.log", pools[i].access_log,
-                     ORIGIN(&pools[i], access_log), report);
-        check_folder(global, pools[i].name, "slowlog", pools[i].slowlog, ORIGIN(&pools[i], slowlog),
+    config_check_folder(&none, "global", "error_log", global->error_log,
+                        &origins[DIRECTIVE_GLOBAL_error_log], report);
+    config_check_log("global", "error_log", global->error_log, &origins[DIRECTIVE_GLOBAL_error_log],
                      report);
-        check_log(pools[i].name, "access.log", pools[i].access_log, ORIGIN(&pools[i], access_log),
-                  report);
-        check_log(pools[i].name, "slowlog", pools[i].slowlog, ORIGIN(&pools[i], slowlog), report);
+    config_check_folder(global, "global", "pid", global->pid, &origins[DIRECTIVE_GLOBAL_pid],
+                        report);
+    config_check_folder(global, "global", "control.listen", global->control_listen.path,
+                        &origins[DIRECTIVE_GLOBAL_control_listen], report);
+    for (size_t i = 0; i < count; i++) {
+        config_check_folder(global, pools[i].name, "listen", pools[i].listen.path,
+                            ORIGIN(&pools[i], listen), report);
+        config_check_folder(global, pools[i].name, "access.log", pools[i].access_log,
+                            ORIGIN(&pools[i], access_log), report);
+        config_check_folder(global, pools[i].name, "slowlog", pools[i].slowlog,
+                            ORIGIN(&pools[i], slowlog), report);
+        config_check_log(pools[i].name, "access.log", pools[i].access_log,
+                         ORIGIN(&pools[i], access_log), report);
+        config_check_log(pools[i].name, "slowlog", pools[i].slowlog, ORIGIN(&pools[i], slowlog),
+                         report);
     }
 }
 
 /* `path` is what the pool's `name` says, and is looked for inside `root`. */
-static void check_inside(const struct config_pool *pool, const char *root, const char *name,
-                         const char *path, const struct directive_origin *origin,
-                         struct config_report *report)
+static void config_check_inside(const struct config_pool *pool, const char *root, const char *name,
+                                const char *path, const struct directive_origin *origin,
+                                struct config_report *report)
 {
     int result = path != NULL ? chroot_path_folder(root, path) : 0;
     const char *inside = root != NULL ? " inside " : "";
@@ -459,18 +466,18 @@ static void check_inside(const struct config_pool *pool, const char *root, const
 }
 
 /* A chroot that is missing is reported once; paths inside it are not reported too. */
-static void check_jail(struct config_pool *pool, struct config_report *report)
+static void config_check_jail(struct config_pool *pool, struct config_report *report)
 {
     const char *root = pool->chroot;
-    check_inside(pool, NULL, "chroot", root, ORIGIN(pool, chroot), report);
+    config_check_inside(pool, NULL, "chroot", root, ORIGIN(pool, chroot), report);
     if (root != NULL && chroot_path_folder(NULL, root) != 0)
         return;
-    check_inside(pool, root, "chdir", pool->chdir, ORIGIN(pool, chdir), report);
-    check_program(pool, report);
-    check_reach(pool, report);
+    config_check_inside(pool, root, "chdir", pool->chdir, ORIGIN(pool, chdir), report);
+    config_check_program(pool, report);
+    config_check_reach(pool, report);
 }
 
-static void check_ident(const struct config_global *global, struct config_report *report)
+static void config_check_ident(const struct config_global *global, struct config_report *report)
 {
     if (!log_line_ident_fits(global->syslog_ident)) {
         config_report_error(report, &global->origins[DIRECTIVE_GLOBAL_syslog_ident],
@@ -483,7 +490,7 @@ static void check_ident(const struct config_global *global, struct config_report
 /* ---- numbers of workers ---- */
 
 /* Directives of *dynamic* that were not given follow from the others. */
-static void check_complete_scaling(struct config_pool *pool)
+static void config_check_complete_scaling(struct config_pool *pool)
 {
     int64_t most = pool->pm_max_children;
     if (pool->pm_min_spare_servers == DIRECTIVE_UNSET)
@@ -498,8 +505,8 @@ static void check_complete_scaling(struct config_pool *pool)
         pool->post_response_max_children = most;
 }
 
-static void check_at_most(const struct config_pool *pool, size_t index, int64_t value,
-                          const char *other, int64_t most, struct config_report *report)
+static void config_check_at_most(const struct config_pool *pool, size_t index, int64_t value,
+                                 const char *other, int64_t most, struct config_report *report)
 {
     if (value > most && pool->origins[index].file != NULL) {
         config_report_error(report, &pool->origins[index],
@@ -509,25 +516,26 @@ static void check_at_most(const struct config_pool *pool, size_t index, int64_t 
 }
 
 /* These directives have no effect with another kind of pool, so a mistake there does no harm. */
-static void check_scaling(struct config_pool *pool, struct config_report *report)
+static void config_check_scaling(struct config_pool *pool, struct config_report *report)
 {
     bool known = ORIGIN(pool, pm_max_children)->file != NULL;
     if (!known)
         return; /* it was said that it is missing */
-    check_complete_scaling(pool);
+    config_check_complete_scaling(pool);
     if (pool->pm != DIRECTIVE_PM_DYNAMIC)
         return;
-    check_at_most(pool, DIRECTIVE_POOL_pm_max_spare_servers, pool->pm_max_spare_servers,
-                  "pm.max_children", pool->pm_max_children, report);
-    check_at_most(pool, DIRECTIVE_POOL_pm_min_spare_servers, pool->pm_min_spare_servers,
-                  "pm.max_spare_servers", pool->pm_max_spare_servers, report);
-    check_at_most(pool, DIRECTIVE_POOL_pm_start_servers, pool->pm_start_servers, "pm.max_children",
-                  pool->pm_max_children, report);
+    config_check_at_most(pool, DIRECTIVE_POOL_pm_max_spare_servers, pool->pm_max_spare_servers,
+                         "pm.max_children", pool->pm_max_children, report);
+    config_check_at_most(pool, DIRECTIVE_POOL_pm_min_spare_servers, pool->pm_min_spare_servers,
+                         "pm.max_spare_servers", pool->pm_max_spare_servers, report);
+    config_check_at_most(pool, DIRECTIVE_POOL_pm_start_servers, pool->pm_start_servers,
+                         "pm.max_children", pool->pm_max_children, report);
 }
 
 /* Does not fail, as pools need not all be busy at once; but the first workers are started. */
-static void check_process_max(const struct config_global *global, const struct config_pool *pools,
-                              size_t count, struct config_report *report)
+static void config_check_process_max(const struct config_global *global,
+                                     const struct config_pool *pools, size_t count,
+                                     struct config_report *report)
 {
     int64_t first = 0;
     for (size_t i = 0; i < count; i++) {
@@ -549,7 +557,7 @@ static void check_process_max(const struct config_global *global, const struct c
 /* ---- the access log ---- */
 
 /* What workers read of it lies in a place of fixed size. */
-static void check_access(const struct config_pool *pool, struct config_report *report)
+static void config_check_access(const struct config_pool *pool, struct config_report *report)
 {
     const struct value_parse_list *paths = &pool->access_suppress_path;
     char error[1024];
@@ -579,8 +587,9 @@ static void check_access(const struct config_pool *pool, struct config_report *r
 
 /* ---- status and ping ---- */
 
-static void check_length(const struct config_pool *pool, const struct directive_origin *origin,
-                         const char *name, const char *text, struct config_report *report)
+static void config_check_length(const struct config_pool *pool,
+                                const struct directive_origin *origin, const char *name,
+                                const char *text, struct config_report *report)
 {
     if (text != NULL && strlen(text) >= OT_PATH_MAX) {
         config_report_error(report, origin, "[%s] %s = %.60s...: has %zu bytes; %d fit", pool->name,
@@ -588,13 +597,14 @@ static void check_length(const struct config_pool *pool, const struct directive_
     }
 }
 
-static void check_answers(const struct config_pool *pool, struct config_report *report)
+static void config_check_answers(const struct config_pool *pool, struct config_report *report)
 {
     const char *status = pool->pm_status_path;
     const char *ping = pool->ping_path;
-    check_length(pool, ORIGIN(pool, pm_status_path), "pm.status_path", status, report);
-    check_length(pool, ORIGIN(pool, ping_path), "ping.path", ping, report);
-    check_length(pool, ORIGIN(pool, ping_response), "ping.response", pool->ping_response, report);
+    config_check_length(pool, ORIGIN(pool, pm_status_path), "pm.status_path", status, report);
+    config_check_length(pool, ORIGIN(pool, ping_path), "ping.path", ping, report);
+    config_check_length(pool, ORIGIN(pool, ping_response), "ping.response", pool->ping_response,
+                        report);
     if ((status != NULL && strchr(status, '?') != NULL) ||
         (ping != NULL && strchr(ping, '?') != NULL)) {
         bool first = status != NULL && strchr(status, '?') != NULL;
@@ -618,8 +628,8 @@ static void check_answers(const struct config_pool *pool, struct config_report *
 
 /* ---- the slow log ---- */
 
-static void check_slow_limit(const struct config_pool *pool, size_t index, int64_t limit,
-                             size_t end_index, int64_t end, struct config_report *report)
+static void config_check_slow_limit(const struct config_pool *pool, size_t index, int64_t limit,
+                                    size_t end_index, int64_t end, struct config_report *report)
 {
     const char *name = directive_pool[index].name;
     if (limit > 0 && pool->slowlog == NULL)
@@ -634,15 +644,15 @@ static void check_slow_limit(const struct config_pool *pool, size_t index, int64
             pool->name, name, directive_pool[end_index].name);
 }
 
-static void check_slow_log(const struct config_pool *pool, struct config_report *report)
+static void config_check_slow_log(const struct config_pool *pool, struct config_report *report)
 {
-    check_slow_limit(pool, DIRECTIVE_POOL_request_slowlog_timeout, pool->request_slowlog_timeout,
-                     DIRECTIVE_POOL_request_terminate_timeout, pool->request_terminate_timeout,
-                     report);
-    check_slow_limit(pool, DIRECTIVE_POOL_post_response_slowlog_timeout,
-                     pool->post_response_slowlog_timeout,
-                     DIRECTIVE_POOL_post_response_terminate_timeout,
-                     pool->post_response_terminate_timeout, report);
+    config_check_slow_limit(pool, DIRECTIVE_POOL_request_slowlog_timeout,
+                            pool->request_slowlog_timeout, DIRECTIVE_POOL_request_terminate_timeout,
+                            pool->request_terminate_timeout, report);
+    config_check_slow_limit(pool, DIRECTIVE_POOL_post_response_slowlog_timeout,
+                            pool->post_response_slowlog_timeout,
+                            DIRECTIVE_POOL_post_response_terminate_timeout,
+                            pool->post_response_terminate_timeout, report);
     if (pool->slowlog_command.argc == 0)
         return;
     /* The manager runs it, not a worker: outside of the pool's chroot. */
@@ -657,46 +667,46 @@ static void check_slow_log(const struct config_pool *pool, struct config_report 
 
 void config_check_pool(struct config_pool *pool, bool allow_root, struct config_report *report)
 {
-    check_required(pool, report);
+    config_check_required(pool, report);
     address_place_look(&pool->listen);
     address_place_look(&pool->pm_status_listen);
     if (geteuid() == 0)
-        check_as_root(pool, allow_root, report);
+        config_check_as_root(pool, allow_root, report);
     else
-        check_as_user(pool, report);
-    check_powers(pool, report);
-    check_files(pool->rlimit_files, pool->name, ORIGIN(pool, rlimit_files), report);
-    check_jail(pool, report);
-    check_listen(pool, report);
-    check_access(pool, report);
-    check_answers(pool, report);
-    check_slow_log(pool, report);
-    check_scaling(pool, report);
+        config_check_as_user(pool, report);
+    config_check_powers(pool, report);
+    config_check_files(pool->rlimit_files, pool->name, ORIGIN(pool, rlimit_files), report);
+    config_check_jail(pool, report);
+    config_check_listen(pool, report);
+    config_check_access(pool, report);
+    config_check_answers(pool, report);
+    config_check_slow_log(pool, report);
+    config_check_scaling(pool, report);
 }
 
 /* ---- addresses ---- */
 
 /* An address of the file, and the directive that gives it. */
-struct check_address {
+struct config_check_address {
     const struct value_parse_address *address;
     const char *section, *name;
     const struct directive_origin *origin;
 };
 
-static struct check_address check_listen_of(const struct config_pool *pool)
+static struct config_check_address config_check_listen_of(const struct config_pool *pool)
 {
-    return (struct check_address){&pool->listen, pool->name, "listen", ORIGIN(pool, listen)};
+    return (struct config_check_address){&pool->listen, pool->name, "listen", ORIGIN(pool, listen)};
 }
 
-static struct check_address check_status_of(const struct config_pool *pool)
+static struct config_check_address config_check_status_of(const struct config_pool *pool)
 {
-    return (struct check_address){&pool->pm_status_listen, pool->name, "pm.status_listen",
-                                  ORIGIN(pool, pm_status_listen)};
+    return (struct config_check_address){&pool->pm_status_listen, pool->name, "pm.status_listen",
+                                         ORIGIN(pool, pm_status_listen)};
 }
 
 /* Reports that both cannot be listened on. Returns whether that is so. */
-static bool check_clash(struct check_address one, struct check_address other,
-                        struct config_report *report)
+static bool config_check_clash(struct config_check_address one, struct config_check_address other,
+                               struct config_report *report)
 {
     char where[PATH_MAX + 32] = " (by default)";
     if (!address_place_clash(one.address, other.address))
@@ -711,33 +721,36 @@ static bool check_clash(struct check_address one, struct check_address other,
 }
 
 /* Of pool number `index`, against what stands before it. One report for each address. */
-static void check_addresses(const struct config_global *global, const struct config_pool *pools,
-                            size_t index, size_t count, struct config_report *report)
+static void config_check_addresses(const struct config_global *global,
+                                   const struct config_pool *pools, size_t index, size_t count,
+                                   struct config_report *report)
 {
-    const struct check_address control = {&global->control_listen, "global", "control.listen",
-                                          &global->origins[DIRECTIVE_GLOBAL_control_listen]};
-    const struct check_address own = check_listen_of(&pools[index]);
-    const struct check_address status = check_status_of(&pools[index]);
-    bool found = check_clash(own, control, report);
+    const struct config_check_address control = {&global->control_listen, "global",
+                                                 "control.listen",
+                                                 &global->origins[DIRECTIVE_GLOBAL_control_listen]};
+    const struct config_check_address own = config_check_listen_of(&pools[index]);
+    const struct config_check_address status = config_check_status_of(&pools[index]);
+    bool found = config_check_clash(own, control, report);
     for (size_t i = 0; i < index && !found; i++)
-        found = check_clash(own, check_listen_of(&pools[i]), report);
-    found = check_clash(status, control, report);
+        found = config_check_clash(own, config_check_listen_of(&pools[i]), report);
+    found = config_check_clash(status, control, report);
     for (size_t i = 0; i < count && !found; i++)
-        found = check_clash(status, check_listen_of(&pools[i]), report) ||
-                (i < index && check_clash(status, check_status_of(&pools[i]), report));
+        found =
+            config_check_clash(status, config_check_listen_of(&pools[i]), report) ||
+            (i < index && config_check_clash(status, config_check_status_of(&pools[i]), report));
 }
 
 void config_check_all(struct config_global *global, const struct config_pool *pools, size_t count,
                       struct config_report *report)
 {
     if (geteuid() != 0)
-        check_global_as_user(global, report);
-    check_ident(global, report);
+        config_check_global_as_user(global, report);
+    config_check_ident(global, report);
     address_place_look(&global->control_listen);
-    check_files(global->rlimit_files, "global", &global->origins[DIRECTIVE_GLOBAL_rlimit_files],
-                report);
-    check_folders(global, pools, count, report);
-    check_process_max(global, pools, count, report);
+    config_check_files(global->rlimit_files, "global",
+                       &global->origins[DIRECTIVE_GLOBAL_rlimit_files], report);
+    config_check_folders(global, pools, count, report);
+    config_check_process_max(global, pools, count, report);
     for (size_t i = 0; i < count; i++)
-        check_addresses(global, pools, i, count, report);
+        config_check_addresses(global, pools, i, count, report);
 }

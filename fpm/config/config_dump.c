@@ -13,15 +13,15 @@
 /* The column of the origins, unless a value is longer. */
 #define DUMP_COLUMN 48
 
-static int dump_end(FILE *out)
+static int config_dump_end(FILE *out)
 {
     return fflush(out) == 0 && !ferror(out) ? 0 : -1;
 }
 
 /* ---- as a file ---- */
 
-static void dump_line(FILE *out, const char *name, const char *value,
-                      const struct directive_origin *origin)
+static void config_dump_line(FILE *out, const char *name, const char *value,
+                             const struct directive_origin *origin)
 {
     int length = fprintf(out, "%s = %s", name, value != NULL ? value : "");
     int pad = length > 0 && length < DUMP_COLUMN ? DUMP_COLUMN - length : 1;
@@ -32,8 +32,8 @@ static void dump_line(FILE *out, const char *name, const char *value,
 }
 
 /* A directive that repeats has a line for each item. */
-static void dump_repeated(FILE *out, const struct directive *row, const void *field,
-                          const struct directive_origin *origin)
+static void config_dump_repeated(FILE *out, const struct directive *row, const void *field,
+                                 const struct directive_origin *origin)
 {
     const struct value_parse_list *list = field;
     const struct directive_map *map = field;
@@ -41,22 +41,22 @@ static void dump_repeated(FILE *out, const struct directive *row, const void *fi
         (void)fprintf(out, "; include = %s, done below\n", list->items[i]);
     for (size_t i = 0; row->type == DIRECTIVE_LIST && i < list->count; i++) {
         char *text = value_parse_quote_text(list->items[i]);
-        dump_line(out, row->name, text, origin);
+        config_dump_line(out, row->name, text, origin);
         free(text);
     }
     for (size_t i = 0; row->type == DIRECTIVE_MAP && i < map->count; i++) {
         const struct directive_pair *pair = &map->items[i];
         char *text = value_parse_quote_text(pair->value), *name = NULL;
         if (asprintf(&name, "%.*s[%s]", (int)strcspn(row->name, "["), row->name, pair->name) >= 0) {
-            dump_line(out, name, text, &pair->origin);
+            config_dump_line(out, name, text, &pair->origin);
             free(name);
         }
         free(text);
     }
 }
 
-static void dump_all(FILE *out, const struct directive *table, size_t count, const void *owner,
-                     const struct directive_origin *origins)
+static void config_dump_all(FILE *out, const struct directive *table, size_t count,
+                            const void *owner, const struct directive_origin *origins)
 {
     for (size_t i = 0; i < count; i++) {
         const struct directive *row = &table[i];
@@ -65,9 +65,9 @@ static void dump_all(FILE *out, const struct directive *table, size_t count, con
             (void)fprintf(out, "; %s: %s (default)\n", row->name,
                           row->unset != NULL ? row->unset : "unset");
         else if (directive_repeats(row))
-            dump_repeated(out, row, (const char *)owner + row->offset, &origins[i]);
+            config_dump_repeated(out, row, (const char *)owner + row->offset, &origins[i]);
         else if (text != NULL)
-            dump_line(out, row->name, text, &origins[i]);
+            config_dump_line(out, row->name, text, &origins[i]);
         free(text);
     }
 }
@@ -77,25 +77,25 @@ int config_dump_pool(const struct config_pool *pool, FILE *out)
     int used = 2 + (int)strlen(pool->name);
     (void)fprintf(out, "[%s]%*s; %s:%u\n", pool->name, DUMP_COLUMN > used ? DUMP_COLUMN - used : 1,
                   "", pool->origin.file, pool->origin.line);
-    dump_all(out, directive_pool, DIRECTIVE_POOL_COUNT, pool, pool->origins);
-    return dump_end(out);
+    config_dump_all(out, directive_pool, DIRECTIVE_POOL_COUNT, pool, pool->origins);
+    return config_dump_end(out);
 }
 
 int config_dump(const struct config *config, FILE *out)
 {
     (void)fprintf(out, "[global]\n");
-    dump_all(out, directive_global, DIRECTIVE_GLOBAL_COUNT, &config->global,
-             config->global.origins);
+    config_dump_all(out, directive_global, DIRECTIVE_GLOBAL_COUNT, &config->global,
+                    config->global.origins);
     for (size_t i = 0; i < config->pool_count; i++) {
         (void)fputc('\n', out);
         (void)config_dump_pool(&config->pools[i], out);
     }
-    return dump_end(out);
+    return config_dump_end(out);
 }
 
 /* ---- as JSON ---- */
 
-static void dump_json_origin(FILE *out, const struct directive_origin *origin)
+static void config_dump_json_origin(FILE *out, const struct directive_origin *origin)
 {
     if (origin->file == NULL) {
         (void)fputs(", \"file\": null, \"line\": null}", out);
@@ -106,7 +106,7 @@ static void dump_json_origin(FILE *out, const struct directive_origin *origin)
     (void)fprintf(out, ", \"line\": %u}", origin->line);
 }
 
-static void dump_json_list(FILE *out, char *const *items, size_t count)
+static void config_dump_json_list(FILE *out, char *const *items, size_t count)
 {
     (void)fputc('[', out);
     for (size_t i = 0; i < count; i++) {
@@ -117,7 +117,7 @@ static void dump_json_list(FILE *out, char *const *items, size_t count)
 }
 
 /* The value without the quotes that a file may need. Numbers stay as in a file, with their unit. */
-static void dump_json_value(FILE *out, const struct directive *row, const void *owner)
+static void config_dump_json_value(FILE *out, const struct directive *row, const void *owner)
 {
     const void *field = (const char *)owner + row->offset;
     const struct value_parse_list *list = field;
@@ -136,17 +136,17 @@ static void dump_json_value(FILE *out, const struct directive *row, const void *
             escape_json(out, map->items[i].name);
             (void)fputs(": {\"value\": ", out);
             escape_json(out, map->items[i].value);
-            dump_json_origin(out, &map->items[i].origin);
+            config_dump_json_origin(out, &map->items[i].origin);
         }
         (void)fputc('}', out);
         break;
     case DIRECTIVE_LIST:
     case DIRECTIVE_INCLUDE:
     case DIRECTIVE_NETWORKS:
-        dump_json_list(out, list->items, list->count);
+        config_dump_json_list(out, list->items, list->count);
         break;
     case DIRECTIVE_WORDS:
-        dump_json_list(out, words->argv, words->argc);
+        config_dump_json_list(out, words->argv, words->argc);
         break;
     case DIRECTIVE_ADDRESS:
     case DIRECTIVE_SOCKET_PATH:
@@ -167,15 +167,15 @@ static void dump_json_value(FILE *out, const struct directive *row, const void *
     }
 }
 
-static void dump_json_all(FILE *out, const struct directive *table, size_t count, const void *owner,
-                          const struct directive_origin *origins)
+static void config_dump_json_all(FILE *out, const struct directive *table, size_t count,
+                                 const void *owner, const struct directive_origin *origins)
 {
     (void)fputc('{', out);
     for (size_t i = 0; i < count; i++) {
         (void)fprintf(out, "%s\"%.*s\": {\"value\": ", i > 0 ? ", " : "",
                       (int)strcspn(table[i].name, "["), table[i].name);
-        dump_json_value(out, &table[i], owner);
-        dump_json_origin(out, &origins[i]);
+        config_dump_json_value(out, &table[i], owner);
+        config_dump_json_origin(out, &origins[i]);
     }
     (void)fputc('}', out);
 }
@@ -186,11 +186,11 @@ int config_json(const struct config *config, const char *pool, FILE *out)
     (void)fputs("{\"file\": ", out);
     escape_json(out, config->file);
     (void)fputs(", \"files\": ", out);
-    dump_json_list(out, config->files.items, config->files.count);
+    config_dump_json_list(out, config->files.items, config->files.count);
     if (pool == NULL) {
         (void)fputs(", \"global\": ", out);
-        dump_json_all(out, directive_global, DIRECTIVE_GLOBAL_COUNT, &config->global,
-                      config->global.origins);
+        config_dump_json_all(out, directive_global, DIRECTIVE_GLOBAL_COUNT, &config->global,
+                             config->global.origins);
     }
     (void)fputs(", \"pools\": [", out);
     for (size_t i = 0; i < config->pool_count; i++) {
@@ -200,10 +200,10 @@ int config_json(const struct config *config, const char *pool, FILE *out)
         (void)fprintf(out, "%s{\"pool\": ", between);
         escape_json(out, each->name);
         (void)fputs(", \"directives\": ", out);
-        dump_json_all(out, directive_pool, DIRECTIVE_POOL_COUNT, each, each->origins);
-        dump_json_origin(out, &each->origin);
+        config_dump_json_all(out, directive_pool, DIRECTIVE_POOL_COUNT, each, each->origins);
+        config_dump_json_origin(out, &each->origin);
         between = ", ";
     }
     (void)fputs("]}\n", out);
-    return dump_end(out);
+    return config_dump_end(out);
 }

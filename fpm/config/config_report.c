@@ -5,10 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-__attribute__((format(printf, 4, 0))) static void report_add(struct config_report *report,
-                                                             struct value_parse_list *list,
-                                                             const struct directive_origin *origin,
-                                                             const char *format, va_list arguments)
+__attribute__((format(printf, 4, 0))) static void
+config_report_add(struct config_report *report, struct value_parse_list *list,
+                  const struct directive_origin *origin, const char *format, va_list arguments)
 {
     char *what = NULL, *sentence = NULL;
     if (list->count >= CONFIG_REPORT_MAX || vasprintf(&what, format, arguments) < 0) {
@@ -35,7 +34,7 @@ void config_report_error(struct config_report *report, const struct directive_or
     va_list arguments;
     report->failed++;
     va_start(arguments, format);
-    report_add(report, &report->errors, origin, format, arguments);
+    config_report_add(report, &report->errors, origin, format, arguments);
     va_end(arguments);
 }
 
@@ -44,7 +43,7 @@ void config_report_warning(struct config_report *report, const struct directive_
 {
     va_list arguments;
     va_start(arguments, format);
-    report_add(report, &report->warnings, origin, format, arguments);
+    config_report_add(report, &report->warnings, origin, format, arguments);
     va_end(arguments);
 }
 

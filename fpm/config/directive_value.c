@@ -13,50 +13,61 @@
 #include <strings.h>
 
 /* The C type of a directive's field. */
-enum value_form {
-    VALUE_TEXT,
-    VALUE_BOOL,
-    VALUE_INT,
-    VALUE_INT64,
-    VALUE_LIST,
-    VALUE_MAP,
-    VALUE_WORDS,
-    VALUE_ADDRESS
+enum directive_value_form {
+    DIRECTIVE_VALUE_TEXT,
+    DIRECTIVE_VALUE_BOOL,
+    DIRECTIVE_VALUE_INT,
+    DIRECTIVE_VALUE_INT64,
+    DIRECTIVE_VALUE_LIST,
+    DIRECTIVE_VALUE_MAP,
+    DIRECTIVE_VALUE_WORDS,
+    DIRECTIVE_VALUE_ADDRESS
 };
 
-static const enum value_form value_forms[] = {
-    [DIRECTIVE_TEXT] = VALUE_TEXT,          [DIRECTIVE_PATH] = VALUE_TEXT,
-    [DIRECTIVE_FOLDER] = VALUE_TEXT,        [DIRECTIVE_URI] = VALUE_TEXT,
-    [DIRECTIVE_USER] = VALUE_TEXT,          [DIRECTIVE_GROUP] = VALUE_TEXT,
-    [DIRECTIVE_BOOL] = VALUE_BOOL,          [DIRECTIVE_NUMBER] = VALUE_INT64,
-    [DIRECTIVE_SIZE] = VALUE_INT64,         [DIRECTIVE_TIME] = VALUE_INT64,
-    [DIRECTIVE_CHOICE] = VALUE_INT,         [DIRECTIVE_MODE] = VALUE_INT,
-    [DIRECTIVE_LIMIT_COUNT] = VALUE_INT64,  [DIRECTIVE_LIMIT_SIZE] = VALUE_INT64,
-    [DIRECTIVE_LIST] = VALUE_LIST,          [DIRECTIVE_NETWORKS] = VALUE_LIST,
-    [DIRECTIVE_INCLUDE] = VALUE_LIST,       [DIRECTIVE_MAP] = VALUE_MAP,
-    [DIRECTIVE_WORDS] = VALUE_WORDS,        [DIRECTIVE_ADDRESS] = VALUE_ADDRESS,
-    [DIRECTIVE_SOCKET_PATH] = VALUE_ADDRESS};
+static const enum directive_value_form directive_value_forms[] = {
+    [DIRECTIVE_TEXT] = DIRECTIVE_VALUE_TEXT,
+    [DIRECTIVE_PATH] = DIRECTIVE_VALUE_TEXT,
+    [DIRECTIVE_FOLDER] = DIRECTIVE_VALUE_TEXT,
+    [DIRECTIVE_URI] = DIRECTIVE_VALUE_TEXT,
+    [DIRECTIVE_USER] = DIRECTIVE_VALUE_TEXT,
+    [DIRECTIVE_GROUP] = DIRECTIVE_VALUE_TEXT,
+    [DIRECTIVE_BOOL] = DIRECTIVE_VALUE_BOOL,
+    [DIRECTIVE_NUMBER] = DIRECTIVE_VALUE_INT64,
+    [DIRECTIVE_SIZE] = DIRECTIVE_VALUE_INT64,
+    [DIRECTIVE_TIME] = DIRECTIVE_VALUE_INT64,
+    [DIRECTIVE_CHOICE] = DIRECTIVE_VALUE_INT,
+    [DIRECTIVE_MODE] = DIRECTIVE_VALUE_INT,
+    [DIRECTIVE_LIMIT_COUNT] = DIRECTIVE_VALUE_INT64,
+    [DIRECTIVE_LIMIT_SIZE] = DIRECTIVE_VALUE_INT64,
+    [DIRECTIVE_LIST] = DIRECTIVE_VALUE_LIST,
+    [DIRECTIVE_NETWORKS] = DIRECTIVE_VALUE_LIST,
+    [DIRECTIVE_INCLUDE] = DIRECTIVE_VALUE_LIST,
+    [DIRECTIVE_MAP] = DIRECTIVE_VALUE_MAP,
+    [DIRECTIVE_WORDS] = DIRECTIVE_VALUE_WORDS,
+    [DIRECTIVE_ADDRESS] = DIRECTIVE_VALUE_ADDRESS,
+    [DIRECTIVE_SOCKET_PATH] = DIRECTIVE_VALUE_ADDRESS};
 
-static const size_t value_sizes[] = {[VALUE_TEXT] = sizeof(char *),
-                                     [VALUE_BOOL] = sizeof(bool),
-                                     [VALUE_INT] = sizeof(int),
-                                     [VALUE_INT64] = sizeof(int64_t),
-                                     [VALUE_LIST] = sizeof(struct value_parse_list),
-                                     [VALUE_MAP] = sizeof(struct directive_map),
-                                     [VALUE_WORDS] = sizeof(struct value_parse_words),
-                                     [VALUE_ADDRESS] = sizeof(struct value_parse_address)};
+static const size_t directive_value_sizes[] = {
+    [DIRECTIVE_VALUE_TEXT] = sizeof(char *),
+    [DIRECTIVE_VALUE_BOOL] = sizeof(bool),
+    [DIRECTIVE_VALUE_INT] = sizeof(int),
+    [DIRECTIVE_VALUE_INT64] = sizeof(int64_t),
+    [DIRECTIVE_VALUE_LIST] = sizeof(struct value_parse_list),
+    [DIRECTIVE_VALUE_MAP] = sizeof(struct directive_map),
+    [DIRECTIVE_VALUE_WORDS] = sizeof(struct value_parse_words),
+    [DIRECTIVE_VALUE_ADDRESS] = sizeof(struct value_parse_address)};
 
-static void *value_at(const struct directive *row, void *owner)
+static void *directive_value_at(const struct directive *row, void *owner)
 {
     return (char *)owner + row->offset;
 }
 
-static const void *value_in(const struct directive *row, const void *owner)
+static const void *directive_value_in(const struct directive *row, const void *owner)
 {
     return (const char *)owner + row->offset;
 }
 
-static int value_refuse(const struct directive *row, char *error, size_t size)
+static int directive_value_refuse(const struct directive *row, char *error, size_t size)
 {
     char accepted[256] = "";
     directive_accepts(row, accepted, sizeof accepted);
@@ -64,7 +75,7 @@ static int value_refuse(const struct directive *row, char *error, size_t size)
     return -1;
 }
 
-static int value_no_memory(char *error, size_t size)
+static int directive_value_no_memory(char *error, size_t size)
 {
     (void)snprintf(error, size, "cannot be kept: out of memory");
     return -1;
@@ -72,18 +83,18 @@ static int value_no_memory(char *error, size_t size)
 
 /* ---- from text ---- */
 
-static int value_set_text(char **field, const char *text, char *error, size_t size)
+static int directive_value_set_text(char **field, const char *text, char *error, size_t size)
 {
     char *copy = strdup(text);
     if (copy == NULL)
-        return value_no_memory(error, size);
+        return directive_value_no_memory(error, size);
     free(*field);
     *field = copy;
     return 0;
 }
 
-static int value_set_number(const struct directive *row, int64_t *field, const char *text,
-                            char *error, size_t size)
+static int directive_value_set_number(const struct directive *row, int64_t *field, const char *text,
+                                      char *error, size_t size)
 {
     int64_t number = 0;
     int result;
@@ -99,13 +110,13 @@ static int value_set_number(const struct directive *row, int64_t *field, const c
     else
         result = value_parse_number(text, &number);
     if (result != 0 || number < row->min || number > row->max)
-        return value_refuse(row, error, size);
+        return directive_value_refuse(row, error, size);
     *field = number;
     return 0;
 }
 
-static int value_set_choice(const struct directive *row, int *field, const char *text, char *error,
-                            size_t size)
+static int directive_value_set_choice(const struct directive *row, int *field, const char *text,
+                                      char *error, size_t size)
 {
     for (const struct directive_choice *choice = row->choices; choice->word != NULL; choice++) {
         if (strcmp(choice->word, text) != 0)
@@ -113,11 +124,11 @@ static int value_set_choice(const struct directive *row, int *field, const char 
         *field = choice->value;
         return 0;
     }
-    return value_refuse(row, error, size);
+    return directive_value_refuse(row, error, size);
 }
 
-static int value_set_networks(struct value_parse_list *field, const char *text, char *error,
-                              size_t size)
+static int directive_value_set_networks(struct value_parse_list *field, const char *text,
+                                        char *error, size_t size)
 {
     struct value_parse_list list;
     struct cidr network;
@@ -143,12 +154,13 @@ static int value_set_networks(struct value_parse_list *field, const char *text, 
     return 0;
 }
 
-static int value_set_address(const struct directive *row, struct value_parse_address *field,
-                             const char *text, char *error, size_t size)
+static int directive_value_set_address(const struct directive *row,
+                                       struct value_parse_address *field, const char *text,
+                                       char *error, size_t size)
 {
     struct value_parse_address address;
     if (row->type == DIRECTIVE_SOCKET_PATH && *text != '/')
-        return value_refuse(row, error, size);
+        return directive_value_refuse(row, error, size);
     if (value_parse_address(text, &address, error, size) != 0)
         return -1;
     value_parse_address_free(field);
@@ -157,65 +169,65 @@ static int value_set_address(const struct directive *row, struct value_parse_add
 }
 
 /* Sets a field of any type except words and maps, whose text is split first. */
-static int value_set_plain(const struct directive *row, void *field, const char *text, char *error,
-                           size_t size)
+static int directive_value_set_plain(const struct directive *row, void *field, const char *text,
+                                     char *error, size_t size)
 {
     struct account account;
     gid_t gid;
     int mode;
     switch (row->type) {
     case DIRECTIVE_TEXT:
-        return value_set_text(field, text, error, size);
+        return directive_value_set_text(field, text, error, size);
     case DIRECTIVE_URI:
     case DIRECTIVE_PATH:
     case DIRECTIVE_FOLDER:
         if (*text != '/' && (row->word == NULL || strcmp(text, row->word) != 0) &&
             (row->other_word == NULL || strcmp(text, row->other_word) != 0) &&
             (row->third_word == NULL || strcmp(text, row->third_word) != 0))
-            return value_refuse(row, error, size);
-        return value_set_text(field, text, error, size);
+            return directive_value_refuse(row, error, size);
+        return directive_value_set_text(field, text, error, size);
     case DIRECTIVE_USER:
         return account_user(text, &account, error, size) == 0
-                   ? value_set_text(field, text, error, size)
+                   ? directive_value_set_text(field, text, error, size)
                    : -1;
     case DIRECTIVE_GROUP:
         return account_group(text, &gid, error, size) == 0
-                   ? value_set_text(field, text, error, size)
+                   ? directive_value_set_text(field, text, error, size)
                    : -1;
     case DIRECTIVE_BOOL:
-        return value_parse_bool(text, field) == 0 ? 0 : value_refuse(row, error, size);
+        return value_parse_bool(text, field) == 0 ? 0 : directive_value_refuse(row, error, size);
     case DIRECTIVE_NUMBER:
     case DIRECTIVE_SIZE:
     case DIRECTIVE_TIME:
     case DIRECTIVE_LIMIT_COUNT:
     case DIRECTIVE_LIMIT_SIZE:
-        return value_set_number(row, field, text, error, size);
+        return directive_value_set_number(row, field, text, error, size);
     case DIRECTIVE_CHOICE:
-        return value_set_choice(row, field, text, error, size);
+        return directive_value_set_choice(row, field, text, error, size);
     case DIRECTIVE_MODE:
         if (value_parse_mode(text, &mode) != 0 || mode < row->min || mode > row->max)
-            return value_refuse(row, error, size);
+            return directive_value_refuse(row, error, size);
         *(int *)field = mode;
         return 0;
     case DIRECTIVE_LIST:
     case DIRECTIVE_INCLUDE:
-        return value_parse_list_add(field, text) == 0 ? 0 : value_no_memory(error, size);
+        return value_parse_list_add(field, text) == 0 ? 0 : directive_value_no_memory(error, size);
     case DIRECTIVE_NETWORKS:
-        return value_set_networks(field, text, error, size);
+        return directive_value_set_networks(field, text, error, size);
     case DIRECTIVE_ADDRESS:
     case DIRECTIVE_SOCKET_PATH:
-        return value_set_address(row, field, text, error, size);
+        return directive_value_set_address(row, field, text, error, size);
     case DIRECTIVE_MAP:
     case DIRECTIVE_WORDS:
         break;
     }
-    return value_refuse(row, error, size);
+    return directive_value_refuse(row, error, size);
 }
 
 int directive_value_set(const struct directive *row, void *owner, const char *text,
                         const struct value_parse_source *source, char *error, size_t size)
 {
-    void *field = value_at(row, owner);
+    void *field = directive_value_at(row, owner);
     struct value_parse_words words;
     char *plain;
     if (*text == '\0') {
@@ -233,7 +245,7 @@ int directive_value_set(const struct directive *row, void *owner, const char *te
     }
     if (value_parse_text(text, source, &plain, error, size) != 0)
         return -1;
-    int result = value_set_plain(row, field, plain, error, size);
+    int result = directive_value_set_plain(row, field, plain, error, size);
     free(plain);
     return result;
 }
@@ -242,7 +254,7 @@ int directive_value_set_pair(const struct directive *row, void *owner, const cha
                              const char *text, const struct directive_origin *origin,
                              const struct value_parse_source *source, char *error, size_t size)
 {
-    struct directive_map *map = value_at(row, owner);
+    struct directive_map *map = directive_value_at(row, owner);
     char *value;
 
     /* Every shell and getenv accept such a name. */
@@ -275,7 +287,7 @@ int directive_value_set_pair(const struct directive *row, void *owner, const cha
     if (grown == NULL || copy == NULL) {
         free(copy);
         free(value);
-        return value_no_memory(error, size);
+        return directive_value_no_memory(error, size);
     }
     grown[map->count++] = (struct directive_pair){.name = copy, .value = value, .origin = *origin};
     return 0;
@@ -283,71 +295,72 @@ int directive_value_set_pair(const struct directive *row, void *owner, const cha
 
 /* ---- default and release ---- */
 
-static void value_unset(const struct directive *row, void *field)
+static void directive_value_unset(const struct directive *row, void *field)
 {
-    enum value_form form = value_forms[row->type];
+    enum directive_value_form form = directive_value_forms[row->type];
     int64_t unset = -1;
     if (row->type == DIRECTIVE_NUMBER)
         unset = DIRECTIVE_UNSET;
     else if (row->type == DIRECTIVE_SIZE || row->type == DIRECTIVE_CHOICE)
         unset = 0;
-    memset(field, 0, value_sizes[form]);
-    if (form == VALUE_INT)
+    memset(field, 0, directive_value_sizes[form]);
+    if (form == DIRECTIVE_VALUE_INT)
         *(int *)field = (int)unset;
-    else if (form == VALUE_INT64)
+    else if (form == DIRECTIVE_VALUE_INT64)
         *(int64_t *)field = unset;
 }
 
 int directive_value_init(const struct directive *row, void *owner)
 {
     char error[256];
-    void *field = value_at(row, owner);
-    value_unset(row, field);
+    void *field = directive_value_at(row, owner);
+    directive_value_unset(row, field);
     return row->by_default == NULL
                ? 0
-               : value_set_plain(row, field, row->by_default, error, sizeof error);
+               : directive_value_set_plain(row, field, row->by_default, error, sizeof error);
 }
 
 void directive_value_free(const struct directive *row, void *owner)
 {
-    void *field = value_at(row, owner);
+    void *field = directive_value_at(row, owner);
     struct directive_map *map = field;
-    switch (value_forms[row->type]) {
-    case VALUE_TEXT:
+    switch (directive_value_forms[row->type]) {
+    case DIRECTIVE_VALUE_TEXT:
         free(*(char **)field);
         break;
-    case VALUE_LIST:
+    case DIRECTIVE_VALUE_LIST:
         value_parse_list_free(field);
         break;
-    case VALUE_MAP:
+    case DIRECTIVE_VALUE_MAP:
         for (size_t i = 0; i < map->count; i++) {
             free(map->items[i].name);
             free(map->items[i].value);
         }
         free(map->items);
         break;
-    case VALUE_WORDS:
+    case DIRECTIVE_VALUE_WORDS:
         value_parse_words_free(field);
         break;
-    case VALUE_ADDRESS:
+    case DIRECTIVE_VALUE_ADDRESS:
         value_parse_address_free(field);
         break;
-    case VALUE_BOOL:
-    case VALUE_INT:
-    case VALUE_INT64:
+    case DIRECTIVE_VALUE_BOOL:
+    case DIRECTIVE_VALUE_INT:
+    case DIRECTIVE_VALUE_INT64:
         break;
     }
-    value_unset(row, field);
+    directive_value_unset(row, field);
 }
 
 /* ---- comparison ---- */
 
-static bool value_equal_text(const char *a, const char *b)
+static bool directive_value_equal_text(const char *a, const char *b)
 {
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-static bool value_equal_items(char *const *a, size_t a_count, char *const *b, size_t b_count)
+static bool directive_value_equal_items(char *const *a, size_t a_count, char *const *b,
+                                        size_t b_count)
 {
     bool equal = a_count == b_count;
     for (size_t i = 0; equal && i < a_count; i++)
@@ -357,58 +370,60 @@ static bool value_equal_items(char *const *a, size_t a_count, char *const *b, si
 
 bool directive_value_equal(const struct directive *row, const void *first, const void *second)
 {
-    const void *a = value_in(row, first), *b = value_in(row, second);
+    const void *a = directive_value_in(row, first), *b = directive_value_in(row, second);
     const struct value_parse_list *a_list = a, *b_list = b;
     const struct value_parse_words *a_words = a, *b_words = b;
     const struct directive_map *a_map = a, *b_map = b;
     const struct value_parse_address *a_address = a, *b_address = b;
     bool equal;
-    switch (value_forms[row->type]) {
-    case VALUE_BOOL:
-    case VALUE_INT:
-    case VALUE_INT64:
-        return memcmp(a, b, value_sizes[value_forms[row->type]]) == 0;
-    case VALUE_LIST:
-        return value_equal_items(a_list->items, a_list->count, b_list->items, b_list->count);
-    case VALUE_WORDS:
-        return value_equal_items(a_words->argv, a_words->argc, b_words->argv, b_words->argc);
-    case VALUE_MAP:
+    switch (directive_value_forms[row->type]) {
+    case DIRECTIVE_VALUE_BOOL:
+    case DIRECTIVE_VALUE_INT:
+    case DIRECTIVE_VALUE_INT64:
+        return memcmp(a, b, directive_value_sizes[directive_value_forms[row->type]]) == 0;
+    case DIRECTIVE_VALUE_LIST:
+        return directive_value_equal_items(a_list->items, a_list->count, b_list->items,
+                                           b_list->count);
+    case DIRECTIVE_VALUE_WORDS:
+        return directive_value_equal_items(a_words->argv, a_words->argc, b_words->argv,
+                                           b_words->argc);
+    case DIRECTIVE_VALUE_MAP:
         equal = a_map->count == b_map->count;
         for (size_t i = 0; equal && i < a_map->count; i++)
             equal = strcmp(a_map->items[i].name, b_map->items[i].name) == 0 &&
                     strcmp(a_map->items[i].value, b_map->items[i].value) == 0;
         return equal;
-    case VALUE_ADDRESS:
+    case DIRECTIVE_VALUE_ADDRESS:
         return a_address->kind == b_address->kind &&
-               value_equal_text(a_address->path, b_address->path) &&
-               value_equal_text(a_address->host, b_address->host) &&
-               value_equal_text(a_address->port, b_address->port);
-    case VALUE_TEXT:
+               directive_value_equal_text(a_address->path, b_address->path) &&
+               directive_value_equal_text(a_address->host, b_address->host) &&
+               directive_value_equal_text(a_address->port, b_address->port);
+    case DIRECTIVE_VALUE_TEXT:
         break;
     }
-    return value_equal_text(*(char *const *)a, *(char *const *)b);
+    return directive_value_equal_text(*(char *const *)a, *(char *const *)b);
 }
 
 bool directive_value_is_set(const struct directive *row, const void *owner)
 {
-    const void *field = value_in(row, owner);
-    switch (value_forms[row->type]) {
-    case VALUE_BOOL:
+    const void *field = directive_value_in(row, owner);
+    switch (directive_value_forms[row->type]) {
+    case DIRECTIVE_VALUE_BOOL:
         return true;
-    case VALUE_INT:
+    case DIRECTIVE_VALUE_INT:
         return row->type == DIRECTIVE_CHOICE || *(const int *)field >= 0;
-    case VALUE_INT64:
+    case DIRECTIVE_VALUE_INT64:
         return row->type == DIRECTIVE_NUMBER ? *(const int64_t *)field != DIRECTIVE_UNSET
                                              : *(const int64_t *)field >= 0;
-    case VALUE_LIST:
+    case DIRECTIVE_VALUE_LIST:
         return ((const struct value_parse_list *)field)->count > 0;
-    case VALUE_MAP:
+    case DIRECTIVE_VALUE_MAP:
         return ((const struct directive_map *)field)->count > 0;
-    case VALUE_WORDS:
+    case DIRECTIVE_VALUE_WORDS:
         return ((const struct value_parse_words *)field)->argc > 0;
-    case VALUE_ADDRESS:
+    case DIRECTIVE_VALUE_ADDRESS:
         return ((const struct value_parse_address *)field)->kind != VALUE_PARSE_ADDRESS_NONE;
-    case VALUE_TEXT:
+    case DIRECTIVE_VALUE_TEXT:
         break;
     }
     return *(char *const *)field != NULL;
@@ -417,7 +432,8 @@ bool directive_value_is_set(const struct directive *row, const void *owner)
 /* ---- to text ---- */
 
 /* Joins the items; with `quoted` each is quoted as a word of a command line. */
-static char *value_joined(char *const *items, size_t count, const char *joint, bool quoted)
+static char *directive_value_joined(char *const *items, size_t count, const char *joint,
+                                    bool quoted)
 {
     char *out = NULL;
     size_t length;
@@ -437,7 +453,7 @@ static char *value_joined(char *const *items, size_t count, const char *joint, b
 
 char *directive_value_text(const struct directive *row, const void *owner)
 {
-    const void *field = value_in(row, owner);
+    const void *field = directive_value_in(row, owner);
     const struct value_parse_list *list = field;
     const struct value_parse_words *words = field;
     const struct directive_choice *choice = row->choices;
@@ -471,9 +487,9 @@ char *directive_value_text(const struct directive *row, const void *owner)
             (void)snprintf(text, sizeof text, "%" PRId64, number);
         return strdup(text);
     case DIRECTIVE_NETWORKS:
-        return value_joined(list->items, list->count, ", ", false);
+        return directive_value_joined(list->items, list->count, ", ", false);
     case DIRECTIVE_WORDS:
-        return value_joined(words->argv, words->argc, " ", true);
+        return directive_value_joined(words->argv, words->argc, " ", true);
     case DIRECTIVE_ADDRESS:
     case DIRECTIVE_SOCKET_PATH:
         return value_parse_quote_text(((const struct value_parse_address *)field)->text);

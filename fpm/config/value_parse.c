@@ -11,14 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char no_memory[] = "cannot be kept: out of memory";
+static const char value_no_memory[] = "cannot be kept: out of memory";
 
 /* From large to small, so that the first that divides a value writes it shortest. */
-static const struct scalar_unit sizes[] = {
+static const struct scalar_unit value_sizes[] = {
     {"G", INT64_C(1) << 30}, {"M", INT64_C(1) << 20}, {"K", INT64_C(1) << 10}, {"", 1}};
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static int parse_fail(char *error, size_t size, const char *text)
+static int value_fail(char *error, size_t size, const char *text)
 {
     (void)snprintf(error, size, "%s", text);
     return -1;
@@ -35,7 +35,7 @@ int value_parse_number(const char *text, int64_t *out)
     return 0;
 }
 
-static void parse_unit_text(int64_t number, const struct scalar_unit *units, size_t count,
+static void value_unit_text(int64_t number, const struct scalar_unit *units, size_t count,
                             char *out)
 {
     size_t i = 0;
@@ -47,7 +47,7 @@ static void parse_unit_text(int64_t number, const struct scalar_unit *units, siz
 
 int value_parse_size(const char *text, int64_t *out)
 {
-    return scalar_with_unit(text, sizes, COUNT(sizes), out) ? 0 : -1;
+    return scalar_with_unit(text, value_sizes, COUNT(value_sizes), out) ? 0 : -1;
 }
 
 int value_parse_time(const char *text, int64_t *out)
@@ -57,12 +57,12 @@ int value_parse_time(const char *text, int64_t *out)
 
 void value_parse_size_text(int64_t bytes, char *out)
 {
-    parse_unit_text(bytes, sizes, COUNT(sizes), out);
+    value_unit_text(bytes, value_sizes, COUNT(value_sizes), out);
 }
 
 void value_parse_time_text(int64_t milliseconds, char *out)
 {
-    parse_unit_text(milliseconds, scalar_times, SCALAR_TIMES, out);
+    value_unit_text(milliseconds, scalar_times, SCALAR_TIMES, out);
 }
 
 int value_parse_bool(const char *text, bool *out)
@@ -89,7 +89,7 @@ int value_parse_mode(const char *text, int *out)
 /* ---- quotes and replacements ---- */
 
 /* A value that is being read: `cursor` moves over its text, the result goes to `out`. */
-struct parse {
+struct value_state {
     const char *cursor;
     const struct value_parse_source *source;
     FILE *out;
@@ -97,36 +97,36 @@ struct parse {
     size_t size;
 };
 
-static int parse_refuse(const struct parse *parse, const char *text)
+static int value_refuse(const struct value_state *parse, const char *text)
 {
-    return parse_fail(parse->error, parse->size, text);
+    return value_fail(parse->error, parse->size, text);
 }
 
-static int parse_put_char(const struct parse *parse, char c)
+static int value_put_char(const struct value_state *parse, char c)
 {
-    return fputc(c, parse->out) != EOF ? 0 : parse_refuse(parse, no_memory);
+    return fputc(c, parse->out) != EOF ? 0 : value_refuse(parse, value_no_memory);
 }
 
 /* Puts what a variable holds. */
-static int parse_put_text(const struct parse *parse, const char *text)
+static int value_put_text(const struct value_state *parse, const char *text)
 {
     for (const char *c = text; *c != '\0'; c++)
         if (iscntrl((unsigned char)*c) && *c != '\t')
-            return parse_refuse(parse, "takes a control character from a variable");
-    return fputs(text, parse->out) >= 0 ? 0 : parse_refuse(parse, no_memory);
+            return value_refuse(parse, "takes a control character from a variable");
+    return fputs(text, parse->out) >= 0 ? 0 : value_refuse(parse, value_no_memory);
 }
 
 /* At a '$': puts the value of ${NAME} or $pool, or else the dollar itself. */
-static int parse_put_dollar(struct parse *parse)
+static int value_put_dollar(struct value_state *parse)
 {
     const char *text = parse->cursor;
     if (text[1] == '{') {
         size_t length = strcspn(text + 2, "}");
         char name[256];
         if (text[2 + length] == '\0')
-            return parse_refuse(parse, "has a ${ without its }");
+            return value_refuse(parse, "has a ${ without its }");
         if (length == 0 || length >= sizeof name)
-            return parse_refuse(parse, "has a ${...} that is no variable's name");
+            return value_refuse(parse, "has a ${...} that is no variable's name");
         memcpy(name, text + 2, length);
         name[length] = '\0';
         parse->cursor += 2 + length + 1;
@@ -134,7 +134,7 @@ static int parse_put_dollar(struct parse *parse)
         const char *(*variable)(const char *) = parse->source->variable;
         const char *value = variable != NULL ? variable(name) : NULL;
         if (value != NULL)
-            return parse_put_text(parse, value);
+            return value_put_text(parse, value);
         (void)snprintf(parse->error, parse->size,
                        "takes ${%s} from the environment, where no such variable is set", name);
         return -1;
@@ -144,27 +144,27 @@ static int parse_put_dollar(struct parse *parse)
         text[word] != '_') {
         parse->cursor += word;
         if (parse->source->pool == NULL)
-            return parse_refuse(parse, "has $pool, which stands for a name in a pool alone");
-        return parse_put_text(parse, parse->source->pool);
+            return value_refuse(parse, "has $pool, which stands for a name in a pool alone");
+        return value_put_text(parse, parse->source->pool);
     }
-    return parse_put_char(parse, *parse->cursor++);
+    return value_put_char(parse, *parse->cursor++);
 }
 
 /* At an opening quote: puts the text up to the closing one and goes past it. */
-static int parse_put_quoted(struct parse *parse)
+static int value_put_quoted(struct value_state *parse)
 {
     char quote = *parse->cursor++;
     while (*parse->cursor != quote) {
         const char *at = parse->cursor;
         int result;
         if (*at == '\0')
-            return parse_refuse(parse, "has a quote that is never closed");
+            return value_refuse(parse, "has a quote that is never closed");
         if (quote == '"' && *at == '$') {
-            result = parse_put_dollar(parse);
+            result = value_put_dollar(parse);
         } else {
             if (quote == '"' && *at == '\\' && at[1] != '\0' && strchr("\"\\$", at[1]) != NULL)
                 parse->cursor++;
-            result = parse_put_char(parse, *parse->cursor++);
+            result = value_put_char(parse, *parse->cursor++);
         }
         if (result != 0)
             return -1;
@@ -174,30 +174,30 @@ static int parse_put_quoted(struct parse *parse)
 }
 
 /* Does an unquoted '#' stand here that was meant to begin a comment? */
-static bool parse_is_comment(const char *text, bool first)
+static bool value_is_comment(const char *text, bool first)
 {
     return *text == '#' && (!first || text[1] == '\0' || isblank((unsigned char)text[1]));
 }
 
 /* Puts one word, or with `whole` the rest, in which quotes and backslashes mean nothing. `first`:
  * it begins the value. */
-static int parse_put_plain(struct parse *parse, bool whole, bool first)
+static int value_put_plain(struct value_state *parse, bool whole, bool first)
 {
     const char *begin = parse->cursor;
     while (*parse->cursor != '\0' && (whole || !isblank((unsigned char)*parse->cursor))) {
         int result;
         if ((parse->cursor == begin || isblank((unsigned char)parse->cursor[-1])) &&
-            parse_is_comment(parse->cursor, first && parse->cursor == begin))
-            return parse_refuse(parse, "has an unquoted # behind a blank: a comment behind a value "
+            value_is_comment(parse->cursor, first && parse->cursor == begin))
+            return value_refuse(parse, "has an unquoted # behind a blank: a comment behind a value "
                                        "begins with ;, and a # that belongs to it needs quotes");
         if (*parse->cursor == '$') {
-            result = parse_put_dollar(parse);
+            result = value_put_dollar(parse);
         } else if (!whole && (*parse->cursor == '"' || *parse->cursor == '\'')) {
-            result = parse_put_quoted(parse);
+            result = value_put_quoted(parse);
         } else {
             if (!whole && *parse->cursor == '\\' && *++parse->cursor == '\0')
-                return parse_refuse(parse, "ends with a backslash that has nothing to act on");
-            result = parse_put_char(parse, *parse->cursor++);
+                return value_refuse(parse, "ends with a backslash that has nothing to act on");
+            result = value_put_char(parse, *parse->cursor++);
         }
         if (result != 0)
             return -1;
@@ -206,7 +206,7 @@ static int parse_put_plain(struct parse *parse, bool whole, bool first)
 }
 
 /* Reads one word, or the whole value: then quotes count if it begins with one. */
-static int parse_run(struct parse *parse, bool whole, bool first, char **out)
+static int value_run(struct value_state *parse, bool whole, bool first, char **out)
 {
     char *buffer = NULL;
     size_t length;
@@ -214,16 +214,16 @@ static int parse_run(struct parse *parse, bool whole, bool first, char **out)
     *out = NULL;
     parse->out = open_memstream(&buffer, &length);
     if (parse->out == NULL)
-        return parse_refuse(parse, no_memory);
+        return value_refuse(parse, value_no_memory);
     if (whole && (*parse->cursor == '"' || *parse->cursor == '\'')) {
-        result = parse_put_quoted(parse);
+        result = value_put_quoted(parse);
         if (result == 0 && *parse->cursor != '\0')
-            result = parse_refuse(parse, "goes on after its closing quote");
+            result = value_refuse(parse, "goes on after its closing quote");
     } else {
-        result = parse_put_plain(parse, whole, first);
+        result = value_put_plain(parse, whole, first);
     }
     if (fclose(parse->out) != 0 && result == 0)
-        result = parse_refuse(parse, no_memory);
+        result = value_refuse(parse, value_no_memory);
     if (result == 0)
         *out = buffer;
     else
@@ -234,15 +234,15 @@ static int parse_run(struct parse *parse, bool whole, bool first, char **out)
 int value_parse_text(const char *text, const struct value_parse_source *source, char **out,
                      char *error, size_t size)
 {
-    struct parse parse = {.cursor = text, .source = source, .size = size};
+    struct value_state parse = {.cursor = text, .source = source, .size = size};
     parse.error = error;
-    return parse_run(&parse, true, true, out);
+    return value_run(&parse, true, true, out);
 }
 
 /* ---- words and lists ---- */
 
 /* Appends `item` itself and a NULL after it. On failure, and for no item, `item` is freed. */
-static int parse_append(char ***items, size_t *count, char *item)
+static int value_append(char ***items, size_t *count, char *item)
 {
     char **grown = item != NULL ? reallocarray(*items, *count + 2, sizeof **items) : NULL;
     if (grown == NULL) {
@@ -258,19 +258,19 @@ static int parse_append(char ***items, size_t *count, char *item)
 int value_parse_words(const char *text, const struct value_parse_source *source,
                       struct value_parse_words *out, char *error, size_t size)
 {
-    struct parse parse = {.cursor = text, .source = source, .error = error, .size = size};
+    struct value_state parse = {.cursor = text, .source = source, .error = error, .size = size};
     int result = 0;
     *out = (struct value_parse_words){0};
     while (result == 0 && *(parse.cursor += strspn(parse.cursor, " \t")) != '\0') {
         char *word;
-        result = parse_run(&parse, false, out->argc == 0, &word);
-        if (result == 0 && parse_append(&out->argv, &out->argc, word) != 0)
-            result = parse_fail(error, size, no_memory);
+        result = value_run(&parse, false, out->argc == 0, &word);
+        if (result == 0 && value_append(&out->argv, &out->argc, word) != 0)
+            result = value_fail(error, size, value_no_memory);
     }
     if (result == 0 && (out->argc == 0 || *out->argv[0] == '\0'))
-        result = parse_fail(error, size, "names no program");
+        result = value_fail(error, size, "names no program");
     if (result == 0 && (out->text = strdup(text)) == NULL)
-        result = parse_fail(error, size, no_memory);
+        result = value_fail(error, size, value_no_memory);
     if (result != 0)
         value_parse_words_free(out);
     return result;
@@ -278,7 +278,7 @@ int value_parse_words(const char *text, const struct value_parse_source *source,
 
 int value_parse_list_add(struct value_parse_list *list, const char *item)
 {
-    return parse_append(&list->items, &list->count, strdup(item));
+    return value_append(&list->items, &list->count, strdup(item));
 }
 
 int value_parse_list(const char *text, struct value_parse_list *out, char *error, size_t size)
@@ -291,8 +291,8 @@ int value_parse_list(const char *text, struct value_parse_list *out, char *error
         size_t length = strcspn(cursor, ", \t");
         if (length == 0)
             problem = "has a comma with nothing beside it";
-        else if (parse_append(&out->items, &out->count, strndup(cursor, length)) != 0)
-            problem = no_memory;
+        else if (value_append(&out->items, &out->count, strndup(cursor, length)) != 0)
+            problem = value_no_memory;
         cursor += length;
         cursor += strspn(cursor, " \t");
         comma = *cursor == ',';
@@ -302,26 +302,26 @@ int value_parse_list(const char *text, struct value_parse_list *out, char *error
     if (problem == NULL)
         return 0;
     value_parse_list_free(out);
-    return parse_fail(error, size, problem);
+    return value_fail(error, size, problem);
 }
 
 /* ---- addresses ---- */
 
-static int parse_set_port(const char *text, struct value_parse_address *out, char *error,
+static int value_set_port(const char *text, struct value_parse_address *out, char *error,
                           size_t size)
 {
     int64_t port;
     if (value_parse_number(text, &port) != 0 || port < 1 || port > 65535)
-        return parse_fail(error, size, "must have a port from 1 to 65535");
+        return value_fail(error, size, "must have a port from 1 to 65535");
     out->kind = VALUE_PARSE_ADDRESS_TCP;
     if (asprintf(&out->port, "%" PRId64, port) >= 0)
         return 0;
     out->port = NULL;
-    return parse_fail(error, size, no_memory);
+    return value_fail(error, size, value_no_memory);
 }
 
 /* "host:port"; cuts `host`, the caller's copy. */
-static int parse_set_host(char *host, struct value_parse_address *out, char *error, size_t size)
+static int value_set_host(char *host, struct value_parse_address *out, char *error, size_t size)
 {
     char *colon = strrchr(host, ':'), shortest[INET6_ADDRSTRLEN];
     unsigned char bytes[sizeof(struct in6_addr)];
@@ -331,10 +331,10 @@ static int parse_set_host(char *host, struct value_parse_address *out, char *err
         return -1;
     }
     if (colon == NULL || (*host == '[' && (colon == host || colon[-1] != ']')))
-        return parse_fail(error, size, "must be /path, port, ip:port or [ip6]:port");
+        return value_fail(error, size, "must be /path, port, ip:port or [ip6]:port");
     *colon = '\0';
     if (*host == '\0' || strcmp(host, "*") == 0)
-        return parse_set_port(colon + 1, out, error, size);
+        return value_set_port(colon + 1, out, error, size);
     if (*host == '[') {
         colon[-1] = '\0';
         host++;
@@ -342,17 +342,17 @@ static int parse_set_host(char *host, struct value_parse_address *out, char *err
     }
     if (inet_pton(family, host, bytes) != 1 ||
         inet_ntop(family, bytes, shortest, sizeof shortest) == NULL)
-        return parse_fail(error, size,
+        return value_fail(error, size,
                           strchr(host, ':') != NULL && family == AF_INET
                               ? "must have its IPv6 address in brackets: [ip6]:port"
                               : "must have a numeric address: names are not looked up");
     out->host = strdup(shortest);
     if (out->host == NULL)
-        return parse_fail(error, size, no_memory);
-    return parse_set_port(colon + 1, out, error, size);
+        return value_fail(error, size, value_no_memory);
+    return value_set_port(colon + 1, out, error, size);
 }
 
-static int parse_set_path(const char *text, struct value_parse_address *out, char *error,
+static int value_set_path(const char *text, struct value_parse_address *out, char *error,
                           size_t size)
 {
     if (strlen(text) > VALUE_PARSE_SOCKET_PATH_MAX) {
@@ -361,11 +361,11 @@ static int parse_set_path(const char *text, struct value_parse_address *out, cha
         return -1;
     }
     if (text[strlen(text) - 1] == '/')
-        return parse_fail(error, size, "must name a socket, not a folder");
+        return value_fail(error, size, "must name a socket, not a folder");
     out->kind = VALUE_PARSE_ADDRESS_UNIX;
     out->path = strdup(text);
     if (out->path == NULL)
-        return parse_fail(error, size, no_memory);
+        return value_fail(error, size, value_no_memory);
     /* What // and /./ repeat is left out. */
     char *to = out->path;
     for (const char *from = out->path; *from != '\0'; *to++ = *from++)
@@ -380,15 +380,15 @@ int value_parse_address(const char *text, struct value_parse_address *out, char 
     int result;
     *out = (struct value_parse_address){.text = strdup(text)};
     if (out->text == NULL)
-        return parse_fail(error, size, no_memory);
+        return value_fail(error, size, value_no_memory);
     if (*text == '/') {
-        result = parse_set_path(text, out, error, size);
+        result = value_set_path(text, out, error, size);
     } else if (*text != '\0' && strspn(text, "0123456789") == strlen(text)) {
-        result = parse_set_port(text, out, error, size);
+        result = value_set_port(text, out, error, size);
     } else {
         char *copy = strdup(text);
-        result = copy != NULL ? parse_set_host(copy, out, error, size)
-                              : parse_fail(error, size, no_memory);
+        result = copy != NULL ? value_set_host(copy, out, error, size)
+                              : value_fail(error, size, value_no_memory);
         free(copy);
     }
     if (result != 0)
@@ -399,7 +399,7 @@ int value_parse_address(const char *text, struct value_parse_address *out, char 
 /* ---- back to text ---- */
 
 /* Puts quotes around the text and backslashes where a quoted text needs them. */
-static char *parse_quote(const char *text)
+static char *value_quote(const char *text)
 {
     char *out = NULL;
     size_t length;
@@ -422,17 +422,17 @@ char *value_parse_quote_text(const char *text)
 {
     bool plain = *text != '\0' && strpbrk(text, "\"';#$\\") == NULL &&
                  !isblank((unsigned char)*text) && !isblank((unsigned char)text[strlen(text) - 1]);
-    return plain ? strdup(text) : parse_quote(text);
+    return plain ? strdup(text) : value_quote(text);
 }
 
 char *value_parse_quote_word(const char *word)
 {
     bool plain = *word != '\0' && strpbrk(word, "\"';#$\\ \t") == NULL;
-    return plain ? strdup(word) : parse_quote(word);
+    return plain ? strdup(word) : value_quote(word);
 }
 
 /* The closing quote, or the quote itself if there is none: then it is a mere apostrophe. */
-static const char *parse_closing(const char *quote_at)
+static const char *value_closing(const char *quote_at)
 {
     for (const char *c = quote_at + 1; *c != '\0'; c++) {
         if (*c == *quote_at)
@@ -449,7 +449,7 @@ size_t value_parse_length(const char *rest, bool words)
     size_t length;
     for (c = rest; *c != '\0'; c++)
         if ((*c == '"' || *c == '\'') && (words || c == rest))
-            c = parse_closing(c);
+            c = value_closing(c);
         else if (words && *c == '\\' && c[1] != '\0')
             c++;
         else if (*c == ';' && (c == rest || isblank((unsigned char)c[-1])))

@@ -8,13 +8,12 @@
 /* The program's curses.h is the wide one's by pkg-config; its macros clash with nothing of ours. */
 #define NCURSES_NOMACROS 1
 #include <curses.h>
-#include <term.h>
-
 #include <locale.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <term.h>
 #include <unistd.h>
 #include <wchar.h>
 

@@ -21,7 +21,7 @@ struct tracer_frames {
 };
 
 /* libdw passes no context to the callback that finds files. */
-static const struct tracer_frames *frames_now;
+static const struct tracer_frames *tracer_frames_now;
 
 const char *tracer_frames_lacks(void)
 {
@@ -32,7 +32,7 @@ const char *tracer_frames_lacks(void)
 
 /* Opens a file of the process, which may have another root, or whose program may have been
  * replaced. An absolute link in that root must not lead to our own files. */
-static int frames_open_file(const struct tracer_files *files, const char *name)
+static int tracer_frames_open_file(const struct tracer_files *files, const char *name)
 {
     struct stat status;
     int fd;
@@ -48,7 +48,7 @@ static int frames_open_file(const struct tracer_files *files, const char *name)
 }
 
 /* The vDSO, which the kernel maps into every process. */
-static Elf *frames_vdso(void)
+static Elf *tracer_frames_vdso(void)
 {
     Dwarf_Addr begin, end;
     size_t size = 0;
@@ -67,25 +67,25 @@ static Elf *frames_vdso(void)
     return size == 0 ? NULL : elf_memory(own, size);
 }
 
-static int frames_find_elf(Dwfl_Module *module, void **userdata, const char *name, Dwarf_Addr base,
-                           char **file_name, Elf **elf)
+static int tracer_frames_find_elf(Dwfl_Module *module, void **userdata, const char *name,
+                                  Dwarf_Addr base, char **file_name, Elf **elf)
 {
     (void)module;
     (void)userdata;
     (void)base;
     *file_name = NULL;
     if (strcmp(name, "[vdso]") == 0)
-        *elf = frames_vdso();
+        *elf = tracer_frames_vdso();
     if (name[0] != '/')
         return -1;
-    int fd = frames_open_file(frames_now->files, name);
+    int fd = tracer_frames_open_file(tracer_frames_now->files, name);
     *file_name = fd >= 0 ? strdup(name) : NULL;
     return fd;
 }
 
 /* ---- copied state ---- */
 
-static pid_t frames_next_thread(Dwfl *dwfl, void *context, void **thread)
+static pid_t tracer_frames_next_thread(Dwfl *dwfl, void *context, void **thread)
 {
     (void)dwfl;
     const struct tracer_stop *stop = ((const struct tracer_frames *)context)->stop;
@@ -98,7 +98,7 @@ static pid_t frames_next_thread(Dwfl *dwfl, void *context, void **thread)
 }
 
 /* Memory that was not copied is read from the running process: most of it never changes. */
-static bool frames_read(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *word, void *context)
+static bool tracer_frames_read(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *word, void *context)
 {
     (void)dwfl;
     const struct tracer_stop *stop = ((const struct tracer_frames *)context)->stop;
@@ -114,7 +114,7 @@ static bool frames_read(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *word, void *
            pread(stop->memory, word, sizeof *word, (off_t)address) == (ssize_t)sizeof *word;
 }
 
-static bool frames_set_registers(Dwfl_Thread *of, void *context)
+static bool tracer_frames_set_registers(Dwfl_Thread *of, void *context)
 {
     const struct tracer_thread *thread = context;
     Dwarf_Word registers[TRACER_REGISTERS];
@@ -124,24 +124,24 @@ static bool frames_set_registers(Dwfl_Thread *of, void *context)
     return dwfl_thread_state_registers(of, 0, thread->register_count, registers);
 }
 
-static const Dwfl_Thread_Callbacks frames_thread_callbacks = {
-    .next_thread = frames_next_thread,
-    .memory_read = frames_read,
-    .set_initial_registers = frames_set_registers,
+static const Dwfl_Thread_Callbacks tracer_frames_thread_callbacks = {
+    .next_thread = tracer_frames_next_thread,
+    .memory_read = tracer_frames_read,
+    .set_initial_registers = tracer_frames_set_registers,
 };
 
 /* ---- open and close ---- */
 
-static char *frames_debug_path; /* libdw's default */
+static char *tracer_frames_debug_path; /* libdw's default */
 
-static const Dwfl_Callbacks frames_callbacks = {
-    .find_elf = frames_find_elf,
+static const Dwfl_Callbacks tracer_frames_callbacks = {
+    .find_elf = tracer_frames_find_elf,
     .find_debuginfo = dwfl_standard_find_debuginfo,
-    .debuginfo_path = &frames_debug_path,
+    .debuginfo_path = &tracer_frames_debug_path,
 };
 
 /* The kernel's only mapping with code. */
-static void frames_report_vdso(Dwfl *dwfl, const char *maps)
+static void tracer_frames_report_vdso(Dwfl *dwfl, const char *maps)
 {
     const char *mark = strstr(maps, "[vdso]\n");
     while (mark != NULL && mark > maps && mark[-1] != '\n')
@@ -153,14 +153,14 @@ static void frames_report_vdso(Dwfl *dwfl, const char *maps)
     (void)dwfl_report_module(dwfl, "[vdso]", begin, strtoull(rest + 1, NULL, 16));
 }
 
-static int frames_report(Dwfl *dwfl, char *maps)
+static int tracer_frames_report(Dwfl *dwfl, char *maps)
 {
     FILE *file = fmemopen(maps, strlen(maps), "r");
     if (file == NULL)
         return -1;
     dwfl_report_begin(dwfl);
     int result = dwfl_linux_proc_maps_report(dwfl, file);
-    frames_report_vdso(dwfl, maps);
+    tracer_frames_report_vdso(dwfl, maps);
     (void)fclose(file);
     return dwfl_report_end(dwfl, NULL, NULL) == 0 && result == 0 ? 0 : -1;
 }
@@ -173,10 +173,10 @@ struct tracer_frames *tracer_frames_open(const struct tracer_stop *stop,
         snprintf(error, size, "out of memory");
         return NULL;
     }
-    *frames = (struct tracer_frames){dwfl_begin(&frames_callbacks), stop, files};
-    frames_now = frames;
-    if (frames->dwfl != NULL && frames_report(frames->dwfl, stop->maps) == 0 &&
-        dwfl_attach_state(frames->dwfl, NULL, stop->pid, &frames_thread_callbacks, frames))
+    *frames = (struct tracer_frames){dwfl_begin(&tracer_frames_callbacks), stop, files};
+    tracer_frames_now = frames;
+    if (frames->dwfl != NULL && tracer_frames_report(frames->dwfl, stop->maps) == 0 &&
+        dwfl_attach_state(frames->dwfl, NULL, stop->pid, &tracer_frames_thread_callbacks, frames))
         return frames;
     snprintf(error, size, "libdw: %s", dwfl_errmsg(-1));
     tracer_frames_close(&frames);
@@ -196,21 +196,21 @@ void tracer_frames_close(struct tracer_frames **frames)
 
 /* ---- walking ---- */
 
-struct frames_walk {
+struct tracer_frames_walk {
     Dwfl *dwfl;
     bool (*take)(void *context, const struct tracer_frame *frame);
     void *context;
     unsigned count;
 };
 
-static bool frames_take(struct frames_walk *walk, const struct tracer_frame *frame)
+static bool tracer_frames_take(struct tracer_frames_walk *walk, const struct tracer_frame *frame)
 {
     walk->count++;
     return walk->take(walk->context, frame);
 }
 
 /* Fills in where an inlined function was called. */
-static void frames_call_site(Dwarf_Die *die, Dwarf_Die *unit, struct tracer_frame *frame)
+static void tracer_frames_call_site(Dwarf_Die *die, Dwarf_Die *unit, struct tracer_frame *frame)
 {
     Dwarf_Attribute attribute;
     Dwarf_Files *files;
@@ -227,8 +227,8 @@ static void frames_call_site(Dwarf_Die *die, Dwarf_Die *unit, struct tracer_fram
 
 /* Reports the functions inlined at this address, innermost first; `frame` becomes the outer one.
  * False: stop. */
-static bool frames_inlined(struct frames_walk *walk, Dwfl_Module *module,
-                           struct tracer_frame *frame, Dwarf_Addr pc)
+static bool tracer_frames_inlined(struct tracer_frames_walk *walk, Dwfl_Module *module,
+                                  struct tracer_frame *frame, Dwarf_Addr pc)
 {
     Dwarf_Addr bias;
     Dwarf_Die *unit = dwfl_module_addrdie(module, pc, &bias), *found = NULL, *scopes = NULL;
@@ -246,8 +246,8 @@ static bool frames_inlined(struct frames_walk *walk, Dwfl_Module *module,
             continue;
         frame->function = name;
         frame->inlined = true;
-        on = frames_take(walk, frame);
-        frames_call_site(&scopes[i], unit, frame);
+        on = tracer_frames_take(walk, frame);
+        tracer_frames_call_site(&scopes[i], unit, frame);
         frame->function = NULL;
     }
     frame->inlined = false;
@@ -256,9 +256,9 @@ static bool frames_inlined(struct frames_walk *walk, Dwfl_Module *module,
     return on;
 }
 
-static int frames_on_frame(Dwfl_Frame *state, void *context)
+static int tracer_frames_on_frame(Dwfl_Frame *state, void *context)
 {
-    struct frames_walk *walk = context;
+    struct tracer_frames_walk *walk = context;
     struct tracer_frame frame = {0};
     Dwarf_Addr pc, base = 0;
     bool exact;
@@ -268,25 +268,25 @@ static int frames_on_frame(Dwfl_Frame *state, void *context)
     pc -= exact ? 0 : 1; /* the call, not what follows it */
     Dwfl_Module *module = dwfl_addrmodule(walk->dwfl, pc);
     if (module == NULL)
-        return frames_take(walk, &frame) ? DWARF_CB_OK : DWARF_CB_ABORT;
+        return tracer_frames_take(walk, &frame) ? DWARF_CB_OK : DWARF_CB_ABORT;
     frame.module = dwfl_module_info(module, NULL, &base, NULL, NULL, NULL, NULL, NULL);
     frame.offset = frame.address - base;
     Dwfl_Line *line = dwfl_module_getsrc(module, pc);
     frame.file = line == NULL ? NULL : dwfl_lineinfo(line, NULL, &frame.line, NULL, NULL, NULL);
-    if (!frames_inlined(walk, module, &frame, pc))
+    if (!tracer_frames_inlined(walk, module, &frame, pc))
         return DWARF_CB_ABORT;
     if (frame.function == NULL)
         frame.function = dwfl_module_addrname(module, pc);
-    return frames_take(walk, &frame) ? DWARF_CB_OK : DWARF_CB_ABORT;
+    return tracer_frames_take(walk, &frame) ? DWARF_CB_OK : DWARF_CB_ABORT;
 }
 
 unsigned tracer_frames_walk(struct tracer_frames *frames, pid_t tid,
                             bool (*take)(void *context, const struct tracer_frame *frame),
                             void *context)
 {
-    struct frames_walk walk = {frames->dwfl, take, context, 0};
+    struct tracer_frames_walk walk = {frames->dwfl, take, context, 0};
     /* On some machines a complete walk ends with an error, so only the frames count. */
-    (void)dwfl_getthread_frames(frames->dwfl, tid, frames_on_frame, &walk);
+    (void)dwfl_getthread_frames(frames->dwfl, tid, tracer_frames_on_frame, &walk);
     return walk.count;
 }
 

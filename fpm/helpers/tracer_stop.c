@@ -20,13 +20,13 @@
 #include <unistd.h>
 
 enum {
-    STOP_PATIENCE = 100, /* ms that threads have to stop; the others are held meanwhile */
-    STOP_NAP = 20000,    /* ns between two checks of a thread */
-    STOP_MAPS = 65536,   /* bytes, at first */
-    STOP_MAPS_MAX = 32 << 20
+    TRACER_STOP_PATIENCE = 100, /* ms that threads have to stop; the others are held meanwhile */
+    TRACER_STOP_NAP = 20000,    /* ns between two checks of a thread */
+    TRACER_STOP_MAPS = 65536,   /* bytes, at first */
+    TRACER_STOP_MAPS_MAX = 32 << 20
 };
 
-static int64_t stop_now_us(void)
+static int64_t tracer_stop_now_us(void)
 {
     return (int64_t)clock_ns() / 1000;
 }
@@ -34,8 +34,8 @@ static int64_t stop_now_us(void)
 /* ---- /proc ---- */
 
 /* A small file of the thread, without its newline; "" if it cannot be read. */
-static void stop_read(const struct tracer_stop *stop, pid_t tid, const char *name, char *out,
-                      size_t size)
+static void tracer_stop_read(const struct tracer_stop *stop, pid_t tid, const char *name, char *out,
+                             size_t size)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/task/%d/%s", (int)stop->pid, (int)tid, name);
@@ -48,9 +48,9 @@ static void stop_read(const struct tracer_stop *stop, pid_t tid, const char *nam
 }
 
 /* All of the descriptor, as a string; NULL without memory, or with errno. */
-static char *stop_slurp(int fd)
+static char *tracer_stop_slurp(int fd)
 {
-    size_t room = STOP_MAPS, used = 0;
+    size_t room = TRACER_STOP_MAPS, used = 0;
     char *text = malloc(room);
     while (text != NULL) {
         ssize_t got = read(fd, text + used, room - used - 1);
@@ -61,7 +61,7 @@ static char *stop_slurp(int fd)
         }
         if (room - used > 1)
             continue;
-        char *grown = room < STOP_MAPS_MAX ? realloc(text, room * 2) : NULL;
+        char *grown = room < TRACER_STOP_MAPS_MAX ? realloc(text, room * 2) : NULL;
         if (grown == NULL)
             free(text);
         text = grown;
@@ -71,14 +71,14 @@ static char *stop_slurp(int fd)
     return NULL;
 }
 
-static int stop_open_memory(struct tracer_stop *stop)
+static int tracer_stop_open_memory(struct tracer_stop *stop)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/maps", (int)stop->pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -1;
-    stop->maps = stop_slurp(fd);
+    stop->maps = tracer_stop_slurp(fd);
     (void)close(fd);
     snprintf(path, sizeof path, "/proc/%d/mem", (int)stop->pid);
     stop->memory = open(path, O_RDONLY | O_CLOEXEC);
@@ -86,7 +86,7 @@ static int stop_open_memory(struct tracer_stop *stop)
 }
 
 /* Where the mapping that holds `address` ends; 0 = there is none. */
-static uint64_t stop_mapping_end(const struct tracer_stop *stop, uint64_t address)
+static uint64_t tracer_stop_mapping_end(const struct tracer_stop *stop, uint64_t address)
 {
     const char *line = stop->maps;
     while (*line != '\0') {
@@ -103,7 +103,7 @@ static uint64_t stop_mapping_end(const struct tracer_stop *stop, uint64_t addres
 
 /* ---- holding ---- */
 
-static bool stop_known(const struct tracer_stop *stop, pid_t tid)
+static bool tracer_stop_known(const struct tracer_stop *stop, pid_t tid)
 {
     for (size_t i = 0; i < stop->count; i++)
         if (stop->threads[i].tid == tid)
@@ -112,9 +112,9 @@ static bool stop_known(const struct tracer_stop *stop, pid_t tid)
 }
 
 /* Seizes one thread, which stops soon after. Returns 0, or -1 with errno. */
-static int stop_take(struct tracer_stop *stop, pid_t tid)
+static int tracer_stop_take(struct tracer_stop *stop, pid_t tid)
 {
-    if (stop_known(stop, tid))
+    if (tracer_stop_known(stop, tid))
         return 0;
     if (stop->count == TRACER_THREADS_MAX) {
         stop->left_out++;
@@ -131,7 +131,7 @@ static int stop_take(struct tracer_stop *stop, pid_t tid)
 
 /* Seizes the threads that are not known yet; new ones may start until all are held. Returns their
  * number, or -1 if the process is gone. */
-static int stop_take_all(struct tracer_stop *stop)
+static int tracer_stop_take_all(struct tracer_stop *stop)
 {
     char path[64];
     size_t before = stop->count;
@@ -144,16 +144,17 @@ static int stop_take_all(struct tracer_stop *stop)
     while ((entry = readdir(folder)) != NULL) {
         pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
         if (tid > 0)
-            (void)stop_take(stop, tid); /* fails for a thread that has just ended */
+            (void)tracer_stop_take(stop, tid); /* fails for a thread that has just ended */
     }
     (void)closedir(folder);
     return (int)(stop->count - before);
 }
 
 /* Waits until it has stopped. Returns the signal that was to be delivered, 0 = none, or -1. */
-static int stop_wait(const struct tracer_stop *stop, struct tracer_thread *thread, int64_t until)
+static int tracer_stop_wait(const struct tracer_stop *stop, struct tracer_thread *thread,
+                            int64_t until)
 {
-    const struct timespec nap = {.tv_nsec = STOP_NAP};
+    const struct timespec nap = {.tv_nsec = TRACER_STOP_NAP};
     char state[512], where[64];
     int status;
     for (;;) {
@@ -164,12 +165,12 @@ static int stop_wait(const struct tracer_stop *stop, struct tracer_thread *threa
             snprintf(thread->missing, sizeof thread->missing, "it ended meanwhile");
             return -1;
         }
-        if (stop_now_us() > until)
+        if (tracer_stop_now_us() > until)
             break;
         (void)nanosleep(&nap, NULL);
     }
-    stop_read(stop, thread->tid, "stat", state, sizeof state);
-    stop_read(stop, thread->tid, "wchan", where, sizeof where);
+    tracer_stop_read(stop, thread->tid, "stat", state, sizeof state);
+    tracer_stop_read(stop, thread->tid, "wchan", where, sizeof where);
     const char *after = strrchr(state, ')');
     snprintf(thread->missing, sizeof thread->missing,
              "it did not stop: state %c, in the kernel's %.50s",
@@ -181,7 +182,8 @@ static int stop_wait(const struct tracer_stop *stop, struct tracer_thread *threa
 
 #if defined(__x86_64__)
 
-static void stop_take_registers(struct tracer_thread *thread, const struct user_regs_struct *from)
+static void tracer_stop_take_registers(struct tracer_thread *thread,
+                                       const struct user_regs_struct *from)
 {
     const uint64_t all[] = {from->rax, from->rdx, from->rcx, from->rbx, from->rsi, from->rdi,
                             from->rbp, from->rsp, from->r8,  from->r9,  from->r10, from->r11,
@@ -194,7 +196,8 @@ static void stop_take_registers(struct tracer_thread *thread, const struct user_
 
 #elif defined(__aarch64__)
 
-static void stop_take_registers(struct tracer_thread *thread, const struct user_regs_struct *from)
+static void tracer_stop_take_registers(struct tracer_thread *thread,
+                                       const struct user_regs_struct *from)
 {
     for (size_t i = 0; i < 31; i++)
         thread->registers[i] = from->regs[i];
@@ -206,7 +209,8 @@ static void stop_take_registers(struct tracer_thread *thread, const struct user_
 
 #else
 
-static void stop_take_registers(struct tracer_thread *thread, const struct user_regs_struct *from)
+static void tracer_stop_take_registers(struct tracer_thread *thread,
+                                       const struct user_regs_struct *from)
 {
     (void)from;
     snprintf(thread->missing, sizeof thread->missing,
@@ -216,10 +220,10 @@ static void stop_take_registers(struct tracer_thread *thread, const struct user_
 #endif
 
 /* From the red zone below the stack pointer to the stack's end, at most TRACER_STACK_MAX bytes. */
-static void stop_copy_stack(const struct tracer_stop *stop, struct tracer_thread *thread)
+static void tracer_stop_copy_stack(const struct tracer_stop *stop, struct tracer_thread *thread)
 {
     uint64_t begin = thread->sp > 256 ? thread->sp - 256 : 0;
-    uint64_t end = stop_mapping_end(stop, thread->sp);
+    uint64_t end = tracer_stop_mapping_end(stop, thread->sp);
     if (end == 0 || stop->memory < 0)
         return;
     size_t size = end - begin < TRACER_STACK_MAX ? (size_t)(end - begin) : TRACER_STACK_MAX;
@@ -230,7 +234,7 @@ static void stop_copy_stack(const struct tracer_stop *stop, struct tracer_thread
     thread->stack_size = got > 0 ? (size_t)got : 0;
 }
 
-static void stop_copy(const struct tracer_stop *stop, struct tracer_thread *thread)
+static void tracer_stop_copy(const struct tracer_stop *stop, struct tracer_thread *thread)
 {
     struct user_regs_struct registers;
     struct iovec part = {.iov_base = &registers, .iov_len = sizeof registers};
@@ -239,19 +243,19 @@ static void stop_copy(const struct tracer_stop *stop, struct tracer_thread *thre
         snprintf(thread->missing, sizeof thread->missing, "its registers: %s", strerror(errno));
         return;
     }
-    stop_take_registers(thread, &registers);
-    stop_copy_stack(stop, thread);
+    tracer_stop_take_registers(thread, &registers);
+    tracer_stop_copy_stack(stop, thread);
 }
 
 /* A signal that came in between is handed on. */
-static void stop_release(struct tracer_thread *thread, int signal)
+static void tracer_stop_release(struct tracer_thread *thread, int signal)
 {
     if (signal >= 0)
         (void)ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)(intptr_t)signal);
 }
 
 /* Moves the thread `first` to the front. */
-static void stop_order(struct tracer_stop *stop, pid_t first)
+static void tracer_stop_order(struct tracer_stop *stop, pid_t first)
 {
     for (size_t i = 1; i < stop->count; i++) {
         if (stop->threads[i].tid != first)
@@ -269,27 +273,28 @@ int tracer_stop(struct tracer_stop *stop, pid_t pid, pid_t first)
     size_t held = 0;
     *stop = (struct tracer_stop){.pid = pid, .memory = -1};
     stop->threads = calloc(TRACER_THREADS_MAX, sizeof *stop->threads);
-    if (stop->threads == NULL || stop_open_memory(stop) != 0)
+    if (stop->threads == NULL || tracer_stop_open_memory(stop) != 0)
         return -1;
-    int64_t began = stop_now_us();
-    if (stop_take(stop, pid) != 0)
+    int64_t began = tracer_stop_now_us();
+    if (tracer_stop_take(stop, pid) != 0)
         return -1;
     do {
-        int64_t until = stop_now_us() + STOP_PATIENCE * 1000;
+        int64_t until = tracer_stop_now_us() + TRACER_STOP_PATIENCE * 1000;
         for (; held < stop->count; held++)
             signals[held] = stop->threads[held].missing[0] == '\0'
-                                ? stop_wait(stop, &stop->threads[held], until)
+                                ? tracer_stop_wait(stop, &stop->threads[held], until)
                                 : -1;
-    } while (stop_take_all(stop) > 0);
+    } while (tracer_stop_take_all(stop) > 0);
     for (size_t i = 0; i < stop->count; i++)
         if (signals[i] >= 0)
-            stop_copy(stop, &stop->threads[i]);
+            tracer_stop_copy(stop, &stop->threads[i]);
     for (size_t i = 0; i < stop->count; i++)
-        stop_release(&stop->threads[i], signals[i]);
-    stop->stopped_us = stop_now_us() - began;
+        tracer_stop_release(&stop->threads[i], signals[i]);
+    stop->stopped_us = tracer_stop_now_us() - began;
     for (size_t i = 0; i < stop->count; i++)
-        stop_read(stop, stop->threads[i].tid, "comm", stop->threads[i].name, TRACER_NAME_MAX);
-    stop_order(stop, first != 0 ? first : pid);
+        tracer_stop_read(stop, stop->threads[i].tid, "comm", stop->threads[i].name,
+                         TRACER_NAME_MAX);
+    tracer_stop_order(stop, first != 0 ? first : pid);
     return 0;
 }
 

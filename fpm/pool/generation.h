@@ -13,8 +13,8 @@
 #include "fpm/slow_log/deadline.h"
 #include "fpm/worker/exit_cause.h"
 #include "fpm/worker/launch_spec.h"
-#include "fpm/worker/scoreboard.h"
 #include "fpm/worker/proc_activity.h"
+#include "fpm/worker/scoreboard.h"
 #include "fpm/worker/worker.h"
 
 #include <ev.h>

@@ -1,13 +1,13 @@
 /* fd.c: see fd.h. */
 #include "fpm/util/fd.h"
 
-#include <sys/stat.h>
-#include <string.h>
-#include <stdlib.h>
-#include <stdio.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* On kernels without close_range(CLOSE_RANGE_CLOEXEC): descriptors below this are marked one by

@@ -1,8 +1,8 @@
 /* log_pipe.c: see log_pipe.h. */
 #include "sapi-shim/access_log/log_pipe.h"
 
-#include "sapi-shim/util/diagnostics.h"
 #include "sapi-shim/access_log/line_buffer.h"
+#include "sapi-shim/util/diagnostics.h"
 
 #include <errno.h>
 #include <fcntl.h>

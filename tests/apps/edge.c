@@ -4,6 +4,9 @@
  *   loop  FCGX_Accept_r; QUERY_STRING says what to do
  *   hand  one thread takes the requests, another one serves them
  */
+#include "sapi-shim/overtime.h"
+
+#include <fcgiapp.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -12,10 +15,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <fcgiapp.h>
-
-#include "sapi-shim/overtime.h"
 
 #define HEAD "Content-Type: text/plain\r\n\r\n"
 

@@ -9,15 +9,15 @@
  *   loop    FCGX_Accept_r alone, which ends the request before it
  *   finish  FCGX_Accept_r and FCGX_Finish_r
  */
+#include "sapi-shim/overtime.h"
+#include "steps.h"
+
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
-
-#include "sapi-shim/overtime.h"
-#include "steps.h"
 
 enum {
     THREADS_MAX = 64,

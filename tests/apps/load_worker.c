@@ -14,17 +14,16 @@
  * usage: load_worker [run]
  *   run        ot_run instead of an FCGX_Accept_r loop
  */
+#include "sapi-shim/overtime.h"
+
 #include <errno.h>
+#include <fcgiapp.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <fcgiapp.h>
-
-#include "sapi-shim/overtime.h"
 
 struct visit {
     FCGX_Stream *out;

@@ -3,11 +3,11 @@
  * usage: raw
  * A number as query string: flushes whenever so many bytes have been written.
  */
+#include "sapi-shim/overtime.h"
+
+#include <fcgiapp.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "sapi-shim/overtime.h"
-#include <fcgiapp.h>
 
 static int serve(FCGX_Request *request, void *argument)
 {

@@ -12,6 +12,7 @@
 #define STEPS_H
 
 #include <errno.h>
+#include <fcgiapp.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -26,8 +27,6 @@
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <fcgiapp.h>
 
 enum {
     STEPS_WAIT_LIMIT = 120 /* seconds; then the application ends itself */

@@ -8,12 +8,12 @@
  * -s: never accepts. -c: first closes all descriptors but the standard ones and opens others in
  * their place.
  */
+#include "sapi-shim/overtime.h"
+#include "steps.h"
+
 #include <locale.h>
 #include <pthread.h>
 #include <signal.h>
-
-#include "sapi-shim/overtime.h"
-#include "steps.h"
 
 enum {
     THREADS_MAX = 64

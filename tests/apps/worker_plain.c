@@ -5,9 +5,9 @@
  *
  * usage: worker_plain DIRECTORY
  */
-#include <signal.h>
-
 #include "steps.h"
+
+#include <signal.h>
 
 static void step_finish(struct visit *visit, const char *value)
 {

@@ -5,11 +5,10 @@
  *
  * usage: worker_stdio DIRECTORY
  */
+#include "sapi-shim/overtime.h"
 #include "steps.h"
 
 #include <fcgi_stdio.h>
-
-#include "sapi-shim/overtime.h"
 
 static void on_shutdown(void *argument)
 {

@@ -1,12 +1,12 @@
 /* test_address_place.c: which addresses name one place, and which overlap. */
+#include "fpm/config/address_place.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "fpm/config/address_place.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 

@@ -1,8 +1,8 @@
 /* test_backoff.c: the wait after each kind of death, its doubling, and its end. */
+#include "fpm/pool/backoff.h"
+
 #include <criterion/criterion.h>
 #include <signal.h>
-
-#include "fpm/pool/backoff.h"
 
 static struct backoff_death crash(int64_t now, int64_t started)
 {

@@ -1,6 +1,7 @@
 /* test_cgi_head.c: the status and the fields of a response, in pieces of every size. */
-#include "sapi-shim/contract.h"
 #include "sapi-shim/protocol/cgi_head.h"
+
+#include "sapi-shim/contract.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

@@ -1,4 +1,6 @@
 /* test_child.c: processes that end, and the callback that their owner gets. */
+#include "fpm/util/child.h"
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <signal.h>
@@ -7,8 +9,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "fpm/util/child.h"
 
 enum {
     MANY = 50

@@ -1,4 +1,6 @@
 /* test_chroot_path.c: paths inside a chroot, whose links do not lead out of it. */
+#include "fpm/util/chroot_path.h"
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -6,8 +8,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "fpm/util/chroot_path.h"
 
 static char root[] = "/tmp/ot-jail-XXXXXX";
 

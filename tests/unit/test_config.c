@@ -1,5 +1,12 @@
 /* test_config.c: whole configurations: values, every kind of error with its line, and the dump read
  * back. */
+#include "fpm/config/config.h"
+
+#include "fpm/config/directive_value.h"
+#include "fpm/config/ini_lines.h"
+#include "sapi-shim/contract.h"
+#include "sapi-shim/scoreboard/worker_slot.h"
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -8,12 +15,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "fpm/config/config.h"
-#include "fpm/config/directive_value.h"
-#include "fpm/config/ini_lines.h"
-#include "sapi-shim/contract.h"
-#include "sapi-shim/scoreboard/worker_slot.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

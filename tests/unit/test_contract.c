@@ -1,6 +1,12 @@
 /* test_contract.c: a worker with the library, seen from its manager, which is the test: which
  * changes of state ring the doorbell, which exit reason a worker gives, and when it exits by
  * itself. */
+#include "fpm/worker/scoreboard.h"
+#include "sapi-shim/overtime.h"
+#include "sapi-shim/request/recycling.h"
+#include "sapi-shim/scoreboard/worker_slot.h"
+#include "sapi-shim/util/procfs.h"
+
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <fcgiapp.h>
@@ -19,12 +25,6 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "fpm/worker/scoreboard.h"
-#include "sapi-shim/overtime.h"
-#include "sapi-shim/request/recycling.h"
-#include "sapi-shim/scoreboard/worker_slot.h"
-#include "sapi-shim/util/procfs.h"
 
 /* What a request's QUERY_STRING tells the worker to do; one letter. */
 enum order {

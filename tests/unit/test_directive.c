@@ -1,12 +1,13 @@
 /* test_directive.c: the table of directives: complete rows, valid defaults, names that are found.
  */
+#include "fpm/config/directive.h"
+
+#include "fpm/config/directive_value.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "fpm/config/directive.h"
-#include "fpm/config/directive_value.h"
 
 struct side {
     const struct directive *table;

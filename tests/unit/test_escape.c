@@ -1,10 +1,10 @@
 /* test_escape.c: foreign text made harmless, for each place where it is shown. */
+#include "sapi-shim/util/escape.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "sapi-shim/util/escape.h"
 
 static const char *show(const char *text)
 {

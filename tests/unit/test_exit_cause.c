@@ -1,10 +1,11 @@
 /* test_exit_cause.c: why a worker ended, row by row. */
+#include "fpm/worker/exit_cause.h"
+
+#include "sapi-shim/contract.h"
+
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <string.h>
-
-#include "fpm/worker/exit_cause.h"
-#include "sapi-shim/contract.h"
 
 #define EXITED(code)     ((code) << 8)
 #define SIGNALLED(which) (which)

@@ -1,9 +1,9 @@
 /* test_exit_message.c: the line about a dead worker: how it ended, what it did, and the level. */
+#include "fpm/worker/exit_message.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "fpm/worker/exit_message.h"
 
 #define SECOND INT64_C(1000000000)
 

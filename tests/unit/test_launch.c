@@ -1,4 +1,6 @@
 /* test_launch.c: from fork to exec: the error of each step, and what the child is given. */
+#include "fpm/worker/launch.h"
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -10,8 +12,6 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "fpm/worker/launch.h"
 
 static int null_fd = -1;
 

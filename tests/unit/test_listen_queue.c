@@ -1,5 +1,7 @@
 /* test_listen_queue.c: the length of a listen queue: real sockets, wrong replies, and no netlink.
  */
+#include "sapi-shim/util/listen_queue.h"
+
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -13,8 +15,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include "sapi-shim/util/listen_queue.h"
 
 struct listener {
     int fd;

@@ -1,5 +1,7 @@
 /* test_listen_watch.c: a connection wakes a waiting worker, or else the manager. With processes
  * that wait as workers do, at a unix, a TCP and a hand-over socket. */
+#include "fpm/pool/listen_watch.h"
+
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -14,8 +16,6 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "fpm/pool/listen_watch.h"
 
 enum kind {
     UNIX,

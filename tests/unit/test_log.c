@@ -1,4 +1,6 @@
 /* test_log.c: the log as a whole: changes while it runs, and the count of lost lines. */
+#include "fpm/log/log.h"
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -6,11 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <syslog.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
-
-#include "fpm/log/log.h"
 
 static char folder[] = "/tmp/ot-log-XXXXXX";
 static char path[64], other[64], errors[64];

@@ -1,11 +1,11 @@
 /* test_log_line.c: lines of the log: every format, pieces, hostile bytes, and maximal lengths. */
+#include "fpm/log/log_line.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
-
-#include "fpm/log/log_line.h"
 
 enum {
     STYLES = 4

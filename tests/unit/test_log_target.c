@@ -1,4 +1,6 @@
 /* test_log_target.c: targets for lines: full, removed, and not yet there. Nothing here may wait. */
+#include "fpm/log/log_target.h"
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +13,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include "fpm/log/log_target.h"
 
 static char folder[] = "/tmp/ot-sink-XXXXXX";
 static char path[64];

@@ -1,11 +1,11 @@
 /* test_output_capture.c: output turned into lines: whole, partial, long, binary, and in pieces of
  * every size. */
+#include "fpm/log/output_capture.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "fpm/log/output_capture.h"
 
 /* What was handed out, as "[text]" with '+' for a cut before or behind, or "[3 empty]". */
 static char seen[65536];

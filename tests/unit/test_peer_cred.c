@@ -1,10 +1,10 @@
 /* test_peer_cred.c: which users may command the manager, by the control socket's owner, group and
  * mode. */
+#include "fpm/control/peer_cred.h"
+
 #include <criterion/criterion.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "fpm/control/peer_cred.h"
 
 enum {
     MANAGER = 500,

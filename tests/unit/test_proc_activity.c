@@ -1,4 +1,6 @@
 /* test_proc_activity.c: what /proc shows of processes in different system calls. */
+#include "fpm/worker/proc_activity.h"
+
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <poll.h>
@@ -15,8 +17,6 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "fpm/worker/proc_activity.h"
 
 #define EATEN ((size_t)32 << 20)
 

@@ -1,4 +1,6 @@
 /* test_process_tree.c: which processes belong to a worker, and that no other is signalled. */
+#include "fpm/worker/process_tree.h"
+
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <stdio.h>
@@ -7,8 +9,6 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "fpm/worker/process_tree.h"
 
 static struct process_tree tree;
 static struct process_tree_list list;

@@ -1,7 +1,7 @@
 /* test_procfs.c: a line of /proc/PID/statm, and malformed ones. */
-#include <criterion/criterion.h>
-
 #include "sapi-shim/util/procfs.h"
+
+#include <criterion/criterion.h>
 
 Test(procfs, private_memory)
 {

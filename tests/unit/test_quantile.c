@@ -1,8 +1,7 @@
 /* test_quantile.c: quantiles of histograms. */
-#include <criterion/criterion.h>
-
 #include "fpm/util/quantile.h"
 
+#include <criterion/criterion.h>
 #include <math.h>
 
 #define NEAR(a, b) cr_expect_float_eq(a, b, 1e-9, "%.12g is not %.12g", (double)(a), (double)(b))

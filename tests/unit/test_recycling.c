@@ -1,7 +1,7 @@
 /* test_recycling.c: after how many requests a worker is replaced. */
-#include <criterion/criterion.h>
-
 #include "sapi-shim/request/recycling.h"
+
+#include <criterion/criterion.h>
 
 Test(recycling, requests_of_a_worker)
 {

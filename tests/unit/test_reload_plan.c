@@ -1,5 +1,7 @@
 /* test_reload_plan.c: from two configurations to a plan: real files, read as the manager reads
  * them. */
+#include "fpm/manager/reload_plan.h"
+
 #include <criterion/criterion.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,8 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "fpm/manager/reload_plan.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define SIMPLE       "command = /bin/true\npm.max_children = 4\n"

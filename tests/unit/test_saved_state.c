@@ -1,12 +1,12 @@
 /* test_saved_state.c: state written by one program is read back by another, and nothing else is. */
+#include "fpm/util/saved_state.h"
+
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#include "fpm/util/saved_state.h"
 
 static const char awkward[] = "two\nlines, a \0 and \xff";
 

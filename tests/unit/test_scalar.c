@@ -1,7 +1,7 @@
 /* test_scalar.c: durations as text. */
-#include <criterion/criterion.h>
-
 #include "sapi-shim/util/scalar.h"
+
+#include <criterion/criterion.h>
 
 Test(scalar, durations)
 {

@@ -1,9 +1,9 @@
 /* test_scaling.c: how many workers are started and retired: case by case, and over time. */
+#include "fpm/pool/scaling.h"
+
 #include <criterion/criterion.h>
 #include <limits.h>
 #include <string.h>
-
-#include "fpm/pool/scaling.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

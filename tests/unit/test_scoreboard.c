@@ -1,12 +1,12 @@
 /* test_scoreboard.c: slots assigned and released, and hostile contents of a slot. */
+#include "fpm/worker/scoreboard.h"
+
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "fpm/worker/scoreboard.h"
 
 static struct scoreboard make(unsigned slots)
 {

@@ -1,5 +1,9 @@
 /* test_socket.c: open listening sockets: compared, given another owner and mode, shared, given up.
  */
+#include "fpm/pool/socket.h"
+
+#include "fpm/util/fd.h"
+
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,9 +12,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "fpm/util/fd.h"
-#include "fpm/pool/socket.h"
 
 static char folder[] = "/tmp/ot-socket-XXXXXX", path[64], error[512];
 

@@ -1,12 +1,13 @@
 /* test_status.c: a scoreboard read as plain values, whatever is wrong with it. */
+#include "sapi-shim/status/status.h"
+
 #include "fpm/worker/scoreboard.h"
 #include "sapi-shim/scoreboard/histogram.h"
-#include "sapi-shim/util/procfs.h"
-#include "sapi-shim/status/status.h"
 #include "sapi-shim/status/status_json.h"
 #include "sapi-shim/status/status_metrics.h"
 #include "sapi-shim/status/status_text.h"
 #include "sapi-shim/status/status_xml.h"
+#include "sapi-shim/util/procfs.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

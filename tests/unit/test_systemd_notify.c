@@ -1,4 +1,6 @@
 /* test_systemd_notify.c: messages to systemd, byte for byte, and the watchdog. */
+#include "fpm/util/systemd_notify.h"
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
@@ -9,8 +11,6 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "fpm/util/systemd_notify.h"
 
 static int supervisor = -1;
 

@@ -1,6 +1,7 @@
 /* test_time_limit.c: when a request reaches its time limit, and its hard limit. */
-#include "sapi-shim/util/clock.h"
 #include "sapi-shim/request/time_limit.h"
+
+#include "sapi-shim/util/clock.h"
 
 #include <criterion/criterion.h>
 

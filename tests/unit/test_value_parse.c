@@ -1,12 +1,12 @@
 /* test_value_parse.c: what a text means, what is refused, and that values can be written back. */
+#include "fpm/config/value_parse.h"
+
 #include <criterion/criterion.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-
-#include "fpm/config/value_parse.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define REFUSED      (-1)

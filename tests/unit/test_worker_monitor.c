@@ -1,7 +1,7 @@
 /* test_worker_monitor.c: the workers of a pool counted by state, as the slots change. */
-#include <criterion/criterion.h>
-
 #include "fpm/pool/worker_monitor.h"
+
+#include <criterion/criterion.h>
 
 static struct worker_monitor_tally tally;
 

@@ -8,12 +8,11 @@
  *   work=MS    finishes the response and waits on
  */
 #include <errno.h>
+#include <fcgiapp.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#include <fcgiapp.h>
 
 #ifdef WITH_OVERTIME
 #include "sapi-shim/overtime.h"
