@@ -82,7 +82,7 @@ enum conn_result {
  * descriptor is then closed. */
 struct conn *conn_open(int fd, bool is_tcp);
 
-/* Sets the function that says how many requests the pool serves at once, for the answer to
+/* Sets the function that says how many connections the pool takes at once, for the answer to
  * FCGI_GET_VALUES; 1 until then. Before any connection is read. */
 void conn_set_capacity(unsigned (*capacity)(void));
 

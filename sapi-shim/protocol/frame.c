@@ -163,7 +163,7 @@ bool frame_next_pair(const unsigned char **p, const unsigned char *end, struct f
     return true;
 }
 
-/* A connection carries one request at a time, so as many connections as requests are served. */
+/* A connection carries one request at a time, so as many connections as requests are taken. */
 static const char *const frame_values[] = {"FCGI_MAX_CONNS", "FCGI_MAX_REQS", "FCGI_MPXS_CONNS"};
 enum {
     FRAME_VALUE_MULTIPLEXES = 2,

@@ -94,7 +94,7 @@ bool frame_is_abort(const unsigned char *header, uint16_t id);
 void frame_reset(struct frame *frame);
 
 /* Writes the answer to an FCGI_GET_VALUES record with this content into `out`, FRAME_ANSWER_MAX
- * bytes. `requests` is how many the application serves at once, 0 = unknown. Returns its size, 0 if
+ * bytes. `requests` is how many the application takes at once, 0 = unknown. Returns its size, 0 if
  * the content is malformed. */
 enum {
     FRAME_ANSWER_MAX = 96

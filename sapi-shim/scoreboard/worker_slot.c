@@ -117,7 +117,10 @@ bool worker_slot_siblings(void)
 unsigned worker_slot_capacity(void)
 {
     uint32_t threads = worker_slot_own != NULL ? atomic_load(&worker_slot_own->threads) : 1;
-    return worker_slot_board != NULL ? worker_slot_board->stats.max_children * threads : 0;
+    if (worker_slot_board == NULL)
+        return 0;
+    const struct ot_pool_stats *stats = &worker_slot_board->stats;
+    return stats->max_children * threads + stats->listen_backlog;
 }
 
 /* May the process in this slot take connections, now or soon? */

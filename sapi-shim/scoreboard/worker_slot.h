@@ -52,7 +52,8 @@ bool worker_slot_siblings_take_over(void);
 /* Are there other workers of the pool that take over connections? */
 bool worker_slot_siblings(void);
 
-/* How many requests the pool serves at once; 0 = unknown, without a manager. */
+/* How many connections the pool takes at once, each with a request: those that are served and those
+ * that may wait in the listen queue. 0 = unknown, without a manager. */
 unsigned worker_slot_capacity(void);
 
 /* Does another worker of this generation hold fewer than `max` idle kept connections? A hint, as

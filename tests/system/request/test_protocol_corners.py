@@ -1,6 +1,8 @@
 """What a web server may do by the FastCGI specification, and few do: raw clients."""
 
-import struct
+import contextlib
+import re
+from pathlib import Path
 
 import pytest
 
@@ -31,13 +33,51 @@ def pool(manager, app, listen, tmp_path):
     return start
 
 
-def test_get_values_tells_what_the_pool_serves(pool, listen):
-    pool(**{"pm": "ondemand", "pm.max_children": 123})
+def backlog():
+    """The default of listen.backlog, as far as the kernel allows it."""
+    return min(511, int(Path("/proc/sys/net/core/somaxconn").read_text()))
+
+
+@pytest.mark.parametrize("pm", ["ondemand", "static"])
+def test_get_values_tells_what_the_pool_takes(pool, listen, pm):
+    """What it serves at once, and what may wait in its listen queue."""
+    pool(**{"pm": pm, "pm.max_children": 3})
     with fastcgi.Connection(listen) as connection:
         connection.send(VALUES)
         kind, request_id, content = connection.read_record()
+    most = str(3 + backlog())
     assert (kind, request_id) == (fastcgi.GET_VALUES_RESULT, 0)
-    assert content == fastcgi.pairs({"FCGI_MAX_CONNS": "123", "FCGI_MAX_REQS": "123", "FCGI_MPXS_CONNS": "0"})
+    assert content == fastcgi.pairs({"FCGI_MAX_CONNS": most, "FCGI_MAX_REQS": most, "FCGI_MPXS_CONNS": "0"})
+
+
+def test_a_client_that_asks_first(manager, app, listen):
+    """As npm's fastcgi-client: it asks for the values, closes, and opens as many connections as that allows. It
+    sends each record's header, content and padding apart, and fails what it is not allowed by itself."""
+    manager({"command": f"{app('load_worker')} run", "listen": listen})
+
+    def padded(kind, content=b"", request_id=1):
+        data = fastcgi.record(kind, content, request_id, -len(content) % 8)
+        return [data[:8], data[8:8 + len(content)], data[8 + len(content):]]
+
+    with fastcgi.Connection(listen) as connection:
+        for piece in padded(fastcgi.GET_VALUES, VALUES[8:], 0):
+            connection.send(piece)
+        kind, _, content = connection.read_record()
+        connection.half_close()
+        connection.read_eof()
+    assert kind == fastcgi.GET_VALUES_RESULT
+    most = int(re.search(rb"FCGI_MAX_CONNS([0-9]+)", content)[1])
+    assert most >= backlog()
+    params = fastcgi.pairs(fastcgi.cgi_params())
+    with contextlib.ExitStack() as stack:
+        found = [stack.enter_context(fastcgi.Connection(listen)) for _ in range(min(most, 500))]
+        for connection in found:
+            connection.send(fastcgi.begin())
+            for piece in padded(fastcgi.PARAMS, params) + padded(fastcgi.PARAMS) + padded(fastcgi.STDIN):
+                connection.send(piece)
+        for connection in found:
+            response = connection.read_response(wait_eof=True)
+            assert response.text == "hello" and response.end_request == COMPLETE and not response.after_end
 
 
 @pytest.mark.parametrize("at", ["begin", "params", "complete"])
