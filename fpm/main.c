@@ -269,7 +269,7 @@ static int main_restore(int fd, const struct main_options *options, char **argv)
             log_background();
         if (log_settings_apply(&config->global, error, sizeof error) != 0)
             log_alert("upgrade: %s", error);
-        process_limits_restore(&saved.manager.files);
+        process_limits_adopt(&saved.manager.files);
         process_limits_prepare(&config->global);
         status = main_run(saved.configs.items[0], &life, options, &saved, argv);
     }

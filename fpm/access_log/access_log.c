@@ -519,7 +519,7 @@ static void access_log_save_one(struct saved_state *state, struct access_log *ac
     access->closed = saved_state_flag(state, "access_closed", access->closed);
 }
 
-static void access_log_restore_one(struct saved_state *state)
+static void access_log_adopt_one(struct saved_state *state)
 {
     struct access_log *access = calloc(1, sizeof *access);
     if (access == NULL) {
@@ -557,7 +557,7 @@ void access_log_saved_state(struct saved_state *state, struct ev_loop *loop)
     if (state->mode == SAVED_STATE_RESTORE && used)
         access_log_begin(loop);
     for (int64_t i = 0; i < count && saved_state_good(state); i++)
-        access_log_restore_one(state);
+        access_log_adopt_one(state);
     if (state->mode != SAVED_STATE_RESTORE || !used)
         return;
     access_log_all.last_id = last;
@@ -569,23 +569,24 @@ void access_log_saved_state(struct saved_state *state, struct ev_loop *loop)
     }
 }
 
-uint32_t access_log_id(const struct access_log *access)
+void access_log_saved_reference(struct access_log **access, struct saved_state *state, char *format)
 {
-    return access != NULL ? access->id : 0;
-}
-
-struct access_log *access_log_restore(struct saved_state *state, uint32_t id, const char *format)
-{
-    char why[256] = "there is no such log";
-    struct access_log *access = access_log_find(id);
-    if (id == 0)
-        return NULL;
-    if (access != NULL && access->format == NULL && format != NULL)
-        access->format = log_format_compile(format, why, sizeof why);
-    if (access != NULL && access->format != NULL)
-        return access;
-    saved_state_refuse(state, "access log %u cannot be taken over: %s", (unsigned)id, why);
-    return NULL;
+    unsigned id = *access != NULL ? (*access)->id : 0;
+    char *text = id != 0 ? format : NULL, why[256] = "there is no such log";
+    saved_state_unsigned(state, "generation_access", &id);
+    saved_state_text(state, "generation_format", &text);
+    if (state->mode == SAVED_STATE_SAVE)
+        return;
+    if (state->mode == SAVED_STATE_RESTORE && id != 0) {
+        *access = access_log_find(id);
+        if (*access != NULL && (*access)->format == NULL && text != NULL)
+            (*access)->format = log_format_compile(text, why, sizeof why);
+        if (*access == NULL || (*access)->format == NULL) {
+            saved_state_refuse(state, "access log %u cannot be taken over: %s", id, why);
+            *access = NULL;
+        }
+    }
+    free(text);
 }
 
 /* ---- the end ---- */

@@ -53,12 +53,9 @@ int access_log_reopen(char *error, size_t size);
 /* Saves all logs and their writer, or restores them, with `loop`. */
 void access_log_saved_state(struct saved_state *state, struct ev_loop *loop);
 
-/* By this id a generation finds its log after an upgrade; 0 = none. */
-uint32_t access_log_id(const struct access_log *access);
-
-/* The restored log with this id, whose lines have this format. NULL if the id is 0, or with a fault
- * of the state. */
-struct access_log *access_log_restore(struct saved_state *state, uint32_t id, const char *format);
+/* The same for one generation's log, NULL = none, whose lines have this format. */
+void access_log_saved_reference(struct access_log **access, struct saved_state *state,
+                                char *format);
 
 /* At the manager's end, when all logs are closed: waits until all lines are in their files, but at
  * most 3 s. */

@@ -546,7 +546,7 @@ static void control_server_pass_socket(struct control_server *control, struct sa
         (unsigned)saved_state_number(state, "control_tickets", control->tickets, 0, UINT32_MAX);
 }
 
-void control_server_save(struct control_server *control, struct saved_state *state)
+void control_server_hand_over(struct control_server *control, struct saved_state *state)
 {
     int64_t count = 0;
     control_server_pass_socket(control, state);
@@ -569,8 +569,8 @@ void control_server_save(struct control_server *control, struct saved_state *sta
     }
 }
 
-static void control_server_restore_client(struct control_server *control,
-                                          struct control_server_saved_client *saved)
+static void control_server_adopt_client(struct control_server *control,
+                                        struct control_server_saved_client *saved)
 {
     control_server_client_new(control, saved->fd);
     struct control_server_client *client = control->clients;
@@ -588,9 +588,9 @@ static void control_server_restore_client(struct control_server *control,
     }
 }
 
-void control_server_restore(struct control_server *control, struct ev_loop *loop,
-                            const struct socket_spec *spec, struct saved_state *state,
-                            const struct control_server_command *commands, void *context)
+void control_server_adopt(struct control_server *control, struct ev_loop *loop,
+                          const struct socket_spec *spec, struct saved_state *state,
+                          const struct control_server_command *commands, void *context)
 {
     struct control_server fresh;
     control_server_init(&fresh, loop, spec, commands, context);
@@ -609,7 +609,7 @@ void control_server_restore(struct control_server *control, struct ev_loop *loop
         struct control_server_saved_client saved = {.fd = -1};
         control_server_pass(state, &saved);
         if (take && saved_state_good(state))
-            control_server_restore_client(control, &saved);
+            control_server_adopt_client(control, &saved);
         free(saved.text);
     }
 }

@@ -79,13 +79,13 @@ void control_server_say(struct control_server *control, unsigned ticket, const c
 void control_server_answer(struct control_server *control, unsigned ticket, const char *why);
 
 /* Saves the socket and the clients that have no answer yet. */
-void control_server_save(struct control_server *control, struct saved_state *state);
+void control_server_hand_over(struct control_server *control, struct saved_state *state);
 
 /* Restores both, in place of control_server_open; tickets stay the same. With SAVED_STATE_CHECK it
  * only reads, and does not touch `control`. */
-void control_server_restore(struct control_server *control, struct ev_loop *loop,
-                            const struct socket_spec *spec, struct saved_state *state,
-                            const struct control_server_command *commands, void *context);
+void control_server_adopt(struct control_server *control, struct ev_loop *loop,
+                          const struct socket_spec *spec, struct saved_state *state,
+                          const struct control_server_command *commands, void *context);
 
 /* Removes the socket, and its folder if it was made here and is empty, and closes the clients
  * except those held: they see the process end. */

@@ -221,12 +221,12 @@ int output_capture_never_waits(int write_end)
     return fd;
 }
 
-void output_capture_restore(struct output_capture *capture, struct ev_loop *loop, int fd,
-                            const char *begun, size_t size, bool inside)
+void output_capture_adopt(struct output_capture *capture, struct ev_loop *loop,
+                          const struct output_capture *before)
 {
-    output_capture_watch(capture, loop, fd);
-    capture->inside = inside;
-    output_capture_feed(capture, begun, size);
+    output_capture_watch(capture, loop, before->fd);
+    capture->inside = before->inside;
+    output_capture_feed(capture, before->buffer, before->used);
     output_capture_time(capture);
 }
 

@@ -76,10 +76,9 @@ int output_capture_open(struct output_capture *capture, struct ev_loop *loop);
 /* Makes of a write end one that never waits and raises no SIGPIPE. Returns it, or -1 with errno. */
 int output_capture_never_waits(int write_end);
 
-/* Takes over a read end after a binary upgrade, with the bytes read of an incomplete line;
- * `inside`: a piece of that line was reported before. */
-void output_capture_restore(struct output_capture *capture, struct ev_loop *loop, int fd,
-                            const char *begun, size_t size, bool inside);
+/* Goes on with the read end and the incomplete line of `before`, which stays the caller's. */
+void output_capture_adopt(struct output_capture *capture, struct ev_loop *loop,
+                          const struct output_capture *before);
 
 /* Reads what is left in the pipe, reports the rest, and closes and frees all. */
 void output_capture_close(struct output_capture *capture);

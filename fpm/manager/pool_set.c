@@ -140,24 +140,29 @@ void pool_set_begin(struct pool_set *pools, struct ev_loop *loop, struct config 
     };
 }
 
-struct pool_set_item *pool_set_restore_pool(struct pool_set *pools, const char *name)
+int pool_set_adopt(struct pool_set *pools, const struct pool_set_item *before,
+                   struct config *config, const struct config_pool *settings, char *error,
+                   size_t size)
 {
     struct pool_set_item *item = calloc(1, sizeof *item);
-    char *own = strdup(name);
-    if (item == NULL || own == NULL || pool_set_grow(pools) != 0) {
+    if (item == NULL || pool_set_grow(pools) != 0) {
+        snprintf(error, size, "out of memory");
         free(item);
-        free(own);
-        return NULL;
+        return -1;
     }
-    pool_restore(&item->pool, pools->loop, own, &pool_set_pool_events, item);
+    item->removed = before->removed;
+    item->pool = before->pool;
+    item->pool.current = item->pool.older = NULL;
+    int result = pool_adopt(&item->pool, pools->loop, config, settings, before->pool.current,
+                            !item->removed, &pool_set_pool_events, item, error, size);
     pool_set_init_item(pools, item);
+    if (item->pool.current == NULL) {
+        pool_set_free_item(&item);
+        return -1;
+    }
+    pool_supervisor_adopt(&item->supervisor, &before->supervisor);
     pools->items[pools->count++] = item;
-    return item;
-}
-
-void pool_set_forget_last(struct pool_set *pools)
-{
-    pool_set_free_item(&pools->items[--pools->count]);
+    return result;
 }
 
 int pool_set_open(struct pool_set *pools, struct ev_loop *loop, struct config *config,
@@ -190,7 +195,7 @@ void pool_set_close(struct pool_set *pools)
     pools->items = NULL;
 }
 
-void pool_set_stop_status_workers(struct pool_set *pools)
+void pool_set_hand_over(struct pool_set *pools)
 {
     for (size_t i = 0; i < pools->count; i++)
         status_worker_close(&pools->items[i]->status);

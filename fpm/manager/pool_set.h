@@ -52,19 +52,19 @@ int pool_set_open(struct pool_set *pools, struct ev_loop *loop, struct config *c
                   const struct pool_set_events *events, void *context, char *error, size_t size);
 void pool_set_close(struct pool_set *pools);
 
-/* A set without pools, for an upgrade to fill in. Holds `config`. */
+/* A set without pools. Holds `config`. */
 void pool_set_begin(struct pool_set *pools, struct ev_loop *loop, struct config *config,
                     const struct pool_set_events *events, void *context);
 
-/* Adds a pool as pool_restore makes it; NULL without memory. */
-struct pool_set_item *pool_set_restore_pool(struct pool_set *pools, const char *name);
+/* Ends what belongs to this program alone; pool_set_start starts it again. */
+void pool_set_hand_over(struct pool_set *pools);
 
-/* Frees the last pool of the set, which has no worker. */
-void pool_set_forget_last(struct pool_set *pools);
-
-/* Ends the status workers, which an upgrade does not hand over; pool_set_start starts them again.
- */
-void pool_set_stop_status_workers(struct pool_set *pools);
+/* Adds a pool of another program: `before` has its values, and `current` and the `older` ones of it
+ * as for pool_adopt. Takes its name and sockets. Returns 0, or -1 with a sentence: the pool may be
+ * there then, fit to be stopped. */
+int pool_set_adopt(struct pool_set *pools, const struct pool_set_item *before,
+                   struct config *config, const struct config_pool *settings, char *error,
+                   size_t size);
 
 /* Starts the first workers. */
 void pool_set_start(struct pool_set *pools);

@@ -791,68 +791,81 @@ struct generation *generation_open(struct ev_loop *loop, struct config *config,
     return generation;
 }
 
-/* ---- after an upgrade ---- */
+/* ---- workers that another program started ---- */
 
-struct generation *generation_restore(struct ev_loop *loop, struct config *config,
-                                      const struct config_pool *pool,
-                                      const struct generation_saved *saved,
-                                      const struct generation_events *events, void *owner,
-                                      char *error, size_t size)
+/* Returns 0, or -1 with a sentence: the worker is not there. */
+static int generation_adopt_member(struct generation *generation,
+                                   const struct generation_member *before, char *error, size_t size)
+{
+    if (before->slot >= generation->size ||
+        !scoreboard_claim(&generation->scoreboard, before->slot)) {
+        snprintf(error, size, "there is no free slot %u", before->slot);
+        return -1;
+    }
+    struct generation_member *member = &generation->members[before->slot];
+    struct {
+        struct generation_stream *stream;
+        const struct output_capture *before;
+    } streams[] = {{&member->output, &before->output.capture},
+                   {&member->error, &before->error.capture},
+                   {&member->messages, &before->messages.capture}};
+    member->stop_reason = before->stop_reason;
+    member->stop_sent = before->stop_sent;
+    member->all_told = before->all_told;
+    member->asked = before->asked;
+    member->grace_ends = before->grace_ends;
+    member->worker.pid = before->worker.pid; /* for the log lines that follow */
+    for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
+        if (streams[i].before->fd < 0)
+            continue;
+        generation_stream_init(streams[i].stream);
+        output_capture_adopt(&streams[i].stream->capture, generation->loop, streams[i].before);
+    }
+    if (worker_adopt(&member->worker, &before->worker, error, size) == 0) {
+        generation->retiring += before->stop_reason != EXIT_CAUSE_STOP_NONE;
+        return 0;
+    }
+    generation_close_streams(member);
+    scoreboard_release(&generation->scoreboard, before->slot);
+    return -1;
+}
+
+struct generation *generation_adopt(struct ev_loop *loop, struct config *config,
+                                    const struct config_pool *pool, const struct generation *before,
+                                    int listen_fd, bool starts,
+                                    const struct generation_events *events, void *owner,
+                                    char *error, size_t size)
 {
     struct generation *generation = generation_new(loop, config, pool, events, owner, error, size);
+    char why[ERROR_SIZE];
     if (generation == NULL)
         return NULL;
-    generation->number = saved->number;
-    generation->size = saved->scoreboard.count;
-    generation->doorbell_fd = saved->doorbell_fd;
-    generation->handoff[0] = saved->handoff[0];
-    generation->handoff[1] = saved->handoff[1];
-    generation->access = saved->access;
-    if (scoreboard_restore(&generation->scoreboard, &saved->scoreboard, error, size) != 0 ||
-        (saved->starts && launch_spec_build(&generation->spec, pool, error, size) != 0) ||
+    generation->number = before->number;
+    generation->size = before->scoreboard.count;
+    generation->doorbell_fd = before->doorbell_fd;
+    generation->handoff[0] = before->handoff[0];
+    generation->handoff[1] = before->handoff[1];
+    generation->access = before->access;
+    if (scoreboard_adopt(&generation->scoreboard, &before->scoreboard, error, size) != 0 ||
+        (starts && launch_spec_build(&generation->spec, pool, error, size) != 0) ||
         generation_make_members(generation, error, size) != 0) {
         generation_close(&generation);
         return NULL;
     }
-    generation_prepare_launch(generation, saved->listen_fd);
+    generation_prepare_launch(generation, listen_fd);
+
+    /* A worker that is not there has ended: the pool starts another. */
+    for (unsigned i = 0; i < before->live; i++) {
+        const struct generation_member *member = &before->members[i];
+        int report_fd = member->worker.report_fd;
+        if (generation_adopt_member(generation, member, why, sizeof why) == 0)
+            continue;
+        log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = pool->name},
+                  "pool %s: worker %d (slot %u) cannot be taken over: %s", pool->name,
+                  (int)member->worker.pid, member->slot, why);
+        fd_close(&report_fd);
+    }
     return generation;
-}
-
-static void generation_stream_restore(struct generation_stream *stream,
-                                      const struct generation_partial_line *line)
-{
-    if (line->fd < 0)
-        return;
-    generation_stream_init(stream);
-    output_capture_restore(&stream->capture, stream->member->generation->loop, line->fd,
-                           line->begun, line->size, line->inside);
-}
-
-int generation_restore_member(struct generation *generation,
-                              const struct generation_member_saved *saved, char *error, size_t size)
-{
-    if (saved->slot >= generation->size ||
-        !scoreboard_claim(&generation->scoreboard, saved->slot)) {
-        snprintf(error, size, "there is no free slot %u", saved->slot);
-        return -1;
-    }
-    struct generation_member *member = &generation->members[saved->slot];
-    member->stop_reason = saved->stop_reason;
-    member->stop_sent = saved->stop_sent;
-    member->all_told = saved->all_told;
-    member->asked = saved->asked;
-    member->grace_ends = saved->grace_ends;
-    member->worker.pid = saved->worker.pid; /* for the log lines that follow */
-    generation_stream_restore(&member->output, &saved->output);
-    generation_stream_restore(&member->error, &saved->error);
-    generation_stream_restore(&member->messages, &saved->messages);
-    if (worker_restore(&member->worker, &saved->worker, error, size) == 0) {
-        generation->retiring += saved->stop_reason != EXIT_CAUSE_STOP_NONE;
-        return 0;
-    }
-    generation_close_streams(member);
-    scoreboard_release(&generation->scoreboard, saved->slot);
-    return -1;
 }
 
 void generation_apply(struct generation *generation, struct config *config,

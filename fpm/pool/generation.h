@@ -96,46 +96,14 @@ struct generation *generation_open(struct ev_loop *loop, struct config *config,
                                    int listen_fd, const struct generation_events *events,
                                    void *owner, char *error, size_t size);
 
-/* A generation as it was before an upgrade (see upgrade_state.h). */
-struct generation_saved {
-    unsigned number;
-    int listen_fd;
-    struct scoreboard scoreboard; /* descriptors and layout */
-    int doorbell_fd, handoff[2];
-    struct access_log *access;
-    bool starts; /* it may start workers, too */
-};
-
-/* Restores it, without its workers. Holds `config`, to which `pool` belongs. Returns NULL with a
- * sentence. */
-struct generation *generation_restore(struct ev_loop *loop, struct config *config,
-                                      const struct config_pool *pool,
-                                      const struct generation_saved *saved,
-                                      const struct generation_events *events, void *owner,
-                                      char *error, size_t size);
-
-/* The part of a line that a worker has written so far. */
-struct generation_partial_line {
-    int fd; /* the pipe's read end, -1 = none */
-    char *begun;
-    size_t size;
-    bool inside; /* the log has an earlier part of it */
-};
-
-struct generation_member_saved {
-    unsigned slot;
-    enum exit_cause_stop stop_reason;
-    bool stop_sent, all_told;
-    pid_t asked;
-    int64_t grace_ends;
-    struct worker_saved worker;
-    struct generation_partial_line output, error, messages;
-};
-
-/* Restores one of its workers. Returns 0, or -1 with a sentence: it is not there. */
-int generation_restore_member(struct generation *generation,
-                              const struct generation_member_saved *saved, char *error,
-                              size_t size);
+/* Goes on with the workers of `before`, of which number, scoreboard, doorbell_fd, handoff, access
+ * and `live` members are known; logs those that have ended. `starts`: it may start workers, too.
+ * Holds `config`, to which `pool` belongs. Returns NULL with a sentence. */
+struct generation *generation_adopt(struct ev_loop *loop, struct config *config,
+                                    const struct config_pool *pool, const struct generation *before,
+                                    int listen_fd, bool starts,
+                                    const struct generation_events *events, void *owner,
+                                    char *error, size_t size);
 
 /* Frees it; no worker may live. A pointer to NULL is allowed. */
 void generation_close(struct generation **generation);

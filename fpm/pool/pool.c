@@ -553,34 +553,28 @@ struct pool_fault pool_open(struct pool *pool, struct ev_loop *loop,
     return fault;
 }
 
-void pool_restore(struct pool *pool, struct ev_loop *loop, char *name,
-                  const struct pool_events *events, void *owner)
-{
-    *pool = (struct pool){
-        .loop = loop,
-        .events = events,
-        .owner = owner,
-        .listener = SOCKET_NONE,
-        .former = SOCKET_NONE,
-    };
-    pool->name = name;
-}
-
-struct generation *pool_restore_generation(struct pool *pool, struct config *config,
-                                           const struct config_pool *settings,
-                                           const struct generation_saved *saved, char *error,
-                                           size_t size)
+int pool_adopt(struct pool *pool, struct ev_loop *loop, struct config *config,
+               const struct config_pool *settings, const struct generation *before, bool starts,
+               const struct pool_events *events, void *owner, char *error, size_t size)
 {
     struct generation **link = &pool->current;
-    while (*link != NULL)
-        link = link == &pool->current ? &pool->older : &(*link)->older;
-    *link = generation_restore(pool->loop, config, settings, saved, &pool_generation_events, pool,
-                               error, size);
     char why[ERROR_SIZE];
-    if (link == &pool->current && slow_log_open(&pool->slowlog, settings, why, sizeof why) != 0)
+    pool->loop = loop;
+    pool->events = events;
+    pool->owner = owner;
+    if (slow_log_open(&pool->slowlog, settings, why, sizeof why) != 0)
         log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = pool->name}, "pool %s: %s",
                   pool->name, why);
-    return *link;
+    for (; before != NULL; before = before->older) {
+        bool is_current = link == &pool->current;
+        int fd = !is_current && pool->former.fd >= 0 ? pool->former.fd : pool->listener.fd;
+        *link = generation_adopt(loop, config, settings, before, fd, starts && is_current,
+                                 &pool_generation_events, pool, error, size);
+        if (*link == NULL)
+            return -1;
+        link = is_current ? &pool->older : &(*link)->older;
+    }
+    return 0;
 }
 
 void pool_sweep(struct pool *pool)

@@ -114,16 +114,12 @@ struct pool_fault pool_open(struct pool *pool, struct ev_loop *loop,
                             const struct pool_request *request, const struct pool_events *events,
                             void *owner, char *error, size_t size);
 
-/* A pool without socket and generations, for an upgrade to fill in. Takes `name`. */
-void pool_restore(struct pool *pool, struct ev_loop *loop, char *name,
-                  const struct pool_events *events, void *owner);
-
-/* Restores a generation after an upgrade: first the current one, then older and older ones. Returns
- * it, or NULL with a sentence. */
-struct generation *pool_restore_generation(struct pool *pool, struct config *config,
-                                           const struct config_pool *settings,
-                                           const struct generation_saved *saved, char *error,
-                                           size_t size);
+/* Goes on with the generations of another program: `before` is the current one, its `older` the
+ * next, as for generation_adopt. All else of *pool was set by the caller. Returns 0, or -1 with a
+ * sentence: the pool can only be stopped then or, without `current`, closed. */
+int pool_adopt(struct pool *pool, struct ev_loop *loop, struct config *config,
+               const struct config_pool *settings, const struct generation *before, bool starts,
+               const struct pool_events *events, void *owner, char *error, size_t size);
 
 /* Frees everything. No worker may live. */
 void pool_close(struct pool *pool);

@@ -560,10 +560,12 @@ void pool_supervisor_open(struct pool_supervisor *supervisor, struct pool *pool,
     ev_init(&supervisor->doorbell, pool_supervisor_on_doorbell);
 }
 
-void pool_supervisor_resume(struct pool_supervisor *supervisor, bool first_due)
+void pool_supervisor_adopt(struct pool_supervisor *supervisor, const struct pool_supervisor *before)
 {
     pool_supervisor_watch_current(supervisor);
-    supervisor->first_due = first_due;
+    supervisor->first_due = before->first_due;
+    supervisor->over.on = before->over.on;
+    supervisor->full.on = before->full.on;
 }
 
 void pool_supervisor_close(struct pool_supervisor *supervisor)

@@ -53,9 +53,9 @@ void pool_supervisor_open(struct pool_supervisor *supervisor, struct pool *pool,
                           struct listen_queue *queue, unsigned (*free_slots)(void *context),
                           void *context, void (*on_pass)(struct pool_supervisor *supervisor));
 
-/* Continues after an upgrade. `first_due`: the first workers of a generation are still to be
- * started. */
-void pool_supervisor_resume(struct pool_supervisor *supervisor, bool first_due);
+/* Goes on as `before`, of which first_due, `over` and `full` are known. */
+void pool_supervisor_adopt(struct pool_supervisor *supervisor,
+                           const struct pool_supervisor *before);
 
 /* Requests a pass over all workers at the loop's next turn. To be called after pool_open,
  * pool_commit and pool_stop; a pool that stops only has its limits applied. */

@@ -68,7 +68,7 @@ static int upgrade_save(struct upgrade *upgrade, struct saved_state *state, char
     socket_activation_saved_state(state);
     upgrade_state_pools(&configs, state, upgrade->pools);
     if (manager.listening)
-        control_server_save(upgrade->control, state);
+        control_server_hand_over(upgrade->control, state);
     int result = saved_state_end(state);
     upgrade_state_free(&configs);
     if (result == 0)
@@ -109,7 +109,7 @@ static void upgrade_on_exec(struct ev_loop *loop, ev_timer *timer, int events)
     trace_runner_finish(); /* the new program would not know its helpers */
     if (upgrade_save(upgrade, &state, why, sizeof why) == 0) {
         (void)systemd_notify_reloading();
-        pool_set_stop_status_workers(upgrade->pools);
+        pool_set_hand_over(upgrade->pools);
         upgrade_exec(upgrade, &state);
         snprintf(why, sizeof why, "cannot execute %s: %s", upgrade->program.path, strerror(errno));
         pool_set_start(upgrade->pools);
@@ -236,7 +236,7 @@ int upgrade_restore(struct upgrade_saved *saved, struct ev_loop *loop, struct po
     socket_activation_saved_state(state);
     upgrade_state_pools(&saved->configs, state, pools);
     if (saved->manager.listening && saved_state_good(state))
-        control_server_restore(control, loop, spec, state, commands, context);
+        control_server_adopt(control, loop, spec, state, commands, context);
     (void)saved_state_end(state);
     int result = upgrade_result(state, error, size);
     saved_state_close(state);

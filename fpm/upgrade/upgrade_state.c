@@ -1,9 +1,10 @@
 /* upgrade_state.c: see upgrade_state.h. */
 #include "fpm/upgrade/upgrade_state.h"
 
-#include "fpm/log/log.h"
+#include "fpm/access_log/access_log.h"
 #include "fpm/util/error.h"
 #include "fpm/util/fd.h"
+#include "sapi-shim/util/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -135,108 +136,63 @@ void upgrade_state_texts(struct upgrade_state_configs *configs, struct saved_sta
 
 /* ---- one worker ---- */
 
-static void upgrade_state_line(struct saved_state *state, struct generation_partial_line *line)
+static void upgrade_state_output(struct saved_state *state, struct output_capture *capture)
 {
-    line->fd = saved_state_fd(state, "output", line->fd);
-    saved_state_bytes(state, "output_begun", &line->begun, &line->size);
-    line->inside = saved_state_flag(state, "output_inside", line->inside);
+    capture->fd = saved_state_fd(state, "output", capture->fd);
+    saved_state_bytes(state, "output_begun", &capture->buffer, &capture->used);
+    capture->inside = saved_state_flag(state, "output_inside", capture->inside);
 }
 
-/* Processes of the worker that its process group does not name. */
-static void upgrade_state_tree(struct saved_state *state, struct worker_saved *worker)
+static void upgrade_state_worker(struct saved_state *state, struct worker *worker)
 {
-    char *bytes = (char *)worker->remembered;
-    size_t size = worker->remembered_count * sizeof *worker->remembered;
-    worker->led = saved_state_flag(state, "led", worker->led);
-    worker->status = (int)saved_state_number(state, "status", worker->status, INT32_MIN, INT32_MAX);
-    saved_state_bytes(state, "below", &bytes, &size);
-    if (state->mode == SAVED_STATE_SAVE)
-        return;
-    worker->remembered = (struct process_tree_key *)(void *)bytes;
-    worker->remembered_count =
-        (unsigned)MIN(size / sizeof *worker->remembered, (size_t)PROCESS_TREE_REMEMBERED_MAX);
-}
-
-static void upgrade_state_member(struct saved_state *state, struct generation_member_saved *saved)
-{
-    struct worker_saved *worker = &saved->worker;
-    saved_state_unsigned(state, "slot", &saved->slot);
+    int64_t now = clock_ms(), left = worker->stop_at >= 0 ? MAX(worker->stop_at - now, 0) : -1;
     worker->pid = (pid_t)saved_state_number(state, "pid", worker->pid, 1, INT32_MAX);
     worker->state = (enum worker_state)saved_state_number(state, "state", worker->state,
                                                           WORKER_STARTING, WORKER_STATE_COUNT - 1);
     saved_state_int64(state, "started", &worker->started);
     worker->stop_requested = saved_state_flag(state, "signalled", worker->stop_requested);
     saved_state_int64(state, "asked_since", &worker->stop_since);
-    worker->stop_time_left =
-        saved_state_number(state, "patience", worker->stop_time_left, -1, INT64_MAX);
+    left = saved_state_number(state, "patience", left, -1, INT64_MAX / 2);
+    worker->stop_at = left >= 0 ? now + left : -1;
     worker->report_fd = saved_state_fd(state, "report", worker->report_fd);
-    saved->stop_reason = (enum exit_cause_stop)saved_state_number(
-        state, "asked", saved->stop_reason, 0, EXIT_CAUSE_STOP_COUNT - 1);
-    saved->stop_sent = saved_state_flag(state, "told", saved->stop_sent);
-    saved_state_int64(state, "grace_ends", &saved->grace_ends);
-    saved->all_told = saved_state_flag(state, "all_told", saved->all_told);
-    saved->asked = (pid_t)saved_state_number(state, "program_asked", saved->asked, 0, INT32_MAX);
-    upgrade_state_tree(state, worker);
-    upgrade_state_line(state, &saved->output);
-    upgrade_state_line(state, &saved->error);
-    upgrade_state_line(state, &saved->messages);
 }
 
-static struct generation_partial_line upgrade_state_line_of(const struct output_capture *capture)
+/* Processes of the worker that its process group does not name. */
+static void upgrade_state_tree(struct saved_state *state, struct worker *worker)
 {
-    return (struct generation_partial_line){
-        .fd = capture->fd,
-        .begun = capture->buffer,
-        .size = capture->used,
-        .inside = capture->inside,
-    };
+    struct process_tree *tree = &worker->tree;
+    char *bytes = (char *)tree->remembered;
+    size_t size = tree->remembered_count * sizeof *tree->remembered;
+    tree->led = saved_state_flag(state, "led", tree->led);
+    worker->status = (int)saved_state_number(state, "status", worker->status, INT32_MIN, INT32_MAX);
+    saved_state_bytes(state, "below", &bytes, &size);
+    tree->remembered = (struct process_tree_key *)(void *)bytes;
+    tree->remembered_count =
+        (unsigned)MIN(size / sizeof *tree->remembered, (size_t)PROCESS_TREE_REMEMBERED_MAX);
 }
 
-static void upgrade_state_save_member(struct saved_state *state, struct generation_member *member)
+static void upgrade_state_member(struct saved_state *state, struct generation_member *member)
 {
-    struct generation_member_saved saved = {
-        .slot = member->slot,
-        .stop_reason = member->stop_reason,
-        .stop_sent = member->stop_sent,
-        .all_told = member->all_told,
-        .asked = member->asked,
-        .grace_ends = member->grace_ends,
-        .worker = worker_save(&member->worker),
-        .output = upgrade_state_line_of(&member->output.capture),
-        .error = upgrade_state_line_of(&member->error.capture),
-        .messages = upgrade_state_line_of(&member->messages.capture),
-    };
-    upgrade_state_member(state, &saved);
-}
-
-/* A worker that cannot be restored has ended: its pool starts another. */
-static void upgrade_state_restore_member(struct saved_state *state, struct generation *generation)
-{
-    struct generation_member_saved saved = {.worker = {.report_fd = -1},
-                                            .output = {.fd = -1},
-                                            .error = {.fd = -1},
-                                            .messages = {.fd = -1}};
-    char why[ERROR_SIZE];
-    upgrade_state_member(state, &saved);
-    if (generation != NULL && saved_state_good(state) &&
-        generation_restore_member(generation, &saved, why, sizeof why) != 0) {
-        log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = generation->pool->name},
-                  "pool %s: worker %d (slot %u) cannot be taken over: %s", generation->pool->name,
-                  (int)saved.worker.pid, saved.slot, why);
-        fd_close(&saved.worker.report_fd);
-    }
-    free(saved.worker.remembered);
-    free(saved.output.begun);
-    free(saved.error.begun);
-    free(saved.messages.begun);
+    saved_state_unsigned(state, "slot", &member->slot);
+    upgrade_state_worker(state, &member->worker);
+    member->stop_reason = (enum exit_cause_stop)saved_state_number(
+        state, "asked", member->stop_reason, 0, EXIT_CAUSE_STOP_COUNT - 1);
+    member->stop_sent = saved_state_flag(state, "told", member->stop_sent);
+    saved_state_int64(state, "grace_ends", &member->grace_ends);
+    member->all_told = saved_state_flag(state, "all_told", member->all_told);
+    member->asked = (pid_t)saved_state_number(state, "program_asked", member->asked, 0, INT32_MAX);
+    upgrade_state_tree(state, &member->worker);
+    upgrade_state_output(state, &member->output.capture);
+    upgrade_state_output(state, &member->error.capture);
+    upgrade_state_output(state, &member->messages.capture);
 }
 
 /* ---- one generation ---- */
 
-static void upgrade_state_generation(struct saved_state *state, struct generation_saved *saved)
+static void upgrade_state_generation(struct saved_state *state, struct generation *generation)
 {
-    struct scoreboard *board = &saved->scoreboard;
-    saved_state_unsigned(state, "generation", &saved->number);
+    struct scoreboard *board = &generation->scoreboard;
+    saved_state_unsigned(state, "generation", &generation->number);
     board->fd = saved_state_fd(state, "board", board->fd);
     board->read_fd = saved_state_fd(state, "board_read", board->read_fd);
     board->offset =
@@ -244,57 +200,63 @@ static void upgrade_state_generation(struct saved_state *state, struct generatio
     board->stride =
         (size_t)saved_state_number(state, "board_stride", (int64_t)board->stride, 4096, INT32_MAX);
     board->count = (unsigned)saved_state_number(state, "board_slots", board->count, 1, INT32_MAX);
-    saved->doorbell_fd = saved_state_fd(state, "doorbell", saved->doorbell_fd);
-    saved->handoff[0] = saved_state_fd(state, "handoff_in", saved->handoff[0]);
-    saved->handoff[1] = saved_state_fd(state, "handoff_out", saved->handoff[1]);
+    generation->doorbell_fd = saved_state_fd(state, "doorbell", generation->doorbell_fd);
+    generation->handoff[0] = saved_state_fd(state, "handoff_in", generation->handoff[0]);
+    generation->handoff[1] = saved_state_fd(state, "handoff_out", generation->handoff[1]);
+    access_log_saved_reference(&generation->access, state,
+                               generation->pool != NULL ? generation->pool->access_format : NULL);
+    generation->live =
+        (unsigned)saved_state_number(state, "workers", generation->live, 0, board->count);
 }
 
 static void upgrade_state_save_generation(struct saved_state *state, struct generation *generation)
 {
-    struct generation_saved saved = {
-        .number = generation->number,
-        .scoreboard = generation->scoreboard,
-        .doorbell_fd = generation->doorbell_fd,
-        .handoff = {generation->handoff[0], generation->handoff[1]},
-    };
-    unsigned log = access_log_id(generation->access);
-    char *format = log != 0 ? generation->pool->access_format : NULL;
-    upgrade_state_generation(state, &saved);
-    saved_state_unsigned(state, "generation_access", &log);
-    saved_state_text(state, "generation_format", &format);
-    (void)saved_state_number(state, "workers", generation->live, 0, INT32_MAX);
+    upgrade_state_generation(state, generation);
     for (unsigned i = 0; i < generation->size; i++)
         if (generation->members[i].worker.state != WORKER_NONE)
-            upgrade_state_save_member(state, &generation->members[i]);
+            upgrade_state_member(state, &generation->members[i]);
 }
 
-/* `item` is NULL with SAVED_STATE_CHECK. */
-static void upgrade_state_restore_generation(struct saved_state *state, struct pool_set_item *item,
-                                             struct config *config,
-                                             const struct config_pool *settings)
+/* What generation_adopt needs to know of it. NULL with a fault. */
+static struct generation *upgrade_state_read_generation(struct saved_state *state)
 {
-    struct generation_saved saved = {
-        .scoreboard = {.fd = -1, .read_fd = -1}, .doorbell_fd = -1, .handoff = {-1, -1}};
-    struct generation *generation = NULL;
-    char *format = NULL, why[ERROR_SIZE];
-    unsigned log = 0;
-    upgrade_state_generation(state, &saved);
-    saved_state_unsigned(state, "generation_access", &log);
-    saved_state_text(state, "generation_format", &format);
-    int64_t workers = saved_state_number(state, "workers", 0, 0, INT32_MAX);
-    if (item != NULL && saved_state_good(state)) {
-        struct pool *pool = &item->pool;
-        saved.starts = pool->current == NULL && !item->removed;
-        saved.listen_fd =
-            pool->current != NULL && pool->former.fd >= 0 ? pool->former.fd : pool->listener.fd;
-        saved.access = access_log_restore(state, log, format);
-        generation = pool_restore_generation(pool, config, settings, &saved, why, sizeof why);
-        if (generation == NULL)
-            saved_state_refuse(state, "pool %s: %s", pool->name, why);
+    static const struct generation_member none = {.worker = {.report_fd = -1, .stop_at = -1},
+                                                  .output.capture = {.fd = -1},
+                                                  .error.capture = {.fd = -1},
+                                                  .messages.capture = {.fd = -1}};
+    struct generation *generation = calloc(1, sizeof *generation);
+    if (generation == NULL) {
+        saved_state_refuse(state, "out of memory");
+        return NULL;
     }
-    free(format);
-    for (int64_t i = 0; i < workers && saved_state_good(state); i++)
-        upgrade_state_restore_member(state, generation);
+    upgrade_state_generation(state, generation);
+    if (saved_state_good(state) && generation->live > 0) {
+        generation->members = calloc(generation->live, sizeof *generation->members);
+        if (generation->members == NULL)
+            saved_state_refuse(state, "out of memory");
+    }
+    for (; saved_state_good(state) && generation->size < generation->live; generation->size++) {
+        generation->members[generation->size] = none;
+        upgrade_state_member(state, &generation->members[generation->size]);
+    }
+    return generation;
+}
+
+static void upgrade_state_free_generations(struct generation *generation)
+{
+    while (generation != NULL) {
+        struct generation *older = generation->older;
+        for (unsigned i = 0; i < generation->size; i++) {
+            struct generation_member *member = &generation->members[i];
+            free(member->worker.tree.remembered);
+            free(member->output.capture.buffer);
+            free(member->error.capture.buffer);
+            free(member->messages.capture.buffer);
+        }
+        free(generation->members);
+        free(generation);
+        generation = older;
+    }
 }
 
 /* ---- one pool ---- */
@@ -392,47 +354,41 @@ static void upgrade_state_save_item(const struct upgrade_state_configs *configs,
         upgrade_state_save_generation(state, g);
 }
 
-static void upgrade_state_restore_item(const struct upgrade_state_configs *configs,
-                                       struct saved_state *state, struct pool_set *pools)
+/* Reads all of a pool before anything of it is made. */
+static void upgrade_state_adopt_item(const struct upgrade_state_configs *configs,
+                                     struct saved_state *state, struct pool_set *pools)
 {
-    struct pool_set_item scratch = {.pool = {.listener = SOCKET_NONE, .former = SOCKET_NONE}};
-    struct pool_set_item *restored = NULL;
+    struct pool_set_item item = {.pool = {.listener = SOCKET_NONE, .former = SOCKET_NONE}};
+    struct generation **link = &item.pool.current;
     struct config *config = NULL;
     const struct config_pool *settings = NULL;
-    char *name = NULL;
-
-    /* Find the pool's settings; to check, its values are read into one that is thrown away. */
-    saved_state_text(state, "pool", &name);
-    bool removed = saved_state_flag(state, "leaving", false);
+    char why[ERROR_SIZE];
+    saved_state_text(state, "pool", &item.pool.name);
+    item.removed = saved_state_flag(state, "leaving", false);
     int64_t index = saved_state_number(state, "pool_conf", 0, 0, (int64_t)configs->count - 1);
-    if (saved_state_good(state) && name != NULL)
+    upgrade_state_pool(state, &item);
+    int64_t generations = saved_state_number(state, "generations", 0, 1, INT32_MAX);
+    for (int64_t i = 0; i < generations && saved_state_good(state); i++) {
+        *link = upgrade_state_read_generation(state);
+        link = *link != NULL ? &(*link)->older : link;
+    }
+
+    if (saved_state_good(state) && item.pool.name != NULL)
         config = configs->items[index];
     for (size_t i = 0; config != NULL && settings == NULL && i < config->pool_count; i++)
-        if (strcmp(config->pools[i].name, name) == 0)
+        if (strcmp(config->pools[i].name, item.pool.name) == 0)
             settings = &config->pools[i];
     if (settings == NULL)
-        saved_state_refuse(state, "pool %s is in no configuration", name != NULL ? name : "?");
-    else if (state->mode == SAVED_STATE_RESTORE &&
-             (restored = pool_set_restore_pool(pools, name)) == NULL)
-        saved_state_refuse(state, "out of memory");
-    free(name);
-
-    struct pool_set_item *item = restored != NULL ? restored : &scratch;
-    item->removed = removed;
-    upgrade_state_pool(state, item);
-    bool first_due = item->supervisor.first_due;
-    int64_t generations = saved_state_number(state, "generations", 0, 1, INT32_MAX);
-    for (int64_t i = 0; i < generations && saved_state_good(state); i++)
-        upgrade_state_restore_generation(state, restored, config, settings);
-
-    if (restored == NULL) {
-        socket_disown(&scratch.pool.listener);
-        socket_disown(&scratch.pool.former);
-    } else if (restored->pool.current == NULL) {
-        pool_set_forget_last(pools);
-    } else {
-        pool_supervisor_resume(&restored->supervisor, first_due);
+        saved_state_refuse(state, "pool %s is in no configuration",
+                           item.pool.name != NULL ? item.pool.name : "?");
+    if (settings == NULL || state->mode != SAVED_STATE_RESTORE) {
+        socket_disown(&item.pool.listener);
+        socket_disown(&item.pool.former);
+        free(item.pool.name);
+    } else if (pool_set_adopt(pools, &item, config, settings, why, sizeof why) != 0) {
+        saved_state_refuse(state, "pool %s: %s", settings->name, why);
     }
+    upgrade_state_free_generations(item.pool.current);
 }
 
 void upgrade_state_pools(const struct upgrade_state_configs *configs, struct saved_state *state,
@@ -444,7 +400,7 @@ void upgrade_state_pools(const struct upgrade_state_configs *configs, struct sav
         if (state->mode == SAVED_STATE_SAVE)
             upgrade_state_save_item(configs, state, pools->items[i]);
         else
-            upgrade_state_restore_item(configs, state, pools);
+            upgrade_state_adopt_item(configs, state, pools);
     }
 }
 

@@ -1,7 +1,9 @@
 /* upgrade_state.h: saves all pools with their sockets, generations and workers for an upgrade, or
  * restores them.
  *
- * Each value is named once, for saving and for restoring. The text of each configuration by which a
+ * Each value is named once, for saving and for restoring: the functions here read into structures
+ * of the same types as those that are in use, from which the _adopt functions of pool set, pool,
+ * generation, worker and scoreboard go on. The text of each configuration by which a
  * pool was made is saved, too.
  */
 #ifndef FPM_UPGRADE_STATE_H

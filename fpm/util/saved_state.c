@@ -233,13 +233,12 @@ static void saved_state_add_kept(struct saved_state *state, int fd)
 int saved_state_fd(struct saved_state *state, const char *name, int fd)
 {
     fd = (int)saved_state_number(state, name, fd, -1, INT32_MAX);
-    if (!saved_state_good(state) || fd < 0)
-        return -1;
     if (state->mode == SAVED_STATE_SAVE) {
-        saved_state_add_kept(state, fd);
+        if (fd >= 0)
+            saved_state_add_kept(state, fd);
         return fd;
     }
-    if (state->mode == SAVED_STATE_CHECK)
+    if (state->mode == SAVED_STATE_CHECK || !saved_state_good(state) || fd < 0)
         return -1;
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
         return fd;

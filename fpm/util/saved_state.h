@@ -3,8 +3,9 @@
  *
  * It holds named values in a fixed order, as lines of text in a sealed memfd; descriptors are
  * passed by their numbers. The same calls write and read, so that each value is named once, by its
- * owner. After the first fault all calls read 0, NULL and -1, and `error` says what was wrong.
- * Knows no meaning of the values.
+ * owner: a subject with values of its own by SUBJECT_saved_state, upgrade_state.c those that are
+ * plain fields of the others. What was read becomes live by SUBJECT_adopt. After the first fault
+ * all calls read 0, NULL and -1, and `error` says what was wrong. Knows no meaning of the values.
  */
 #ifndef FPM_SAVED_STATE_H
 #define FPM_SAVED_STATE_H

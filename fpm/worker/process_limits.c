@@ -70,7 +70,7 @@ struct rlimit process_limits_worker_files(void)
     return now;
 }
 
-void process_limits_restore(const struct rlimit *files)
+void process_limits_adopt(const struct rlimit *files)
 {
     process_limits_files = *files;
     process_limits_files_known = true;

@@ -23,8 +23,8 @@ struct rlimit process_limits_worker_files(void);
  * caller frees it. NULL if neither is known. */
 char *process_limits_program(const char *word);
 
-/* After an upgrade, before process_limits_prepare: sets the limit of open files that the manager
+/* Before process_limits_prepare: sets the limit of open files that the manager
  * was first started with. The raised limit stays, which the open descriptors may need. */
-void process_limits_restore(const struct rlimit *files);
+void process_limits_adopt(const struct rlimit *files);
 
 #endif

@@ -110,7 +110,7 @@ static unsigned process_tree_children(pid_t pid, pid_t *children, unsigned max)
     return count;
 }
 
-unsigned process_tree_adopted(pid_t *pids, unsigned max)
+unsigned process_tree_orphans(pid_t *pids, unsigned max)
 {
     static pid_t children[PROCESS_TREE_CHILDREN_BYTES / 2];
     unsigned all = process_tree_thread_children(getpid(), getpid(), children, 0,
@@ -180,11 +180,10 @@ void process_tree_remember(struct process_tree *tree, const struct process_tree_
         process_tree_add(tree, &key);
 }
 
-void process_tree_restore(struct process_tree *tree, const struct process_tree_key *remembered,
-                          unsigned count)
+void process_tree_adopt(struct process_tree *tree, const struct process_tree *before)
 {
-    for (unsigned i = 0; i < count; i++)
-        process_tree_add(tree, &remembered[i]);
+    for (unsigned i = 0; i < before->remembered_count; i++)
+        process_tree_add(tree, &before->remembered[i]);
 }
 
 bool process_tree_is_claimed(const struct process_tree_process *process)
@@ -230,7 +229,7 @@ static void process_tree_add_roots(const struct process_tree *tree, struct proce
     if (tree->led && tree->remembered_count == 0)
         return;
     pid_t adopted[PROCESS_TREE_MAX];
-    unsigned count = process_tree_adopted(adopted, PROCESS_TREE_MAX);
+    unsigned count = process_tree_orphans(adopted, PROCESS_TREE_MAX);
     for (unsigned i = 0; i < count && list->count < PROCESS_TREE_MAX; i++)
         if (process_tree_read(adopted[i], &process) &&
             (process.group == tree->leader || process_tree_remembers(tree, &process)))

@@ -55,8 +55,7 @@ void process_tree_begin(struct process_tree *tree, pid_t leader);
 void process_tree_free(struct process_tree *tree);
 
 /* Remembers what an earlier tree did (see process_tree_look). */
-void process_tree_restore(struct process_tree *tree, const struct process_tree_key *remembered,
-                          unsigned count);
+void process_tree_adopt(struct process_tree *tree, const struct process_tree *before);
 
 /* Lists the processes that have not ended, the leader too. Remembers those outside of the group, so
  * that they are found again when they lose their parents. */
@@ -98,6 +97,6 @@ bool process_tree_parse(const char *text, struct process_tree_process *process);
 
 /* The manager's children that nothing watches, up to `max`: those that it adopted. Returns their
  * number. */
-unsigned process_tree_adopted(pid_t *pids, unsigned max);
+unsigned process_tree_orphans(pid_t *pids, unsigned max);
 
 #endif

@@ -92,46 +92,42 @@ int scoreboard_create(struct scoreboard *scoreboard, const char *pool, unsigned 
     return 0;
 }
 
-/* Only the board says how often slots were used. */
-static void scoreboard_restore_members(struct scoreboard *scoreboard)
-{
-    const struct ot_member *published =
-        (const void *)((const char *)scoreboard->board + scoreboard->members_at);
-    if (scoreboard->foreign ||
-        scoreboard->members_at + scoreboard->count * sizeof *published > scoreboard->offset)
-        return;
-    for (unsigned i = 0; i < scoreboard->count; i++)
-        scoreboard->members[i].restarts = published[i].restarts;
-}
-
-/* The board is not trusted: only its version is read, and counts that are only shown. */
-int scoreboard_restore(struct scoreboard *scoreboard, const struct scoreboard *from, char *error,
-                       size_t size)
+/* The board is not trusted: only its version is read, and how often slots were used, which is only
+ * shown. */
+int scoreboard_adopt(struct scoreboard *scoreboard, const struct scoreboard *before, char *error,
+                     size_t size)
 {
     struct stat status;
-    *scoreboard = (struct scoreboard){.fd = from->fd,
-                                      .read_fd = from->read_fd,
-                                      .offset = from->offset,
-                                      .stride = from->stride,
+    unsigned count = before->count;
+    *scoreboard = (struct scoreboard){.fd = before->fd,
+                                      .read_fd = before->read_fd,
+                                      .offset = before->offset,
+                                      .stride = before->stride,
                                       .members_at = scoreboard_members_at(),
-                                      .count = from->count,
-                                      .stale_end = from->count,
-                                      .size = from->offset + from->stride * from->count};
+                                      .count = count,
+                                      .stale_end = count,
+                                      .size = before->offset + before->stride * count};
     void *memory = MAP_FAILED;
-    scoreboard->free = calloc(from->count, sizeof *scoreboard->free);
-    scoreboard->members = calloc(from->count, sizeof *scoreboard->members);
-    if (fstat(from->fd, &status) == 0 && status.st_size == (off_t)scoreboard->size)
+    scoreboard->free = calloc(count, sizeof *scoreboard->free);
+    scoreboard->members = calloc(count, sizeof *scoreboard->members);
+    if (fstat(before->fd, &status) == 0 && status.st_size == (off_t)scoreboard->size)
         memory =
             mmap(NULL, scoreboard->size, PROT_READ | PROT_WRITE, MAP_SHARED, scoreboard->fd, 0);
     if (scoreboard->free == NULL || scoreboard->members == NULL || memory == MAP_FAILED) {
-        snprintf(error, size, "cannot restore a scoreboard of %zu bytes", scoreboard->size);
+        snprintf(error, size, "cannot take over a scoreboard of %zu bytes", scoreboard->size);
         return -1;
     }
     scoreboard->board = memory;
     scoreboard->foreign = scoreboard->board->version != OT_CONTRACT_VERSION;
-    scoreboard_restore_members(scoreboard);
-    for (unsigned i = 0; i < from->count; i++)
-        scoreboard->free[scoreboard->free_top++] = from->count - 1 - i;
+    const struct ot_member *published =
+        (const void *)((const char *)memory + scoreboard->members_at);
+    bool readable = !scoreboard->foreign &&
+                    scoreboard->members_at + count * sizeof *published <= scoreboard->offset;
+    for (unsigned i = 0; i < count; i++) {
+        scoreboard->free[scoreboard->free_top++] = count - 1 - i;
+        if (readable)
+            scoreboard->members[i].restarts = published[i].restarts;
+    }
     return 0;
 }
 

@@ -58,12 +58,12 @@ struct scoreboard_glance {
 int scoreboard_create(struct scoreboard *scoreboard, const char *pool, unsigned slots,
                       const struct ot_settings *settings, char *error, size_t size);
 
-/* Restores shared memory with the layout of `from`: its descriptors, offset, stride and count. The
+/* Maps shared memory with the layout of `before`: its descriptors, offset, stride and count. The
  * descriptors belong to the scoreboard then. Returns 0, or -1 with a sentence. */
-int scoreboard_restore(struct scoreboard *scoreboard, const struct scoreboard *from, char *error,
-                       size_t size);
+int scoreboard_adopt(struct scoreboard *scoreboard, const struct scoreboard *before, char *error,
+                     size_t size);
 
-/* Takes a certain slot, for a restored worker. False if it is not free. */
+/* Takes a certain slot, for a worker that is there already. False if it is not free. */
 bool scoreboard_claim(struct scoreboard *scoreboard, unsigned slot);
 
 void scoreboard_destroy(struct scoreboard *scoreboard);

@@ -128,7 +128,7 @@ void stray_process_look(const char *pool, int listen_fd)
     if (child_watched() > STRAY_PROCESS_OFTEN && now - stray_process_last < STRAY_PROCESS_PAUSE)
         return;
     stray_process_last = now;
-    unsigned count = process_tree_adopted(adopted, STRAY_PROCESS_MAX);
+    unsigned count = process_tree_orphans(adopted, STRAY_PROCESS_MAX);
     for (unsigned i = 0; i < count; i++)
         if (getsid(adopted[i]) != session && process_tree_read(adopted[i], &process) &&
             !process.ended && !process_tree_is_claimed(&process))

@@ -60,6 +60,7 @@ static void worker_on_stop_timeout(struct ev_loop *loop, ev_timer *timer, int ev
     (void)loop;
     (void)events;
     struct worker *worker = timer->data;
+    worker->stop_at = -1;
     worker->events->stop_timeout(worker);
 }
 
@@ -123,7 +124,7 @@ void worker_init(struct worker *worker, struct ev_loop *loop, const struct worke
                  void *owner)
 {
     *worker = (struct worker){
-        .report_fd = -1, .loop = loop, .events = events, .owner = owner, .state = WORKER_NONE};
+        .report_fd = -1, .stop_at = -1, .loop = loop, .events = events, .owner = owner};
     child_init(&worker->child, loop, worker_on_end, worker);
     ev_timer_init(&worker->stop_timer, worker_on_stop_timeout, 0., 0.);
     worker->stop_timer.data = worker;
@@ -176,58 +177,33 @@ int worker_spawn(struct worker *worker, const struct launch_arguments *arguments
 static void worker_set_stop_timer(struct worker *worker, int64_t timeout_ms)
 {
     ev_timer_stop(worker->loop, &worker->stop_timer);
+    worker->stop_at = clock_ms() + timeout_ms;
     ev_timer_set(&worker->stop_timer, (double)timeout_ms / 1000., 0.);
     ev_timer_start(worker->loop, &worker->stop_timer);
 }
 
-struct worker_saved worker_save(struct worker *worker)
+int worker_adopt(struct worker *worker, const struct worker *before, char *error, size_t size)
 {
-    int64_t left = -1;
-    if (ev_is_active(&worker->stop_timer)) {
-        left = (int64_t)(ev_timer_remaining(worker->loop, &worker->stop_timer) * 1000.);
-        left = left > 0 ? left : 0;
+    int64_t now = clock_ms();
+    if (before->tree.led) {
+        if (worker_watch(worker, before->pid, before->report_fd, error, size) != 0)
+            return -1;
+    } else {
+        worker_init(worker, worker->loop, worker->events, worker->owner);
+        worker->pid = before->pid;
+        worker->status = before->status;
+        process_tree_begin(&worker->tree, before->pid);
+        worker->tree.led = false;
+        worker->rest_told = true;
+        worker_set_rest_timer(worker, WORKER_REST_FIRST / 1000.);
     }
-    return (struct worker_saved){
-        .state = worker->state,
-        .pid = worker->pid,
-        .started = worker->started,
-        .stop_since = worker->stop_since,
-        .stop_requested = worker->stop_requested,
-        .stop_time_left = left,
-        .report_fd = worker->report_fd,
-        .led = worker->tree.led,
-        .status = worker->status,
-        .remembered = worker->tree.remembered,
-        .remembered_count = worker->tree.remembered_count,
-    };
-}
-
-/* A worker whose first process ended before an upgrade. */
-static void worker_restore_rest(struct worker *worker, const struct worker_saved *saved)
-{
-    worker_init(worker, worker->loop, worker->events, worker->owner);
-    worker->pid = saved->pid;
-    worker->status = saved->status;
-    process_tree_begin(&worker->tree, saved->pid);
-    worker->tree.led = false;
-    worker->rest_told = true;
-    worker_set_rest_timer(worker, WORKER_REST_FIRST / 1000.);
-}
-
-int worker_restore(struct worker *worker, const struct worker_saved *saved, char *error,
-                   size_t size)
-{
-    if (!saved->led)
-        worker_restore_rest(worker, saved);
-    else if (worker_watch(worker, saved->pid, saved->report_fd, error, size) != 0)
-        return -1;
-    process_tree_restore(&worker->tree, saved->remembered, saved->remembered_count);
-    worker->started = saved->started;
-    worker->stop_requested = saved->stop_requested;
-    worker->stop_since = saved->stop_since;
-    if (saved->stop_time_left >= 0)
-        worker_set_stop_timer(worker, saved->stop_time_left);
-    worker_move(worker, saved->state);
+    process_tree_adopt(&worker->tree, &before->tree);
+    worker->started = before->started;
+    worker->stop_requested = before->stop_requested;
+    worker->stop_since = before->stop_since;
+    if (before->stop_at >= 0)
+        worker_set_stop_timer(worker, before->stop_at > now ? before->stop_at - now : 0);
+    worker_move(worker, before->state);
     return 0;
 }
 
@@ -265,6 +241,7 @@ void worker_kill(struct worker *worker)
         return;
     worker_note_stop(worker);
     ev_timer_stop(worker->loop, &worker->stop_timer);
+    worker->stop_at = -1;
     process_tree_signal(&worker->tree, SIGKILL);
     worker_move(worker, WORKER_KILLED);
 }

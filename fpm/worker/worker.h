@@ -45,6 +45,7 @@ struct worker {
     int status;          /* of its wait(2), once it has ended; -1 = unknown */
     int64_t started;     /* ms, clock.h */
     int64_t stop_since;  /* ms: when it was first asked to stop */
+    int64_t stop_at;     /* ms: when `stop_timeout` is due; -1 = never */
     bool stop_requested; /* by the manager, before the first process ended */
     bool start_failed;   /* its program never ran; `failure` says why */
     struct launch_failure failure;
@@ -67,25 +68,9 @@ void worker_init(struct worker *worker, struct ev_loop *loop, const struct worke
 int worker_spawn(struct worker *worker, const struct launch_arguments *arguments, char *error,
                  size_t size);
 
-/* A worker in the state that an upgrade saves. */
-struct worker_saved {
-    enum worker_state state;
-    pid_t pid;
-    int64_t started, stop_since;
-    bool stop_requested;
-    int64_t stop_time_left;              /* ms until stop_timeout; -1 = it is not timed */
-    int report_fd;                       /* while it is starting, else -1 */
-    bool led;                            /* the first process has not ended */
-    int status;                          /* if it has */
-    struct process_tree_key *remembered; /* of the tree */
-    unsigned remembered_count;
-};
-
-struct worker_saved worker_save(struct worker *worker);
-
-/* Returns 0, or -1 with a sentence if there is no such process. */
-int worker_restore(struct worker *worker, const struct worker_saved *saved, char *error,
-                   size_t size);
+/* Goes on with the processes of `before`, of which pid, state, status, the times, report_fd and
+ * tree are known. Returns 0, or -1 with a sentence if there is no such process. */
+int worker_adopt(struct worker *worker, const struct worker *before, char *error, size_t size);
 
 /* Asks all its processes to stop by `signal` (0 = no signal yet) and calls `stop_timeout` if one is
  * still there `timeout_ms` later (0 = at the loop's next iteration). Another call replaces signal

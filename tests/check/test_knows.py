@@ -42,6 +42,21 @@ ORDER = (
 SHARED = {"sapi-shim", "sapi-shim/scoreboard", "sapi-shim/status", "sapi-shim/access_log", "sapi-shim/util"}
 
 
+# An upgrade hands state over. These subjects have values that only they can name in it; of the others
+# upgrade_state.c saves plain fields, and the subject has one function, SUBJECT_adopt, that goes on
+# with what was read. Nothing else knows that there are upgrades.
+NAME_SAVED_STATE = {
+    "fpm/access_log/access_log",
+    "fpm/access_log/writer_proto",  # a change raises the version
+    "fpm/control/control_server",
+    "fpm/main",
+    "fpm/pool/socket",
+    "fpm/pool/socket_activation",
+    "fpm/util/saved_state",
+}
+NAME_UPGRADE = {"fpm/main", "fpm/master"}
+
+
 def unit(path):
     """fpm/pool/pool.c -> fpm/pool/pool"""
     return str(path.relative_to(ROOT).with_suffix(""))
@@ -164,3 +179,22 @@ def test_manager_knows_little_of_the_library():
         if name.startswith("fpm/") and other.startswith("sapi-shim/") and folder(other) not in SHARED
     )
     assert strangers == []
+
+
+def naming(pattern):
+    """The units of fpm/, but for fpm/upgrade/, whose files match the pattern."""
+    return {
+        unit(path)
+        for path in (ROOT / "fpm").rglob("*.[ch]")
+        if folder(unit(path)) != "fpm/upgrade" and re.search(pattern, path.read_text())
+    }
+
+
+def test_few_know_of_upgrades():
+    assert naming(r"(?i)saved_state") == NAME_SAVED_STATE
+    assert naming(r"\bupgrade_[a-z]+\(|fpm/upgrade/") == NAME_UPGRADE
+
+
+def test_one_way_to_adopt():
+    for path in (ROOT / "fpm").rglob("*.h"):
+        assert len(re.findall(r"\b\w+_adopt\(", path.read_text())) <= 1, path

@@ -153,7 +153,7 @@ Test(process_tree, a_daemon_that_was_never_seen_is_not_its)
     process_tree_signal(&tree, SIGKILL);
     process_tree_signal_one(&tree, pids[2], SIGKILL);
     pid_t found[4];
-    cr_assert(process_tree_adopted(found, 4) == 1 && found[0] == pids[2]);
+    cr_assert(process_tree_orphans(found, 4) == 1 && found[0] == pids[2]);
     cr_expect(waitpid(pids[2], NULL, WNOHANG) == 0, "it lives");
     (void)kill(pids[2], SIGKILL);
 }
