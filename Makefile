@@ -54,7 +54,7 @@ C_FILES  = $(wildcard fpm/*.[ch] fpm/*/*.[ch] sapi-shim/*.[ch] sapi-shim/*/*.[ch
 
 # Objects of the library that the manager uses, too.
 SHARED_OBJ = $(patsubst %,$(BUILD)/obj/sapi-shim/%.o,scoreboard/record scoreboard/histogram scoreboard/slot_view \
-             status/status status/status_php status/status_json access_log/log_format access_log/line_buffer util/scalar \
+             status/status status/status_write access_log/log_format access_log/line_buffer util/scalar \
              util/escape util/locale_free util/cidr util/procfs util/listen_queue)
 SHIM_OBJ = $(patsubst %,$(BUILD)/obj/sapi-shim/%.o,$(filter-out $(SHIM_ROOMY),$(SHIM_SRC:sapi-shim/%.c=%)) status/status_page $(SHIM_ROOMY))
 FPM_OBJ  = $(FPM_SRC:%.c=$(BUILD)/obj/%.o)

@@ -8,7 +8,7 @@
 #include "fpm/slow_log/trace_runner.h"
 #include "fpm/util/version.h"
 #include "fpm/worker/exit_message.h"
-#include "sapi-shim/status/status_json.h"
+#include "sapi-shim/status/status_write.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/escape.h"
 #include "sapi-shim/util/scalar.h"
@@ -120,7 +120,7 @@ static int commands_status(void *context, struct control_server_call *call)
         fputs(between, call->body);
         between = call->json ? ", " : "";
         if (call->json)
-            status_json_pool(call->body, &pool);
+            status_write_json_pool(call->body, &pool);
         else if (call->argc == 0)
             status_table_pools_line(call->body, &pool);
         else
@@ -147,7 +147,7 @@ static void commands_workers_of(const char *pool, const struct generation *gener
         }
         fputs(*between, call->body);
         *between = ", ";
-        status_json_worker(call->body, pool, &worker);
+        status_write_json_worker(call->body, pool, &worker);
     }
 }
 

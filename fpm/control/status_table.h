@@ -1,6 +1,6 @@
 /* status_table.h: the status as aligned text for people at a terminal.
  *
- * Programs get JSON (status_json.h). Text from clients and applications is escaped here.
+ * Programs get JSON (status_write.h). Text from clients and applications is escaped here.
  */
 #ifndef FPM_STATUS_TABLE_H
 #define FPM_STATUS_TABLE_H

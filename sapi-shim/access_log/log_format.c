@@ -90,7 +90,7 @@ static const struct {
 
 #define MEMBER(name) offsetof(struct log_format_input, name)
 
-/* clang-format off: one row a line */
+/* clang-format off */
 #define ROW(letter, kind, member, needs, help)                                                     \
     {                                                                                              \
         "%" letter, {LOG_FORMAT_##kind, member}, needs, help                                       \

@@ -2,7 +2,7 @@
  * them.
  *
  * Reads a scoreboard, and /proc for processor time and memory. Decides nothing and prints nothing:
- * status_text.c, status_json.c, status_xml.c and status_metrics.c do.
+ * status_write.c and status_metrics.c do.
  */
 #ifndef OT_STATUS_H
 #define OT_STATUS_H

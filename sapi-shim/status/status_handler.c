@@ -2,11 +2,9 @@
 #include "sapi-shim/status/status_handler.h"
 
 #include "sapi-shim/status/status.h"
-#include "sapi-shim/status/status_json.h"
 #include "sapi-shim/status/status_metrics.h"
 #include "sapi-shim/status/status_page.h"
-#include "sapi-shim/status/status_text.h"
-#include "sapi-shim/status/status_xml.h"
+#include "sapi-shim/status/status_write.h"
 #include "sapi-shim/util/listen_queue.h"
 
 #include <stdio.h>
@@ -144,12 +142,12 @@ struct status_handler_format {
 };
 
 static const struct status_handler_format status_handler_formats[] = {
-    {"json", "application/json", "", status_json, true},
-    {"xml", "text/xml; charset=utf-8", "", status_xml, true},
+    {"json", "application/json", "", status_write_json, true},
+    {"xml", "text/xml; charset=utf-8", "", status_write_xml, true},
     {"html", "text/html; charset=utf-8", STATUS_HANDLER_POLICY, status_handler_page, false},
     {"openmetrics", "application/openmetrics-text; version=1.0.0; charset=utf-8", "",
      status_metrics, true},
-    {NULL, "text/plain; charset=utf-8", "", status_text, true},
+    {NULL, "text/plain; charset=utf-8", "", status_write_text, true},
 };
 
 static void status_handler_head(FILE *out, const char *status, const char *type, const char *more)

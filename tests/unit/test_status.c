@@ -3,10 +3,8 @@
 
 #include "fpm/worker/scoreboard.h"
 #include "sapi-shim/scoreboard/histogram.h"
-#include "sapi-shim/status/status_json.h"
 #include "sapi-shim/status/status_metrics.h"
-#include "sapi-shim/status/status_text.h"
-#include "sapi-shim/status/status_xml.h"
+#include "sapi-shim/status/status_write.h"
 #include "sapi-shim/util/procfs.h"
 
 #include <criterion/criterion.h>
@@ -161,7 +159,7 @@ Test(status, a_board_that_does_not_fit_is_none)
 Test(status, garbage_in_slots_and_facts_is_shown_and_does_no_harm)
 {
     static void (*const formats[])(FILE *, const struct status_report *) = {
-        status_json, status_text, status_xml, status_metrics};
+        status_write_json, status_write_text, status_write_xml, status_metrics};
     struct scene scene;
     struct status_pool pool;
     struct status_report report = {.pool = &pool};
@@ -183,10 +181,10 @@ Test(status, garbage_in_slots_and_facts_is_shown_and_does_no_harm)
     cr_expect(report.count == 3);
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
         free(written(formats[i], &report));
-    char *text = written(status_xml, &report);
+    char *text = written(status_write_xml, &report);
     cr_expect(strstr(text, "<<") == NULL && strstr(text, "\xff") == NULL);
     free(text);
-    text = written(status_json, &report);
+    text = written(status_write_json, &report);
     cr_expect(strstr(text, "\"\"\"") == NULL && strstr(text, "\xff") == NULL);
     free(text);
     free(report.workers);
