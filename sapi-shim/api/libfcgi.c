@@ -37,6 +37,10 @@
 
 #define LIBFCGI_EXPORT __attribute__((visibility("default")))
 
+/* Of fcgi_stdio.h, which redefines the names of stdio.h. */
+int FCGI_Accept(void);
+void FCGI_Finish(void);
+
 enum {
     LIBFCGI_LONG = 16384 /* bytes of a string that is worth a system call of its own */
 };
@@ -62,21 +66,33 @@ struct libfcgi_request {
     bool sends;   /* ... and the rest of it is sent, not discarded */
 };
 
+/* The functions of libfcgi that the library exports in its place. */
+#define LIBFCGI_FUNCTIONS(F)                                                                       \
+    F(FCGX_Accept_r)                                                                               \
+    F(FCGX_Finish_r)                                                                               \
+    F(FCGX_Free)                                                                                   \
+    F(FCGX_PutChar)                                                                                \
+    F(FCGX_PutStr)                                                                                 \
+    F(FCGX_GetChar)                                                                                \
+    F(FCGX_GetStr)                                                                                 \
+    F(FCGX_HasSeenEOF)                                                                             \
+    F(OS_Accept)                                                                                   \
+    F(OS_Read)                                                                                     \
+    F(OS_Write)                                                                                    \
+    F(OS_IpcClose)                                                                                 \
+    F(OS_IsFcgi)                                                                                   \
+    F(OS_ShutdownPending)                                                                          \
+    F(FCGI_Accept)                                                                                 \
+    F(FCGI_Finish)                                                                                 \
+    F(FCGX_Accept)                                                                                 \
+    F(FCGX_Finish)                                                                                 \
+    F(FCGX_Init)                                                                                   \
+    F(FCGX_InitRequest)
+
+/* libfcgi's own. */
 static struct {
-    int (*accept_r)(FCGX_Request *);
-    void (*finish_r)(FCGX_Request *);
-    void (*free_request)(FCGX_Request *, int);
-    int (*os_accept)(int, int, const char *);
-    int (*os_read)(int, char *, size_t);
-    int (*os_write)(int, char *, size_t);
-    int (*put_char)(int, FCGX_Stream *);
-    int (*put_str)(const char *, int, FCGX_Stream *);
-    int (*get_char)(FCGX_Stream *);
-    int (*get_str)(char *, int, FCGX_Stream *);
-    int (*has_seen_eof)(FCGX_Stream *);
-    int (*os_ipc_close)(int, int);
-    int (*os_is_fcgi)(int);
-    void (*os_shutdown_pending)(void);
+#define LIBFCGI_MEMBER(name) __typeof__(name) *name;
+    LIBFCGI_FUNCTIONS(LIBFCGI_MEMBER)
 } libfcgi_real;
 
 /* The same for all of libfcgi's streams. */
@@ -100,24 +116,10 @@ static void libfcgi_load(const char *name, void *function, size_t size)
     memcpy(function, &symbol, size);
 }
 
-#define LIBFCGI_LOAD(name, field) libfcgi_load(name, &libfcgi_real.field, sizeof libfcgi_real.field)
-
 __attribute__((constructor)) static void libfcgi_init(void)
 {
-    LIBFCGI_LOAD("FCGX_Accept_r", accept_r);
-    LIBFCGI_LOAD("FCGX_Finish_r", finish_r);
-    LIBFCGI_LOAD("FCGX_Free", free_request);
-    LIBFCGI_LOAD("OS_Accept", os_accept);
-    LIBFCGI_LOAD("OS_Read", os_read);
-    LIBFCGI_LOAD("OS_Write", os_write);
-    LIBFCGI_LOAD("FCGX_PutChar", put_char);
-    LIBFCGI_LOAD("FCGX_PutStr", put_str);
-    LIBFCGI_LOAD("FCGX_GetChar", get_char);
-    LIBFCGI_LOAD("FCGX_GetStr", get_str);
-    LIBFCGI_LOAD("FCGX_HasSeenEOF", has_seen_eof);
-    LIBFCGI_LOAD("OS_IpcClose", os_ipc_close);
-    LIBFCGI_LOAD("OS_IsFcgi", os_is_fcgi);
-    LIBFCGI_LOAD("OS_ShutdownPending", os_shutdown_pending);
+#define LIBFCGI_LOAD(name) libfcgi_load(#name, &libfcgi_real.name, sizeof libfcgi_real.name);
+    LIBFCGI_FUNCTIONS(LIBFCGI_LOAD)
 }
 
 /* ---- from libfcgi's objects to requests ---- */
@@ -292,13 +294,6 @@ static bool libfcgi_is_intact(const struct libfcgi_request *own)
            fcgx->nWriters <= 2;
 }
 
-/* A time limit has ended the application's part before it wrote anything. */
-static bool libfcgi_is_unanswered(const struct libfcgi_request *own)
-{
-    return own->request.cut_off && !own->request.conn->stdout_sent && !own->out.stream->isClosed &&
-           own->out.stream->wrNext == own->out.base;
-}
-
 /* Called once for a request: lifecycle.h responds once. */
 static void libfcgi_end_response(struct request *request, bool disconnect)
 {
@@ -309,9 +304,11 @@ static void libfcgi_end_response(struct request *request, bool disconnect)
     else if (!request->abandoned) {
         own->sends = !request_is_mute(request) && !(request->status & OT_BIT_ABORTED);
         own->closing = true;
-        if (own->sends && libfcgi_is_unanswered(own))
-            (void)libfcgi_real.put_str(hard_timeout_page, (int)strlen(hard_timeout_page),
-                                       own->out.stream);
+        /* A time limit has ended the application's part before it wrote anything. */
+        if (own->sends && request->cut_off && !conn->stdout_sent && !own->out.stream->isClosed &&
+            own->out.stream->wrNext == own->out.base)
+            (void)libfcgi_real.FCGX_PutStr(hard_timeout_page, (int)strlen(hard_timeout_page),
+                                           own->out.stream);
         conn->end_sent = own->sends; /* set first: hard_timeout must not end the response again */
         (void)FCGX_FClose(own->err.stream);
         (void)FCGX_FClose(own->out.stream);
@@ -331,7 +328,7 @@ static void libfcgi_release(FCGX_Request *fcgx)
 {
     fcgx->ipcFd = -1;
     fcgx->keepConnection = 1;
-    libfcgi_real.finish_r(fcgx);
+    libfcgi_real.FCGX_Finish_r(fcgx);
 }
 
 static void libfcgi_free_own(struct libfcgi_request *own)
@@ -499,14 +496,6 @@ static void libfcgi_begin(struct libfcgi_request *own, FCGX_Request *fcgx, struc
     request_begin(&own->request, &libfcgi_ops, conn, &info);
 }
 
-/* A request whose fields libfcgi_begin sets; its `params` keep their memory. */
-static struct libfcgi_request *libfcgi_alloc(void)
-{
-    struct libfcgi_request *own = libfcgi_spare;
-    libfcgi_spare = NULL;
-    return own != NULL ? own : calloc(1, sizeof *own);
-}
-
 /* Counts a request that does not reach the application. `params` is NULL if they could not be
  * read. */
 static void libfcgi_count_dropped(const struct conn *conn, char **params, unsigned status)
@@ -602,19 +591,6 @@ static void libfcgi_refuse_accept(void)
 
 /* ---- libfcgi's API ---- */
 
-/* post_response.until_accept: the response ends, and libfcgi's part of the request. Nothing of the
- * application's FCGX_Request is used from here on. */
-static void libfcgi_finish_until_accept(struct libfcgi_request *own)
-{
-    FCGX_Request *fcgx = own->fcgx;
-    (void)request_finish(&own->request);
-    libfcgi_mute(&own->request);
-    own->request.until_accept = true;
-    own->fcgx = NULL;
-    own->in = own->out.stream = own->err.stream = NULL;
-    libfcgi_release(fcgx);
-}
-
 /* Ends the thread's request if it lasted until now. */
 static void libfcgi_end_until_accept(void)
 {
@@ -633,11 +609,13 @@ LIBFCGI_EXPORT int FCGX_Accept_r(FCGX_Request *fcgx)
         request_detach();
         timer_return();
         process_hooks_start(libfcgi_thread_ended);
-        own = libfcgi_alloc();
+        /* libfcgi_begin sets its fields; its `params` keep their memory. */
+        own = libfcgi_spare != NULL ? libfcgi_spare : calloc(1, sizeof *own);
+        libfcgi_spare = NULL;
         if (own == NULL)
             return -ENOMEM;
         libfcgi_incoming = own;
-        int result = libfcgi_real.accept_r(fcgx);
+        int result = libfcgi_real.FCGX_Accept_r(fcgx);
         libfcgi_incoming = NULL;
         struct conn *conn = result < 0 ? NULL : conn_find(fcgx->ipcFd);
         if (conn != NULL) {
@@ -657,13 +635,20 @@ LIBFCGI_EXPORT void FCGX_Finish_r(FCGX_Request *fcgx)
 {
     struct libfcgi_request *own = fcgx == NULL ? NULL : libfcgi_by_fcgx(fcgx);
     if (own == NULL) {
-        libfcgi_real.finish_r(fcgx);
+        libfcgi_real.FCGX_Finish_r(fcgx);
         return;
     }
     process_hooks_start(libfcgi_thread_ended); /* this thread may serve without accepting */
     if (worker_slot_settings()->post_response_until_accept != 0 &&
         request_current() == &own->request && !own->request.in_shutdown) {
-        libfcgi_finish_until_accept(own);
+        /* The response ends, and libfcgi's part of the request. Nothing of the application's
+         * FCGX_Request is used from here on. */
+        (void)request_finish(&own->request);
+        libfcgi_mute(&own->request);
+        own->request.until_accept = true;
+        own->fcgx = NULL;
+        own->in = own->out.stream = own->err.stream = NULL;
+        libfcgi_release(fcgx);
         return;
     }
     request_end(&own->request);
@@ -674,7 +659,7 @@ LIBFCGI_EXPORT void FCGX_Free(FCGX_Request *fcgx, int close)
 {
     struct libfcgi_request *own = fcgx == NULL ? NULL : libfcgi_by_fcgx(fcgx);
     if (own == NULL) {
-        libfcgi_real.free_request(fcgx, close);
+        libfcgi_real.FCGX_Free(fcgx, close);
         return;
     }
     own->request.abandoned = true;
@@ -708,19 +693,19 @@ static void libfcgi_look(FCGX_Stream *stream)
 LIBFCGI_EXPORT int FCGX_PutChar(int c, FCGX_Stream *stream)
 {
     libfcgi_look(stream);
-    return libfcgi_real.put_char(c, stream);
+    return libfcgi_real.FCGX_PutChar(c, stream);
 }
 
 LIBFCGI_EXPORT int FCGX_GetChar(FCGX_Stream *stream)
 {
     libfcgi_look(stream);
-    return libfcgi_real.get_char(stream);
+    return libfcgi_real.FCGX_GetChar(stream);
 }
 
 LIBFCGI_EXPORT int FCGX_HasSeenEOF(FCGX_Stream *stream)
 {
     libfcgi_look(stream);
-    return libfcgi_real.has_seen_eof(stream);
+    return libfcgi_real.FCGX_HasSeenEOF(stream);
 }
 
 /* Sends a long string without copying it: libfcgi would send it in pieces of 8 KiB. */
@@ -730,7 +715,7 @@ LIBFCGI_EXPORT int FCGX_PutStr(const char *text, int size, FCGX_Stream *stream)
     libfcgi_look(stream);
     if (own == NULL || stream != own->out.stream || stream->isClosed || own->closing ||
         stream->emptyBuffProc != libfcgi_empty)
-        return libfcgi_real.put_str(text, size, stream);
+        return libfcgi_real.FCGX_PutStr(text, size, stream);
     size_t left = (size_t)size;
     while (left > 0 && !stream->isClosed) {
         if (libfcgi_may_send(own, &own->out)) {
@@ -751,21 +736,20 @@ LIBFCGI_EXPORT int FCGX_GetStr(char *into, int size, FCGX_Stream *stream)
     struct libfcgi_request *own = size >= LIBFCGI_LONG ? libfcgi_by_stream(stream) : NULL;
     libfcgi_look(stream);
     if (own == NULL || stream != own->in || stream->fillBuffProc != libfcgi_fill)
-        return libfcgi_real.get_str(into, size, stream);
+        return libfcgi_real.FCGX_GetStr(into, size, stream);
     int done = 0;
     while (done < size && !stream->isClosed) {
         int left = size - done;
         ptrdiff_t buffered = stream->stop - stream->rdNext;
-        int count =
-            buffered > 0
-                ? libfcgi_real.get_str(into + done, buffered < left ? (int)buffered : left, stream)
-                : (int)libfcgi_read_body(own, into + done, (size_t)left);
+        int count = buffered > 0 ? libfcgi_real.FCGX_GetStr(
+                                       into + done, buffered < left ? (int)buffered : left, stream)
+                                 : (int)libfcgi_read_body(own, into + done, (size_t)left);
         if (count == 0)
             break;
         done += count;
     }
     if (done < size)
-        done += libfcgi_real.get_str(into + done, size - done, stream);
+        done += libfcgi_real.FCGX_GetStr(into + done, size - done, stream);
     return done;
 }
 
@@ -796,7 +780,7 @@ LIBFCGI_EXPORT int OS_Accept(int listen_sock, int fail_on_intr, const char *addr
     case WAIT_SET_FAILED:
     default:
         if (errno == ENOTSOCK)
-            return libfcgi_real.os_accept(listen_sock, fail_on_intr, addresses);
+            return libfcgi_real.OS_Accept(listen_sock, fail_on_intr, addresses);
         return -1;
     }
 }
@@ -806,7 +790,7 @@ LIBFCGI_EXPORT int OS_Read(int fd, char *into, size_t size)
     struct conn *conn = conn_find(fd);
     size_t count = 0;
     if (conn == NULL && fd >= 0)
-        return libfcgi_real.os_read(fd, into, size);
+        return libfcgi_real.OS_Read(fd, into, size);
     if (conn == NULL) {
         /* After ot_finish_request there is no descriptor, but what was read stays readable. */
         struct request *current = request_current();
@@ -828,7 +812,7 @@ LIBFCGI_EXPORT int OS_Write(int fd, char *from, size_t size)
 {
     struct conn *conn = conn_find(fd);
     if (conn == NULL)
-        return fd < 0 ? (int)size : libfcgi_real.os_write(fd, from, size);
+        return fd < 0 ? (int)size : libfcgi_real.OS_Write(fd, from, size);
     struct request *request = conn->request;
     /* Set before the write: a 504 must not follow output. */
     conn->stdout_sent = conn->stdout_sent || (size > 1 && from[1] == FRAME_TYPE_STDOUT);
@@ -848,7 +832,7 @@ LIBFCGI_EXPORT int OS_IpcClose(int fd, int shutdown)
     if (fd < 0)
         return 0;
     if (conn == NULL)
-        return libfcgi_real.os_ipc_close(fd, shutdown);
+        return libfcgi_real.OS_IpcClose(fd, shutdown);
     if (conn->in_parent)
         conn_close_copy(&conn);
     else
@@ -858,13 +842,49 @@ LIBFCGI_EXPORT int OS_IpcClose(int fd, int shutdown)
 
 LIBFCGI_EXPORT int OS_IsFcgi(int sock)
 {
-    return wait_set_has(sock) ? 1 : libfcgi_real.os_is_fcgi(sock);
+    return wait_set_has(sock) ? 1 : libfcgi_real.OS_IsFcgi(sock);
 }
 
 LIBFCGI_EXPORT void OS_ShutdownPending(void)
 {
     graceful_stop_begin(OT_EXIT_NONE);
-    libfcgi_real.os_shutdown_pending();
+    libfcgi_real.OS_ShutdownPending();
+}
+
+/* ---- functions that are exported only to be linked ---- */
+
+/* Debian's linker, and others, drop a library from which a program needs no symbol (--as-needed).
+ * Programs that accept by FCGI_Accept or FCGX_Accept would lose this one in silence, as only
+ * libfcgi calls the functions above. */
+LIBFCGI_EXPORT int FCGI_Accept(void)
+{
+    return libfcgi_real.FCGI_Accept();
+}
+
+LIBFCGI_EXPORT void FCGI_Finish(void)
+{
+    libfcgi_real.FCGI_Finish();
+}
+
+LIBFCGI_EXPORT int FCGX_Accept(FCGX_Stream **in, FCGX_Stream **out, FCGX_Stream **err,
+                               FCGX_ParamArray *envp)
+{
+    return libfcgi_real.FCGX_Accept(in, out, err, envp);
+}
+
+LIBFCGI_EXPORT void FCGX_Finish(void)
+{
+    libfcgi_real.FCGX_Finish();
+}
+
+LIBFCGI_EXPORT int FCGX_Init(void)
+{
+    return libfcgi_real.FCGX_Init();
+}
+
+LIBFCGI_EXPORT int FCGX_InitRequest(FCGX_Request *request, int sock, int flags)
+{
+    return libfcgi_real.FCGX_InitRequest(request, sock, flags);
 }
 
 /* ---- ot_run: the accept loop to which a bailout can unwind ---- */
