@@ -49,7 +49,8 @@ STATUS_SRC = fpm/helpers/overtime_status.c
 FPM_SRC  = $(filter-out fpm/ctl/% fpm/helpers/%,$(wildcard fpm/*.c fpm/*/*.c))
 APP_SRC  = $(wildcard tests/apps/*.c) $(wildcard conf/demo/*.c)
 UNIT_SRC = $(wildcard tests/unit/test_*.c)
-C_FILES  = $(wildcard fpm/*.[ch] fpm/*/*.[ch] sapi-shim/*.[ch] sapi-shim/*/*.[ch] tests/apps/*.[ch] tests/unit/*.[ch] conf/demo/*.[ch] \
+FUZZ_SRC = $(wildcard tests/fuzz/fuzz_*.c)
+C_FILES  = $(wildcard fpm/*.[ch] fpm/*/*.[ch] sapi-shim/*.[ch] sapi-shim/*/*.[ch] tests/apps/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] conf/demo/*.[ch] \
              packaging/*.c tests/bench/*.[ch] tests/bench/apps/*.c)
 
 # Objects of the library that the manager uses, too.
@@ -66,6 +67,7 @@ LOAD_OBJ = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/load*.c))
 BENCH    = $(patsubst %,$(BUILD)/bench/%,hello-plain hello-linked floor empty startup uwsgi.so)
 APPS     = $(APP_SRC:%.c=$(BUILD)/apps/%)
 UNIT     = $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
+FUZZ     = $(FUZZ_SRC:tests/fuzz/fuzz_%.c=$(BUILD)/fuzz/%)
 LIBS     = $(BUILD)/libovertime.so $(BUILD)/libovertime.a $(BUILD)/libovertime-preload.so
 MAN      = $(wildcard packaging/man/*.[1-8]) $(patsubst packaging/print-directives.c,\
              $(BUILD)/man/overtime.ini.5,$(wildcard packaging/print-directives.c))
@@ -186,6 +188,13 @@ $(BUILD)/unit/%: tests/unit/%.c $(PARTS)
 	$(SAY) '  CC    $<'
 	$(Q)$(COMPILE) -pthread $(LDFLAGS) $< $(PARTS) -lcriterion -lev -linih -lfcgi -ljansson -lm -ldl -o $@
 
+# A fuzz target with the main program FUZZ_MAIN: one that replays files, or clang's fuzzer.
+FUZZ_MAIN = tests/fuzz/replay.c
+$(BUILD)/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(PARTS)
+	@mkdir -p $(@D)
+	$(SAY) '  CC    $<'
+	$(Q)$(COMPILE) -pthread $(LDFLAGS) $< $(FUZZ_MAIN) $(PARTS) -lev -linih -lfcgi -ljansson $(call libs_of,ncursesw) -lm -ldl -o $@
+
 # The manual of the configuration is printed from the table of directives.
 $(BUILD)/print-directives: packaging/print-directives.c $(PARTS)
 	$(SAY) '  CC    $<'
@@ -194,7 +203,7 @@ $(BUILD)/man/overtime.ini.5: $(BUILD)/print-directives packaging/man/overtime.in
 	@mkdir -p $(@D)
 	$(Q)$< man packaging/man/overtime.ini.5.in >$@
 
-unit: $(UNIT)
+unit: $(UNIT) $(FUZZ)
 
 test:  ## install what is missing, build, run all tests; ends with "N passed, N failed"
 	@packaging/install-deps build test
@@ -203,6 +212,21 @@ test:  ## install what is missing, build, run all tests; ends with "N passed, N 
 
 check: all unit  ## the tests without installing; T=NAME for a folder, a file or a test, SAN=1 for ASan and UBSan
 	@$(RUN)
+
+# The fuzzer keeps what it learns in $(BUILD)/fuzz-corpus/, and an input that fails in $(BUILD)/fuzz-found/.
+SECONDS ?= 60
+FUZZ_ALL = $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%)
+fuzz:  ## clang's fuzzer for SECONDS=60 on one target of tests/fuzz, T=NAME, or on each
+	@packaging/install-deps build fuzz
+	@$(MAKE) --no-print-directory --silent BUILD=$(BUILD)/clang CC=clang FUZZ_MAIN=-fsanitize=fuzzer \
+	    CFLAGS='-Wno-error -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined' \
+	    LDFLAGS='-fsanitize=address,undefined' $(patsubst %,$(BUILD)/clang/fuzz/%,$(or $(T),$(FUZZ_ALL)))
+	@for target in $(or $(T),$(FUZZ_ALL)); do \
+	    mkdir -p $(BUILD)/fuzz-corpus/$$target $(BUILD)/fuzz-found || exit 1; \
+	    echo "== $$target"; \
+	    $(BUILD)/clang/fuzz/$$target -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+	        -verbosity=0 -artifact_prefix=$(BUILD)/fuzz-found/$$target- \
+	        $(BUILD)/fuzz-corpus/$$target tests/fuzz/corpus/$$target || exit 1; done
 
 bench:  ## Overtime and its peers side by side, tables and a plot into build/bench; CASE=NAME for one, CASE=list
 	@packaging/install-deps build bench
@@ -299,7 +323,7 @@ clean:  ## remove build/
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: FORCE all unit test check bench lint format demo install uninstall map clean help
+.PHONY: FORCE all unit test check fuzz bench lint format demo install uninstall map clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
