@@ -6,6 +6,7 @@
 #include "fpm/log/log_line.h"
 #include "fpm/util/account.h"
 #include "fpm/util/chroot_path.h"
+#include "fpm/util/client_filter.h"
 #include "fpm/util/path_access.h"
 #include "sapi-shim/access_log/log_format.h"
 
@@ -323,6 +324,26 @@ static bool config_check_is_chosen(const struct config_pool *pool, size_t index)
     return pool->origins[index].file != NULL && !same;
 }
 
+/* The kernel takes no filter of more instructions. An IPv4 network takes one, IPv6 up to nine. */
+static void config_check_clients(const struct config_pool *pool, struct config_report *report)
+{
+    const struct value_parse_list *clients = &pool->listen_allowed_clients;
+    if (clients->count == 0)
+        return;
+    struct cidr *nets = calloc(clients->count, sizeof *nets);
+    struct sock_filter *code = calloc(CLIENT_FILTER_MAX, sizeof *code);
+    for (size_t i = 0; nets != NULL && i < clients->count; i++)
+        (void)cidr_parse(clients->items[i], strlen(clients->items[i]), &nets[i]);
+    if (nets == NULL || code == NULL || client_filter_build(nets, clients->count, code) == 0)
+        config_report_error(report, ORIGIN(pool, listen_allowed_clients),
+                            "[%s] listen.allowed_clients: %zu entries are more than the kernel's "
+                            "filter of %d instructions holds: an IPv6 address takes nine, an IPv6 "
+                            "network five to seven, IPv4 one; join neighbours to larger networks",
+                            pool->name, clients->count, CLIENT_FILTER_MAX);
+    free(nets);
+    free(code);
+}
+
 /* Directives that have no effect on the kind of socket the pool listens on. */
 static void config_check_listen(const struct config_pool *pool, struct config_report *report)
 {
@@ -333,6 +354,8 @@ static void config_check_listen(const struct config_pool *pool, struct config_re
                               "[%s] listen.allowed_clients has no effect on a unix socket; "
                               "listen.owner, listen.group and listen.mode guard it",
                               pool->name);
+    } else {
+        config_check_clients(pool, report);
     }
     for (size_t i = 0; i < sizeof unix_alone / sizeof unix_alone[0]; i++) {
         if (pool->listen.kind == VALUE_PARSE_ADDRESS_TCP &&

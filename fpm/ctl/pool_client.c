@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +61,12 @@ static int pool_client_open(const struct sockaddr *address, socklen_t length, ui
 {
     struct timeval timeout = {.tv_sec = (time_t)(limit / CLOCK_NS_PER_S),
                               .tv_usec = (suseconds_t)(limit % CLOCK_NS_PER_S / 1000)};
+    /* A machine that listen.allowed_clients does not list gets no answer from the kernel: it asks
+     * four times, 15 s. */
+    int repeat = 3;
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && address->sa_family != AF_UNIX)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &repeat, sizeof repeat);
     if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) == 0 &&
         connect(fd, address, length) == 0)
         return fd;
@@ -96,7 +103,7 @@ static int pool_client_open_unix(const struct pool_client *pool, uint64_t limit)
     return pool_client_open((const struct sockaddr *)&address, sizeof address, limit);
 }
 
-static const char *pool_client_remedy(int reason)
+static const char *pool_client_remedy(const struct pool_client *pool, int reason)
 {
     switch (reason) {
     case EACCES:
@@ -105,7 +112,9 @@ static const char *pool_client_remedy(int reason)
     case EAGAIN:
     case ETIMEDOUT:
     case EINPROGRESS:
-        return "; the listen queue is full: all workers are busy";
+        return pool->is_tcp ? "; the listen queue is full: all workers are busy, or "
+                              "`listen.allowed_clients` does not list this machine"
+                            : "; the listen queue is full: all workers are busy";
     case ENOENT:
     case ECONNREFUSED:
         return "; the pool is stopping, or its socket was removed";
@@ -121,7 +130,7 @@ int pool_client_connect(const struct pool_client *pool, uint64_t limit, char *er
         snprintf(error, size, "pool %s: cannot connect to %s%s%s: %s%s", pool->name, pool->host,
                  pool->is_tcp ? " port " : "", pool->port,
                  errno == EAGAIN || errno == EINPROGRESS ? "timed out" : strerror(errno),
-                 pool_client_remedy(errno));
+                 pool_client_remedy(pool, errno));
     return fd;
 }
 

@@ -429,6 +429,8 @@ static void pool_set_commit(struct pool_set *pools, const struct reload_plan *pl
             items[step->before] = NULL;
             pool_commit(&item->pool, &ready[i].request, &ready[i].prepared);
         }
+        if (ready[i].request.inherit != NULL)
+            pool_update_socket(&item->pool, ready[i].request.settings);
         pool_set_report(step, &item->pool, outcome);
         order[used++] = item;
     }

@@ -449,6 +449,7 @@ int pool_socket_spec(const struct config_pool *settings, struct socket_spec *spe
         .mode = settings->listen_mode,
         .uid = owner.uid,
         .gid = group,
+        .clients = &settings->listen_allowed_clients,
     };
     return 0;
 }
@@ -473,6 +474,10 @@ static struct pool_fault pool_listen(const struct pool_request *request,
     if (taken > 0 && *why != '\0')
         log_about(LOG_LEVEL_WARNING, &(struct log_about){.pool = settings->name},
                   "pool %s: `listen = %s`: %s", settings->name, settings->listen.text, why);
+    if (taken > 0 && socket_allow(listener->fd, spec.clients, why, sizeof why) != 0) {
+        snprintf(error, size, "`listen.allowed_clients`: %s", why);
+        return pool_internal_fault;
+    }
     if (taken > 0 || (taken == 0 && socket_listen(listener, &spec, why, sizeof why) == 0))
         return pool_no_fault;
     if (taken == 0 && errno == EMFILE) {
@@ -669,12 +674,12 @@ void pool_disown_socket(struct pool *pool)
     pool->listener_shared = true;
 }
 
-/* Owner, mode and backlog of a socket that stays. */
-static void pool_update_socket(struct pool *pool, const struct config_pool *settings)
+void pool_update_socket(const struct pool *pool, const struct config_pool *settings)
 {
     struct socket_spec spec;
     char why[ERROR_SIZE];
     if (pool_socket_spec(settings, &spec, why, sizeof why) != 0 ||
+        socket_allow(pool->listener.fd, spec.clients, why, sizeof why) != 0 ||
         socket_update(&pool->listener, &spec, why, sizeof why) != 0)
         log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = pool->name},
                   "pool %s: `listen = %s`: %s", pool->name, settings->listen.text, why);

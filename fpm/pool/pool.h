@@ -150,6 +150,10 @@ void pool_discard(struct pool_prepared *prepared);
 void pool_commit(struct pool *pool, const struct pool_request *request,
                  struct pool_prepared *prepared);
 
+/* Applies owner, mode, backlog and allowed clients to a socket that stays, or that comes from
+ * another pool; what fails is logged. */
+void pool_update_socket(const struct pool *pool, const struct config_pool *settings);
+
 /* The socket moves to another pool, with its file and its queue. */
 void pool_disown_socket(struct pool *pool);
 

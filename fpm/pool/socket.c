@@ -1,7 +1,10 @@
 /* socket.c: see socket.h. */
 #include "fpm/pool/socket.h"
 
+#include "fpm/util/client_filter.h"
+#include "fpm/util/error.h"
 #include "fpm/util/fd.h"
+#include "sapi-shim/util/cidr.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -171,10 +174,46 @@ static int socket_listen_unix(struct socket_listener *listener, const struct soc
     return 0;
 }
 
+int socket_allow(int fd, const struct value_parse_list *clients, char *error, size_t size)
+{
+    int domain = AF_UNIX, result = -1;
+    socklen_t length = sizeof domain;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX)
+        return 0;
+    size_t count = clients != NULL ? clients->count : 0;
+    if (count == 0) {
+        int unused = 0;
+        if (setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused) == 0 ||
+            errno == ENOENT)
+            return 0;
+        return socket_fail(error, size, "serve all clients of", "the port");
+    }
+    struct cidr *nets = calloc(count, sizeof *nets);
+    struct sock_filter *code = calloc(CLIENT_FILTER_MAX, sizeof *code);
+    struct sock_fprog program = {.len = 0, .filter = code};
+    errno = ENOMEM;
+    if (nets != NULL && code != NULL) {
+        for (size_t i = 0; i < count; i++)
+            (void)cidr_parse(clients->items[i], strlen(clients->items[i]), &nets[i]);
+        program.len = (unsigned short)client_filter_build(nets, count, code);
+        errno = E2BIG;
+    }
+    if (program.len > 0)
+        result = setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+    if (result != 0)
+        socket_fail(error, size, "keep the clients that listen.allowed_clients does not list from",
+                    "the port");
+    free(nets);
+    free(code);
+    return result;
+}
+
 /* Listens on one address. Accepted connections inherit TCP_NODELAY. `why` becomes the result of
  * getaddrinfo; returns -1 with errno if that is 0. */
 static int socket_listen_host(const char *host, const struct socket_spec *spec, int *why)
 {
+    char error[ERROR_SIZE];
+    size_t size = sizeof error;
     const struct addrinfo hints = {
         .ai_socktype = SOCK_STREAM,
         .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV,
@@ -190,6 +229,7 @@ static int socket_listen_host(const char *host, const struct socket_spec *spec, 
         (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
          setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
          (spec->freebind && setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof on) != 0) ||
+         socket_allow(fd, spec->clients, error, size) != 0 ||
          (both_families && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0) ||
          bind(fd, found->ai_addr, found->ai_addrlen) != 0 ||
          listen(fd, spec->backlog < 0 ? SOMAXCONN : spec->backlog) != 0)) {

@@ -7,6 +7,7 @@
 #ifndef FPM_SOCKET_H
 #define FPM_SOCKET_H
 
+#include "fpm/config/value_parse.h"
 #include "fpm/util/saved_state.h"
 
 #include <stdbool.h>
@@ -23,6 +24,7 @@ struct socket_spec {
     int mode;         /* of a unix socket's file */
     uid_t uid;        /* its owner and group; (uid_t)-1, (gid_t)-1: as created */
     gid_t gid;
+    const struct value_parse_list *clients; /* of a TCP port, see socket_allow; NULL = all */
 };
 
 /* A socket that listens, or none (fd -1). */
@@ -53,6 +55,11 @@ bool socket_is_at(int fd, const struct socket_spec *spec);
 
 /* Are both the same address? */
 bool socket_same_place(const struct socket_spec *a, const struct socket_spec *b);
+
+/* Lets the kernel drop what comes from other TCP clients than these (listen.allowed_clients),
+ * before a connection is made; none = all are served. Connections that exist keep the list that
+ * held when they were made. Returns 0, or -1 with a sentence. */
+int socket_allow(int fd, const struct value_parse_list *clients, char *error, size_t size);
 
 /* Where it listens: "/run/a.sock", "127.0.0.1:9000", "[::1]:9000". Returns `out`. */
 const char *socket_where(int fd, char *out, size_t size);
