@@ -61,7 +61,7 @@ SHIM_OBJ = $(patsubst %,$(BUILD)/obj/sapi-shim/%.o,$(filter-out $(SHIM_ROOMY),$(
 FPM_OBJ  = $(FPM_SRC:%.c=$(BUILD)/obj/%.o)
 PART_OBJ = $(sort $(filter-out %/main.o %/overtimectl.o,$(FPM_OBJ) $(CTL_OBJ)))
 CTL_OBJ  = $(patsubst %.c,$(BUILD)/obj/%.o,$(CTL_SRC) fpm/util/spelling.c fpm/util/quantile.c sapi-shim/util/escape.c)
-TRACE_OBJ = $(patsubst %.c,$(BUILD)/obj/%.o,$(TRACE_SRC) sapi-shim/util/escape.c)
+TRACE_OBJ = $(patsubst %.c,$(BUILD)/obj/%.o,$(TRACE_SRC) fpm/util/capabilities.c sapi-shim/util/escape.c)
 STATUS_OBJ = $(STATUS_SRC:%.c=$(BUILD)/obj/%.o) $(SHIM_OBJ)
 LOAD_OBJ = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/load*.c))
 BENCH    = $(patsubst %,$(BUILD)/bench/%,hello-plain hello-linked floor empty startup uwsgi.so)

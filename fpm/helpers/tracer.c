@@ -13,6 +13,7 @@
  */
 #include "fpm/helpers/tracer_frames.h"
 #include "fpm/helpers/tracer_stop.h"
+#include "fpm/util/capabilities.h"
 #include "sapi-shim/util/escape.h"
 
 #include <errno.h>
@@ -92,8 +93,9 @@ static int tracer_become(const struct tracer_identity *identity)
         return -1;
 #endif
     (void)limit;
+    /* No right to look into processes is left when their memory is interpreted. */
     if (geteuid() != 0 || (identity->known && identity->uid == 0))
-        return 0;
+        return capabilities_drop(CAPABILITIES_NONE);
     if (!identity->known) {
         errno = ESRCH;
         return -1;
@@ -103,7 +105,9 @@ static int tracer_become(const struct tracer_identity *identity)
         return -1;
     if (setresgid(identity->gid, identity->gid, identity->gid) != 0)
         return -1;
-    return setresuid(identity->uid, identity->uid, identity->uid);
+    if (setresuid(identity->uid, identity->uid, identity->uid) != 0)
+        return -1;
+    return capabilities_drop(CAPABILITIES_NONE);
 }
 
 static void tracer_open_files(pid_t pid, struct tracer_files *files)
@@ -158,15 +162,16 @@ static int tracer_refused(pid_t pid, const struct tracer_identity *identity, int
                            "forbids it to everybody until the next boot",
                            (int)pid);
     if (!tracer_has_right() && yama > 0 && identity->uid == geteuid())
-        return tracer_fail("not allowed to look into process %d: grant the manager CAP_SYS_PTRACE "
-                           "(systemd: AmbientCapabilities=CAP_SYS_PTRACE; in a container --cap-add "
-                           "SYS_PTRACE), or set kernel.yama.ptrace_scope = 0, which is %d",
+        return tracer_fail("not allowed to look into process %d, which takes CAP_SYS_PTRACE: run "
+                           "the manager as root, which gives it to overtime-trace alone (in a "
+                           "container with --cap-add SYS_PTRACE), or set "
+                           "kernel.yama.ptrace_scope = 0, which is %d",
                            (int)pid, yama);
     if (!tracer_has_right())
-        return tracer_fail("not allowed to look into process %d: grant the manager CAP_SYS_PTRACE "
-                           "(systemd: CapabilityBoundingSet= has to hold it, and "
-                           "AmbientCapabilities= for another user than root; in a container "
-                           "--cap-add SYS_PTRACE)",
+        return tracer_fail("not allowed to look into process %d, which takes CAP_SYS_PTRACE: run "
+                           "the manager as root, with that capability (systemd: "
+                           "CapabilityBoundingSet= has to hold it; in a container --cap-add "
+                           "SYS_PTRACE)",
                            (int)pid);
     return tracer_fail("not allowed to look into process %d (%s), in spite of CAP_SYS_PTRACE: "
                        "perhaps a seccomp filter or security module, or the process is in another "

@@ -5,14 +5,18 @@
 #include "fpm/log/log_target.h"
 #include "fpm/slow_log/slow_entry.h"
 #include "fpm/slow_log/trace_runner.h"
+#include "fpm/util/account.h"
+#include "fpm/util/error.h"
 #include "sapi-shim/util/clock.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     SLOW_LOG_STACK_MAX = 65535 /* bytes */
@@ -24,7 +28,11 @@ struct slow_log {
     struct log_target file;
     struct deadline_limits limits;
     unsigned depth;
-    char **command;  /* words of slowlog.command, NULL = overtime-trace */
+    char **command;     /* words of slowlog.command, NULL = overtime-trace */
+    char **environment; /* of that program */
+    bool change_user;   /* it runs as `user`, false = as the manager */
+    struct helper_process_user user;
+    gid_t *groups;
     bool append_pid; /* the process number follows the command, which has no %p */
     bool closed;
     unsigned pending; /* entries that wait for their stack */
@@ -78,6 +86,10 @@ static void slow_log_free(struct slow_log *log)
     for (size_t i = 0; log->command != NULL && log->command[i] != NULL; i++)
         free(log->command[i]);
     free(log->command);
+    for (size_t i = 0; log->environment != NULL && log->environment[i] != NULL; i++)
+        free(log->environment[i]);
+    free(log->environment);
+    free(log->groups);
     log_target_close(&log->file);
     free(log->pool);
     free(log->path);
@@ -204,6 +216,8 @@ static int slow_log_trace(struct slow_log_entry *entry, char *error, size_t size
         return -1;
     }
     job.argv = (const char *const *)words;
+    job.user = log->change_user ? &log->user : NULL;
+    job.envp = log->environment;
     int result = trace_runner_start(&job, error, size);
     for (size_t i = 0; words[i] != NULL; i++)
         free(words[i]);
@@ -317,6 +331,41 @@ static int slow_log_take_command(struct slow_log *log, const struct value_parse_
     return log->command != NULL ? 0 : -1;
 }
 
+static int slow_log_put(struct slow_log *log, size_t at, const char *name, const char *value)
+{
+    return asprintf(&log->environment[at], "%s=%s", name, value) < 0 ? -1 : 0;
+}
+
+/* The program of slowlog.command reads memory that the worker wrote: it runs as the worker's user,
+ * unless `slowlog.user` names another. Returns 0, or -1 without memory. */
+static int slow_log_take_user(struct slow_log *log, const struct config_pool *pool)
+{
+    const struct config_identity *identity = &pool->identity;
+    char *name = identity->name;
+    struct account account = {.uid = identity->uid, .gid = identity->gid, .listed = name != NULL};
+    char error[ERROR_SIZE];
+    if (log->command == NULL)
+        return 0;
+    log->change_user = identity->change;
+    if (pool->slowlog_user != NULL && geteuid() == 0) {
+        if (account_user(pool->slowlog_user, &account, error, sizeof error) != 0)
+            return -1;
+        log->change_user = true;
+        name = account.listed ? account.name : NULL;
+        account.gid = account.listed ? account.gid : (gid_t)account.uid;
+    }
+    const struct passwd *entry = log->change_user ? getpwuid(account.uid) : NULL;
+    log->environment = calloc(4, sizeof *log->environment);
+    if (log->environment == NULL || slow_log_put(log, 0, "PATH", HELPER_PROCESS_PATH) != 0 ||
+        (entry != NULL && (slow_log_put(log, 1, "USER", entry->pw_name) != 0 ||
+                           slow_log_put(log, 2, "HOME", entry->pw_dir) != 0)))
+        return -1;
+    log->user = (struct helper_process_user){.uid = account.uid, .gid = account.gid};
+    log->groups = account_groups(name, account.gid, &log->user.count);
+    log->user.groups = log->groups;
+    return log->groups != NULL ? 0 : -1;
+}
+
 int slow_log_open(struct slow_log **log, const struct config_pool *pool, char *error, size_t size)
 {
     *log = NULL;
@@ -335,7 +384,7 @@ int slow_log_open(struct slow_log **log, const struct config_pool *pool, char *e
     fresh->path = strdup(pool->slowlog);
     if (fresh->pool == NULL || fresh->path == NULL ||
         slow_log_take_command(fresh, &pool->slowlog_command) != 0 ||
-        log_target_file(&fresh->file, pool->slowlog) != 0) {
+        slow_log_take_user(fresh, pool) != 0 || log_target_file(&fresh->file, pool->slowlog) != 0) {
         snprintf(error, size, "`slowlog = %s`: cannot be opened: %s", pool->slowlog,
                  strerror(errno));
         slow_log_free(fresh);

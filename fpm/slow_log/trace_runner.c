@@ -146,6 +146,9 @@ static int trace_runner_run(struct trace_runner_trace *trace, char *error, size_
     const struct helper_process_arguments arguments = {
         .program = trace->argv != NULL ? trace->argv[0] : path,
         .argv = trace->argv != NULL ? trace->argv : own,
+        .envp = job->envp,
+        .user = job->user,
+        .traces = trace->argv == NULL,
         .keep_fd = -1,
         .output_max = job->output_max,
         .limit_ms = TRACE_RUNNER_LIMIT_MS,

@@ -7,6 +7,8 @@
 #ifndef FPM_TRACE_RUNNER_H
 #define FPM_TRACE_RUNNER_H
 
+#include "fpm/worker/helper_process.h"
+
 #include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,6 +31,9 @@ struct trace_runner_result {
 struct trace_runner_job {
     const void *group;       /* traces of one group do not delay others; NULL is a group, too */
     const char *const *argv; /* of a program, NULL-terminated; NULL: overtime-trace for `pid` */
+    /* Of `argv`'s program; both must live until `done`. NULL: the manager's user, PATH alone. */
+    const struct helper_process_user *user;
+    char *const *envp;
     pid_t pid;
     pid_t first; /* the thread to show first; 0 = the main thread */
     unsigned depth;

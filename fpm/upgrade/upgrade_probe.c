@@ -83,6 +83,7 @@ int upgrade_probe_start(struct upgrade_probe *probe, const char *program, char *
     const struct helper_process_arguments arguments = {
         .program = program,
         .argv = argv,
+        .successor = true,
         .keep_fd = state_fd,
         .output_max = UPGRADE_PROBE_OUTPUT_MAX,
         .limit_ms = UPGRADE_PROBE_LIMIT_MS,

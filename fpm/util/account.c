@@ -12,6 +12,10 @@
 /* Largest entry that is read. */
 #define ACCOUNT_ENTRY_MAX ((size_t)1024 * 1024)
 
+enum {
+    ACCOUNT_GROUPS_MAX = 65536
+};
+
 /* A user or group number; (uid_t)-1 means "no change" to the kernel and is none. */
 static bool account_number(const char *text, uint32_t *out)
 {
@@ -99,4 +103,24 @@ int account_group(const char *text, gid_t *out, char *error, size_t size)
     }
     int result = account_find_group(text, out);
     return result == 0 ? 0 : account_refuse(result, "group", error, size);
+}
+
+gid_t *account_groups(const char *name, gid_t gid, size_t *count)
+{
+    int found = 1;
+    gid_t first;
+    if (name != NULL)
+        (void)getgrouplist(name, gid, &first, &found);
+    if (found < 1 || found > ACCOUNT_GROUPS_MAX)
+        found = ACCOUNT_GROUPS_MAX;
+    gid_t *groups = calloc((size_t)found, sizeof *groups);
+    if (groups == NULL)
+        return NULL;
+    groups[0] = gid;
+    if (name != NULL && getgrouplist(name, gid, groups, &found) < 0) {
+        free(groups);
+        return NULL;
+    }
+    *count = (size_t)found;
+    return groups;
 }

@@ -22,4 +22,8 @@ struct account {
 int account_user(const char *text, struct account *out, char *error, size_t size);
 int account_group(const char *text, gid_t *out, char *error, size_t size);
 
+/* The groups of the user `name`, `gid` among them; NULL = only that one. The caller frees them.
+ * Returns NULL without memory, or if there are too many. */
+gid_t *account_groups(const char *name, gid_t gid, size_t *count);
+
 #endif

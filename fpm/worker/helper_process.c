@@ -1,12 +1,15 @@
 /* helper_process.c: see helper_process.h. */
 #include "fpm/worker/helper_process.h"
 
+#include "fpm/util/capabilities.h"
 #include "fpm/util/fd.h"
 #include "fpm/worker/process_limits.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,7 +170,7 @@ pid_t helper_process_fork(int output_fd)
     (void)sigprocmask(SIG_SETMASK, &all, &before);
     pid_t pid = fork();
     if (pid == 0) {
-        (void)setpgid(0, 0);
+        (void)setsid();
         child_default_signals();
         (void)fd_null_standard();
         if (output_fd >= 0 &&
@@ -177,25 +180,45 @@ pid_t helper_process_fork(int output_fd)
     }
     int saved = errno;
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
-    /* The child does the same; whichever is first, a signal to the group finds the child. */
-    if (pid > 0)
-        (void)setpgid(pid, pid);
     errno = saved;
     return pid;
+}
+
+/* Gives up what the helper does not need. Returns 0, or -1 with errno. */
+static int helper_process_restrict(const struct helper_process_arguments *arguments)
+{
+    const struct helper_process_user *user = arguments->user;
+    bool root = user != NULL ? user->uid == 0 : geteuid() == 0;
+    if (arguments->successor)
+        return 0;
+    if (capabilities_clear_inherited(!root && !arguments->traces) != 0 ||
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return -1;
+    if (user != NULL && (setgroups(user->count, user->groups) != 0 || setgid(user->gid) != 0 ||
+                         setuid(user->uid) != 0))
+        return -1;
+    return root ? 0 : capabilities_drop(arguments->traces ? CAP_SYS_PTRACE : CAPABILITIES_NONE);
 }
 
 static _Noreturn void helper_process_exec(const struct helper_process_arguments *arguments)
 {
     struct rlimit files = process_limits_worker_files();
+    static char path[] = "PATH=" HELPER_PROCESS_PATH;
+    static char *const clean[] = {path, NULL};
+    char *const *envp = arguments->envp != NULL ? arguments->envp : clean;
     sigset_t none;
     sigemptyset(&none);
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+#ifdef __SANITIZE_ADDRESS__
+    envp = environ; /* which holds the sanitizers' options */
+#endif
     fd_cloexec_from(STDERR_FILENO + 1);
     if (arguments->keep_fd >= 0)
         (void)fcntl(arguments->keep_fd, F_SETFD, 0);
     (void)setrlimit(RLIMIT_NOFILE, &files);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)execv(arguments->program, arguments->argv);
+    /* The signal at the manager's death comes last, because a change of user cancels it. */
+    if (helper_process_restrict(arguments) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0)
+        (void)execve(arguments->program, arguments->argv, arguments->successor ? environ : envp);
     dprintf(STDOUT_FILENO, "cannot run %s: %s\n", arguments->program, strerror(errno));
     _exit(HELPER_PROCESS_NOT_RUN);
 }

@@ -11,11 +11,27 @@
 #include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
+
+/* PATH of programs whose environment is cleared. */
+#define HELPER_PROCESS_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* Another user than the manager's. */
+struct helper_process_user {
+    uid_t uid;
+    gid_t gid;
+    const gid_t *groups;
+    size_t count;
+};
 
 /* What to run. Nothing here is kept. */
 struct helper_process_arguments {
     const char *program; /* path; no search takes place */
     char *const *argv;
+    char *const *envp;                      /* NULL = PATH alone */
+    const struct helper_process_user *user; /* NULL = the manager's */
+    bool successor;                         /* keeps environment and rights of the manager */
+    bool traces;                            /* keeps CAP_SYS_PTRACE, if the manager has it */
     int keep_fd;       /* stays open in the program under its number; -1 = none */
     size_t output_max; /* bytes of output to keep; more are read and dropped */
     int limit_ms;      /* the process group is killed after this time */
@@ -59,8 +75,9 @@ void helper_process_stop(struct helper_process *helper);
  * from there, as installed. Returns 0, or -1 with a sentence. */
 int helper_process_find(const char *name, char *path, size_t size, char *error, size_t error_size);
 
-/* Forks a process group of its own. In the child all signals have their default action and are
- * blocked, and standard input is /dev/null, as are standard output and error unless `output_fd` is
+/* Forks a process in a session of its own. In the child all signals have their default action and
+ * are blocked, and standard input is /dev/null, as are standard output and error unless `output_fd`
+ * is
  * >= 0. Returns as fork(2) does. */
 pid_t helper_process_fork(int output_fd);
 

@@ -6,6 +6,7 @@
  */
 #include "fpm/worker/launch.h"
 
+#include "fpm/util/capabilities.h"
 #include "fpm/util/child.h"
 #include "fpm/util/fd.h"
 #include "fpm/util/path_access.h"
@@ -24,7 +25,7 @@
 #include <unistd.h>
 
 enum launch_step {
-    LAUNCH_GROUP,
+    LAUNCH_SESSION,
     LAUNCH_FILES,
     LAUNCH_CORE,
     LAUNCH_ADDRESS_SPACE,
@@ -36,6 +37,7 @@ enum launch_step {
     LAUNCH_GID,
     LAUNCH_UID,
     LAUNCH_PRIVS,
+    LAUNCH_CAPABILITIES,
     LAUNCH_DESCRIPTORS,
     LAUNCH_EXEC,
     LAUNCH_STEP_COUNT
@@ -45,7 +47,7 @@ static const struct {
     const char *action;
     const char *directive; /* that the operator can change */
 } launch_steps[LAUNCH_STEP_COUNT] = {
-    [LAUNCH_GROUP] = {"make a process group", NULL},
+    [LAUNCH_SESSION] = {"make a session", NULL},
     [LAUNCH_FILES] = {"set the limit of open files", "rlimit_files"},
     [LAUNCH_CORE] = {"set the limit of core files", "rlimit_core"},
     [LAUNCH_ADDRESS_SPACE] = {"set the limit of address space", "rlimit_as"},
@@ -57,6 +59,7 @@ static const struct {
     [LAUNCH_GID] = {"set the group", "group"},
     [LAUNCH_UID] = {"set the user", "user"},
     [LAUNCH_PRIVS] = {"set no_new_privs", "no_new_privs"},
+    [LAUNCH_CAPABILITIES] = {"give up the manager's capabilities", NULL},
     [LAUNCH_DESCRIPTORS] = {"place the descriptors", "rlimit_files"},
     [LAUNCH_EXEC] = {"exec", "command"},
 };
@@ -138,8 +141,9 @@ static int launch_exec(const struct launch_arguments *arguments)
     sigemptyset(&none);
     child_default_signals();
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    if (setpgid(0, 0) != 0)
-        return LAUNCH_GROUP;
+    /* With a session of its own it has no terminal to read from or to type into. */
+    if (setsid() < 0)
+        return LAUNCH_SESSION;
 
     /* Descriptors come before the limits: a low limit of open files would not let them be moved. */
     if (launch_place_descriptors(arguments) != 0)
@@ -162,6 +166,11 @@ static int launch_exec(const struct launch_arguments *arguments)
     if (arguments->priority.set && setpriority(PRIO_PROCESS, 0, arguments->priority.value) != 0)
         return LAUNCH_PRIORITY;
 
+    /* What the manager was given is not for its workers. One that runs as root, or whose set-uid
+     * programs the operator wants, gets capabilities by its exec. */
+    bool root = arguments->change_identity ? arguments->uid == 0 : geteuid() == 0;
+    if (capabilities_clear_inherited(arguments->no_new_privs && !root) != 0)
+        return LAUNCH_CAPABILITIES;
     if (arguments->change_identity) {
         if (setgroups(arguments->group_count, arguments->groups) != 0)
             return LAUNCH_GROUPS;
@@ -172,6 +181,8 @@ static int launch_exec(const struct launch_arguments *arguments)
     }
     if (arguments->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return LAUNCH_PRIVS;
+    if (!root && capabilities_drop(CAPABILITIES_NONE) != 0)
+        return LAUNCH_CAPABILITIES;
     if (launch_set_limit(RLIMIT_AS, &arguments->address_space) != 0)
         return LAUNCH_ADDRESS_SPACE;
     (void)execve(arguments->program, arguments->argv, arguments->envp);
@@ -237,8 +248,6 @@ pid_t launch(const struct launch_arguments *arguments, int *report_fd, char *err
         snprintf(error, size, "fork: %s", strerror(saved));
         return -1;
     }
-    /* The child does the same; whichever is first, a signal to the group finds the child. */
-    (void)setpgid(pid, pid);
     *report_fd = report[0];
     return pid;
 }

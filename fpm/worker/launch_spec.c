@@ -1,23 +1,17 @@
 /* launch_spec.c: see launch_spec.h. */
 #include "fpm/worker/launch_spec.h"
 
+#include "fpm/util/account.h"
+#include "fpm/worker/helper_process.h"
 #include "fpm/worker/process_limits.h"
 #include "sapi-shim/contract.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* PATH of a worker with a cleared environment. */
-#define LAUNCH_SPEC_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-enum {
-    LAUNCH_SPEC_GROUPS_MAX = 65536
-};
 
 /* A growing, NULL-terminated list of NAME=VALUE in which a later value replaces an earlier one. */
 struct launch_spec_variables {
@@ -73,10 +67,15 @@ static void launch_spec_put_inherited(struct launch_spec_variables *variables)
     }
 }
 
+/* The kernel keeps other clients away (socket_allow); libfcgi and our library look once more.
+ * libfcgi would refuse the clients of a network, whose notation it does not know. */
 static void launch_spec_put_clients(struct launch_spec_variables *variables,
                                     const struct value_parse_list *clients)
 {
     size_t length = 1;
+    for (size_t i = 0; i < clients->count; i++)
+        if (strchr(clients->items[i], '/') != NULL)
+            return;
     for (size_t i = 0; i < clients->count; i++)
         length += strlen(clients->items[i]) + 1;
     char *text = calloc(1, length);
@@ -115,7 +114,7 @@ static int launch_spec_environment(struct launch_spec *spec, const struct config
     if (!pool->clear_env)
         launch_spec_put_inherited(&variables);
     else
-        launch_spec_put(&variables, "PATH", LAUNCH_SPEC_PATH);
+        launch_spec_put(&variables, "PATH", HELPER_PROCESS_PATH);
     launch_spec_put_account(&variables, &pool->identity);
     for (size_t i = 0; i < pool->env.count; i++)
         launch_spec_put(&variables, pool->env.items[i].name, pool->env.items[i].value);
@@ -131,23 +130,9 @@ static int launch_spec_environment(struct launch_spec *spec, const struct config
 
 static int launch_spec_groups(struct launch_spec *spec, const struct config_identity *identity)
 {
-    int count = 1;
-    if (identity->name != NULL) {
-        gid_t first;
-        (void)getgrouplist(identity->name, identity->gid, &first, &count);
-    }
-    if (count < 1 || count > LAUNCH_SPEC_GROUPS_MAX)
-        count = LAUNCH_SPEC_GROUPS_MAX;
-    spec->groups = calloc((size_t)count, sizeof *spec->groups);
-    if (spec->groups == NULL)
-        return -1;
-    spec->groups[0] = identity->gid;
-    if (identity->name != NULL &&
-        getgrouplist(identity->name, identity->gid, spec->groups, &count) < 0)
-        return -1;
+    spec->groups = account_groups(identity->name, identity->gid, &spec->launch.group_count);
     spec->launch.groups = spec->groups;
-    spec->launch.group_count = (size_t)count;
-    return 0;
+    return spec->groups != NULL ? 0 : -1;
 }
 
 static struct launch_limit launch_spec_limit(int64_t value)
