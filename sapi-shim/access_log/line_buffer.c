@@ -3,6 +3,7 @@
 
 #include "sapi-shim/contract.h"
 #include "sapi-shim/util/escape.h"
+#include "sapi-shim/util/locale_free.h"
 
 #include <string.h>
 #include <sys/param.h>
@@ -24,20 +25,8 @@ void line_buffer_words(struct line_buffer *line, const char *words)
 
 void line_buffer_decimal(struct line_buffer *line, uint64_t number, unsigned decimals)
 {
-    char digits[32];
-    size_t at = sizeof digits;
-    for (unsigned i = 0; number > 0 || i <= decimals; i++) {
-        if (i == decimals && i > 0)
-            digits[--at] = '.';
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    }
-    line_buffer_bytes(line, digits + at, sizeof digits - at);
-}
-
-void line_buffer_number(struct line_buffer *line, uint64_t number)
-{
-    line_buffer_decimal(line, number, 0);
+    char digits[LOCALE_FREE_MAX];
+    line_buffer_words(line, locale_free_decimal(digits, number, decimals, decimals));
 }
 
 /* Nothing to escape, as nearly always. */

@@ -22,9 +22,6 @@ struct line_buffer {
 void line_buffer_bytes(struct line_buffer *line, const char *bytes, size_t count);
 void line_buffer_words(struct line_buffer *line, const char *words);
 
-/* Decimal. */
-void line_buffer_number(struct line_buffer *line, uint64_t number);
-
 /* number / 10^decimals, with all its decimals: (1234, 3) is "1.234". */
 void line_buffer_decimal(struct line_buffer *line, uint64_t number, unsigned decimals);
 

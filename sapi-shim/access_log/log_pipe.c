@@ -85,7 +85,7 @@ bool log_pipe_write(unsigned thread, uint64_t number, struct log_format_input *i
     const size_t count = sizeof numbers / sizeof *numbers;
     line_buffer_bytes(&line, (const char[]){OT_ACCESS_FROM_WORKER}, 1);
     for (size_t i = 0; i < count; i++) {
-        line_buffer_number(&line, numbers[i]);
+        line_buffer_decimal(&line, numbers[i], 0);
         line_buffer_bytes(&line, i + 1 < count ? "." : " ", 1);
     }
     size_t length = line.length;

@@ -8,7 +8,6 @@
  */
 #include "sapi-shim/access_log/log_pipe.h"
 #include "sapi-shim/api/process_hooks.h"
-#include "sapi-shim/api/reply.h"
 #include "sapi-shim/connection/graceful_stop.h"
 #include "sapi-shim/connection/wait_set.h"
 #include "sapi-shim/overtime.h"
@@ -556,7 +555,7 @@ static bool libfcgi_answer_status(FCGX_Request *fcgx, struct conn *conn)
     if (!status_handler_active() || !status_handler_compose(fcgx->envp, &response, &size))
         return false;
     uint64_t content_length = libfcgi_read_params(fcgx->envp).content_length;
-    reply_send(conn, response, size);
+    conn_reply(conn, response, size);
     free(response);
     libfcgi_release(fcgx);
     wait_set_end_request(&conn, conn->frame.keep, content_length);

@@ -47,18 +47,18 @@ static void process_hooks_detach_child(void)
  * too, have no slot. */
 static void process_hooks_attach(void)
 {
-    struct worker_slot_contract contract;
-    if (!worker_slot_attach(&contract))
+    const struct inheritance *found = worker_slot_attach();
+    if (found == NULL)
         return;
-    if (contract.board != NULL)
-        status_handler_open(&(struct status_handler_board){contract.board, contract.size}, 1,
+    if (found->board != NULL)
+        status_handler_open(&(struct status_handler_board){found->board, found->size}, 1,
                             OT_FD_LISTEN, NULL);
-    if (contract.intact) {
+    if (found->intact) {
         conn_handoff_attach();
-        log_pipe_attach(contract.board, contract.own, contract.slot);
+        log_pipe_attach(found->board, found->own, found->slot);
     }
     recycling_open();
-    if (contract.board != NULL && contract.own == NULL)
+    if (found->board != NULL && found->own == NULL)
         diagnostics_write("pool %s: process %d serves beside another one of the same worker: its "
                           "requests are in neither status nor access log; better let the manager "
                           "start the processes (pm.max_children) than the application",

@@ -22,6 +22,8 @@ enum {
     CONN_LONG = 16384,          /* a read of so many bytes bypasses the buffer */
     CONN_NEXT = 64,             /* bytes that such a read takes in beyond: a header */
     CONN_READ_TIMEOUT = 1,      /* seconds that a read blocks at most */
+    CONN_REPLY_PIECE = 32768,   /* bytes of content in a record of conn_reply */
+    CONN_REPLY_MS = 5000,       /* longest time of conn_reply */
     CONN_READS_MAX = 64,        /* reads in a row, so that one peer cannot hold the thread */
 };
 
@@ -573,6 +575,31 @@ void conn_refuse(struct conn *conn, const char *http_status, enum frame_status s
     }
     at += frame_end_request(conn->frame.id, status, out + at);
     conn_send_record(conn, out, at);
+}
+
+void conn_reply(struct conn *conn, const char *response, size_t size)
+{
+    unsigned char out[CONN_REPLY_PIECE + 64];
+    uint64_t deadline = clock_ns() + CONN_REPLY_MS * CLOCK_NS_PER_MS;
+    size_t sent = 0;
+    conn->last_write = conn->is_tcp && !conn->frame.keep;
+    do {
+        size_t piece = size - sent < CONN_REPLY_PIECE ? size - sent : CONN_REPLY_PIECE;
+        size_t length = 0;
+        if (piece > 0) {
+            length = frame_stdout_header(conn->frame.id, piece, out);
+            memcpy(out + length, response + sent, piece);
+            length += piece;
+        }
+        /* The end of output and of the request go out with the last piece. */
+        if (sent + piece == size) {
+            length += frame_stdout_header(conn->frame.id, 0, out + length);
+            length += frame_end_request(conn->frame.id, FRAME_REQUEST_COMPLETE, out + length);
+        }
+        if (conn_write(conn, out, length, deadline) != CONN_OK)
+            return;
+        sent += piece;
+    } while (sent < size);
 }
 
 void conn_flush(struct conn *conn)

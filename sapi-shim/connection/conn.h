@@ -167,6 +167,10 @@ enum conn_result conn_write_parts(struct conn *conn, struct iovec *parts, size_t
  * waits. */
 void conn_refuse(struct conn *conn, const char *http_status, enum frame_status status);
 
+/* Sends the head and body of a CGI response, and the end of the request. A peer that does not take
+ * it within five seconds loses the rest. */
+void conn_reply(struct conn *conn, const char *response, size_t size);
+
 /* Sends what TCP holds back because of `last_write`. */
 void conn_flush(struct conn *conn);
 

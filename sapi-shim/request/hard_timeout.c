@@ -6,6 +6,7 @@
 #include "sapi-shim/scoreboard/worker_slot.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/diagnostics.h"
+#include "sapi-shim/util/locale_free.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -24,21 +25,11 @@ const char hard_timeout_page[] = "Status: 504 Gateway Timeout\r\n"
                                  "Content-Type: text/plain\r\n\r\n"
                                  "The request took too long.\n";
 
-static const char *hard_timeout_number(uint64_t number, char buffer[24])
-{
-    char *at = buffer + 23;
-    *at = '\0';
-    do {
-        *--at = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    return at;
-}
-
 /* Puts the message together without stdio, which is not async-signal-safe. */
 static void hard_timeout_log(const struct request *request)
 {
-    char grace[24], limit[24], age[24], lost[24], others[24];
+    char grace[LOCALE_FREE_MAX], limit[LOCALE_FREE_MAX], age[LOCALE_FREE_MAX],
+        lost[LOCALE_FREE_MAX], others[LOCALE_FREE_MAX];
     const struct ot_record *record = request->record;
     bool labelled = record->label[0] != '\0';
     const char *const parts[] = {
@@ -49,15 +40,15 @@ static void hard_timeout_log(const struct request *request)
         " ",
         record->uri,
         ": no safe point within hard_timeout (",
-        hard_timeout_number((uint64_t)request->limit.hard_ms, grace),
+        locale_free_decimal(grace, (uint64_t)request->limit.hard_ms, 0, 0),
         " ms) after ",
         request->limit.name,
         " (",
-        hard_timeout_number((uint64_t)request->limit.ms, limit),
+        locale_free_decimal(limit, (uint64_t)request->limit.ms, 0, 0),
         " ms), ",
         lifecycle_name(request->state),
         ", ",
-        hard_timeout_number((uint64_t)clock_ms_since(record->accepted_at, clock_ns()), age),
+        locale_free_decimal(age, (uint64_t)clock_ms_since(record->accepted_at, clock_ns()), 0, 0),
         " ms old",
         labelled ? ", \"" : "",
         record->label,
@@ -65,9 +56,9 @@ static void hard_timeout_log(const struct request *request)
         ": worker ended; raise ",
         request->limit.name,
         " or hard_timeout, or call ot_checkpoint in this code; lost: ",
-        hard_timeout_number(request->functions.count, lost),
+        locale_free_decimal(lost, request->functions.count, 0, 0),
         " shutdown functions, ",
-        hard_timeout_number(request_open_elsewhere(), others),
+        locale_free_decimal(others, request_open_elsewhere(), 0, 0),
         " requests of other threads",
     };
     char line[1024];

@@ -20,7 +20,6 @@ enum inheritance_fault {
 };
 
 static struct {
-    bool given;
     enum inheritance_fault fault;
     int error;         /* with INHERITANCE_UNUSABLE: an errno, 0 = the layout is wrong */
     struct stat board; /* of OT_FD_BOARD */
@@ -122,7 +121,7 @@ struct inheritance inheritance_load(void)
     const char *text = getenv(OT_CONTRACT_ENV);
     if (text == NULL)
         return found;
-    found.given = inheritance_seen.given = true;
+    found.given = true;
     inheritance_seen.error = fstat(OT_FD_BOARD, &inheritance_seen.board) == 0 ? 0 : errno;
     if (sscanf(text, "%u %u%c", &version, &found.slot, &junk) != 2 ||
         version != OT_CONTRACT_VERSION) {
@@ -165,21 +164,20 @@ static bool inheritance_intact(void)
            slot.st_dev == board.st_dev;
 }
 
-bool inheritance_take(void)
+void inheritance_take(struct inheritance *found)
 {
     inheritance_hide_preload();
-    if (!inheritance_seen.given)
-        return false;
-    bool intact = inheritance_intact();
-    if (intact && inheritance_seen.fault != INHERITANCE_OTHER_VERSION) {
+    if (!found->given)
+        return;
+    found->intact = inheritance_intact();
+    if (found->intact && inheritance_seen.fault != INHERITANCE_OTHER_VERSION) {
         diagnostics_attach(fcntl(OT_FD_MESSAGES, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE));
         (void)close(OT_FD_MESSAGES);
     }
     inheritance_explain();
     (void)unsetenv(OT_CONTRACT_ENV);
-    if (!intact)
-        return false;
+    if (!found->intact)
+        return;
     (void)close(OT_FD_BOARD);
     (void)close(OT_FD_SLOT);
-    return true;
 }

@@ -19,6 +19,7 @@ struct inheritance {
     size_t size;                  /* bytes of the board and its slots */
     struct ot_slot *own;          /* writable; with `board` */
     unsigned slot;                /* its number */
+    bool intact;                  /* the contract's descriptors were still the manager's */
 };
 
 /* Maps the scoreboard and notes in the slot that the library is loaded. Once, when it is. Changes
@@ -27,8 +28,9 @@ struct inheritance inheritance_load(void);
 
 /* Closes the scoreboard's descriptors, unsets the environment variable, takes the library out of
  * LD_PRELOAD, sends the library's messages to the manager from then on, and logs why there is no
- * scoreboard if one was given. Once, when the process attaches. False if the program has closed the
- * descriptors before: others of the contract may be its own then, and must be left alone. */
-bool inheritance_take(void);
+ * scoreboard if one was given. Once, when the process attaches. Not `intact`: the program has
+ * closed the descriptors before, so others of the contract may be its own and must be left alone.
+ */
+void inheritance_take(struct inheritance *found);
 
 #endif

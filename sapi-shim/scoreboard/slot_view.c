@@ -72,8 +72,8 @@ static bool slot_view_others_wait(const struct ot_slot *slot, unsigned threads)
     return false;
 }
 
-/* Behind the end of its request a thread shows that request's last state. If another one waits for
- * a connection, this one waits for its turn, as behind an accept mutex: it is idle. */
+/* After the end of its request a thread shows that request's last state. If another one waits for a
+ * connection, this one waits for its turn, as with an accept mutex: it is idle. */
 static void slot_view_settle(struct ot_record *record, bool others_wait)
 {
     if (!others_wait || record->ended_at == 0 || record->state == OT_STATE_READING ||
@@ -83,19 +83,12 @@ static void slot_view_settle(struct ot_record *record, bool others_wait)
     record->state_since = record->ended_at;
 }
 
-static bool slot_view_copy_dead(const struct ot_record *from, struct ot_record *to)
-{
-    record_copy_dead(from, to);
-    return true;
-}
-
 /* The first record is copied right into view->lead, so that only workers with several threads cost
  * a second copy. */
 static void slot_view_add_up(const struct ot_slot *slot, struct slot_view *view,
-                             struct ot_counts *counts,
-                             bool (*copy)(const struct ot_record *, struct ot_record *))
+                             struct ot_counts *counts, bool dead)
 {
-    bool first = true, dead = copy == slot_view_copy_dead;
+    bool first = true;
     view->threads = slot_view_threads(slot, &view->other_version);
     view->attached = view->threads > 0 || slot_view_is_starting(slot);
     view->busy = view->kept = 0;
@@ -105,7 +98,9 @@ static void slot_view_add_up(const struct ot_slot *slot, struct slot_view *view,
         struct ot_record *record = &view->lead;
         if (!first)
             record = &other;
-        if (!copy(&slot->records[i], record))
+        if (dead)
+            record_copy_dead(&slot->records[i], record);
+        else if (!record_copy(&slot->records[i], record))
             continue;
         slot_view_settle(record, others_wait);
         view->busy += slot_view_state_busy(record->state);
@@ -122,19 +117,19 @@ static void slot_view_add_up(const struct ot_slot *slot, struct slot_view *view,
 void slot_view_look(const struct ot_slot *slot, struct slot_view *view)
 {
     memset(&view->counts, 0, sizeof view->counts);
-    slot_view_add_up(slot, view, &view->counts, record_copy);
+    slot_view_add_up(slot, view, &view->counts, false);
 }
 
 void slot_view_look_and_add(const struct ot_slot *slot, struct slot_view *view,
                             struct ot_counts *counts)
 {
-    slot_view_add_up(slot, view, counts, record_copy);
+    slot_view_add_up(slot, view, counts, false);
 }
 
 void slot_view_look_dead(const struct ot_slot *slot, struct slot_view *view)
 {
     memset(&view->counts, 0, sizeof view->counts);
-    slot_view_add_up(slot, view, &view->counts, slot_view_copy_dead);
+    slot_view_add_up(slot, view, &view->counts, true);
 }
 
 bool slot_view_thread(const struct ot_slot *slot, unsigned thread, struct ot_record *out)

@@ -1,7 +1,6 @@
 /* worker_slot.c: see worker_slot.h. */
 #include "sapi-shim/scoreboard/worker_slot.h"
 
-#include "sapi-shim/scoreboard/inheritance.h"
 #include "sapi-shim/scoreboard/record.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/diagnostics.h"
@@ -314,27 +313,24 @@ static void worker_slot_publish(struct ot_slot *slot)
     atomic_store(&slot->magic, OT_SLOT_MAGIC);
 }
 
-bool worker_slot_attach(struct worker_slot_contract *contract)
+const struct inheritance *worker_slot_attach(void)
 {
-    const struct inheritance *inherited = &worker_slot_inherited;
-    bool intact = inheritance_take();
-    *contract = (struct worker_slot_contract){.intact = intact};
+    struct inheritance *inherited = &worker_slot_inherited;
+    inheritance_take(inherited);
     if (!inherited->given)
-        return false;
+        return NULL;
     if (worker_slot_board != NULL) {
         if (worker_slot_own_settings.dumpable == 0)
             (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-        contract->board = worker_slot_board;
-        contract->size = inherited->size;
-        contract->slot = inherited->slot;
-        if (worker_slot_take(inherited->own)) {
-            contract->own = inherited->own;
-            if (intact)
+        if (!worker_slot_take(inherited->own)) {
+            inherited->own = NULL;
+        } else {
+            if (inherited->intact)
                 worker_slot_doorbell = fcntl(OT_FD_DOORBELL, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE);
             worker_slot_publish(inherited->own);
         }
     }
-    if (intact)
+    if (inherited->intact)
         (void)close(OT_FD_DOORBELL);
-    return true;
+    return inherited;
 }

@@ -8,28 +8,19 @@
 #ifndef OT_WORKER_SLOT_H
 #define OT_WORKER_SLOT_H
 
-#include "sapi-shim/contract.h"
+#include "sapi-shim/scoreboard/inheritance.h"
 
 #include <stdbool.h>
-#include <stddef.h>
-
-/* The board and the slot of this process. Both stay mapped for the life of the process. */
-struct worker_slot_contract {
-    const struct ot_board *board; /* NULL: it cannot be used; the reason is logged */
-    size_t size;                  /* bytes of the board and all its slots */
-    struct ot_slot *own;          /* NULL: another process has it */
-    unsigned slot;                /* the number of `own` */
-    bool intact;                  /* the descriptors of the contract are still the manager's */
-};
 
 /* Finds what the manager has handed over, and changes nothing of it. Called once, before
  * application code. */
 void worker_slot_load(void);
 
 /* The process is about to serve: takes over what worker_slot_load has found, so that children of
- * the application get nothing of it, and claims the slot, unless another living process has it.
- * Called once. False without a manager. */
-bool worker_slot_attach(struct worker_slot_contract *contract);
+ * the application get nothing of it, and claims the slot; `own` is NULL if another living process
+ * has it. The board and the slot stay mapped for the life of the process. Called once. NULL without
+ * a manager. */
+const struct inheritance *worker_slot_attach(void);
 
 /* In a forked child: the slot stays the parent's; the child writes to private records. */
 void worker_slot_after_fork(void);

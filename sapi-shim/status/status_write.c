@@ -150,11 +150,10 @@ static void status_write_php_worker(struct status_write *w, const struct status_
                    status_write_known(doing->last_shutdown_ms);
 
     /* Processor time in percent of one processor: the mean since the worker's start. */
-    char cpu[LOCALE_FREE_MAX];
+    char digits[LOCALE_FREE_MAX];
     int64_t part = worker->cpu_ms > 0 && worker->uptime_ms > 0
                        ? worker->cpu_ms * 10000 / worker->uptime_ms
                        : 0;
-    (void)locale_free_decimal(cpu, (uint64_t)part, 2, 2);
 
     status_write_number(w, "pid", worker->pid);
     status_write_string(w, "state", state);
@@ -169,7 +168,8 @@ static void status_write_php_worker(struct status_write *w, const struct status_
     status_write_number(w, "content length", status_write_known(doing->content_length));
     status_write_string(w, "user", *doing->user != '\0' ? doing->user : "-");
     status_write_string(w, "script", "-");
-    status_write_value(w, "last request cpu", STATUS_WRITE_DECIMAL, 0, cpu);
+    status_write_value(w, "last request cpu", STATUS_WRITE_DECIMAL, 0,
+                       locale_free_decimal(digits, (uint64_t)part, 2, 2));
     status_write_number(w, "last request memory", status_write_known(worker->memory_bytes));
 }
 
@@ -213,8 +213,10 @@ void status_write_text(FILE *out, const struct status_report *report)
     for (unsigned i = 0; i < OT_MEASURE_COUNT; i++) {
         uint64_t count = histogram_count(&pool->measures[i]);
         snprintf(name, sizeof name, "%s mean ms:", status_measures[i].name);
-        locale_free_decimal(mean, count > 0 ? pool->measures[i].sum / count / 1000 : 0, 3, 3);
-        fprintf(out, "%-*s%s of %" PRIu64 "\n", STATUS_WRITE_OWN, name, mean, count);
+        fprintf(
+            out, "%-*s%s of %" PRIu64 "\n", STATUS_WRITE_OWN, name,
+            locale_free_decimal(mean, count > 0 ? pool->measures[i].sum / count / 1000 : 0, 3, 3),
+            count);
     }
     for (size_t i = 0; report->workers != NULL && i < report->count; i++) {
         const struct status_worker *worker = &report->workers[i];

@@ -2,23 +2,21 @@
 #include "sapi-shim/util/locale_free.h"
 
 #include <locale.h>
-#include <string.h>
 
 const char *locale_free_decimal(char out[LOCALE_FREE_MAX], uint64_t number, unsigned decimals,
                                 unsigned least)
 {
-    char digits[LOCALE_FREE_MAX];
-    size_t at = sizeof digits - 1;
-    digits[at] = '\0';
+    char *at = out + LOCALE_FREE_MAX - 1;
+    *at = '\0';
     for (; decimals > least && number % 10 == 0; decimals--)
         number /= 10;
     for (unsigned i = 0; number > 0 || i <= decimals; i++) {
         if (i == decimals && i > 0)
-            digits[--at] = '.';
-        digits[--at] = (char)('0' + number % 10);
+            *--at = '.';
+        *--at = (char)('0' + number % 10);
         number /= 10;
     }
-    return memcpy(out, digits + at, sizeof digits - at);
+    return at;
 }
 
 size_t locale_free_date(char *out, size_t size, const char *how, const struct tm *when)

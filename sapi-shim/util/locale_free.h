@@ -15,8 +15,8 @@ enum {
     LOCALE_FREE_MAX = 32 /* bytes of the longest number, with its NUL */
 };
 
-/* Writes number / 10^decimals and returns `out`. Zeros at the end of the fraction are left out, but
- * `least` digits of it are always written. */
+/* Writes number / 10^decimals to the end of `out` and returns its first digit. Zeros at the end of
+ * the fraction are left out, but `least` digits of it are always written. Async-signal-safe. */
 const char *locale_free_decimal(char out[LOCALE_FREE_MAX], uint64_t number, unsigned decimals,
                                 unsigned least);
 
