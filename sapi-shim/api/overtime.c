@@ -25,7 +25,7 @@ OVERTIME_EXPORT bool ot_finish_request(void)
 OVERTIME_EXPORT bool ot_request_finished(void)
 {
     const struct request *request = request_current();
-    return request != NULL && request_is_finished(request);
+    return request != NULL && !request_is_open(request);
 }
 
 OVERTIME_EXPORT unsigned ot_connection_status(void)
@@ -66,8 +66,8 @@ OVERTIME_EXPORT bool ot_register_shutdown_function(void (*function)(void *), voi
 {
     struct request *request = request_current();
     int saved = errno;
-    bool done =
-        request != NULL && function != NULL && request_register(request, function, argument);
+    bool done = request != NULL && function != NULL &&
+                shutdown_functions_add(&request->functions, function, argument);
     errno = saved;
     return done;
 }

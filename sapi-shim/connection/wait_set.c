@@ -271,20 +271,6 @@ static void wait_set_relieve(struct wait_set *w)
     (void)poll(NULL, 0, WAIT_SET_PAUSE_MS);
 }
 
-/* A client that has just connected sends at once, unless our own wake-up has interrupted it. If all
- * cores are busy, yielding to it costs less than watching its connection and another wake-up. A
- * yield longer than 0.1 ms shows that the cores were busy and yielding was right; otherwise
- * sleeping in epoll would have been better. */
-static void wait_set_yield_to_client(struct wait_set *w, struct conn *conn)
-{
-    size_t limit = (size_t)worker_slot_settings()->limit_params_size;
-    if (!keepalive_policy_try(&w->yield_skip) || conn_fill(conn, limit) != CONN_AGAIN)
-        return;
-    uint64_t before = clock_ns();
-    (void)sched_yield();
-    keepalive_policy_tried(&w->yield_skip, clock_ns() - before >= WAIT_SET_BUSY_NS);
-}
-
 /* Takes in a new connection. */
 static enum wait_set_result wait_set_admit(struct wait_set *w, struct conn *conn, struct conn **out)
 {
@@ -302,7 +288,16 @@ static enum wait_set_result wait_set_accept(struct wait_set *w, struct conn **ou
     switch (listener_accept(&w->listener, &conn)) {
     case LISTENER_CONN:
         w->starved = false;
-        wait_set_yield_to_client(w, conn);
+        /* A client that has just connected sends at once, unless our own wake-up has interrupted
+         * it. If all cores are busy, yielding to it costs less than watching its connection and
+         * another wake-up. A yield longer than 0.1 ms shows that the cores were busy and yielding
+         * was right; otherwise sleeping in epoll would have been better. */
+        if (keepalive_policy_try(&w->yield_skip) &&
+            conn_fill(conn, (size_t)worker_slot_settings()->limit_params_size) == CONN_AGAIN) {
+            uint64_t before = clock_ns();
+            (void)sched_yield();
+            keepalive_policy_tried(&w->yield_skip, clock_ns() - before >= WAIT_SET_BUSY_NS);
+        }
         return wait_set_admit(w, conn, out);
     case LISTENER_REFUSED:
         diagnostics_write("pool %s: connection refused: client not in listen.allowed_clients",
@@ -339,24 +334,12 @@ static enum wait_set_result wait_set_accept_directly(struct wait_set *w, struct 
 
 /* Where there is room for one more. A worker holds keepalive_max of them; more go to siblings that
  * hold fewer. */
-enum wait_set_room {
-    WAIT_SET_ROOM_HERE,
-    WAIT_SET_ROOM_NOW,   /* at a sibling that waits for requests */
-    WAIT_SET_ROOM_LATER, /* at a sibling that is busy or starts: until then the connection stays */
-    WAIT_SET_ROOM_NOWHERE
-};
-
-static enum wait_set_room wait_set_room(struct wait_set *w, unsigned kept)
+static enum worker_slot_room wait_set_room(struct wait_set *w, unsigned kept)
 {
-    static const enum wait_set_room elsewhere[] = {
-        [WORKER_SLOT_ROOM_NONE] = WAIT_SET_ROOM_NOWHERE,
-        [WORKER_SLOT_ROOM_LATER] = WAIT_SET_ROOM_LATER,
-        [WORKER_SLOT_ROOM_NOW] = WAIT_SET_ROOM_NOW,
-    };
     uint64_t max = worker_slot_settings()->keepalive_max;
     if (kept < max) {
         w->nowhere_since = 0;
-        return WAIT_SET_ROOM_HERE;
+        return WORKER_SLOT_ROOM_HERE;
     }
     /* A look at many slots takes long, and holds for the tick of the coarse clock. */
     uint64_t tick = clock_coarse_ns();
@@ -367,7 +350,7 @@ static enum wait_set_room wait_set_room(struct wait_set *w, unsigned kept)
         w->nowhere_since = 0;
     else if (w->nowhere_since == 0)
         w->nowhere_since = tick;
-    return elsewhere[w->elsewhere];
+    return w->elsewhere;
 }
 
 /* Between two requests; input of the next one may have been read. A surplus connection stays for a
@@ -392,12 +375,12 @@ static void wait_set_keep(struct wait_set *w, struct conn *conn)
 {
     struct conn_lists_list *kept = &w->conns.in[CONN_KEPT];
     (void)pthread_mutex_lock(&w->lock);
-    enum wait_set_room room = wait_set_room(w, kept->count);
+    enum worker_slot_room room = wait_set_room(w, kept->count);
     if (!conn_lists_watch(&w->conns, conn)) {
         conn_lists_close(&w->conns, &conn);
     } else {
-        wait_set_put_kept(w, conn, room == WAIT_SET_ROOM_NOWHERE);
-        if (room == WAIT_SET_ROOM_NOW)
+        wait_set_put_kept(w, conn, room == WORKER_SLOT_ROOM_NONE);
+        if (room == WORKER_SLOT_ROOM_NOW)
             conn_lists_pass_on_first(&w->conns, CONN_KEPT, WAIT_SET_PASSED);
     }
     (void)pthread_mutex_unlock(&w->lock);
@@ -411,7 +394,7 @@ bool wait_set_has_room(const struct conn *conn)
         return true;
     (void)pthread_mutex_lock(&w->lock);
     /* Workers that are being replaced have no room for a moment. */
-    bool room = wait_set_room(w, kept) != WAIT_SET_ROOM_NOWHERE ||
+    bool room = wait_set_room(w, kept) != WORKER_SLOT_ROOM_NONE ||
                 clock_coarse_ns() < w->nowhere_since + WAIT_SET_SURPLUS_MS * CLOCK_NS_PER_MS;
     (void)pthread_mutex_unlock(&w->lock);
     return room;
@@ -426,37 +409,12 @@ static bool wait_set_watch(const struct wait_set *w, int fd, int32_t tag, uint32
     return epoll_ctl(w->conns.epfd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-static void wait_set_unwatch_handoff(const struct wait_set *w)
-{
-    (void)epoll_ctl(w->conns.epfd, EPOLL_CTL_DEL, conn_handoff_fd(), NULL);
-}
-
 /* Takes connections of siblings again, after all others that do: the kernel wakes the worker that
  * has watched for longest, which would otherwise collect all of them. */
 static bool wait_set_watch_handoff(struct wait_set *w)
 {
     w->handoff_paused_until = 0;
     return wait_set_watch(w, conn_handoff_fd(), WAIT_SET_TAG_HANDOFF, EPOLLIN | EPOLLEXCLUSIVE);
-}
-
-/* An idle connection of a sibling. If this worker has no room for it, but another one that waits
- * has, it goes back, and this worker looks away for a moment. If only busy workers have room, this
- * one is the first that can serve its next request, and keeps it beyond its share. */
-static void wait_set_take_over(struct wait_set *w, struct conn *conn, bool leaving)
-{
-    if (leaving)
-        keepalive_policy_expect_slow(&w->keepalive, clock_coarse_ns());
-    enum wait_set_room room = wait_set_room(w, w->conns.in[CONN_KEPT].count);
-    wait_set_unwatch_handoff(w);
-    if (room == WAIT_SET_ROOM_NOW && conn_handoff_send(&conn, true, leaving)) {
-        w->handoff_paused_until = clock_ns() + WAIT_SET_LOOK_AWAY_MS * CLOCK_NS_PER_MS;
-        return;
-    }
-    if (conn_lists_watch(&w->conns, conn))
-        wait_set_put_kept(w, conn, room == WAIT_SET_ROOM_NOWHERE);
-    else
-        conn_lists_close(&w->conns, &conn);
-    (void)wait_set_watch_handoff(w);
 }
 
 static enum wait_set_result wait_set_receive(struct wait_set *w, struct conn **out)
@@ -473,7 +431,22 @@ static enum wait_set_result wait_set_receive(struct wait_set *w, struct conn **o
         return wait_set_admit(w, conn, out);
     conn->wait_set = w;
     (void)pthread_mutex_lock(&w->lock);
-    wait_set_take_over(w, conn, leaving);
+    if (leaving)
+        keepalive_policy_expect_slow(&w->keepalive, clock_coarse_ns());
+    enum worker_slot_room room = wait_set_room(w, w->conns.in[CONN_KEPT].count);
+    (void)epoll_ctl(w->conns.epfd, EPOLL_CTL_DEL, conn_handoff_fd(), NULL);
+    /* If this worker has no room for the connection, but another one that waits has, it goes back,
+     * and this worker looks away for a moment. If only busy workers have room, this one is the
+     * first that can serve its next request, and keeps it beyond its share. */
+    if (room == WORKER_SLOT_ROOM_NOW && conn_handoff_send(&conn, true, leaving)) {
+        w->handoff_paused_until = clock_ns() + WAIT_SET_LOOK_AWAY_MS * CLOCK_NS_PER_MS;
+    } else {
+        if (conn_lists_watch(&w->conns, conn))
+            wait_set_put_kept(w, conn, room == WORKER_SLOT_ROOM_NONE);
+        else
+            conn_lists_close(&w->conns, &conn);
+        (void)wait_set_watch_handoff(w);
+    }
     (void)pthread_mutex_unlock(&w->lock);
     return WAIT_SET_NONE;
 }
@@ -493,7 +466,7 @@ static void wait_set_expire_one(struct wait_set *w, struct conn *conn)
             return; /* closed, or a header has begun */
     }
     if (state == CONN_KEPT && conn->surplus &&
-        wait_set_room(w, w->conns.in[CONN_KEPT].count - 1) != WAIT_SET_ROOM_NOWHERE) {
+        wait_set_room(w, w->conns.in[CONN_KEPT].count - 1) != WORKER_SLOT_ROOM_NONE) {
         conn->surplus = false;
         conn_lists_put(&w->conns, conn, CONN_KEPT, worker_slot_settings()->keepalive_timeout,
                        conn->since);

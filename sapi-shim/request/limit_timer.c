@@ -30,7 +30,7 @@ static uint64_t limit_timer_show_left(struct request *request, uint64_t now)
 static uint64_t limit_timer_check_client(struct request *request, uint64_t now)
 {
     const struct conn *conn = request->conn;
-    if (request_is_finished(request) || conn == NULL || conn->fd < 0 ||
+    if (!request_is_open(request) || conn == NULL || conn->fd < 0 ||
         (request->record->status & OT_BIT_ABORTED))
         return 0;
     if (!atomic_load(&request->client_left)) {
@@ -48,7 +48,7 @@ static uint64_t limit_timer_check_client(struct request *request, uint64_t now)
  * look at the status has taken note of it. */
 static uint64_t limit_timer_tell(struct request *request, uint64_t now)
 {
-    bool left = atomic_load(&request->client_left) && !request_is_finished(request) &&
+    bool left = atomic_load(&request->client_left) && request_is_open(request) &&
                 !(request->status & OT_BIT_ABORTED);
     if (!news_wanted())
         return 0;

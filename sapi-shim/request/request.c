@@ -112,6 +112,11 @@ static uint64_t request_duration(uint64_t from, uint64_t to)
     return from != 0 && from < to ? to - from : 0;
 }
 
+bool request_is_open(const struct request *request)
+{
+    return request->state == LIFECYCLE_RUNNING || request->state == LIFECYCLE_SHUTDOWN_OPEN;
+}
+
 /* Adds to one of the record's counters. */
 static void request_count(struct request *request, uint64_t *counter, uint64_t count)
 {
@@ -330,11 +335,6 @@ void request_detach(void)
 
 /* ---- safe points ---- */
 
-static bool request_is_open(const struct request *request)
-{
-    return request->state == LIFECYCLE_RUNNING || request->state == LIFECYCLE_SHUTDOWN_OPEN;
-}
-
 static void request_abort(struct request *request)
 {
     request_move(request, LIFECYCLE_ABORT);
@@ -348,34 +348,29 @@ static void request_abort(struct request *request)
     request->news_pause = 0;
 }
 
-/* How to allow for more than the limit that was reached. */
-static void request_remedy(const struct request *request, char *text, size_t size)
-{
-    const char *name = request->limit.name;
-    unsigned own = strcmp(name, "max_execution_time") == 0 ? REQUEST_OVERRIDES_MAX_EXECUTION_TIME
-                   : strcmp(name, "post_response.time_limit") == 0
-                       ? REQUEST_OVERRIDES_POST_RESPONSE_TIME_LIMIT
-                       : 0;
-    if (strcmp(name, "ot_set_time_limit") == 0)
-        (void)snprintf(text, size, "the application has set this limit");
-    else if (request->locked & own)
-        (void)snprintf(text, size, "raise it in OVERTIME_ADMIN_VALUE");
-    else
-        (void)snprintf(
-            text, size, "raise %s%s%s", name, request->overridden & own ? " in OVERTIME_VALUE" : "",
-            strcmp(name, "max_execution_cpu_time") == 0 ? ""
-                                                        : ", or call ot_set_time_limit for more");
-}
-
 /* Says which limit it was, what it cuts, and how to allow for more. */
 static void request_log_time_out(const struct request *request)
 {
     const struct ot_record *record = request->record;
     const char *quote = record->label[0] != '\0' ? "\"" : "";
+    const char *name = request->limit.name;
     char remedy[128];
-    request_remedy(request, remedy, sizeof remedy);
+    unsigned own = strcmp(name, "max_execution_time") == 0 ? REQUEST_OVERRIDES_MAX_EXECUTION_TIME
+                   : strcmp(name, "post_response.time_limit") == 0
+                       ? REQUEST_OVERRIDES_POST_RESPONSE_TIME_LIMIT
+                       : 0;
+    if (strcmp(name, "ot_set_time_limit") == 0)
+        (void)snprintf(remedy, sizeof remedy, "the application has set this limit");
+    else if (request->locked & own)
+        (void)snprintf(remedy, sizeof remedy, "raise it in OVERTIME_ADMIN_VALUE");
+    else
+        (void)snprintf(remedy, sizeof remedy, "raise %s%s%s", name,
+                       request->overridden & own ? " in OVERTIME_VALUE" : "",
+                       strcmp(name, "max_execution_cpu_time") == 0
+                           ? ""
+                           : ", or call ot_set_time_limit for more");
     diagnostics_write("pool %s: %s %s reached %s of %lld ms: %s, %lld ms old%s%s%s%s; %s",
-                      worker_slot_pool(), record->method, record->uri, request->limit.name,
+                      worker_slot_pool(), record->method, record->uri, name,
                       (long long)request->limit.ms, lifecycle_name(request->state),
                       (long long)clock_ms_since(record->accepted_at, clock_ns()),
                       *quote != '\0' ? ", " : "", quote, record->label, quote, remedy);
@@ -481,11 +476,6 @@ unsigned request_status(struct request *request)
     request->status_read = true;
     request_check(request);
     return request->status;
-}
-
-bool request_is_finished(const struct request *request)
-{
-    return !request_is_open(request);
 }
 
 bool request_is_mute(const struct request *request)
@@ -636,12 +626,6 @@ int request_abort_fd(struct request *request)
     return fd;
 }
 
-bool request_register(struct request *request, shutdown_functions_function *function,
-                      void *argument)
-{
-    return shutdown_functions_add(&request->functions, function, argument);
-}
-
 void request_set_label(struct request *request, const char *text)
 {
     if (text == NULL && request->record->label[0] == '\0')
@@ -726,7 +710,7 @@ void request_end(struct request *request)
 
     /* Complete the response, or count the output that is left in the buffers. */
     request_check_before_response(request);
-    if (request_is_finished(request))
+    if (!request_is_open(request))
         request->ops->mute(request);
     request_move(request, LIFECYCLE_END);
     if (log_pipe_active())
@@ -761,13 +745,6 @@ void request_exiting(void)
     atomic_store(&request_exit_called, true);
 }
 
-/* A request that lasts until its thread accepts has nothing left to do if that thread waits for its
- * turn, behind an accept mutex that the caller of request_wait_for_others holds. */
-static bool request_waits_for_turn(const struct request *request)
-{
-    return request->until_accept && procfs_waits_for_lock((pid_t)request->record->tid);
-}
-
 /* With the lock held: does another thread work on a request? */
 static bool request_others_work(bool *look_again)
 {
@@ -775,7 +752,9 @@ static bool request_others_work(bool *look_again)
     bool work = false;
     *look_again = false;
     for (const struct request *r = request_open; r != NULL; r = r->next) {
-        if (r == mine || request_waits_for_turn(r))
+        /* A request that lasts until its thread accepts has nothing left to do if that thread waits
+         * for its turn, for an accept mutex that the caller of request_wait_for_others holds. */
+        if (r == mine || (r->until_accept && procfs_waits_for_lock((pid_t)r->record->tid)))
             continue;
         work = true;
         *look_again = *look_again || r->until_accept;

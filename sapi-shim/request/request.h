@@ -132,8 +132,8 @@ void request_io_result(struct request *request, enum conn_result result);
  * an abort that is not ignored output fails instead. */
 bool request_is_mute(const struct request *request);
 
-/* The response has ended. */
-bool request_is_finished(const struct request *request);
+/* The response has not ended. */
+bool request_is_open(const struct request *request);
 
 /* Counts bytes of output that were sent to the client, after request_details_output has seen them.
  * Only with an access log. */
@@ -142,15 +142,13 @@ void request_sent(struct request *request, size_t bytes);
 /* Counts bytes of output that were discarded. */
 void request_discard(struct request *request, size_t bytes);
 
-/* See ot_finish_request, ot_ignore_user_abort, ot_set_time_limit, ot_register_shutdown_function,
- * ot_set_label, ot_abort_fd; for request_news_changed ot_on_news. */
+/* See ot_finish_request, ot_ignore_user_abort, ot_set_time_limit, ot_set_label, ot_abort_fd; for
+ * request_news_changed ot_on_news. */
 bool request_finish(struct request *request);
 int request_ignore_abort(struct request *request, int setting);
 void request_news_changed(struct request *request);
 bool request_set_time_limit(struct request *request, unsigned seconds);
 int request_abort_fd(struct request *request);
-bool request_register(struct request *request, shutdown_functions_function *function,
-                      void *argument);
 void request_set_label(struct request *request, const char *text);
 
 /* The application's part is over: runs the shutdown functions, ends response and request, gives the

@@ -52,7 +52,8 @@ unsigned worker_slot_capacity(void);
 enum worker_slot_room {
     WORKER_SLOT_ROOM_NONE,
     WORKER_SLOT_ROOM_LATER, /* such a worker is busy or starting */
-    WORKER_SLOT_ROOM_NOW    /* such a worker waits for requests */
+    WORKER_SLOT_ROOM_NOW,   /* such a worker waits for requests */
+    WORKER_SLOT_ROOM_HERE   /* this worker does; never returned */
 };
 enum worker_slot_room worker_slot_room_elsewhere(uint64_t max);
 
