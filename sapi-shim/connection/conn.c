@@ -25,6 +25,7 @@ enum {
     CONN_REPLY_PIECE = 32768,   /* bytes of content in a record of conn_reply */
     CONN_REPLY_MS = 5000,       /* longest time of conn_reply */
     CONN_READS_MAX = 64,        /* reads in a row, so that one peer cannot hold the thread */
+    CONN_REST_MAX = 16777216,   /* bytes dropped between requests; more than sockets hold */
 };
 
 static _Atomic(struct conn *) conn_table[CONN_FDS];
@@ -183,6 +184,8 @@ static void conn_parse(struct conn *conn)
             if (kept < conn->parsed)
                 memmove(conn->buffer + kept, conn->buffer + conn->parsed, n);
             kept += n;
+        } else {
+            conn->dropped += n;
         }
         conn->parsed += n;
         conn->record_left -= n;
@@ -296,20 +299,32 @@ bool conn_input_complete(const struct conn *conn)
     return conn->frame.phase == FRAME_COMPLETE;
 }
 
-bool conn_input_suffices(const struct conn *conn, uint64_t announced)
+/* The rest of a long record that is to be dropped needs no detour through the buffer. Not inlined,
+ * as other reads need no such stack. */
+__attribute__((noinline)) static enum conn_result conn_receive_unused(struct conn *conn)
 {
-    return conn_input_complete(conn) ||
-           (conn->frame.phase == FRAME_STDIN && conn->frame.body_bytes == announced);
+    unsigned char unused[CONN_LONG];
+    size_t count = 0;
+    enum conn_result result =
+        conn_receive(conn, unused, MIN(conn->record_left, sizeof unused), MSG_DONTWAIT, &count);
+    conn->record_left -= count;
+    conn->dropped += count;
+    return result;
 }
 
 enum conn_result conn_fill(struct conn *conn, size_t limit)
 {
     enum conn_result result = CONN_AGAIN;
     conn_parse(conn); /* the last read may have taken in bytes of this request */
-    while (!conn_has_header(conn) && !conn->broken && !conn->params_too_large) {
-        if (!conn_make_room(conn, limit))
+    for (int i = 0; !conn_has_header(conn) && !conn->broken && !conn->params_too_large; i++) {
+        if (conn->dropped > CONN_REST_MAX)
+            return CONN_CLOSED;
+        if ((i >= CONN_READS_MAX && conn->frame.phase == FRAME_NONE) ||
+            !conn_make_room(conn, limit))
             break;
-        enum conn_result got = conn_receive_ahead(conn);
+        bool drop =
+            !conn->for_libfcgi && conn->record_left >= CONN_LONG && conn->end == conn->start;
+        enum conn_result got = drop ? conn_receive_unused(conn) : conn_receive_ahead(conn);
         if (got != CONN_OK)
             return got == CONN_CLOSED ? CONN_CLOSED : result;
         result = CONN_OK;
@@ -453,10 +468,13 @@ bool conn_abort_pending(const struct conn *conn)
 
 bool conn_is_reusable(const struct conn *conn, uint64_t announced)
 {
-    /* After an abort record the web server sends no more of the body. */
-    bool all = conn_input_suffices(conn, announced) || conn->aborted;
-    return all && !conn->disconnected && !conn->broken && !conn->eof && conn->record_left == 0 &&
-           conn->padding_left == 0;
+    /* After an abort record the web server sends no more of the body; after a quick response Apache
+     * sends the record that ends it late. An unknown length, which is the highest number, is
+     * bounded as the rest comes. */
+    uint64_t come = conn->frame.body_bytes;
+    bool is_short = conn_input_complete(conn) || conn->aborted || announced == UINT64_MAX ||
+                    announced <= come || announced - come <= CONN_REST_MAX;
+    return is_short && !conn->disconnected && !conn->broken && !conn->eof;
 }
 
 bool conn_end_request(struct conn *conn, uint64_t announced)
@@ -466,6 +484,8 @@ bool conn_end_request(struct conn *conn, uint64_t announced)
     conn->start = conn->parsed; /* input that the application left unread */
     conn->split = (struct stdin_split){0};
     conn->for_libfcgi = false;
+    conn->reused = true;
+    conn->dropped = 0;
     conn->stdout_sent = false;
     conn->end_sent = false;
     frame_reset(&conn->frame);
@@ -644,6 +664,7 @@ struct conn *conn_split(struct conn *conn)
     fresh->serial = conn->serial;
     fresh->watched = conn->watched;
     fresh->is_tcp = conn->is_tcp;
+    fresh->reused = true;
     fresh->frame.id = conn->frame.id;
     fresh->record_left = conn->record_left;
     fresh->padding_left = conn->padding_left;

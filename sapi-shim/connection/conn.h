@@ -48,6 +48,7 @@ struct conn {
     bool aborted;           /* FCGI_ABORT_REQUEST has come for the current request */
     bool canceled;          /* a request was aborted before its parameters were complete */
     bool canceled_keep;     /* ... and the web server asked to keep the connection */
+    bool reused;            /* a request was served on it */
     bool peer_ends;         /* an event has said so: reads go on up to the end of the stream */
     bool params_too_large;  /* its parameters exceed the limit */
     bool socket_empty;      /* the last read took everything that had come */
@@ -64,6 +65,7 @@ struct conn {
     size_t record_left;       /* unparsed rest of the record at `parsed` */
     size_t padding_left;      /* padding after that rest, to be dropped */
     bool for_libfcgi;         /* that record is for libfcgi */
+    size_t dropped; /* bytes of records that libfcgi did not get, since the last request */
     unsigned char *buffer;
     size_t capacity;
     size_t start;  /* [start, parsed) is for libfcgi */
@@ -92,7 +94,9 @@ struct conn *conn_find(int fd);
 /* ---- input ---- */
 
 /* Reads what has come, without waiting; `limit` bounds the bytes of parameters. CONN_OK if
- * something was read or the header is complete, CONN_CLOSED at the end of the stream. */
+ * something was read or the header is complete, CONN_CLOSED at the end of the stream, or if the
+ * connection must be closed because there is too much between two requests. A long rest is dropped
+ * piece by piece: with `socket_empty` false more may have come. */
 enum conn_result conn_fill(struct conn *conn, size_t limit);
 
 /* The request header is complete: libfcgi can read it without waiting. */
@@ -104,10 +108,6 @@ const unsigned char *conn_take_params(struct conn *conn, size_t *count);
 
 /* All input of the current request has arrived. */
 bool conn_input_complete(const struct conn *conn);
-
-/* The same, or all `announced` bytes (CONTENT_LENGTH) of the body have arrived: after a quick
- * response Apache sends the record that ends the body late. */
-bool conn_input_suffices(const struct conn *conn, uint64_t announced);
 
 /* Reads up to `size` bytes of the current request's records for libfcgi; waits until `deadline`
  * (0 = no limit). *count is 0 at the end of its input. */
@@ -131,11 +131,13 @@ void conn_check_peer(struct conn *conn);
 /* An abort record of the current request waits to be read. Reads nothing; async-signal-safe. */
 bool conn_abort_pending(const struct conn *conn);
 
-/* The connection can be reused after the current request: its input suffices, and nothing went
- * wrong. */
+/* The connection can be reused after the current request: nothing went wrong, and the rest of the
+ * `announced` input is short enough to be awaited and dropped. If it is longer, the peer cannot
+ * have sent all of it, nor its next request: closing then loses none. */
 bool conn_is_reusable(const struct conn *conn, uint64_t announced);
 
-/* Ends the current request and discards its unread input. Returns conn_is_reusable. */
+/* Ends the current request; what is left of its input is dropped when it comes. Returns
+ * conn_is_reusable. */
 bool conn_end_request(struct conn *conn, uint64_t announced);
 
 /* Between two requests: reads what has come without waiting, drops the rest of the last request,

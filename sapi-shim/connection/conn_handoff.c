@@ -20,7 +20,10 @@ enum {
 struct conn_handoff_header {
     uint8_t kind;   /* enum ot_handoff */
     uint64_t since; /* as in struct conn: the time limit of the request header goes on */
+    uint32_t skip;  /* bytes of a record that was begun, to be dropped */
+    uint32_t dropped;
     bool is_tcp;
+    bool reused;
     bool leaving;
 };
 
@@ -59,11 +62,14 @@ bool conn_handoff_send(struct conn **conn, bool idle, bool leaving)
 {
     struct conn *c = *conn;
     size_t count = c->end - c->start;
-    struct conn_handoff_header header = {.kind = idle && count == 0 ? OT_HANDOFF_IDLE
-                                                                    : OT_HANDOFF_REQUEST,
-                                         .since = c->since,
-                                         .is_tcp = c->is_tcp,
-                                         .leaving = leaving};
+    struct conn_handoff_header header = {
+        .kind = idle && count == 0 ? OT_HANDOFF_IDLE : OT_HANDOFF_REQUEST,
+        .since = c->since,
+        .skip = c->for_libfcgi ? 0 : (uint32_t)(c->record_left + c->padding_left),
+        .dropped = (uint32_t)c->dropped,
+        .is_tcp = c->is_tcp,
+        .reused = c->reused,
+        .leaving = leaving};
     struct iovec parts[] = {
         {.iov_base = &header, .iov_len = sizeof header},
         {.iov_base = c->buffer + c->start, .iov_len = count},
@@ -73,9 +79,9 @@ bool conn_handoff_send(struct conn **conn, bool idle, bool leaving)
                              .msg_iovlen = 2,
                              .msg_control = &control,
                              .msg_controllen = sizeof control};
-    /* A sibling can only parse from the beginning of a record on. */
-    bool at_record = c->padding_left == 0 && (c->record_left == 0 || c->for_libfcgi);
-    if (conn_handoff_out < 0 || !at_record || count > CONN_HANDOFF_BYTES_MAX)
+    /* A sibling parses a record for libfcgi again, whose header says nothing of this padding. */
+    bool whole = !c->for_libfcgi || c->padding_left == 0;
+    if (conn_handoff_out < 0 || !whole || count > CONN_HANDOFF_BYTES_MAX)
         return false;
     struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
     rights->cmsg_level = SOL_SOCKET;
@@ -120,6 +126,9 @@ struct conn *conn_handoff_receive(bool *idle, bool *leaving)
         return NULL;
     }
     conn->since = header.since;
+    conn->record_left = header.skip;
+    conn->dropped = header.dropped;
+    conn->reused = header.reused;
     *idle = header.kind == OT_HANDOFF_IDLE;
     *leaving = header.leaving;
     return conn;

@@ -205,6 +205,13 @@ static bool wait_set_progress(struct wait_set *w, struct conn *conn)
         wait_set_linger_locked(w, conn);
         return false;
     }
+    if (result == CONN_CLOSED && !conn->broken && !conn->eof) {
+        diagnostics_write("pool %s: connection closed: too much input after a response",
+                          worker_slot_pool());
+        conn_lists_take(&w->conns, conn);
+        wait_set_linger_locked(w, conn);
+        return false;
+    }
     if (result == CONN_CLOSED) {
         if (conn->broken || conn->end > conn->start) {
             diagnostics_write("pool %s: connection closed: %s", worker_slot_pool(),
@@ -216,15 +223,19 @@ static bool wait_set_progress(struct wait_set *w, struct conn *conn)
         return false;
     }
 
-    /* The time for the header runs from the first byte on a kept connection, else from accept. */
+    /* The time for the header runs from the first byte on a kept connection, else from accept. What
+     * began may have been the rest of the last request. */
     bool begun = conn->end > conn->start || conn->frame.phase != FRAME_NONE;
-    if (conn->state == CONN_BUSY || (conn->state == CONN_KEPT && begun)) {
-        if (conn_lists_watch(&w->conns, conn))
-            conn_lists_put(&w->conns, conn, CONN_PENDING, settings->request_header_timeout,
-                           conn->state == CONN_BUSY ? conn->since : 0);
-        else
-            conn_lists_close(&w->conns, &conn);
-    }
+    enum conn_state state = begun || !conn->reused ? CONN_PENDING : CONN_KEPT;
+    uint64_t since = conn->state == CONN_BUSY && state == CONN_PENDING ? conn->since : 0;
+    bool unread = !conn->socket_empty && !conn->peer_ends;
+    if (unread ? !conn_lists_rewatch(&w->conns, conn) : !conn_lists_watch(&w->conns, conn))
+        conn_lists_close(&w->conns, &conn);
+    else if (conn->state != state)
+        conn_lists_put(&w->conns, conn, state,
+                       state == CONN_PENDING ? settings->request_header_timeout
+                                             : settings->keepalive_timeout,
+                       since);
     return false;
 }
 
@@ -423,7 +434,7 @@ static enum wait_set_result wait_set_receive(struct wait_set *w, struct conn **o
     struct conn *conn = conn_handoff_receive(&idle, &leaving);
     if (conn == NULL)
         return WAIT_SET_NONE;
-    if (idle && conn_has_input(conn)) {
+    if (idle && conn_next_request_begun(conn)) {
         conn->since = 0; /* when it came is not known */
         idle = false;
     }
@@ -684,7 +695,7 @@ static void wait_set_take_back(struct wait_set *w)
     while (!worker_slot_siblings_take_over() && conn_handoff_fd() >= 0 &&
            (conn = conn_handoff_receive(&idle, &leaving)) != NULL) {
         conn->wait_set = w;
-        if (idle && !conn_has_input(conn))
+        if (idle && !conn_next_request_begun(conn))
             conn_lists_close(&w->conns, &conn);
         else if (wait_set_progress(w, conn))
             wait_set_ready(w, conn);

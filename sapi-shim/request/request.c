@@ -541,11 +541,11 @@ static void request_respond(struct request *request, enum lifecycle_event event)
     struct conn *conn = request->conn;
     bool disconnect = event == LIFECYCLE_FINISH;
     /* Where a close is to follow, the peer must not see the END_REQUEST before it. */
-    bool suffices = conn_input_suffices(conn, request->content_length);
+    bool reusable = conn_is_reusable(conn, request->content_length);
     conn->surplus =
-        conn->is_tcp && request->keep_alive && suffices && !disconnect && !wait_set_has_room(conn);
+        conn->is_tcp && request->keep_alive && reusable && !disconnect && !wait_set_has_room(conn);
     bool hands_over = disconnect && request->keep_alive && wait_set_hands_over();
-    conn->last_write = conn->is_tcp && (!suffices || conn->surplus || (disconnect && !hands_over));
+    conn->last_write = conn->is_tcp && (!reusable || conn->surplus || (disconnect && !hands_over));
     request->ops->end_response(request, disconnect);
     if (conn->disconnected)
         request_set_status(request, OT_BIT_ABORTED);

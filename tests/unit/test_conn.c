@@ -145,17 +145,62 @@ Test(conn, the_end_of_a_body_may_be_late)
     cr_assert_eq(count, at - 8);
 }
 
-/* A smuggling attack needs a connection that is reused in the middle of a body. */
-Test(conn, unread_body_forbids_the_next_request)
+/* A request that begins and has a body of one record, of which `come` bytes of content are sent.
+ * The content looks like requests. Returns what is left to be sent. */
+static size_t begin_unread(unsigned char *rest, size_t size, size_t come)
 {
-    unsigned char bytes[512];
-    size_t size = begin_request(bytes, 1, 1);
-    size += record(bytes + size, 4, 1, NULL, 0, 0);
-    size += record(bytes + size, 5, 1, NULL, 60, 0);
-    say(bytes, size);
+    static char body[20000];
+    unsigned char bytes[256];
+    unsigned char inner[64];
+    size_t inner_size = whole_request(inner, 1, 0);
+    for (size_t i = 0; i < size; i++)
+        body[i] = (char)inner[i % inner_size];
+    size_t head = begin_request(bytes, 1, 1);
+    head += record(bytes + head, 4, 1, NULL, 0, 0);
+    say(bytes, head);
+    size_t all = record(rest, 5, 1, body, (int)size, 3);
+    all += record(rest + all, 5, 1, NULL, 0, 5);
+    say(rest, FRAME_HEADER + come);
+    memmove(rest, rest + FRAME_HEADER + come, all - FRAME_HEADER - come);
     cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
     cr_assert(conn_has_header(conn));
-    cr_assert_not(conn_end_request(conn, 0));
+    return all - FRAME_HEADER - come;
+}
+
+/* A smuggling attack needs a connection that is reused in the middle of a body. */
+Test(conn, the_rest_of_an_unread_body_is_dropped)
+{
+    static const size_t sizes[] = {60, 7000, 19000};
+    static unsigned char left[20100];
+    unsigned char next[512], got[512];
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        size_t size = begin_unread(left, sizes[i], 40);
+        cr_assert(conn_end_request(conn, sizes[i]));
+        cr_assert_eq(conn_fill(conn, LIMIT), CONN_AGAIN);
+        for (size_t at = 0; at < size; at += 17000) {
+            say(left + at, size - at < 17000 ? size - at : 17000);
+            cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+            cr_assert_not(conn_has_header(conn));
+        }
+        size = whole_request(next, 1, 0);
+        say(next, size);
+        cr_assert_eq(conn_fill(conn, LIMIT), CONN_OK);
+        cr_assert_eq(read_all(got, sizeof got), size);
+        cr_assert_arr_eq(got, next, size);
+        cr_assert(conn_end_request(conn, 0));
+    }
+}
+
+Test(conn, a_long_rest_ends_the_connection)
+{
+    static unsigned char left[20100];
+    (void)begin_unread(left, 60, 40);
+    cr_assert(conn_is_reusable(conn, UINT64_MAX), "of unknown length");
+    cr_assert_not(conn_is_reusable(conn, 1000000000));
+    cr_assert(conn_end_request(conn, UINT64_MAX));
+    conn->dropped = SIZE_MAX / 2;
+    cr_assert_eq(conn_fill(conn, LIMIT), CONN_CLOSED);
+    cr_assert_not(conn->eof || conn->broken);
 }
 
 Test(conn, unread_body_that_has_arrived_whole_is_skipped)

@@ -124,7 +124,12 @@ NGINX = {
     "finish": ({}, "write=5&finish&sleep=20", 200000),
     "keepalive_max": ({"pm.max_children": 2, "keepalive_max": 1}, "write=5", 50000),
     "locations": ({}, "write=5&finish&sleep=2", 50000),
+    "unread-9k": ({}, "write=5", 50000),
+    "unread-64k": ({}, "write=5", 50000),
+    "unread-1m": ({}, "write=5", 5000),
+    "finished-64k": ({}, "write=5&finish&sleep=2", 50000),
 }
+BODIES = {"9k": 9 * 1024, "64k": 64 * 1024, "1m": 1024 * 1024}  # the application reads none of it
 
 
 def with_locations(server, count):
@@ -145,6 +150,7 @@ def test_behind_nginx(pool, listen, tmp_path, case):
     if Nginx.path() is None:
         pytest.skip("nginx is not installed (packaging/install-deps test)")
     directives, query, full = NGINX[case]
+    body = b"b" * BODIES.get(case.rpartition("-")[2], 20)
     pool(**directives)
     server = Nginx(tmp_path, listen, keep=True)
     if case == "locations":
@@ -154,8 +160,8 @@ def test_behind_nginx(pool, listen, tmp_path, case):
 
     def client(number):
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-        for turn in range(pick(1600, full) // CLIENTS):
-            connection.request("POST", f"/{(number + turn) % 20}/?{query}", b"b" * 20)
+        for turn in range(pick(min(1600, full // 10), full) // CLIENTS):
+            connection.request("POST", f"/{(number + turn) % 20}/?{query}", body)
             answer = connection.getresponse()
             text = answer.read()
             if answer.status != 200 or len(text) != 5:

@@ -1,4 +1,4 @@
-"""A kept connection with an unread body is never reused: requests smuggled in a body are not executed."""
+"""Of a body that was not read nothing is executed as a request when its connection is reused."""
 
 import pytest
 
@@ -42,16 +42,40 @@ def test_through_nginx(serve, nginx, listen, read, end, journal):
     assert len(journal.events(name="begin")) == sent
 
 
-def test_raw_connection_is_closed(serve, listen, journal):
-    """The worker ends the connection itself, also without ot_finish_request."""
-    serve("-m", "loop")
+@pytest.mark.parametrize("end", ["finish", "note=return"], ids=["finish", "return"])
+@pytest.mark.parametrize("read", ["", "read=9000&"], ids=["unread", "half-read"])
+def test_the_rest_is_dropped(manager, app, listen, tmp_path, read, end, journal):
+    """Wherever it is cut, on the same connection, and however late it comes; others are served meanwhile."""
+    manager({"command": f"{app('worker')} -m run {tmp_path}", "listen": listen, "pm.max_children": 1})
     body = smuggler(0, 50000)
+    rest = fastcgi.stream(fastcgi.STDIN, body)
     with fastcgi.Connection(listen) as connection:
-        connection.send_request(fastcgi.cgi_params("id=good&text=fine", "POST", body), body, keep=True)
-        response = connection.read_response(wait_eof=True)
-    assert response.text == "fine" and response.after_end == b""
-    fastcgi.request(listen, query="id=good&text=next")
+        for turn, cut in enumerate((0, 5, 8, 9500, 30000, len(rest) - 3)):
+            if read and cut < 9008:
+                continue
+            query = f"id=good&{read}text=fine&{end}"
+            params = fastcgi.stream(fastcgi.PARAMS, fastcgi.pairs(fastcgi.cgi_params(query, "POST", body)))
+            connection.send(fastcgi.begin(True) + params + rest[:cut])
+            response = connection.read_response()
+            assert response.text == "fine" and response.complete
+            assert fastcgi.request(listen, query="id=good&text=other").text == "other"
+            connection.send_duplex(rest[cut:])
+            connection.send_request(fastcgi.cgi_params("id=good&text=next"), keep=True)
+            response = connection.read_response()
+            assert response.text == "next" and not response.after_end, turn
+        assert not connection.at_eof
     assert {event.id for event in journal.events(name="begin")} == {"good"}
+
+
+def test_a_long_rest_ends_the_connection(serve, listen, journal):
+    """At once, while the client still sends, so that it cannot have sent its next request."""
+    serve("-m", "loop")
+    params = fastcgi.cgi_params("id=good&text=fine", "POST")
+    params["CONTENT_LENGTH"] = 10**9
+    with fastcgi.Connection(listen) as connection:
+        connection.send(fastcgi.begin(True) + fastcgi.stream(fastcgi.PARAMS, fastcgi.pairs(params)))
+        response = connection.read_response(wait_eof=True)
+    assert response.text == "fine" and response.complete
 
 
 def test_a_body_read_to_its_end_keeps_the_connection(serve, listen, journal):
