@@ -59,7 +59,15 @@ void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_alert(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_at(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The same, with pool, pid and slot as fields in JSON. The message must name them too. */
+/* About a pool, which is a field in JSON: the line begins with "pool NAME: ". */
+void log_pool(enum log_level level, const char *pool, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* About a worker: the line begins with "pool NAME: worker PID (slot N)". */
+void log_worker(enum log_level level, struct log_about about, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* With pool, pid and slot as fields in JSON. The message must name them too. */
 void log_about(enum log_level level, const struct log_about *about, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

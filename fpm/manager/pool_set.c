@@ -238,8 +238,7 @@ void pool_set_sweep(struct pool_set *pools)
     for (size_t i = 0; i < pools->count; i++) {
         struct pool_set_item *item = pools->items[i];
         if (item->removed && pool_live(&item->pool) == 0) {
-            log_about(LOG_LEVEL_NOTICE, &(struct log_about){.pool = item->pool.name},
-                      "pool %s: removed, its last worker has ended", item->pool.name);
+            log_pool(LOG_LEVEL_NOTICE, item->pool.name, "removed, its last worker has ended");
             pool_set_free_item(&item);
         } else {
             pools->items[left++] = item;
@@ -369,9 +368,9 @@ pool_set_prepare_all(struct pool_set *pools, const struct reload_plan *plan, str
 static void pool_set_remove(struct pool_set_item *item)
 {
     unsigned live = pool_live(&item->pool);
-    log_about(LOG_LEVEL_NOTICE, &(struct log_about){.pool = item->pool.name},
-              "pool %s: no longer in the file, ends when its %u worker%s done", item->pool.name,
-              live, live == 1 ? " is" : "s are");
+    log_pool(LOG_LEVEL_NOTICE, item->pool.name,
+             "no longer in the file, ends when its %u worker%s done", live,
+             live == 1 ? " is" : "s are");
     item->removed = true;
     pool_return_socket(&item->pool);
     pool_stop(&item->pool, POOL_STOP_GRACEFUL);
@@ -381,26 +380,24 @@ static void pool_set_remove(struct pool_set_item *item)
 static void pool_set_report(const struct reload_plan_step *step, const struct pool *pool,
                             struct pool_set_outcome *outcome)
 {
-    const struct log_about about = {.pool = pool->name};
     switch (step->action) {
     case RELOAD_PLAN_ADD:
         outcome->added++;
-        log_about(LOG_LEVEL_NOTICE, &about, "pool %s: added", pool->name);
+        log_pool(LOG_LEVEL_NOTICE, pool->name, "added");
         break;
     case RELOAD_PLAN_REPLACE:
         outcome->replaced++;
-        log_about(LOG_LEVEL_NOTICE, &about,
-                  "pool %s: starting the workers of generation %u: %s%s%s", pool->name,
-                  pool->number, step->changed != NULL ? "`" : "",
-                  step->changed != NULL ? step->changed
-                  : step->lost          ? "its socket was gone and was made anew"
-                                        : "requested",
-                  step->changed != NULL ? "` changed" : "");
+        log_pool(LOG_LEVEL_NOTICE, pool->name, "starting the workers of generation %u: %s%s%s",
+                 pool->number, step->changed != NULL ? "`" : "",
+                 step->changed != NULL ? step->changed
+                 : step->lost          ? "its socket was gone and was made anew"
+                                       : "requested",
+                 step->changed != NULL ? "` changed" : "");
         break;
     case RELOAD_PLAN_APPLY:
         outcome->applied++;
-        log_about(LOG_LEVEL_NOTICE, &about, "pool %s: `%s` changed, applied to its workers",
-                  pool->name, step->changed);
+        log_pool(LOG_LEVEL_NOTICE, pool->name, "`%s` changed, applied to its workers",
+                 step->changed);
         break;
     case RELOAD_PLAN_KEEP:
     default:

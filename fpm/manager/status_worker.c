@@ -76,8 +76,8 @@ static void status_worker_failed(struct status_worker_process *status, const cha
     bool new_step = false;
     int64_t wait = backoff_note(&status->backoff, &death, &new_step);
     if (new_step)
-        log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = status->pool->name},
-                  "pool %s: %s; `pm.status_listen` is not answered", status->pool->name, why);
+        log_pool(LOG_LEVEL_ERROR, status->pool->name, "%s; `pm.status_listen` is not answered",
+                 why);
     status_worker_retry(status, wait);
 }
 

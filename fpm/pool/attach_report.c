@@ -78,25 +78,22 @@ void attach_report_directives(const struct config_pool *pool, char *text, size_t
 void attach_report_without_library(const struct generation_member *member)
 {
     const struct config_pool *pool = member->generation->pool;
-    const struct log_about about = {pool->name, member->worker.pid, member->slot};
     char names[512];
     attach_report_directives(pool, names, sizeof names);
     if (*names != '\0')
-        log_about(LOG_LEVEL_NOTICE, &about,
-                  "pool %s: its workers serve without the library, so that these directives have "
-                  "no effect: %s; link the program with -lovertime, or preload the library by "
-                  "env[LD_PRELOAD]: see overtime(8)",
-                  pool->name, names);
+        log_pool(LOG_LEVEL_NOTICE, pool->name,
+                 "its workers serve without the library, so that these directives have "
+                 "no effect: %s; link the program with -lovertime, or preload the library by "
+                 "env[LD_PRELOAD]: see overtime(8)",
+                 names);
 }
 
 void attach_report_no_accept(const struct generation_member *member, int64_t age)
 {
-    const struct config_pool *pool = member->generation->pool;
-    const struct log_about about = {pool->name, member->worker.pid, member->slot};
     char since[32];
     scalar_duration(age, since, sizeof since);
-    log_about(LOG_LEVEL_WARNING, &about,
-              "pool %s: worker %d (slot %u) has accepted no connection within %s of its start: it "
-              "is still loading or waits for something, or `command` is no FastCGI application",
-              pool->name, (int)member->worker.pid, member->slot, since);
+    log_worker(LOG_LEVEL_WARNING, generation_about(member),
+               " has accepted no connection within %s of its start: it "
+               "is still loading or waits for something, or `command` is no FastCGI application",
+               since);
 }

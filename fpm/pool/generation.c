@@ -36,7 +36,7 @@ enum {
 
 /* ---- output of workers ---- */
 
-static struct log_about generation_about(const struct generation_member *member)
+struct log_about generation_about(const struct generation_member *member)
 {
     return (struct log_about){
         .pool = member->generation->pool->name, .pid = member->worker.pid, .slot = member->slot};
@@ -84,18 +84,16 @@ static size_t generation_message_limit(void)
 static void generation_on_message(void *context, const struct output_capture_line *line)
 {
     const struct generation_stream *stream = context;
-    const struct log_about about = generation_about(stream->member);
     char text[OT_MESSAGE_MAX + 1], pool[OT_POOL_NAME_MAX + 16];
     size_t length = MIN(line->length, sizeof text - 1);
     if (length < 2 || !line->begins)
         return;
     memcpy(text, line->text, length);
     text[length] = '\0';
-    int skip = snprintf(pool, sizeof pool, "pool %s: ", about.pool);
+    int skip = snprintf(pool, sizeof pool, "pool %s: ", stream->member->generation->pool->name);
     bool named = skip > 0 && strncmp(text + 1, pool, (size_t)skip) == 0;
-    log_about(*text == OT_MESSAGE_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, &about,
-              "pool %s: worker %d (slot %u): %s", about.pool, (int)about.pid, about.slot,
-              text + 1 + (named ? skip : 0));
+    log_worker(*text == OT_MESSAGE_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
+               generation_about(stream->member), ": %s", text + 1 + (named ? skip : 0));
 }
 
 /* With catch_workers_output = no the lines on stderr are read all the same, for the last of them,
@@ -173,10 +171,8 @@ static void generation_worker_moved(struct worker *worker, enum worker_state fro
     generation->live = generation->size - generation->counts[WORKER_NONE];
     scoreboard_set_process(&generation->scoreboard, member->slot, generation_process[to],
                            to == WORKER_NONE ? 0 : worker->pid, worker->started);
-    const struct log_about about = generation_about(member);
-    log_about(LOG_LEVEL_DEBUG, &about, "pool %s: worker %d (slot %u): %s -> %s",
-              generation->pool->name, (int)worker->pid, member->slot, worker_state_name(from),
-              worker_state_name(to));
+    log_worker(LOG_LEVEL_DEBUG, generation_about(member), ": %s -> %s", worker_state_name(from),
+               worker_state_name(to));
     if (from == WORKER_STARTING && to == WORKER_RUNNING)
         generation->events->started(generation, member);
 }
@@ -302,13 +298,12 @@ static void generation_stop_unattached(struct generation_member *member, int64_t
     /* A request may be lost, and nothing says which. */
     char waited[32];
     scalar_duration(clock_ms() - member->worker.stop_since, waited, sizeof waited);
-    const struct log_about about = generation_about(member);
-    log_about(activity == PROC_ACTIVITY_BUSY ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE, &about,
-              "pool %s: worker %d (slot %u) is ended in unknown state (no library attached): it "
-              "did not seem to wait for a request within %s of having to go (%s); see "
-              "`process_control_timeout`",
-              about.pool, (int)about.pid, member->slot, waited,
-              exit_cause_stop_text(member->stop_reason));
+    log_worker(activity == PROC_ACTIVITY_BUSY ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE,
+               generation_about(member),
+               " is ended in unknown state (no library attached): it "
+               "did not seem to wait for a request within %s of having to go (%s); see "
+               "`process_control_timeout`",
+               waited, exit_cause_stop_text(member->stop_reason));
     generation_stop_all(member, SIGTERM, GENERATION_TERM_MS);
 }
 
@@ -370,14 +365,13 @@ static void generation_kill_rest(struct generation_member *member)
 {
     char names[GENERATION_NAMES], waited[32];
     struct process_tree_list rest;
-    const struct log_about about = generation_about(member);
     process_tree_look(&member->worker.tree, &rest);
     process_tree_names(&rest, names, sizeof names);
     scalar_duration(clock_ms() - member->worker.stop_since, waited, sizeof waited);
-    log_about(LOG_LEVEL_WARNING, &about,
-              "pool %s: worker %d (slot %u) left processes behind that did not end within %s of "
-              "being asked to; they are killed: %s; see `process_control_timeout`",
-              about.pool, (int)about.pid, member->slot, waited, names);
+    log_worker(LOG_LEVEL_WARNING, generation_about(member),
+               " left processes behind that did not end within %s of "
+               "being asked to; they are killed: %s; see `process_control_timeout`",
+               waited, names);
     worker_kill(&member->worker);
 }
 
@@ -420,14 +414,12 @@ static void generation_worker_stop_timeout(struct worker *worker)
     scoreboard_view(scoreboard, member->slot, &view);
     exit_message_doing(&view, clock_ns(), doing, sizeof doing);
     scalar_duration(clock_ms() - worker->stop_since, waited, sizeof waited);
-    const struct log_about about = generation_about(member);
-    log_about(LOG_LEVEL_WARNING, &about,
-              "pool %s: worker %d (slot %u) is killed %s: it did not end within %s of being "
-              "asked to (%s); see `%s`",
-              about.pool, (int)worker->pid, member->slot, doing, waited,
-              exit_cause_stop_text(member->stop_reason),
-              generation_is_limit(member->stop_reason) ? "hard_timeout"
-                                                       : "process_control_timeout");
+    log_worker(LOG_LEVEL_WARNING, generation_about(member),
+               " is killed %s: it did not end within %s of being "
+               "asked to (%s); see `%s`",
+               doing, waited, exit_cause_stop_text(member->stop_reason),
+               generation_is_limit(member->stop_reason) ? "hard_timeout"
+                                                        : "process_control_timeout");
     worker_kill(worker);
 }
 
@@ -459,19 +451,18 @@ static void generation_worker_outlived(struct worker *worker, const struct proce
     struct generation_member *member = worker->owner;
     int64_t grace = member->generation->config->global.process_control_timeout;
     char names[GENERATION_NAMES], allowed[32];
-    const struct log_about about = generation_about(member);
     bool expected = member->stop_sent;
     if (!generation_mark(member, EXIT_CAUSE_STOP_REST, grace))
         return;
     member->generation->events->outlived(member->generation, member);
     process_tree_names(rest, names, sizeof names);
     scalar_duration(generation_grace_left(member), allowed, sizeof allowed);
-    log_about(
-        expected && member->all_told ? LOG_LEVEL_DEBUG : LOG_LEVEL_NOTICE, &about,
-        "pool %s: worker %d (slot %u) has ended, but not the processes it started: %s; they "
+    log_worker(
+        expected && member->all_told ? LOG_LEVEL_DEBUG : LOG_LEVEL_NOTICE, generation_about(member),
+        " has ended, but not the processes it started: %s; they "
         "are stopped, and killed if they are there in %s (`process_control_timeout`); what is "
         "to outlive a worker must be started in a session of its own (setsid -f)",
-        about.pool, (int)about.pid, member->slot, names, allowed);
+        names, allowed);
     if (member->all_told ||
         (member->asked != 0 && generation_member_program(member) == member->asked))
         return;
@@ -860,9 +851,8 @@ struct generation *generation_adopt(struct ev_loop *loop, struct config *config,
         int report_fd = member->worker.report_fd;
         if (generation_adopt_member(generation, member, why, sizeof why) == 0)
             continue;
-        log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = pool->name},
-                  "pool %s: worker %d (slot %u) cannot be taken over: %s", pool->name,
-                  (int)member->worker.pid, member->slot, why);
+        log_pool(LOG_LEVEL_ERROR, pool->name, "worker %d (slot %u) cannot be taken over: %s",
+                 (int)member->worker.pid, member->slot, why);
         fd_close(&report_fd);
     }
     return generation;

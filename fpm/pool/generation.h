@@ -130,6 +130,9 @@ void generation_terminate(struct generation_member *member, enum exit_cause_stop
 
 void generation_kill(struct generation_member *member, enum exit_cause_stop why);
 
+/* What log lines about its worker begin with. */
+struct log_about generation_about(const struct generation_member *member);
+
 /* Puts a member on the list of changed ones, so that its owner looks at it again. */
 void generation_mark_changed(struct generation_member *member);
 

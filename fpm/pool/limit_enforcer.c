@@ -12,8 +12,8 @@
 #include <stdio.h>
 
 /* TERM, then KILL after hard_timeout; the log line says what work was cut off. */
-static void limit_enforcer_terminate(const struct pool *pool, struct generation_member *member,
-                                     enum exit_cause_stop why, const char *cause)
+static void limit_enforcer_terminate(struct generation_member *member, enum exit_cause_stop why,
+                                     const char *cause)
 {
     const struct generation *generation = member->generation;
     struct slot_view view;
@@ -21,10 +21,8 @@ static void limit_enforcer_terminate(const struct pool *pool, struct generation_
     scoreboard_view(&generation->scoreboard, member->slot, &view);
     exit_message_doing(&view, clock_ns(), doing, sizeof doing);
     scalar_duration(generation->pool->hard_timeout, grace, sizeof grace);
-    const struct log_about about = {pool->name, member->worker.pid, member->slot};
-    log_about(LOG_LEVEL_WARNING, &about,
-              "pool %s: worker %d (slot %u) is ended %s: %s; TERM now, KILL in %s", pool->name,
-              (int)member->worker.pid, member->slot, doing, cause, grace);
+    log_worker(LOG_LEVEL_WARNING, generation_about(member),
+               " is ended %s: %s; TERM now, KILL in %s", doing, cause, grace);
     generation_terminate(member, why, generation->pool->hard_timeout);
 }
 
@@ -64,7 +62,7 @@ void limit_enforcer_check(const struct pool *pool, struct generation_member *mem
     char cause[128], allowed[32];
     scalar_duration(limit, allowed, sizeof allowed);
     snprintf(cause, sizeof cause, "%s = %s", exit_cause_stop_text(why), allowed);
-    limit_enforcer_terminate(pool, member, why, cause);
+    limit_enforcer_terminate(member, why, cause);
 }
 
 /* Between requests the library checks its memory itself. Here it is checked within a request, and
@@ -89,7 +87,7 @@ void limit_enforcer_check_memory(const struct pool *pool, struct generation_memb
         char cause[128];
         snprintf(cause, sizeof cause, "it uses %" PRIu64 " KiB, above `pm.max_memory_hard`",
                  used / 1024);
-        limit_enforcer_terminate(pool, member, EXIT_CAUSE_STOP_MEMORY_HARD, cause);
+        limit_enforcer_terminate(member, EXIT_CAUSE_STOP_MEMORY_HARD, cause);
     } else if (soft && used > (uint64_t)limits->pm_max_memory &&
                generation_member_in_service(member)) {
         log_debug("pool %s: worker %d (slot %u) is replaced: it uses %" PRIu64 " KiB, more than "

@@ -62,9 +62,8 @@ static void pool_note_death(struct pool *pool, struct backoff_death *death, cons
         return;
     char delay[32];
     scalar_duration(wait, delay, sizeof delay);
-    log_about(death->exec_failed ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
-              &(struct log_about){.pool = pool->name}, "pool %s: %s; next start in %s", pool->name,
-              cause, delay);
+    log_pool(death->exec_failed ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, pool->name,
+             "%s; next start in %s", cause, delay);
 }
 
 static void pool_on_start_failed(struct generation *generation, const char *why, int64_t started)
@@ -213,10 +212,10 @@ static void pool_on_ended(struct generation *generation, const struct generation
         .signal = status != -1 && WIFSIGNALED(status) ? WTERMSIG(status) : 0,
     };
     if (view->other_version != 0 && log_episode_begin(&pool->foreign_library))
-        log_about(LOG_LEVEL_WARNING, &(struct log_about){.pool = pool->name},
-                  "pool %s: workers run a library of contract version %u, this manager speaks %u: "
-                  "they are treated as programs without the library",
-                  pool->name, view->other_version, OT_CONTRACT_VERSION);
+        log_pool(LOG_LEVEL_WARNING, pool->name,
+                 "workers run a library of contract version %u, this manager speaks %u: "
+                 "they are treated as programs without the library",
+                 view->other_version, OT_CONTRACT_VERSION);
     pool_log_end(pool, member, view);
     if (death.signal == SIGSEGV || death.signal == SIGBUS)
         pool->events->crashed(pool);
@@ -472,8 +471,8 @@ static struct pool_fault pool_listen(const struct pool_request *request,
         return pool_internal_fault;
     int taken = socket_activation_take(settings->name, &spec, listener, why, sizeof why);
     if (taken > 0 && *why != '\0')
-        log_about(LOG_LEVEL_WARNING, &(struct log_about){.pool = settings->name},
-                  "pool %s: `listen = %s`: %s", settings->name, settings->listen.text, why);
+        log_pool(LOG_LEVEL_WARNING, settings->name, "`listen = %s`: %s", settings->listen.text,
+                 why);
     if (taken > 0 && socket_allow(listener->fd, spec.clients, why, sizeof why) != 0) {
         snprintf(error, size, "`listen.allowed_clients`: %s", why);
         return pool_internal_fault;
@@ -568,8 +567,7 @@ int pool_adopt(struct pool *pool, struct ev_loop *loop, struct config *config,
     pool->events = events;
     pool->owner = owner;
     if (slow_log_open(&pool->slowlog, settings, why, sizeof why) != 0)
-        log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = pool->name}, "pool %s: %s",
-                  pool->name, why);
+        log_pool(LOG_LEVEL_ERROR, pool->name, "%s", why);
     for (; before != NULL; before = before->older) {
         bool is_current = link == &pool->current;
         int fd = !is_current && pool->former.fd >= 0 ? pool->former.fd : pool->listener.fd;
@@ -681,8 +679,7 @@ void pool_update_socket(const struct pool *pool, const struct config_pool *setti
     if (pool_socket_spec(settings, &spec, why, sizeof why) != 0 ||
         socket_allow(pool->listener.fd, spec.clients, why, sizeof why) != 0 ||
         socket_update(&pool->listener, &spec, why, sizeof why) != 0)
-        log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = pool->name},
-                  "pool %s: `listen = %s`: %s", pool->name, settings->listen.text, why);
+        log_pool(LOG_LEVEL_ERROR, pool->name, "`listen = %s`: %s", settings->listen.text, why);
 }
 
 /* A socket that is given up accepts no new connections by its name. The connections in its queue
@@ -742,9 +739,9 @@ bool pool_retire_older(struct pool *pool, unsigned accepting)
     if (pool->older_retired || accepting < pool->first)
         return pool->older_retired;
     pool->older_retired = true;
-    log_about(LOG_LEVEL_NOTICE, &(struct log_about){.pool = pool->name},
-              "pool %s: the workers of generation %u serve requests; older workers are stopped",
-              pool->name, pool->number);
+    log_pool(LOG_LEVEL_NOTICE, pool->name,
+             "the workers of generation %u serve requests; older workers are stopped",
+             pool->number);
     socket_refuse(&pool->former);
     for (struct generation *g = pool->older; g != NULL; g = g->older)
         pool_stop_generation(pool, g, EXIT_CAUSE_STOP_RELOAD, POOL_STOP_GRACEFUL);

@@ -120,12 +120,12 @@ static void pool_supervisor_report_budget(struct pool_supervisor *supervisor,
     if (over > 0 && log_episode_begin(&supervisor->over)) {
         supervisor->within_budget_since = 0;
         pool->totals.over_budget++;
-        log_about(LOG_LEVEL_WARNING, &(struct log_about){.pool = pool->name},
-                  "pool %s: %u worker%s in post-response work, more than "
-                  "`post_response.max_children` = %u: those above it count as serving and take "
-                  "room from requests; raise it, shorten the work, or bound it by "
-                  "`post_response.time_limit`",
-                  pool->name, counts->post, counts->post == 1 ? " is" : "s are", budget);
+        log_pool(LOG_LEVEL_WARNING, pool->name,
+                 "%u worker%s in post-response work, more than "
+                 "`post_response.max_children` = %u: those above it count as serving and take "
+                 "room from requests; raise it, shorten the work, or bound it by "
+                 "`post_response.time_limit`",
+                 counts->post, counts->post == 1 ? " is" : "s are", budget);
         return;
     }
     if (!supervisor->over.on || counts->post > budget / 4 * 3) {
@@ -136,9 +136,8 @@ static void pool_supervisor_report_budget(struct pool_supervisor *supervisor,
         supervisor->within_budget_since = now;
     if (now - supervisor->within_budget_since >= POOL_SUPERVISOR_EPISODE_END &&
         log_episode_end(&supervisor->over))
-        log_about(LOG_LEVEL_NOTICE, &(struct log_about){.pool = pool->name},
-                  "pool %s: post-response work is within `post_response.max_children` again",
-                  pool->name);
+        log_pool(LOG_LEVEL_NOTICE, pool->name,
+                 "post-response work is within `post_response.max_children` again");
 }
 
 /* A pool that has idle workers only for a moment is still full, for a reader of the log; a pool
@@ -167,10 +166,10 @@ static void pool_supervisor_report_full(struct pool_supervisor *supervisor,
     if (!log_episode_begin(&supervisor->full))
         return;
     pool->totals.at_max++;
-    log_about(LOG_LEVEL_WARNING, &(struct log_about){.pool = pool->name},
-              "pool %s: %u connection%s and all workers that `%s` allows are busy; raise "
-              "it, or make requests shorter",
-              pool->name, waiting, waiting == 1 ? " waits" : "s wait", directive);
+    log_pool(LOG_LEVEL_WARNING, pool->name,
+             "%u connection%s and all workers that `%s` allows are busy; raise "
+             "it, or make requests shorter",
+             waiting, waiting == 1 ? " waits" : "s wait", directive);
 }
 
 /* ---- act: choose the events that lead to the next pass ---- */
@@ -371,8 +370,7 @@ static void pool_supervisor_pass_serving(struct pool_supervisor *supervisor,
         (void)listen_watch_requeue(&supervisor->listen_watch);
     if (listen_watch_set(&supervisor->listen_watch,
                          verdict.watch && now >= supervisor->watch_paused_until) != 0)
-        log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = pool->name},
-                  "pool %s: cannot watch its socket: %s", pool->name, strerror(errno));
+        log_pool(LOG_LEVEL_ERROR, pool->name, "cannot watch its socket: %s", strerror(errno));
 
     pool_supervisor_schedule(supervisor, was_full,
                              pool_supervisor_needs_full_check(supervisor, &counts),
@@ -526,8 +524,7 @@ static void pool_supervisor_watch_current(struct pool_supervisor *supervisor)
     supervisor->full_check_due = true;
     supervisor->first_due = true;
     if (worker_monitor_open(&supervisor->monitor, generation) != 0)
-        log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = pool->name},
-                  "pool %s: out of memory: its workers cannot be counted", pool->name);
+        log_pool(LOG_LEVEL_ERROR, pool->name, "out of memory: its workers cannot be counted");
     ev_io_init(&supervisor->doorbell, pool_supervisor_on_doorbell, generation->doorbell_fd,
                EV_READ);
     supervisor->doorbell.data = supervisor;
@@ -535,9 +532,8 @@ static void pool_supervisor_watch_current(struct pool_supervisor *supervisor)
     if (!stops &&
         listen_watch_open(&supervisor->listen_watch, supervisor->loop, pool->listener.fd,
                           generation->handoff[0], pool_supervisor_on_connection, supervisor) != 0)
-        log_about(LOG_LEVEL_ERROR, &(struct log_about){.pool = pool->name},
-                  "pool %s: cannot watch its socket: %s; check `rlimit_files` in [global]",
-                  pool->name, strerror(errno));
+        log_pool(LOG_LEVEL_ERROR, pool->name,
+                 "cannot watch its socket: %s; check `rlimit_files` in [global]", strerror(errno));
 }
 
 void pool_supervisor_open(struct pool_supervisor *supervisor, struct pool *pool,

@@ -59,20 +59,19 @@ static struct {
 
 static void slow_log_write(struct slow_log *log, const char *text, size_t size)
 {
-    const struct log_about about = {.pool = log->pool};
     if (text == NULL || log_target_put(&log->file, text, size) != 0) {
         log->lost++;
         if (log_episode_begin(&log->write_failure))
-            log_about(LOG_LEVEL_ERROR, &about,
-                      "pool %s: cannot write to %s: %s; entries are lost until it can be written "
-                      "again; see `slowlog`",
-                      log->pool, log->path, strerror(errno));
+            log_pool(LOG_LEVEL_ERROR, log->pool,
+                     "cannot write to %s: %s; entries are lost until it can be written "
+                     "again; see `slowlog`",
+                     log->path, strerror(errno));
         return;
     }
     if (log_episode_end(&log->write_failure))
-        log_about(LOG_LEVEL_WARNING, &about,
-                  "pool %s: %" PRIu64 " entr%s lost: %s could not be written; now it can",
-                  log->pool, log->lost, log->lost == 1 ? "y was" : "ies were", log->path);
+        log_pool(LOG_LEVEL_WARNING, log->pool,
+                 "%" PRIu64 " entr%s lost: %s could not be written; now it can", log->lost,
+                 log->lost == 1 ? "y was" : "ies were", log->path);
     log->lost = 0;
 }
 
@@ -229,7 +228,6 @@ static void slow_log_enter(struct slow_log *log, const struct slow_log_worker *w
                            unsigned thread, enum deadline_verdict why,
                            const struct ot_record *record)
 {
-    const struct log_about about = {.pool = log->pool};
     uint64_t limit =
         why == DEADLINE_POST_RESPONSE ? log->limits.post_response : log->limits.request;
     char error[256];
@@ -254,20 +252,19 @@ static void slow_log_enter(struct slow_log *log, const struct slow_log_worker *w
     log->pending++;
     if (slow_log_trace(entry, error, sizeof error) == 0) {
         if (log->pending == 1 && log_episode_end(&log->no_stack)) {
-            log_about(LOG_LEVEL_NOTICE, &about, "pool %s: %" PRIu64 " entr%s of %s without a stack",
-                      log->pool, log->without_stack, log->without_stack == 1 ? "y is" : "ies are",
-                      log->path);
+            log_pool(LOG_LEVEL_NOTICE, log->pool, "%" PRIu64 " entr%s of %s without a stack",
+                     log->without_stack, log->without_stack == 1 ? "y is" : "ies are", log->path);
             log->without_stack = 0;
         }
         return;
     }
     log->without_stack++;
     if (log_episode_begin(&log->no_stack))
-        log_about(LOG_LEVEL_WARNING, &about,
-                  "pool %s: more requests are slow at once than can be traced: entries of %s are "
-                  "written without a stack; see `request_slowlog_timeout`, "
-                  "`post_response.slowlog_timeout`",
-                  log->pool, log->path);
+        log_pool(LOG_LEVEL_WARNING, log->pool,
+                 "more requests are slow at once than can be traced: entries of %s are "
+                 "written without a stack; see `request_slowlog_timeout`, "
+                 "`post_response.slowlog_timeout`",
+                 log->path);
     slow_log_finish(entry, &(struct slow_entry_stack){.text = "", .missing = error});
 }
 
