@@ -14,7 +14,6 @@
 #include "fpm/worker/process_limits.h"
 #include "sapi-shim/contract.h"
 
-#include <errno.h>
 #include <ev.h>
 #include <getopt.h>
 #include <limits.h>
@@ -285,7 +284,7 @@ static int main_try(int fd, unsigned flags)
         fprintf(stderr, "%s\n", error);
         return EX_SOFTWARE;
     }
-    puts(UPGRADE_PROBE_YES_BEFORE OVERTIME_VERSION UPGRADE_PROBE_YES_AFTER);
+    puts(UPGRADE_YES_BEFORE OVERTIME_VERSION UPGRADE_YES_AFTER);
     return fflush(stdout) == 0 ? EX_OK : EX_SOFTWARE;
 }
 

@@ -9,12 +9,20 @@
 #include "fpm/util/error.h"
 #include "fpm/util/systemd_notify.h"
 #include "fpm/util/version.h"
+#include "fpm/worker/exit_message.h"
+#include "sapi-shim/util/escape.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum {
+    UPGRADE_LIMIT_MS = 5000, /* how long the new program may take to answer */
+    UPGRADE_OUTPUT_MAX = 4095
+};
 
 /* ---- the state ---- */
 
@@ -121,9 +129,9 @@ static void upgrade_on_exec(struct ev_loop *loop, ev_timer *timer, int events)
     upgrade->events->failed(upgrade->owner, why);
 }
 
-static void upgrade_on_probe(struct upgrade_probe *probe, const char *version, const char *why)
+/* The new program was asked: `version` of one that can continue, or NULL and `why` not. */
+static void upgrade_asked(struct upgrade *upgrade, const char *version, const char *why)
 {
-    struct upgrade *upgrade = probe->owner;
     sigset_t all;
     saved_state_close(&upgrade->state);
     if (version == NULL) {
@@ -136,6 +144,53 @@ static void upgrade_on_probe(struct upgrade_probe *probe, const char *version, c
     (void)sigprocmask(SIG_SETMASK, &all, NULL);
     ev_timer_set(&upgrade->exec, 0., 0.);
     ev_timer_start(upgrade->loop, &upgrade->exec);
+}
+
+/* The version, if the last line says that the program can continue; else NULL. Cuts the text. */
+static const char *upgrade_version_in(char *text)
+{
+    const size_t before = strlen(UPGRADE_YES_BEFORE), after = strlen(UPGRADE_YES_AFTER);
+    size_t length = strlen(text);
+    if (length > 0 && text[length - 1] == '\n')
+        text[--length] = '\0';
+    char *line = strrchr(text, '\n') != NULL ? strrchr(text, '\n') + 1 : text;
+    length = strlen(line);
+    if (length <= before + after || strncmp(line, UPGRADE_YES_BEFORE, before) != 0 ||
+        strcmp(line + length - after, UPGRADE_YES_AFTER) != 0)
+        return NULL;
+    line[length - after] = '\0';
+    return line + before;
+}
+
+static void upgrade_on_answer(struct helper_process *probe, int status)
+{
+    struct upgrade *upgrade = probe->owner;
+    char why[ERROR_SIZE], output[ERROR_SIZE - 512], cause[EXIT_MESSAGE_STATUS_MAX];
+    size_t length = probe->length;
+    if (probe->timed_out)
+        return; /* upgrade_on_reaped reports it, when nothing is left of the program */
+    while (length > 0 && probe->output[length - 1] == '\n')
+        length--;
+    escape_text(output, sizeof output, ESCAPE_LOG_AGAIN, probe->output, length);
+    exit_message_status(status, cause, sizeof cause);
+    if (status == 0)
+        snprintf(why, sizeof why, "%s does not say that it can take over: is it overtime?%s%s",
+                 upgrade->program.path, length > 0 ? " It says: " : "", output);
+    else
+        snprintf(why, sizeof why, "%s cannot take over: it %s%s%s", upgrade->program.path, cause,
+                 length > 0 ? ": " : "", output);
+    upgrade_asked(upgrade, status == 0 ? upgrade_version_in(probe->output) : NULL, why);
+}
+
+static void upgrade_on_reaped(struct helper_process *probe)
+{
+    struct upgrade *upgrade = probe->owner;
+    char why[ERROR_SIZE];
+    if (!probe->timed_out)
+        return;
+    snprintf(why, sizeof why, "%s did not say within %d s whether it can take over",
+             upgrade->program.path, UPGRADE_LIMIT_MS / 1000);
+    upgrade_asked(upgrade, NULL, why);
 }
 
 void upgrade_init(struct upgrade *upgrade, struct ev_loop *loop,
@@ -151,7 +206,7 @@ void upgrade_init(struct upgrade *upgrade, struct ev_loop *loop,
         .owner = owner,
         .state = {.fd = -1},
     };
-    upgrade_probe_init(&upgrade->probe, loop, upgrade_on_probe, upgrade);
+    helper_process_init(&upgrade->probe, loop, upgrade_on_answer, upgrade_on_reaped, upgrade);
     ev_timer_init(&upgrade->exec, upgrade_on_exec, 0., 0.);
     ev_set_priority(&upgrade->exec, EV_MINPRI);
     upgrade->exec.data = upgrade;
@@ -161,7 +216,7 @@ int upgrade_begin(struct upgrade *upgrade, unsigned flags, char *error, size_t s
 {
     char number[16], option[] = "--" UPGRADE_OPTION, name[] = "overtime", file[] = "-c",
                      root[] = "-R";
-    if (upgrade_probe_runs(&upgrade->probe) || ev_is_active(&upgrade->exec)) {
+    if (upgrade->probe.child.pid != 0 || ev_is_active(&upgrade->exec)) {
         snprintf(error, size, "an upgrade is on its way already");
         return -1;
     }
@@ -179,9 +234,17 @@ int upgrade_begin(struct upgrade *upgrade, unsigned flags, char *error, size_t s
                     upgrade->pools->config->file,
                     (flags & CONFIG_ALLOW_ROOT) != 0 ? root : NULL,
                     NULL};
-    if (upgrade_probe_start(&upgrade->probe, upgrade->program.path, argv, upgrade->state.fd, error,
-                            size) == 0)
+    const struct helper_process_arguments arguments = {
+        .program = upgrade->program.path,
+        .argv = argv,
+        .successor = true,
+        .keep_fd = upgrade->state.fd,
+        .output_max = UPGRADE_OUTPUT_MAX,
+        .limit_ms = UPGRADE_LIMIT_MS,
+    };
+    if (helper_process_start(&upgrade->probe, &arguments) == 0)
         return 0;
+    snprintf(error, size, "cannot try %s: %s", upgrade->program.path, strerror(errno));
     saved_state_close(&upgrade->state);
     return -1;
 }
@@ -190,7 +253,7 @@ void upgrade_stop(struct upgrade *upgrade)
 {
     if (upgrade->loop == NULL)
         return;
-    upgrade_probe_stop(&upgrade->probe);
+    helper_process_stop(&upgrade->probe);
     ev_timer_stop(upgrade->loop, &upgrade->exec);
     saved_state_close(&upgrade->state);
 }

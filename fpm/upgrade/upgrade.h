@@ -1,9 +1,10 @@
 /* upgrade.h: another version of the program replaces the manager by exec: process number, sockets,
  * scoreboards and workers stay.
  *
- * The old program asks the new one whether it can continue (upgrade_probe.h), saves its state and
- * executes it; if any of that fails, nothing has changed. The new program restores the state.
- * Decides what is saved, and in which order.
+ * The old program runs the new one as a child process, which says whether it can continue from the
+ * saved state, and then saves the state once more and executes it; if any of that fails, nothing
+ * has changed. The event loop goes on until the exec. The new program restores the state. Decides
+ * what is saved, and in which order.
  *
  * The environment variable UPGRADE_ENV tells the new program which descriptor holds the state. All
  * signals are blocked meanwhile: one that arrives waits for the new program.
@@ -13,17 +14,20 @@
 
 #include "fpm/control/control_server.h"
 #include "fpm/manager/pool_set.h"
-#include "fpm/upgrade/upgrade_probe.h"
 #include "fpm/upgrade/upgrade_state.h"
 #include "fpm/util/saved_state.h"
+#include "fpm/worker/helper_process.h"
 
 #include <ev.h>
 #include <sys/resource.h>
 
 #define UPGRADE_ENV "OVERTIME_UPGRADE"
 
-/* Hidden option of the program, by which the probe asks. */
-#define UPGRADE_OPTION "can-adopt"
+/* Hidden option of the program, by which it is asked. A program that can continue says so in its
+ * last line, with its version in between. */
+#define UPGRADE_OPTION     "can-adopt"
+#define UPGRADE_YES_BEFORE "overtime "
+#define UPGRADE_YES_AFTER  " can take over"
 
 /* The part of the state that belongs to main and master. */
 struct upgrade_manager {
@@ -63,8 +67,8 @@ struct upgrade {
     struct control_server *control;
     const struct upgrade_events *events;
     void *owner;
-    struct upgrade_probe probe;
-    struct saved_state state; /* for the probe */
+    struct helper_process probe; /* the new program is asked */
+    struct saved_state state;    /* for it */
     ev_timer exec;
 };
 
@@ -103,7 +107,7 @@ int upgrade_restore(struct upgrade_saved *saved, struct ev_loop *loop, struct po
 
 void upgrade_free(struct upgrade_saved *saved);
 
-/* Answers the probe: can this program continue from the state in `fd`? Returns 0, or -1 with a
+/* Can this program continue from the state in `fd`? Returns 0, or -1 with a
  * sentence. */
 int upgrade_try(int fd, unsigned flags, char *error, size_t size);
 
