@@ -194,7 +194,7 @@ static void master_check_reload(struct master *master)
     if (failed != NULL && master->waiting_count > 0) {
         snprintf(why, sizeof why, "pool %s: %s; %sthe manager keeps trying", failed->name,
                  failed->failure,
-                 failed->older != NULL ? "its older workers keep serving, and " : "");
+                 failed->current->older != NULL ? "its older workers keep serving, and " : "");
         master_answer_waiting(master, why);
     } else if (settled) {
         master_answer_waiting(master, NULL);

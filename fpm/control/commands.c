@@ -166,7 +166,7 @@ static int commands_workers(void *context, struct control_server_call *call)
         if (!commands_wanted(call, pool))
             continue;
         commands_workers_of(pool->name, pool->current, call, &between);
-        for (const struct generation *g = pool->older; g != NULL; g = g->older)
+        for (const struct generation *g = pool->current->older; g != NULL; g = g->older)
             commands_workers_of(pool->name, g, call, &between);
     }
     if (call->json)
@@ -353,8 +353,7 @@ static void commands_request_look(const struct pool *pool, uint64_t mark,
                                   struct request_tracking *out)
 {
     bool unsure = false;
-    for (const struct generation *g = pool->current; g != NULL;
-         g = g == pool->current ? pool->older : g->older) {
+    for (const struct generation *g = pool->current; g != NULL; g = g->older) {
         for (unsigned i = 0; i < g->size; i++) {
             if (g->members[i].worker.state == WORKER_NONE)
                 continue;
@@ -432,8 +431,7 @@ static const struct generation_member *commands_trace_find(const struct pool_set
 {
     for (size_t i = 0; i < pools->count; i++) {
         const struct pool *pool = &pools->items[i]->pool;
-        for (const struct generation *g = pool->current; g != NULL;
-             g = g == pool->current ? pool->older : g->older)
+        for (const struct generation *g = pool->current; g != NULL; g = g->older)
             for (unsigned slot = 0; slot < g->size; slot++) {
                 const struct generation_member *member = &g->members[slot];
                 if (member->worker.state != WORKER_NONE &&

@@ -21,8 +21,8 @@ static void pool_set_on_pass(struct pool_supervisor *supervisor)
     struct pool_set_item *item = pool->owner;
     status_publish(pool);
     status_worker_update(&item->status);
-    if (item->settled_generation == pool->number || pool->older != NULL || !pool->older_retired ||
-        !pool_ready(pool))
+    if (item->settled_generation == pool->number || pool->current->older != NULL ||
+        !pool->older_retired || !pool_ready(pool))
         return;
     item->settled_generation = pool->number;
     item->set->events->changed(item->set->context);
@@ -33,7 +33,7 @@ static void pool_set_on_changed(struct pool *pool)
     struct pool_set_item *item = pool->owner;
     /* With older generations, publishing looks at each of their workers: the supervisor's pass then
      * does it once for all changes, unless the pool is stopping. */
-    if (pool->older == NULL || pool->stop != POOL_STOP_NONE)
+    if (pool->current->older == NULL || pool->stop != POOL_STOP_NONE)
         status_publish(pool);
     pool_supervisor_check_changed(&item->supervisor);
     item->set->events->changed(item->set->context);
@@ -152,7 +152,7 @@ int pool_set_adopt(struct pool_set *pools, const struct pool_set_item *before,
     }
     item->removed = before->removed;
     item->pool = before->pool;
-    item->pool.current = item->pool.older = NULL;
+    item->pool.current = NULL;
     int result = pool_adopt(&item->pool, pools->loop, config, settings, before->pool.current,
                             !item->removed, &pool_set_pool_events, item, error, size);
     pool_set_init_item(pools, item);
@@ -480,7 +480,7 @@ bool pool_set_settled(const struct pool_set *pools, const struct pool **failed)
         if (*failed == NULL && pool_set_failed(pools->items[i]))
             *failed = pool;
         settled = settled && !pools->items[i]->removed && pool->older_retired &&
-                  pool->older == NULL && pool_ready(pool);
+                  pool->current->older == NULL && pool_ready(pool);
     }
     return settled;
 }

@@ -31,11 +31,10 @@ static void status_publish_of_pool(const struct pool *pool, struct ot_pool_stats
         [DIRECTIVE_PM_DYNAMIC] = OT_PM_DYNAMIC,
         [DIRECTIVE_PM_ONDEMAND] = OT_PM_ONDEMAND,
     };
-    const struct pool_totals *totals = &pool->totals;
     const struct config_pool *settings = pool_settings(pool);
     struct stat file;
     int64_t now = clock_ms(), wait = backoff_wait(&pool->backoff, now);
-    memset(stats, 0, sizeof *stats);
+    *stats = pool->stats;
     stats->pm = kinds[settings->pm];
     stats->generation = pool->number;
     stats->max_children = (uint32_t)settings->pm_max_children;
@@ -50,20 +49,8 @@ static void status_publish_of_pool(const struct pool *pool, struct ot_pool_stats
     stats->opened_time = pool->opened_time;
     stats->backoff_ends = wait > 0 ? (uint64_t)(now + wait) * CLOCK_NS_PER_MS : 0;
     stats->listen_inode = fstat(pool->listener.fd, &file) == 0 ? (uint64_t)file.st_ino : 0;
-    stats->spawned = totals->spawned;
-    stats->died = totals->died;
-    stats->start_failures = totals->start_failures;
-    stats->over_budget_episodes = totals->over_budget;
-    stats->max_children_reached = totals->at_max;
-    stats->slow_requests = totals->slow;
-    for (unsigned i = 0; i < EXIT_CAUSE_COUNT; i++)
-        stats->ended[i] = totals->ended[i];
-    memcpy(stats->exits, totals->exits, sizeof stats->exits);
-    memcpy(stats->signals, totals->signals, sizeof stats->signals);
-    stats->elsewhere = totals->ended_counts;
     snprintf(stats->listen, sizeof stats->listen, "%s", settings->listen.text);
-    stats->retiring = pool->current->retiring;
-    for (const struct generation *g = pool->older; g != NULL; g = g->older)
+    for (const struct generation *g = pool->current; g != NULL; g = g->older)
         stats->retiring += g->retiring;
 }
 
@@ -71,9 +58,7 @@ void status_publish_stats(const struct pool *pool, const struct generation *of,
                           struct ot_pool_stats *stats)
 {
     status_publish_of_pool(pool, stats);
-    if (pool->current != of)
-        status_publish_add_other(stats, pool->current);
-    for (const struct generation *g = pool->older; g != NULL; g = g->older)
+    for (const struct generation *g = pool->current; g != NULL; g = g->older)
         if (g != of)
             status_publish_add_other(stats, g);
 }
@@ -81,9 +66,7 @@ void status_publish_stats(const struct pool *pool, const struct generation *of,
 void status_publish(const struct pool *pool)
 {
     struct ot_pool_stats stats;
-    status_publish_stats(pool, pool->current, &stats);
-    scoreboard_publish(&pool->current->scoreboard, &stats);
-    for (struct generation *g = pool->older; g != NULL; g = g->older) {
+    for (struct generation *g = pool->current; g != NULL; g = g->older) {
         status_publish_stats(pool, g, &stats);
         scoreboard_publish(&g->scoreboard, &stats);
     }

@@ -87,7 +87,7 @@ static void status_worker_boards(const struct pool *pool, struct launch_argument
 {
     int *const slots[] = {&launch->slot_fd, &launch->doorbell_fd, &launch->conn_handoff_in,
                           &launch->conn_handoff_out, &launch->access_log_fd};
-    const struct generation *older = pool->older;
+    const struct generation *older = pool->current->older;
     launch->board_fd = pool->current->scoreboard.read_fd;
     for (size_t i = 0; i < sizeof slots / sizeof *slots; i++) {
         *slots[i] = older != NULL ? older->scoreboard.read_fd : -1;

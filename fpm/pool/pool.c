@@ -36,7 +36,7 @@ static int64_t pool_grace(const struct pool *pool)
 static uint64_t pool_served(const struct pool *pool)
 {
     const struct generation *generation = pool->current;
-    uint64_t served = pool->totals.ended_counts.requests;
+    uint64_t served = pool->stats.elsewhere.requests;
     for (unsigned i = 0; i < generation->size; i++)
         if (generation->members[i].worker.state != WORKER_NONE)
             served += scoreboard_requests(&generation->scoreboard, i);
@@ -71,8 +71,8 @@ static void pool_on_start_failed(struct generation *generation, const char *why,
     struct pool *pool = generation->owner;
     char cause[ERROR_SIZE];
     struct backoff_death death = {.exec_failed = true, .started = started, .exit_status = -1};
-    pool->totals.start_failures++;
-    pool->totals.ended[EXIT_CAUSE_START]++;
+    pool->stats.start_failures++;
+    pool->stats.ended[EXIT_CAUSE_START]++;
     if (generation == pool->current) {
         snprintf(cause, sizeof cause, "cannot start worker: %s", why);
         pool_note_death(pool, &death, cause);
@@ -140,14 +140,14 @@ static void pool_wake_idle(const struct pool *pool)
         if (i < generation->size)
             worker_signal(&generation->members[i].worker, SIGURG,
                           generation_member_program(&generation->members[i]));
-        generation = generation == pool->current ? pool->older : generation->older;
+        generation = generation->older;
     }
 }
 
 static void pool_count_end(struct pool *pool, const struct generation_member *member,
                            const struct slot_view *view)
 {
-    struct pool_totals *totals = &pool->totals;
+    struct ot_pool_stats *stats = &pool->stats;
     const struct exit_cause_input input = pool_exit_input(member);
     int status = member->worker.status;
     bool exited = status != -1 && WIFEXITED(status);
@@ -156,21 +156,21 @@ static void pool_count_end(struct pool *pool, const struct generation_member *me
     bool served = cause == EXIT_CAUSE_REQUESTS || cause == EXIT_CAUSE_MEMORY;
     bool waited_for = member->stop_reason == EXIT_CAUSE_STOP_RELOAD ||
                       member->stop_reason == EXIT_CAUSE_STOP_MANAGER;
-    totals->ended[cause]++;
+    stats->ended[cause]++;
     if (exited)
-        totals->exits[WEXITSTATUS(status)]++;
+        stats->exits[WEXITSTATUS(status)]++;
     else if (signal > 0 && signal < OT_SIGNALS_MAX)
-        totals->signals[signal]++;
-    totals->died += !member->worker.stop_requested && !served;
+        stats->signals[signal]++;
+    stats->died += !member->worker.stop_requested && !served;
     pool->cut_off += waited_for && signal == SIGKILL;
 
     /* Post-response work that was under way ended with the worker. */
     const struct ot_record *lead = &view->lead;
     uint64_t now = clock_ns();
     bool in_post = lead->state == OT_STATE_POST || lead->state == OT_STATE_SHUTDOWN;
-    histogram_add_counts(&totals->ended_counts, &view->counts);
+    histogram_add_counts(&stats->elsewhere, &view->counts);
     if (in_post && lead->ended_at == 0 && lead->finished_at != 0 && lead->finished_at < now)
-        histogram_add(&totals->ended_counts.measures[OT_MEASURE_POST], now - lead->finished_at);
+        histogram_add(&stats->elsewhere.measures[OT_MEASURE_POST], now - lead->finished_at);
 }
 
 /* What the log and a reload say of workers that serve nothing. */
@@ -263,9 +263,9 @@ void pool_spawn(struct pool *pool, unsigned count, const char *reason)
               reason);
     /* A start counts even if the program could not be run. */
     while (count-- > 0 && backoff_wait(&pool->backoff, clock_ms()) == 0) {
-        uint64_t failed = pool->totals.start_failures;
+        uint64_t failed = pool->stats.start_failures;
         bool started = generation_spawn(pool->current);
-        pool->totals.spawned += started || failed != pool->totals.start_failures;
+        pool->stats.spawned += started || failed != pool->stats.start_failures;
         if (!started)
             return;
     }
@@ -356,7 +356,7 @@ void pool_retire(struct pool *pool, unsigned count, const char *reason)
 void pool_allow_handoff(struct pool *pool, bool current, bool older)
 {
     scoreboard_siblings_take_over(&pool->current->scoreboard, current);
-    for (struct generation *g = pool->older; g != NULL; g = g->older)
+    for (struct generation *g = pool->current->older; g != NULL; g = g->older)
         scoreboard_siblings_take_over(&g->scoreboard, older);
 }
 
@@ -383,8 +383,7 @@ static bool pool_owns_socket(const struct pool *pool)
 /* Must workers that stop serve the queue first? Applies to the workers of all generations. */
 static void pool_set_last_drain(struct pool *pool, bool last)
 {
-    scoreboard_last_drain(&pool->current->scoreboard, last);
-    for (struct generation *g = pool->older; g != NULL; g = g->older)
+    for (struct generation *g = pool->current; g != NULL; g = g->older)
         scoreboard_last_drain(&g->scoreboard, last);
 }
 
@@ -408,15 +407,14 @@ void pool_stop(struct pool *pool, enum pool_stop how)
     if (pool_owns_socket(pool))
         socket_refuse(&pool->listener);
     socket_refuse(&pool->former);
-    pool_stop_generation(pool, pool->current, EXIT_CAUSE_STOP_MANAGER, how);
-    for (struct generation *g = pool->older; g != NULL; g = g->older)
+    for (struct generation *g = pool->current; g != NULL; g = g->older)
         pool_stop_generation(pool, g, EXIT_CAUSE_STOP_MANAGER, how);
 }
 
 unsigned pool_live(const struct pool *pool)
 {
-    unsigned live = pool->current->live;
-    for (const struct generation *g = pool->older; g != NULL; g = g->older)
+    unsigned live = 0;
+    for (const struct generation *g = pool->current; g != NULL; g = g->older)
         live += g->live;
     return live;
 }
@@ -575,14 +573,14 @@ int pool_adopt(struct pool *pool, struct ev_loop *loop, struct config *config,
                                  &pool_generation_events, pool, error, size);
         if (*link == NULL)
             return -1;
-        link = is_current ? &pool->older : &(*link)->older;
+        link = &(*link)->older;
     }
     return 0;
 }
 
 void pool_sweep(struct pool *pool)
 {
-    struct generation **link = &pool->older;
+    struct generation **link = &pool->current->older;
     while (*link != NULL) {
         struct generation *generation = *link;
         if (generation->live > 0) {
@@ -594,16 +592,16 @@ void pool_sweep(struct pool *pool)
         slow_log_forget(&generation->scoreboard);
         generation_close(&generation);
     }
-    if (pool->older == NULL)
+    if (pool->current->older == NULL)
         socket_close(&pool->former);
 }
 
 void pool_close(struct pool *pool)
 {
-    if (pool->current != NULL)
+    if (pool->current != NULL) {
         pool_sweep(pool);
-    if (pool->current != NULL)
         slow_log_forget(&pool->current->scoreboard);
+    }
     generation_close(&pool->current);
     slow_log_close(&pool->slowlog);
     pool_return_socket(pool);
@@ -655,8 +653,7 @@ static void pool_next_generation(struct pool *pool, struct generation *next)
     if (!pool->older_retired) /* replaced before it served */
         pool_stop_generation(pool, present, EXIT_CAUSE_STOP_RELOAD, POOL_STOP_GRACEFUL);
     scoreboard_notify(&present->scoreboard, 0);
-    present->older = pool->older;
-    pool->older = present;
+    next->older = present;
     pool->current = next;
     pool->number = next->number;
     pool->older_retired = false;
@@ -743,7 +740,7 @@ bool pool_retire_older(struct pool *pool, unsigned accepting)
              "the workers of generation %u serve requests; older workers are stopped",
              pool->number);
     socket_refuse(&pool->former);
-    for (struct generation *g = pool->older; g != NULL; g = g->older)
+    for (struct generation *g = pool->current->older; g != NULL; g = g->older)
         pool_stop_generation(pool, g, EXIT_CAUSE_STOP_RELOAD, POOL_STOP_GRACEFUL);
     return true;
 }

@@ -40,20 +40,6 @@ struct pool_events {
     void (*crashed)(struct pool *pool); /* by SIGSEGV or SIGBUS; called before `changed` */
 };
 
-/* Counted since the pool was opened. */
-struct pool_totals {
-    uint64_t spawned; /* starts, also failed ones: without all that ended, the present workers */
-    uint64_t died;    /* not asked to stop, and before pm.max_requests or pm.max_memory */
-    uint64_t start_failures;
-    uint64_t ended[EXIT_CAUSE_COUNT];
-    uint64_t exits[OT_STATUSES];      /* by exit status, of programs that ran */
-    uint64_t signals[OT_SIGNALS_MAX]; /* by the signal that ended the worker */
-    uint64_t over_budget;             /* times that post_response.max_children was exceeded */
-    uint64_t at_max;                  /* times that connections waited with all workers busy */
-    uint64_t slow;                    /* entries of the slow log */
-    struct ot_counts ended_counts;    /* what workers that have ended had counted */
-};
-
 /* What the supervisor's last pass found. */
 struct pool_seen {
     struct scaling_counts counts;
@@ -72,20 +58,22 @@ struct pool {
     struct socket_listener listener;
     struct socket_listener former; /* the one before a reload, until the older workers have ended */
     bool listener_shared;          /* another pool has the listener, too */
-    struct generation *current;
-    struct generation *older; /* a list, the youngest first */
-    unsigned number;          /* of the current generation */
-    bool older_retired;       /* the older ones were asked to stop */
-    bool proven;              /* a worker of the current generation served or lived for a while */
-    unsigned first;           /* workers that the current generation starts with */
-    unsigned started;         /* of these, workers whose program ran */
-    unsigned failed;          /* of these, starts that failed or were put off */
-    char failure[512];        /* why the last start failed, "" = it did not */
-    unsigned cut_off;         /* workers killed at the end of process_control_timeout */
+    struct generation *current;    /* the head of a list, in which `older` leads to older ones */
+    unsigned number;               /* of the current generation */
+    bool older_retired;            /* the older ones were asked to stop */
+    bool proven;       /* a worker of the current generation served or lived for a while */
+    unsigned first;    /* workers that the current generation starts with */
+    unsigned started;  /* of these, workers whose program ran */
+    unsigned failed;   /* of these, starts that failed or were put off */
+    char failure[512]; /* why the last start failed, "" = it did not */
+    unsigned cut_off;  /* workers killed at the end of process_control_timeout */
     enum pool_stop stop;
     struct backoff backoff;
     uint64_t served_at_failure; /* requests of the pool when the last failure was counted */
-    struct pool_totals totals;
+    /* What is counted since the pool was opened: `spawned` (starts, also failed ones) to `signals`,
+     * and in `elsewhere` what ended workers had counted. The rest is filled in when it is
+     * published. */
+    struct ot_pool_stats stats;
     struct pool_seen seen;
     int64_t opened; /* ms, clock.h */
     time_t opened_time;

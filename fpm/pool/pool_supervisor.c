@@ -119,7 +119,7 @@ static void pool_supervisor_report_budget(struct pool_supervisor *supervisor,
     pool->seen.over = over;
     if (over > 0 && log_episode_begin(&supervisor->over)) {
         supervisor->within_budget_since = 0;
-        pool->totals.over_budget++;
+        pool->stats.over_budget_episodes++;
         log_pool(LOG_LEVEL_WARNING, pool->name,
                  "%u worker%s in post-response work, more than "
                  "`post_response.max_children` = %u: those above it count as serving and take "
@@ -165,7 +165,7 @@ static void pool_supervisor_report_full(struct pool_supervisor *supervisor,
     supervisor->eased_since = 0;
     if (!log_episode_begin(&supervisor->full))
         return;
-    pool->totals.at_max++;
+    pool->stats.max_children_reached++;
     log_pool(LOG_LEVEL_WARNING, pool->name,
              "%u connection%s and all workers that `%s` allows are busy; raise "
              "it, or make requests shorter",
@@ -201,7 +201,7 @@ static void pool_supervisor_notify(const struct pool_supervisor *supervisor, uin
                                    uint32_t older)
 {
     scoreboard_notify(&supervisor->pool->current->scoreboard, current);
-    for (const struct generation *g = supervisor->pool->older; g != NULL; g = g->older)
+    for (const struct generation *g = supervisor->pool->current->older; g != NULL; g = g->older)
         scoreboard_notify(&g->scoreboard, older);
 }
 
@@ -355,7 +355,7 @@ static void pool_supervisor_pass_serving(struct pool_supervisor *supervisor,
 
     /* Publish before spawning: a new worker clears the slot it gets, and with it the counters of
      * the worker that died there. */
-    if (verdict.spawn > 0 && pool->older != NULL)
+    if (verdict.spawn > 0 && pool->current->older != NULL)
         supervisor->on_pass(supervisor);
     pool_spawn(pool, verdict.spawn, scaling_reason_name(verdict.reason));
     pool_retire(pool, verdict.retire, scaling_reason_name(verdict.reason));

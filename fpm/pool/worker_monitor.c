@@ -214,7 +214,7 @@ static void worker_monitor_check(struct worker_monitor *monitor, struct generati
     const struct slow_log_worker worker = {&member->generation->scoreboard, member->slot,
                                            member->worker.pid, &member->slow};
     unsigned slow = slow_log_check(pool->slowlog, &worker, &glance, &next_limit);
-    pool->totals.slow += slow;
+    pool->stats.slow_requests += slow;
     monitor->limits_expired += slow + (reason != member->stop_reason);
     monitor->limits_pending = monitor->limits_pending || next_limit != 0 || glance.changing;
     if (next_limit != 0 || !glance.changing)
@@ -274,8 +274,7 @@ static void worker_monitor_check_pool(struct worker_monitor *monitor, bool all, 
     if (now - monitor->last_start > WORKER_MONITOR_RING_DELAY)
         monitor->unrung_starts = 0;
     ev_now_update(monitor->pool->loop);
-    worker_monitor_check_generation(monitor, monitor->pool->current, all, memory, now);
-    for (struct generation *g = monitor->pool->older; g != NULL; g = g->older)
+    for (struct generation *g = monitor->pool->current; g != NULL; g = g->older)
         worker_monitor_check_generation(monitor, g, all, memory, now);
     if (counts[WORKER_MONITOR_IDLE] + counts[WORKER_MONITOR_PARTLY] +
             counts[WORKER_MONITOR_SERVING] + counts[WORKER_MONITOR_POST] >

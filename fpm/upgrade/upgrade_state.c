@@ -270,18 +270,18 @@ static void upgrade_state_counts(struct saved_state *state, const char *name, ui
         saved_state_uint64(state, "count", &values[i]);
 }
 
-static void upgrade_state_totals(struct saved_state *state, struct pool_totals *totals)
+static void upgrade_state_stats(struct saved_state *state, struct ot_pool_stats *stats)
 {
-    struct ot_counts *gone = &totals->ended_counts;
-    saved_state_uint64(state, "spawned", &totals->spawned);
-    saved_state_uint64(state, "died", &totals->died);
-    saved_state_uint64(state, "start_failures", &totals->start_failures);
-    upgrade_state_counts(state, "ended", totals->ended, EXIT_CAUSE_COUNT);
-    upgrade_state_counts(state, "exits", totals->exits, OT_STATUSES);
-    upgrade_state_counts(state, "signals", totals->signals, OT_SIGNALS_MAX);
-    saved_state_uint64(state, "over_budget", &totals->over_budget);
-    saved_state_uint64(state, "at_max", &totals->at_max);
-    saved_state_uint64(state, "slow", &totals->slow);
+    struct ot_counts *gone = &stats->elsewhere;
+    saved_state_uint64(state, "spawned", &stats->spawned);
+    saved_state_uint64(state, "died", &stats->died);
+    saved_state_uint64(state, "start_failures", &stats->start_failures);
+    upgrade_state_counts(state, "ended", stats->ended, EXIT_CAUSE_COUNT);
+    upgrade_state_counts(state, "exits", stats->exits, OT_STATUSES);
+    upgrade_state_counts(state, "signals", stats->signals, OT_SIGNALS_MAX);
+    saved_state_uint64(state, "over_budget", &stats->over_budget_episodes);
+    saved_state_uint64(state, "at_max", &stats->max_children_reached);
+    saved_state_uint64(state, "slow", &stats->slow_requests);
 
     saved_state_uint64(state, "requests", &gone->requests);
     saved_state_uint64(state, "finished", &gone->finished);
@@ -323,7 +323,7 @@ static void upgrade_state_pool(struct saved_state *state, struct pool_set_item *
     saved_state_int64(state, "opened", &pool->opened);
     pool->opened_time =
         (time_t)saved_state_number(state, "opened_time", pool->opened_time, 0, INT64_MAX);
-    upgrade_state_totals(state, &pool->totals);
+    upgrade_state_stats(state, &pool->stats);
     socket_saved_state(&pool->listener, state);
     socket_saved_state(&pool->former, state);
 
@@ -339,18 +339,17 @@ static void upgrade_state_save_item(const struct upgrade_state_configs *configs,
                                     struct saved_state *state, struct pool_set_item *item)
 {
     struct pool *pool = &item->pool;
-    int64_t index = 0, count = 1;
+    int64_t index = 0, count = 0;
     while (configs->items[index] != pool->current->config)
         index++;
-    for (const struct generation *g = pool->older; g != NULL; g = g->older)
+    for (const struct generation *g = pool->current; g != NULL; g = g->older)
         count++;
     saved_state_text(state, "pool", &pool->name);
     (void)saved_state_flag(state, "leaving", item->removed);
     (void)saved_state_number(state, "pool_conf", index, 0, INT32_MAX);
     upgrade_state_pool(state, item);
     (void)saved_state_number(state, "generations", count, 1, INT32_MAX);
-    upgrade_state_save_generation(state, pool->current);
-    for (struct generation *g = pool->older; g != NULL; g = g->older)
+    for (struct generation *g = pool->current; g != NULL; g = g->older)
         upgrade_state_save_generation(state, g);
 }
 
