@@ -350,7 +350,7 @@ pool_set_prepare_all(struct pool_set *pools, const struct reload_plan *plan, str
         return NULL;
     }
     for (size_t i = 0; i < plan->count; i++)
-        ready[i].prepared = (struct pool_prepared){.listener = SOCKET_NONE};
+        ready[i].prepared = (struct pool_prepared){.listener = SOCKET_NONE, .socket_name = ""};
     for (size_t i = 0; i < plan->count; i++) {
         struct pool_fault fault =
             pool_set_prepare(pools, &plan->steps[i], wanted, &ready[i], why, sizeof why);

@@ -89,35 +89,25 @@ static void pool_on_start_failed(struct generation *generation, const char *why,
 
 /* ---- the end of a worker ---- */
 
-static struct exit_cause_input pool_exit_input(const struct generation_member *member)
-{
-    return (struct exit_cause_input){
-        .stop_reason = member->stop_reason,
-        .exit_reason = scoreboard_exit_reason(&member->generation->scoreboard, member->slot),
-        .status = member->worker.status,
-    };
-}
-
-static void pool_log_end(const struct pool *pool, const struct generation_member *member,
-                         const struct slot_view *view)
+static void pool_log_end(const struct generation_member *member, const struct slot_view *view,
+                         const struct exit_cause_input *input)
 {
     const struct worker *worker = &member->worker;
-    const struct exit_cause_input input = pool_exit_input(member);
-    struct exit_message exit_message = {
-        .pool = pool->name,
+    const struct log_about about = generation_about(member);
+    const struct exit_message exit_message = {
+        .pool = about.pool,
         .pid = worker->pid,
         .slot = member->slot,
         .status = worker->status,
         .uptime = clock_ms() - worker->started,
         .stop_requested = worker->stop_requested,
-        .expected = exit_cause_is_expected(exit_cause_of(&input)),
-        .reason = exit_cause_text(&input),
+        .expected = exit_cause_is_expected(exit_cause_of(input)),
+        .reason = exit_cause_text(input),
         .last_error = member->last_error,
         .view = view,
     };
     char line[EXIT_MESSAGE_MAX];
     enum log_level level = exit_message_compose(&exit_message, clock_ns(), line, sizeof line);
-    const struct log_about about = {pool->name, worker->pid, member->slot};
     log_about(level, &about, "%s", line);
 }
 
@@ -145,14 +135,12 @@ static void pool_wake_idle(const struct pool *pool)
 }
 
 static void pool_count_end(struct pool *pool, const struct generation_member *member,
-                           const struct slot_view *view)
+                           const struct slot_view *view, enum exit_cause cause)
 {
     struct ot_pool_stats *stats = &pool->stats;
-    const struct exit_cause_input input = pool_exit_input(member);
     int status = member->worker.status;
     bool exited = status != -1 && WIFEXITED(status);
     int signal = status != -1 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    enum exit_cause cause = exit_cause_of(&input);
     bool served = cause == EXIT_CAUSE_REQUESTS || cause == EXIT_CAUSE_MEMORY;
     bool waited_for = member->stop_reason == EXIT_CAUSE_STOP_RELOAD ||
                       member->stop_reason == EXIT_CAUSE_STOP_MANAGER;
@@ -173,32 +161,18 @@ static void pool_count_end(struct pool *pool, const struct generation_member *me
         histogram_add(&stats->elsewhere.measures[OT_MEASURE_POST], now - lead->finished_at);
 }
 
-/* What the log and a reload say of workers that serve nothing. */
-static const char *pool_early_end(const struct worker *worker, char *out, size_t size)
-{
-    char uptime[32], end[64] = "";
-    scalar_duration(clock_ms() - worker->started, uptime, sizeof uptime);
-    if (worker->status != -1 && WIFEXITED(worker->status))
-        snprintf(end, sizeof end, "the last one exited with status %d",
-                 WEXITSTATUS(worker->status));
-    else if (worker->status != -1)
-        snprintf(end, sizeof end, "the last one was ended by SIG%s",
-                 sigabbrev_np(WTERMSIG(worker->status)));
-    else
-        snprintf(end, sizeof end, "the last one ended");
-    snprintf(out, size,
-             "workers end soon after their start, before they have served a request: %s after %s",
-             end, uptime);
-    return out;
-}
-
 static void pool_on_ended(struct generation *generation, const struct generation_member *member,
                           const struct slot_view *view)
 {
     struct pool *pool = generation->owner;
     const struct worker *worker = &member->worker;
     int status = worker->status;
-    char cause[ERROR_SIZE];
+    char cause[ERROR_SIZE], uptime[32], end[EXIT_MESSAGE_STATUS_MAX];
+    const struct exit_cause_input input = {
+        .stop_reason = member->stop_reason,
+        .exit_reason = scoreboard_exit_reason(&generation->scoreboard, member->slot),
+        .status = status,
+    };
     struct backoff_death death = {
         .started = worker->started,
         .stopped = worker->stop_requested,
@@ -213,15 +187,22 @@ static void pool_on_ended(struct generation *generation, const struct generation
     };
     if (view->other_version != 0 && log_episode_begin(&pool->foreign_library))
         log_pool(LOG_LEVEL_WARNING, pool->name,
-                 "workers run a library of contract version %u, this manager speaks %u: "
-                 "they are treated as programs without the library",
+                 "workers run a library of contract version %u, this manager speaks %u: they are "
+                 "treated as programs without the library",
                  view->other_version, OT_CONTRACT_VERSION);
-    pool_log_end(pool, member, view);
+    pool_log_end(member, view, &input);
     if (death.signal == SIGSEGV || death.signal == SIGBUS)
         pool->events->crashed(pool);
-    if (generation == pool->current)
-        pool_note_death(pool, &death, pool_early_end(worker, cause, sizeof cause));
-    pool_count_end(pool, member, view);
+    if (generation == pool->current) {
+        scalar_duration(clock_ms() - worker->started, uptime, sizeof uptime);
+        exit_message_status(status, end, sizeof end);
+        snprintf(cause, sizeof cause,
+                 "workers end soon after their start, before they have served a request: the last "
+                 "one %s after %s",
+                 end, uptime);
+        pool_note_death(pool, &death, cause);
+    }
+    pool_count_end(pool, member, view, exit_cause_of(&input));
     if (!worker->stop_requested)
         pool_wake_idle(pool);
     pool->events->changed(pool);
@@ -486,22 +467,6 @@ static struct pool_fault pool_listen(const struct pool_request *request,
     return (struct pool_fault){passes ? EX_SOFTWARE : EX_CONFIG, DIRECTIVE_POOL_listen};
 }
 
-/* Can the logs of the pool be written? If not, it is the fault of a directive, unless descriptors
- * or memory are short. */
-static struct pool_fault pool_open_logs(const struct config_pool *settings,
-                                        struct slow_log **slowlog, char *error, size_t size)
-{
-    int directive = DIRECTIVE_POOL_access_log;
-    errno = 0;
-    if (access_log_check(settings, error, size) == 0) {
-        directive = DIRECTIVE_POOL_slowlog;
-        if (slow_log_open(slowlog, settings, error, size) == 0)
-            return pool_no_fault;
-    }
-    bool passes = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
-    return (struct pool_fault){passes ? EX_SOFTWARE : EX_CONFIG, directive};
-}
-
 /* The process that passed a socket to the manager still holds its address, so that no other socket
  * can be opened there: it is kept for a later reload. */
 static void pool_keep_socket(const struct socket_listener *listener, const char *name)
@@ -520,11 +485,59 @@ void pool_return_socket(struct pool *pool)
 
 /* ---- opening and closing ---- */
 
+void pool_discard(struct pool_prepared *prepared)
+{
+    generation_close(&prepared->generation);
+    if (!prepared->shared)
+        pool_keep_socket(&prepared->listener, prepared->socket_name);
+    socket_close(&prepared->listener);
+    slow_log_close(&prepared->slowlog);
+}
+
+struct pool_fault pool_prepare(struct pool *pool, const struct pool_request *request,
+                               struct pool_prepared *prepared, char *error, size_t size)
+{
+    const struct config_pool *settings = request->settings;
+    struct pool_fault fault = pool_no_fault;
+    *prepared = (struct pool_prepared){
+        .listener = SOCKET_NONE,
+        .shared = request->inherit != NULL,
+        .socket_name = pool->current == NULL ? pool->name : "",
+    };
+    if (request->listen)
+        fault = pool_listen(request, &prepared->listener, error, size);
+
+    /* A log that cannot be written is the fault of its directive, unless descriptors or memory are
+     * short. */
+    errno = 0;
+    if (fault.status == 0 && access_log_check(settings, error, size) != 0)
+        fault.directive = DIRECTIVE_POOL_access_log;
+    else if (fault.status == 0 && slow_log_open(&prepared->slowlog, settings, error, size) != 0)
+        fault.directive = DIRECTIVE_POOL_slowlog;
+    if (fault.status == 0 && fault.directive >= 0)
+        fault.status =
+            errno == EMFILE || errno == ENFILE || errno == ENOMEM ? EX_SOFTWARE : EX_CONFIG;
+
+    if (fault.status == 0 && request->replace) {
+        int fd = request->listen ? prepared->listener.fd : pool->listener.fd;
+        prepared->generation = generation_open(pool->loop, request->config, settings, pool->current,
+                                               fd, &pool_generation_events, pool, error, size);
+        fault = prepared->generation != NULL ? pool_no_fault : pool_internal_fault;
+    }
+    if (fault.status != 0)
+        pool_discard(prepared);
+    return fault;
+}
+
 struct pool_fault pool_open(struct pool *pool, struct ev_loop *loop,
                             const struct pool_request *request, const struct pool_events *events,
                             void *owner, char *error, size_t size)
 {
+    struct pool_prepared prepared;
+    struct pool_request all = *request;
+    all.listen = all.replace = true;
     *pool = (struct pool){
+        .name = strdup(request->settings->name),
         .loop = loop,
         .events = events,
         .owner = owner,
@@ -536,20 +549,14 @@ struct pool_fault pool_open(struct pool *pool, struct ev_loop *loop,
         .opened = clock_ms(),
         .opened_time = time(NULL),
     };
-    pool->name = strdup(request->settings->name);
     if (pool->name == NULL) {
         snprintf(error, size, "out of memory");
         return pool_internal_fault;
     }
-    struct pool_fault fault = pool_listen(request, &pool->listener, error, size);
-    if (fault.status == 0)
-        fault = pool_open_logs(request->settings, &pool->slowlog, error, size);
-    if (fault.status == 0) {
-        pool->current =
-            generation_open(loop, request->config, request->settings, NULL, pool->listener.fd,
-                            &pool_generation_events, pool, error, size);
-        fault = pool->current != NULL ? pool_no_fault : pool_internal_fault;
-    }
+    struct pool_fault fault = pool_prepare(pool, &all, &prepared, error, size);
+    pool->listener = prepared.listener;
+    pool->current = prepared.generation;
+    pool->slowlog = prepared.slowlog;
     if (fault.status != 0)
         pool_close(pool);
     return fault;
@@ -612,36 +619,6 @@ void pool_close(struct pool *pool)
 }
 
 /* ---- reload ---- */
-
-struct pool_fault pool_prepare(struct pool *pool, const struct pool_request *request,
-                               struct pool_prepared *prepared, char *error, size_t size)
-{
-    *prepared = (struct pool_prepared){.listener = SOCKET_NONE, .shared = request->inherit != NULL};
-    struct pool_fault fault = pool_no_fault;
-    if (request->listen)
-        fault = pool_listen(request, &prepared->listener, error, size);
-    if (fault.status == 0)
-        fault = pool_open_logs(request->settings, &prepared->slowlog, error, size);
-    if (fault.status == 0 && request->replace) {
-        int fd = request->listen ? prepared->listener.fd : pool->listener.fd;
-        prepared->generation =
-            generation_open(pool->loop, request->config, request->settings, pool->current, fd,
-                            &pool_generation_events, pool, error, size);
-        fault = prepared->generation != NULL ? pool_no_fault : pool_internal_fault;
-    }
-    if (fault.status != 0)
-        pool_discard(prepared);
-    return fault;
-}
-
-void pool_discard(struct pool_prepared *prepared)
-{
-    generation_close(&prepared->generation);
-    if (!prepared->shared)
-        pool_keep_socket(&prepared->listener, "");
-    socket_close(&prepared->listener);
-    slow_log_close(&prepared->slowlog);
-}
 
 /* Puts the new generation in the place of the present one. It starts with at least as many workers
  * as accept requests now: under load, requests would wait while workers are started one by one. */

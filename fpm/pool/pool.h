@@ -126,6 +126,7 @@ struct pool_prepared {
     struct generation *generation;   /* NULL: the present one continues with the new settings */
     struct socket_listener listener; /* none: the present one stays */
     bool shared;                     /* the listener is still another pool's */
+    const char *socket_name;         /* by which a given socket is kept, if it is discarded */
     struct slow_log *slowlog;
 };
 
