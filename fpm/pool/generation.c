@@ -42,32 +42,26 @@ struct log_about generation_about(const struct generation_member *member)
         .pool = member->generation->pool->name, .pid = member->worker.pid, .slot = member->slot};
 }
 
-/* The last line on stderr may say why a worker died, whether or not it is logged. */
-static void generation_keep_last(struct generation_member *member,
-                                 const struct output_capture_line *line)
-{
-    size_t length = MIN(line->length, sizeof member->last_error - 1);
-    if (!line->begins || line->length == 0)
-        return;
-    memcpy(member->last_error, line->text, length);
-    member->last_error[length] = '\0';
-}
-
 static void generation_on_line(void *context, const struct output_capture_line *line)
 {
     const struct generation_stream *stream = context;
-    bool error = stream == &stream->member->error;
-    if (error)
-        generation_keep_last(stream->member, line);
+    struct generation_member *member = stream->member;
+    bool error = stream == &member->error;
+    /* The last line on stderr may say why a worker died, whether or not it is logged. */
+    if (error && line->begins && line->length > 0) {
+        size_t length = MIN(line->length, sizeof member->last_error - 1);
+        memcpy(member->last_error, line->text, length);
+        member->last_error[length] = '\0';
+    }
     if (stream->capture.whole)
         return;
     const struct log_record record = {
         .level = error ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE,
-        .about = generation_about(stream->member),
+        .about = generation_about(member),
         .text = line->text,
         .length = line->length,
         .stream = stream->name,
-        .decorate = stream->member->generation->pool->decorate_workers_output,
+        .decorate = member->generation->pool->decorate_workers_output,
         .begins = line->begins,
         .ends = line->ends,
         .empty_lines = line->empty_lines,
@@ -134,11 +128,9 @@ static void generation_close_streams(struct generation_member *member)
 
 /* ---- changes of workers ---- */
 
-static const enum ot_process generation_process[WORKER_STATE_COUNT] = {
-    [WORKER_NONE] = OT_PROCESS_NONE,       [WORKER_STARTING] = OT_PROCESS_STARTING,
-    [WORKER_RUNNING] = OT_PROCESS_RUNNING, [WORKER_STOPPING] = OT_PROCESS_STOPPING,
-    [WORKER_KILLED] = OT_PROCESS_KILLED,
-};
+_Static_assert((int)WORKER_KILLED == (int)OT_PROCESS_KILLED &&
+                   (int)WORKER_STATE_COUNT == (int)OT_PROCESS_COUNT,
+               "a worker's states are published as they are");
 
 void generation_mark_changed(struct generation_member *member)
 {
@@ -169,7 +161,7 @@ static void generation_worker_moved(struct worker *worker, enum worker_state fro
     generation->counts[to]++;
     generation_mark_changed(member);
     generation->live = generation->size - generation->counts[WORKER_NONE];
-    scoreboard_set_process(&generation->scoreboard, member->slot, generation_process[to],
+    scoreboard_set_process(&generation->scoreboard, member->slot, (enum ot_process)to,
                            to == WORKER_NONE ? 0 : worker->pid, worker->started);
     log_worker(LOG_LEVEL_DEBUG, generation_about(member), ": %s -> %s", worker_state_name(from),
                worker_state_name(to));
@@ -208,19 +200,6 @@ static void generation_stop_program(struct generation_member *member, int signal
     if (member->asked != 0 && program != member->worker.pid)
         patience = MIN(patience, GENERATION_RESTART_POLL);
     member->all_told = !worker_stop_program(&member->worker, signal, member->asked, patience);
-}
-
-/* The signal for a graceful stop of a worker with the library. */
-static int generation_stop_signal(const struct generation_member *member)
-{
-    int signal = member->generation->pool->pm_stop_signal;
-    return signal != 0 ? signal : SIGQUIT;
-}
-
-/* Looks at the worker again in `ms` milliseconds, without a signal. */
-static void generation_postpone_stop(struct generation_member *member, int64_t ms)
-{
-    worker_stop(&member->worker, 0, ms);
 }
 
 enum {
@@ -287,11 +266,11 @@ static void generation_stop_unattached(struct generation_member *member, int64_t
         return;
     }
     if (left > 0 || !member->worker.stop_requested) {
-        generation_postpone_stop(member, MIN(left, GENERATION_POLL));
+        worker_stop(&member->worker, 0, MIN(left, GENERATION_POLL));
         return;
     }
     if (member->stop_reason == EXIT_CAUSE_STOP_SUPERFLUOUS && activity == PROC_ACTIVITY_BUSY) {
-        generation_postpone_stop(member, GENERATION_TERM_MS);
+        worker_stop(&member->worker, 0, GENERATION_TERM_MS);
         return;
     }
 
@@ -318,7 +297,7 @@ static void generation_stop_rest(struct generation_member *member)
     if (left > 0 && program != 0 && program != member->asked)
         generation_stop_program(member, SIGQUIT, left);
     else if (left > 0 && attached)
-        generation_postpone_stop(member, left);
+        worker_stop(&member->worker, 0, left);
     else
         generation_stop_all(member, SIGTERM, MAX(left, GENERATION_TERM_MS));
 }
@@ -338,7 +317,7 @@ static void generation_stop_now(struct generation_member *member)
     /* A worker still starting has no signal handlers yet; let it come up and serve the queue of a
      * socket that is being given up. */
     else if (left > 0 && phase == SCOREBOARD_STARTING && generation_has_queue(generation))
-        generation_postpone_stop(member, MIN(left, GENERATION_POLL));
+        worker_stop(&member->worker, 0, MIN(left, GENERATION_POLL));
     else if (phase != SCOREBOARD_UNATTACHED)
         generation_stop_program(member, SIGQUIT, left);
     else /* it has no library, or has not attached yet */
@@ -350,6 +329,27 @@ static bool generation_is_limit(enum exit_cause_stop why)
 {
     return why == EXIT_CAUSE_STOP_REQUEST || why == EXIT_CAUSE_STOP_POST_RESPONSE ||
            why == EXIT_CAUSE_STOP_MEMORY_HARD;
+}
+
+/* Records that the worker is to stop, and by when. False if there is nothing to stop. */
+static bool generation_mark(struct generation_member *member, enum exit_cause_stop why,
+                            int64_t grace)
+{
+    enum exit_cause_stop before = member->stop_reason;
+    bool first = before == EXIT_CAUSE_STOP_NONE;
+    int64_t ends = clock_ms() + grace;
+    if (member->worker.state == WORKER_NONE || member->worker.state == WORKER_KILLED)
+        return false;
+    member->generation->retiring += first;
+    generation_mark_changed(member);
+    if (first || ends < member->grace_ends)
+        member->grace_ends = ends;
+    /* Keep the first stop reason, except: any reason replaces "superfluous", and an exceeded limit
+     * replaces a graceful stop. */
+    if (first || before == EXIT_CAUSE_STOP_SUPERFLUOUS ||
+        (generation_is_limit(why) && !generation_is_limit(before)))
+        member->stop_reason = why;
+    return true;
 }
 
 /* A wrapper that does not end when its program has, and starts it again, would do so for ever. */
@@ -381,6 +381,7 @@ static void generation_worker_stop_timeout(struct worker *worker)
     struct generation_member *member = worker->owner;
     const struct scoreboard *scoreboard = &member->generation->scoreboard;
     struct scoreboard_glance glance = scoreboard_glance(scoreboard, member->slot);
+    int signal = member->generation->pool->pm_stop_signal;
     if (!member->stop_sent) {
         generation_stop_now(member);
         return;
@@ -392,9 +393,9 @@ static void generation_worker_stop_timeout(struct worker *worker)
     if (member->asked != 0 && !member->all_told && generation_grace_left(member) > 0) {
         /* Siblings of the program that were still starting have a handler now. */
         if (member->asked != worker->pid)
-            (void)process_tree_signal_handlers(&worker->tree, 0, generation_stop_signal(member));
-        generation_postpone_stop(member,
-                                 MIN(generation_grace_left(member), GENERATION_RESTART_POLL));
+            (void)process_tree_signal_handlers(&worker->tree, 0, signal != 0 ? signal : SIGQUIT);
+        worker_stop(&member->worker, 0,
+                    MIN(generation_grace_left(member), GENERATION_RESTART_POLL));
         return;
     }
     if (generation_member_program(member) == 0) {
@@ -405,7 +406,7 @@ static void generation_worker_stop_timeout(struct worker *worker)
     if (member->stop_reason == EXIT_CAUSE_STOP_SUPERFLUOUS &&
         (glance.busy > 0 || glance.phase == SCOREBOARD_SERVING ||
          glance.phase == SCOREBOARD_POST_RESPONSE)) {
-        generation_postpone_stop(member, GENERATION_TERM_MS);
+        worker_stop(&member->worker, 0, GENERATION_TERM_MS);
         return;
     }
 
@@ -441,9 +442,6 @@ static void generation_worker_leader_ended(struct worker *worker)
         proc_activity_holds(attached, socket.st_ino))
         process_tree_remember(&worker->tree, &process);
 }
-
-static bool generation_mark(struct generation_member *member, enum exit_cause_stop why,
-                            int64_t grace);
 
 /* The worker is gone when they are, and its slot is free then. */
 static void generation_worker_outlived(struct worker *worker, const struct process_tree_list *rest)
@@ -562,27 +560,6 @@ bool generation_member_in_service(const struct generation_member *member)
     return member->worker.state != WORKER_NONE && member->stop_reason == EXIT_CAUSE_STOP_NONE;
 }
 
-/* Records that the worker is to stop, and by when. False if there is nothing to stop. */
-static bool generation_mark(struct generation_member *member, enum exit_cause_stop why,
-                            int64_t grace)
-{
-    enum exit_cause_stop before = member->stop_reason;
-    bool first = before == EXIT_CAUSE_STOP_NONE;
-    int64_t ends = clock_ms() + grace;
-    if (member->worker.state == WORKER_NONE || member->worker.state == WORKER_KILLED)
-        return false;
-    member->generation->retiring += first;
-    generation_mark_changed(member);
-    if (first || ends < member->grace_ends)
-        member->grace_ends = ends;
-    /* Keep the first stop reason, except: any reason replaces "superfluous", and an exceeded limit
-     * replaces a graceful stop. */
-    if (first || before == EXIT_CAUSE_STOP_SUPERFLUOUS ||
-        (generation_is_limit(why) && !generation_is_limit(before)))
-        member->stop_reason = why;
-    return true;
-}
-
 void generation_stop(struct generation_member *member, enum exit_cause_stop why,
                      int64_t patience_ms)
 {
@@ -698,23 +675,6 @@ static int generation_make_members(struct generation *generation, char *error, s
     return 0;
 }
 
-/* What else a worker reads from its board. */
-static void generation_fill_board(const struct generation *generation)
-{
-    const struct config_pool *pool = generation->pool;
-    struct ot_board *board = generation->scoreboard.board;
-    board->generation = generation->number;
-    board->manager_pid = getpid();
-    /* With a socket for the status, workers answer neither path unless the pool asks for both. */
-    bool here =
-        pool->pm_status_listen.kind == VALUE_PARSE_ADDRESS_NONE || pool->pm_status_on_listen;
-    snprintf(board->status_path, sizeof board->status_path, "%s",
-             here && pool->pm_status_path != NULL ? pool->pm_status_path : "");
-    snprintf(board->ping_path, sizeof board->ping_path, "%s",
-             here && pool->ping_path != NULL ? pool->ping_path : "");
-    snprintf(board->ping_response, sizeof board->ping_response, "%s", pool->ping_response);
-}
-
 static void generation_prepare_launch(struct generation *generation, int listen_fd)
 {
     struct launch_arguments *launch = &generation->spec.launch;
@@ -777,8 +737,20 @@ struct generation *generation_open(struct ev_loop *loop, struct config *config,
         generation_close(&generation);
         return NULL;
     }
-    generation_fill_board(generation);
     generation_prepare_launch(generation, listen_fd);
+
+    /* What else a worker reads from its board. With a socket for the status, workers answer neither
+     * path unless the pool asks for both. */
+    struct ot_board *board = generation->scoreboard.board;
+    bool here =
+        pool->pm_status_listen.kind == VALUE_PARSE_ADDRESS_NONE || pool->pm_status_on_listen;
+    board->generation = generation->number;
+    board->manager_pid = getpid();
+    snprintf(board->status_path, sizeof board->status_path, "%s",
+             here && pool->pm_status_path != NULL ? pool->pm_status_path : "");
+    snprintf(board->ping_path, sizeof board->ping_path, "%s",
+             here && pool->ping_path != NULL ? pool->ping_path : "");
+    snprintf(board->ping_response, sizeof board->ping_response, "%s", pool->ping_response);
     return generation;
 }
 
