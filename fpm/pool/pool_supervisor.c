@@ -327,16 +327,6 @@ static bool pool_supervisor_needs_full_check(const struct pool_supervisor *super
 
 /* ---- a pass ---- */
 
-/* The number of workers of a pool that stops is decided; only its limits are followed. */
-static void pool_supervisor_pass_stopping(struct pool_supervisor *supervisor, bool was_full,
-                                          int64_t now)
-{
-    uint32_t events = pool_supervisor_limit_events(supervisor);
-    pool_supervisor_notify(supervisor, events, events);
-    pool_supervisor_schedule(supervisor, was_full, true,
-                             pool_supervisor_next_limit(supervisor, now), now);
-}
-
 static void pool_supervisor_pass_serving(struct pool_supervisor *supervisor,
                                          enum pool_supervisor_cause cause, bool was_full,
                                          int64_t now)
@@ -400,43 +390,44 @@ static bool pool_supervisor_check_suffices(struct pool_supervisor *supervisor,
     }
 }
 
-/* A change between this check and the choice of events must be reported as well: until then, every
- * event that may be chosen is. */
-static void pool_supervisor_full_check(struct pool_supervisor *supervisor, int64_t now)
-{
-    uint32_t events = OT_NOTIFY_ENTER(OT_STATE_POST) | OT_NOTIFY_LEAVE(OT_STATE_STARTING);
-    if (pool_settings(supervisor->pool)->pm == DIRECTIVE_PM_DYNAMIC ||
-        pool_supervisor_request_limit(supervisor) > 0)
-        events |= OT_NOTIFY_ENTER(OT_STATE_RUNNING);
-    pool_supervisor_notify(supervisor, events, events);
-    worker_monitor_check_all(&supervisor->monitor, now);
-    supervisor->full_check_due = false;
-}
-
 static void pool_supervisor_watch_current(struct pool_supervisor *supervisor);
 
 static void pool_supervisor_pass(struct pool_supervisor *supervisor,
                                  enum pool_supervisor_cause cause)
 {
+    struct pool *pool = supervisor->pool;
     int64_t now = clock_ms();
     /* First: a generation that is swept must not be watched any more. */
     pool_supervisor_watch_current(supervisor);
-    pool_sweep(supervisor->pool);
+    pool_sweep(pool);
 
     /* The loop's timers may fire a moment early. */
     bool full = supervisor->full_check_due ||
                 (supervisor->full_check_at >= 0 && now + 1 >= supervisor->full_check_at);
     if (!full) {
-        worker_monitor_check_changed(&supervisor->monitor, now);
+        worker_monitor_check(&supervisor->monitor, false, now);
         full = !pool_supervisor_check_suffices(supervisor, cause);
     }
-    if (full)
-        pool_supervisor_full_check(supervisor, now);
-
-    if (supervisor->pool->stop == POOL_STOP_NONE)
+    if (full) {
+        /* A change between this check and the choice of events must be reported as well: until
+         * then, every event that may be chosen is. */
+        uint32_t events = OT_NOTIFY_ENTER(OT_STATE_POST) | OT_NOTIFY_LEAVE(OT_STATE_STARTING);
+        if (pool_settings(pool)->pm == DIRECTIVE_PM_DYNAMIC ||
+            pool_supervisor_request_limit(supervisor) > 0)
+            events |= OT_NOTIFY_ENTER(OT_STATE_RUNNING);
+        pool_supervisor_notify(supervisor, events, events);
+        worker_monitor_check(&supervisor->monitor, true, now);
+        supervisor->full_check_due = false;
+    }
+    if (pool->stop == POOL_STOP_NONE) {
         pool_supervisor_pass_serving(supervisor, cause, full, now);
-    else
-        pool_supervisor_pass_stopping(supervisor, full, now);
+        return;
+    }
+    /* The number of workers of a pool that stops is decided; only its limits are followed. */
+    uint32_t events = pool_supervisor_limit_events(supervisor);
+    pool_supervisor_notify(supervisor, events, events);
+    pool_supervisor_schedule(supervisor, full, true, pool_supervisor_next_limit(supervisor, now),
+                             now);
 }
 
 /* ---- events ---- */
@@ -481,7 +472,7 @@ static void pool_supervisor_on_doorbell(struct ev_loop *loop, ev_io *io, int eve
     int64_t now = clock_ms();
     int64_t left = supervisor->last_ring + POOL_SUPERVISOR_RING_INTERVAL - now;
     if (left > 0) {
-        worker_monitor_forget_starts(&supervisor->monitor);
+        supervisor->monitor.unrung_starts = 0; /* they no longer account for a ring */
         pool_supervisor_notify(supervisor, 0, 0);
         pool_supervisor_schedule(supervisor, false, true, left, now);
         return;

@@ -58,16 +58,6 @@ int64_t worker_monitor_next_memory_check(const struct worker_monitor *monitor)
     return limited && pool_live(monitor->pool) > 0 ? monitor->memory_check_at : -1;
 }
 
-static bool worker_monitor_memory_is_due(struct worker_monitor *monitor, int64_t now)
-{
-    int64_t next = worker_monitor_next_memory_check(monitor);
-    if (next < 0 || now < next)
-        return false;
-    monitor->memory_check_at =
-        now - now % WORKER_MONITOR_MEMORY_INTERVAL + WORKER_MONITOR_MEMORY_INTERVAL;
-    return true;
-}
-
 /* ---- one worker ---- */
 
 /* A worker without the library, or before it attaches. One that has no connection and does not wait
@@ -183,8 +173,8 @@ static void worker_monitor_set_limit(struct worker_monitor *monitor,
     ev_timer_start(monitor->pool->loop, &member->limit);
 }
 
-static void worker_monitor_check(struct worker_monitor *monitor, struct generation_member *member,
-                                 bool memory, int64_t now)
+static void worker_monitor_check_one(struct worker_monitor *monitor,
+                                     struct generation_member *member, bool memory, int64_t now)
 {
     struct pool *pool = monitor->pool;
     bool counted = member->generation == monitor->generation;
@@ -251,48 +241,40 @@ static void worker_monitor_check(struct worker_monitor *monitor, struct generati
 
 /* ---- many workers ---- */
 
-/* A check may mark its worker as changed again, so the list is taken before. */
-static void worker_monitor_check_generation(struct worker_monitor *monitor,
-                                            struct generation *generation, bool all, bool memory,
-                                            int64_t now)
+void worker_monitor_check(struct worker_monitor *monitor, bool all, int64_t now)
 {
-    struct generation_member *next, *changed = generation_take_changed(generation);
-    for (unsigned i = 0; all && i < generation->size; i++)
-        worker_monitor_check(monitor, &generation->members[i], memory, now);
-    for (; !all && changed != NULL; changed = next) {
-        next = changed->next_changed;
-        worker_monitor_check(monitor, changed, memory, now);
-    }
-}
-
-static void worker_monitor_check_pool(struct worker_monitor *monitor, bool all, int64_t now)
-{
-    bool memory = all && worker_monitor_memory_is_due(monitor, now);
     const unsigned *counts = monitor->tally.counts;
+    int64_t memory_at = worker_monitor_next_memory_check(monitor);
+    bool memory = all && memory_at >= 0 && now >= memory_at;
+    if (memory)
+        monitor->memory_check_at =
+            now - now % WORKER_MONITOR_MEMORY_INTERVAL + WORKER_MONITOR_MEMORY_INTERVAL;
+    if (all)
+        monitor->limits_pending = false;
     monitor->limits_expired = 0;
     monitor->unproven = 0;
     if (now - monitor->last_start > WORKER_MONITOR_RING_DELAY)
         monitor->unrung_starts = 0;
     ev_now_update(monitor->pool->loop);
-    for (struct generation *g = monitor->pool->current; g != NULL; g = g->older)
-        worker_monitor_check_generation(monitor, g, all, memory, now);
+
+    /* A check may mark its worker as changed again, so the list is taken before. */
+    for (struct generation *g = monitor->pool->current; g != NULL; g = g->older) {
+        struct generation_member *next, *changed = generation_take_changed(g);
+        for (unsigned i = 0; all && i < g->size; i++)
+            worker_monitor_check_one(monitor, &g->members[i], memory, now);
+        for (; !all && changed != NULL; changed = next) {
+            next = changed->next_changed;
+            worker_monitor_check_one(monitor, changed, memory, now);
+        }
+    }
     if (counts[WORKER_MONITOR_IDLE] + counts[WORKER_MONITOR_PARTLY] +
             counts[WORKER_MONITOR_SERVING] + counts[WORKER_MONITOR_POST] >
         0)
         monitor->library_seen = true;
-}
-
-void worker_monitor_check_changed(struct worker_monitor *monitor, int64_t now)
-{
-    worker_monitor_check_pool(monitor, false, now);
-}
-
-void worker_monitor_check_all(struct worker_monitor *monitor, int64_t now)
-{
-    monitor->limits_pending = false;
-    worker_monitor_check_pool(monitor, true, now);
-    monitor->last_full_check = now;
-    monitor->unrung_starts = 0; /* a worker found now may have rung before */
+    if (all) {
+        monitor->last_full_check = now;
+        monitor->unrung_starts = 0; /* a worker found now may have rung before */
+    }
 }
 
 int64_t worker_monitor_next_report(const struct worker_monitor *monitor, int64_t now)
@@ -331,11 +313,6 @@ bool worker_monitor_explains_rings(struct worker_monitor *monitor, uint64_t ring
         return false;
     monitor->unrung_starts -= rings;
     return true;
-}
-
-void worker_monitor_forget_starts(struct worker_monitor *monitor)
-{
-    monitor->unrung_starts = 0;
 }
 
 int worker_monitor_open(struct worker_monitor *monitor, const struct generation *generation)

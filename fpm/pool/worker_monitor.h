@@ -39,7 +39,7 @@ struct worker_monitor_tally {
 
 struct worker_monitor {
     struct pool *pool;
-    /* A worker's limit may have expired: worker_monitor_check_changed looks at it. Called from the
+    /* A worker's limit may have expired: worker_monitor_check looks at it. Called from the
      * loop. */
     void (*on_limit)(void *context);
     void *context;
@@ -63,12 +63,10 @@ struct worker_monitor {
 int worker_monitor_open(struct worker_monitor *monitor, const struct generation *generation);
 void worker_monitor_close(struct worker_monitor *monitor);
 
-/* Checks the workers of all generations that changed their process state, were asked to stop, are
- * starting or in post-response work, or may be over a limit. `now`: clock.h, ms. */
-void worker_monitor_check_changed(struct worker_monitor *monitor, int64_t now);
-
-/* Checks all workers, and their memory if that is due. */
-void worker_monitor_check_all(struct worker_monitor *monitor, int64_t now);
+/* Checks the workers of all generations: `all`, and their memory if that is due, or those that
+ * changed their process state, were asked to stop, are starting or in post-response work, or may be
+ * over a limit. `now`: clock.h, ms. */
+void worker_monitor_check(struct worker_monitor *monitor, bool all, int64_t now);
 
 /* ms: when workers that do not attach may have to be reported, -1 = never. */
 int64_t worker_monitor_next_report(const struct worker_monitor *monitor, int64_t now);
@@ -80,9 +78,6 @@ unsigned worker_monitor_starting(const struct worker_monitor *monitor, int64_t n
 
 /* Do started workers account for this number of doorbell rings? If so, they are used up. */
 bool worker_monitor_explains_rings(struct worker_monitor *monitor, uint64_t rings);
-
-/* Rings are switched off for now, so started workers no longer account for a ring. */
-void worker_monitor_forget_starts(struct worker_monitor *monitor);
 
 /* ms: when a full check is due for the workers' memory, -1 = never. */
 int64_t worker_monitor_next_memory_check(const struct worker_monitor *monitor);
