@@ -473,9 +473,10 @@ void access_log_write_unfinished(struct access_log *access, const struct scorebo
         .now = clock_ns(),
         .wall = (int64_t)wall.tv_sec * CLOCK_NS_PER_S + wall.tv_nsec,
     };
-    const struct writer_proto_report lost = {.kind = WRITER_PROTO_LOST,
-                                             .id = access->id,
-                                             .count = scoreboard_lost_lines(scoreboard, slot)};
+    const struct writer_proto_report lost = {
+        .kind = WRITER_PROTO_LOST,
+        .id = access->id,
+        .count = atomic_load(&scoreboard_slot(scoreboard, slot)->lost_lines)};
     if (lost.count > 0)
         access_log_report(&lost);
     for (unsigned i = 0; scoreboard_thread_dead(scoreboard, slot, i, &record); i++)

@@ -503,7 +503,7 @@ static int commands_trace(void *context, struct control_server_call *call)
     }
     *waiting = (struct commands_trace){commands->answer, commands->owner, call->ticket, call->json};
     struct slot_view view;
-    scoreboard_view(&member->generation->scoreboard, member->slot, &view);
+    slot_view_look(scoreboard_slot(&member->generation->scoreboard, member->slot), &view);
     commands_trace_head(member, &view, call);
     const struct trace_runner_job job = {
         .pid = scoreboard_program_pid(&member->generation->scoreboard, member->slot,

@@ -15,7 +15,7 @@ static void status_publish_add_other(struct ot_pool_stats *stats,
         struct slot_view view;
         if (generation->members[i].worker.state == WORKER_NONE)
             continue;
-        scoreboard_view(&generation->scoreboard, i, &view);
+        slot_view_look(scoreboard_slot(&generation->scoreboard, i), &view);
         *(view.attached ? &stats->others[slot_view_state(&view.lead)] : &stats->others_unknown) +=
             1;
         stats->others_kept += view.kept;

@@ -412,7 +412,7 @@ static void generation_worker_stop_timeout(struct worker *worker)
 
     struct slot_view view;
     char doing[EXIT_MESSAGE_MAX], waited[32];
-    scoreboard_view(scoreboard, member->slot, &view);
+    slot_view_look(scoreboard_slot(scoreboard, member->slot), &view);
     exit_message_doing(&view, clock_ns(), doing, sizeof doing);
     scalar_duration(clock_ms() - worker->stop_since, waited, sizeof waited);
     log_worker(LOG_LEVEL_WARNING, generation_about(member),
@@ -473,7 +473,7 @@ static void generation_worker_ended(struct worker *worker)
     struct generation_member *member = worker->owner;
     struct generation *generation = member->generation;
     struct slot_view view;
-    scoreboard_view_dead(&generation->scoreboard, member->slot, &view);
+    slot_view_look_dead(scoreboard_slot(&generation->scoreboard, member->slot), &view);
     generation_close_streams(member);
     generation->retiring -= member->stop_reason != EXIT_CAUSE_STOP_NONE;
     ev_timer_stop(generation->loop, &member->limit);

@@ -18,7 +18,7 @@ static void limit_enforcer_terminate(struct generation_member *member, enum exit
     const struct generation *generation = member->generation;
     struct slot_view view;
     char doing[EXIT_MESSAGE_MAX], grace[32];
-    scoreboard_view(&generation->scoreboard, member->slot, &view);
+    slot_view_look(scoreboard_slot(&generation->scoreboard, member->slot), &view);
     exit_message_doing(&view, clock_ns(), doing, sizeof doing);
     scalar_duration(generation->pool->hard_timeout, grace, sizeof grace);
     log_worker(LOG_LEVEL_WARNING, generation_about(member),

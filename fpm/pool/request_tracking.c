@@ -48,7 +48,7 @@ bool request_tracking_look(uint64_t id, const struct scoreboard *scoreboard, uns
     struct ot_record record;
     *out = (struct request_tracking){.state = REQUEST_TRACKING_UNSEEN};
     for (unsigned i = 0; id != 0 && scoreboard_thread_dead(scoreboard, slot, i, &record); i++) {
-        bool whole = scoreboard_thread(scoreboard, slot, i, &record);
+        bool whole = slot_view_thread(scoreboard_slot(scoreboard, slot), i, &record);
         if (whole && request_tracking_read(&record, id, out)) {
             out->pid = pid;
             return true;

@@ -372,15 +372,6 @@ bool socket_is_at(int fd, const struct socket_spec *spec)
     return socket_same_host(host, spec->host);
 }
 
-bool socket_same_place(const struct socket_spec *a, const struct socket_spec *b)
-{
-    if (a->path != NULL || b->path != NULL)
-        return a->path != NULL && b->path != NULL && strcmp(a->path, b->path) == 0;
-    if (strcmp(a->port, b->port) != 0 || (a->host == NULL) != (b->host == NULL))
-        return false;
-    return a->host == NULL || socket_same_host(a->host, b->host);
-}
-
 const char *socket_where(int fd, char *out, size_t size)
 {
     char host[NI_MAXHOST], port[NI_MAXSERV];

@@ -53,9 +53,6 @@ int socket_adopt(struct socket_listener *listener, int fd, char *error, size_t s
 /* Does the socket listen where `spec` says? Owner, mode and backlog do not count. */
 bool socket_is_at(int fd, const struct socket_spec *spec);
 
-/* Are both the same address? */
-bool socket_same_place(const struct socket_spec *a, const struct socket_spec *b);
-
 /* Lets the kernel drop what comes from other TCP clients than these (listen.allowed_clients),
  * before a connection is made; none = all are served. Connections that exist keep the list that
  * held when they were made. Returns 0, or -1 with a sentence. */

@@ -134,7 +134,7 @@ static bool slow_log_goes_on(void *context)
     if (entry->scoreboard == NULL ||
         entry->scoreboard->members[then->slot].pid != (int32_t)then->pid)
         return false;
-    if (!scoreboard_thread(entry->scoreboard, then->slot, entry->thread, &now))
+    if (!slot_view_thread(scoreboard_slot(entry->scoreboard, then->slot), entry->thread, &now))
         return true;
     scoreboard_since(&now, &running, &finished);
     return then->why == DEADLINE_REQUEST ? running == then->record.running_at
@@ -288,7 +288,7 @@ unsigned slow_log_check(struct slow_log *log, const struct slow_log_worker *work
         *worker->reported = calloc(OT_THREADS_MAX, sizeof **worker->reported);
     for (unsigned i = 0; *worker->reported != NULL && i < OT_THREADS_MAX; i++) {
         struct ot_record record;
-        if (!scoreboard_thread(worker->scoreboard, worker->slot, i, &record))
+        if (!slot_view_thread(scoreboard_slot(worker->scoreboard, worker->slot), i, &record))
             continue;
         stamps.now = clock_ns();
         scoreboard_since(&record, &stamps.running_since, &stamps.finished_since);

@@ -29,7 +29,7 @@ static size_t scoreboard_members_at(void)
     return (sizeof(struct ot_board) + one - 1) / one * one;
 }
 
-static struct ot_slot *scoreboard_slot(const struct scoreboard *scoreboard, unsigned slot)
+struct ot_slot *scoreboard_slot(const struct scoreboard *scoreboard, unsigned slot)
 {
     char *first = (char *)scoreboard->board + scoreboard->offset;
     return (struct ot_slot *)(first + scoreboard->stride * slot);
@@ -239,23 +239,6 @@ void scoreboard_release(struct scoreboard *scoreboard, unsigned slot)
         scoreboard->free[scoreboard->free_top++] = slot;
 }
 
-void scoreboard_view(const struct scoreboard *scoreboard, unsigned slot, struct slot_view *view)
-{
-    slot_view_look(scoreboard_slot(scoreboard, slot), view);
-}
-
-void scoreboard_view_dead(const struct scoreboard *scoreboard, unsigned slot,
-                          struct slot_view *view)
-{
-    slot_view_look_dead(scoreboard_slot(scoreboard, slot), view);
-}
-
-bool scoreboard_thread(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
-                       struct ot_record *out)
-{
-    return slot_view_thread(scoreboard_slot(scoreboard, slot), thread, out);
-}
-
 bool scoreboard_thread_dead(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
                             struct ot_record *out)
 {
@@ -279,11 +262,6 @@ pid_t scoreboard_program_pid(const struct scoreboard *scoreboard, unsigned slot,
     if (own <= 0 || own == pid)
         return pid;
     return getpgid(own) == pid || process_tree_has(&tree, own) ? own : pid;
-}
-
-uint32_t scoreboard_lost_lines(const struct scoreboard *scoreboard, unsigned slot)
-{
-    return atomic_load(&scoreboard_slot(scoreboard, slot)->lost_lines);
 }
 
 uint64_t scoreboard_requests(const struct scoreboard *scoreboard, unsigned slot)

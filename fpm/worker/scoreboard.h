@@ -92,19 +92,11 @@ bool scoreboard_is_last_drain(const struct scoreboard *scoreboard);
 /* Why the worker in this slot left, as it says itself: enum ot_exit_reason, or anything. */
 unsigned scoreboard_exit_reason(const struct scoreboard *scoreboard, unsigned slot);
 
-/* Copies the slot. Records that keep changing are left out. */
-void scoreboard_view(const struct scoreboard *scoreboard, unsigned slot, struct slot_view *view);
+/* The memory of a slot, which its worker writes: to be read by slot_view.h, or as an atomic. */
+struct ot_slot *scoreboard_slot(const struct scoreboard *scoreboard, unsigned slot);
 
-/* Copies the record of one thread, counted from 0. False if there is no such thread, or its record
- * keeps changing. */
-bool scoreboard_thread(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
-                       struct ot_record *out);
-
-/* scoreboard_view for a dead worker: no record is left out. */
-void scoreboard_view_dead(const struct scoreboard *scoreboard, unsigned slot,
-                          struct slot_view *view);
-
-/* scoreboard_thread for a dead worker. False if there is no such thread. */
+/* Copies the record of one thread of a dead worker, counted from 0. False if there is no such
+ * thread. */
 bool scoreboard_thread_dead(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,
                             struct ot_record *out);
 
@@ -115,9 +107,6 @@ int32_t scoreboard_pid(const struct scoreboard *scoreboard, unsigned slot);
 /* The process that runs the application, of a worker that the manager started as `pid`: a wrapper
  * may stay in front of it. What the worker says is believed within its process group and below. */
 pid_t scoreboard_program_pid(const struct scoreboard *scoreboard, unsigned slot, pid_t pid);
-
-/* Lines of the access log that did not fit into the pipe and that the worker has not reported. */
-uint32_t scoreboard_lost_lines(const struct scoreboard *scoreboard, unsigned slot);
 
 /* Requests begun by the worker in this slot; cheap. */
 uint64_t scoreboard_requests(const struct scoreboard *scoreboard, unsigned slot);

@@ -229,7 +229,7 @@ static void until_idle(const struct scene *scene, uint64_t requests)
 {
     struct slot_view view = {.attached = false};
     for (int i = 0; i < 20000; i++) {
-        scoreboard_view(&scene->board, 0, &view);
+        slot_view_look(scoreboard_slot(&scene->board, 0), &view);
         if (view.attached && view.lead.state == OT_STATE_IDLE && view.counts.requests == requests)
             return;
         (void)usleep(500);
@@ -448,7 +448,7 @@ Test(contract, a_request_that_is_over_is_no_post_response_work, .timeout = 60)
         cr_expect(request(&scene, orders[i]));
         for (int turn = 0; turn < 20000 && view.lead.ended_at == 0; turn++) {
             (void)usleep(500);
-            scoreboard_view(&scene.board, 0, &view);
+            slot_view_look(scoreboard_slot(&scene.board, 0), &view);
         }
         struct scoreboard_glance glance = scoreboard_glance(&scene.board, 0);
         cr_expect(view.lead.finished_at != 0 && view.lead.ended_at >= view.lead.finished_at);
@@ -540,7 +540,7 @@ Test(contract, each_worker_adds_its_own_number_of_requests, .timeout = 60)
         for (int n = 0; n < 63; n++)
             (void)ask(&scene, ORDER_NOTHING);
         cr_expect(end_of(&scene) == 0);
-        scoreboard_view(&scene.board, 0, &view);
+        slot_view_look(scoreboard_slot(&scene.board, 0), &view);
         served[i] = view.counts.requests;
         cr_expect(served[i] >= 3 && served[i] <= 63, "%llu", (unsigned long long)served[i]);
         differ = differ || served[i] != served[0];

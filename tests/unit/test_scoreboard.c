@@ -78,13 +78,13 @@ Test(scoreboard, a_slot_is_emptied_before_reuse)
     struct ot_slot *slot = worker_map(&board, 0);
     attach(slot, OT_CONTRACT_VERSION, 1);
     slot->records[0].requests = 7;
-    scoreboard_view(&board, 0, &view);
+    slot_view_look(scoreboard_slot(&board, 0), &view);
     cr_expect(view.attached && view.counts.requests == 7);
     scoreboard_release(&board, 0);
-    scoreboard_view(&board, 0, &view);
+    slot_view_look(scoreboard_slot(&board, 0), &view);
     cr_expect(view.counts.requests == 7, "released is not yet forgotten");
     cr_assert(scoreboard_assign(&board) == 0);
-    scoreboard_view(&board, 0, &view);
+    slot_view_look(scoreboard_slot(&board, 0), &view);
     cr_expect(!view.attached && view.counts.requests == 0 && slot->records[0].requests == 0);
     (void)munmap(slot, sizeof *slot);
     scoreboard_destroy(&board);
@@ -105,7 +105,7 @@ Test(scoreboard, adds_threads_up_and_leads_with_the_oldest_request)
         slot->records[i].requests = i + 1;
     }
     attach(slot, OT_CONTRACT_VERSION, 3);
-    scoreboard_view(&board, 0, &view);
+    slot_view_look(scoreboard_slot(&board, 0), &view);
     cr_expect(view.threads == 3 && view.busy == 2 && view.counts.requests == 6);
     cr_expect(view.lead.state == OT_STATE_POST);
     cr_expect(scoreboard_requests(&board, 0) == 6);
@@ -125,18 +125,18 @@ Test(scoreboard, an_ended_request_is_idle_where_another_thread_waits)
         slot->records[i].ended_at = i == 0 ? 7 : 0;
     }
     attach(slot, OT_CONTRACT_VERSION, 3);
-    scoreboard_view(&board, 0, &view);
+    slot_view_look(scoreboard_slot(&board, 0), &view);
     cr_expect(view.busy == 1 && view.lead.state == OT_STATE_RUNNING);
     cr_expect(scoreboard_glance(&board, 0).phase == SCOREBOARD_IDLE);
     cr_expect(scoreboard_glance(&board, 0).busy == 1, "it is not to be retired");
     slot->records[1].ended_at = 8;
-    scoreboard_view(&board, 0, &view);
+    slot_view_look(scoreboard_slot(&board, 0), &view);
     cr_expect(view.busy == 0 && view.lead.state == OT_STATE_IDLE);
     cr_expect(scoreboard_glance(&board, 0).busy == 0);
     slot->records[2].state = OT_STATE_EXITING; /* nothing accepts */
-    scoreboard_view(&board, 0, &view);
+    slot_view_look(scoreboard_slot(&board, 0), &view);
     cr_expect(view.busy == 2);
-    scoreboard_view_dead(&board, 0, &view);
+    slot_view_look_dead(scoreboard_slot(&board, 0), &view);
     cr_expect(view.busy == 0, "nothing was cut off");
     (void)munmap(slot, sizeof *slot);
     scoreboard_destroy(&board);
@@ -149,13 +149,13 @@ Test(scoreboard, garbage_is_clamped)
     struct slot_view view;
     memset((void *)slot, 0xfe, sizeof *slot);
     attach(slot, OT_CONTRACT_VERSION, 4000000000u);
-    scoreboard_view(&board, 0, &view);
+    slot_view_look(scoreboard_slot(&board, 0), &view);
     cr_expect(view.attached && view.threads == OT_THREADS_MAX);
     cr_expect(view.lead.state < OT_STATE_COUNT);
     cr_expect(memchr(view.lead.uri, '\0', sizeof view.lead.uri) != NULL);
     slot->records[0].change = 1;
     slot->threads = 1;
-    scoreboard_view(&board, 0, &view);
+    slot_view_look(scoreboard_slot(&board, 0), &view);
     cr_expect(view.attached && view.counts.requests == 0,
               "a record that keeps changing is left out");
     (void)munmap(slot, sizeof *slot);
@@ -167,7 +167,7 @@ Test(scoreboard, a_board_that_was_overwritten_misleads_nobody)
     struct scoreboard board = make(2);
     struct slot_view view;
     memset((void *)board.board, 0xff, sizeof *board.board);
-    scoreboard_view(&board, 1, &view);
+    slot_view_look(scoreboard_slot(&board, 1), &view);
     cr_expect(!view.attached);
     cr_expect(scoreboard_assign(&board) == 0);
     scoreboard_destroy(&board);
@@ -180,7 +180,7 @@ Test(scoreboard, another_contract_is_no_contract)
     struct slot_view view;
     attach(slot, OT_CONTRACT_VERSION + 1, 1);
     slot->records[0].requests = 5;
-    scoreboard_view(&board, 0, &view);
+    slot_view_look(scoreboard_slot(&board, 0), &view);
     cr_expect(!view.attached && view.other_version == OT_CONTRACT_VERSION + 1 &&
               view.counts.requests == 0);
     (void)munmap(slot, sizeof *slot);

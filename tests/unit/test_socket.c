@@ -50,28 +50,6 @@ static struct stat look(void)
     return status;
 }
 
-Test(socket, same_places)
-{
-    static const struct {
-        struct socket_spec a, b;
-        bool same;
-    } cases[] = {
-        {{.path = "/a"}, {.path = "/a"}, true},
-        {{.path = "/a"}, {.path = "/b"}, false},
-        {{.path = "/a"}, {.port = "80"}, false},
-        {{.port = "80"}, {.port = "80"}, true},
-        {{.port = "80"}, {.port = "81"}, false},
-        {{.host = "::1", .port = "80"}, {.port = "80"}, false},
-        {{.host = "::1", .port = "80"}, {.host = "0:0::1", .port = "80"}, true},
-        {{.host = "127.0.0.1", .port = "80"}, {.host = "127.0.0.2", .port = "80"}, false},
-        {{.path = "/a", .mode = 1, .backlog = 1}, {.path = "/a", .mode = 2, .backlog = 2}, true},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        cr_expect(socket_same_place(&cases[i].a, &cases[i].b) == cases[i].same, "case %zu", i);
-        cr_expect(socket_same_place(&cases[i].b, &cases[i].a) == cases[i].same, "case %zu", i);
-    }
-}
-
 Test(socket, where_it_listens)
 {
     static const char *const hosts[] = {"127.0.0.1", "::1", NULL};
