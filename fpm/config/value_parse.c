@@ -188,7 +188,7 @@ static int value_put_plain(struct value_state *parse, bool whole, bool first)
         int result;
         if ((parse->cursor == begin || isblank((unsigned char)parse->cursor[-1])) &&
             value_is_comment(parse->cursor, first && parse->cursor == begin))
-            return value_refuse(parse, "has an unquoted # behind a blank: a comment behind a value "
+            return value_refuse(parse, "has an unquoted # after a blank: a comment after a value "
                                        "begins with ;, and a # that belongs to it needs quotes");
         if (*parse->cursor == '$') {
             result = value_put_dollar(parse);

@@ -17,7 +17,7 @@ enum top_style {
     TOP_HEADING,
     TOP_QUIET,         /* idle workers */
     TOP_SERVING,       /* a response is open */
-    TOP_POST_RESPONSE, /* work after the response */
+    TOP_POST_RESPONSE, /* post-response work */
     TOP_ALERT,
     TOP_STYLES
 };

@@ -15,16 +15,16 @@ enum {
 };
 
 static struct ev_loop *loop;
-static int told; /* how many ends */
+static int reported; /* ends */
 static int statuses[MANY];
 static pid_t orphan_pid;
 static int orphan_status, orphans;
 
 static void on_end(struct child *child, int status)
 {
-    cr_expect(child->pid == 0 && child->fd == -1, "it is none when it is told of");
-    statuses[told++] = status;
-    if (child->owner != NULL && told == *(int *)child->owner)
+    cr_expect(child->pid == 0 && child->fd == -1, "it is cleared before its end is reported");
+    statuses[reported++] = status;
+    if (child->owner != NULL && reported == *(int *)child->owner)
         ev_break(loop, EVBREAK_ALL);
 }
 
@@ -94,12 +94,12 @@ Test(child, one_that_ended_before_is_told_too)
     await(pid);
     child_init(&child, loop, on_end, &one);
     cr_assert_eq(child_watch(&child, pid), 0);
-    cr_expect_eq(told, 0);
+    cr_expect_eq(reported, 0);
     ev_run(loop, 0);
     cr_expect_eq(WEXITSTATUS(statuses[0]), 3);
 }
 
-Test(child, somebody_else_took_it)
+Test(child, reaped_by_another_wait)
 {
     static struct child child;
     static int one = 1;
@@ -121,7 +121,7 @@ Test(child, many_at_once_each_once)
         cr_assert_eq(child_watch(&children[i], start(i)), 0);
     }
     ev_run(loop, 0);
-    cr_expect_eq(told, MANY);
+    cr_expect_eq(reported, MANY);
     for (int i = 0; i < MANY; i++) {
         cr_assert(WIFEXITED(statuses[i]) && WEXITSTATUS(statuses[i]) < MANY);
         cr_expect(!seen[WEXITSTATUS(statuses[i])]);
@@ -140,7 +140,7 @@ Test(child, one_that_is_forgotten_is_not_told_of)
     cr_expect(child.pid == 0 && child.fd == -1);
     child_forget(&child);
     ev_run(loop, EVRUN_NOWAIT);
-    cr_expect_eq(told, 0);
+    cr_expect_eq(reported, 0);
     cr_expect_eq(waitpid(pid, NULL, 0), pid);
 }
 
@@ -194,9 +194,9 @@ Test(child, reaps_orphans_and_tells_owners)
     child_reap_all(on_orphan);
     cr_expect_eq(orphans, 1);
     cr_expect(orphan_pid == orphan && WEXITSTATUS(orphan_status) == 9);
-    cr_expect(told == 1 && WEXITSTATUS(statuses[0]) == 5);
+    cr_expect(reported == 1 && WEXITSTATUS(statuses[0]) == 5);
     ev_run(loop, EVRUN_NOWAIT);
-    cr_expect_eq(told, 1, "nobody is told twice");
+    cr_expect_eq(reported, 1, "each end is reported once");
     cr_expect(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
 }
 
@@ -208,11 +208,11 @@ Test(child, nothing_to_reap)
     child_init(&child, loop, on_end, NULL);
     cr_assert_eq(child_watch(&child, pid), 0);
     child_reap_all(on_orphan);
-    cr_expect(orphans == 0 && told == 0);
+    cr_expect(orphans == 0 && reported == 0);
     cr_assert_eq(kill(pid, SIGKILL), 0);
     await(pid);
     child_reap_all(on_orphan);
-    cr_expect(orphans == 0 && told == 1);
+    cr_expect(orphans == 0 && reported == 1);
     child_reap_all(on_orphan);
-    cr_expect_eq(told, 1);
+    cr_expect_eq(reported, 1);
 }

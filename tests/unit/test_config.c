@@ -136,7 +136,7 @@ Test(config, reads_every_type)
     write_file("main.ini",
                "; a comment\n# another\n"
                "[global]\n"
-               "log_level = debug ; behind a value\n"
+               "log_level = debug ; after a value\n"
                "process_control_timeout=1500ms\n"
                "control.listen = %s/control\n"
                "rlimit_core = unlimited\n"
@@ -198,7 +198,7 @@ Test(config, reads_every_type)
     cr_assert_null(config);
 }
 
-/* One line too much in a good pool; the line is the sixth. */
+/* Each case adds one bad line, the sixth, to a valid pool. */
 Test(config, refuses_every_kind_of_value)
 {
     static const struct {
@@ -339,8 +339,8 @@ Test(config, wants_a_name_for_the_system_log)
     refused("main.ini", "main.ini:2: ", "syslog.ident = two words: must be 1 to 63 visible");
 }
 
-/* What stands inside a jail is looked for there. */
-Test(config, looks_inside_a_jail)
+/* With chroot, paths are looked up inside it. */
+Test(config, looks_inside_a_chroot)
 {
     struct config_report report = {0};
     char path[128];
@@ -509,7 +509,7 @@ Test(config, refuses_files_that_cannot_be_read)
     config_report_free(&report);
 }
 
-/* What inih would take apart, cut or overlook. */
+/* Lines that inih would split, cut or ignore. */
 Test(config, takes_lines_as_they_are)
 {
     static const char bom_and_cr[] = "\xEF\xBB\xBF; bom\r\n[ www ]\r\ncommand = /bin/true -x\r\n"
@@ -781,7 +781,7 @@ Test(config, dump_says_when_it_cannot_write)
     config_free(&config);
 }
 
-/* From whichever folder it was started: the origins stay valid. */
+/* The origins stay valid whatever the working folder is. */
 Test(config, finds_a_relative_file)
 {
     struct config_report report = {0};

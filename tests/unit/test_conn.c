@@ -262,7 +262,7 @@ Test(conn, second_request_is_refused_and_its_records_dropped)
     cr_assert_eq(answer[12], FRAME_CANT_MPX_CONN);
 }
 
-/* In any order, and wherever the stream is cut into reads. */
+/* In any order, and for any division of the stream into reads. */
 Test(conn, many_dropped_records_between_those_of_the_request)
 {
     enum {
@@ -388,7 +388,7 @@ static void nothing(int signal)
 }
 
 /* The longer limit exceeds the time that a read blocks; each signal begins that time anew. */
-Test(conn, a_deadline_is_kept_whatever_interrupts_the_wait)
+Test(conn, a_deadline_is_kept_despite_interrupted_waits)
 {
     const struct itimerval often = {.it_interval = {.tv_usec = 10000},
                                     .it_value = {.tv_usec = 10000}};

@@ -26,23 +26,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What a request's QUERY_STRING tells the worker to do; one letter. */
+/* Orders to the worker, one letter in the request's QUERY_STRING. */
 enum order {
     ORDER_NOTHING = 'n',
     ORDER_FINISH = 'f',   /* end the response, then go on */
     ORDER_EAT = 'e',      /* take EATEN bytes of memory and keep them */
     ORDER_EXIT = 'x',     /* exit(3) */
     ORDER_PENDING = 'p',  /* FCGX_ShutdownPending */
-    ORDER_OVERRUN = 'o',  /* go on until a safe point ends it */
-    ORDER_STUCK = 's',    /* go on without one */
+    ORDER_OVERRUN = 'o',  /* continue until a safe point ends it */
+    ORDER_STUCK = 's',    /* continue without a safe point */
     ORDER_CHILDREN = 'c', /* have children that say why they leave */
-    ORDER_TERM = 't'      /* have the signal come in the middle of it */
+    ORDER_TERM = 't'      /* receive the signal during the request */
 };
 
 #define EATEN ((size_t)48 << 20)
 
 enum {
-    HIGH = 100 /* a descriptor that is none of the contract's */
+    HIGH = 100 /* a descriptor that does not belong to the contract */
 };
 
 struct scene {
@@ -51,7 +51,7 @@ struct scene {
     socklen_t length;
     int listen_fd;
     int doorbell;
-    int output; /* reading end of what the worker writes to its standard error */
+    int output; /* reading end of the worker's standard error */
     int error;
     pid_t pid;
     bool (*prepare)(void); /* in the worker, instead of recycling_open */
@@ -67,7 +67,7 @@ static void eat(void)
         bytes[at] = 1;
 }
 
-/* One that the library hears of, and one that it does not. */
+/* One by fork(), which calls the library's handlers, and one by the system call alone. */
 static void have_children(void)
 {
     pid_t child = fork();
@@ -136,7 +136,7 @@ static void put_at(int fd, int place)
         _exit(91);
 }
 
-/* What the test's own process has registered for its end is not the worker's. */
+/* Functions that the test's own process registered with atexit() must not run in the worker. */
 static void leave(int status, void *unused)
 {
     (void)unused;
@@ -239,7 +239,7 @@ static void until_idle(const struct scene *scene, uint64_t requests)
                    (unsigned long long)view.counts.requests);
 }
 
-/* How often it rang since the last look. */
+/* Rings since the last call. */
 static uint64_t rings(const struct scene *scene)
 {
     uint64_t count = 0;
@@ -397,7 +397,7 @@ ParameterizedTest(const struct bell *bell, contract, each_change_rings_once, .ti
     want(&scene, bell->want);
     start(&scene);
     until_idle(&scene, 0);
-    (void)usleep(1000); /* the bell rings when the state is there to be seen */
+    (void)usleep(1000); /* the doorbell rings after the state is published */
     cr_expect(rings(&scene) == bell->start, "want %x at the start", bell->want);
     for (uint64_t i = 1; i <= 3; i++) {
         cr_expect(request(&scene, ORDER_FINISH));
@@ -434,7 +434,7 @@ Test(contract, the_next_request_ends_the_one_before, .timeout = 60)
     close_scene(&scene);
 }
 
-/* Behind a request's end the worker is not idle yet; nor is it in work after a response. */
+/* After a request's end the worker is not idle yet, nor in post-response work. */
 Test(contract, a_request_that_is_over_is_no_post_response_work, .timeout = 60)
 {
     static const enum order orders[] = {ORDER_NOTHING, ORDER_FINISH};
@@ -512,7 +512,7 @@ ParameterizedTest(const struct leaving *leaving, contract, a_worker_says_why_it_
         cr_expect(request(&scene, leaving->order));
     if (leaving->signal != 0) {
         until_idle(&scene, leaving->order != 0);
-        cr_expect(reason(&scene) == OT_EXIT_NONE, "nobody said so yet");
+        cr_expect(reason(&scene) == OT_EXIT_NONE, "no reason was given yet");
         cr_assert(kill(scene.pid, leaving->signal) == 0);
     }
     int status = end_of(&scene);
@@ -550,7 +550,7 @@ Test(contract, each_worker_adds_its_own_number_of_requests, .timeout = 60)
     cr_expect(differ);
 }
 
-/* The worker begins with what its parent has. */
+/* The worker inherits its parent's memory. */
 static uint64_t private_now(void)
 {
     char line[256] = "";

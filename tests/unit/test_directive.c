@@ -53,7 +53,7 @@ Test(directive, names_are_unique_and_found)
     }
 }
 
-/* Every default and every value of the samples is one that the row takes. */
+/* Each row accepts its default and the value in the samples. */
 Test(directive, defaults_and_examples_are_valid)
 {
     const struct value_parse_source source = {.pool = "www", .variable = NULL};

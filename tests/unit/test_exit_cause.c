@@ -21,7 +21,7 @@ Test(exit_cause, judges)
         {"left with a failure", {.status = EXITED(1)}, EXIT_CAUSE_EXIT},
         {"unknown status", {.status = -1}, EXIT_CAUSE_EXIT},
         {"crashed", {.status = SIGNALLED(SIGSEGV)}, EXIT_CAUSE_CRASH},
-        {"crashed whatever it said",
+        {"crashed, although it gave a reason",
          {.status = SIGNALLED(SIGSEGV), .exit_reason = OT_EXIT_MAX_REQUESTS},
          EXIT_CAUSE_CRASH},
         {"its program never ran", {.start_failed = true, .status = EXITED(127)}, EXIT_CAUSE_START},

@@ -1,4 +1,4 @@
-/* test_frame.c: the request to which a record belongs, whatever a peer sends. */
+/* test_frame.c: the request to which a record belongs, for any input from a peer. */
 #include "sapi-shim/protocol/frame.h"
 
 #include <criterion/criterion.h>

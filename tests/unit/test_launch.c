@@ -50,10 +50,10 @@ static int run(const struct launch_arguments *spec, struct launch_failure *failu
     cr_assert(pid > 0, "%s", error);
     struct pollfd wait_for = {.fd = report_fd, .events = POLLIN};
     cr_assert(poll(&wait_for, 1, 30000) == 1);
-    int told = launch_report(report_fd, failure);
+    int reported = launch_report(report_fd, failure);
     cr_assert(close(report_fd) == 0);
     cr_assert(waitpid(pid, status, 0) == pid);
-    return told;
+    return reported;
 }
 
 Test(launch, a_program_runs)
@@ -106,7 +106,7 @@ Test(launch, a_missing_folder_is_reported)
     cr_expect_str_eq(text, "chdir /nowhere: No such file or directory; check `chdir`");
 }
 
-/* Every step that can fail without root says what failed and which directive to turn. */
+/* Each step that can fail without root reports its error and the directive to change. */
 Test(launch, every_failed_step_names_its_directive)
 {
     static const struct {
@@ -196,14 +196,14 @@ Test(launch, a_bad_descriptor_is_reported)
 
 Test(launch, garbage_in_the_report_is_no_report)
 {
-    struct launch_failure failure = {.step = 99, .error = ENOENT}, told = {0};
+    struct launch_failure failure = {.step = 99, .error = ENOENT}, reported = {0};
     int ends[2];
     cr_assert(pipe2(ends, O_NONBLOCK) == 0);
-    cr_expect(launch_report(ends[0], &told) == 0, "nothing yet");
+    cr_expect(launch_report(ends[0], &reported) == 0, "nothing yet");
     cr_assert(write(ends[1], &failure, sizeof failure) == (ssize_t)sizeof failure);
-    cr_expect(launch_report(ends[0], &told) == 0, "no such step");
+    cr_expect(launch_report(ends[0], &reported) == 0, "no such step");
     cr_assert(close(ends[1]) == 0);
-    cr_expect(launch_report(ends[0], &told) == 1);
+    cr_expect(launch_report(ends[0], &reported) == 1);
     cr_assert(close(ends[0]) == 0);
 }
 
@@ -246,5 +246,5 @@ Test(launch, what_was_given_is_not_kept)
     cr_assert(close(output[1]) == 0);
     struct pollfd wait_for = {.fd = output[0], .events = POLLIN};
     cr_assert(poll(&wait_for, 1, 30000) == 1);
-    cr_expect(read(output[0], &byte, 1) == 0, "nobody has the writing end any more");
+    cr_expect(read(output[0], &byte, 1) == 0, "no process has the writing end any more");
 }

@@ -172,7 +172,7 @@ Test(queue, listens_to_the_kernel_alone, .timeout = 10)
     struct nlmsghdr message = {.nlmsg_len = sizeof message, .nlmsg_type = NLMSG_ERROR};
     message.nlmsg_seq = queue.sequence + 1;
     if (sendto(stranger, &message, sizeof message, 0, (struct sockaddr *)&own, sizeof own) < 0)
-        cr_skip_test("the kernel lets nobody send to us");
+        cr_skip_test("the kernel refuses messages between two sockets");
     connect_to(&listener);
     struct listen_queue_state state = look(&queue, listener.fd);
     cr_expect(state.exact && state.waiting == 1);
@@ -194,7 +194,7 @@ Test(queue, a_socket_that_does_not_listen_has_none)
 
 struct reply {
     struct nlmsghdr header;
-    struct unix_diag_msg told;
+    struct unix_diag_msg diag;
     struct rtattr other_head;
     uint32_t other;
     struct rtattr head;
@@ -207,7 +207,7 @@ static struct reply good_reply(void)
         .header = {.nlmsg_len = sizeof(struct reply),
                    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
                    .nlmsg_seq = 5},
-        .told = {.udiag_family = AF_UNIX, .udiag_state = TCP_LISTEN, .udiag_ino = 77},
+        .diag = {.udiag_family = AF_UNIX, .udiag_state = TCP_LISTEN, .udiag_ino = 77},
         .other_head = {.rta_len = RTA_LENGTH(4), .rta_type = UNIX_DIAG_SHUTDOWN},
         .head = {.rta_len = RTA_LENGTH(8), .rta_type = UNIX_DIAG_RQLEN},
         .lengths = {.udiag_rqueue = 3, .udiag_wqueue = 9},
@@ -218,8 +218,8 @@ static enum listen_queue_reply read_reply(const struct reply *reply, size_t size
 {
     struct listen_queue_state state = {.waiting = 0};
     enum listen_queue_reply verdict = listen_queue_read_reply(reply, size, 5, 77, &state);
-    bool told = state.exact && state.waiting == 3 && state.backlog == 9;
-    cr_expect(told == (verdict == LISTEN_QUEUE_REPLY_FOUND));
+    bool filled = state.exact && state.waiting == 3 && state.backlog == 9;
+    cr_expect(filled == (verdict == LISTEN_QUEUE_REPLY_FOUND));
     return verdict;
 }
 
@@ -241,9 +241,9 @@ Test(queue, believes_no_wrong_reply)
         {offsetof(struct reply, header.nlmsg_len), 255, LISTEN_QUEUE_REPLY_FOREIGN},
         {offsetof(struct reply, header.nlmsg_len), 31, LISTEN_QUEUE_REPLY_REFUSED},
         {offsetof(struct reply, header.nlmsg_type), NLMSG_ERROR, LISTEN_QUEUE_REPLY_REFUSED},
-        {offsetof(struct reply, told.udiag_ino), 78, LISTEN_QUEUE_REPLY_REFUSED},
-        {offsetof(struct reply, told.udiag_family), AF_INET, LISTEN_QUEUE_REPLY_REFUSED},
-        {offsetof(struct reply, told.udiag_state), TCP_ESTABLISHED, LISTEN_QUEUE_REPLY_REFUSED},
+        {offsetof(struct reply, diag.udiag_ino), 78, LISTEN_QUEUE_REPLY_REFUSED},
+        {offsetof(struct reply, diag.udiag_family), AF_INET, LISTEN_QUEUE_REPLY_REFUSED},
+        {offsetof(struct reply, diag.udiag_state), TCP_ESTABLISHED, LISTEN_QUEUE_REPLY_REFUSED},
         {offsetof(struct reply, head.rta_type), UNIX_DIAG_NAME, LISTEN_QUEUE_REPLY_REFUSED},
         {offsetof(struct reply, head.rta_len), 8, LISTEN_QUEUE_REPLY_REFUSED},
         {offsetof(struct reply, head.rta_len), 255, LISTEN_QUEUE_REPLY_REFUSED},

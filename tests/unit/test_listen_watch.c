@@ -29,7 +29,7 @@ enum {
 };
 
 /* A process that waits for one connection, says 't' when it has taken it and 'w' before it waits
- * again. Between the two it stays busy until told to go on. */
+ * again. Between the two it is busy until it gets a byte. */
 struct waiter {
     pid_t pid;
     int said;
@@ -38,7 +38,7 @@ struct waiter {
 
 struct scene {
     enum kind kind;
-    int source; /* what is waited at */
+    int source; /* the socket that it waits at */
     int give;   /* HANDOFF: the sending end */
     struct sockaddr_storage address;
     socklen_t length;
@@ -47,7 +47,7 @@ struct scene {
     struct waiter waiters[WAITERS_MAX];
     struct ev_loop *loop;
     struct listen_watch arrival;
-    unsigned told;
+    unsigned notified;
 };
 
 static void say(int fd, char word)
@@ -65,7 +65,7 @@ static char hear(int fd)
 static void on_arrival(void *context)
 {
     struct scene *scene = context;
-    scene->told++;
+    scene->notified++;
 }
 
 /* ---- the waiters ---- */
@@ -106,7 +106,7 @@ static char state_of(pid_t pid)
     return strrchr(line, ')')[2];
 }
 
-/* It has said that it will wait; from then on it sleeps nowhere else. */
+/* It has announced that it will wait: from then on it sleeps only there. */
 static void until_it_waits(const struct waiter *waiter)
 {
     cr_assert(hear(waiter->said) == 'w');
@@ -212,22 +212,22 @@ static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
     ev_break(loop, EVBREAK_ALL);
 }
 
-/* Lets the loop run until the owner was told so often in all. */
+/* Runs the loop until the owner was notified this often in total. */
 static void until_told(struct scene *scene, unsigned times)
 {
     ev_timer timer;
     ev_timer_init(&timer, on_timeout, 10., 0.);
     ev_timer_start(scene->loop, &timer);
-    while (scene->told < times && ev_is_active(&timer))
+    while (scene->notified < times && ev_is_active(&timer))
         (void)ev_run(scene->loop, EVRUN_ONCE);
     ev_timer_stop(scene->loop, &timer);
-    cr_assert(scene->told == times, "told %u times instead of %u", scene->told, times);
+    cr_assert(scene->notified == times, "notified %u times instead of %u", scene->notified, times);
 }
 
 static void expect_told(struct scene *scene, unsigned times)
 {
     (void)ev_run(scene->loop, EVRUN_NOWAIT);
-    cr_expect(scene->told == times, "told %u times instead of %u", scene->told, times);
+    cr_expect(scene->notified == times, "notified %u times instead of %u", scene->notified, times);
 }
 
 ParameterizedTestParameters(arrival, told_when_none_waits)
@@ -300,7 +300,7 @@ ParameterizedTest(const enum kind *kind, arrival, takes_no_wake_up_and_goes_to_t
         waiter_goes_on(late);
         (void)ev_run(scene.loop, EVRUN_NOWAIT);
     }
-    unsigned before = scene.told;
+    unsigned before = scene.notified;
     cr_assert(listen_watch_requeue(&scene.arrival) == 0);
     for (unsigned i = 0; i < 20; i++) {
         arrive(&scene);
@@ -340,8 +340,8 @@ ParameterizedTest(const enum kind *kind, arrival, told_once_of_what_waits_alread
     scene_close(&scene);
 }
 
-/* One that was told and is gone when the loop comes to it is nobody's news. */
-Test(arrival, not_told_of_what_was_taken_since, .timeout = 60)
+/* A connection that was taken before the loop handles its event is not reported. */
+Test(arrival, not_notified_of_a_connection_taken_since, .timeout = 60)
 {
     struct scene scene;
     scene_open(&scene, UNIX);
@@ -357,7 +357,7 @@ Test(arrival, not_told_of_what_was_taken_since, .timeout = 60)
 static void closes_it(void *context)
 {
     struct scene *scene = context;
-    scene->told++;
+    scene->notified++;
     listen_watch_close(&scene->arrival);
 }
 

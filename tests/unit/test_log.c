@@ -16,7 +16,7 @@ static char folder[] = "/tmp/ot-log-XXXXXX";
 static char path[64], other[64], errors[64];
 static char error[512];
 
-/* What the process says on standard error is looked at too. */
+/* The process's standard error is checked too. */
 static void prepare(void)
 {
     cr_assert(mkdtemp(folder) != NULL);
@@ -177,7 +177,7 @@ Test(log, tells_what_was_lost_and_of_whom)
     for (int i = 0; i < 3; i++)
         say("www", "lost");
     say("api", "lost");
-    cr_expect(occurs(content(errors), "\n") == 1, "told once");
+    cr_expect(occurs(content(errors), "\n") == 1, "reported once");
     cr_expect(strstr(content(errors), "log: /dev/full cannot be written: No space left on device; "
                                       "lines are lost until it can\n") != NULL);
     wanted.target = path;

@@ -132,7 +132,7 @@ Test(sink, a_full_pipe_on_standard_error)
     cr_expect(fcntl(2, F_GETFD) >= 0);
 }
 
-/* Where /proc is not there or not allowed: long lines too. */
+/* Without access to /proc long lines are written too. */
 Test(sink, a_shared_pipe)
 {
     static char much[20000];

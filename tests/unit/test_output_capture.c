@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What was handed out, as "[text]" with '+' for a cut before or behind, or "[3 empty]". */
+/* The lines that were passed on, as "[text]" with '+' for a cut before or after, or "[3 empty]". */
 static char seen[65536];
 static size_t limit;
 

@@ -1,4 +1,4 @@
-/* test_params.c: a request's parameters as texts, whatever a web server sends. */
+/* test_params.c: a request's parameters as texts, for any input from a web server. */
 #include "sapi-shim/protocol/params.h"
 
 #include <criterion/criterion.h>

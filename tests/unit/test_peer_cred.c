@@ -22,7 +22,7 @@ Test(peer, who_may)
         bool may;
         const char *what;
     } cases[] = {
-        {0, 0, 0, 0, true, "root, whatever the mode"},
+        {0, 0, 0, 0, true, "root, for any mode"},
         {MANAGER, 1, 1, 0, true, "the manager's own user"},
         {OWNER, 1, 1, 0600, true, "the owner"},
         {OWNER, 1, 1, 0400, false, "an owner without the right to write"},

@@ -21,7 +21,7 @@
 #define EATEN ((size_t)32 << 20)
 
 static int listener;
-static int silent[2]; /* a pipe into which nobody writes */
+static int silent[2]; /* a pipe to which no process writes */
 
 static void accepts(void)
 {
@@ -149,7 +149,7 @@ ParameterizedTestParameters(proc_activity, tells_what_it_is_doing)
     return cr_make_param_array(unsigned, numbers, LIVES);
 }
 
-/* It is what it is for good once it is there, and may be anything on the way. */
+/* The activity is final once the process sleeps at its last place; before, any is possible. */
 ParameterizedTest(const unsigned *number, proc_activity, tells_what_it_is_doing, .timeout = 60)
 {
     const struct life *life = &lives[*number];
@@ -165,7 +165,7 @@ ParameterizedTest(const unsigned *number, proc_activity, tells_what_it_is_doing,
     end(pid);
 }
 
-Test(proc_activity, nothing_is_known_of_nobody)
+Test(proc_activity, a_missing_process_is_unknown)
 {
     static const struct life life = {accepts, NULL, PROC_ACTIVITY_WAITING};
     uint64_t bytes = 77;
@@ -221,7 +221,7 @@ static ino_t number_of(int fd)
     return status.st_ino;
 }
 
-/* One that waits for events may be between requests, or inside one that waits for something. */
+/* A process that waits for events may be between two requests, or inside one. */
 Test(proc_activity, without_a_connection_there_is_no_request, .timeout = 60)
 {
     static const struct life without = {holds_none, NULL, PROC_ACTIVITY_WAITING};

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* One process writes records whose fields agree, the other never sees two that do not. */
+/* One process writes records whose fields agree; the other must never read any that do not. */
 Test(slot, a_copy_is_of_one_moment)
 {
     struct ot_record *record =
@@ -75,7 +75,7 @@ Test(slot, text_is_cleaned)
     cr_assert_str_eq(field, "");
 }
 
-/* Never silently, and never inside a character. */
+/* A cut is marked, and never inside a character. */
 Test(slot, text_that_is_cut_says_so)
 {
     static const struct {

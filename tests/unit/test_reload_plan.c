@@ -37,7 +37,7 @@ static void remove_folder(void)
 
 TestSuite(reload, .init = make_folder, .fini = remove_folder);
 
-/* What the text comes to; each "USER" in it becomes a line that root has to have. */
+/* Loads the text; each "USER" in it becomes a line that root needs. */
 static struct config *load(const char *text)
 {
     char path[64];
@@ -129,7 +129,7 @@ Test(reload, one_pool_of_which_one_line_changes)
         {"env[A] = b\n", "env[A] = c\n", RELOAD_PLAN_REPLACE, "env[NAME]"},
         {"env[A] = b\n", "", RELOAD_PLAN_REPLACE, "env[NAME]"},
         {"", "chdir = /tmp\n", RELOAD_PLAN_REPLACE, "chdir"},
-        /* both kinds: the one that needs more is told */
+        /* of two kinds the one that needs more is reported */
         {"", "pm.max_spawn_rate = 3\nkeepalive_max = 9\n", RELOAD_PLAN_REPLACE, "keepalive_max"},
         {"", "catch_workers_output = no\n", RELOAD_PLAN_REPLACE, "catch_workers_output"},
     };
@@ -147,7 +147,7 @@ Test(reload, one_pool_of_which_one_line_changes)
 #define POOL(name, listen, max)                                                                    \
     "[" name "]\nUSER\nlisten = " listen "\ncommand = /bin/true\npm.max_children = " max "\n"
 
-/* What a generation has room for cannot grow. */
+/* The number of slots of a generation cannot grow. */
 Test(reload, more_workers_than_there_are_slots)
 {
     reread(POOL("www", "/tmp/ot-a.sock", "4"), POOL("www", "/tmp/ot-a.sock", "3"));
@@ -158,7 +158,7 @@ Test(reload, more_workers_than_there_are_slots)
     reread(POOL("www", "/tmp/ot-a.sock", "4"),
            POOL("www", "/tmp/ot-a.sock", "6") "post_response.max_children = 2\n");
     expect_step(0, RELOAD_PLAN_APPLY, 0, 0, "pm.max_children");
-    /* it began with more than it has now */
+    /* it was started with more slots than its settings need now */
     slots = 12;
     reread(POOL("www", "/tmp/ot-a.sock", "4"), POOL("www", "/tmp/ot-a.sock", "6"));
     expect_step(0, RELOAD_PLAN_APPLY, 0, 0, "pm.max_children");
@@ -223,7 +223,7 @@ Test(reload, a_socket_goes_to_a_new_pool)
     expect_step(1, RELOAD_PLAN_ADD, RELOAD_PLAN_NONE, 0, NULL);
 }
 
-/* What names come to may change without a word in the file. */
+/* The ids of a user may change while the file stays the same. */
 Test(reload, another_identity_by_the_same_name)
 {
     reread(POOL("a", "/tmp/ot-a.sock", "4"), POOL("a", "/tmp/ot-a.sock", "4"));

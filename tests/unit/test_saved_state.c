@@ -34,7 +34,7 @@ static void walk(struct saved_state *state, struct facts *facts)
     saved_state_bytes(state, "bytes", &facts->bytes, &facts->size);
 }
 
-/* A state with one fact of each kind; `fd` is the memfd's, and stays open. */
+/* A state with one value of each kind; `fd` is the memfd and stays open. */
 static int written(int fd)
 {
     struct saved_state state;
@@ -61,7 +61,7 @@ static int written(int fd)
     return copy;
 }
 
-/* A memfd with these bytes, sealed as papers are. */
+/* A memfd with these bytes, sealed as a saved state is. */
 static int forged(const char *bytes, size_t size)
 {
     int fd = memfd_create("forged", MFD_ALLOW_SEALING);
@@ -219,7 +219,7 @@ Test(handover, stops_at_the_first_fault)
     cr_assert_eq(saved_state_begin(&state), 0);
     saved_state_refuse(&state, "the first");
     saved_state_refuse(&state, "the second");
-    /* What is saved is in use: a fault does not change it. */
+    /* An error does not change the state. */
     cr_expect_eq(saved_state_fd(&state, "fd", 0), 0);
     cr_expect_neq(saved_state_end(&state), 0);
     cr_expect_str_eq(state.error, "the first");

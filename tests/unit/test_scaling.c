@@ -47,7 +47,7 @@ static const struct scale_case cases[] = {
      ONDEMAND(5),
      {MANY, .partly = 1},
      {.watch = true, .again = 1000}},
-    {"ondemand needs nobody beside an idle thread",
+    {"ondemand needs no worker beside an idle thread",
      ONDEMAND(5),
      {MANY, .partly = 1, .waiting = 1},
      {.watch = true, .again = 2}},
@@ -80,7 +80,7 @@ static const struct scale_case cases[] = {
      STATIC(5),
      {MANY, .idle = 2, .post = 4},
      {.spawn = 1, .reason = SCALING_POST, .over = 2, .again = 100}},
-    {"static, over the budget and nobody left",
+    {"static, over the budget and no worker left",
      STATIC(5),
      {MANY, .post = 7, .waiting = 3},
      {.limit = SCALING_AT_MAX_CHILDREN, .over = 5, .again = 1000}},
@@ -92,7 +92,7 @@ static const struct scale_case cases[] = {
      STATIC(5),
      {.free_slots = 0, .idle = 3},
      {.limit = SCALING_AT_PROCESS_MAX, .again = 1000}},
-    {"static, process.max allows none, somebody waits",
+    {"static, process.max allows none, a connection waits",
      STATIC(5),
      {.free_slots = 0, .serving = 3, .waiting = 1},
      {.limit = SCALING_AT_PROCESS_MAX, .again = 100}},
@@ -147,7 +147,7 @@ static const struct scale_case cases[] = {
       .limit = SCALING_AT_MAX_CHILDREN,
       .over = 1,
       .again = 100}},
-    {"ondemand, work after the response is not replaced unasked",
+    {"ondemand, post-response work is not replaced without need",
      ONDEMAND(2),
      {MANY, .post = 1},
      {.watch = true, .again = 1000}},
@@ -202,7 +202,7 @@ static const struct scale_case cases[] = {
      DYNAMIC(4, 2, 4),
      {MANY, .serving = 4, .waiting = 1},
      {.limit = SCALING_AT_MAX_CHILDREN, .again = 100}},
-    {"dynamic, work after the response is replaced where spare ones lack",
+    {"dynamic, post-response work is replaced if spare workers are missing",
      DYNAMIC(4, 1, 2),
      {MANY, .post = 2},
      {.spawn = 1, .reason = SCALING_SPARE, .watch = true, .again = 100}},
@@ -244,7 +244,7 @@ Test(scale, verdicts)
     }
 }
 
-/* Looks that can wait do so until the next whole second, which all pools have in common. */
+/* Checks that can wait are made at the next whole second, for all pools together. */
 Test(scale, leisure_falls_on_whole_seconds)
 {
     static const struct {
@@ -272,7 +272,7 @@ Test(scale, leisure_falls_on_whole_seconds)
     }
 }
 
-/* Never more than the limits allow, whatever is counted. */
+/* Never more than the limits allow, for any counts. */
 Test(scale, limits_hold_for_all_counts)
 {
     static const struct scaling_limits limits[] = {STATIC(4), ONDEMAND(4), DYNAMIC(4, 1, 2)};
@@ -298,7 +298,7 @@ Test(scale, limits_hold_for_all_counts)
         }
 }
 
-/* One look of a pool's life. */
+/* One check of a pool. */
 struct scale_look {
     int64_t at; /* ms after NOW */
     unsigned idle, serving;
@@ -389,7 +389,7 @@ Test(scale, who_is_about_to_serve_is_not_superfluous)
     cr_expect_eq(scaling_decide(&limits, &counts, &memory, NOW + TIMEOUT).retire, 2);
 }
 
-/* No worker is retired in the moment in which another one is started. */
+/* No worker is retired in the same step in which another one is started. */
 Test(scale, a_start_ends_what_was_superfluous)
 {
     static const struct scaling_limits limits = ONDEMAND(50);
@@ -421,8 +421,7 @@ Test(scale, the_mark_is_read_in_time)
     cr_expect_eq(scaling_decide(&limits, &counts, &memory, NOW).again, 40);
 }
 
-/* A queue that does not move is looked at more and more seldom, and soon again when it was empty.
- */
+/* A queue that does not move is checked at growing intervals, and soon again after it was empty. */
 Test(scale, patience_with_a_queue)
 {
     static const int64_t waits[] = {2, 4, 8, 16, 32, 64, 64};

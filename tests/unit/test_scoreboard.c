@@ -113,7 +113,7 @@ Test(scoreboard, adds_threads_up_and_leads_with_the_oldest_request)
     scoreboard_destroy(&board);
 }
 
-/* Behind an accept mutex threads wait outside of accept. */
+/* With an accept mutex threads wait outside of accept. */
 Test(scoreboard, an_ended_request_is_idle_where_another_thread_waits)
 {
     struct scoreboard board = make(1);
@@ -162,7 +162,7 @@ Test(scoreboard, garbage_is_clamped)
     scoreboard_destroy(&board);
 }
 
-Test(scoreboard, a_board_that_was_overwritten_misleads_nobody)
+Test(scoreboard, a_board_that_was_overwritten_does_no_harm)
 {
     struct scoreboard board = make(2);
     struct slot_view view;
@@ -187,7 +187,7 @@ Test(scoreboard, another_contract_is_no_contract)
     scoreboard_destroy(&board);
 }
 
-/* What a worker wrote far away in its slot goes as well; what nobody touched costs no memory. */
+/* The slot is emptied to its last byte, and pages that were not touched cost no memory. */
 Test(scoreboard, a_slot_is_emptied_to_its_end_and_no_more)
 {
     struct scoreboard board = make(3);

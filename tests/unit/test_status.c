@@ -1,4 +1,4 @@
-/* test_status.c: a scoreboard read as plain values, whatever is wrong with it. */
+/* test_status.c: a scoreboard read as plain values, also if it is damaged. */
 #include "sapi-shim/status/status.h"
 
 #include "fpm/worker/scoreboard.h"
@@ -81,7 +81,7 @@ Test(status, counts_the_living_the_dead_and_the_others)
     cr_expect(pool.idle == 1 && pool.post_response == 1 && pool.unknown == 1 && pool.serving == 2);
     cr_expect(pool.workers == 5 && pool.active == 3 && pool.older == 2);
     cr_expect(pool.ended == 4 && pool.ended_by[STATUS_CAUSE_CRASH] == 4);
-    cr_expect(pool.max_active == 3, "what is seen now may be the most");
+    cr_expect(pool.max_active == 3, "the present value counts for the maximum");
     static const struct status_exit ways[] = {
         {false, "3", 5}, {true, "SIGSEGV", 6}, {true, "64", 7}};
     unsigned at = 0;
@@ -95,7 +95,7 @@ Test(status, counts_the_living_the_dead_and_the_others)
     scoreboard_destroy(&scene.board);
 }
 
-/* Between a worker's end and the manager's word on it nothing is counted twice or lost. */
+/* Between a worker's end and the manager's update nothing is counted twice or lost. */
 Test(status, a_slot_counts_until_the_facts_do)
 {
     struct scene scene;
@@ -113,7 +113,7 @@ Test(status, a_slot_counts_until_the_facts_do)
     scoreboard_destroy(&scene.board);
 }
 
-/* What changed is published, whichever slots that are, and what did not stays. */
+/* All changed slots are published, and no others. */
 Test(status, only_changes_are_published_and_all_of_them)
 {
     struct scene scene;

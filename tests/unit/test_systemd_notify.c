@@ -38,7 +38,7 @@ static const char *heard(void)
     return text;
 }
 
-Test(notify, nobody_asked)
+Test(notify, without_a_socket)
 {
     cr_assert(unsetenv("NOTIFY_SOCKET") == 0);
     cr_expect(!systemd_notify_wanted());
@@ -121,5 +121,5 @@ Test(notify, when_it_is_watched)
     cr_assert(setenv("WATCHDOG_PID", "1", 1) == 0);
     cr_expect(systemd_notify_watchdog_interval() == 0, "another process is watched");
     cr_assert(unsetenv("WATCHDOG_PID") == 0 && unsetenv("NOTIFY_SOCKET") == 0);
-    cr_expect(systemd_notify_watchdog_interval() == 0, "nobody listens");
+    cr_expect(systemd_notify_watchdog_interval() == 0, "no socket is given");
 }

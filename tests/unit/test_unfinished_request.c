@@ -91,13 +91,13 @@ static const struct {
     {"TERM of the manager", SIGTERM, true, 0, false, LOG_FORMAT_KILLED},
     {"crash", SIGSEGV, false, 0, false, LOG_FORMAT_CRASHED},
     {"crash with a core file", SIGABRT | 0x80, false, OT_BIT_ABORTED, false, LOG_FORMAT_CRASHED},
-    {"crash of one that was asked to go", SIGBUS, true, 0, false, LOG_FORMAT_CRASHED},
+    {"crash of a worker that was being stopped", SIGBUS, true, 0, false, LOG_FORMAT_CRASHED},
     {"_exit", EXITED(0), false, 0, false, LOG_FORMAT_CRASHED},
-    {"_exit of one that was asked to go", EXITED(1), true, 0, false, LOG_FORMAT_KILLED},
+    {"_exit of a worker that was being stopped", EXITED(1), true, 0, false, LOG_FORMAT_KILLED},
     {"hard_timeout", EXITED(124), false, OT_BIT_TIMEOUT, false, LOG_FORMAT_TIMEOUT},
     {"124 for another reason", EXITED(124), false, 0, false, LOG_FORMAT_CRASHED},
-    {"somebody else reaped it", -1, false, 0, false, LOG_FORMAT_CRASHED},
-    {"somebody else reaped one that was asked to go", -1, true, 0, false, LOG_FORMAT_KILLED},
+    {"another wait reaped it", -1, false, 0, false, LOG_FORMAT_CRASHED},
+    {"another wait reaped a worker that was being stopped", -1, true, 0, false, LOG_FORMAT_KILLED},
     {"killed after the request's end", SIGKILL, false, 0, true, LOG_FORMAT_OK},
     {"killed after an abort's end", SIGKILL, false, OT_BIT_ABORTED, true, LOG_FORMAT_ABORTED},
     {"killed after a time-out's end", SIGKILL, false, OT_BIT_TIMEOUT, true, LOG_FORMAT_TIMEOUT},
@@ -150,7 +150,7 @@ Test(unfinished_request, nothing_a_worker_writes_does_harm)
             state = state * 1103515245 + 12345;
             ((unsigned char *)&raw)[i] = (unsigned char)(state >> 16);
         }
-        record_copy_dead(&raw, &record); /* as who buries a worker does */
+        record_copy_dead(&raw, &record); /* as the manager does */
         struct log_format_input facts = unfinished_request_describe(&record, &killed, &texts);
         cr_expect_leq(log_format_line(format, &facts, line), sizeof line);
     }

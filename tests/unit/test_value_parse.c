@@ -1,4 +1,4 @@
-/* test_value_parse.c: what a text means, what is refused, and that values can be written back. */
+/* test_value_parse.c: the values of texts, the refused texts, and values written back as text. */
 #include "fpm/config/value_parse.h"
 
 #include <criterion/criterion.h>
@@ -449,7 +449,7 @@ Test(value, a_comment_with_a_hash_behind_a_value_is_refused)
         if (result == 0)
             free(out);
         else
-            cr_expect(strstr(error, "a comment behind a value begins with ;"), "%s", error);
+            cr_expect(strstr(error, "a comment after a value begins with ;"), "%s", error);
         result = value_parse_words(cases[i].text, &source, &words, error, sizeof error);
         cr_expect_eq(result == 0, cases[i].fine, "<%s>", cases[i].text);
         if (result == 0)

@@ -81,7 +81,7 @@ Test(writer_lines, the_dead_are_written_once)
     cr_expect_str_eq(take("\1"
                           "0.0.10.0.0 dropped\n\2"
                           "0.0.10.7.0 his\n"),
-                     "dropped\n", "a request that was not counted does not stand for one that was");
+                     "dropped\n", "a request that was not counted does not match one that was");
 }
 
 Test(writer_lines, losses_add_up)

@@ -31,12 +31,12 @@ def pool(directory, *lines, user="root", name="www", command="/bin/cat"):
 ])
 def test_a_hash_behind_a_value(tmp_path, line):
     done = check(tmp_path, pool(tmp_path, line))
-    assert done.returncode == 78 and "a comment behind a value begins with ;" in done.stderr
+    assert done.returncode == 78 and "a comment after a value begins with ;" in done.stderr
 
 
 def test_a_hash_in_a_command(tmp_path):
     done = check(tmp_path, pool(tmp_path, command="/bin/cat # the cat"))
-    assert done.returncode == 78 and "a comment behind a value begins with ;" in done.stderr
+    assert done.returncode == 78 and "a comment after a value begins with ;" in done.stderr
     assert check(tmp_path, pool(tmp_path, command="/bin/cat '# the cat' a#b")).returncode == 0
 
 
