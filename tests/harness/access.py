@@ -42,6 +42,6 @@ class AccessLog:
 
 
 def ident(entry):
-    """What a request called itself, or None."""
+    """The name that a request gave itself, or None."""
     query = entry["query"] or ""
     return query[3:].split("&")[0] if query.startswith("id=") else None

@@ -1,4 +1,4 @@
-"""Where a pool listens: one object for the configuration, the client and the web servers."""
+"""The address of a pool: one object for the configuration, the client and the web servers."""
 
 import itertools
 import os

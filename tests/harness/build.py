@@ -1,4 +1,4 @@
-"""Where the build under test is, and what its sanitizers need."""
+"""The folder of the build under test, and the environment for its sanitizers."""
 
 import os
 import pathlib
@@ -23,7 +23,7 @@ def app(name):
 
 
 def sanitizer_environment(directory):
-    """Reports go into files in `directory`, whatever became of the process's output."""
+    """Sanitizers write reports into files in `directory`, not to the process's output."""
     if not SANITIZED:
         return {}
     report = f"log_path={directory}/sanitizer"
@@ -39,7 +39,7 @@ def compiler():
 
 
 def preload():
-    """What LD_PRELOAD must be. A sanitized library needs its runtime before it."""
+    """The value of LD_PRELOAD. A sanitized library needs its runtime before it."""
     if not SANITIZED:
         return str(PRELOAD)
     runtime = subprocess.run(

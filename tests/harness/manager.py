@@ -95,7 +95,7 @@ class Manager:
         self.ini_path.write_text(text)
 
     def rewrite(self, pools, settings=None):
-        """Replaces it by one that is composed as the first one was."""
+        """Replaces it by one that is composed in the same way."""
         self.write(self._compose(pools, settings or {}))
 
     # Life
@@ -132,7 +132,7 @@ class Manager:
     def stop(self, number=None, status=0):
         """Ends the daemon; asserts its exit status and that nothing is left of it.
 
-        By default with TERM; if it was told to end before, only waits for it.
+        By default with TERM; after send_signal(), only waits for its end.
         """
         if self.popen is None:
             return
@@ -150,7 +150,7 @@ class Manager:
         self.popen = None
 
     def kill(self):
-        """Kills what is left of it: for a failed test."""
+        """Kills its remaining processes, for a failed test."""
         if self.popen is None:
             return
         workers = self.workers()
@@ -173,7 +173,7 @@ class Manager:
 
     @property
     def address(self):
-        """Where the first pool listens."""
+        """The address of the first pool."""
         return next(iter(self.addresses.values()))
 
     def log(self):

@@ -66,7 +66,7 @@ def children(pid):
 
 
 def name(pid):
-    """What the process calls itself, at most 15 bytes; None when there is no such process."""
+    """The name of the process, at most 15 bytes; None when there is no such process."""
     try:
         with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
             return file.read().rstrip("\n")
@@ -84,7 +84,7 @@ def command_line(pid):
 
 
 def descriptors(pid):
-    """What the open descriptors of a process point at: {number: target}."""
+    """The targets of a process's open descriptors: {number: target}."""
     found = {}
     try:
         for name in os.listdir(f"/proc/{pid}/fd"):

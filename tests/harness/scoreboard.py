@@ -16,7 +16,7 @@ CONTRACT = pathlib.Path(__file__).resolve().parents[2] / "sapi-shim" / "contract
 MAGIC_BOARD, MAGIC_SLOT = 0x4F54424F, 0x4F54534C
 VERSION = int(re.search(r"^#define OT_CONTRACT_VERSION (\d+)u$", CONTRACT.read_text(), re.MULTILINE)[1])
 STATES = ("starting", "idle", "reading", "running", "post", "shutdown", "exiting")
-HEADER, SIZE = 1024, 2048  # of a slot, and of each record behind it
+HEADER, SIZE = 1024, 2048  # of a slot, and of each record after it
 RECORD = struct.Struct("=4I15Q16s384s128s")
 FIELDS = (
     "change state status kept state_since accepted_at running_at finished_at shutdown_at requests "

@@ -66,7 +66,7 @@ class Spawner:
             assert status in self.expected, f"worker ended with {status}; its output:\n{self.log()}"
 
     def kill(self):
-        """Kills what is left."""
+        """Kills the remaining processes."""
         for worker in self.processes:
             if worker.poll() is None:
                 worker.kill()

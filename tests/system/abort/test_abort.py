@@ -123,7 +123,7 @@ def test_bailout_at_the_next_safe_point(pool, listen, mode, ignored, journal):
 
 @pytest.mark.parametrize("body", [0, 5000, 5 << 20], ids=["no body", "read", "large, read"])
 def test_short_and_long_requests_that_stay(pool, listen, body, journal):
-    """No abort is noticed while the client stays, whatever arrives."""
+    """No abort is reported while the client stays, for any input."""
     daemon = pool()
     for number, work in enumerate(["note=short", "sleep=250", "spin=250"]):
         query = f"id=a{number}&later=:end&read=all&{work}&text=fine"

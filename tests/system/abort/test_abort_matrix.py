@@ -1,9 +1,9 @@
-"""What a request learns when its client leaves, through every web server.
+"""The connection status of a request whose client leaves, through every web server.
 
 {no web server, nginx, Apache, lighttpd, HAProxy} x {unix, TCP} x {connections kept, not}
 x {the client stays, leaves before the worker takes the request, leaves while the application is
 silent, while output flows, after the response} x {abort ignored, not} x {ot_run, loop}: one table of
-expectations, and one of what was found, printed at the end of the run.
+expectations, and one of the results, printed at the end of the run.
 """
 
 import collections

@@ -22,7 +22,7 @@ def test_a_silent_request(manager, app, listen, tmp_path, journal, option, keep)
         with server.connect() as client:
             client.send(f"/?id=a&wait=left&look={3000 if told else 300}&status&note=rest")
             journal.wait("wait", "a")
-        # The worker is told after the client has left, or never.
+        # The worker sees the abort after the client has left, or never.
         journal.signal("left")
         journal.wait("note", "a")
         assert journal.wait("status", "a").detail == str(int(told))

@@ -1,4 +1,4 @@
-"""The access log: one line for every request, whatever its outcome."""
+"""The access log: one line for every request, for every outcome."""
 
 import os
 import re

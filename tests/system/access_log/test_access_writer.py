@@ -1,4 +1,4 @@
-"""Lines get from the workers into the file exactly once, whatever happens on the way."""
+"""Lines get from the workers into the file exactly once, also after errors on the way."""
 
 import os
 import random

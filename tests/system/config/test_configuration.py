@@ -185,7 +185,7 @@ def test_other_users_are_ignored_with_a_warning(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
 def test_owners_are_ignored_with_a_warning_too(tmp_path):
-    """What an ordinary user cannot change -t names, and the start goes on."""
+    """-t names the settings that an ordinary user cannot change, and the start continues."""
     tool, path = tmp_path / "overtime", tmp_path / "main.ini"
     tool.write_bytes(build.OVERTIME.read_bytes())
     tool.chmod(0o755)

@@ -244,7 +244,7 @@ def test_a_misspelled_command(said, meant):
 
 
 def test_help(manager, tmp_path):
-    """Of every command; no line is too wide for a terminal."""
+    """Every command has one; no line is too wide for a terminal."""
     daemon = manager({"command": sleeper(tmp_path)})
     overview = daemon.control("--help").stdout
     verbs = [line.split()[0] for line in overview.split("verbs:\n")[1].split("\n\n")[0].splitlines()]

@@ -17,7 +17,7 @@ ZSH = build.ROOT / "packaging" / "completion" / "_overtimectl"
 
 
 def complete(line):
-    """What bash completes after `line`, split into words as at a terminal."""
+    """The completions of bash after `line`, split into words as at a terminal."""
     script = f"""
         source {BASH}
         PATH={build.BUILD}:$PATH
@@ -108,7 +108,7 @@ def test_bash_has_what_the_help_has():
 
 
 def zsh(line):
-    """What zsh offers after `line`: the lines of its lists, or "files"."""
+    """The completions of zsh after `line`: the lines of its lists, or "files"."""
     if shutil.which("zsh") is None:
         pytest.skip("zsh is not installed")
     words = shlex.split(line) + ([""] if line.endswith(" ") else [])

@@ -34,7 +34,7 @@ def begin(daemon, *words):
 
 
 def result(popen, status=0):
-    """What it printed."""
+    """Its output."""
     out, complaint = popen.communicate(timeout=60)
     assert popen.returncode == status, complaint
     return json.loads(out) if status == 0 else complaint

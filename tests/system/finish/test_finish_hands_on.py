@@ -73,7 +73,7 @@ def test_the_next_worker_to_be_free_serves_it(manager, app, listen, tmp_path, jo
 
 
 def test_unread_input_still_ends_the_connection(manager, app, listen, tmp_path, journal):
-    """What the application has left of a body must not be taken for the next request."""
+    """The unread rest of a body must not be taken for the next request."""
     manager({"command": f"{app('worker')} -m run {tmp_path}", "listen": listen})
     body = b"b" * 300000
     with fastcgi.Connection(listen) as connection:

@@ -130,7 +130,7 @@ def seconds(server):
 
 
 def median_wait(daemon, server, rounds):
-    """Of a request that follows one whose worker works on."""
+    """The wait of a request that follows one whose worker does post-response work."""
     waits = []
     for _ in range(rounds):
         wait_until(lambda: totals(daemon)["idle"] >= 2, "two idle workers")

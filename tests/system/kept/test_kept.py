@@ -134,7 +134,7 @@ def test_second_begin_is_refused(connection, at, journal):
 @pytest.mark.parametrize("body", [b"", BODY, b"x" * 200000], ids=["none", "small", "large"])
 @pytest.mark.parametrize("read", ["read=all", "read=100", "note=unread"])
 def test_pipelined_requests(connection, body, read, journal):
-    """Each is served after the one before it, or not at all, but never misread, whatever its body holds."""
+    """Each is served after the previous one, or not at all, but never misread, for any body."""
     evil = whole("id=evil&text=evil", b"e" * 10)
     bodies = [body + evil for _ in range(5)] if body else [b""] * 5
     stream = b"".join(whole(f"id=p{n}&{read}&text=answer{n}", bodies[n]) for n in range(5))

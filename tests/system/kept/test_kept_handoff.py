@@ -1,4 +1,4 @@
-"""A worker that leaves gives its idle kept connections to one that stays; clients do not notice."""
+"""A worker that stops passes its idle kept connections to another one; clients do not notice."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""ot_on_news: an interpreter is told in signal context, and acts at a safe point of its own."""
+"""ot_on_news: the library calls an interpreter's function in a signal handler; the interpreter acts later."""
 
 import pytest
 
@@ -69,7 +69,7 @@ def test_not_after_the_response(pool, journal):
 
 
 def test_not_with_write(pool, journal):
-    """There only failing output tells."""
+    """With it only failing output reports an abort."""
     daemon = pool(abort_detection="write")
     with fastcgi.Connection(daemon.address) as connection:
         connection.send_request(fastcgi.cgi_params("id=b&news=on&evaluate=500:wait"))
@@ -96,7 +96,7 @@ def test_unregistered(pool, journal):
 
 
 def test_threads(pool, journal):
-    """Each is told of its own request."""
+    """Each gets the news of its own request."""
     daemon = pool(threads=3, max_execution_time="0", hard_timeout="20s")
     fastcgi.request(daemon.address, query="id=first&news=on&text=x")
     quiet = fastcgi.Connection(daemon.address)

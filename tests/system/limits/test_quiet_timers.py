@@ -95,7 +95,7 @@ def test_limit_that_a_safe_point_has_seen(pool, journal):
 @pytest.mark.parametrize("query", ["doze=poll:500&text=x", "text=x&finish&doze=poll:500",
                                    "busy=100&doze=poll:500&text=x"])
 def test_processor_time(pool, query, journal):
-    """Its timer expires in no sleep, whoever was here before."""
+    """Its timer expires in no sleep, after any earlier request."""
     daemon = pool(max_execution_time="0", max_execution_cpu_time="200ms", hard_timeout="100ms")
     for number in range(3):
         fastcgi.request(daemon.address, query=f"id=a{number}&{query}")

@@ -81,7 +81,7 @@ def test_small_answer_to_a_client_that_left(pool, tmp_path, listen, mode, text, 
 @pytest.mark.parametrize("end", ["spin=60000", "sleep=300&checkpoint", "dots=HasSeenEOF:60000"])
 @pytest.mark.parametrize("mode", ["run", "loop"])
 def test_nothing_was_written(pool, tmp_path, mode, end, journal):
-    """The client is told, by unwinding and by exit alike."""
+    """The client gets the 504 both by unwinding and by exit."""
     access = AccessLog(tmp_path / "access.log")
     daemon = pool(mode, max_execution_time="100ms", **access.directives)
     response = fastcgi.request(daemon.address, query=f"id=a&later=:end&{end}")

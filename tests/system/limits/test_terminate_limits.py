@@ -97,7 +97,7 @@ def test_a_worker_in_its_grace_period_does_not_hide_another(manager, app, tmp_pa
 
 
 def test_the_limit_goes_on_while_a_worker_is_replaced(manager, app, tmp_path, journal):
-    """A worker that a reload asked to stop is ended once, whatever else happens meanwhile."""
+    """A worker that a reload asked to stop is ended once, also if other limits are reached."""
     daemon = manager(pool(app, tmp_path, **{"request_terminate_timeout": "500ms", "hard_timeout": "800ms"}))
     with Held(daemon, journal) as held:
         pid = held.begin("late", "block-signals")

@@ -51,7 +51,7 @@ def test_timeout_and_abort_give_3(pool, mode, bailout, first, journal):
 # When they act
 
 def measure(daemon, journal, query):
-    """What on_shutdown_clock has measured: wall clock and processor time, in milliseconds."""
+    """The times that on_shutdown_clock has measured: wall clock and processor time, in milliseconds."""
     for number in range(TRIES):
         fastcgi.request(daemon.address, query=f"id=m{number}&{query}")
         wall, cpu = map(float, journal.wait("clock", f"m{number}").detail.split()[1:3])

@@ -1,4 +1,4 @@
-"""Many pools and workers: an idle manager sleeps, and a death costs the same whatever their number."""
+"""Many pools and workers: an idle manager sleeps, and a death costs the same for any number of them."""
 
 import os
 import signal

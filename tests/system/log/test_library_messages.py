@@ -1,4 +1,4 @@
-"""The messages of the library reach the log, whatever the pool logs of its workers' output."""
+"""The messages of the library reach the log, for every setting of catch_workers_output."""
 
 import re
 
@@ -66,7 +66,7 @@ def test_last_words(manager, tmp_path, caught):
 
 
 def test_last_words_of_a_first_request(manager, app, tmp_path):
-    """Of a worker that dies within its first request, but not of one that dies later."""
+    """It is logged for a worker that dies within its first request, not for one that dies later."""
     daemon = manager({"command": f"{app('worker')} {tmp_path}", "catch_workers_output": "no"})
     for query, expected in (("say=help&exit=3", True), ("say=help", False), ("exit=4", False)):
         fastcgi.request(daemon.address, query=query)

@@ -1,4 +1,4 @@
-"""Names of descriptors as logs: the open descriptor is meant, whatever it is."""
+"""Names of descriptors as logs: the open descriptor is meant, of any kind."""
 
 import socket
 

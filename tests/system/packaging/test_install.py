@@ -64,7 +64,7 @@ def test_readme_says_how_to_install():
 
 
 def dry(*words):
-    """What make would run."""
+    """The commands that make would run."""
     done = subprocess.run(
         ["make", "-n", f"BUILD={build.BUILD}", *words], cwd=build.ROOT, capture_output=True, text=True,
         timeout=60, env=unmade(),

@@ -1,4 +1,4 @@
-"""A worker attaches when its application accepts, whatever was executed and forked before."""
+"""A worker attaches when its application accepts, after any chain of exec and fork."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from harness.worker_script import script
 
 
 def chains(directory, words):
-    """What may stand before the application, by name."""
+    """Programs that may precede the application, by name."""
     yield "plain", words
     yield "env", f"/usr/bin/env A=1 {words}"
     yield "script", script(directory, f"A=$(cat /dev/null)\nexec {words}", "wrapper")
@@ -23,7 +23,7 @@ def chains(directory, words):
 
 
 def end_groups(daemon):
-    """Stops the manager and what is left of the workers' process groups."""
+    """Stops the manager and kills the rest of the workers' process groups."""
     groups = daemon.workers()
     daemon.stop()
     for group in groups:
@@ -39,7 +39,7 @@ CHAINS = ["plain", "env", "script", "shell", "twice"]
 
 @pytest.fixture(params=["linked", "preloaded"])
 def chained(request, manager, app, tmp_path):
-    """chained("env", **directives) -> a manager of the application behind this chain."""
+    """chained("env", **directives) -> a manager of the application started through this chain."""
     def run(name, **directives):
         program = app("worker" if request.param == "linked" else "worker_plain")
         words = dict(chains(tmp_path, f"{program} {tmp_path}"))[name]

@@ -1,4 +1,4 @@
-"""A program that is linked with the library keeps it, however it accepts and whatever the linker drops."""
+"""A program that is linked with the library keeps it, for each way to accept, also if the linker drops unused libraries."""
 
 import subprocess
 

@@ -69,7 +69,7 @@ class Asked(threading.Thread):
 
 
 def test_a_dynamic_pool_grows_as_without(manager, program, pool):
-    """Six requests of 3 s, one each 0.3 s: seven workers, and nobody waits."""
+    """Six requests of 3 s, one each 0.3 s: seven workers, and no request waits."""
     daemon = manager({**pool, "pm": "dynamic", "pm.max_children": 8})
     wait_total(daemon, unknown=len(daemon.workers()))
     asked = []

@@ -1,4 +1,4 @@
-"""What a reload says is true: a socket whose file is gone, programs without the library that end soon."""
+"""The report of a reload is true: a socket whose file is gone, programs without the library that end soon."""
 
 import contextlib
 import os
@@ -52,7 +52,7 @@ def test_a_file_in_the_place_of_the_socket(manager, app, tmp_path, words):
 
 
 def test_a_program_that_ends_after_a_while(manager, app, tmp_path):
-    """Without the library nothing tells that it does not serve; the old worker serves on."""
+    """Without the library the manager cannot see that it does not serve; the old worker continues."""
     daemon = manager(box(app, tmp_path))
     (before,) = daemon.workers()
     daemon.rewrite({"www": {"command": script(tmp_path, "sleep 0.7\nexit 3")}})

@@ -1,4 +1,4 @@
-"""What ends a request early, and what still runs then: bailout, exit(), shutdown functions."""
+"""Early ends of a request, and the functions that still run: bailout, exit(), shutdown functions."""
 
 import os
 import signal
@@ -142,7 +142,7 @@ def test_pthread_exit_in_handler(life, mode, threads, journal):
     wait_totals(daemon, requests=11, shutdown_run=1, shutdown_lost=0)
 
 
-# Shutdown functions: what is registered, what the journal then has, run and late and lost.
+# Shutdown functions: those registered, those in the journal, and the counts run, late and lost.
 FUNCTIONS = {
     "order": (":a&later=:b&later=:c", ["a", "b", "c"], (3, 0, 0)),
     "nested": ("late:a&later=:b&later=late:c&later=:d", ["a", "b", "c", "d", "a", "c"], (6, 0, 0)),

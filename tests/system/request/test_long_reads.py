@@ -31,7 +31,7 @@ def scattered(body, chance, padded=True):
 
 
 def taken(journal, name="a"):
-    """What the steps `take` read: bytes, their sum, libfcgi's error."""
+    """The results of the steps `take`: bytes, their sum, libfcgi's error."""
     return [tuple(map(int, event.detail.split())) for event in journal.events(name, "take")]
 
 

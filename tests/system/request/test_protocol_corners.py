@@ -1,4 +1,4 @@
-"""What a web server may do by the FastCGI specification, and few do: raw clients."""
+"""Rare behaviour that the FastCGI specification allows a web server: raw clients."""
 
 import contextlib
 import re
@@ -82,7 +82,7 @@ def test_a_client_that_asks_first(manager, app, listen):
 
 @pytest.mark.parametrize("at", ["begin", "params", "complete"])
 def test_abort_before_the_application_has_it(pool, listen, at, journal):
-    """It is answered at once, whatever was still to come of it, and the connection serves the next request."""
+    """It is answered at once, although the rest of it has not come, and the connection serves the next request."""
     daemon = pool()
     params = fastcgi.stream(fastcgi.PARAMS, fastcgi.pairs(fastcgi.cgi_params("id=never")), 1)
     cut = {"begin": 0, "params": len(params) - 8, "complete": len(params)}[at]

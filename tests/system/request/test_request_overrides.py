@@ -207,7 +207,7 @@ def test_from_a_web_server(request, pool, way, name, tmp_path, journal):
 )
 @pytest.mark.parametrize("way", ["nginx", "apache-setenv"])
 def test_never_from_a_client(request, pool, way, header, tmp_path, journal):
-    """Neither by a header, whatever its name, nor by the query."""
+    """A client sets none, neither by a header of any name nor by the query."""
     daemon = pool()
     server = start(request, way, tmp_path, daemon.address)
     headers = {header: VALUE, f"HTTP-{header}": VALUE}

@@ -33,7 +33,7 @@ def scene(*makes):
 
 
 class Stage:
-    """One pool that runs tests/apps/life.c, and what is done to it."""
+    """One pool that runs tests/apps/life.c, and the events that it counts."""
 
     def __init__(self, manager, app, directory, journal):
         self._manager, self.directory, self.journal = manager, directory, journal

@@ -256,7 +256,7 @@ def test_the_file_is_read_again(manager, app, tmp_path):
 
 
 def test_output_and_access_log_go_on(manager, app, tmp_path):
-    """What a worker writes goes on being logged, and the access log has every line."""
+    """The output of a worker is still logged, and the access log has every line."""
     body = f"printf 'one half'\ntouch {tmp_path}/half\nwhile ! [ -e {tmp_path}/go ]; do sleep 0.05; done\n" \
            "echo 'and the other'\nexec sleep 100000"
     log = tmp_path / "access"

@@ -1,4 +1,4 @@
-"""What a worker's first process leaves behind when it ends: what serves, helpers, and daemons made on purpose."""
+"""Processes that remain when a worker's first process ends: servers, helpers and intended daemons."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Programs behind a shell or another wrapper, and programs that fork: a worker is gone when all of it is gone."""
+"""Programs behind a shell or another wrapper, and programs that fork: a worker has ended when all its processes have."""
 
 import contextlib
 import json
