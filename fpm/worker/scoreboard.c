@@ -150,10 +150,10 @@ static void scoreboard_publish_end(const struct scoreboard *scoreboard)
 {
     struct ot_member *members = (void *)((char *)scoreboard->board + scoreboard->members_at);
     struct ot_pool_stats *published = &scoreboard->board->stats;
-    record_open(&published->change);
+    record_begin(&published->change);
     for (unsigned i = 0; i < scoreboard->count; i++)
         members[i].process = OT_PROCESS_NONE;
-    record_close(&published->change);
+    record_end(&published->change);
 }
 
 void scoreboard_destroy(struct scoreboard *scoreboard)
@@ -225,11 +225,11 @@ void scoreboard_publish(struct scoreboard *scoreboard, const struct ot_pool_stat
     const size_t counter = sizeof published->change;
     if (scoreboard->foreign)
         return;
-    record_open(&published->change);
+    record_begin(&published->change);
     memcpy((char *)published + counter, (const char *)stats + counter, sizeof *stats - counter);
     memcpy(&members[scoreboard->stale], &scoreboard->members[scoreboard->stale],
            (scoreboard->stale_end - scoreboard->stale) * sizeof *members);
-    record_close(&published->change);
+    record_end(&published->change);
     scoreboard->stale = scoreboard->stale_end = 0;
 }
 

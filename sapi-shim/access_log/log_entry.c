@@ -30,42 +30,10 @@ struct log_format_input log_entry_unknown(void)
     };
 }
 
-/* ---- values that only some formats need ---- */
-
 static int64_t log_entry_time(struct timeval t)
 {
     return (int64_t)t.tv_sec * CLOCK_NS_PER_S + (int64_t)t.tv_usec * 1000;
 }
-
-static void log_entry_cpu_begin(struct log_entry *entry)
-{
-    struct rusage usage;
-    if ((log_pipe_needs() & LOG_FORMAT_NEEDS_CPU) == 0 || getrusage(RUSAGE_THREAD, &usage) != 0)
-        return;
-    entry->cpu_user = log_entry_time(usage.ru_utime);
-    entry->cpu_system = log_entry_time(usage.ru_stime);
-    entry->thread = pthread_self();
-}
-
-/* Unknown for a request that two threads served. */
-static void log_entry_cpu_end(const struct log_entry *entry, struct log_format_input *input)
-{
-    struct rusage usage;
-    if ((log_pipe_needs() & LOG_FORMAT_NEEDS_CPU) == 0 || entry->cpu_user < 0 ||
-        !pthread_equal(entry->thread, pthread_self()) || getrusage(RUSAGE_THREAD, &usage) != 0)
-        return;
-    input->cpu_user = log_entry_time(usage.ru_utime) - entry->cpu_user;
-    input->cpu_system = log_entry_time(usage.ru_stime) - entry->cpu_system;
-}
-
-static void log_entry_memory(struct log_format_input *input)
-{
-    struct rusage usage;
-    if ((log_pipe_needs() & LOG_FORMAT_NEEDS_MEMORY) != 0 && getrusage(RUSAGE_SELF, &usage) == 0)
-        input->memory = (int64_t)usage.ru_maxrss * 1024;
-}
-
-/* ---- a request ---- */
 
 void log_entry_begin(struct log_entry *entry, struct ot_record *record, uint64_t accepted_at,
                      const char *remote, const char *user)
@@ -79,28 +47,28 @@ void log_entry_begin(struct log_entry *entry, struct ot_record *record, uint64_t
     record->request_discarded = 0;
     record_text(record->remote, sizeof record->remote, remote);
     record_text(record->user, sizeof record->user, user);
-    log_entry_cpu_begin(entry);
+    struct rusage usage;
+    if ((log_pipe_needs() & LOG_FORMAT_NEEDS_CPU) != 0 && getrusage(RUSAGE_THREAD, &usage) == 0) {
+        entry->cpu_user = log_entry_time(usage.ru_utime);
+        entry->cpu_system = log_entry_time(usage.ru_stime);
+        entry->thread = pthread_self();
+    }
 }
 
 void log_entry_sent(struct log_entry *entry, struct ot_record *record, size_t bytes,
                     unsigned status)
 {
     entry->sent += bytes;
-    record_begin(record);
+    record_begin(&record->change);
     record->response_bytes = entry->sent;
     record->http_status = status;
-    record_end(record);
+    record_end(&record->change);
 }
 
 void log_entry_discarded(struct log_entry *entry, struct ot_record *record, size_t bytes)
 {
     entry->discarded += bytes;
     record->request_discarded = entry->discarded;
-}
-
-void log_entry_detach(struct ot_record *record)
-{
-    record->logged = record->requests;
 }
 
 /* `logged` is set after the line is sent. If the worker is killed between the two, the manager
@@ -128,18 +96,25 @@ void log_entry_end(struct log_entry *entry, struct ot_record *record, int thread
         input->answer = (int64_t)(entry->finished_at - entry->accepted_at);
     if (entry->finished_at < entry->shutdown_at)
         input->post_response = (int64_t)(entry->shutdown_at - entry->finished_at);
-    log_entry_cpu_end(entry, input);
-    log_entry_memory(input);
+    struct rusage usage;
+    /* Unknown for a request that two threads served. */
+    if ((log_pipe_needs() & LOG_FORMAT_NEEDS_CPU) != 0 && entry->cpu_user >= 0 &&
+        pthread_equal(entry->thread, pthread_self()) && getrusage(RUSAGE_THREAD, &usage) == 0) {
+        input->cpu_user = log_entry_time(usage.ru_utime) - entry->cpu_user;
+        input->cpu_system = log_entry_time(usage.ru_stime) - entry->cpu_system;
+    }
+    if ((log_pipe_needs() & LOG_FORMAT_NEEDS_MEMORY) != 0 && getrusage(RUSAGE_SELF, &usage) == 0)
+        input->memory = (int64_t)usage.ru_maxrss * 1024;
 
     if (thread < 0) {
         (void)log_pipe_write(0, 0, input);
         return;
     }
     bool written = log_pipe_write((unsigned)thread, entry->number, input);
-    record_begin(record);
+    record_begin(&record->change);
     record->logged = entry->number;
     record->unlogged += !written;
-    record_end(record);
+    record_end(&record->change);
 }
 
 void log_entry_dropped(struct ot_record *record, int thread, unsigned status, uint64_t accepted_at,
@@ -158,8 +133,8 @@ void log_entry_dropped(struct ot_record *record, int thread, unsigned status, ui
         }
         written = log_pipe_write(thread < 0 ? 0 : (unsigned)thread, 0, &input);
     }
-    record_begin(record);
+    record_begin(&record->change);
     record->dropped++;
     record->unlogged += !written;
-    record_end(record);
+    record_end(&record->change);
 }

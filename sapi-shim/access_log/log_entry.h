@@ -38,9 +38,6 @@ void log_entry_sent(struct log_entry *entry, struct ot_record *record, size_t by
 /* Output was discarded. Called within a change of the record. */
 void log_entry_discarded(struct log_entry *entry, struct ot_record *record, size_t bytes);
 
-/* The request leaves its record. Called within a change of the record. */
-void log_entry_detach(struct ot_record *record);
-
 /* Completes `input`, in which the caller has set texts, bits, status and content_length, and sends
  * the line. `thread` is the record's number, below 0 for a private record. `functions_at` is when
  * the shutdown functions ended. */

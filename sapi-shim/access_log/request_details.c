@@ -1,6 +1,7 @@
 /* request_details.c: see request_details.h. */
 #include "sapi-shim/access_log/request_details.h"
 
+#include "sapi-shim/protocol/params.h"
 #include "sapi-shim/util/scalar.h"
 
 #include <string.h>
@@ -8,10 +9,7 @@
 static const char *request_details_param(const void *context, const char *name, size_t length)
 {
     const struct request_details *detail = context;
-    for (char **param = detail->params; param != NULL && *param != NULL; param++)
-        if (strncmp(*param, name, length) == 0 && (*param)[length] == '=')
-            return *param + length + 1;
-    return NULL;
+    return params_get(detail->params, name, length);
 }
 
 static const char *request_details_field(const void *context, const char *name, size_t name_length,

@@ -102,11 +102,6 @@ static void process_hooks_at_thread_end(void *unused)
     process_hooks_thread_ended();
 }
 
-static void process_hooks_before_fork(void)
-{
-    conn_expect_children();
-}
-
 static void process_hooks_in_child(void)
 {
     request_after_fork();
@@ -123,7 +118,7 @@ static void process_hooks_register(void)
     timer_init(limit_timer_check);
     graceful_stop_block(timer_signal());
     if (atexit(process_hooks_at_exit) != 0 ||
-        pthread_atfork(process_hooks_before_fork, NULL, process_hooks_in_child) != 0 ||
+        pthread_atfork(conn_expect_children, NULL, process_hooks_in_child) != 0 ||
         pthread_key_create(&process_hooks_key, process_hooks_at_thread_end) != 0)
         diagnostics_write("out of memory while starting: shutdown functions may not run at exit()");
 }

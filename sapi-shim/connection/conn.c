@@ -72,12 +72,7 @@ struct conn *conn_find(int fd)
 
 /* ---- parsing ---- */
 
-static unsigned conn_one_at_a_time(void)
-{
-    return 1;
-}
-
-static unsigned (*conn_capacity)(void) = conn_one_at_a_time;
+static unsigned (*conn_capacity)(void); /* NULL: one request at a time */
 
 void conn_set_capacity(unsigned (*capacity)(void))
 {
@@ -103,7 +98,8 @@ static bool conn_answer_management(struct conn *conn, const struct frame_record 
     if (conn->end - conn->parsed < record->size)
         return false;
     size_t size = record->kind == FRAME_VALUES
-                      ? frame_values_answer(content, record->content, conn_capacity(), answer)
+                      ? frame_values_answer(content, record->content,
+                                            (conn_capacity != NULL ? conn_capacity() : 1), answer)
                       : frame_unknown_answer(record->type, answer);
     if (size == 0)
         conn->broken = true;

@@ -531,26 +531,16 @@ static bool wait_set_pop_ready(struct wait_set *w, struct conn **out)
     return *out != NULL;
 }
 
-/* True if the event has completed a request header. */
-static bool wait_set_handle_event(struct wait_set *w, const struct epoll_event *event,
-                                  struct conn **out)
+/* Input has come, or the end of it. True if a request header is complete. */
+static bool wait_set_input(struct wait_set *w, struct conn *conn)
 {
-    struct conn *conn = conn_lists_find(event->data.u64);
-    if (conn == NULL || conn->wait_set != w)
-        return false;
-    /* No other event follows, so a short read must not be taken for the last. */
-    if ((event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
-        conn->peer_ends = true;
-    if (conn->state == CONN_LINGERING) {
-        enum conn_result result = conn_discard_input(conn);
-        if (result == CONN_CLOSED || (result == CONN_OK && !conn_lists_rewatch(&w->conns, conn)))
-            conn_lists_close(&w->conns, &conn);
-        return false;
-    }
-    if (conn->state != CONN_KEPT && conn->state != CONN_PENDING)
-        return false;
-    *out = conn;
-    return wait_set_progress(w, conn);
+    if (conn->state != CONN_LINGERING)
+        return (conn->state == CONN_KEPT || conn->state == CONN_PENDING) &&
+               wait_set_progress(w, conn);
+    enum conn_result result = conn_discard_input(conn);
+    if (result == CONN_CLOSED || (result == CONN_OK && !conn_lists_rewatch(&w->conns, conn)))
+        conn_lists_close(&w->conns, &conn);
+    return false;
 }
 
 /* After each wait, or instead of one (`events` > 0). If for long none has slept, signals are taken
@@ -612,8 +602,16 @@ static enum wait_set_result wait_set_turn(struct wait_set *w, bool tell_interrup
     int timeout = wait_set_expire(w);
     bool ready = wait_set_pop_ready(w, out);
     int n = ready ? 0 : wait_set_next_event(w, timeout, &event);
-    if (n > 0 && (int32_t)event.data.u64 >= 0)
-        ready = wait_set_handle_event(w, &event, out);
+    if (n > 0 && (int32_t)event.data.u64 >= 0) {
+        struct conn *conn = conn_lists_find(event.data.u64);
+        if (conn != NULL && conn->wait_set == w) {
+            /* No other event follows, so a short read must not be taken for the last. */
+            if ((event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+                conn->peer_ends = true;
+            *out = conn;
+            ready = wait_set_input(w, conn);
+        }
+    }
     (void)pthread_mutex_unlock(&w->lock);
     if (ready)
         return WAIT_SET_REQUEST;
@@ -654,10 +652,7 @@ static void wait_set_poll_unfinished(struct wait_set *w, int max_ms)
         struct conn *conn = fds[i].revents != 0 ? conn_find(fds[i].fd) : NULL;
         if (conn == NULL || conn->serial != serials[i])
             continue;
-        if (conn->state == CONN_LINGERING && conn_discard_input(conn) == CONN_CLOSED)
-            conn_lists_close(&w->conns, &conn);
-        else if ((conn->state == CONN_PENDING || conn->state == CONN_KEPT) &&
-                 wait_set_progress(w, conn))
+        if (wait_set_input(w, conn))
             wait_set_ready(w, conn);
     }
     (void)pthread_mutex_unlock(&w->lock);

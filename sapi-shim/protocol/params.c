@@ -62,6 +62,14 @@ bool params_decode(struct params *params, const char *first, const unsigned char
     return true;
 }
 
+const char *params_get(char *const *vector, const char *name, size_t length)
+{
+    for (; vector != NULL && *vector != NULL; vector++)
+        if (strncmp(*vector, name, length) == 0 && (*vector)[length] == '=')
+            return *vector + length + 1;
+    return NULL;
+}
+
 void params_trim(struct params *params)
 {
     if (params->text_size + params->vector_size * sizeof *params->vector > PARAMS_KEPT_MAX)

@@ -23,6 +23,10 @@ struct params {
 bool params_decode(struct params *params, const char *first, const unsigned char *content,
                    size_t count);
 
+/* The value of the first NAME=VALUE string in `vector`, which ends with NULL, or is NULL, with this
+ * name; NULL if there is none. `name` need not be terminated. */
+const char *params_get(char *const *vector, const char *name, size_t length);
+
 /* Between two requests: frees what an unusually large one took. */
 void params_trim(struct params *params);
 

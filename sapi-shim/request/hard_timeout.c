@@ -115,14 +115,14 @@ void hard_timeout_exit(struct request *request)
 
     /* The interrupted code may have left a change of the record open; it never resumes. */
     if (!(atomic_load(&record->change) & 1))
-        record_begin(record);
+        record_begin(&record->change);
     record->status |= OT_BIT_TIMEOUT;
     if (may_answer && !conn->stdout_sent)
         record->http_status = HARD_TIMEOUT_HTTP_STATUS;
     record->timed_out += !(request->status & OT_BIT_TIMEOUT);
     record->shutdown_lost += request->functions.count;
     record->shutdown_late += request->shutdown_jump != NULL; /* the one that runs */
-    record_end(record);
+    record_end(&record->change);
     worker_slot_set_exit_reason(OT_EXIT_HARD_TIMEOUT);
 
     hard_timeout_log(request);

@@ -19,9 +19,9 @@ static uint64_t limit_timer_show_left(struct request *request, uint64_t now)
     struct ot_record *record = request->record;
     if (atomic_load(&record->change) & 1)
         return now + CLOCK_NS_PER_MS;
-    record_begin(record);
+    record_begin(&record->change);
     record->status |= OT_BIT_ABORTED;
-    record_end(record);
+    record_end(&record->change);
     return 0;
 }
 

@@ -120,9 +120,9 @@ bool request_is_open(const struct request *request)
 /* Adds to one of the record's counters. */
 static void request_count(struct request *request, uint64_t *counter, uint64_t count)
 {
-    record_begin(request->record);
+    record_begin(&request->record->change);
     *counter += count;
-    record_end(request->record);
+    record_end(&request->record->change);
 }
 
 static void request_set_status(struct request *request, enum ot_status_bits bit)
@@ -147,7 +147,7 @@ static void request_publish(struct request *request, enum lifecycle_state from, 
     struct ot_record *record = request->record;
     uint64_t now = clock_ns();
     uint32_t before = record->state;
-    record_begin(record);
+    record_begin(&record->change);
     record->status = request->status;
     if (from == LIFECYCLE_RUNNING && request->state == LIFECYCLE_POST)
         record->finished++;
@@ -172,7 +172,7 @@ static void request_publish(struct request *request, enum lifecycle_state from, 
         record->state = request_public_state[request->state];
         record->state_since = now;
     }
-    record_end(record);
+    record_end(&record->change);
     /* The state outlasts the request: the thread is idle once it waits again. */
     if (record->state != before)
         worker_slot_ring(OT_NOTIFY_LEAVE(before) | OT_NOTIFY_ENTER(record->state));
@@ -237,7 +237,7 @@ static void request_publish_begin(struct request *request, const struct request_
     struct ot_record *record = request->record;
     uint64_t now = clock_ns();
     uint32_t before = record->state; /* under load that of the previous request */
-    record_begin(record);
+    record_begin(&record->change);
     record->state = OT_STATE_RUNNING;
     record->status = 0;
     record->state_since = now;
@@ -260,7 +260,7 @@ static void request_publish_begin(struct request *request, const struct request_
         *request->mark = (struct ot_tracking){.id = info->mark};
     }
     log_entry_begin(&request->entry, record, request->conn->since, info->remote, info->user);
-    record_end(record);
+    record_end(&record->change);
     worker_slot_ring(OT_NOTIFY_LEAVE(before) | OT_NOTIFY_ENTER(OT_STATE_RUNNING));
 }
 
@@ -325,10 +325,10 @@ void request_detach(void)
     atomic_signal_fence(memory_order_seq_cst); /* the timer's handler no longer sees it */
     request->current = NULL;
     request->detached = true;
-    record_begin(request->record);
-    log_entry_detach(request->record);
+    record_begin(&request->record->change);
+    request->record->logged = request->record->requests; /* its line comes without the record */
     request_end_mark(request, OT_TRACKING_LOST);
-    record_end(request->record);
+    record_end(&request->record->change);
     request->record = &unseen;
     request->run_jump = NULL;
 }
@@ -493,10 +493,10 @@ void request_discard(struct request *request, size_t bytes)
 {
     if (bytes == 0)
         return;
-    record_begin(request->record);
+    record_begin(&request->record->change);
     request->record->discarded += bytes;
     log_entry_discarded(&request->entry, request->record, bytes);
-    record_end(request->record);
+    record_end(&request->record->change);
 }
 
 /* ---- the end of the response ---- */
@@ -630,9 +630,9 @@ void request_set_label(struct request *request, const char *text)
 {
     if (text == NULL && request->record->label[0] == '\0')
         return;
-    record_begin(request->record);
+    record_begin(&request->record->change);
     record_text(request->record->label, sizeof request->record->label, text);
-    record_end(request->record);
+    record_end(&request->record->change);
 }
 
 /* ---- the end ---- */

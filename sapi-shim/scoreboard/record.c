@@ -15,7 +15,7 @@ _Static_assert(offsetof(struct ot_record, change) == 0 &&
                    offsetof(struct ot_pool_stats, change) == 0,
                "a block begins with its change counter");
 
-void record_open(_Atomic uint32_t *change)
+void record_begin(_Atomic uint32_t *change)
 {
     /* In one instruction: a signal handler of the same thread may make a change in between. */
     (void)atomic_fetch_add_explicit(change, 1, memory_order_relaxed);
@@ -23,19 +23,9 @@ void record_open(_Atomic uint32_t *change)
     atomic_thread_fence(memory_order_release);
 }
 
-void record_close(_Atomic uint32_t *change)
+void record_end(_Atomic uint32_t *change)
 {
     (void)atomic_fetch_add_explicit(change, 1, memory_order_release);
-}
-
-void record_begin(struct ot_record *record)
-{
-    record_open(&record->change);
-}
-
-void record_end(struct ot_record *record)
-{
-    record_close(&record->change);
 }
 
 bool record_read(const void *from, void *to, size_t size)

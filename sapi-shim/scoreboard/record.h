@@ -11,11 +11,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Opens a change of the record; the calling thread is its only writer. */
-void record_begin(struct ot_record *record);
+/* Opens a change of a record, or of another block that begins with a change counter; the calling
+ * thread is its only writer. record_end closes the change and publishes it. */
+void record_begin(_Atomic uint32_t *change);
+void record_end(_Atomic uint32_t *change);
 
-/* Closes the change and publishes it. */
-void record_end(struct ot_record *record);
+/* Copies `size` bytes of such a block as they were at one moment. False if it kept changing. */
+bool record_read(const void *from, void *to, size_t size);
 
 /* Copies a record, except its reserved bytes, as it was at one moment. Strings in the copy are
  * terminated; `state` and `status` are in range. False if the record kept changing. Never blocks.
@@ -29,12 +31,6 @@ bool record_peek(const struct ot_record *from, struct ot_record *to);
 /* Copies the record of a dead thread, which may have died within a change; strings and numbers are
  * clamped in the same way. */
 void record_copy_dead(const struct ot_record *from, struct ot_record *to);
-
-/* The same for any block that begins with a change counter. record_read copies `size` bytes of one
- * as they were at one moment; false if it kept changing. */
-void record_open(_Atomic uint32_t *change);
-void record_close(_Atomic uint32_t *change);
-bool record_read(const void *from, void *to, size_t size);
 
 /* Copies text into a field of the record of `size` bytes with its NUL; control characters become
  * spaces. A longer text is cut between two characters and ends in OT_CUT. NULL clears the field. */

@@ -81,9 +81,9 @@ static struct ot_record *worker_slot_claim(void)
     }
     worker_slot_index = lowest;
     struct ot_record *record = &worker_slot_own->records[lowest];
-    record_begin(record);
+    record_begin(&record->change);
     record->tid = (uint32_t)gettid();
-    record_end(record);
+    record_end(&record->change);
     return record;
 }
 
@@ -215,10 +215,10 @@ void worker_slot_state(enum ot_state state)
     uint32_t before = record->state;
     if (before == (uint32_t)state)
         return;
-    record_begin(record);
+    record_begin(&record->change);
     record->state = state;
     record->state_since = clock_ns();
-    record_end(record);
+    record_end(&record->change);
     worker_slot_ring(OT_NOTIFY_LEAVE(before) | OT_NOTIFY_ENTER(state));
 }
 
@@ -293,11 +293,11 @@ static void worker_slot_tidy(struct ot_slot *slot)
             diagnostics_write("pool %s: %s %s was cut off: its process has died",
                               worker_slot_pool(), record->method, record->uri);
         if ((atomic_load(&record->change) & 1) == 0)
-            record_begin(record);
+            record_begin(&record->change);
         record->state = i == 0 ? OT_STATE_STARTING : OT_STATE_EXITING;
         record->ended_at = record->state_since = clock_ns();
         record->kept = 0;
-        record_end(record);
+        record_end(&record->change);
     }
     slot->exit_reason = OT_EXIT_NONE;
 }

@@ -1,6 +1,7 @@
 /* status_handler.c: see status_handler.h. */
 #include "sapi-shim/status/status_handler.h"
 
+#include "sapi-shim/protocol/params.h"
 #include "sapi-shim/status/status.h"
 #include "sapi-shim/status/status_metrics.h"
 #include "sapi-shim/status/status_page.h"
@@ -75,11 +76,8 @@ struct status_handler_request {
 
 static const char *status_handler_param(char *const *params, const char *name)
 {
-    size_t length = strlen(name);
-    for (; params != NULL && *params != NULL; params++)
-        if (strncmp(*params, name, length) == 0 && (*params)[length] == '=')
-            return *params + length + 1;
-    return "";
+    const char *value = params_get(params, name, strlen(name));
+    return value != NULL ? value : "";
 }
 
 static struct status_handler_request status_handler_read(char *const *params)

@@ -218,13 +218,6 @@ static bool listen_queue_look_tcp(int listen_fd, struct listen_queue_state *stat
     return true;
 }
 
-static void listen_queue_look_whether(int listen_fd, struct listen_queue_state *state)
-{
-    struct pollfd p = {.fd = listen_fd, .events = POLLIN};
-    bool any = poll(&p, 1, 0) == 1 && (p.revents & POLLIN) != 0;
-    *state = (struct listen_queue_state){.waiting = any};
-}
-
 int listen_queue_look(struct listen_queue *queue, int listen_fd, struct listen_queue_state *state)
 {
     int domain = AF_UNSPEC;
@@ -234,8 +227,9 @@ int listen_queue_look(struct listen_queue *queue, int listen_fd, struct listen_q
         return -1;
     bool known = domain == AF_UNIX ? listen_queue_look_unix(queue, listen_fd, state)
                                    : listen_queue_look_tcp(listen_fd, state);
+    struct pollfd p = {.fd = listen_fd, .events = POLLIN};
     if (!known)
-        listen_queue_look_whether(listen_fd, state);
+        state->waiting = poll(&p, 1, 0) == 1 && (p.revents & POLLIN) != 0;
     return 0;
 }
 

@@ -18,11 +18,11 @@ Test(slot, a_copy_is_of_one_moment)
     cr_assert_geq(writer, 0);
     if (writer == 0) {
         for (uint64_t i = 1; i <= 300000; i++) {
-            record_begin(record);
+            record_begin(&record->change);
             record->requests = i;
             memset(record->uri, 'a' + (int)(i % 26), sizeof record->uri - 1);
             record->discarded = i;
-            record_end(record);
+            record_end(&record->change);
         }
         _exit(0);
     }
@@ -45,9 +45,9 @@ Test(slot, a_writer_that_died_inside_a_change_is_not_waited_for)
 {
     struct ot_record record = {.requests = 1};
     struct ot_record copy;
-    record_begin(&record);
+    record_begin(&record.change);
     cr_assert_not(record_copy(&record, &copy));
-    record_end(&record);
+    record_end(&record.change);
     cr_assert(record_copy(&record, &copy));
 }
 
