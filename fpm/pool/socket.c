@@ -18,10 +18,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+/* SIOCUNIXFILE of <linux/un.h>, which cannot be included beside <sys/un.h>. */
+enum {
+    SOCKET_FILE_OF = 0x89E0
+};
 
 static int socket_fail(char *error, size_t size, const char *deed, const char *where)
 {
@@ -87,55 +93,122 @@ pid_t socket_listening_process(const char *path)
     return peer.pid;
 }
 
+/* Opens the folder, so that what is looked at is what is removed, whatever others put in its place:
+ * they can exchange entries of a folder of theirs alone. -1 with errno. */
+static int socket_folder(const char *path, const char **name)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[sizeof((struct sockaddr_un *)0)->sun_path + 1];
+    *name = slash != NULL ? slash + 1 : path;
+    int length = slash == NULL ? 1 : slash == path ? 1 : (int)(slash - path);
+    if (length >= (int)sizeof folder) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    snprintf(folder, sizeof folder, "%.*s", length, slash == NULL ? "." : path);
+    return open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* Removes the file if it is still the one that was made. */
+static void socket_unlink_file(const char *path, const struct stat *made)
+{
+    const char *name;
+    struct stat status;
+    int folder = socket_folder(path, &name);
+    if (folder >= 0 && fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+        status.st_dev == made->st_dev && status.st_ino == made->st_ino)
+        (void)unlinkat(folder, name, 0);
+    fd_close(&folder);
+}
+
 /* Removes the file of a socket on which no process listens any more. */
 static int socket_clear_stale(const char *path, char *error, size_t size)
 {
+    const char *name;
     struct stat status;
-    if (lstat(path, &status) != 0)
-        return errno == ENOENT ? 0 : socket_fail(error, size, "look at", path);
-    if (!S_ISSOCK(status.st_mode)) {
+    int folder = socket_folder(path, &name);
+    if (folder < 0)
+        return socket_fail(error, size, "listen on", path);
+    int found = fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW), result = 0;
+    if (found != 0 && errno != ENOENT) {
+        result = socket_fail(error, size, "look at", path);
+    } else if (found == 0 && !S_ISSOCK(status.st_mode)) {
         snprintf(error, size, "cannot listen on %s: the file exists and is not a socket", path);
         errno = ENOTSOCK;
-        return -1;
+        result = -1;
+    } else if (found == 0) {
+        int answered = socket_answered(path);
+        if (answered < 0) {
+            result = socket_fail(error, size, "test whether a process listens on", path);
+        } else if (answered > 0) {
+            snprintf(error, size, "cannot listen on %s: another process listens there", path);
+            errno = EADDRINUSE;
+            result = -1;
+        } else if (unlinkat(folder, name, 0) != 0 && errno != ENOENT) {
+            result = socket_fail(error, size, "remove the stale socket", path);
+        }
     }
-    int answered = socket_answered(path);
-    if (answered < 0)
-        return socket_fail(error, size, "test whether a process listens on", path);
-    if (answered > 0) {
-        snprintf(error, size, "cannot listen on %s: another process listens there", path);
-        errno = EADDRINUSE;
-        return -1;
-    }
-    if (unlink(path) != 0 && errno != ENOENT)
-        return socket_fail(error, size, "remove the stale socket", path);
-    return 0;
+    fd_close(&folder);
+    return result;
 }
 
-/* The file is created for its owner alone and opened by chmod, so that its mode is never wider than
+/* Opens the file of the socket that `fd` is bound to, and no other. The kernel gives it to who may
+ * administrate the network; otherwise it must look as a file does that was just made here, with a
+ * mode that no other socket has. -1 with errno. */
+static int socket_bound_file(int fd, const char *path, struct stat *status)
+{
+    int file = ioctl(fd, SOCKET_FILE_OF);
+    if (file >= 0 && fstat(file, status) == 0)
+        return file;
+    fd_close(&file);
+    file = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (file >= 0 && fstat(file, status) == 0 && S_ISSOCK(status->st_mode) &&
+        (status->st_mode & 07777) == 0 && status->st_uid == geteuid() && status->st_nlink == 1)
+        return file;
+    if (file >= 0)
+        errno = EEXIST; /* another was put in its place */
+    fd_close(&file);
+    return -1;
+}
+
+/* By descriptor, because others may write the folder. O_PATH alone has no fchmod. */
+static int socket_set_mode(int file, mode_t mode)
+{
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    return chmod(link, mode);
+}
+
+/* The file is created for no user and opened by a change of its mode, which is so never wider than
  * configured. */
 static int socket_bind_unix(int fd, const struct sockaddr_un *address,
-                            const struct socket_spec *spec, char *error, size_t size)
+                            const struct socket_spec *spec, struct stat *status, char *error,
+                            size_t size)
 {
-    mode_t old = umask(0177);
+    mode_t old = umask(0777);
     int bound = bind(fd, (const struct sockaddr *)address, sizeof *address);
     const char *failed = NULL;
     umask(old);
     if (bound != 0)
         return socket_fail(error, size, "listen on", spec->path);
-    if ((spec->uid != (uid_t)-1 || spec->gid != (gid_t)-1) &&
-        chown(spec->path, spec->uid, spec->gid) != 0)
+    int file = socket_bound_file(fd, spec->path, status);
+    if (file < 0)
+        failed = "find the file that was made for";
+    else if ((spec->uid != (uid_t)-1 || spec->gid != (gid_t)-1) &&
+             fchownat(file, "", spec->uid, spec->gid, AT_EMPTY_PATH) != 0)
         failed = "change the owner of";
-    else if (chmod(spec->path, (mode_t)spec->mode) != 0)
+    else if (socket_set_mode(file, (mode_t)spec->mode) != 0)
         failed = "change the mode of";
     else if (listen(fd, spec->backlog < 0 ? SOMAXCONN : spec->backlog) != 0)
         failed = "listen on";
-    if (failed == NULL)
-        return 0;
-    socket_fail(error, size, failed, spec->path);
+    if (failed != NULL)
+        socket_fail(error, size, failed, spec->path);
     int number = errno;
-    (void)unlink(spec->path);
+    if (failed != NULL && file >= 0)
+        socket_unlink_file(spec->path, status);
+    fd_close(&file);
     errno = number;
-    return -1;
+    return failed == NULL ? 0 : -1;
 }
 
 static int socket_listen_unix(struct socket_listener *listener, const struct socket_spec *spec,
@@ -151,19 +224,10 @@ static int socket_listen_unix(struct socket_listener *listener, const struct soc
     if (fd < 0)
         return socket_fail(error, size, "make a socket for", spec->path);
     char *path = strdup(spec->path);
-    if (path == NULL || socket_bind_unix(fd, &address, spec, error, size) != 0) {
+    if (path == NULL || socket_bind_unix(fd, &address, spec, &status, error, size) != 0) {
         int number = path == NULL ? ENOMEM : errno;
         if (path == NULL)
             snprintf(error, size, "out of memory");
-        free(path);
-        fd_close(&fd);
-        errno = number;
-        return -1;
-    }
-    if (lstat(path, &status) != 0) {
-        socket_fail(error, size, "listen on", spec->path);
-        int number = errno;
-        (void)unlink(path);
         free(path);
         fd_close(&fd);
         errno = number;
@@ -406,7 +470,10 @@ static int socket_update_file(const struct socket_listener *listener,
     mode_t mode = (mode_t)spec->mode;
     if (listener->path == NULL)
         return 0;
-    if (!socket_is_ours(listener, &status)) {
+    int file = open(listener->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (file < 0 || fstat(file, &status) != 0 || status.st_dev != listener->device ||
+        status.st_ino != listener->inode) {
+        fd_close(&file);
         snprintf(error, size, "the file %s is no longer the one made here: restart the manager",
                  listener->path);
         return -1;
@@ -414,15 +481,16 @@ static int socket_update_file(const struct socket_listener *listener,
     uid_t uid = spec->uid != (uid_t)-1 ? spec->uid : geteuid();
     gid_t gid = spec->gid != (gid_t)-1 ? spec->gid : getegid();
     bool other = status.st_uid != uid || status.st_gid != gid;
-    if (other && (chmod(listener->path, status.st_mode & mode) != 0 ||
-                  lchown(listener->path, uid, gid) != 0)) {
-        socket_fail(error, size, "change the owner of", listener->path);
-        (void)chmod(listener->path, status.st_mode & 07777);
-        return -1;
+    int result = 0;
+    if (other && (socket_set_mode(file, status.st_mode & mode) != 0 ||
+                  fchownat(file, "", uid, gid, AT_EMPTY_PATH) != 0)) {
+        result = socket_fail(error, size, "change the owner of", listener->path);
+        (void)socket_set_mode(file, status.st_mode & 07777);
+    } else if ((other || (status.st_mode & 0777) != mode) && socket_set_mode(file, mode) != 0) {
+        result = socket_fail(error, size, "change the mode of", listener->path);
     }
-    if ((other || (status.st_mode & 0777) != mode) && chmod(listener->path, mode) != 0)
-        return socket_fail(error, size, "change the mode of", listener->path);
-    return 0;
+    fd_close(&file);
+    return result;
 }
 
 int socket_update(const struct socket_listener *listener, const struct socket_spec *spec,
@@ -470,9 +538,9 @@ void socket_disown(struct socket_listener *listener)
 
 void socket_unlink(struct socket_listener *listener)
 {
-    struct stat status;
-    if (socket_is_ours(listener, &status))
-        (void)unlink(listener->path);
+    const struct stat made = {.st_dev = listener->device, .st_ino = listener->inode};
+    if (listener->path != NULL)
+        socket_unlink_file(listener->path, &made);
     socket_disown(listener);
 }
 
