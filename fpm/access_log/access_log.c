@@ -7,6 +7,7 @@
 #include "fpm/log/log.h"
 #include "fpm/util/child.h"
 #include "fpm/util/fd.h"
+#include "fpm/util/safe_path.h"
 #include "fpm/worker/helper_process.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/escape.h"
@@ -223,7 +224,7 @@ int access_log_check(const struct config_pool *pool, char *error, size_t size)
     }
     int number = errno;
     snprintf(error, size, "`access.log = %s`: cannot be opened: %s", pool->access_log,
-             strerror(number));
+             safe_path_reason(number));
     errno = number;
     return -1;
 }
@@ -250,7 +251,7 @@ static void access_log_on_retry(struct ev_loop *loop, ev_timer *timer, int event
         int file = access_log_open_file(access->path);
         if (file < 0 || access_log_add(access, file) != 0)
             log_error("pool %s: cannot open %s: %s; lines are lost; see `access.log`", access->pool,
-                      access->path, strerror(errno));
+                      access->path, safe_path_reason(errno));
         else if (access->closed)
             (void)access_log_command(WRITER_PROTO_END, access, NULL, 0);
         fd_close(&file);
@@ -498,7 +499,7 @@ int access_log_reopen(char *error, size_t size)
         if ((file < 0 || access_log_command(WRITER_PROTO_FILE, access, &file, 1) != 0) &&
             result == 0) {
             snprintf(error, size, "pool %s: cannot open the access log %s: %s; check `access.log`",
-                     access->pool, access->path, strerror(errno));
+                     access->pool, access->path, safe_path_reason(errno));
             result = -1;
         }
         fd_close(&file);

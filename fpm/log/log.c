@@ -3,6 +3,7 @@
 
 #include "fpm/log/log_target.h"
 #include "fpm/util/fd.h"
+#include "fpm/util/safe_path.h"
 #include "sapi-shim/util/clock.h"
 
 #include <errno.h>
@@ -80,7 +81,7 @@ static int log_open(struct log_target *target, const char *name, const char *soc
         log_target_stderr(target);
     else if ((system ? log_target_syslog(target, socket) : log_target_file(target, name)) != 0) {
         snprintf(error, size, "cannot open the log %s: %s; check `error_log`",
-                 system ? socket : name, strerror(errno));
+                 system ? socket : name, safe_path_reason(errno));
         return -1;
     }
     return 0;

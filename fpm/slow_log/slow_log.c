@@ -7,6 +7,7 @@
 #include "fpm/slow_log/trace_runner.h"
 #include "fpm/util/account.h"
 #include "fpm/util/error.h"
+#include "fpm/util/safe_path.h"
 #include "sapi-shim/util/clock.h"
 
 #include <errno.h>
@@ -383,7 +384,7 @@ int slow_log_open(struct slow_log **log, const struct config_pool *pool, char *e
         slow_log_take_command(fresh, &pool->slowlog_command) != 0 ||
         slow_log_take_user(fresh, pool) != 0 || log_target_file(&fresh->file, pool->slowlog) != 0) {
         snprintf(error, size, "`slowlog = %s`: cannot be opened: %s", pool->slowlog,
-                 strerror(errno));
+                 safe_path_reason(errno));
         slow_log_free(fresh);
         return -1;
     }
@@ -414,7 +415,7 @@ int slow_log_reopen(char *error, size_t size)
             log->file = fresh;
         } else if (result == 0) {
             snprintf(error, size, "pool %s: cannot open the slow log %s: %s; check `slowlog`",
-                     log->pool, log->path, strerror(errno));
+                     log->pool, log->path, safe_path_reason(errno));
             result = -1;
         }
     }

@@ -1,6 +1,8 @@
 /* fd.c: see fd.h. */
 #include "fpm/util/fd.h"
 
+#include "fpm/util/safe_path.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -73,7 +75,7 @@ int fd_open_log(const char *path, unsigned mode)
     struct stat status;
     char link[64];
     if (named < 0)
-        return open(path, flags | O_CREAT, mode);
+        return safe_path_open(path, flags | O_CREAT, mode);
     int how = fcntl(named, F_GETFL);
     if (how < 0 || fstat(named, &status) != 0)
         return -1;
