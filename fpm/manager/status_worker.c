@@ -19,7 +19,8 @@
 #include <unistd.h>
 
 enum {
-    STATUS_WORKER_GRACE = 2000 /* ms that it has to finish an answer */
+    STATUS_WORKER_GRACE = 2000, /* ms that it has to finish an answer */
+    STATUS_WORKER_BOARDS = 6    /* generations that it shows at most */
 };
 
 /* ---- the socket ---- */
@@ -83,15 +84,14 @@ static void status_worker_failed(struct status_worker_process *status, const cha
 
 /* In place of what workers inherit, the program gets the scoreboards from OT_FD_BOARD on, the
  * current one first. */
-static void status_worker_boards(const struct pool *pool, struct launch_arguments *launch)
+static void status_worker_boards(struct pool *pool, int fds[STATUS_WORKER_BOARDS])
 {
-    int *const slots[] = {&launch->slot_fd, &launch->doorbell_fd, &launch->conn_handoff_in,
-                          &launch->conn_handoff_out, &launch->access_log_fd};
-    const struct generation *older = pool->current->older;
-    launch->board_fd = pool->current->scoreboard.read_fd;
-    for (size_t i = 0; i < sizeof slots / sizeof *slots; i++) {
-        *slots[i] = older != NULL ? older->scoreboard.read_fd : -1;
-        older = older != NULL ? older->older : NULL;
+    struct generation *generation = pool->current;
+    for (size_t i = 0; i < STATUS_WORKER_BOARDS; i++) {
+        fds[i] = generation != NULL && scoreboard_share(&generation->scoreboard) == 0
+                     ? scoreboard_read_only(&generation->scoreboard)
+                     : -1;
+        generation = generation != NULL ? generation->older : NULL;
     }
 }
 
@@ -109,6 +109,10 @@ static int status_worker_launch(struct status_worker_process *status, struct lau
                     settings->ping_response,
                     NULL};
     struct launch_arguments *launch = &spec->launch;
+    int boards[STATUS_WORKER_BOARDS];
+    int *const places[STATUS_WORKER_BOARDS] = {&launch->board_fd,         &launch->slot_fd,
+                                               &launch->doorbell_fd,      &launch->conn_handoff_in,
+                                               &launch->conn_handoff_out, &launch->access_log_fd};
     size_t count = 0;
     if (helper_process_find(name, path, sizeof path, error, size) != 0)
         return -1;
@@ -136,8 +140,17 @@ static int status_worker_launch(struct status_worker_process *status, struct lau
         launch->output_fd = launch->error_fd = null;
         launch->core.set = launch->address_space.set = launch->priority.set = false;
         launch->no_new_privs = true;
-        status_worker_boards(status->pool, launch);
-        result = worker_spawn(&status->worker, launch, error, size);
+        status_worker_boards(status->pool, boards);
+        for (size_t i = 0; i < STATUS_WORKER_BOARDS; i++)
+            *places[i] = boards[i];
+        if (boards[0] >= 0)
+            result = worker_spawn(&status->worker, launch, error, size);
+        else
+            snprintf(error, size,
+                     "cannot share its scoreboard: %s; check `rlimit_files` in [global]",
+                     strerror(errno));
+        for (size_t i = 0; i < STATUS_WORKER_BOARDS; i++)
+            fd_close(&boards[i]);
     }
     fd_close(&null);
     free(environment);
@@ -207,7 +220,7 @@ static void status_worker_on_retry(struct ev_loop *loop, ev_timer *timer, int ev
 /* ---- what the pool needs ---- */
 
 void status_worker_init(struct status_worker_process *status, struct ev_loop *loop,
-                        const struct pool *pool)
+                        struct pool *pool)
 {
     *status = (struct status_worker_process){.pool = pool, .loop = loop, .listener = SOCKET_NONE};
     worker_init(&status->worker, loop, &status_worker_events, status);

@@ -18,7 +18,7 @@
 #define STATUS_WORKER_PROGRAM "overtime-status"
 
 struct status_worker_process {
-    const struct pool *pool;
+    struct pool *pool;
     struct ev_loop *loop;
     struct socket_listener listener;
     char *listens; /* the text of `pm.status_listen` for `listener` */
@@ -30,7 +30,7 @@ struct status_worker_process {
 
 /* Without a socket and a process yet. */
 void status_worker_init(struct status_worker_process *status, struct ev_loop *loop,
-                        const struct pool *pool);
+                        struct pool *pool);
 
 /* Opens the socket if the pool's settings want one. Returns 0, or -1 with a sentence that names the
  * directive. */

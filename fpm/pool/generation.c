@@ -110,11 +110,10 @@ static void generation_stream_init(struct generation_stream *stream)
 static int generation_stream_open(struct generation_stream *stream)
 {
     struct generation_member *member = stream->member;
-    const struct generation *generation = member->generation;
     if (stream == &member->output && generation_stream_is_dropped(stream))
-        return fcntl(generation->null_fd, F_DUPFD_CLOEXEC, 0);
+        return open("/dev/null", O_WRONLY | O_CLOEXEC);
     generation_stream_init(stream);
-    int fd = output_capture_open(&stream->capture, generation->loop);
+    int fd = output_capture_open(&stream->capture, member->generation->loop);
     return stream == &member->messages && fd >= 0 ? output_capture_never_waits(fd) : fd;
 }
 
@@ -211,7 +210,8 @@ static void generation_given_sockets(const struct generation *generation,
                                      ino_t numbers[GENERATION_SOCKETS])
 {
     const int given[GENERATION_SOCKETS] = {generation->spec.launch.listen_fd,
-                                           generation->handoff[0], generation->handoff[1]};
+                                           generation->channels->handoff[0],
+                                           generation->channels->handoff[1]};
     for (size_t i = 0; i < GENERATION_SOCKETS; i++) {
         struct stat status;
         numbers[i] = fstat(given[i], &status) == 0 ? status.st_ino : 0;
@@ -503,6 +503,76 @@ static const struct worker_events generation_worker_events = {
     .ended = generation_worker_ended,
 };
 
+/* ---- what all generations of the pool share ---- */
+
+/* Makes room for all idle kept connections of the pool at once, as workers that leave must wait for
+ * it otherwise. A manager that is not root gets what net.core.wmem_max allows. */
+static void generation_size_handoff(const struct config_pool *pool, int handoff)
+{
+    int64_t connections = MIN(pool->keepalive_max, GENERATION_HANDOFF_MAX);
+    connections = MIN(connections * pool->pm_max_children, GENERATION_HANDOFF_MAX);
+    int room = (int)connections * GENERATION_HANDOFF_MESSAGE;
+    int now = 0;
+    socklen_t length = sizeof now;
+    if (getsockopt(handoff, SOL_SOCKET, SO_SNDBUF, &now, &length) == 0 && now < room &&
+        setsockopt(handoff, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) != 0)
+        (void)setsockopt(handoff, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+}
+
+/* Holds those of `before`, or makes some without descriptors. Returns 0, or -1 with a
+ * sentence. */
+static int generation_take_channels(struct generation *generation, const struct generation *before,
+                                    char *error, size_t size)
+{
+    struct generation_channels *channels =
+        before != NULL ? before->channels : calloc(1, sizeof *channels);
+    generation->channels = channels;
+    if (channels == NULL) {
+        snprintf(error, size, "out of memory");
+        return -1;
+    }
+    if (before == NULL)
+        channels->doorbell_fd = channels->handoff[0] = channels->handoff[1] = -1;
+    else if (channels->handoff[1] >= 0)
+        generation_size_handoff(generation->pool, channels->handoff[1]);
+    channels->holders++;
+    return 0;
+}
+
+void generation_close_channels(struct generation_channels *channels)
+{
+    fd_close(&channels->doorbell_fd);
+    fd_close(&channels->handoff[0]);
+    fd_close(&channels->handoff[1]);
+}
+
+static void generation_leave_channels(struct generation *generation)
+{
+    struct generation_channels *channels = generation->channels;
+    generation->channels = NULL;
+    if (channels == NULL || --channels->holders > 0)
+        return;
+    generation_close_channels(channels);
+    free(channels);
+}
+
+/* Returns 0, or -1 with errno. */
+static int generation_open_channels(const struct generation *generation)
+{
+    struct generation_channels *channels = generation->channels;
+    if (channels->doorbell_fd >= 0)
+        return 0;
+    channels->doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (channels->doorbell_fd < 0)
+        return -1;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channels->handoff) != 0) {
+        fd_close(&channels->doorbell_fd);
+        return -1;
+    }
+    generation_size_handoff(generation->pool, channels->handoff[1]);
+    return 0;
+}
+
 /* ---- starting ---- */
 
 /* Helpers that outlive their workers must not keep a pool from serving. */
@@ -516,11 +586,51 @@ static void generation_hurry_rest(struct generation *generation)
     }
 }
 
+/* Opens what the worker is to have. Returns 0, or -1 with a sentence. */
+static int generation_open_launch(struct generation *generation, struct generation_member *member,
+                                  char *error, size_t size)
+{
+    struct launch_arguments *launch = &generation->spec.launch;
+    const struct generation_channels *channels = generation->channels;
+    launch->board_fd = scoreboard_read_only(&generation->scoreboard);
+    launch->slot_fd = generation->scoreboard.fd;
+    launch->doorbell_fd = channels->doorbell_fd;
+    launch->conn_handoff_in = channels->handoff[0];
+    launch->conn_handoff_out = channels->handoff[1];
+    launch->access_log_fd = access_log_fd(generation->access);
+    launch->output_fd = generation_stream_open(&member->output);
+    launch->error_fd = generation_stream_open(&member->error);
+    launch->messages_fd = generation_stream_open(&member->messages);
+    if (launch->board_fd < 0 || launch->output_fd < 0 || launch->error_fd < 0 ||
+        launch->messages_fd < 0) {
+        snprintf(error, size, "open its descriptors: %s; check `rlimit_files` in [global]",
+                 strerror(errno));
+        return -1;
+    }
+
+    /* The lowest free number is given first: below this one, none is free. */
+    if (!fd_is_reserved(launch->messages_fd))
+        return 0;
+    snprintf(error, size,
+             "the manager may open no more than %d descriptors and keeps the last %d for "
+             "overtimectl and for workers that end; raise `rlimit_files` in [global], or the "
+             "limit with which the manager is started (LimitNOFILE=, ulimit -n)",
+             fd_limit(), FD_RESERVED);
+    return -1;
+}
+
 bool generation_spawn(struct generation *generation)
 {
     struct launch_arguments *launch = &generation->spec.launch;
     char error[ERROR_SIZE];
     bool good = false;
+    if (scoreboard_share(&generation->scoreboard) != 0 ||
+        generation_open_channels(generation) != 0) {
+        snprintf(error, sizeof error,
+                 "make what workers share: %s; check `rlimit_files` in [global]", strerror(errno));
+        generation->events->start_failed(generation, error, clock_ms());
+        return false;
+    }
     int slot = scoreboard_assign(&generation->scoreboard);
     if (slot < 0) {
         generation_hurry_rest(generation);
@@ -534,14 +644,9 @@ bool generation_spawn(struct generation *generation)
     member->accepted = false;
     member->queue_at_start = socket_pending(launch->listen_fd);
     launch_spec_set_slot(&generation->spec, (unsigned)slot);
-    launch->output_fd = generation_stream_open(&member->output);
-    launch->error_fd = generation_stream_open(&member->error);
-    launch->messages_fd = generation_stream_open(&member->messages);
-    if (launch->output_fd < 0 || launch->error_fd < 0 || launch->messages_fd < 0)
-        snprintf(error, sizeof error, "open its output: %s; check `rlimit_files` in [global]",
-                 strerror(errno));
-    else
+    if (generation_open_launch(generation, member, error, sizeof error) == 0)
         good = worker_spawn(&member->worker, launch, error, sizeof error) == 0;
+    fd_close(&launch->board_fd);
     fd_close(&launch->output_fd);
     fd_close(&launch->error_fd);
     fd_close(&launch->messages_fd);
@@ -618,48 +723,11 @@ unsigned generation_size_for(const struct config_pool *pool)
     return (unsigned)(pool->pm_max_children + pool->post_response_max_children);
 }
 
-/* Makes room for all idle kept connections of the pool at once, as workers that leave must wait for
- * it otherwise. A manager that is not root gets what net.core.wmem_max allows. */
-static void generation_size_handoff(const struct config_pool *pool, int handoff)
-{
-    int64_t connections = MIN(pool->keepalive_max, GENERATION_HANDOFF_MAX);
-    connections = MIN(connections * pool->pm_max_children, GENERATION_HANDOFF_MAX);
-    int room = (int)connections * GENERATION_HANDOFF_MESSAGE;
-    int now = 0;
-    socklen_t length = sizeof now;
-    if (getsockopt(handoff, SOL_SOCKET, SO_SNDBUF, &now, &length) == 0 && now < room &&
-        setsockopt(handoff, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) != 0)
-        (void)setsockopt(handoff, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-}
-
-/* The doorbell and the sockets between workers are shared by all generations of a pool. */
-static int generation_make_channels(struct generation *generation, const struct generation *before,
-                                    char *error, size_t size)
-{
-    int *handoff = generation->handoff;
-    if (before != NULL) {
-        generation->doorbell_fd = fcntl(before->doorbell_fd, F_DUPFD_CLOEXEC, 0);
-        for (int i = 0; i < 2; i++)
-            handoff[i] = fcntl(before->handoff[i], F_DUPFD_CLOEXEC, 0);
-    } else {
-        generation->doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (generation->doorbell_fd >= 0)
-            (void)socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, handoff);
-    }
-    if (generation->doorbell_fd >= 0 && handoff[0] >= 0 && handoff[1] >= 0) {
-        generation_size_handoff(generation->pool, handoff[1]);
-        return 0;
-    }
-    snprintf(error, size, "cannot prepare the pool: %s", strerror(errno));
-    return -1;
-}
-
 static int generation_make_members(struct generation *generation, char *error, size_t size)
 {
-    generation->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     generation->members = calloc(generation->size, sizeof *generation->members);
-    if (generation->null_fd < 0 || generation->members == NULL) {
-        snprintf(error, size, "cannot prepare the pool: %s", strerror(errno));
+    if (generation->members == NULL) {
+        snprintf(error, size, "out of memory");
         return -1;
     }
     for (unsigned i = 0; i < generation->size; i++) {
@@ -673,18 +741,6 @@ static int generation_make_members(struct generation *generation, char *error, s
     }
     generation->counts[WORKER_NONE] = generation->size;
     return 0;
-}
-
-static void generation_prepare_launch(struct generation *generation, int listen_fd)
-{
-    struct launch_arguments *launch = &generation->spec.launch;
-    launch->listen_fd = listen_fd;
-    launch->board_fd = generation->scoreboard.read_fd;
-    launch->slot_fd = generation->scoreboard.fd;
-    launch->doorbell_fd = generation->doorbell_fd;
-    launch->conn_handoff_in = generation->handoff[0];
-    launch->conn_handoff_out = generation->handoff[1];
-    launch->access_log_fd = access_log_fd(generation->access);
 }
 
 static struct generation *generation_new(struct ev_loop *loop, struct config *config,
@@ -704,10 +760,7 @@ static struct generation *generation_new(struct ev_loop *loop, struct config *co
         .loop = loop,
         .events = events,
         .owner = owner,
-        .scoreboard = {.fd = -1, .read_fd = -1},
-        .doorbell_fd = -1,
-        .null_fd = -1,
-        .handoff = {-1, -1},
+        .scoreboard = {.fd = -1},
     };
     return generation;
 }
@@ -729,7 +782,7 @@ struct generation *generation_open(struct ev_loop *loop, struct config *config,
         launch_spec_build(&generation->spec, pool, error, size) != 0 ||
         access_log_open(&generation->access, loop, pool, &generation->scoreboard, error, size) !=
             0 ||
-        generation_make_channels(generation, before, error, size) != 0 ||
+        generation_take_channels(generation, before, error, size) != 0 ||
         generation_make_members(generation, error, size) != 0) {
         size_t used = strlen(error);
         if (errno == EMFILE)
@@ -737,7 +790,7 @@ struct generation *generation_open(struct ev_loop *loop, struct config *config,
         generation_close(&generation);
         return NULL;
     }
-    generation_prepare_launch(generation, listen_fd);
+    generation->spec.launch.listen_fd = listen_fd;
 
     /* What else a worker reads from its board. With a socket for the status, workers answer neither
      * path unless the pool asks for both. */
@@ -795,7 +848,7 @@ static int generation_adopt_member(struct generation *generation,
 
 struct generation *generation_adopt(struct ev_loop *loop, struct config *config,
                                     const struct config_pool *pool, const struct generation *before,
-                                    int listen_fd, bool starts,
+                                    const struct generation *other, int listen_fd, bool starts,
                                     const struct generation_events *events, void *owner,
                                     char *error, size_t size)
 {
@@ -805,17 +858,23 @@ struct generation *generation_adopt(struct ev_loop *loop, struct config *config,
         return NULL;
     generation->number = before->number;
     generation->size = before->scoreboard.count;
-    generation->doorbell_fd = before->doorbell_fd;
-    generation->handoff[0] = before->handoff[0];
-    generation->handoff[1] = before->handoff[1];
     generation->access = before->access;
+    if (generation_take_channels(generation, other, error, size) != 0) {
+        generation_close(&generation);
+        return NULL;
+    }
+    if (other == NULL) {
+        generation->channels->doorbell_fd = before->channels->doorbell_fd;
+        memcpy(generation->channels->handoff, before->channels->handoff,
+               sizeof before->channels->handoff);
+    }
     if (scoreboard_adopt(&generation->scoreboard, &before->scoreboard, error, size) != 0 ||
         (starts && launch_spec_build(&generation->spec, pool, error, size) != 0) ||
         generation_make_members(generation, error, size) != 0) {
         generation_close(&generation);
         return NULL;
     }
-    generation_prepare_launch(generation, listen_fd);
+    generation->spec.launch.listen_fd = listen_fd;
 
     /* A worker that is not there has ended: the pool starts another. */
     for (unsigned i = 0; i < before->live; i++) {
@@ -853,10 +912,7 @@ void generation_close(struct generation **generation)
     }
     free(old->members);
     launch_spec_free(&old->spec);
-    fd_close(&old->null_fd);
-    fd_close(&old->doorbell_fd);
-    fd_close(&old->handoff[0]);
-    fd_close(&old->handoff[1]);
+    generation_leave_channels(old);
     scoreboard_destroy(&old->scoreboard);
     config_free(&old->config);
     config_free(&old->launch_config);

@@ -66,6 +66,13 @@ struct generation_member {
     struct generation_member *next_changed;
 };
 
+/* All generations of a pool share these, which are open while it has workers. */
+struct generation_channels {
+    unsigned holders;
+    int doorbell_fd;
+    int handoff[2]; /* in and out: connections that workers pass on */
+};
+
 struct generation {
     struct config *config;        /* held (config_keep): in force */
     struct config *launch_config; /* held: the one that `spec` points into */
@@ -78,8 +85,7 @@ struct generation {
     struct scoreboard scoreboard;
     struct launch_spec spec;
     struct access_log *access; /* NULL: no access log */
-    int doorbell_fd, null_fd;
-    int handoff[2];                    /* in and out: connections that workers pass on */
+    struct generation_channels *channels;
     struct generation_member *members; /* one for each slot */
     unsigned size;                     /* members */
     unsigned live;                     /* members with a process */
@@ -90,20 +96,25 @@ struct generation {
 
 /* Prepares everything but workers. Holds `config`, to which `pool` belongs; the listening socket
  * stays its owner's. `before`: the pool's last generation, which shares its doorbell and its
- * handoff sockets, NULL = none. Returns NULL with a sentence. */
+ * handoff sockets, NULL = none. It opens no descriptor unless it has an access log. Returns NULL
+ * with a sentence. */
 struct generation *generation_open(struct ev_loop *loop, struct config *config,
                                    const struct config_pool *pool, const struct generation *before,
                                    int listen_fd, const struct generation_events *events,
                                    void *owner, char *error, size_t size);
 
-/* Goes on with the workers of `before`, of which number, scoreboard, doorbell_fd, handoff, access
- * and `live` members are known; logs those that have ended. `starts`: it may start workers, too.
- * Holds `config`, to which `pool` belongs. Returns NULL with a sentence. */
+/* Goes on with the workers of `before`, of which number, scoreboard, channels, access and `live`
+ * members are known; logs those that have ended. `other`: a generation of the pool that was adopted
+ * before, NULL = none. `starts`: it may start workers, too. Holds `config`, to which `pool`
+ * belongs. Returns NULL with a sentence. */
 struct generation *generation_adopt(struct ev_loop *loop, struct config *config,
                                     const struct config_pool *pool, const struct generation *before,
-                                    int listen_fd, bool starts,
+                                    const struct generation *other, int listen_fd, bool starts,
                                     const struct generation_events *events, void *owner,
                                     char *error, size_t size);
+
+/* To be called when no generation of the pool has a worker and no connection waits in `handoff`. */
+void generation_close_channels(struct generation_channels *channels);
 
 /* Frees it; no worker may live. A pointer to NULL is allowed. */
 void generation_close(struct generation **generation);

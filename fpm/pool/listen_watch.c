@@ -7,48 +7,66 @@
 #include <stddef.h>
 #include <sys/epoll.h>
 
+enum {
+    LISTEN_WATCH_TURN = 64 /* events in one turn of the loop */
+};
+
+static struct {
+    int epfd;
+    unsigned users; /* it is closed with the last */
+    struct ev_loop *loop;
+    ev_io io;
+} listen_watch_inner = {.epfd = -1};
+
+/* Edge-triggered: an event that is fetched here returns only with the next connection. Fetched one
+ * by one, as what follows an event may close other watches. */
 static void listen_watch_on_event(struct ev_loop *loop, ev_io *io, int events)
 {
-    struct listen_watch *watch = io->data;
-    struct epoll_event seen[2];
+    struct epoll_event seen;
     (void)loop;
+    (void)io;
     (void)events;
-    /* Edge-triggered: an event that is fetched here returns only with the next connection. */
-    if (epoll_wait(watch->epfd, seen, 2, 0) > 0)
+    for (int i = 0; i < LISTEN_WATCH_TURN && listen_watch_inner.users > 0 &&
+                    epoll_wait(listen_watch_inner.epfd, &seen, 1, 0) > 0;
+         i++) {
+        struct listen_watch *watch = seen.data.ptr;
         watch->on_connection(watch->context);
+    }
 }
 
 int listen_watch_open(struct listen_watch *watch, struct ev_loop *loop, int listen_fd,
                       int conn_handoff_fd, listen_watch_fn *on_connection, void *context)
 {
     *watch = LISTEN_WATCH_NONE;
-    int epfd = epoll_create1(EPOLL_CLOEXEC);
-    if (epfd < 0)
-        return -1;
-    watch->epfd = epfd;
+    if (listen_watch_inner.users == 0) {
+        int epfd = epoll_create1(EPOLL_CLOEXEC);
+        if (epfd < 0)
+            return -1;
+        listen_watch_inner.epfd = epfd;
+        listen_watch_inner.loop = loop;
+        ev_io_init(&listen_watch_inner.io, listen_watch_on_event, epfd, EV_READ);
+        ev_io_start(loop, &listen_watch_inner.io);
+    }
+    listen_watch_inner.users++;
     watch->listen_fd = listen_fd;
     watch->conn_handoff_fd = conn_handoff_fd;
     watch->on_connection = on_connection;
     watch->context = context;
-    watch->loop = loop;
-    ev_io_init(&watch->io, listen_watch_on_event, epfd, EV_READ);
-    watch->io.data = watch;
-    ev_io_start(loop, &watch->io);
     return 0;
 }
 
-static int listen_watch_add(const struct listen_watch *watch, int fd)
+static int listen_watch_add(struct listen_watch *watch, int fd)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE | EPOLLET};
-    return fd < 0 ? 0 : epoll_ctl(watch->epfd, EPOLL_CTL_ADD, fd, &event);
+    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE | EPOLLET, .data.ptr = watch};
+    return fd < 0 ? 0 : epoll_ctl(listen_watch_inner.epfd, EPOLL_CTL_ADD, fd, &event);
 }
 
 static void listen_watch_remove(struct listen_watch *watch)
 {
     int saved = errno;
-    (void)epoll_ctl(watch->epfd, EPOLL_CTL_DEL, watch->listen_fd, NULL);
+    (void)epoll_ctl(listen_watch_inner.epfd, EPOLL_CTL_DEL, watch->listen_fd, NULL);
     if (watch->conn_handoff_fd >= 0)
-        (void)epoll_ctl(watch->epfd, EPOLL_CTL_DEL, watch->conn_handoff_fd, NULL);
+        (void)epoll_ctl(listen_watch_inner.epfd, EPOLL_CTL_DEL, watch->conn_handoff_fd, NULL);
     watch->on = false;
     errno = saved;
 }
@@ -77,10 +95,24 @@ int listen_watch_requeue(struct listen_watch *watch)
     return listen_watch_set(watch, true);
 }
 
+void listen_watch_set_handoff(struct listen_watch *watch, int conn_handoff_fd)
+{
+    bool on = watch->on;
+    if (watch->listen_fd < 0 || watch->conn_handoff_fd == conn_handoff_fd)
+        return;
+    (void)listen_watch_set(watch, false);
+    watch->conn_handoff_fd = conn_handoff_fd;
+    (void)listen_watch_set(watch, on);
+}
+
 void listen_watch_close(struct listen_watch *watch)
 {
-    if (watch->epfd >= 0)
-        ev_io_stop(watch->loop, &watch->io);
-    fd_close(&watch->epfd);
+    if (watch->listen_fd < 0)
+        return;
+    (void)listen_watch_set(watch, false);
+    if (--listen_watch_inner.users == 0) {
+        ev_io_stop(listen_watch_inner.loop, &listen_watch_inner.io);
+        fd_close(&listen_watch_inner.epfd);
+    }
     *watch = LISTEN_WATCH_NONE;
 }

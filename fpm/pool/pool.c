@@ -119,7 +119,7 @@ static void pool_wake_idle(const struct pool *pool)
 {
     const struct generation *generation = pool->current;
     if (!socket_pending(pool->listener.fd) && !socket_pending(pool->former.fd) &&
-        !socket_pending(generation->handoff[0]))
+        !socket_pending(generation->channels->handoff[0]))
         return;
     while (generation != NULL) {
         unsigned i = 0;
@@ -567,6 +567,7 @@ int pool_adopt(struct pool *pool, struct ev_loop *loop, struct config *config,
                const struct pool_events *events, void *owner, char *error, size_t size)
 {
     struct generation **link = &pool->current;
+    const struct generation *other = NULL;
     char why[ERROR_SIZE];
     pool->loop = loop;
     pool->events = events;
@@ -576,10 +577,11 @@ int pool_adopt(struct pool *pool, struct ev_loop *loop, struct config *config,
     for (; before != NULL; before = before->older) {
         bool is_current = link == &pool->current;
         int fd = !is_current && pool->former.fd >= 0 ? pool->former.fd : pool->listener.fd;
-        *link = generation_adopt(loop, config, settings, before, fd, starts && is_current,
+        *link = generation_adopt(loop, config, settings, before, other, fd, starts && is_current,
                                  &pool_generation_events, pool, error, size);
         if (*link == NULL)
             return -1;
+        other = *link;
         link = &(*link)->older;
     }
     return 0;

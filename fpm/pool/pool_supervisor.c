@@ -39,7 +39,7 @@ static struct scaling_counts pool_supervisor_count(struct pool_supervisor *super
     struct listen_queue_state queue = {0};
     if (listen_queue_look(supervisor->queue, pool->listener.fd, &queue) != 0)
         queue = (struct listen_queue_state){0};
-    int handed_on = socket_peek(pool->current->handoff[0]);
+    int handed_on = socket_peek(pool->current->channels->handoff[0]);
     struct scaling_counts counts = {
         .starting = states[WORKER_MONITOR_STARTING],
         .idle = states[WORKER_MONITOR_IDLE] + states[WORKER_MONITOR_UNATTACHED_IDLE],
@@ -327,6 +327,8 @@ static bool pool_supervisor_needs_full_check(const struct pool_supervisor *super
 
 /* ---- a pass ---- */
 
+static void pool_supervisor_watch_doorbell(struct pool_supervisor *supervisor);
+
 static void pool_supervisor_pass_serving(struct pool_supervisor *supervisor,
                                          enum pool_supervisor_cause cause, bool was_full,
                                          int64_t now)
@@ -348,6 +350,7 @@ static void pool_supervisor_pass_serving(struct pool_supervisor *supervisor,
     if (verdict.spawn > 0 && pool->current->older != NULL)
         supervisor->on_pass(supervisor);
     pool_spawn(pool, verdict.spawn, scaling_reason_name(verdict.reason));
+    pool_supervisor_watch_doorbell(supervisor);
     pool_retire(pool, verdict.retire, scaling_reason_name(verdict.reason));
     pool_supervisor_report_full(supervisor, &counts, verdict.limit, now);
 
@@ -391,7 +394,6 @@ static bool pool_supervisor_check_suffices(struct pool_supervisor *supervisor,
 }
 
 static void pool_supervisor_watch_current(struct pool_supervisor *supervisor);
-
 static void pool_supervisor_pass(struct pool_supervisor *supervisor,
                                  enum pool_supervisor_cause cause)
 {
@@ -500,6 +502,24 @@ static void pool_supervisor_unwatch(struct pool_supervisor *supervisor)
     supervisor->watched = NULL;
 }
 
+/* Follows the pool's channels, which a pool without workers does without. */
+static void pool_supervisor_watch_doorbell(struct pool_supervisor *supervisor)
+{
+    struct generation_channels *channels = supervisor->pool->current->channels;
+    if (channels->doorbell_fd >= 0 && pool_live(supervisor->pool) == 0 &&
+        !socket_pending(channels->handoff[0])) {
+        ev_io_stop(supervisor->loop, &supervisor->doorbell);
+        listen_watch_set_handoff(&supervisor->listen_watch, -1);
+        generation_close_channels(channels);
+    }
+    if (channels->doorbell_fd < 0 || ev_is_active(&supervisor->doorbell))
+        return;
+    ev_io_init(&supervisor->doorbell, pool_supervisor_on_doorbell, channels->doorbell_fd, EV_READ);
+    supervisor->doorbell.data = supervisor;
+    ev_io_start(supervisor->loop, &supervisor->doorbell);
+    listen_watch_set_handoff(&supervisor->listen_watch, channels->handoff[0]);
+}
+
 static void pool_supervisor_watch_current(struct pool_supervisor *supervisor)
 {
     const struct pool *pool = supervisor->pool;
@@ -516,13 +536,10 @@ static void pool_supervisor_watch_current(struct pool_supervisor *supervisor)
     supervisor->first_due = true;
     if (worker_monitor_open(&supervisor->monitor, generation) != 0)
         log_pool(LOG_LEVEL_ERROR, pool->name, "out of memory: its workers cannot be counted");
-    ev_io_init(&supervisor->doorbell, pool_supervisor_on_doorbell, generation->doorbell_fd,
-               EV_READ);
-    supervisor->doorbell.data = supervisor;
-    ev_io_start(supervisor->loop, &supervisor->doorbell);
-    if (!stops &&
-        listen_watch_open(&supervisor->listen_watch, supervisor->loop, pool->listener.fd,
-                          generation->handoff[0], pool_supervisor_on_connection, supervisor) != 0)
+    pool_supervisor_watch_doorbell(supervisor);
+    if (!stops && listen_watch_open(&supervisor->listen_watch, supervisor->loop, pool->listener.fd,
+                                    generation->channels->handoff[0], pool_supervisor_on_connection,
+                                    supervisor) != 0)
         log_pool(LOG_LEVEL_ERROR, pool->name,
                  "cannot watch its socket: %s; check `rlimit_files` in [global]", strerror(errno));
 }

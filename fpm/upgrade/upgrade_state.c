@@ -192,17 +192,17 @@ static void upgrade_state_member(struct saved_state *state, struct generation_me
 static void upgrade_state_generation(struct saved_state *state, struct generation *generation)
 {
     struct scoreboard *board = &generation->scoreboard;
+    struct generation_channels *channels = generation->channels;
     saved_state_unsigned(state, "generation", &generation->number);
     board->fd = saved_state_fd(state, "board", board->fd);
-    board->read_fd = saved_state_fd(state, "board_read", board->read_fd);
     board->offset =
         (size_t)saved_state_number(state, "board_offset", (int64_t)board->offset, 0, INT32_MAX);
     board->stride =
         (size_t)saved_state_number(state, "board_stride", (int64_t)board->stride, 4096, INT32_MAX);
     board->count = (unsigned)saved_state_number(state, "board_slots", board->count, 1, INT32_MAX);
-    generation->doorbell_fd = saved_state_fd(state, "doorbell", generation->doorbell_fd);
-    generation->handoff[0] = saved_state_fd(state, "handoff_in", generation->handoff[0]);
-    generation->handoff[1] = saved_state_fd(state, "handoff_out", generation->handoff[1]);
+    channels->doorbell_fd = saved_state_fd(state, "doorbell", channels->doorbell_fd);
+    channels->handoff[0] = saved_state_fd(state, "handoff_in", channels->handoff[0]);
+    channels->handoff[1] = saved_state_fd(state, "handoff_out", channels->handoff[1]);
     access_log_saved_reference(&generation->access, state,
                                generation->pool != NULL ? generation->pool->access_format : NULL);
     generation->live =
@@ -211,6 +211,9 @@ static void upgrade_state_generation(struct saved_state *state, struct generatio
 
 static void upgrade_state_save_generation(struct saved_state *state, struct generation *generation)
 {
+    if (scoreboard_share(&generation->scoreboard) != 0)
+        saved_state_refuse(state, "pool %s: cannot keep its scoreboard: %s", generation->pool->name,
+                           strerror(errno));
     upgrade_state_generation(state, generation);
     for (unsigned i = 0; i < generation->size; i++)
         if (generation->members[i].worker.state != WORKER_NONE)
@@ -225,10 +228,14 @@ static struct generation *upgrade_state_read_generation(struct saved_state *stat
                                                   .error.capture = {.fd = -1},
                                                   .messages.capture = {.fd = -1}};
     struct generation *generation = calloc(1, sizeof *generation);
-    if (generation == NULL) {
+    struct generation_channels *channels = calloc(1, sizeof *channels);
+    if (generation == NULL || channels == NULL) {
+        free(generation);
+        free(channels);
         saved_state_refuse(state, "out of memory");
         return NULL;
     }
+    generation->channels = channels;
     upgrade_state_generation(state, generation);
     if (saved_state_good(state) && generation->live > 0) {
         generation->members = calloc(generation->live, sizeof *generation->members);
@@ -254,6 +261,7 @@ static void upgrade_state_free_generations(struct generation *generation)
             free(member->messages.capture.buffer);
         }
         free(generation->members);
+        free(generation->channels);
         free(generation);
         generation = older;
     }

@@ -5,10 +5,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/close_range.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,6 +27,18 @@ void fd_close(int *fd)
         (void)close(*fd);
     *fd = -1;
     errno = saved;
+}
+
+int fd_limit(void)
+{
+    struct rlimit files;
+    return getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < INT_MAX ? (int)files.rlim_cur
+                                                                             : INT_MAX;
+}
+
+bool fd_is_reserved(int fd)
+{
+    return fd >= fd_limit() - FD_RESERVED;
 }
 
 int fd_fill_standard(void)

@@ -4,8 +4,20 @@
 
 #include <stdbool.h>
 
+enum {
+    /* Descriptors that starting workers leave free: for clients of the control socket, files that
+     * are read meanwhile, and those that a child holds between fork and exec. */
+    FD_RESERVED = 16
+};
+
 /* Closes *fd unless it is -1, and sets it to -1. errno is unchanged. */
 void fd_close(int *fd);
+
+/* How many descriptors this process may have, INT_MAX = any number. */
+int fd_limit(void);
+
+/* Is this descriptor, which was just opened, one of the last FD_RESERVED? */
+bool fd_is_reserved(int fd);
 
 /* Opens /dev/null as 0, 1 and 2 where these are closed. Returns 0, or -1 with errno. */
 int fd_fill_standard(void);

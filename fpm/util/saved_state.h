@@ -17,7 +17,7 @@
 
 /* Raise this with every change of the values, of their order or their meaning, and with every
  * change of writer_proto.h, as the writer of access logs survives an upgrade. */
-#define SAVED_STATE_VERSION 3
+#define SAVED_STATE_VERSION 4
 
 enum saved_state_mode {
     SAVED_STATE_SAVE,

@@ -35,25 +35,33 @@ struct ot_slot *scoreboard_slot(const struct scoreboard *scoreboard, unsigned sl
     return (struct ot_slot *)(first + scoreboard->stride * slot);
 }
 
-/* Workers get the board through a descriptor that can only read, for which the memory must be
- * opened again. The seals keep a worker from truncating the memory. */
-static int scoreboard_memory(struct scoreboard *scoreboard, const char *pool)
+/* Nothing but the board and its members is in use before the first worker starts. The seals keep a
+ * worker from truncating the memory. */
+int scoreboard_share(struct scoreboard *scoreboard)
+{
+    if (scoreboard->fd >= 0)
+        return 0;
+    int fd = memfd_create(scoreboard->board->pool, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    void *memory = MAP_FAILED;
+    if (fd >= 0 && ftruncate(fd, (off_t)scoreboard->size) == 0 &&
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+        memory = mmap(NULL, scoreboard->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (memory == MAP_FAILED) {
+        fd_close(&fd);
+        return -1;
+    }
+    memcpy(memory, scoreboard->board, scoreboard->offset);
+    (void)munmap(scoreboard->board, scoreboard->size);
+    scoreboard->board = memory;
+    scoreboard->fd = fd;
+    return 0;
+}
+
+int scoreboard_read_only(const struct scoreboard *scoreboard)
 {
     char path[64];
-    scoreboard->fd = memfd_create(pool, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (scoreboard->fd < 0 || ftruncate(scoreboard->fd, (off_t)scoreboard->size) != 0 ||
-        fcntl(scoreboard->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-        return -1;
     snprintf(path, sizeof path, "/proc/self/fd/%d", scoreboard->fd);
-    scoreboard->read_fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (scoreboard->read_fd < 0)
-        return -1;
-    void *memory =
-        mmap(NULL, scoreboard->size, PROT_READ | PROT_WRITE, MAP_SHARED, scoreboard->fd, 0);
-    if (memory == MAP_FAILED)
-        return -1;
-    scoreboard->board = memory;
-    return 0;
+    return open(path, O_RDONLY | O_CLOEXEC);
 }
 
 int scoreboard_create(struct scoreboard *scoreboard, const char *pool, unsigned slots,
@@ -63,7 +71,6 @@ int scoreboard_create(struct scoreboard *scoreboard, const char *pool, unsigned 
     size_t offset = scoreboard_round(members + slots * sizeof(struct ot_member));
     size_t stride = scoreboard_round(sizeof(struct ot_slot));
     *scoreboard = (struct scoreboard){.fd = -1,
-                                      .read_fd = -1,
                                       .count = slots,
                                       .size = offset + stride * slots,
                                       .offset = offset,
@@ -71,8 +78,11 @@ int scoreboard_create(struct scoreboard *scoreboard, const char *pool, unsigned 
                                       .stride = stride};
     scoreboard->free = calloc(slots, sizeof *scoreboard->free);
     scoreboard->members = calloc(slots, sizeof *scoreboard->members);
-    if (scoreboard->free == NULL || scoreboard->members == NULL ||
-        scoreboard_memory(scoreboard, pool) != 0) {
+    void *memory = mmap(NULL, scoreboard->size, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory != MAP_FAILED)
+        scoreboard->board = memory;
+    if (scoreboard->free == NULL || scoreboard->members == NULL || memory == MAP_FAILED) {
         snprintf(error, size, "cannot make the scoreboard: %s", strerror(errno));
         scoreboard_destroy(scoreboard);
         return -1;
@@ -100,7 +110,6 @@ int scoreboard_adopt(struct scoreboard *scoreboard, const struct scoreboard *bef
     struct stat status;
     unsigned count = before->count;
     *scoreboard = (struct scoreboard){.fd = before->fd,
-                                      .read_fd = before->read_fd,
                                       .offset = before->offset,
                                       .stride = before->stride,
                                       .members_at = scoreboard_members_at(),
@@ -163,10 +172,9 @@ void scoreboard_destroy(struct scoreboard *scoreboard)
     if (scoreboard->board != NULL)
         (void)munmap(scoreboard->board, scoreboard->size);
     fd_close(&scoreboard->fd);
-    fd_close(&scoreboard->read_fd);
     free(scoreboard->free);
     free(scoreboard->members);
-    *scoreboard = (struct scoreboard){.fd = -1, .read_fd = -1};
+    *scoreboard = (struct scoreboard){.fd = -1};
 }
 
 /* Clears only the pages that were used, which the file has as data; most never were. To give the

@@ -15,8 +15,7 @@
 #include <sys/types.h>
 
 struct scoreboard {
-    int fd;      /* for writing: the workers' OT_FD_SLOT */
-    int read_fd; /* read-only: OT_FD_BOARD */
+    int fd; /* for writing: the workers' OT_FD_SLOT; -1 until it is shared */
     struct ot_board *board;
     size_t size; /* bytes mapped */
     /* The layout. The board has copies for the workers, which a hostile worker may change. */
@@ -54,12 +53,20 @@ struct scoreboard_glance {
     uint64_t finished_since; /* oldest response that post-response work follows */
 };
 
-/* Makes the shared memory. Returns 0, or -1 with a sentence. */
+/* Makes the memory, which costs no descriptor before it is shared. Returns 0, or -1 with a
+ * sentence. */
 int scoreboard_create(struct scoreboard *scoreboard, const char *pool, unsigned slots,
                       const struct ot_settings *settings, char *error, size_t size);
 
-/* Maps shared memory with the layout of `before`: its descriptors, offset, stride and count. The
- * descriptors belong to the scoreboard then. Returns 0, or -1 with a sentence. */
+/* Gives the memory a descriptor, before the first process that is to have it is started; `board`
+ * may move. Returns 0, or -1 with errno. */
+int scoreboard_share(struct scoreboard *scoreboard);
+
+/* A new descriptor that can only read, for OT_FD_BOARD; -1 with errno. It must be shared. */
+int scoreboard_read_only(const struct scoreboard *scoreboard);
+
+/* Maps shared memory with the layout of `before`: its descriptor, offset, stride and count. The
+ * descriptor belongs to the scoreboard then. Returns 0, or -1 with a sentence. */
 int scoreboard_adopt(struct scoreboard *scoreboard, const struct scoreboard *before, char *error,
                      size_t size);
 

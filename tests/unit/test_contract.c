@@ -145,8 +145,9 @@ static void leave(int status, void *unused)
 
 static void run_worker(const struct scene *scene)
 {
-    int from[] = {scene->listen_fd, -1, scene->error, scene->board.read_fd, scene->board.fd,
-                  scene->doorbell};
+    int from[] = {scene->listen_fd, -1,
+                  scene->error,     scoreboard_read_only(&scene->board),
+                  scene->board.fd,  scene->doorbell};
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (on_exit(leave, NULL) != 0)
         _exit(94);
@@ -189,6 +190,7 @@ static void open_scene(struct scene *scene, const struct ot_settings *settings)
     int output[2];
     *scene = (struct scene){.address = {.sun_family = AF_UNIX}, .length = sizeof scene->address};
     cr_assert(scoreboard_create(&scene->board, "www", 1, settings, error, sizeof error) == 0);
+    cr_assert(scoreboard_share(&scene->board) == 0);
     cr_assert(scoreboard_assign(&scene->board) == 0);
     scene->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     cr_assert(bind(scene->listen_fd, (struct sockaddr *)&scene->address, sizeof(sa_family_t)) == 0);

@@ -183,7 +183,7 @@ static void scene_open(struct scene *scene, enum kind kind)
 static void scene_close(struct scene *scene)
 {
     listen_watch_close(&scene->arrival);
-    cr_expect(scene->arrival.epfd == -1);
+    cr_expect(scene->arrival.listen_fd == -1);
     listen_watch_close(&scene->arrival);
     for (unsigned i = 0; i < WAITERS_MAX; i++) {
         if (scene->waiters[i].pid == 0)
@@ -254,6 +254,42 @@ ParameterizedTest(const enum kind *kind, arrival, told_when_none_waits, .timeout
     arrive(&scene);
     until_told(&scene, 2);
     scene_close(&scene);
+}
+
+static void on_arrival_close(void *context)
+{
+    struct scene *scene = context;
+    scene->notified++;
+    listen_watch_close(&scene->arrival);
+}
+
+Test(arrival, each_owner_is_notified_of_its_own, .timeout = 60)
+{
+    struct scene scenes[2];
+    for (unsigned i = 0; i < 2; i++) {
+        scene_open(&scenes[i], UNIX);
+        cr_assert(listen_watch_set(&scenes[i].arrival, true) == 0);
+    }
+    /* Both loops are one for the watches; the first that was opened runs. */
+    arrive(&scenes[1]);
+    (void)ev_run(scenes[0].loop, EVRUN_ONCE);
+    cr_expect(scenes[0].notified == 0 && scenes[1].notified == 1);
+
+    /* An owner that is closed by what it was told does not hide the other. */
+    scenes[0].arrival.on_connection = on_arrival_close;
+    arrive(&scenes[0]);
+    arrive(&scenes[1]);
+    (void)ev_run(scenes[0].loop, EVRUN_ONCE);
+    cr_expect(scenes[0].notified == 1 && scenes[1].notified == 2);
+    arrive(&scenes[0]);
+    arrive(&scenes[1]);
+    (void)ev_run(scenes[0].loop, EVRUN_ONCE);
+    cr_expect(scenes[0].notified == 1 && scenes[1].notified == 3);
+
+    /* The last one closes with the loop that has the watcher. */
+    listen_watch_close(&scenes[1].arrival);
+    scene_close(&scenes[0]);
+    scene_close(&scenes[1]);
 }
 
 ParameterizedTestParameters(arrival, not_told_while_one_waits)

@@ -169,15 +169,15 @@ Test(handover, takes_nothing_else_for_it)
         {"no line", "overtime-handover 2", "was expected"},
         {"a number too long", "overtime-handover 99999999999999999999\n", "was expected"},
         {"another version", "overtime-handover 2147483647\n", "restart it instead"},
-        {"another fact", "overtime-handover 3\nmost 1\n", "\"least\" was expected where \"most\""},
-        {"a cut off end", "overtime-handover 3\nleast 1\n", "\"most\" was expected"},
-        {"out of range", "overtime-handover 3\nleast 1\nmost 1\ncount 11\n", "cannot be 11"},
+        {"another fact", "overtime-handover 4\nmost 1\n", "\"least\" was expected where \"most\""},
+        {"a cut off end", "overtime-handover 4\nleast 1\n", "\"most\" was expected"},
+        {"out of range", "overtime-handover 4\nleast 1\nmost 1\ncount 11\n", "cannot be 11"},
         {"a text cut off",
-         "overtime-handover 3\nleast 1\nmost 1\ncount 1\nyes 1\nno 0\nfd -1\nnone -1\ntext "
+         "overtime-handover 4\nleast 1\nmost 1\ncount 1\nyes 1\nno 0\nfd -1\nnone -1\ntext "
          "9\nabc\n",
          "cut off"},
         {"a text too long",
-         "overtime-handover 3\nleast 1\nmost 1\ncount 1\nyes 1\nno 0\nfd -1\nnone -1\n"
+         "overtime-handover 4\nleast 1\nmost 1\ncount 1\nyes 1\nno 0\nfd -1\nnone -1\n"
          "text 9223372036854775807\nabc\n",
          "cannot be"},
     };
@@ -197,7 +197,7 @@ Test(handover, takes_nothing_else_for_it)
 
 Test(handover, leaves_nothing_unread)
 {
-    static const char more[] = "overtime-handover 3\nend 0\nmore 1\n";
+    static const char more[] = "overtime-handover 4\nend 0\nmore 1\n";
     struct saved_state state;
     (void)saved_state_open(&state, forged(more, sizeof more - 1), SAVED_STATE_RESTORE);
     cr_expect_neq(saved_state_end(&state), 0);

@@ -15,6 +15,8 @@ static struct scoreboard make(unsigned slots)
     char error[256] = "";
     cr_assert(scoreboard_create(&board, "www", slots, &settings, error, sizeof error) == 0, "%s",
               error);
+    cr_expect_eq(board.fd, -1);
+    cr_assert(scoreboard_share(&board) == 0);
     return board;
 }
 
@@ -53,7 +55,10 @@ Test(scoreboard, the_board_tells_its_layout)
 Test(scoreboard, the_reading_descriptor_cannot_write)
 {
     struct scoreboard board = make(1);
-    void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, board.read_fd, 0);
+    int fd = scoreboard_read_only(&board);
+    cr_assert(fd >= 0);
+    void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    (void)close(fd);
     cr_expect(memory == MAP_FAILED);
     cr_expect(ftruncate(board.fd, 0) != 0, "a worker could cut the memory off");
     scoreboard_destroy(&board);

@@ -48,6 +48,8 @@ def test_random_reloads(manager, app, tmp_path, seed):
     pools = first = arrangement(choose, addresses, app, tmp_path)
     daemon = manager(pools=pools)
     daemon.control("reload", "--wait", "--all", check=True)
+    for at in places_of(pools).values():  # a pool has all that it needs once it has had a worker
+        assert fastcgi.request(at, query="id=first&text=served").text == "served"
     before = possessions(daemon)
     end = now() + 2.5
     turns = 0

@@ -130,7 +130,7 @@ def test_a_start_that_runs_short_is_decided_at_once(tmp_path, files, sentence):
     try:
         daemon.wait_log(sentence)
         before = daemon.log_path.read_text().split(sentence)[0]
-        assert before.count("check `rlimit_files`") == before.count("next start in") == 1, before
+        assert before.count("`rlimit_files` in [global]") == before.count("next start in") == 1, before
         daemon.stop(None if files == 40 else 0, status=0 if files == 40 else 70)
     finally:
         daemon.kill()
