@@ -18,7 +18,7 @@ void config_check_pool(struct config_pool *pool, bool allow_root, struct config_
 
 /* [global], pools against one another and against [global], and the folders that all of them need.
  */
-void config_check_all(struct config_global *global, const struct config_pool *pools, size_t count,
+void config_check_all(struct config_global *global, struct config_pool *pools, size_t count,
                       struct config_report *report);
 
 #endif

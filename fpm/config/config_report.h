@@ -21,10 +21,9 @@ struct config_report {
 };
 
 /* `origin` may be NULL or without a file: then the sentence has no position. */
-void config_report_error(struct config_report *report, const struct directive_origin *origin,
-                         const char *format, ...) __attribute__((format(printf, 3, 4)));
-void config_report_warning(struct config_report *report, const struct directive_origin *origin,
-                           const char *format, ...) __attribute__((format(printf, 3, 4)));
+typedef void config_report_fn(struct config_report *report, const struct directive_origin *origin,
+                              const char *format, ...) __attribute__((format(printf, 3, 4)));
+config_report_fn config_report_error, config_report_warning;
 /* Adds the number of those not kept as a last sentence. */
 void config_report_close(struct config_report *report);
 void config_report_free(struct config_report *report);

@@ -16,11 +16,9 @@
 static const struct {
 #define SETTING(field, number, unit) char field[sizeof #number #unit];
 #include "sapi-shim/settings.def"
-#undef SETTING
 } directive_settings = {
 #define SETTING(field, number, unit) .field = #number #unit,
 #include "sapi-shim/settings.def"
-#undef SETTING
 };
 
 static const struct directive_choice directive_log_levels[] = {
@@ -68,22 +66,16 @@ const struct directive directive_global[DIRECTIVE_GLOBAL_COUNT] = {
                                   .offset = offsetof(struct config_global, field),                 \
                                   .type = DIRECTIVE_##kind,                                        \
                                   __VA_ARGS__},
-#define POOL(text, field, ctype, kind, ...)
 #include "fpm/config/directives.def"
-#undef GLOBAL
-#undef POOL
 };
 
 const struct directive directive_pool[DIRECTIVE_POOL_COUNT] = {
-#define GLOBAL(text, field, ctype, kind, ...)
 #define POOL(text, field, ctype, kind, ...)                                                        \
     [DIRECTIVE_POOL_##field] = {.name = (text),                                                    \
                                 .offset = offsetof(struct config_pool, field),                     \
                                 .type = DIRECTIVE_##kind,                                          \
                                 __VA_ARGS__},
 #include "fpm/config/directives.def"
-#undef GLOBAL
-#undef POOL
 };
 
 const struct directive *directive_find(const struct directive *table, size_t count,

@@ -137,27 +137,18 @@ struct directive {
 /* Indexes into directive_global and directive_pool: DIRECTIVE_GLOBAL_pid, DIRECTIVE_POOL_pm, ... */
 enum directive_global_index {
 #define GLOBAL(name, field, ctype, type, ...) DIRECTIVE_GLOBAL_##field,
-#define POOL(name, field, ctype, type, ...)
 #include "fpm/config/directives.def"
-#undef GLOBAL
-#undef POOL
     DIRECTIVE_GLOBAL_COUNT
 };
 enum directive_pool_index {
-#define GLOBAL(name, field, ctype, type, ...)
 #define POOL(name, field, ctype, type, ...) DIRECTIVE_POOL_##field,
 #include "fpm/config/directives.def"
-#undef GLOBAL
-#undef POOL
     DIRECTIVE_POOL_COUNT
 };
 
 struct config_global {
 #define GLOBAL(name, field, ctype, type, ...) directive_##ctype field;
-#define POOL(name, field, ctype, type, ...)
 #include "fpm/config/directives.def"
-#undef GLOBAL
-#undef POOL
     struct directive_origin origins[DIRECTIVE_GLOBAL_COUNT];
 };
 
@@ -168,11 +159,8 @@ struct config_pool {
     struct directive_origin origin; /* of the section */
     struct config_identity identity;
     char *program; /* path of command's argv[0], found in PATH where it has no slash */
-#define GLOBAL(name, field, ctype, type, ...)
 #define POOL(name, field, ctype, type, ...) directive_##ctype field;
 #include "fpm/config/directives.def"
-#undef GLOBAL
-#undef POOL
     struct directive_origin origins[DIRECTIVE_POOL_COUNT];
 };
 

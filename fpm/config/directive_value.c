@@ -3,6 +3,7 @@
 
 #include "fpm/util/account.h"
 #include "sapi-shim/util/cidr.h"
+#include "sapi-shim/util/scalar.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -57,14 +58,10 @@ static const size_t directive_value_sizes[] = {
     [DIRECTIVE_VALUE_WORDS] = sizeof(struct value_parse_words),
     [DIRECTIVE_VALUE_ADDRESS] = sizeof(struct value_parse_address)};
 
-static void *directive_value_at(const struct directive *row, void *owner)
+/* The field, whose struct is the caller's to write or not. */
+static void *directive_value_at(const struct directive *row, const void *owner)
 {
-    return (char *)owner + row->offset;
-}
-
-static const void *directive_value_in(const struct directive *row, const void *owner)
-{
-    return (const char *)owner + row->offset;
+    return (char *)(uintptr_t)owner + row->offset;
 }
 
 static int directive_value_refuse(const struct directive *row, char *error, size_t size)
@@ -97,34 +94,22 @@ static int directive_value_set_number(const struct directive *row, int64_t *fiel
                                       char *error, size_t size)
 {
     int64_t number = 0;
-    int result;
+    bool good;
     if ((row->type == DIRECTIVE_LIMIT_COUNT || row->type == DIRECTIVE_LIMIT_SIZE) &&
         strcasecmp(text, "unlimited") == 0) {
         *field = INT64_MAX;
         return 0;
     }
     if (row->type == DIRECTIVE_TIME)
-        result = value_parse_time(text, &number);
+        good = scalar_time(text, &number);
     else if (row->type == DIRECTIVE_SIZE || row->type == DIRECTIVE_LIMIT_SIZE)
-        result = value_parse_size(text, &number);
+        good = value_parse_size(text, &number);
     else
-        result = value_parse_number(text, &number);
-    if (result != 0 || number < row->min || number > row->max)
+        good = value_parse_number(text, &number);
+    if (!good || number < row->min || number > row->max)
         return directive_value_refuse(row, error, size);
     *field = number;
     return 0;
-}
-
-static int directive_value_set_choice(const struct directive *row, int *field, const char *text,
-                                      char *error, size_t size)
-{
-    for (const struct directive_choice *choice = row->choices; choice->word != NULL; choice++) {
-        if (strcmp(choice->word, text) != 0)
-            continue;
-        *field = choice->value;
-        return 0;
-    }
-    return directive_value_refuse(row, error, size);
 }
 
 static int directive_value_set_networks(struct value_parse_list *field, const char *text,
@@ -132,52 +117,36 @@ static int directive_value_set_networks(struct value_parse_list *field, const ch
 {
     struct value_parse_list list;
     struct cidr network;
+    size_t good = 0;
     if (value_parse_list(text, &list, error, size) != 0)
         return -1;
-    if (list.count > DIRECTIVE_NETWORKS_MAX) {
+    while (good < list.count && cidr_parse(list.items[good], strlen(list.items[good]), &network))
+        good++;
+    if (list.count > DIRECTIVE_NETWORKS_MAX)
         (void)snprintf(error, size, "has %zu entries; at most %d are allowed", list.count,
                        DIRECTIVE_NETWORKS_MAX);
-        value_parse_list_free(&list);
-        return -1;
-    }
-    for (size_t i = 0; i < list.count; i++) {
-        if (!cidr_parse(list.items[i], strlen(list.items[i]), &network)) {
-            (void)snprintf(error, size,
-                           "%.60s is neither an IP address nor a network such as 192.0.2.0/24",
-                           list.items[i]);
-            value_parse_list_free(&list);
-            return -1;
-        }
-    }
-    value_parse_list_free(field);
-    *field = list;
-    return 0;
-}
-
-static int directive_value_set_address(const struct directive *row,
-                                       struct value_parse_address *field, const char *text,
-                                       char *error, size_t size)
-{
-    struct value_parse_address address;
-    if (row->type == DIRECTIVE_SOCKET_PATH && *text != '/')
-        return directive_value_refuse(row, error, size);
-    if (value_parse_address(text, &address, error, size) != 0)
-        return -1;
-    value_parse_address_free(field);
-    *field = address;
-    return 0;
+    else if (good < list.count)
+        (void)snprintf(error, size,
+                       "%.60s is neither an IP address nor a network such as 192.0.2.0/24",
+                       list.items[good]);
+    bool refused = list.count > DIRECTIVE_NETWORKS_MAX || good < list.count;
+    value_parse_list_free(refused ? &list : field);
+    if (!refused)
+        *field = list;
+    return refused ? -1 : 0;
 }
 
 /* Sets a field of any type except words and maps, whose text is split first. */
 static int directive_value_set_plain(const struct directive *row, void *field, const char *text,
                                      char *error, size_t size)
 {
+    const struct directive_choice *choice = row->choices;
+    struct value_parse_address address;
     struct account account;
     gid_t gid;
     int mode;
+    bool found = true;
     switch (row->type) {
-    case DIRECTIVE_TEXT:
-        return directive_value_set_text(field, text, error, size);
     case DIRECTIVE_URI:
     case DIRECTIVE_PATH:
     case DIRECTIVE_FOLDER:
@@ -187,15 +156,14 @@ static int directive_value_set_plain(const struct directive *row, void *field, c
             return directive_value_refuse(row, error, size);
         return directive_value_set_text(field, text, error, size);
     case DIRECTIVE_USER:
-        return account_user(text, &account, error, size) == 0
-                   ? directive_value_set_text(field, text, error, size)
-                   : -1;
     case DIRECTIVE_GROUP:
-        return account_group(text, &gid, error, size) == 0
-                   ? directive_value_set_text(field, text, error, size)
-                   : -1;
+        found = row->type == DIRECTIVE_USER ? account_user(text, &account, error, size) == 0
+                                            : account_group(text, &gid, error, size) == 0;
+        /* fall through */
+    case DIRECTIVE_TEXT:
+        return found ? directive_value_set_text(field, text, error, size) : -1;
     case DIRECTIVE_BOOL:
-        return value_parse_bool(text, field) == 0 ? 0 : directive_value_refuse(row, error, size);
+        return scalar_bool(text, field) ? 0 : directive_value_refuse(row, error, size);
     case DIRECTIVE_NUMBER:
     case DIRECTIVE_SIZE:
     case DIRECTIVE_TIME:
@@ -203,7 +171,12 @@ static int directive_value_set_plain(const struct directive *row, void *field, c
     case DIRECTIVE_LIMIT_SIZE:
         return directive_value_set_number(row, field, text, error, size);
     case DIRECTIVE_CHOICE:
-        return directive_value_set_choice(row, field, text, error, size);
+        while (choice->word != NULL && strcmp(choice->word, text) != 0)
+            choice++;
+        if (choice->word == NULL)
+            return directive_value_refuse(row, error, size);
+        *(int *)field = choice->value;
+        return 0;
     case DIRECTIVE_MODE:
         if (value_parse_mode(text, &mode) != 0 || mode < row->min || mode > row->max)
             return directive_value_refuse(row, error, size);
@@ -216,7 +189,13 @@ static int directive_value_set_plain(const struct directive *row, void *field, c
         return directive_value_set_networks(field, text, error, size);
     case DIRECTIVE_ADDRESS:
     case DIRECTIVE_SOCKET_PATH:
-        return directive_value_set_address(row, field, text, error, size);
+        if (row->type == DIRECTIVE_SOCKET_PATH && *text != '/')
+            return directive_value_refuse(row, error, size);
+        if (value_parse_address(text, &address, error, size) != 0)
+            return -1;
+        value_parse_address_free(field);
+        *(struct value_parse_address *)field = address;
+        return 0;
     case DIRECTIVE_MAP:
     case DIRECTIVE_WORDS:
         break;
@@ -370,7 +349,7 @@ static bool directive_value_equal_items(char *const *a, size_t a_count, char *co
 
 bool directive_value_equal(const struct directive *row, const void *first, const void *second)
 {
-    const void *a = directive_value_in(row, first), *b = directive_value_in(row, second);
+    const void *a = directive_value_at(row, first), *b = directive_value_at(row, second);
     const struct value_parse_list *a_list = a, *b_list = b;
     const struct value_parse_words *a_words = a, *b_words = b;
     const struct directive_map *a_map = a, *b_map = b;
@@ -406,7 +385,7 @@ bool directive_value_equal(const struct directive *row, const void *first, const
 
 bool directive_value_is_set(const struct directive *row, const void *owner)
 {
-    const void *field = directive_value_in(row, owner);
+    const void *field = directive_value_at(row, owner);
     switch (directive_value_forms[row->type]) {
     case DIRECTIVE_VALUE_BOOL:
         return true;
@@ -453,7 +432,7 @@ static char *directive_value_joined(char *const *items, size_t count, const char
 
 char *directive_value_text(const struct directive *row, const void *owner)
 {
-    const void *field = directive_value_in(row, owner);
+    const void *field = directive_value_at(row, owner);
     const struct value_parse_list *list = field;
     const struct value_parse_words *words = field;
     const struct directive_choice *choice = row->choices;

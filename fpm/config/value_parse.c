@@ -24,15 +24,15 @@ static int value_fail(char *error, size_t size, const char *text)
     return -1;
 }
 
-int value_parse_number(const char *text, int64_t *out)
+bool value_parse_number(const char *text, int64_t *out)
 {
     bool negative = *text == '-';
     int64_t number;
     text += negative;
     if (!scalar_digits(&text, &number) || *text != '\0')
-        return -1;
+        return false;
     *out = negative ? -number : number;
-    return 0;
+    return true;
 }
 
 static void value_unit_text(int64_t number, const struct scalar_unit *units, size_t count,
@@ -45,14 +45,9 @@ static void value_unit_text(int64_t number, const struct scalar_unit *units, siz
                    units[i].suffix);
 }
 
-int value_parse_size(const char *text, int64_t *out)
+bool value_parse_size(const char *text, int64_t *out)
 {
-    return scalar_with_unit(text, value_sizes, COUNT(value_sizes), out) ? 0 : -1;
-}
-
-int value_parse_time(const char *text, int64_t *out)
-{
-    return scalar_time(text, out) ? 0 : -1;
+    return scalar_with_unit(text, value_sizes, COUNT(value_sizes), out);
 }
 
 void value_parse_size_text(int64_t bytes, char *out)
@@ -63,11 +58,6 @@ void value_parse_size_text(int64_t bytes, char *out)
 void value_parse_time_text(int64_t milliseconds, char *out)
 {
     value_unit_text(milliseconds, scalar_times, SCALAR_TIMES, out);
-}
-
-int value_parse_bool(const char *text, bool *out)
-{
-    return scalar_bool(text, out) ? 0 : -1;
 }
 
 int value_parse_mode(const char *text, int *out)
@@ -97,14 +87,9 @@ struct value_state {
     size_t size;
 };
 
-static int value_refuse(const struct value_state *parse, const char *text)
-{
-    return value_fail(parse->error, parse->size, text);
-}
-
 static int value_put_char(const struct value_state *parse, char c)
 {
-    return fputc(c, parse->out) != EOF ? 0 : value_refuse(parse, value_no_memory);
+    return fputc(c, parse->out) != EOF ? 0 : value_fail(parse->error, parse->size, value_no_memory);
 }
 
 /* Puts what a variable holds. */
@@ -112,8 +97,10 @@ static int value_put_text(const struct value_state *parse, const char *text)
 {
     for (const char *c = text; *c != '\0'; c++)
         if (iscntrl((unsigned char)*c) && *c != '\t')
-            return value_refuse(parse, "takes a control character from a variable");
-    return fputs(text, parse->out) >= 0 ? 0 : value_refuse(parse, value_no_memory);
+            return value_fail(parse->error, parse->size,
+                              "takes a control character from a variable");
+    return fputs(text, parse->out) >= 0 ? 0
+                                        : value_fail(parse->error, parse->size, value_no_memory);
 }
 
 /* At a '$': puts the value of ${NAME} or $pool, or else the dollar itself. */
@@ -124,9 +111,9 @@ static int value_put_dollar(struct value_state *parse)
         size_t length = strcspn(text + 2, "}");
         char name[256];
         if (text[2 + length] == '\0')
-            return value_refuse(parse, "has a ${ without its }");
+            return value_fail(parse->error, parse->size, "has a ${ without its }");
         if (length == 0 || length >= sizeof name)
-            return value_refuse(parse, "has a ${...} that is no variable's name");
+            return value_fail(parse->error, parse->size, "has a ${...} that is no variable's name");
         memcpy(name, text + 2, length);
         name[length] = '\0';
         parse->cursor += 2 + length + 1;
@@ -144,7 +131,8 @@ static int value_put_dollar(struct value_state *parse)
         text[word] != '_') {
         parse->cursor += word;
         if (parse->source->pool == NULL)
-            return value_refuse(parse, "has $pool, which stands for a name in a pool alone");
+            return value_fail(parse->error, parse->size,
+                              "has $pool, which stands for a name in a pool alone");
         return value_put_text(parse, parse->source->pool);
     }
     return value_put_char(parse, *parse->cursor++);
@@ -158,7 +146,7 @@ static int value_put_quoted(struct value_state *parse)
         const char *at = parse->cursor;
         int result;
         if (*at == '\0')
-            return value_refuse(parse, "has a quote that is never closed");
+            return value_fail(parse->error, parse->size, "has a quote that is never closed");
         if (quote == '"' && *at == '$') {
             result = value_put_dollar(parse);
         } else {
@@ -188,15 +176,17 @@ static int value_put_plain(struct value_state *parse, bool whole, bool first)
         int result;
         if ((parse->cursor == begin || isblank((unsigned char)parse->cursor[-1])) &&
             value_is_comment(parse->cursor, first && parse->cursor == begin))
-            return value_refuse(parse, "has an unquoted # after a blank: a comment after a value "
-                                       "begins with ;, and a # that belongs to it needs quotes");
+            return value_fail(parse->error, parse->size,
+                              "has an unquoted # after a blank: a comment after a value "
+                              "begins with ;, and a # that belongs to it needs quotes");
         if (*parse->cursor == '$') {
             result = value_put_dollar(parse);
         } else if (!whole && (*parse->cursor == '"' || *parse->cursor == '\'')) {
             result = value_put_quoted(parse);
         } else {
             if (!whole && *parse->cursor == '\\' && *++parse->cursor == '\0')
-                return value_refuse(parse, "ends with a backslash that has nothing to act on");
+                return value_fail(parse->error, parse->size,
+                                  "ends with a backslash that has nothing to act on");
             result = value_put_char(parse, *parse->cursor++);
         }
         if (result != 0)
@@ -214,16 +204,16 @@ static int value_run(struct value_state *parse, bool whole, bool first, char **o
     *out = NULL;
     parse->out = open_memstream(&buffer, &length);
     if (parse->out == NULL)
-        return value_refuse(parse, value_no_memory);
+        return value_fail(parse->error, parse->size, value_no_memory);
     if (whole && (*parse->cursor == '"' || *parse->cursor == '\'')) {
         result = value_put_quoted(parse);
         if (result == 0 && *parse->cursor != '\0')
-            result = value_refuse(parse, "goes on after its closing quote");
+            result = value_fail(parse->error, parse->size, "goes on after its closing quote");
     } else {
         result = value_put_plain(parse, whole, first);
     }
     if (fclose(parse->out) != 0 && result == 0)
-        result = value_refuse(parse, value_no_memory);
+        result = value_fail(parse->error, parse->size, value_no_memory);
     if (result == 0)
         *out = buffer;
     else
@@ -311,7 +301,7 @@ static int value_set_port(const char *text, struct value_parse_address *out, cha
                           size_t size)
 {
     int64_t port;
-    if (value_parse_number(text, &port) != 0 || port < 1 || port > 65535)
+    if (!value_parse_number(text, &port) || port < 1 || port > 65535)
         return value_fail(error, size, "must have a port from 1 to 65535");
     out->kind = VALUE_PARSE_ADDRESS_TCP;
     if (asprintf(&out->port, "%" PRId64, port) >= 0)
@@ -352,45 +342,33 @@ static int value_set_host(char *host, struct value_parse_address *out, char *err
     return value_set_port(colon + 1, out, error, size);
 }
 
-static int value_set_path(const char *text, struct value_parse_address *out, char *error,
-                          size_t size)
-{
-    if (strlen(text) > VALUE_PARSE_SOCKET_PATH_MAX) {
-        (void)snprintf(error, size, "is too long for a unix socket: %zu bytes, the kernel takes %d",
-                       strlen(text), VALUE_PARSE_SOCKET_PATH_MAX);
-        return -1;
-    }
-    if (text[strlen(text) - 1] == '/')
-        return value_fail(error, size, "must name a socket, not a folder");
-    out->kind = VALUE_PARSE_ADDRESS_UNIX;
-    out->path = strdup(text);
-    if (out->path == NULL)
-        return value_fail(error, size, value_no_memory);
-    /* What // and /./ repeat is left out. */
-    char *to = out->path;
-    for (const char *from = out->path; *from != '\0'; *to++ = *from++)
-        while (from[0] == '/' && (from[1] == '/' || (from[1] == '.' && from[2] == '/')))
-            from += from[1] == '/' ? 1 : 2;
-    *to = '\0';
-    return 0;
-}
-
 int value_parse_address(const char *text, struct value_parse_address *out, char *error, size_t size)
 {
-    int result;
+    int result = -1;
     *out = (struct value_parse_address){.text = strdup(text)};
-    if (out->text == NULL)
-        return value_fail(error, size, value_no_memory);
-    if (*text == '/') {
-        result = value_set_path(text, out, error, size);
+    char *copy = strdup(text), *to = copy;
+    if (out->text == NULL || copy == NULL) {
+        result = value_fail(error, size, value_no_memory);
+    } else if (*text == '/' && strlen(text) > VALUE_PARSE_SOCKET_PATH_MAX) {
+        (void)snprintf(error, size, "is too long for a unix socket: %zu bytes, the kernel takes %d",
+                       strlen(text), VALUE_PARSE_SOCKET_PATH_MAX);
+    } else if (*text == '/' && text[strlen(text) - 1] == '/') {
+        result = value_fail(error, size, "must name a socket, not a folder");
+    } else if (*text == '/') {
+        /* What // and /./ repeat is left out. */
+        for (const char *from = copy; *from != '\0'; *to++ = *from++)
+            while (from[0] == '/' && (from[1] == '/' || (from[1] == '.' && from[2] == '/')))
+                from += from[1] == '/' ? 1 : 2;
+        *to = '\0';
+        out->kind = VALUE_PARSE_ADDRESS_UNIX;
+        out->path = copy;
+        return 0;
     } else if (*text != '\0' && strspn(text, "0123456789") == strlen(text)) {
         result = value_set_port(text, out, error, size);
     } else {
-        char *copy = strdup(text);
-        result = copy != NULL ? value_set_host(copy, out, error, size)
-                              : value_fail(error, size, value_no_memory);
-        free(copy);
+        result = value_set_host(copy, out, error, size);
     }
+    free(copy);
     if (result != 0)
         value_parse_address_free(out);
     return result;

@@ -52,15 +52,11 @@ struct value_parse_source {
     const char *(*variable)(const char *); /* NULL result: no such variable */
 };
 
-/* Whole decimal number. Returns 0, or -1 for anything else, overflow included. */
-int value_parse_number(const char *text, int64_t *out);
+/* Whole decimal number; false for anything else, overflow included. */
+bool value_parse_number(const char *text, int64_t *out);
 /* Bytes: a number, alone or followed by K, M or G (powers of 1,024). Never negative. */
-int value_parse_size(const char *text, int64_t *out);
-/* Milliseconds: a number of seconds, or a number followed by ms, s, m, h or d. Never negative. */
-int value_parse_time(const char *text, int64_t *out);
-/* yes, no; on, off; true, false; 1, 0. */
-int value_parse_bool(const char *text, bool *out);
-/* Octal permission bits, 0 to 07777. */
+bool value_parse_size(const char *text, int64_t *out);
+/* Octal permission bits, 0 to 07777. Returns 0 or -1. */
 int value_parse_mode(const char *text, int *out);
 
 /* The shortest text that reads back as the same value. `out` holds VALUE_PARSE_TEXT_SIZE bytes. */

@@ -126,33 +126,24 @@ static int client_ask(const char *socket, const struct client_words *words,
     return client_verdict(*answer, error, size);
 }
 
-static int client_copy(FILE *answer, char *error, size_t size)
-{
-    char data[8192];
-    size_t got;
-    errno = 0;
-    while ((got = fread(data, 1, sizeof data, answer)) > 0)
-        if (fwrite(data, 1, got, stdout) != got)
-            break;
-    if (ferror(answer))
-        return client_lost(error, size);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        snprintf(error, size, "cannot write: %s", strerror(errno));
-        return OPTIONS_FAILED;
-    }
-    return EX_OK;
-}
-
 int client_show(const char *socket, const struct client_words *words, enum client_patience patience,
                 char *error, size_t size)
 {
     FILE *answer;
+    char data[8192];
+    size_t got;
     int status = client_ask(socket, words, patience, &answer, error, size);
-    if (status == EX_OK && patience == CLIENT_GONE)
-        while (fgetc(answer) != EOF)
-            continue;
-    else if (status == EX_OK && patience != CLIENT_ACCEPTED)
-        status = client_copy(answer, error, size);
+    errno = 0;
+    while (status == EX_OK && patience != CLIENT_ACCEPTED &&
+           (got = fread(data, 1, sizeof data, answer)) > 0)
+        if (patience != CLIENT_GONE && fwrite(data, 1, got, stdout) != got)
+            break;
+    if (status == EX_OK && patience != CLIENT_GONE && ferror(answer))
+        status = client_lost(error, size);
+    if (status == EX_OK && (fflush(stdout) != 0 || ferror(stdout))) {
+        snprintf(error, size, "cannot write: %s", strerror(errno));
+        status = OPTIONS_FAILED;
+    }
     if (answer != NULL)
         (void)fclose(answer);
     return status;

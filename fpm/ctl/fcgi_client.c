@@ -60,26 +60,22 @@ static void fcgi_client_stream(struct fcgi_client_bytes *out, int type, const ch
     fcgi_client_record(out, type, "", 0);
 }
 
-static void fcgi_client_length(struct fcgi_client_bytes *out, size_t length)
-{
-    const unsigned char bytes[4] = {(unsigned char)(length < 128 ? length : length >> 24 | 0x80),
-                                    (unsigned char)(length >> 16), (unsigned char)(length >> 8),
-                                    (unsigned char)length};
-    fcgi_client_add(out, bytes, length < 128 ? 1 : 4);
-}
-
 void fcgi_client_param(struct fcgi_client_bytes *params, const char *name, size_t name_length,
                        const char *value)
 {
-    size_t value_length = strlen(value);
-    if (name_length > INT32_MAX || value_length > INT32_MAX) {
-        params->failed = true;
-        return;
+    const size_t lengths[] = {name_length, strlen(value)};
+    for (size_t i = 0; i < 2; i++) {
+        size_t length = lengths[i];
+        const unsigned char bytes[4] = {
+            (unsigned char)(length < 128 ? length : length >> 24 | 0x80),
+            (unsigned char)(length >> 16), (unsigned char)(length >> 8), (unsigned char)length};
+        params->failed |= length > INT32_MAX;
+        fcgi_client_add(params, bytes, length < 128 ? 1 : 4);
     }
-    fcgi_client_length(params, name_length);
-    fcgi_client_length(params, value_length);
+    if (params->failed)
+        return;
     fcgi_client_add(params, name, name_length);
-    fcgi_client_add(params, value, value_length);
+    fcgi_client_add(params, value, lengths[1]);
 }
 
 struct fcgi_client_bytes fcgi_client_request(const struct fcgi_client_bytes *params,
@@ -95,10 +91,14 @@ struct fcgi_client_bytes fcgi_client_request(const struct fcgi_client_bytes *par
 
 /* ---- the answer ---- */
 
-/* Checks and stores the header of a record, which is complete. */
-static void fcgi_client_take_header(struct fcgi_client_answer *answer)
+/* Takes bytes of the header, and checks it when it is complete. */
+static void fcgi_client_header(struct fcgi_client_answer *answer, const char *bytes, size_t size)
 {
     const unsigned char *header = answer->header;
+    memcpy(answer->header + answer->header_have, bytes, size);
+    answer->header_have += size;
+    if (answer->header_have < FCGI_CLIENT_HEADER)
+        return;
     unsigned type = header[1], id = (unsigned)header[2] << 8 | header[3];
     answer->content = (size_t)header[4] << 8 | header[5];
     answer->padding = header[6];
@@ -113,55 +113,43 @@ static void fcgi_client_take_header(struct fcgi_client_answer *answer)
         answer->fault = "the record that ends the request is malformed";
 }
 
-static void fcgi_client_take_content(struct fcgi_client_answer *answer, const char *bytes,
-                                     size_t size)
-{
-    if (answer->header[1] == FCGI_CLIENT_STDOUT)
-        answer->events->output(answer->context, bytes, size);
-    else if (answer->header[1] == FCGI_CLIENT_STDERR)
-        answer->events->error(answer->context, bytes, size);
-    else { /* FCGI_CLIENT_END_REQUEST, of just this size */
-        memcpy(answer->end + answer->end_have, bytes, size);
-        answer->end_have += size;
-    }
-}
-
-/* The record is complete with its padding. */
-static void fcgi_client_end_record(struct fcgi_client_answer *answer)
-{
-    const unsigned char *end = answer->end;
-    answer->header_have = 0;
-    if (answer->header[1] != FCGI_CLIENT_END_REQUEST)
-        return;
-    answer->complete = true;
-    answer->app_status =
-        (uint32_t)end[0] << 24 | (uint32_t)end[1] << 16 | (uint32_t)end[2] << 8 | end[3];
-    answer->protocol_status = end[4];
-}
-
 void fcgi_client_feed(struct fcgi_client_answer *answer, const char *bytes, size_t size)
 {
+    const unsigned char *end = answer->end;
     while (size > 0 && !answer->complete && answer->fault == NULL) {
         size_t missing = FCGI_CLIENT_HEADER - answer->header_have;
         size_t wanted = missing > 0           ? missing
                         : answer->content > 0 ? answer->content
                                               : answer->padding;
         size_t part = wanted < size ? wanted : size;
-        if (missing > 0) {
-            memcpy(answer->header + answer->header_have, bytes, part);
-            answer->header_have += part;
-            if (part == missing)
-                fcgi_client_take_header(answer);
-        } else if (answer->content > 0) {
-            fcgi_client_take_content(answer, bytes, part);
-            answer->content -= part;
-        } else
+        if (missing > 0)
+            fcgi_client_header(answer, bytes, part);
+        else if (answer->content == 0)
             answer->padding -= part;
+        else {
+            if (answer->header[1] == FCGI_CLIENT_STDOUT)
+                answer->events->output(answer->context, bytes, part);
+            else if (answer->header[1] == FCGI_CLIENT_STDERR)
+                answer->events->error(answer->context, bytes, part);
+            else { /* FCGI_CLIENT_END_REQUEST, of just this size */
+                memcpy(answer->end + answer->end_have, bytes, part);
+                answer->end_have += part;
+            }
+            answer->content -= part;
+        }
         bytes += part;
         size -= part;
-        if (answer->fault == NULL && answer->header_have == FCGI_CLIENT_HEADER &&
-            answer->content == 0 && answer->padding == 0)
-            fcgi_client_end_record(answer);
+        if (answer->fault != NULL || answer->header_have < FCGI_CLIENT_HEADER ||
+            answer->content > 0 || answer->padding > 0)
+            continue;
+        /* The record is complete with its padding. */
+        answer->header_have = 0;
+        answer->complete = answer->header[1] == FCGI_CLIENT_END_REQUEST;
+        if (answer->complete) {
+            answer->app_status =
+                (uint32_t)end[0] << 24 | (uint32_t)end[1] << 16 | (uint32_t)end[2] << 8 | end[3];
+            answer->protocol_status = end[4];
+        }
     }
 }
 

@@ -132,34 +132,6 @@ static const char *fcgi_request_given(const struct fcgi_request *request, const 
     return value;
 }
 
-struct fcgi_request_param {
-    const char *name, *value;
-};
-
-/* Adds the usual parameters, with given values where there are any, then the other given ones. */
-static void fcgi_request_params(const struct fcgi_request *request,
-                                const struct fcgi_request_param *usual, size_t count,
-                                struct fcgi_client_bytes *out)
-{
-    const struct options *call = request->call;
-    for (size_t i = 0; i < count; i++) {
-        size_t length = strlen(usual[i].name);
-        const char *given = fcgi_request_given(request, usual[i].name, length);
-        fcgi_client_param(out, usual[i].name, length, given != NULL ? given : usual[i].value);
-    }
-    for (size_t i = 0; i < call->given_count; i++) {
-        const char *text = call->given[i].value;
-        if (call->given[i].letter != 'p')
-            continue;
-        size_t length = strcspn(text, "="), known = 0;
-        while (known < count && (strlen(usual[known].name) != length ||
-                                 strncmp(usual[known].name, text, length) != 0))
-            known++;
-        if (known == count && fcgi_request_given(request, text, length) == text + length + 1)
-            fcgi_client_param(out, text, length, text + length + 1);
-    }
-}
-
 static struct fcgi_client_bytes fcgi_request_compose(const struct fcgi_request *request)
 {
     bool posts = options_has(request->call, 'd');
@@ -170,7 +142,9 @@ static struct fcgi_client_bytes fcgi_request_compose(const struct fcgi_request *
         return out;
     if (posts)
         snprintf(length, sizeof length, "%zu", request->body.size);
-    const struct fcgi_request_param usual[] = {
+    const struct {
+        const char *name, *value;
+    } usual[] = {
         {"QUERY_STRING", query != NULL ? query + 1 : ""},
         {"REQUEST_METHOD", posts ? "POST" : "GET"},
         {"CONTENT_TYPE", posts ? "application/x-www-form-urlencoded" : ""},
@@ -193,7 +167,25 @@ static struct fcgi_client_bytes fcgi_request_compose(const struct fcgi_request *
         {"HTTP_HOST", "localhost"},
         {CONTROL_MARK, request->target.mark},
     };
-    fcgi_request_params(request, usual, sizeof usual / sizeof *usual, &params);
+    const size_t count = sizeof usual / sizeof *usual;
+
+    /* The usual parameters, with given values where there are any, then the other given ones. */
+    for (size_t i = 0; i < count; i++) {
+        size_t size = strlen(usual[i].name);
+        const char *given = fcgi_request_given(request, usual[i].name, size);
+        fcgi_client_param(&params, usual[i].name, size, given != NULL ? given : usual[i].value);
+    }
+    for (size_t i = 0; i < request->call->given_count; i++) {
+        const char *text = request->call->given[i].value;
+        if (request->call->given[i].letter != 'p')
+            continue;
+        size_t size = strcspn(text, "="), known = 0;
+        while (known < count &&
+               (strlen(usual[known].name) != size || strncmp(usual[known].name, text, size) != 0))
+            known++;
+        if (known == count && fcgi_request_given(request, text, size) == text + size + 1)
+            fcgi_client_param(&params, text, size, text + size + 1);
+    }
     out = fcgi_client_request(&params, request->body.bytes, request->body.size);
     free(params.bytes);
     free(script);
@@ -260,32 +252,11 @@ static int fcgi_request_exchange(struct fcgi_request *request, int fd,
     return status;
 }
 
-/* Did the application answer, and with the whole response? */
-static int fcgi_request_judge(struct fcgi_request *request)
-{
-    const struct response *response = &request->response;
-    const char *method = fcgi_request_given(request, "REQUEST_METHOD", 14);
-    bool headless = method != NULL && strcmp(method, "HEAD") == 0;
-    if (request->codec.protocol_status != 0)
-        return fcgi_request_fail(request, OPTIONS_FAILED, "the application refused: %s",
-                                 fcgi_client_refusal(request->codec.protocol_status));
-    if (response->too_long)
-        return fcgi_request_fail(
-            request, OPTIONS_FAILED,
-            "the answer is longer than %d MiB; without --json it is passed on as it comes",
-            RESPONSE_KEPT_MAX >> 20);
-    if (response->head != 0 && response->promised >= 0 && !headless &&
-        (uint64_t)response->promised > response_body(response))
-        return fcgi_request_fail(request, OPTIONS_FAILED,
-                                 "the answer is too short: %" PRIu64
-                                 " bytes, but its Content-Length says %" PRId64,
-                                 response_body(response), response->promised);
-    return 0;
-}
-
+/* Sends the request and reads the whole response. */
 static int fcgi_request_talk(struct fcgi_request *request)
 {
     static const struct fcgi_client_events events = {response_output, response_error};
+    const struct response *response = &request->response;
     struct fcgi_client_bytes out = fcgi_request_compose(request);
     int fd = -1, status = 0;
     request->codec = (struct fcgi_client_answer){.events = &events, .context = &request->response};
@@ -297,14 +268,29 @@ static int fcgi_request_talk(struct fcgi_request *request)
                                  sizeof request->error);
         status = fd < 0 ? OPTIONS_FAILED : fcgi_request_exchange(request, fd, &out);
     }
-    if (status == 0)
-        request->answered = (int64_t)clock_ns();
-    if (status == 0)
-        status = fcgi_request_judge(request);
     if (fd >= 0)
         (void)close(fd);
     free(out.bytes);
-    return status;
+    if (status != 0)
+        return status;
+    request->answered = (int64_t)clock_ns();
+    const char *method = fcgi_request_given(request, "REQUEST_METHOD", 14);
+    bool headless = method != NULL && strcmp(method, "HEAD") == 0;
+    if (request->codec.protocol_status != 0)
+        return fcgi_request_fail(request, OPTIONS_FAILED, "the application refused: %s",
+                                 fcgi_client_refusal(request->codec.protocol_status));
+    if (response->too_long)
+        return fcgi_request_fail(
+            request, OPTIONS_FAILED,
+            "the answer is longer than %d MiB; without --json it is passed on as it comes",
+            RESPONSE_KEPT_MAX >> 20);
+    if (response->head != 0 && response->promised >= 0 && !headless &&
+        (uint64_t)response->promised > response->total - response->head)
+        return fcgi_request_fail(request, OPTIONS_FAILED,
+                                 "the answer is too short: %" PRIu64
+                                 " bytes, but its Content-Length says %" PRId64,
+                                 response->total - response->head, response->promised);
+    return 0;
 }
 
 /* ---- the report ---- */
@@ -354,12 +340,11 @@ static void fcgi_request_report_json(const struct fcgi_request *request)
 
 static int fcgi_request_do(struct fcgi_request *request)
 {
-    const char *socket = options_value(request->call, 's');
     struct pool_client_trail *trail = &request->trail;
     int status = fcgi_request_check(request);
     if (status == 0)
-        status = pool_client_find(&request->target, socket != NULL ? socket : CONTROL_DEFAULT,
-                                  request->pool, request->error, sizeof request->error);
+        status = pool_client_find(&request->target, options_socket(request->call), request->pool,
+                                  request->error, sizeof request->error);
     if (status != 0)
         return status;
     status = fcgi_request_talk(request);

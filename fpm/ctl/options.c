@@ -1,6 +1,7 @@
 /* options.c: see options.h. */
 #include "fpm/ctl/options.h"
 
+#include "fpm/control/control_proto.h"
 #include "fpm/util/spelling.h"
 
 #include <getopt.h>
@@ -29,6 +30,12 @@ const char *options_value(const struct options *call, char letter)
         if (call->given[i].letter == letter)
             value = call->given[i].value;
     return value;
+}
+
+const char *options_socket(const struct options *call)
+{
+    const char *socket = options_value(call, 's');
+    return socket != NULL ? socket : CONTROL_DEFAULT;
 }
 
 const struct options_verb *options_find_verb(const struct options_tables *tables, const char *name,
@@ -137,24 +144,18 @@ static void options_help_options(const struct options_tables *tables, const char
     }
 }
 
-static void options_help_verb(const struct options_tables *tables, const struct options_verb *verb,
-                              FILE *out)
-{
-    fprintf(out, "usage: overtimectl [OPTION]... %s%s%s\n\n%s\n", verb->name,
-            *verb->arguments != '\0' ? " " : "", verb->arguments, verb->help);
-    if (verb->more != NULL)
-        fprintf(out, "\n%s", verb->more);
-    if (*verb->options != '\0')
-        fputs("\noptions:\n", out);
-    options_help_options(tables, verb->options, out);
-    fputs("\noptions of all verbs:\n", out);
-    options_help_options(tables, tables->for_all, out);
-}
-
 void options_help(const struct options_tables *tables, const struct options_verb *verb, FILE *out)
 {
     if (verb != NULL) {
-        options_help_verb(tables, verb, out);
+        fprintf(out, "usage: overtimectl [OPTION]... %s%s%s\n\n%s\n", verb->name,
+                *verb->arguments != '\0' ? " " : "", verb->arguments, verb->help);
+        if (verb->more != NULL)
+            fprintf(out, "\n%s", verb->more);
+        if (*verb->options != '\0')
+            fputs("\noptions:\n", out);
+        options_help_options(tables, verb->options, out);
+        fputs("\noptions of all verbs:\n", out);
+        options_help_options(tables, tables->for_all, out);
         return;
     }
     fputs("usage: overtimectl [OPTION]... VERB [ARGUMENT]...\n\n"

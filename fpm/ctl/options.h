@@ -70,6 +70,9 @@ bool options_has(const struct options *call, char letter);
 /* The last value given for the option; NULL = not given. */
 const char *options_value(const struct options *call, char letter);
 
+/* The control socket that was given, or the default. */
+const char *options_socket(const struct options *call);
+
 /* NULL with a sentence, which names a similar verb if there is one. */
 const struct options_verb *options_find_verb(const struct options_tables *tables, const char *name,
                                              char *error, size_t size);

@@ -94,7 +94,7 @@ static int overtimectl_help(const struct options *call)
 /* Has the manager answer the verb. */
 static int overtimectl_ask(const struct options *call)
 {
-    const char *name = call->verb->name, *socket = options_value(call, 's');
+    const char *name = call->verb->name;
     struct client_words words = {.verb = name, .argc = call->argc, .argv = call->argv};
     bool stops = strcmp(name, CONTROL_STOP) == 0 || strcmp(name, CONTROL_QUIT) == 0;
     bool upgrades = strcmp(name, CONTROL_UPGRADE) == 0;
@@ -110,24 +110,13 @@ static int overtimectl_ask(const struct options *call)
     enum client_patience patience = wait || upgrades ? CLIENT_LATE : CLIENT_SOON;
     if (stops)
         patience = wait ? CLIENT_GONE : CLIENT_ACCEPTED;
-    int status = client_show(socket != NULL ? socket : CONTROL_DEFAULT, &words, patience, error,
-                             sizeof error);
+    int status = client_show(options_socket(call), &words, patience, error, sizeof error);
     if (status != EX_OK)
         return overtimectl_fail(status, error);
     /* A manager that stops answers nothing more. */
     if (stops && json)
         client_print(json_pack("{s:s}", "state", wait ? "stopped" : "stopping"));
     return EX_OK;
-}
-
-/* No verb was given: says which verbs there are. */
-static int overtimectl_no_verb(void)
-{
-    fputs("overtimectl: a verb is missing:", stderr);
-    for (const struct options_verb *verb = overtimectl_verbs; verb->name != NULL; verb++)
-        fprintf(stderr, "%s %s", verb == overtimectl_verbs ? "" : ",", verb->name);
-    fputs("; `overtimectl help` shows what they do\n", stderr);
-    return EX_USAGE;
 }
 
 int main(int argc, char **argv)
@@ -145,8 +134,13 @@ int main(int argc, char **argv)
         options_help(call.tables, call.verb, stdout);
         return EX_OK;
     }
-    if (call.verb == NULL)
-        return overtimectl_no_verb();
+    if (call.verb == NULL) {
+        fputs("overtimectl: a verb is missing:", stderr);
+        for (const struct options_verb *verb = overtimectl_verbs; verb->name != NULL; verb++)
+            fprintf(stderr, "%s %s", verb == overtimectl_verbs ? "" : ",", verb->name);
+        fputs("; `overtimectl help` shows what they do\n", stderr);
+        return EX_USAGE;
+    }
     status = options_check(&call, error, sizeof error);
     if (status != 0)
         return overtimectl_fail(status, error);

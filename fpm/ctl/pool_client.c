@@ -56,82 +56,59 @@ int pool_client_find(struct pool_client *pool, const char *socket, const char *n
 
 /* ---- connecting ---- */
 
-/* Blocks while the listen queue is full. Returns a descriptor, or -1 with errno. */
-static int pool_client_open(const struct sockaddr *address, socklen_t length, uint64_t limit)
-{
-    struct timeval timeout = {.tv_sec = (time_t)(limit / CLOCK_NS_PER_S),
-                              .tv_usec = (suseconds_t)(limit % CLOCK_NS_PER_S / 1000)};
-    /* A machine that listen.allowed_clients does not list gets no answer from the kernel: it asks
-     * four times, 15 s. */
-    int repeat = 3;
-    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && address->sa_family != AF_UNIX)
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &repeat, sizeof repeat);
-    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) == 0 &&
-        connect(fd, address, length) == 0)
-        return fd;
-    int saved = errno;
-    if (fd >= 0)
-        (void)close(fd);
-    errno = saved;
-    return -1;
-}
-
-static int pool_client_open_tcp(const struct pool_client *pool, uint64_t limit)
+/* Blocks while the listen queue is full. */
+int pool_client_connect(const struct pool_client *pool, uint64_t limit, char *error, size_t size)
 {
     const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
                                    .ai_socktype = SOCK_STREAM};
+    struct sockaddr_un unix_address = {.sun_family = AF_UNIX};
+    struct addrinfo here = {.ai_family = AF_UNIX,
+                            .ai_addr = (struct sockaddr *)&unix_address,
+                            .ai_addrlen = sizeof unix_address};
     struct addrinfo *found = NULL;
+    struct timeval timeout = {.tv_sec = (time_t)(limit / CLOCK_NS_PER_S),
+                              .tv_usec = (suseconds_t)(limit % CLOCK_NS_PER_S / 1000)};
+    const char *remedy = "";
+    int fd = -1;
+    bool known = false;
     errno = EINVAL;
-    if (getaddrinfo(pool->host, pool->port, &hints, &found) != 0 || found == NULL)
-        return -1;
-    int fd = pool_client_open(found->ai_addr, found->ai_addrlen, limit);
-    int saved = errno;
-    freeaddrinfo(found);
-    errno = saved;
-    return fd;
-}
-
-static int pool_client_open_unix(const struct pool_client *pool, uint64_t limit)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(pool->host) >= sizeof address.sun_path) {
+    if (pool->is_tcp) {
+        known = getaddrinfo(pool->host, pool->port, &hints, &found) == 0 && found != NULL;
+    } else if (strlen(pool->host) < sizeof unix_address.sun_path) {
+        memcpy(unix_address.sun_path, pool->host, strlen(pool->host) + 1);
+        known = true;
+    } else
         errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(address.sun_path, pool->host, strlen(pool->host) + 1);
-    return pool_client_open((const struct sockaddr *)&address, sizeof address, limit);
-}
-
-static const char *pool_client_remedy(const struct pool_client *pool, int reason)
-{
-    switch (reason) {
-    case EACCES:
-    case EPERM:
-        return "; see `listen.owner`, `listen.group` and `listen.mode`";
-    case EAGAIN:
-    case ETIMEDOUT:
-    case EINPROGRESS:
-        return pool->is_tcp ? "; the listen queue is full: all workers are busy, or "
-                              "`listen.allowed_clients` does not list this machine"
-                            : "; the listen queue is full: all workers are busy";
-    case ENOENT:
-    case ECONNREFUSED:
-        return "; the pool is stopping, or its socket was removed";
-    default:
-        return "";
-    }
-}
-
-int pool_client_connect(const struct pool_client *pool, uint64_t limit, char *error, size_t size)
-{
-    int fd = pool->is_tcp ? pool_client_open_tcp(pool, limit) : pool_client_open_unix(pool, limit);
-    if (fd < 0)
-        snprintf(error, size, "pool %s: cannot connect to %s%s%s: %s%s", pool->name, pool->host,
-                 pool->is_tcp ? " port " : "", pool->port,
-                 errno == EAGAIN || errno == EINPROGRESS ? "timed out" : strerror(errno),
-                 pool_client_remedy(pool, errno));
-    return fd;
+    const struct addrinfo *address = pool->is_tcp ? found : &here;
+    if (known)
+        fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* A machine that listen.allowed_clients does not list gets no answer from the kernel: it asks
+     * four times, 15 s. */
+    if (fd >= 0 && pool->is_tcp)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &(int){3}, sizeof(int));
+    bool connected = fd >= 0 &&
+                     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) == 0 &&
+                     connect(fd, address->ai_addr, address->ai_addrlen) == 0;
+    int number = errno;
+    if (found != NULL)
+        freeaddrinfo(found);
+    if (connected)
+        return fd;
+    if (fd >= 0)
+        (void)close(fd);
+    bool full = number == EAGAIN || number == EINPROGRESS;
+    if (number == EACCES || number == EPERM)
+        remedy = "; see `listen.owner`, `listen.group` and `listen.mode`";
+    else if (full || number == ETIMEDOUT)
+        remedy = pool->is_tcp ? "; the listen queue is full: all workers are busy, or "
+                                "`listen.allowed_clients` does not list this machine"
+                              : "; the listen queue is full: all workers are busy";
+    else if (number == ENOENT || number == ECONNREFUSED)
+        remedy = "; the pool is stopping, or its socket was removed";
+    snprintf(error, size, "pool %s: cannot connect to %s%s%s: %s%s", pool->name, pool->host,
+             pool->is_tcp ? " port " : "", pool->port, full ? "timed out" : strerror(number),
+             remedy);
+    return -1;
 }
 
 /* ---- following ---- */

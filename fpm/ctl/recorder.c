@@ -39,19 +39,8 @@ static void recorder_signal(int number)
 
 /* ---- a line ---- */
 
-/* Buckets up to the last that is not empty. */
-static json_t *recorder_buckets(const json_t *buckets)
-{
-    json_t *out = json_array();
-    size_t count = json_array_size(buckets);
-    while (count > 0 && json_integer_value(json_array_get(buckets, count - 1)) == 0)
-        count--;
-    for (size_t i = 0; i < count; i++)
-        (void)json_array_append(out, json_array_get(buckets, i));
-    return out;
-}
-
-static json_t *recorder_pool(const json_t *pool)
+/* Adds the status; returns whether it is valid. */
+static bool recorder_status(json_t *line, const char *status)
 {
     static const char *const keys[] = {"pool",         "start_time",
                                        "max_children", "post_response_max_children",
@@ -61,30 +50,32 @@ static json_t *recorder_pool(const json_t *pool)
                                        "unknown",      "listen_queue",
                                        "requests",     "post_response_requests",
                                        "died"};
-    const json_t *histograms = json_object_get(pool, "histograms");
-    const json_t *answer = json_object_get(json_object_get(histograms, "answer"), "buckets");
-    json_t *out = json_object(), *chosen;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (json_object_get(pool, keys[i]) != NULL)
-            (void)json_object_set(out, keys[i], json_object_get(pool, keys[i]));
-    if (!json_is_array(answer))
-        return out;
-    chosen = json_object();
-    (void)json_object_set(chosen, "bounds_ms", json_object_get(histograms, "bounds_ms"));
-    (void)json_object_set_new(chosen, "answer",
-                              json_pack("{s:o}", "buckets", recorder_buckets(answer)));
-    (void)json_object_set_new(out, "histograms", chosen);
-    return out;
-}
-
-/* Adds the status; returns whether it is valid. */
-static bool recorder_status(json_t *line, const char *status)
-{
     json_t *root = json_loads(status, 0, NULL), *pools = json_array();
     const json_t *from = json_object_get(root, "pools");
     bool sane = json_is_array(from) && json_is_integer(json_object_get(root, "pid"));
-    for (size_t i = 0; i < json_array_size(from); i++)
-        (void)json_array_append_new(pools, recorder_pool(json_array_get(from, i)));
+    for (size_t i = 0; i < json_array_size(from); i++) {
+        const json_t *pool = json_array_get(from, i);
+        const json_t *histograms = json_object_get(pool, "histograms");
+        const json_t *answer = json_object_get(json_object_get(histograms, "answer"), "buckets");
+        json_t *out = json_object(), *buckets = json_array();
+        for (size_t key = 0; key < sizeof keys / sizeof *keys; key++)
+            if (json_object_get(pool, keys[key]) != NULL)
+                (void)json_object_set(out, keys[key], json_object_get(pool, keys[key]));
+
+        /* Buckets up to the last that is not empty. */
+        size_t count = json_array_size(answer);
+        while (count > 0 && json_integer_value(json_array_get(answer, count - 1)) == 0)
+            count--;
+        for (size_t at = 0; at < count; at++)
+            (void)json_array_append(buckets, json_array_get(answer, at));
+        if (json_is_array(answer))
+            (void)json_object_set_new(out, "histograms",
+                                      json_pack("{s:O*, s:{s:O}}", "bounds_ms",
+                                                json_object_get(histograms, "bounds_ms"), "answer",
+                                                "buckets", buckets));
+        json_decref(buckets);
+        (void)json_array_append_new(pools, out);
+    }
     if (sane)
         (void)json_object_set(line, "pid", json_object_get(root, "pid"));
     (void)json_object_set_new(line, "pools", pools);
@@ -140,21 +131,6 @@ static int recorder_check(int fd, const char *path)
     return EX_OK;
 }
 
-/* Writes whole lines only: a part for which the disk has no space is removed again. */
-static int recorder_write(int fd, const char *path, const char *line)
-{
-    size_t length = strlen(line);
-    struct stat file;
-    bool regular = fstat(fd, &file) == 0 && S_ISREG(file.st_mode);
-    ssize_t done = write(fd, line, length);
-    if (done == (ssize_t)length)
-        return EX_OK;
-    const char *why = done < 0 ? strerror(errno) : "no space left";
-    if (done > 0 && regular && ftruncate(fd, file.st_size) != 0)
-        why = strerror(errno);
-    return recorder_fail(path, why);
-}
-
 /* ---- samples ---- */
 
 /* Takes one sample and writes it. An absent manager is a line, too, but an error at the start. */
@@ -162,26 +138,35 @@ static int recorder_sample(const char *socket, int fd, const char *path, bool fi
 {
     struct client_words words = {.verb = CONTROL_STATUS, .switches = {CONTROL_JSON}};
     struct timespec now = {0};
-    char error[512], *answer = NULL;
+    struct stat file;
+    char error[512], *answer = NULL, *line = NULL;
     int status = client_fetch(socket, &words, &answer, error, sizeof error);
-    if (recorder_ended) {
-        free(answer);
-        return EX_OK;
+    if (!recorder_ended && (!first || status == EX_OK)) {
+        (void)clock_gettime(CLOCK_REALTIME, &now);
+        line = recorder_line((int64_t)now.tv_sec * 1000 + now.tv_nsec / CLOCK_NS_PER_MS,
+                             status == EX_OK ? answer : NULL, error);
     }
+    free(answer);
+    if (recorder_ended)
+        return EX_OK;
     if (first && status != EX_OK) {
         fprintf(stderr, "overtimectl: %s\n", error);
-        free(answer);
         return status;
     }
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    char *line = recorder_line((int64_t)now.tv_sec * 1000 + now.tv_nsec / CLOCK_NS_PER_MS,
-                               status == EX_OK ? answer : NULL, error);
-    free(answer);
     if (line == NULL)
         return recorder_fail(socket, "the manager's status makes no sense");
-    status = recorder_write(fd, path, line);
+
+    /* Whole lines only: a part for which the disk has no space is removed again. */
+    bool regular = fstat(fd, &file) == 0 && S_ISREG(file.st_mode);
+    size_t length = strlen(line);
+    ssize_t done = write(fd, line, length);
     free(line);
-    return status;
+    if (done == (ssize_t)length)
+        return EX_OK;
+    const char *why = done < 0 ? strerror(errno) : "no space left";
+    if (done > 0 && regular && ftruncate(fd, file.st_size) != 0)
+        why = strerror(errno);
+    return recorder_fail(path, why);
 }
 
 static int recorder_loop(const char *socket, int fd, const char *path, long interval, long count)
@@ -215,34 +200,26 @@ static int recorder_loop(const char *socket, int fd, const char *path, long inte
     return status;
 }
 
-static int recorder_count(const struct options *call, long *count)
-{
-    const char *text = options_value(call, 'n');
-    char *end = NULL;
-    *count = 0;
-    if (text == NULL)
-        return EX_OK;
-    errno = 0;
-    *count = strtol(text, &end, 10);
-    if (errno == 0 && *end == '\0' && *text >= '0' && *text <= '9' && *count > 0)
-        return EX_OK;
-    fprintf(stderr, "overtimectl: --count \"%.32s\": a whole number from 1\n", text);
-    return EX_USAGE;
-}
-
 int recorder_run(const struct options *call)
 {
-    const char *socket = options_value(call, 's'), *path = call->argv[0];
-    long interval = top_interval(call, 1000), count;
-    if (interval < 0 || recorder_count(call, &count) != EX_OK)
+    const char *path = call->argv[0], *text = options_value(call, 'n');
+    char *end = NULL;
+    long interval = top_interval(call, 1000), count = 0;
+    if (interval < 0)
         return EX_USAGE;
+    errno = 0;
+    if (text != NULL)
+        count = strtol(text, &end, 10);
+    if (text != NULL && (errno != 0 || *end != '\0' || *text < '0' || *text > '9' || count <= 0)) {
+        fprintf(stderr, "overtimectl: --count \"%.32s\": a whole number from 1\n", text);
+        return EX_USAGE;
+    }
     int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0)
         return recorder_fail(path, strerror(errno));
     int status = recorder_check(fd, path);
     if (status == EX_OK)
-        status =
-            recorder_loop(socket != NULL ? socket : CONTROL_DEFAULT, fd, path, interval, count);
+        status = recorder_loop(options_socket(call), fd, path, interval, count);
     if (close(fd) != 0 && status == EX_OK)
         status = recorder_fail(path, strerror(errno));
     return status;

@@ -105,11 +105,6 @@ void response_error(void *context, const char *bytes, size_t size)
         (void)fwrite(bytes, 1, size, stderr);
 }
 
-uint64_t response_body(const struct response *response)
-{
-    return response->total - response->head;
-}
-
 /* ---- JSON ---- */
 
 /* Text with U+FFFD for each byte that is not UTF-8; NULL = out of memory. */

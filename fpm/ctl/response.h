@@ -30,9 +30,6 @@ struct response {
 void response_output(void *response, const char *bytes, size_t size);
 void response_error(void *response, const char *bytes, size_t size);
 
-/* Bytes of body that came. */
-uint64_t response_body(const struct response *response);
-
 /* Sets the members headers, body and stderr. A body that is not text is null, and body_base64 has
  * it. */
 void response_json(const struct response *response, json_t *object);

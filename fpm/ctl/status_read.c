@@ -13,44 +13,42 @@ enum {
     STATUS_READ_ROWS_MAX = 1 << 17
 };
 
+/* A number whose field is called as its key. */
 struct status_read_field {
     const char *key;
     size_t offset;
 };
+#define FIELD(of, name)                                                                            \
+    {                                                                                              \
+#name, offsetof(struct status_read_##of, name)                                             \
+    }
 
 static const struct status_read_field status_read_pool_fields[] = {
-    {"start_time", offsetof(struct status_read_pool, start_time)},
-    {"uptime_ms", offsetof(struct status_read_pool, uptime_ms)},
-    {"max_children", offsetof(struct status_read_pool, max_children)},
-    {"post_response_max_children", offsetof(struct status_read_pool, post_response_max_children)},
-    {"starting", offsetof(struct status_read_pool, starting)},
-    {"idle", offsetof(struct status_read_pool, idle)},
-    {"serving", offsetof(struct status_read_pool, serving)},
-    {"post_response", offsetof(struct status_read_pool, post_response)},
-    {"shutdown", offsetof(struct status_read_pool, shutdown)},
-    {"exiting", offsetof(struct status_read_pool, exiting)},
-    {"unknown", offsetof(struct status_read_pool, unknown)},
-    {"listen_queue", offsetof(struct status_read_pool, listen_queue)},
-    {"over_budget_now", offsetof(struct status_read_pool, over_budget_now)},
-    {"requests", offsetof(struct status_read_pool, requests)},
-    {"post_response_requests", offsetof(struct status_read_pool, post_response_requests)},
-    {NULL, 0},
-};
+    FIELD(pool, start_time),
+    FIELD(pool, uptime_ms),
+    FIELD(pool, max_children),
+    FIELD(pool, post_response_max_children),
+    FIELD(pool, starting),
+    FIELD(pool, idle),
+    FIELD(pool, serving),
+    FIELD(pool, post_response),
+    FIELD(pool, shutdown),
+    FIELD(pool, exiting),
+    FIELD(pool, unknown),
+    FIELD(pool, listen_queue),
+    FIELD(pool, over_budget_now),
+    FIELD(pool, requests),
+    FIELD(pool, post_response_requests),
+    {NULL, 0}};
 
 /* The fields of the process, then those of its activity. */
-static const struct status_read_field status_read_process_fields[] = {
-    {"pid", offsetof(struct status_read_worker, pid)},
-    {"uptime_ms", offsetof(struct status_read_worker, uptime_ms)},
-    {"cpu_ms", offsetof(struct status_read_worker, cpu_ms)},
-    {"memory_bytes", offsetof(struct status_read_worker, memory_bytes)},
-    {NULL, 0},
-};
+static const struct status_read_field status_read_process_fields[] = {FIELD(worker, pid),
+                                                                      FIELD(worker, uptime_ms),
+                                                                      FIELD(worker, cpu_ms),
+                                                                      FIELD(worker, memory_bytes),
+                                                                      {NULL, 0}};
 static const struct status_read_field status_read_doing_fields[] = {
-    {"state_ms", offsetof(struct status_read_worker, state_ms)},
-    {"request_ms", offsetof(struct status_read_worker, request_ms)},
-    {"requests", offsetof(struct status_read_worker, requests)},
-    {NULL, 0},
-};
+    FIELD(worker, state_ms), FIELD(worker, request_ms), FIELD(worker, requests), {NULL, 0}};
 
 static int64_t status_read_number(const json_t *from, const char *key)
 {
@@ -104,18 +102,6 @@ static void status_read_histogram(const json_t *bounds, const json_t *buckets,
     out->bounds_count = count;
 }
 
-static void status_read_pool(const json_t *from, struct status_read_pool *pool)
-{
-    const json_t *histograms = json_object_get(from, "histograms");
-    const json_t *answer = json_object_get(histograms, "answer");
-    memset(pool, 0, sizeof *pool);
-    status_read_text(from, "pool", pool->name, sizeof pool->name);
-    status_read_text(from, "process_manager", pool->manner, sizeof pool->manner);
-    status_read_numbers(from, status_read_pool_fields, pool);
-    status_read_histogram(json_object_get(histograms, "bounds_ms"),
-                          json_object_get(answer, "buckets"), &pool->answer);
-}
-
 /* The array of this name in the document; NULL with a sentence. The caller drops *root. */
 static json_t *status_read_array(const char *json, const char *key, json_t **root, char *error,
                                  size_t size)
@@ -131,39 +117,31 @@ static json_t *status_read_array(const char *json, const char *key, json_t **roo
     return json_is_array(array) ? array : NULL;
 }
 
-static int status_read_memory(char *error, size_t size)
-{
-    snprintf(error, size, "out of memory");
-    return -1;
-}
-
 int status_read_status(struct status_read *data, const char *json, char *error, size_t size)
 {
     json_t *root, *pools = status_read_array(json, "pools", &root, error, size);
     size_t count = json_array_size(pools);
-    int result = pools != NULL ? 0 : -1;
     if (count > STATUS_READ_ROWS_MAX)
         count = STATUS_READ_ROWS_MAX;
-    if (result == 0) {
+    if (pools != NULL && (data->pools = calloc(count + 1, sizeof *data->pools)) == NULL)
+        snprintf(error, size, "out of memory");
+    if (data->pools != NULL) {
         data->pid = status_read_number(root, "pid");
         status_read_text(root, "state", data->state, sizeof data->state);
-        data->pools = calloc(count + 1, sizeof *data->pools);
-        data->pool_count = data->pools != NULL ? count : 0;
-        result = data->pools != NULL ? 0 : status_read_memory(error, size);
+        data->pool_count = count;
     }
-    for (size_t i = 0; i < data->pool_count; i++)
-        status_read_pool(json_array_get(pools, i), &data->pools[i]);
+    for (size_t i = 0; data->pools != NULL && i < data->pool_count; i++) {
+        const json_t *from = json_array_get(pools, i);
+        const json_t *histograms = json_object_get(from, "histograms");
+        struct status_read_pool *pool = &data->pools[i];
+        status_read_text(from, "pool", pool->name, sizeof pool->name);
+        status_read_numbers(from, status_read_pool_fields, pool);
+        status_read_histogram(json_object_get(histograms, "bounds_ms"),
+                              json_object_get(json_object_get(histograms, "answer"), "buckets"),
+                              &pool->answer);
+    }
     json_decref(root);
-    return result;
-}
-
-static void status_read_doing(const json_t *from, struct status_read_worker *worker)
-{
-    status_read_numbers(from, status_read_doing_fields, worker);
-    status_read_text(from, "state", worker->state, sizeof worker->state);
-    status_read_text(from, "method", worker->method, sizeof worker->method);
-    status_read_text(from, "uri", worker->uri, sizeof worker->uri);
-    status_read_text(from, "label", worker->label, sizeof worker->label);
+    return data->pools != NULL ? 0 : -1;
 }
 
 static size_t status_read_rows(const json_t *worker)
@@ -172,43 +150,44 @@ static size_t status_read_rows(const json_t *worker)
     return threads > 1 ? threads : 1;
 }
 
-/* One row for each thread, all with the numbers of their process. */
-static void status_read_worker(const json_t *from, struct status_read_worker *rows)
+/* One row for each thread, all with the numbers of their process. Returns their number. */
+static size_t status_read_worker(const json_t *from, struct status_read_worker *rows)
 {
     const json_t *each = json_object_get(from, "each");
     size_t count = status_read_rows(from);
     for (size_t i = 0; i < count; i++) {
         struct status_read_worker *row = &rows[i];
+        const json_t *doing = count > 1 ? json_array_get(each, i) : from;
         status_read_text(from, "pool", row->pool, sizeof row->pool);
         status_read_numbers(from, status_read_process_fields, row);
         row->thread = count > 1 ? (int64_t)i : -1;
-        status_read_doing(count > 1 ? json_array_get(each, i) : from, row);
+        status_read_numbers(doing, status_read_doing_fields, row);
+        status_read_text(doing, "state", row->state, sizeof row->state);
+        status_read_text(doing, "method", row->method, sizeof row->method);
+        status_read_text(doing, "uri", row->uri, sizeof row->uri);
+        status_read_text(doing, "label", row->label, sizeof row->label);
     }
+    return count;
 }
 
 int status_read_workers(struct status_read *data, const char *json, char *error, size_t size)
 {
     json_t *root, *workers = status_read_array(json, "workers", &root, error, size);
-    size_t rows = 0, used = 0;
-    int result = workers != NULL ? 0 : -1;
+    size_t rows = 0;
     for (size_t i = 0; i < json_array_size(workers); i++)
         rows += status_read_rows(json_array_get(workers, i));
     if (rows > STATUS_READ_ROWS_MAX)
         rows = STATUS_READ_ROWS_MAX;
-    if (result == 0) {
-        data->workers = calloc(rows + 1, sizeof *data->workers);
-        result = data->workers != NULL ? 0 : status_read_memory(error, size);
-    }
-    for (size_t i = 0; result == 0 && i < json_array_size(workers); i++) {
+    if (workers != NULL && (data->workers = calloc(rows + 1, sizeof *data->workers)) == NULL)
+        snprintf(error, size, "out of memory");
+    for (size_t i = 0; data->workers != NULL && i < json_array_size(workers); i++) {
         const json_t *worker = json_array_get(workers, i);
-        if (used + status_read_rows(worker) > rows)
+        if (data->worker_count + status_read_rows(worker) > rows)
             break;
-        status_read_worker(worker, data->workers + used);
-        used += status_read_rows(worker);
+        data->worker_count += status_read_worker(worker, data->workers + data->worker_count);
     }
-    data->worker_count = used;
     json_decref(root);
-    return result;
+    return data->workers != NULL ? 0 : -1;
 }
 
 void status_read_free(struct status_read *data)

@@ -22,7 +22,6 @@ enum {
 /* Numbers below 0 are unknown. */
 struct status_read_pool {
     char name[STATUS_READ_NAME_SIZE];
-    char manner[16]; /* static, dynamic, ondemand */
     int64_t start_time, uptime_ms;
     int64_t max_children, post_response_max_children;
     int64_t starting, idle, serving, post_response, shutdown, exiting, unknown;

@@ -112,12 +112,19 @@ static void top_print(void *context, enum top_style style, const char *text)
     fprintf(context, "%.*s\n", (int)length, text);
 }
 
-static void top_clock(char *out, size_t size)
+/* Shows the last reading, with the time of day. Returns the number of workers that match. */
+static size_t top_show(struct top *top, const struct status_read *before, top_put_fn *put,
+                       void *context)
 {
+    char clock[16] = "";
     time_t now = time(NULL);
     struct tm parts;
-    if (localtime_r(&now, &parts) == NULL || strftime(out, size, "%H:%M:%S", &parts) == 0)
-        *out = '\0';
+    if (localtime_r(&now, &parts) != NULL)
+        (void)strftime(clock, sizeof clock, "%H:%M:%S", &parts);
+    top->view.clock = clock;
+    size_t matching = top_view_frame(&top->now, before, &top->view, put, context);
+    top->view.clock = "";
+    return matching;
 }
 
 static void top_help(void)
@@ -150,10 +157,8 @@ static void top_help(void)
 
 static void top_draw(struct top *top)
 {
-    char note[TOP_ERROR + 128], now[16];
+    char note[TOP_ERROR + 128];
     struct top_view *view = &top->view;
-    top_clock(now, sizeof now);
-    view->clock = now;
     view->note = note;
     view->alert = *top->error != '\0';
     view->lines = top_screen_lines();
@@ -171,77 +176,59 @@ static void top_draw(struct top *top)
     if (top->helping)
         top_help();
     else
-        top->matching = top_view_frame(&top->now, top->read_before != 0 ? &top->before : NULL, view,
-                                       top_screen_put, NULL);
-    view->clock = "";
+        top->matching =
+            top_show(top, top->read_before != 0 ? &top->before : NULL, top_screen_put, NULL);
     view->note = NULL;
     top_screen_end();
 }
 
 /* ---- keys ---- */
 
-static void top_scroll(struct top *top, long by)
+/* Moves the first worker that is shown. */
+static void top_scroll(struct top *top, int key)
 {
-    long last = top->matching > 0 ? (long)top->matching - 1 : 0;
-    long first = (long)top->view.first + by;
-    top->view.first = first < 0 ? 0 : (size_t)(first > last ? last : first);
-}
-
-static void top_edit(struct top *top, int key)
-{
-    char *filter = top->view.filter;
-    size_t length = strlen(filter);
-    if (key == TOP_KEY_ENTER || key == TOP_KEY_ESCAPE)
-        top->editing = false;
-    if (key == TOP_KEY_ESCAPE)
-        *filter = '\0';
-    if (key == TOP_KEY_BACKSPACE && length > 0)
-        filter[length - 1] = '\0';
-    if (key >= ' ' && key < 127 && length + 1 < sizeof top->view.filter) {
-        filter[length] = (char)key;
-        filter[length + 1] = '\0';
-    }
-    top->view.first = 0;
-}
-
-static void top_sort(struct top *top, unsigned by)
-{
-    top->view.sort = (enum top_column)(((unsigned)top->view.sort + by) % TOP_COLUMNS);
-}
-
-static void top_move(struct top *top, int key)
-{
-    long page = (long)top_screen_lines() / 2;
-    if (key == TOP_KEY_UP)
-        top_scroll(top, -1);
-    else if (key == TOP_KEY_DOWN)
-        top_scroll(top, 1);
-    else if (key == TOP_KEY_PAGE_UP)
-        top_scroll(top, -page);
-    else if (key == TOP_KEY_PAGE_DOWN)
-        top_scroll(top, page);
-    else if (key == TOP_KEY_HOME)
-        top->view.first = 0;
-    else if (key == TOP_KEY_END)
-        top_scroll(top, (long)top->matching);
+    long page = (long)top_screen_lines() / 2,
+         last = top->matching > 0 ? (long)top->matching - 1 : 0;
+    const struct {
+        int key;
+        long by;
+    } keys[] = {{TOP_KEY_UP, -1},          {TOP_KEY_DOWN, 1},     {TOP_KEY_PAGE_UP, -page},
+                {TOP_KEY_PAGE_DOWN, page}, {TOP_KEY_HOME, -last}, {TOP_KEY_END, last}};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (keys[i].key == key) {
+            long first = (long)top->view.first + keys[i].by;
+            top->view.first = first < 0 ? 0 : (size_t)(first > last ? last : first);
+        }
 }
 
 static void top_press(struct top *top, int key)
 {
+    char *filter = top->view.filter;
+    size_t length = strlen(filter);
+    unsigned sort = (unsigned)top->view.sort;
     if (key == TOP_KEY_QUIT || (key == 'q' && !top->helping && !top->editing))
         top->done = true;
     else if (key == TOP_KEY_RESIZE)
         return;
     else if (top->helping)
         top->helping = false;
-    else if (top->editing)
-        top_edit(top, key);
-    else if (key == 'p' || key == ' ')
+    else if (top->editing) {
+        top->editing = key != TOP_KEY_ENTER && key != TOP_KEY_ESCAPE;
+        if (key == TOP_KEY_ESCAPE)
+            *filter = '\0';
+        if (key == TOP_KEY_BACKSPACE && length > 0)
+            filter[length - 1] = '\0';
+        if (key >= ' ' && key < 127 && length + 1 < sizeof top->view.filter) {
+            filter[length] = (char)key;
+            filter[length + 1] = '\0';
+        }
+        top->view.first = 0;
+    } else if (key == 'p' || key == ' ')
         top->paused = !top->paused;
     else if (key == 's' || key == '>' || key == TOP_KEY_RIGHT)
-        top_sort(top, 1);
+        top->view.sort = (enum top_column)((sort + 1) % TOP_COLUMNS);
     else if (key == '<' || key == TOP_KEY_LEFT)
-        top_sort(top, TOP_COLUMNS - 1);
+        top->view.sort = (enum top_column)((sort + TOP_COLUMNS - 1) % TOP_COLUMNS);
     else if (key == 'r')
         top->view.reverse = !top->view.reverse;
     else if (key == '/')
@@ -251,7 +238,7 @@ static void top_press(struct top *top, int key)
     else if (key >= '1' && key <= '9')
         top->interval = (long)(key - '0') * 1000;
     else
-        top_move(top, key);
+        top_scroll(top, key);
 }
 
 /* Runs until the user quits. */
@@ -274,30 +261,21 @@ static void top_live(struct top *top)
     }
 }
 
-static int top_once(struct top *top)
-{
-    char now[16];
-    top_clock(now, sizeof now);
-    top->view.clock = now;
-    (void)top_view_frame(&top->now, NULL, &top->view, top_print, stdout);
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return EX_OK;
-    snprintf(top->error, sizeof top->error, "cannot write: %s", strerror(errno));
-    return OPTIONS_FAILED;
-}
-
 int top_run(const struct options *call)
 {
-    const char *socket = options_value(call, 's');
-    struct top top = {.call = call, .socket = socket != NULL ? socket : CONTROL_DEFAULT};
+    struct top top = {.call = call, .socket = options_socket(call)};
     top.view.sort = TOP_BY_AGE;
     top.interval = top_interval(call, 1000);
     if (top.interval < 0)
         return EX_USAGE;
     int status = top_look(&top);
-    if (status == EX_OK && options_has(call, '1'))
-        status = top_once(&top);
-    else if (status == EX_OK && top_screen_open(top.error, sizeof top.error) != 0)
+    if (status == EX_OK && options_has(call, '1')) {
+        (void)top_show(&top, NULL, top_print, stdout);
+        if (fflush(stdout) != 0 || ferror(stdout)) {
+            snprintf(top.error, sizeof top.error, "cannot write: %s", strerror(errno));
+            status = OPTIONS_FAILED;
+        }
+    } else if (status == EX_OK && top_screen_open(top.error, sizeof top.error) != 0)
         status = OPTIONS_FAILED;
     else if (status == EX_OK) {
         top_live(&top);

@@ -115,6 +115,7 @@ static double top_view_cpu(const struct status_read_worker *worker,
 
 /* ---- above the workers ---- */
 
+/* The sum over all pools, of numbers that are known. */
 static int64_t top_view_total(const struct status_read *now, size_t offset)
 {
     int64_t total = 0, number;
@@ -237,41 +238,29 @@ static void top_view_pool(const struct status_read_pool *pool, const struct stat
     put(context, bad ? TOP_ALERT : TOP_PLAIN, line);
 }
 
-static void top_view_pools(const struct status_read *now, const struct status_read *before,
-                           const struct top_view *view, top_put_fn *put, void *context)
-{
-    char line[512];
-    snprintf(line, sizeof line, "%-*s %-*s %7s %9s %5s %5s %6s %8s %7s %7s", TOP_POOL_WIDTH, "POOL",
-             TOP_BAR + 2, "WORKERS", "SERVING", "POST-RESP", "SHUTD", "IDLE", "QUEUE", "REQ/S",
-             "50% IN", "99% IN");
-    put(context, TOP_HEADING, line);
-    for (size_t i = 0; i < now->pool_count; i++)
-        top_view_pool(&now->pools[i], before, view, put, context);
-    put(context, TOP_PLAIN, "");
-}
-
 /* ---- workers ---- */
 
 static const struct {
     const char *title;
-    int width; /* negative: to the left */
-} top_columns[TOP_COLUMNS] = {
-    [TOP_BY_POOL] = {"POOL", -TOP_POOL_WIDTH},
-    [TOP_BY_PID] = {"PID", 9},
-    [TOP_BY_STATE] = {"STATE", -13},
-    [TOP_BY_FOR] = {"FOR", 7},
-    [TOP_BY_AGE] = {"AGE", 7},
-    [TOP_BY_REQUESTS] = {"REQS", 7},
-    [TOP_BY_CPU] = {"CPU%", 5},
-    [TOP_BY_TIME] = {"CPU", 7},
-    [TOP_BY_MEMORY] = {"MEM", 6},
-    [TOP_BY_LABEL] = {"LABEL", -16},
-    [TOP_BY_REQUEST] = {"REQUEST", -7},
+    int width;     /* negative: to the left */
+    size_t number; /* of a worker, to sort by; the largest first; 0 = none */
+} top_view_columns[TOP_COLUMNS] = {
+    [TOP_BY_POOL] = {"POOL", -TOP_POOL_WIDTH, 0},
+    [TOP_BY_PID] = {"PID", 9, 0},
+    [TOP_BY_STATE] = {"STATE", -13, 0},
+    [TOP_BY_FOR] = {"FOR", 7, offsetof(struct status_read_worker, state_ms)},
+    [TOP_BY_AGE] = {"AGE", 7, offsetof(struct status_read_worker, request_ms)},
+    [TOP_BY_REQUESTS] = {"REQS", 7, offsetof(struct status_read_worker, requests)},
+    [TOP_BY_CPU] = {"CPU%", 5, 0},
+    [TOP_BY_TIME] = {"CPU", 7, offsetof(struct status_read_worker, cpu_ms)},
+    [TOP_BY_MEMORY] = {"MEM", 6, offsetof(struct status_read_worker, memory_bytes)},
+    [TOP_BY_LABEL] = {"LABEL", -16, 0},
+    [TOP_BY_REQUEST] = {"REQUEST", -7, 0},
 };
 
 const char *top_view_column(enum top_column column)
 {
-    return top_columns[column].title;
+    return top_view_columns[column].title;
 }
 
 /* A row to sort. */
@@ -280,45 +269,24 @@ struct top_row {
     double cpu;
 };
 
-/* Busy workers come first. */
-static int top_view_rank(const char *state)
+/* The number to sort by, the largest first. By state, busy workers come first. */
+static double top_view_key(const struct top_row *row, enum top_column column)
 {
     static const char *const order[] = {"post-response", "shutdown", "running", "reading",
                                         "starting",      "exiting",  "unknown", "idle"};
-    int rank = 0;
-    while (rank < (int)(sizeof order / sizeof *order) && strcmp(order[rank], state) != 0)
+    int64_t number = 0;
+    size_t rank = 0;
+    while (rank < sizeof order / sizeof *order && strcmp(order[rank], row->worker->state) != 0)
         rank++;
-    return rank;
-}
-
-/* The number to sort by, the largest first. */
-static double top_view_key(const struct top_row *row, enum top_column column)
-{
-    const struct status_read_worker *worker = row->worker;
-    switch (column) {
-    case TOP_BY_STATE:
-        return -top_view_rank(worker->state);
-    case TOP_BY_FOR:
-        return (double)worker->state_ms;
-    case TOP_BY_AGE:
-        return (double)worker->request_ms;
-    case TOP_BY_REQUESTS:
-        return (double)worker->requests;
-    case TOP_BY_CPU:
+    if (column == TOP_BY_STATE)
+        return -(double)rank;
+    if (column == TOP_BY_CPU)
         return row->cpu;
-    case TOP_BY_TIME:
-        return (double)worker->cpu_ms;
-    case TOP_BY_MEMORY:
-        return (double)worker->memory_bytes;
-    case TOP_BY_PID:
-        return -(double)worker->pid;
-    case TOP_BY_POOL:
-    case TOP_BY_LABEL:
-    case TOP_BY_REQUEST:
-    case TOP_COLUMNS:
-        break;
-    }
-    return 0;
+    if (column == TOP_BY_PID)
+        return -(double)row->worker->pid;
+    if (top_view_columns[column].number != 0)
+        memcpy(&number, (const char *)row->worker + top_view_columns[column].number, sizeof number);
+    return (double)number;
 }
 
 /* Empty texts come last. */
@@ -349,88 +317,88 @@ static int top_view_order(const void *left, const void *right, void *context)
     return order != 0 ? order : (a->worker->thread > b->worker->thread) * 2 - 1;
 }
 
-static bool top_view_wanted(const struct status_read_worker *worker, const char *filter)
-{
-    return *filter == '\0' || strcasestr(worker->pool, filter) != NULL ||
-           strcasestr(worker->state, filter) != NULL || strcasestr(worker->uri, filter) != NULL ||
-           strcasestr(worker->label, filter) != NULL;
-}
-
-static void top_view_heading(const struct top_view *view, top_put_fn *put, void *context)
-{
-    char line[256];
-    int used = 0;
-    for (int i = 0; i < TOP_COLUMNS; i++) {
-        char title[TOP_WORD];
-        snprintf(title, sizeof title, "%s%s", top_columns[i].title,
-                 i != (int)view->sort ? ""
-                 : view->reverse      ? "<"
-                                      : ">");
-        used += snprintf(line + used, sizeof line - (size_t)used, "%s%*s", i > 0 ? " " : "",
-                         top_columns[i].width, title);
-    }
-    put(context, TOP_HEADING, line);
-}
-
-static enum top_style top_view_style(const char *state)
-{
-    if (strcmp(state, "idle") == 0 || strcmp(state, "unknown") == 0)
-        return TOP_QUIET;
-    if (strcmp(state, "post-response") == 0 || strcmp(state, "shutdown") == 0)
-        return TOP_POST_RESPONSE;
-    return strcmp(state, "running") == 0 || strcmp(state, "reading") == 0 ? TOP_SERVING : TOP_PLAIN;
-}
-
-/* Pads a printable text to `width` characters. */
-static void top_view_pad(char *out, size_t size, const char *text, int width)
-{
-    int shown = 0;
-    for (const char *c = text; *c != '\0'; c++)
-        shown += ((unsigned char)*c & 0xc0) != 0x80;
-    snprintf(out, size, "%s%*s", text, shown < width ? width - shown : 0, "");
-}
-
 static void top_view_worker(const struct top_row *row, top_put_fn *put, void *context)
 {
+    static const struct {
+        const char *state;
+        enum top_style style;
+    } styles[] = {
+        {"idle", TOP_QUIET},
+        {"unknown", TOP_QUIET},
+        {"post-response", TOP_POST_RESPONSE},
+        {"shutdown", TOP_POST_RESPONSE},
+        {"running", TOP_SERVING},
+        {"reading", TOP_SERVING},
+    };
     const struct status_read_worker *worker = row->worker;
     char line[TOP_LINE], name[TOP_POOL_WIDTH + 1], pid[2 * TOP_WORD] = "-", state[24];
     char spent[TOP_WORD], age[TOP_WORD], requests[TOP_WORD], cpu[TOP_WORD] = "-", time[TOP_WORD];
-    char memory[TOP_WORD], label[4 * STATUS_READ_TEXT_SIZE], padded[4 * STATUS_READ_TEXT_SIZE + 32];
-    char uri[4 * STATUS_READ_TEXT_SIZE], method[64];
+    char memory[TOP_WORD], label[4 * STATUS_READ_TEXT_SIZE], uri[4 * STATUS_READ_TEXT_SIZE];
+    char method[64];
+    enum top_style style = TOP_PLAIN;
     if (worker->thread >= 0)
         snprintf(pid, sizeof pid, "%" PRId64 "/%" PRId64, worker->pid, worker->thread);
     else
         top_view_count(worker->pid, pid);
     if (row->cpu >= 0)
         snprintf(cpu, sizeof cpu, "%.0f", row->cpu);
+
+    /* A label is padded to a number of characters, not bytes. */
     escape_show(label, sizeof label, *worker->label != '\0' ? worker->label : "-");
-    top_view_pad(padded, sizeof padded, label, -top_columns[TOP_BY_LABEL].width);
-    snprintf(line, sizeof line, "%-*s %9s %-13s %7s %7s %7s %5s %7s %6s %s %s%s%s", TOP_POOL_WIDTH,
-             escape_show(name, sizeof name, worker->pool), pid,
+    int pad = -top_view_columns[TOP_BY_LABEL].width;
+    for (const char *c = label; *c != '\0'; c++)
+        pad -= ((unsigned char)*c & 0xc0) != 0x80;
+    snprintf(line, sizeof line, "%-*s %9s %-13s %7s %7s %7s %5s %7s %6s %s%*s %s%s%s",
+             TOP_POOL_WIDTH, escape_show(name, sizeof name, worker->pool), pid,
              escape_show(state, sizeof state, worker->state),
              top_view_span(worker->state_ms, spent),
              top_view_span(worker->request_ms > 0 ? worker->request_ms : -1, age),
              top_view_count(worker->requests, requests), cpu, top_view_span(worker->cpu_ms, time),
-             top_view_bytes(worker->memory_bytes, memory), padded,
+             top_view_bytes(worker->memory_bytes, memory), label, pad > 0 ? pad : 0, "",
              escape_show(method, sizeof method, *worker->method != '\0' ? worker->method : "-"),
              *worker->uri != '\0' ? " " : "", escape_show(uri, sizeof uri, worker->uri));
-    put(context, top_view_style(worker->state), line);
+    for (size_t i = 0; i < sizeof styles / sizeof *styles; i++)
+        if (strcmp(styles[i].state, worker->state) == 0)
+            style = styles[i].style;
+    put(context, style, line);
 }
 
 size_t top_view_frame(const struct status_read *now, const struct status_read *before,
                       const struct top_view *view, top_put_fn *put, void *context)
 {
     struct top_view order = *view;
+    char line[512];
+    int used = 0;
     size_t above = 4 + 1 + now->pool_count + 1 + 1, count = 0;
     struct top_row *rows = calloc(now->worker_count + 1, sizeof *rows);
     top_view_header(now, before, view, put, context);
-    top_view_pools(now, before, view, put, context);
-    top_view_heading(view, put, context);
-    for (size_t i = 0; rows != NULL && i < now->worker_count; i++)
-        if (top_view_wanted(&now->workers[i], view->filter)) {
-            rows[count].worker = &now->workers[i];
-            rows[count++].cpu = top_view_cpu(&now->workers[i], before, view->seconds);
-        }
+
+    snprintf(line, sizeof line, "%-*s %-*s %7s %9s %5s %5s %6s %8s %7s %7s", TOP_POOL_WIDTH, "POOL",
+             TOP_BAR + 2, "WORKERS", "SERVING", "POST-RESP", "SHUTD", "IDLE", "QUEUE", "REQ/S",
+             "50% IN", "99% IN");
+    put(context, TOP_HEADING, line);
+    for (size_t i = 0; i < now->pool_count; i++)
+        top_view_pool(&now->pools[i], before, view, put, context);
+    put(context, TOP_PLAIN, "");
+
+    for (int i = 0; i < TOP_COLUMNS; i++) {
+        char title[TOP_WORD];
+        const char *mark = i != (int)view->sort ? "" : view->reverse ? "<" : ">";
+        snprintf(title, sizeof title, "%s%s", top_view_columns[i].title, mark);
+        used += snprintf(line + used, sizeof line - (size_t)used, "%s%*s", i > 0 ? " " : "",
+                         top_view_columns[i].width, title);
+    }
+    put(context, TOP_HEADING, line);
+    for (size_t i = 0; rows != NULL && i < now->worker_count; i++) {
+        const struct status_read_worker *worker = &now->workers[i];
+        if (*view->filter != '\0' && strcasestr(worker->pool, view->filter) == NULL &&
+            strcasestr(worker->state, view->filter) == NULL &&
+            strcasestr(worker->uri, view->filter) == NULL &&
+            strcasestr(worker->label, view->filter) == NULL)
+            continue;
+        rows[count].worker = worker;
+        rows[count++].cpu = top_view_cpu(worker, before, view->seconds);
+    }
     if (count > 0)
         qsort_r(rows, count, sizeof *rows, top_view_order, &order);
     size_t first = count > 0 && view->first >= count ? count - 1 : view->first;

@@ -26,7 +26,6 @@
 static const struct ot_settings worker_slot_defaults = {
 #define SETTING(field, number, unit) .field = WORKER_SLOT_##unit(number),
 #include "sapi-shim/settings.def"
-#undef SETTING
     .dumpable = 1,
 };
 

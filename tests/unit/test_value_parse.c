@@ -1,5 +1,6 @@
 /* test_value_parse.c: the values of texts, the refused texts, and values written back as text. */
 #include "fpm/config/value_parse.h"
+#include "sapi-shim/util/scalar.h"
 
 #include <criterion/criterion.h>
 #include <inttypes.h>
@@ -17,15 +18,15 @@ struct number_case {
 };
 
 static void check_numbers(const struct number_case *cases, size_t count,
-                          int (*parse)(const char *, int64_t *))
+                          bool (*parse)(const char *, int64_t *))
 {
     for (size_t i = 0; i < count; i++) {
         int64_t out = -7;
-        int result = parse(cases[i].text, &out);
+        bool good = parse(cases[i].text, &out);
         if (cases[i].expected == REFUSED) {
-            cr_expect(result == -1 && out == -7, "'%s' was taken as %" PRId64, cases[i].text, out);
+            cr_expect(!good && out == -7, "'%s' was taken as %" PRId64, cases[i].text, out);
         } else {
-            cr_expect(result == 0 && out == cases[i].expected, "'%s' gave %" PRId64, cases[i].text,
+            cr_expect(good && out == cases[i].expected, "'%s' gave %" PRId64, cases[i].text,
                       out);
         }
     }
@@ -59,7 +60,7 @@ Test(value, times)
         {"106751991168d", REFUSED},
         {"99999999999999999999999999", REFUSED},
     };
-    check_numbers(cases, COUNT(cases), value_parse_time);
+    check_numbers(cases, COUNT(cases), scalar_time);
 }
 
 Test(value, sizes)
@@ -101,7 +102,7 @@ Test(value, numbers)
     };
     int64_t out;
     check_numbers(cases, COUNT(cases), value_parse_number);
-    cr_assert(value_parse_number("-20", &out) == 0 && out == -20);
+    cr_assert(value_parse_number("-20", &out) && out == -20);
 }
 
 Test(value, modes_and_answers)
@@ -115,13 +116,13 @@ Test(value, modes_and_answers)
     cr_assert(value_parse_mode("7777", &mode) == 0 && mode == 07777);
     for (size_t i = 0; i < COUNT(refused); i++) {
         cr_expect(value_parse_mode(refused[i], &mode) == -1, "mode '%s'", refused[i]);
-        cr_expect(strcmp(refused[i], "yes") == 0 || value_parse_bool("maybe", &answer) == -1);
+        cr_expect(strcmp(refused[i], "yes") == 0 || !scalar_bool("maybe", &answer));
     }
     for (size_t i = 0; i < COUNT(yes); i++)
-        cr_expect(value_parse_bool(yes[i], &answer) == 0 && answer, "'%s'", yes[i]);
+        cr_expect(scalar_bool(yes[i], &answer) && answer, "'%s'", yes[i]);
     for (size_t i = 0; i < COUNT(no); i++)
-        cr_expect(value_parse_bool(no[i], &answer) == 0 && !answer, "'%s'", no[i]);
-    cr_assert(value_parse_bool("", &answer) == -1);
+        cr_expect(scalar_bool(no[i], &answer) && !answer, "'%s'", no[i]);
+    cr_assert(!scalar_bool("", &answer));
 }
 
 Test(value, shortest_texts_read_back)
@@ -141,10 +142,10 @@ Test(value, shortest_texts_read_back)
     for (size_t i = 0; i < COUNT(cases); i++) {
         value_parse_time_text(cases[i].number, out);
         cr_expect_str_eq(out, cases[i].as_time);
-        cr_expect(value_parse_time(out, &back) == 0 && back == cases[i].number);
+        cr_expect(scalar_time(out, &back) && back == cases[i].number);
         value_parse_size_text(cases[i].number, out);
         cr_expect_str_eq(out, cases[i].as_size);
-        cr_expect(value_parse_size(out, &back) == 0 && back == cases[i].number);
+        cr_expect(value_parse_size(out, &back) && back == cases[i].number);
     }
     value_parse_time_text(INT64_MAX, out);
     cr_assert_str_eq(out, "9223372036854775807ms");
