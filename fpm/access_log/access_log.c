@@ -139,11 +139,19 @@ static void access_log_report(const struct writer_proto_report *report)
         access_log_remove(access);
 }
 
+/* The writer cannot be reached any more. */
 static void access_log_disconnect(void)
 {
     if (access_log_all.control >= 0)
         ev_io_stop(access_log_all.loop, &access_log_all.reports);
     fd_close(&access_log_all.control);
+}
+
+/* Starts the next writer, in a while. */
+static void access_log_retry(void)
+{
+    ev_timer_set(&access_log_all.retry, ACCESS_LOG_RETRY_MS / 1000., 0.);
+    ev_timer_start(access_log_all.loop, &access_log_all.retry);
 }
 
 static void access_log_on_report(struct ev_loop *loop, ev_io *io, int events)
@@ -157,12 +165,6 @@ static void access_log_on_report(struct ev_loop *loop, ev_io *io, int events)
         access_log_report(&report);
     else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
         access_log_disconnect();
-}
-
-static void access_log_retry(void)
-{
-    ev_timer_set(&access_log_all.retry, ACCESS_LOG_RETRY_MS / 1000., 0.);
-    ev_timer_start(access_log_all.loop, &access_log_all.retry);
 }
 
 /* Lines that the writer had read and not written are lost with it; others wait in the pipes. */
@@ -210,30 +212,18 @@ static int access_log_start_writer(void)
     return 0;
 }
 
-static int access_log_open_file(const char *path)
-{
-    return fd_open_log(path, ACCESS_LOG_MODE);
-}
-
 int access_log_check(const struct config_pool *pool, char *error, size_t size)
 {
-    int fd = pool->access_log != NULL ? access_log_open_file(pool->access_log) : -1;
-    if (pool->access_log == NULL || fd >= 0) {
-        fd_close(&fd);
-        return 0;
-    }
+    int fd = pool->access_log != NULL ? fd_open_log(pool->access_log, ACCESS_LOG_MODE) : -1;
     int number = errno;
-    snprintf(error, size, "`access.log = %s`: cannot be opened: %s", pool->access_log,
-             safe_path_reason(number));
-    errno = number;
-    return -1;
-}
-
-/* Gives the pipe and the file of a log to the writer. Returns 0, or -1 with errno. */
-static int access_log_add(const struct access_log *access, int file)
-{
-    const int fds[] = {access->read_end, file};
-    return access_log_command(WRITER_PROTO_ADD, access, fds, 2);
+    if (pool->access_log != NULL && fd < 0) {
+        snprintf(error, size, "`access.log = %s`: cannot be opened: %s", pool->access_log,
+                 safe_path_reason(number));
+        errno = number;
+        return -1;
+    }
+    fd_close(&fd);
+    return 0;
 }
 
 /* The next writer gets all logs, and also goes on closing those that are closed. */
@@ -248,8 +238,9 @@ static void access_log_on_retry(struct ev_loop *loop, ev_timer *timer, int event
         return;
     }
     for (struct access_log *access = access_log_all.logs; access != NULL; access = access->next) {
-        int file = access_log_open_file(access->path);
-        if (file < 0 || access_log_add(access, file) != 0)
+        int file = fd_open_log(access->path, ACCESS_LOG_MODE);
+        const int fds[] = {access->read_end, file};
+        if (file < 0 || access_log_command(WRITER_PROTO_ADD, access, fds, 2) != 0)
             log_error("pool %s: cannot open %s: %s; lines are lost; see `access.log`", access->pool,
                       access->path, safe_path_reason(errno));
         else if (access->closed)
@@ -272,50 +263,38 @@ static struct ot_zone_change access_log_zone_at(time_t at)
     return change;
 }
 
-static bool access_log_zone_differs(const struct ot_zone_change *a, const struct ot_zone_change *b)
-{
-    return a->offset != b->offset || strcmp(a->name, b->name) != 0;
-}
-
-/* The manager's zone for the workers: looks for its changes day by day, and in a day by halves. */
-static void access_log_find_zone(struct ot_zone *zone, time_t now)
-{
-    unsigned count = 1;
-    struct ot_zone_change last = access_log_zone_at(now - ACCESS_LOG_DAY);
-    zone->changes[0] = last;
-    zone->changes[0].at = INT64_MIN;
-    for (int day = 0; day < ACCESS_LOG_ZONE_DAYS && count < OT_ZONE_CHANGES; day++) {
-        time_t from = now + (day - 1) * (time_t)ACCESS_LOG_DAY;
-        struct ot_zone_change next = access_log_zone_at(from + ACCESS_LOG_DAY);
-        if (!access_log_zone_differs(&last, &next))
-            continue;
-        time_t to = from + ACCESS_LOG_DAY;
-        while (to - from > 1) {
-            time_t middle = from + (to - from) / 2;
-            struct ot_zone_change there = access_log_zone_at(middle);
-            if (access_log_zone_differs(&last, &there))
-                to = middle;
-            else
-                from = middle;
-        }
-        zone->changes[count] = last = access_log_zone_at(to);
-        count++;
-    }
-    for (; count < OT_ZONE_CHANGES; count++) {
-        zone->changes[count] = last;
-        zone->changes[count].at = INT64_MAX;
-    }
-}
-
-/* One look a day serves all pools. */
+/* The manager's zone for the workers: looks for its changes day by day, and in a day by halves. One
+ * look a day serves all pools. */
 static const struct ot_zone *access_log_zone(void)
 {
     static struct ot_zone zone;
     static time_t found;
     time_t now = time(NULL);
-    if (found == 0 || now < found || now - found > ACCESS_LOG_DAY) {
-        access_log_find_zone(&zone, now);
-        found = now;
+    unsigned count = 1;
+    if (found != 0 && now >= found && now - found <= ACCESS_LOG_DAY)
+        return &zone;
+    found = now;
+    struct ot_zone_change last = access_log_zone_at(now - ACCESS_LOG_DAY);
+    zone.changes[0] = last;
+    zone.changes[0].at = INT64_MIN;
+    for (int day = 0; day < ACCESS_LOG_ZONE_DAYS && count < OT_ZONE_CHANGES; day++) {
+        time_t from = now + (day - 1) * (time_t)ACCESS_LOG_DAY, to = from + ACCESS_LOG_DAY;
+        struct ot_zone_change next = access_log_zone_at(to);
+        if (last.offset == next.offset && strcmp(last.name, next.name) == 0)
+            continue;
+        while (to - from > 1) {
+            time_t middle = from + (to - from) / 2;
+            struct ot_zone_change there = access_log_zone_at(middle);
+            if (last.offset == there.offset && strcmp(last.name, there.name) == 0)
+                from = middle;
+            else
+                to = middle;
+        }
+        zone.changes[count++] = last = access_log_zone_at(to);
+    }
+    for (; count < OT_ZONE_CHANGES; count++) {
+        zone.changes[count] = last;
+        zone.changes[count].at = INT64_MAX;
     }
     return &zone;
 }
@@ -357,7 +336,7 @@ static int access_log_make(struct access_log *access, const struct config_pool *
         snprintf(error, size, "access.format and access.suppress_path[] are too long together");
         return -1;
     }
-    int result = -1, file = access_log_open_file(pool->access_log);
+    int result = -1, file = fd_open_log(pool->access_log, ACCESS_LOG_MODE);
     if (file >= 0 && access->pool != NULL && access->path != NULL &&
         pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0) {
         access->read_end = ends[0];
@@ -370,7 +349,7 @@ static int access_log_make(struct access_log *access, const struct config_pool *
         snprintf(path, sizeof path, "/proc/self/fd/%d", ends[1]);
         access->workers_end = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
         if (access->workers_end >= 0 && access_log_start_writer() == 0)
-            result = access_log_add(access, file);
+            result = access_log_command(WRITER_PROTO_ADD, access, (const int[]){ends[0], file}, 2);
     }
     if (result != 0)
         snprintf(error, size, "%s", strerror(errno));
@@ -495,7 +474,7 @@ int access_log_reopen(char *error, size_t size)
         return 0;
     for (const struct access_log *access = access_log_all.logs; access != NULL;
          access = access->next) {
-        int file = access_log_open_file(access->path);
+        int file = fd_open_log(access->path, ACCESS_LOG_MODE);
         if ((file < 0 || access_log_command(WRITER_PROTO_FILE, access, &file, 1) != 0) &&
             result == 0) {
             snprintf(error, size, "pool %s: cannot open the access log %s: %s; check `access.log`",
@@ -521,23 +500,6 @@ static void access_log_save_one(struct saved_state *state, struct access_log *ac
     access->closed = saved_state_flag(state, "access_closed", access->closed);
 }
 
-static void access_log_adopt_one(struct saved_state *state)
-{
-    struct access_log *access = calloc(1, sizeof *access);
-    if (access == NULL) {
-        saved_state_refuse(state, "out of memory");
-        return;
-    }
-    access_log_save_one(state, access);
-    if (state->mode != SAVED_STATE_RESTORE || access->pool == NULL || access->path == NULL) {
-        access->read_end = access->write_end = access->workers_end = -1;
-        access_log_free(access);
-        return;
-    }
-    access->next = access_log_all.logs;
-    access_log_all.logs = access;
-}
-
 void access_log_saved_state(struct saved_state *state, struct ev_loop *loop)
 {
     int64_t count = 0;
@@ -558,8 +520,21 @@ void access_log_saved_state(struct saved_state *state, struct ev_loop *loop)
     }
     if (state->mode == SAVED_STATE_RESTORE && used)
         access_log_begin(loop);
-    for (int64_t i = 0; i < count && saved_state_good(state); i++)
-        access_log_adopt_one(state);
+    for (int64_t i = 0; i < count && saved_state_good(state); i++) {
+        struct access_log *access = calloc(1, sizeof *access);
+        if (access == NULL) {
+            saved_state_refuse(state, "out of memory");
+            return;
+        }
+        access_log_save_one(state, access);
+        if (state->mode == SAVED_STATE_RESTORE && access->pool != NULL && access->path != NULL) {
+            access->next = access_log_all.logs;
+            access_log_all.logs = access;
+            continue;
+        }
+        access->read_end = access->write_end = access->workers_end = -1;
+        access_log_free(access);
+    }
     if (state->mode != SAVED_STATE_RESTORE || !used)
         return;
     access_log_all.last_id = last;
@@ -593,11 +568,21 @@ void access_log_saved_reference(struct access_log **access, struct saved_state *
 
 /* ---- the end ---- */
 
-/* Reads the writer's last reports until it has ended. */
-static void access_log_wait_for_writer(void)
+void access_log_finish(void)
 {
-    int64_t until = clock_ms() + ACCESS_LOG_FINISH_MS;
-    for (int64_t left = ACCESS_LOG_FINISH_MS; left > 0; left = until - clock_ms()) {
+    pid_t writer = access_log_all.writer.pid;
+    int64_t until = clock_ms() + ACCESS_LOG_FINISH_MS, left = ACCESS_LOG_FINISH_MS;
+    if (access_log_all.loop == NULL)
+        return;
+    ev_timer_stop(access_log_all.loop, &access_log_all.retry);
+    bool ended = access_log_all.control < 0;
+    if (!ended) {
+        ev_io_stop(access_log_all.loop, &access_log_all.reports);
+        (void)shutdown(access_log_all.control, SHUT_WR);
+    }
+
+    /* Reads the writer's last reports until it has ended. */
+    for (; !ended && left > 0; left = until - clock_ms()) {
         struct pollfd set[] = {{.fd = access_log_all.control, .events = POLLIN},
                                {.fd = access_log_all.writer.fd, .events = POLLIN}};
         struct writer_proto_report report;
@@ -607,25 +592,14 @@ static void access_log_wait_for_writer(void)
             (ssize_t)sizeof report)
             access_log_report(&report);
         else if (set[1].revents != 0)
-            return;
+            ended = true;
         else if (set[0].revents != 0)
             fd_close(&access_log_all.control);
     }
-    log_error("the writer of access logs, process %d, has not ended in time; it goes on by itself",
-              (int)access_log_all.writer.pid);
-}
-
-void access_log_finish(void)
-{
-    pid_t writer = access_log_all.writer.pid;
-    if (access_log_all.loop == NULL)
-        return;
-    ev_timer_stop(access_log_all.loop, &access_log_all.retry);
-    if (access_log_all.control >= 0) {
-        ev_io_stop(access_log_all.loop, &access_log_all.reports);
-        (void)shutdown(access_log_all.control, SHUT_WR);
-        access_log_wait_for_writer();
-    }
+    if (!ended)
+        log_error("the writer of access logs, process %d, has not ended in time; it goes on by "
+                  "itself",
+                  (int)writer);
     fd_close(&access_log_all.control);
     child_forget(&access_log_all.writer);
     if (writer > 0)

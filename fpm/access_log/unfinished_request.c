@@ -26,43 +26,23 @@ static bool unfinished_request_ended(const struct ot_record *record)
     return record->ended_at != 0 && record->ended_at >= record->running_at;
 }
 
-/* Signals that are sent on purpose. */
-static bool unfinished_request_is_kill(int signal)
-{
-    return signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGQUIT ||
-           signal == SIGHUP;
-}
-
 static enum log_format_outcome unfinished_request_outcome(const struct ot_record *record,
                                                           const struct unfinished_request *request)
 {
     bool timeout = (record->status & OT_BIT_TIMEOUT) != 0;
+    bool aborted = (record->status & OT_BIT_ABORTED) != 0;
     int status = request->status;
-    if (unfinished_request_ended(record)) {
-        bool aborted = (record->status & OT_BIT_ABORTED) != 0;
+    if (unfinished_request_ended(record))
         return timeout ? LOG_FORMAT_TIMEOUT : aborted ? LOG_FORMAT_ABORTED : LOG_FORMAT_OK;
-    }
     if (status != -1 && WIFEXITED(status) &&
         WEXITSTATUS(status) == UNFINISHED_REQUEST_HARD_TIMEOUT && timeout)
         return LOG_FORMAT_TIMEOUT;
-    if (status != -1 && WIFSIGNALED(status))
-        return unfinished_request_is_kill(WTERMSIG(status)) ? LOG_FORMAT_KILLED
-                                                            : LOG_FORMAT_CRASHED;
-    if (request->stop_requested)
+    /* Signals that are sent on purpose, or a crash. */
+    int signal = status != -1 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    if (signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGQUIT ||
+        signal == SIGHUP || (signal == 0 && request->stop_requested))
         return LOG_FORMAT_KILLED;
     return LOG_FORMAT_CRASHED;
-}
-
-static unsigned unfinished_request_status(const struct ot_record *record,
-                                          enum log_format_outcome outcome)
-{
-    if (record->http_status >= 100 && record->http_status <= 999)
-        return record->http_status;
-    if (record->http_status == OT_HTTP_STATUS_UNKNOWN)
-        return 0;
-    if (outcome == LOG_FORMAT_OK)
-        return UNFINISHED_REQUEST_OK;
-    return outcome == LOG_FORMAT_ABORTED ? UNFINISHED_REQUEST_CLIENT_CLOSED : 0;
 }
 
 /* Nanoseconds between two stamps, of which the worker wrote at least one. */
@@ -70,25 +50,6 @@ static int64_t unfinished_request_span(uint64_t from, uint64_t to)
 {
     return from == 0 || to < from || to - from > INT64_MAX ? LOG_FORMAT_UNKNOWN
                                                            : (int64_t)(to - from);
-}
-
-static void unfinished_request_durations(const struct ot_record *record,
-                                         const struct unfinished_request *request,
-                                         struct log_format_input *input)
-{
-    bool over = unfinished_request_ended(record) && record->ended_at <= (uint64_t)request->now;
-    uint64_t end = over ? record->ended_at : (uint64_t)request->now;
-    uint64_t finished = record->finished_at, shutdown = record->shutdown_at;
-    int64_t age = unfinished_request_span(record->accepted_at, (uint64_t)request->now);
-    input->duration = unfinished_request_span(record->accepted_at, end);
-    input->ended = request->wall - (request->now - (int64_t)end);
-    input->began = age < 0 ? LOG_FORMAT_UNKNOWN : request->wall - age;
-    if (finished != 0 && (record->status & OT_BIT_ABORTED) == 0)
-        input->answer = unfinished_request_span(record->accepted_at, finished);
-    input->shutdown = shutdown == 0 ? 0 : unfinished_request_span(shutdown, end);
-    input->post_response = 0;
-    if (finished != 0 && (shutdown == 0 || finished < shutdown))
-        input->post_response = unfinished_request_span(finished, shutdown != 0 ? shutdown : end);
 }
 
 /* The parameters that the record has. */
@@ -121,6 +82,11 @@ struct log_format_input unfinished_request_describe(const struct ot_record *reco
                                                     struct unfinished_request_texts *texts)
 {
     enum log_format_outcome outcome = unfinished_request_outcome(record, request);
+    uint64_t now = (uint64_t)request->now;
+    bool over = unfinished_request_ended(record) && record->ended_at <= now;
+    uint64_t end = over ? record->ended_at : now;
+    uint64_t finished = record->finished_at, shutdown = record->shutdown_at;
+    int64_t age = unfinished_request_span(record->accepted_at, now);
     struct log_format_input input = {
         .pool = request->pool,
         .pid = request->pid,
@@ -134,18 +100,30 @@ struct log_format_input unfinished_request_describe(const struct ot_record *reco
         .context = texts,
         .outcome = outcome,
         .bits = record->status & (OT_BIT_ABORTED | OT_BIT_TIMEOUT),
-        .status = unfinished_request_status(record, outcome),
         .content_length = unfinished_request_count(record->content_length),
         .sent = unfinished_request_count(record->response_bytes),
         .discarded = unfinished_request_count(record->request_discarded),
+        .duration = unfinished_request_span(record->accepted_at, end),
+        .ended = request->wall - (request->now - (int64_t)end),
+        .began = age < 0 ? LOG_FORMAT_UNKNOWN : request->wall - age,
         .answer = LOG_FORMAT_UNKNOWN,
+        .shutdown = shutdown == 0 ? 0 : unfinished_request_span(shutdown, end),
         .cpu_user = LOG_FORMAT_UNKNOWN,
         .cpu_system = LOG_FORMAT_UNKNOWN,
         .memory = LOG_FORMAT_UNKNOWN,
     };
+    if (record->http_status >= 100 && record->http_status <= 999)
+        input.status = record->http_status;
+    else if (record->http_status != OT_HTTP_STATUS_UNKNOWN && outcome == LOG_FORMAT_OK)
+        input.status = UNFINISHED_REQUEST_OK;
+    else if (record->http_status != OT_HTTP_STATUS_UNKNOWN && outcome == LOG_FORMAT_ABORTED)
+        input.status = UNFINISHED_REQUEST_CLIENT_CLOSED;
+    if (finished != 0 && (record->status & OT_BIT_ABORTED) == 0)
+        input.answer = unfinished_request_span(record->accepted_at, finished);
+    if (finished != 0 && (shutdown == 0 || finished < shutdown))
+        input.post_response = unfinished_request_span(finished, shutdown != 0 ? shutdown : end);
     texts->record = record;
     snprintf(texts->content_length, sizeof texts->content_length, "%" PRIu64,
              record->content_length);
-    unfinished_request_durations(record, request, &input);
     return input;
 }

@@ -80,19 +80,12 @@ static bool writer_report_losses(struct writer_log *log, bool now)
 
 /* ---- writing ---- */
 
-static uint64_t writer_count_lines(const char *bytes, size_t count)
-{
-    uint64_t lines = 0;
-    for (size_t i = 0; i < count; i++)
-        lines += bytes[i] == '\n';
-    return lines;
-}
-
 /* The file cannot take the buffer: its lines are lost, and the log goes on. */
 static void writer_give_up(struct writer_log *log, int error)
 {
     log->torn |= log->out_at > 0 && log->out[log->out_at - 1] != '\n';
-    log->missing += writer_count_lines(log->out + log->out_at, log->out_end - log->out_at);
+    for (size_t i = log->out_at; i < log->out_end; i++)
+        log->missing += log->out[i] == '\n';
     log->out_at = log->out_end = 0;
     log->blocked = false;
     if (!log->failed)
@@ -109,21 +102,14 @@ static ssize_t writer_try(const struct writer_log *log, const char *bytes, size_
     return n;
 }
 
-/* Ends a line that was written in part, so that the next does not run into it. */
-static bool writer_end_torn_line(struct writer_log *log)
-{
-    if (!log->torn)
-        return true;
-    log->torn = writer_try(log, "\n", 1) != 1;
-    return !log->torn;
-}
-
 static void writer_write(struct writer_log *log)
 {
     if (log->out_at == log->out_end)
         return;
     log->blocked = false;
-    bool good = writer_end_torn_line(log);
+    /* A line that was written in part is ended, so that the next does not run into it. */
+    bool good = !log->torn || writer_try(log, "\n", 1) == 1;
+    log->torn = log->torn && !good;
     while (good && log->out_at < log->out_end) {
         ssize_t n = writer_try(log, log->out + log->out_at, log->out_end - log->out_at);
         good = n > 0;
@@ -190,52 +176,38 @@ static void writer_close(struct writer_log **link)
     free(log);
 }
 
-static void writer_add(const struct writer_proto_command *command, int fds[WRITER_FDS])
-{
-    struct writer_log *log = calloc(1, sizeof *log);
-    if (log == NULL || fds[0] < 0 || fds[1] < 0 ||
-        writer_lines_init(&log->lines, command->slots) != 0) {
-        free(log);
-        return;
-    }
-    log->id = command->id;
-    log->pipe = fds[0];
-    log->file = fds[1];
-    log->next = writer.logs;
-    writer.logs = log;
-    writer.count++;
-    fds[0] = fds[1] = -1;
-}
-
+/* Executes a command; takes the descriptors that it keeps out of `fds`. */
 static void writer_execute(const struct writer_proto_command *command, int fds[WRITER_FDS])
 {
+    struct writer_log *log = writer.logs;
     if (command->kind == WRITER_PROTO_ADD) {
-        writer_add(command, fds);
-        return;
-    }
-    for (struct writer_log *log = writer.logs; log != NULL; log = log->next) {
-        if (log->id != command->id)
-            continue;
-        log->closing |= command->kind == WRITER_PROTO_END;
-        if (command->kind == WRITER_PROTO_FILE && fds[0] >= 0) {
-            fd_close(&log->file);
-            log->file = fds[0];
-            log->torn = false;
-            fds[0] = -1;
-            writer_write(log);
+        log = calloc(1, sizeof *log);
+        if (log == NULL || fds[0] < 0 || fds[1] < 0 ||
+            writer_lines_init(&log->lines, command->slots) != 0) {
+            free(log);
+            return;
         }
+        log->id = command->id;
+        log->pipe = fds[0];
+        log->file = fds[1];
+        log->next = writer.logs;
+        writer.logs = log;
+        writer.count++;
+        fds[0] = fds[1] = -1;
         return;
     }
-}
-
-static void writer_take_fds(struct msghdr *message, int fds[WRITER_FDS])
-{
-    const struct cmsghdr *header = CMSG_FIRSTHDR(message);
-    if (header == NULL || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+    while (log != NULL && log->id != command->id)
+        log = log->next;
+    if (log == NULL)
         return;
-    size_t bytes = header->cmsg_len - CMSG_LEN(0);
-    if (bytes <= WRITER_FDS * sizeof *fds)
-        memcpy(fds, CMSG_DATA(header), bytes);
+    log->closing |= command->kind == WRITER_PROTO_END;
+    if (command->kind == WRITER_PROTO_FILE && fds[0] >= 0) {
+        fd_close(&log->file);
+        log->file = fds[0];
+        log->torn = false;
+        fds[0] = -1;
+        writer_write(log);
+    }
 }
 
 /* False if there are no more commands for now. */
@@ -255,7 +227,10 @@ static bool writer_read_command(void)
     ssize_t n = recvmsg(writer.control, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n < 0)
         return errno == EINTR;
-    writer_take_fds(&message, fds);
+    const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len - CMSG_LEN(0) <= sizeof fds)
+        memcpy(fds, CMSG_DATA(header), header->cmsg_len - CMSG_LEN(0));
     if (n == (ssize_t)sizeof command)
         writer_execute(&command, fds);
     for (int i = 0; i < WRITER_FDS; i++)

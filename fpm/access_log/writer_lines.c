@@ -56,38 +56,21 @@ static bool writer_lines_head(const char **at, const char *end, struct writer_li
            writer_lines_number(at, end, ' ', &head->lost);
 }
 
-/* NULL also without memory, which may cost a line that is written twice. */
-static struct writer_lines_seen *writer_lines_seen(struct writer_lines *lines,
-                                                   const struct writer_lines_head *head)
-{
-    if (head->slot >= lines->slots || head->thread >= OT_THREADS_MAX || head->number == 0)
-        return NULL;
-    if (lines->seen[head->slot] == NULL)
-        lines->seen[head->slot] = calloc(OT_THREADS_MAX, sizeof(struct writer_lines_seen));
-    return lines->seen[head->slot] != NULL ? &lines->seen[head->slot][head->thread] : NULL;
-}
-
+/* Is the line to be written? One about a dead worker is not if the worker has written it. Without
+ * memory a line may be written twice. */
 static bool writer_lines_wanted(struct writer_lines *lines, const struct writer_lines_head *head)
 {
-    struct writer_lines_seen *seen = writer_lines_seen(lines, head);
-    if (seen == NULL)
+    if (head->slot >= lines->slots || head->thread >= OT_THREADS_MAX || head->number == 0)
         return true;
+    if (lines->seen[head->slot] == NULL)
+        lines->seen[head->slot] = calloc(OT_THREADS_MAX, sizeof(struct writer_lines_seen));
+    if (lines->seen[head->slot] == NULL)
+        return true;
+    struct writer_lines_seen *seen = &lines->seen[head->slot][head->thread];
     if (head->dead)
         return seen->pid != head->pid || seen->number != head->number;
     *seen = (struct writer_lines_seen){.pid = head->pid, .number = head->number};
     return true;
-}
-
-/* Replaces control characters, which only a faulty worker writes: the file may be shown on a
- * terminal. */
-static size_t writer_lines_copy(char *out, const char *from, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        unsigned char c = (unsigned char)from[i];
-        out[i] = (c < 0x20 && c != '\t') || c == 0x7f ? '?' : (char)c;
-    }
-    out[count] = '\n';
-    return count + 1;
 }
 
 /* One message without its newline. It may follow a part of another that was never finished. */
@@ -107,7 +90,17 @@ static size_t writer_lines_message(struct writer_lines *lines, const char *at, s
         return 0;
     }
     lines->lost += head.lost;
-    return writer_lines_wanted(lines, &head) ? writer_lines_copy(out, at, (size_t)(end - at)) : 0;
+    if (!writer_lines_wanted(lines, &head))
+        return 0;
+    /* Control characters, which only a faulty worker writes, are replaced: the file may be shown on
+     * a terminal. */
+    size_t used = 0;
+    for (; at < end; at++) {
+        unsigned char c = (unsigned char)*at;
+        out[used++] = (c < 0x20 && c != '\t') || c == 0x7f ? '?' : (char)c;
+    }
+    out[used++] = '\n';
+    return used;
 }
 
 size_t writer_lines_take(struct writer_lines *lines, const char *bytes, size_t count, char *out,

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,18 +26,15 @@ enum {
     COMMANDS_TRACE_OUTPUT_MAX = 8 << 20 /* bytes */
 };
 
-/* Workers of all pools that do not accept yet; *longest: ms that one of them has been starting. */
-static unsigned commands_starting(const struct commands *commands, int64_t *longest)
+/* Refuses the call with a sentence. Returns -1. */
+__attribute__((format(printf, 2, 3))) static int commands_fail(struct control_server_call *call,
+                                                               const char *format, ...)
 {
-    unsigned count = 0;
-    *longest = 0;
-    for (size_t i = 0; i < commands->pools->count; i++) {
-        int64_t age;
-        count += worker_monitor_starting(&commands->pools->items[i]->supervisor.monitor, clock_ms(),
-                                         &age);
-        *longest = age > *longest ? age : *longest;
-    }
-    return count;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(call->error, sizeof call->error, format, arguments);
+    va_end(arguments);
+    return -1;
 }
 
 static int commands_ping(void *context, struct control_server_call *call)
@@ -44,8 +42,15 @@ static int commands_ping(void *context, struct control_server_call *call)
     const struct commands *commands = context;
     const char *state = commands->state(commands->owner);
     char since[32], starting[96] = "";
-    int64_t longest;
-    unsigned count = commands_starting(commands, &longest);
+    int64_t longest = 0;
+    unsigned count = 0;
+    /* Workers that do not accept yet, and how long one of them has been starting. */
+    for (size_t i = 0; i < commands->pools->count; i++) {
+        int64_t age;
+        count += worker_monitor_starting(&commands->pools->items[i]->supervisor.monitor, clock_ms(),
+                                         &age);
+        longest = age > longest ? age : longest;
+    }
     scalar_duration(longest, since, sizeof since);
     if (count > 0)
         (void)snprintf(starting, sizeof starting, ", %u worker%s starting%s %s", count,
@@ -192,8 +197,7 @@ static int commands_config(void *context, struct control_server_call *call)
             result = config_dump_pool(&config->pools[i], call->body);
     if (result == 0)
         return 0;
-    snprintf(call->error, sizeof call->error, "cannot write: %s", strerror(errno));
-    return -1;
+    return commands_fail(call, "cannot write: %s", strerror(errno));
 }
 
 /* For the log: which command, and who gave it. */
@@ -206,23 +210,16 @@ static const char *commands_why(char *why, size_t size, const struct control_ser
     return why;
 }
 
-static int commands_do_stop(const struct commands *commands, struct control_server_call *call,
-                            enum pool_stop how)
-{
-    char why[64];
-    call->hold = true;
-    commands->stop(commands->owner, how, commands_why(why, sizeof why, call));
-    return 0;
-}
-
+/* Stops the manager: "stop" now, "quit" when the workers have done their work. */
 static int commands_stop(void *context, struct control_server_call *call)
 {
-    return commands_do_stop(context, call, POOL_STOP_NOW);
-}
-
-static int commands_quit(void *context, struct control_server_call *call)
-{
-    return commands_do_stop(context, call, POOL_STOP_GRACEFUL);
+    const struct commands *commands = context;
+    char why[64];
+    bool now = strcmp(call->verb, CONTROL_STOP) == 0;
+    call->hold = true;
+    commands->stop(commands->owner, now ? POOL_STOP_NOW : POOL_STOP_GRACEFUL,
+                   commands_why(why, sizeof why, call));
+    return 0;
 }
 
 /* Is the word among the arguments? */
@@ -268,10 +265,8 @@ static int commands_reload(void *context, struct control_server_call *call)
     if (pool == NULL)
         return -1;
     FILE *out = call->json ? open_memstream(&notes, &size) : call->body;
-    if (out == NULL) {
-        snprintf(call->error, sizeof call->error, "out of memory");
-        return -1;
-    }
+    if (out == NULL)
+        return commands_fail(call, "out of memory");
     /* The reload writes a note a line; JSON has them as an array. */
     int result = commands->reload(commands->owner, commands_why(why, sizeof why, call),
                                   commands_has(call, CONTROL_ALL) ? pool : NULL, out, call->error,
@@ -317,27 +312,21 @@ static int commands_request_begin(const struct pool_set_item *item,
 {
     const struct value_parse_address *listen = &pool_settings(&item->pool)->listen;
     uint64_t mark;
-    if (item->removed || item->pool.stop != POOL_STOP_NONE) {
-        snprintf(call->error, sizeof call->error, "pool %s stops and takes no more requests",
-                 item->pool.name);
-        return -1;
-    }
+    if (item->removed || item->pool.stop != POOL_STOP_NONE)
+        return commands_fail(call, "pool %s stops and takes no more requests", item->pool.name);
     int64_t wait = backoff_wait(&item->pool.backoff, clock_ms());
     if (wait > 0 && pool_in_service(&item->pool) == 0) {
         char in[32];
         scalar_duration(wait, in, sizeof in);
-        snprintf(call->error, sizeof call->error,
-                 "pool %s has no worker and is in back-off: the next start is in %s; %s",
-                 item->pool.name, in,
-                 *item->pool.failure != '\0' ? item->pool.failure
-                                             : "the log says why its workers ended");
-        return -1;
+        return commands_fail(
+            call, "pool %s has no worker and is in back-off: the next start is in %s; %s",
+            item->pool.name, in,
+            *item->pool.failure != '\0' ? item->pool.failure
+                                        : "the log says why its workers ended");
     }
     mark = request_tracking_begin();
-    if (mark == 0) {
-        snprintf(call->error, sizeof call->error, "the kernel has no random number yet; try again");
-        return -1;
-    }
+    if (mark == 0)
+        return commands_fail(call, "the kernel has no random number yet; try again");
     fprintf(call->body, "%" PRIu64, mark);
     if (listen->kind == VALUE_PARSE_ADDRESS_UNIX)
         fprintf(call->body, " unix %s\n", listen->path);
@@ -380,10 +369,8 @@ static int commands_request(void *context, struct control_server_call *call)
     };
     const struct commands *commands = context;
     struct request_tracking found;
-    if (call->argc == 0 || call->json) {
-        snprintf(call->error, sizeof call->error, "expected \"" CONTROL_REQUEST " POOL [MARK]\"");
-        return -1;
-    }
+    if (call->argc == 0 || call->json)
+        return commands_fail(call, "expected \"" CONTROL_REQUEST " POOL [MARK]\"");
     uint64_t mark = call->argc == 2 ? strtoull(call->argv[1], NULL, 10) : 0;
     const struct pool_set_item *item = commands_find(commands, call, call->argv[0]);
     if (item != NULL && call->argc == 1)
@@ -409,11 +396,9 @@ static int commands_upgrade(void *context, struct control_server_call *call)
 {
     const struct commands *commands = context;
     char why[64], shown[128];
-    if (call->argc > 0 && strcmp(call->argv[0], CONTROL_WAIT) != 0) {
-        snprintf(call->error, sizeof call->error, "\"upgrade\" takes no \"%s\"",
-                 escape_show(shown, sizeof shown, call->argv[0]));
-        return -1;
-    }
+    if (call->argc > 0 && strcmp(call->argv[0], CONTROL_WAIT) != 0)
+        return commands_fail(call, "\"upgrade\" takes no \"%s\"",
+                             escape_show(shown, sizeof shown, call->argv[0]));
     call->later = true;
     return commands->upgrade(commands->owner, commands_why(why, sizeof why, call), call->ticket,
                              commands_has(call, CONTROL_WAIT), call->error, sizeof call->error);
@@ -448,12 +433,12 @@ static void commands_trace_done(void *context, const struct trace_runner_result 
     struct commands_trace *waiting = context;
     const char *end = result->failure == NULL && waiting->json ? "}\n" : "";
     char *text = NULL;
-    if (asprintf(&text, "%.*s%s", (int)strcspn(result->text, waiting->json ? "\n" : ""),
-                 result->text, end) < 0)
-        waiting->answer(waiting->owner, waiting->ticket, "", "out of memory");
-    else
-        waiting->answer(waiting->owner, waiting->ticket, text, result->failure);
-    free(text);
+    int length = asprintf(&text, "%.*s%s", (int)strcspn(result->text, waiting->json ? "\n" : ""),
+                          result->text, end);
+    waiting->answer(waiting->owner, waiting->ticket, length < 0 ? "" : text,
+                    length < 0 ? "out of memory" : result->failure);
+    if (length >= 0)
+        free(text);
     free(waiting);
 }
 
@@ -484,23 +469,17 @@ static int commands_trace(void *context, struct control_server_call *call)
     const char *word = call->argc == 1 ? call->argv[0] : "";
     errno = 0;
     long pid = strtol(word, &rest, 10);
-    if (*word < '0' || *word > '9' || *rest != '\0' || errno != 0 || pid <= 0 || pid > INT_MAX) {
-        snprintf(call->error, sizeof call->error,
-                 "\"%s\" is no process id: `trace` takes that of a worker, as `workers` shows",
-                 escape_show(shown, sizeof shown, word));
-        return -1;
-    }
+    if (*word < '0' || *word > '9' || *rest != '\0' || errno != 0 || pid <= 0 || pid > INT_MAX)
+        return commands_fail(
+            call, "\"%s\" is no process id: `trace` takes that of a worker, as `workers` shows",
+            escape_show(shown, sizeof shown, word));
     const struct generation_member *member = commands_trace_find(commands->pools, (pid_t)pid);
-    if (member == NULL) {
-        snprintf(call->error, sizeof call->error,
-                 "process %ld is no worker of this manager; `workers` shows them", pid);
-        return -1;
-    }
+    if (member == NULL)
+        return commands_fail(call, "process %ld is no worker of this manager; `workers` shows them",
+                             pid);
     struct commands_trace *waiting = malloc(sizeof *waiting);
-    if (waiting == NULL) {
-        snprintf(call->error, sizeof call->error, "out of memory");
-        return -1;
-    }
+    if (waiting == NULL)
+        return commands_fail(call, "out of memory");
     *waiting = (struct commands_trace){commands->answer, commands->owner, call->ticket, call->json};
     struct slot_view view;
     slot_view_look(scoreboard_slot(&member->generation->scoreboard, member->slot), &view);
@@ -529,7 +508,7 @@ const struct control_server_command commands_table[] = {
     {CONTROL_WORKERS, 1, commands_workers},
     {CONTROL_CONFIG, 1, commands_config},
     {CONTROL_STOP, 0, commands_stop},
-    {CONTROL_QUIT, 0, commands_quit},
+    {CONTROL_QUIT, 0, commands_stop},
     {CONTROL_REOPEN_LOGS, 0, commands_reopen},
     {CONTROL_RELOAD, CONTROL_SERVER_ARGUMENTS_MAX, commands_reload},
     {CONTROL_UPGRADE, 1, commands_upgrade},

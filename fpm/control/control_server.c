@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -112,19 +113,25 @@ static void control_server_write(struct control_server_client *client)
     control_server_client_move(client, CONTROL_SERVER_LEAVING);
 }
 
-static void control_server_refuse(struct control_server_client *client, const char *reason)
+__attribute__((format(printf, 2, 3))) static void
+control_server_refuse(struct control_server_client *client, const char *format, ...)
 {
+    FILE *out;
+    va_list reason;
     free(client->answer);
     client->answer = NULL;
-    client->answer_size = 0;
-    int size = asprintf(&client->answer, "%s %s\n", CONTROL_ERROR, reason);
-    if (size < 0) {
-        client->answer = NULL;
-        control_server_client_free(client);
-        return;
+    out = open_memstream(&client->answer, &client->answer_size);
+    if (out != NULL) {
+        fputs(CONTROL_ERROR " ", out);
+        va_start(reason, format);
+        vfprintf(out, format, reason);
+        va_end(reason);
+        fputc('\n', out);
     }
-    client->answer_size = (size_t)size;
-    control_server_write(client);
+    if (out == NULL || fclose(out) != 0)
+        control_server_client_free(client);
+    else
+        control_server_write(client);
 }
 
 static void control_server_run(struct control_server_client *client,
@@ -148,7 +155,7 @@ static void control_server_run(struct control_server_client *client,
     whole = fclose(call->body) == 0 && whole;
     client->hold = call->hold;
     if (result != 0)
-        control_server_refuse(client, call->error);
+        control_server_refuse(client, "%s", call->error);
     else if (!whole)
         control_server_refuse(client, "out of memory");
     else if (call->later && waiting >= CONTROL_SERVER_WAITING_MAX)
@@ -186,7 +193,7 @@ void control_server_answer(struct control_server *control, unsigned ticket, cons
 {
     struct control_server_client *client = control_server_find_waiting(control, ticket);
     if (client != NULL && why != NULL)
-        control_server_refuse(client, why);
+        control_server_refuse(client, "%s", why);
     else if (client != NULL)
         control_server_write(client);
 }
@@ -210,102 +217,81 @@ static int control_server_parse(char *line, struct control_server_call *call)
     return 0;
 }
 
-/* May this user give commands? After a refusal the log has no more of them until a user was served.
- */
-static bool control_server_may(struct control_server_client *client, const struct peer_cred *peer,
-                               char *reason, size_t size)
-{
-    struct control_server *control = client->control;
-    const char *who = peer->known ? "" : "an unknown user";
-    char number[32] = "";
-    if (peer_cred_may(peer, &control->door, geteuid())) {
-        (void)log_episode_end(&control->refusing);
-        return true;
-    }
-    if (peer->known)
-        snprintf(number, sizeof number, "user %u", (unsigned)peer->uid);
-    snprintf(reason, size,
-             "%s%s may not command this manager: see `control.owner`, `control.group` and "
-             "`control.mode` in [global]",
-             number, who);
-    if (log_episode_begin(&control->refusing))
-        log_warning("control: refused: %s", reason);
-    return false;
-}
-
+/* Checks the user and the line, and runs the command. */
 static void control_server_dispatch(struct control_server_client *client)
 {
+    struct control_server *control = client->control;
     struct peer_cred peer = peer_cred_look(client->fd);
     struct control_server_call call = {.uid = peer.known ? peer.uid : (uid_t)-1};
-    char reason[512], shown[128];
-    if (!control_server_may(client, &peer, reason, sizeof reason)) {
-        control_server_refuse(client, reason);
+    char who[32] = "an unknown user", shown[128];
+
+    /* After a refusal the log has no more of them until a user was served. */
+    if (!peer_cred_may(&peer, &control->door, geteuid())) {
+        static const char reason[] = "may not command this manager: see `control.owner`, "
+                                     "`control.group` and `control.mode` in [global]";
+        if (peer.known)
+            snprintf(who, sizeof who, "user %u", (unsigned)peer.uid);
+        if (log_episode_begin(&control->refusing))
+            log_warning("control: refused: %s %s", who, reason);
+        control_server_refuse(client, "%s %s", who, reason);
         return;
     }
+    (void)log_episode_end(&control->refusing);
     if (memchr(client->line, '\0', client->line_used) != NULL ||
         control_server_parse(client->line, &call) != 0) {
         control_server_refuse(client,
                               "not a request: expected \"" CONTROL_HELLO " VERB [ARGUMENT]\"");
         return;
     }
-    const struct control_server_command *command = client->control->commands;
+    const struct control_server_command *command = control->commands;
     while (command->verb != NULL && strcmp(command->verb, call.verb) != 0)
         command++;
-    if (command->verb == NULL) {
-        escape_show(shown, sizeof shown, call.verb);
-        snprintf(reason, sizeof reason, "unknown command \"%s\"", shown);
-        control_server_refuse(client, reason);
-        return;
+    if (command->verb == NULL)
+        control_server_refuse(client, "unknown command \"%s\"",
+                              escape_show(shown, sizeof shown, call.verb));
+    else if (call.argc > command->arguments_max)
+        control_server_refuse(client, "too many arguments for \"%s\": at most %d", command->verb,
+                              command->arguments_max);
+    else {
+        log_debug("control: %s", command->verb);
+        control_server_run(client, command, &call);
     }
-    if (call.argc > command->arguments_max) {
-        snprintf(reason, sizeof reason, "too many arguments for \"%s\": at most %d", command->verb,
-                 command->arguments_max);
-        control_server_refuse(client, reason);
-        return;
-    }
-    log_debug("control: %s", command->verb);
-    control_server_run(client, command, &call);
 }
 
 /* ---- the request ---- */
-
-static void control_server_read(struct control_server_client *client)
-{
-    size_t room = sizeof client->line - client->line_used;
-    ssize_t got = read(client->fd, client->line + client->line_used, room);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (got <= 0) {
-        control_server_client_free(client);
-        return;
-    }
-    char *newline = memchr(client->line + client->line_used, '\n', (size_t)got);
-    client->line_used += (size_t)got;
-    if (newline != NULL) {
-        *newline = '\0';
-        client->line_used = (size_t)(newline - client->line);
-        control_server_dispatch(client);
-    } else if (client->line_used == sizeof client->line) {
-        control_server_refuse(client, "the request is too long");
-    }
-}
 
 static void control_server_on_io(struct ev_loop *loop, ev_io *io, int events)
 {
     (void)loop;
     (void)events;
     struct control_server_client *client = io->data;
-    if (client->state == CONTROL_SERVER_READING) {
-        control_server_read(client);
-    } else if (client->state == CONTROL_SERVER_WRITING) {
+    if (client->state == CONTROL_SERVER_WRITING) {
         control_server_write(client);
-    } else {
-        /* All other clients are read only to see them leave. */
-        char waste[4096];
-        ssize_t got = read(client->fd, waste, sizeof waste);
-        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
-            control_server_client_free(client);
+        return;
     }
+
+    /* Clients that have sent their line are read only to see them leave. */
+    char waste[4096];
+    bool reading = client->state == CONTROL_SERVER_READING;
+    char *to = reading ? client->line + client->line_used : waste;
+    ssize_t got =
+        read(client->fd, to, reading ? sizeof client->line - client->line_used : sizeof waste);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        control_server_client_free(client);
+        return;
+    }
+    if (!reading)
+        return;
+    char *newline = memchr(to, '\n', (size_t)got);
+    client->line_used += (size_t)got;
+    if (newline != NULL) {
+        *newline = '\0';
+        client->line_used = (size_t)(newline - client->line);
+        control_server_dispatch(client);
+    } else if (client->line_used == sizeof client->line)
+        control_server_refuse(client, "the request is too long");
 }
 
 static void control_server_on_impatience(struct ev_loop *loop, ev_timer *timer, int events)
@@ -569,25 +555,6 @@ void control_server_hand_over(struct control_server *control, struct saved_state
     }
 }
 
-static void control_server_adopt_client(struct control_server *control,
-                                        struct control_server_saved_client *saved)
-{
-    control_server_client_new(control, saved->fd);
-    struct control_server_client *client = control->clients;
-    if (client == NULL || client->fd != saved->fd)
-        return;
-    client->ticket = saved->ticket;
-    if (saved->state != CONTROL_SERVER_READING) {
-        client->answer = saved->text;
-        client->answer_size = saved->size;
-        saved->text = NULL;
-        control_server_client_move(client, (enum control_server_state)saved->state);
-    } else if (saved->text != NULL && saved->size < sizeof client->line) {
-        memcpy(client->line, saved->text, saved->size);
-        client->line_used = saved->size;
-    }
-}
-
 void control_server_adopt(struct control_server *control, struct ev_loop *loop,
                           const struct socket_spec *spec, struct saved_state *state,
                           const struct control_server_command *commands, void *context)
@@ -609,7 +576,20 @@ void control_server_adopt(struct control_server *control, struct ev_loop *loop,
         struct control_server_saved_client saved = {.fd = -1};
         control_server_pass(state, &saved);
         if (take && saved_state_good(state))
-            control_server_adopt_client(control, &saved);
+            control_server_client_new(control, saved.fd);
+        struct control_server_client *client = take ? control->clients : NULL;
+        if (client != NULL && client->fd == saved.fd) {
+            client->ticket = saved.ticket;
+            if (saved.state != CONTROL_SERVER_READING) {
+                client->answer = saved.text;
+                client->answer_size = saved.size;
+                saved.text = NULL;
+                control_server_client_move(client, (enum control_server_state)saved.state);
+            } else if (saved.text != NULL && saved.size < sizeof client->line) {
+                memcpy(client->line, saved.text, saved.size);
+                client->line_used = saved.size;
+            }
+        }
         free(saved.text);
     }
 }

@@ -20,19 +20,14 @@ struct peer_cred peer_cred_look(int fd)
     return peer;
 }
 
-static bool peer_cred_is_in(const struct peer_cred *peer, gid_t gid)
-{
-    for (size_t i = 0; i < peer->group_count; i++)
-        if (peer->groups[i] == gid)
-            return true;
-    return peer->gid == gid;
-}
-
 bool peer_cred_may(const struct peer_cred *peer, const struct peer_cred_door *door, uid_t manager)
 {
+    bool member = peer->gid == door->gid;
     if (!peer->known)
         return false;
+    for (size_t i = 0; i < peer->group_count; i++)
+        member = member || peer->groups[i] == door->gid;
     return peer->uid == 0 || peer->uid == manager || (door->mode & S_IWOTH) != 0 ||
            ((door->mode & S_IWUSR) != 0 && peer->uid == door->uid) ||
-           ((door->mode & S_IWGRP) != 0 && peer_cred_is_in(peer, door->gid));
+           ((door->mode & S_IWGRP) != 0 && member);
 }

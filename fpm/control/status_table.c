@@ -22,32 +22,22 @@ static void status_table_value(FILE *out, const char *name, const char *value, c
     fprintf(out, "%-*s %-*s %s\n", STATUS_TABLE_NAME, name, STATUS_TABLE_VALUE, value, help);
 }
 
-static void status_table_number(FILE *out, const char *name, int64_t number, const char *help)
-{
-    char value[24];
-    snprintf(value, sizeof value, "%" PRId64, number);
-    status_table_value(out, name, value, help);
-}
-
 /* Dates and durations in a readable form, without the unit that the name has in JSON. */
 static void status_table_field(FILE *out, const struct status_field *field, int64_t number)
 {
-    char value[32] = "-";
+    char value[32] = "-", name[64];
     size_t length = strlen(field->key);
     struct tm local;
     time_t moment = (time_t)number;
     if (field->unit == STATUS_MS) {
-        char name[64];
-        snprintf(name, sizeof name, "%.*s", (int)(length - strlen("_ms")), field->key);
+        length -= strlen("_ms");
         scalar_duration(number, value, sizeof value);
-        status_table_value(out, name, value, field->help);
-    } else if (field->unit == STATUS_DATE) {
-        if (localtime_r(&moment, &local) != NULL)
-            (void)strftime(value, sizeof value, "%Y-%m-%d %H:%M:%S", &local);
-        status_table_value(out, field->key, value, field->help);
-    } else {
-        status_table_number(out, field->key, number, field->help);
-    }
+    } else if (field->unit != STATUS_DATE)
+        snprintf(value, sizeof value, "%" PRId64, number);
+    else if (localtime_r(&moment, &local) != NULL)
+        (void)strftime(value, sizeof value, "%Y-%m-%d %H:%M:%S", &local);
+    snprintf(name, sizeof name, "%.*s", (int)length, field->key);
+    status_table_value(out, name, value, field->help);
 }
 
 /* As scalar_duration, below a millisecond too. */
@@ -59,26 +49,6 @@ static void status_table_short(FILE *out, uint64_t ns)
         fprintf(out, "%.1f ms", (double)ns / 1e6);
     else
         fputs(text, out);
-}
-
-static void status_table_measure(FILE *out, const char *name, const struct ot_histogram *histogram,
-                                 const char *help)
-{
-    uint64_t count = histogram_count(histogram);
-    fprintf(out, "%-*s %-*" PRIu64 " %s", STATUS_TABLE_NAME, name, STATUS_TABLE_VALUE, count, help);
-    if (count > 0) {
-        fputs(": mean ", out);
-        status_table_short(out, histogram->sum / count);
-        for (unsigned percent = 50; percent <= 99; percent += 49) {
-            size_t bucket = quantile_bucket(histogram->buckets, OT_BUCKETS, percent);
-            fprintf(out, ", %u%% within ", percent);
-            if (bucket == OT_BUCKETS - 1)
-                fputs("more than 2000 s", out);
-            else
-                status_table_short(out, histogram_bounds[bucket]);
-        }
-    }
-    fputc('\n', out);
 }
 
 /* The groups of a pool's fields; a field that none names is in the first one. */
@@ -97,46 +67,61 @@ static const struct {
     {"STARTS AND ENDS OF WORKERS", " spawned start_failures ended died "},
 };
 
-static size_t status_table_group(const char *key)
-{
-    char word[64];
-    size_t group = sizeof status_table_groups / sizeof *status_table_groups - 1;
-    snprintf(word, sizeof word, " %s ", key);
-    while (group > 0 && strstr(status_table_groups[group].fields, word) == NULL)
-        group--;
-    return group;
-}
-
 void status_table_pool(FILE *out, const struct status_pool *pool)
 {
-    char shown[2 * OT_LISTEN_MAX], name[64];
+    const size_t groups = sizeof status_table_groups / sizeof *status_table_groups;
+    char shown[2 * OT_LISTEN_MAX], name[64], number[24];
     struct status_exit way;
     fprintf(out, "%s\n%-*s %s\n", status_table_groups[0].heading, STATUS_TABLE_NAME, "pool",
             pool->name);
     fprintf(out, "%-*s %s\n", STATUS_TABLE_NAME, "process_manager", pool->pm);
     fprintf(out, "%-*s %s\n", STATUS_TABLE_NAME, "listen",
             escape_show(shown, sizeof shown, pool->listen));
-    for (size_t i = 0; i < sizeof status_table_groups / sizeof *status_table_groups; i++) {
+    for (size_t i = 0; i < groups; i++) {
         if (i > 0)
             fprintf(out, "\n%s\n", status_table_groups[i].heading);
-        for (const struct status_field *field = status_pool_fields; field->key != NULL; field++)
-            if (status_table_group(field->key) == i)
+        for (const struct status_field *field = status_pool_fields; field->key != NULL; field++) {
+            size_t group = groups - 1;
+            snprintf(name, sizeof name, " %s ", field->key);
+            while (group > 0 && strstr(status_table_groups[group].fields, name) == NULL)
+                group--;
+            if (group == i)
                 status_table_field(out, field, status_number(field, pool));
+        }
     }
     for (unsigned i = 0; i < STATUS_CAUSES; i++) {
         snprintf(name, sizeof name, "ended_by %s", status_causes[i].name);
-        status_table_number(out, name, (int64_t)pool->ended_by[i], status_causes[i].help);
+        snprintf(number, sizeof number, "%" PRIu64, pool->ended_by[i]);
+        status_table_value(out, name, number, status_causes[i].help);
     }
     for (unsigned at = 0; status_next_exit(pool, &at, &way);) {
         snprintf(name, sizeof name, "%s %s", way.signal ? "exit_signals" : "exit_statuses",
                  way.name);
-        status_table_number(out, name, (int64_t)way.count,
-                            way.signal ? "died of this signal" : "exited with this status");
+        snprintf(number, sizeof number, "%" PRIu64, way.count);
+        status_table_value(out, name, number,
+                           way.signal ? "died of this signal" : "exited with this status");
     }
+
     fputs("\nTIMES\n", out);
-    for (unsigned i = 0; i < OT_MEASURE_COUNT; i++)
-        status_table_measure(out, status_measures[i].name, &pool->measures[i],
-                             status_measures[i].help);
+    for (unsigned i = 0; i < OT_MEASURE_COUNT; i++) {
+        const struct ot_histogram *histogram = &pool->measures[i];
+        uint64_t count = histogram_count(histogram);
+        fprintf(out, "%-*s %-*" PRIu64 " %s", STATUS_TABLE_NAME, status_measures[i].name,
+                STATUS_TABLE_VALUE, count, status_measures[i].help);
+        if (count > 0) {
+            fputs(": mean ", out);
+            status_table_short(out, histogram->sum / count);
+        }
+        for (unsigned percent = 50; count > 0 && percent <= 99; percent += 49) {
+            size_t bucket = quantile_bucket(histogram->buckets, OT_BUCKETS, percent);
+            fprintf(out, ", %u%% within ", percent);
+            if (bucket == OT_BUCKETS - 1)
+                fputs("more than 2000 s", out);
+            else
+                status_table_short(out, histogram_bounds[bucket]);
+        }
+        fputc('\n', out);
+    }
 }
 
 /* ---- all pools, a line for each ---- */
@@ -213,26 +198,18 @@ static const char *status_table_time(char *text, size_t size, int64_t ms)
     return text;
 }
 
-static const char *status_table_memory(char *text, size_t size, int64_t bytes)
-{
-    if (bytes < 0)
-        snprintf(text, size, "-");
-    else
-        snprintf(text, size, "%.1fM", (double)bytes / 1048576);
-    return text;
-}
-
 void status_table_worker(FILE *out, const char *pool, const struct status_worker *worker)
 {
-    char in_state[32], up[32], cpu[32], memory[32], requests[24] = "-";
+    char in_state[32], up[32], cpu[32], memory[32] = "-", requests[24] = "-";
     if (worker->known)
         snprintf(requests, sizeof requests, "%" PRId64, worker->requests);
+    if (worker->memory_bytes >= 0)
+        snprintf(memory, sizeof memory, "%.1fM", (double)worker->memory_bytes / 1048576);
     fprintf(out, "%-16s %7d %4d %-13s %12s %12s %10s %10s %8s", pool, (int)worker->pid,
             (int)worker->slot, worker->doing.state,
             status_table_time(in_state, sizeof in_state, worker->doing.state_ms),
             status_table_time(up, sizeof up, worker->uptime_ms), requests,
-            status_table_time(cpu, sizeof cpu, worker->cpu_ms),
-            status_table_memory(memory, sizeof memory, worker->memory_bytes));
+            status_table_time(cpu, sizeof cpu, worker->cpu_ms), memory);
     status_table_doing(out, &worker->doing);
     if (worker->threads > 1)
         fprintf(out, "  (%d of %d threads busy)", (int)worker->busy, (int)worker->threads);

@@ -27,6 +27,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#ifdef HAVE_LIBDW
+
 enum {
     TRACER_DEPTH = 64,
     TRACER_DATA_MAX = 1 << 30 /* bytes: malicious debug information may expand */
@@ -38,12 +40,13 @@ struct tracer_options {
     pid_t first, pid;
 };
 
-/* The process's user and tracer, from /proc/PID/status. */
+/* A process's user, tracer and rights, from /proc/PID/status. */
 struct tracer_identity {
     bool known;
     uid_t uid;
     gid_t gid;
     pid_t tracer; /* the process that traces it already, 0 = none */
+    unsigned long long capabilities;
 };
 
 __attribute__((format(printf, 1, 2))) static int tracer_fail(const char *format, ...)
@@ -62,25 +65,25 @@ static struct tracer_identity tracer_identify(pid_t pid)
 {
     struct tracer_identity identity = {0};
     char path[64], line[256];
-    unsigned real, effective;
-    bool uid = false, gid = false;
+    unsigned real, effective, found = 0;
     snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
     FILE *file = fopen(path, "re");
     while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        int tracer;
+        char *colon = strchr(line, ':'), *value = colon != NULL ? colon + 1 : line;
         if (sscanf(line, "Uid: %u %u", &real, &effective) == 2) { /* NOLINT(cert-err34-c) */
             identity.uid = effective;
-            uid = true;
+            found++;
         } else if (sscanf(line, "Gid: %u %u", &real, &effective) == 2) { /* NOLINT(cert-err34-c) */
             identity.gid = effective;
-            gid = true;
-        } else if (sscanf(line, "TracerPid: %d", &tracer) == 1) { /* NOLINT(cert-err34-c) */
-            identity.tracer = tracer;
-        }
+            found++;
+        } else if (strncmp(line, "TracerPid:", 10) == 0)
+            identity.tracer = (pid_t)strtol(value, NULL, 10);
+        else if (strncmp(line, "CapEff:", 7) == 0)
+            identity.capabilities = strtoull(value, NULL, 16);
     }
     if (file != NULL)
         (void)fclose(file);
-    identity.known = uid && gid;
+    identity.known = found == 2;
     return identity;
 }
 
@@ -123,33 +126,18 @@ static void tracer_open_files(pid_t pid, struct tracer_files *files)
 
 /* ---- refusals ---- */
 
-static bool tracer_has_right(void)
-{
-    unsigned long long effective = 0;
-    char line[256];
-    FILE *file = fopen("/proc/self/status", "re");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL)
-        if (strncmp(line, "CapEff:", 7) == 0)
-            effective = strtoull(line + 7, NULL, 16);
-    if (file != NULL)
-        (void)fclose(file);
-    return (effective >> CAP_SYS_PTRACE & 1) != 0;
-}
-
-static int tracer_yama(void)
-{
-    char text[16] = "";
-    int fd = open("/proc/sys/kernel/yama/ptrace_scope", O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || read(fd, text, sizeof text - 1) <= 0)
-        text[0] = '\0';
-    if (fd >= 0)
-        (void)close(fd);
-    return (int)strtol(text, NULL, 10);
-}
-
+/* Says why the process could not be stopped, and what to do. */
 static int tracer_refused(pid_t pid, const struct tracer_identity *identity, int error)
 {
-    int yama = tracer_yama();
+    struct tracer_identity own = tracer_identify(getpid());
+    bool right = (own.capabilities >> CAP_SYS_PTRACE & 1) != 0;
+    char text[16] = "";
+    FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
+    if (file != NULL && fgets(text, sizeof text, file) == NULL)
+        text[0] = '\0';
+    if (file != NULL)
+        (void)fclose(file);
+    int yama = (int)strtol(text, NULL, 10);
     if (error == ESRCH || error == ENOENT)
         return tracer_fail("process %d is gone", (int)pid);
     if (error != EPERM && error != EACCES)
@@ -161,13 +149,13 @@ static int tracer_refused(pid_t pid, const struct tracer_identity *identity, int
         return tracer_fail("not allowed to look into process %d: kernel.yama.ptrace_scope = 3 "
                            "forbids it to everybody until the next boot",
                            (int)pid);
-    if (!tracer_has_right() && yama > 0 && identity->uid == geteuid())
+    if (!right && yama > 0 && identity->uid == geteuid())
         return tracer_fail("not allowed to look into process %d, which takes CAP_SYS_PTRACE: run "
                            "the manager as root, which gives it to overtime-trace alone (in a "
                            "container with --cap-add SYS_PTRACE), or set "
                            "kernel.yama.ptrace_scope = 0, which is %d",
                            (int)pid, yama);
-    if (!tracer_has_right())
+    if (!right)
         return tracer_fail("not allowed to look into process %d, which takes CAP_SYS_PTRACE: run "
                            "the manager as root, with that capability (systemd: "
                            "CapabilityBoundingSet= has to hold it; in a container --cap-add "
@@ -187,28 +175,6 @@ struct tracer_out {
     bool cut;
 };
 
-static const char *tracer_base(const char *path)
-{
-    const char *slash = path == NULL ? NULL : strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
-static void tracer_text_frame(const struct tracer_out *out, const struct tracer_frame *frame)
-{
-    char function[512], file[1024];
-    printf("  #%-2u %s", out->count,
-           frame->function != NULL ? escape_show(function, sizeof function, frame->function) : "?");
-    if (frame->file != NULL)
-        printf("  %s:%d%s", escape_show(file, sizeof file, frame->file), frame->line,
-               frame->inlined ? "  (inlined)" : "");
-    else if (frame->module != NULL)
-        printf("  %s+%#llx", escape_show(file, sizeof file, tracer_base(frame->module)),
-               (unsigned long long)frame->offset);
-    else
-        printf("  %#llx", (unsigned long long)frame->address);
-    putchar('\n');
-}
-
 static void tracer_json_text(const char *name, const char *text)
 {
     printf("\"%s\": ", name);
@@ -218,32 +184,41 @@ static void tracer_json_text(const char *name, const char *text)
         fputs("null", stdout);
 }
 
-static void tracer_json_frame(const struct tracer_out *out, const struct tracer_frame *frame)
-{
-    fputs(out->count > 0 ? ", {" : "{", stdout);
-    tracer_json_text("function", frame->function);
-    fputs(", ", stdout);
-    tracer_json_text("file", frame->file);
-    if (frame->file != NULL && frame->line > 0)
-        printf(", \"line\": %d, ", frame->line);
-    else
-        fputs(", \"line\": null, ", stdout);
-    tracer_json_text("module", frame->module);
-    printf(", \"address\": \"%#llx\", \"inlined\": %s}", (unsigned long long)frame->address,
-           frame->inlined ? "true" : "false");
-}
-
 static bool tracer_on_frame(void *context, const struct tracer_frame *frame)
 {
     struct tracer_out *out = context;
+    char function[512], file[1024];
     if (out->count == out->options->depth) {
         out->cut = true;
         return false;
     }
-    if (out->options->json)
-        tracer_json_frame(out, frame);
-    else
-        tracer_text_frame(out, frame);
+    if (out->options->json) {
+        fputs(out->count > 0 ? ", {" : "{", stdout);
+        tracer_json_text("function", frame->function);
+        fputs(", ", stdout);
+        tracer_json_text("file", frame->file);
+        if (frame->file != NULL && frame->line > 0)
+            printf(", \"line\": %d, ", frame->line);
+        else
+            fputs(", \"line\": null, ", stdout);
+        tracer_json_text("module", frame->module);
+        printf(", \"address\": \"%#llx\", \"inlined\": %s}", (unsigned long long)frame->address,
+               frame->inlined ? "true" : "false");
+    } else {
+        const char *slash = frame->module != NULL ? strrchr(frame->module, '/') : NULL;
+        const char *name = frame->function;
+        printf("  #%-2u %s", out->count,
+               name != NULL ? escape_show(function, sizeof function, name) : "?");
+        if (frame->file != NULL)
+            printf("  %s:%d%s\n", escape_show(file, sizeof file, frame->file), frame->line,
+                   frame->inlined ? "  (inlined)" : "");
+        else if (frame->module != NULL)
+            printf("  %s+%#llx\n",
+                   escape_show(file, sizeof file, slash != NULL ? slash + 1 : frame->module),
+                   (unsigned long long)frame->offset);
+        else
+            printf("  %#llx\n", (unsigned long long)frame->address);
+    }
     out->count++;
     return true;
 }
@@ -306,8 +281,6 @@ static int tracer_run(const struct tracer_options *options)
     static struct tracer_files files;
     char error[256];
     struct tracer_identity identity = tracer_identify(options->pid);
-    if (tracer_frames_lacks() != NULL)
-        return tracer_fail("%s", tracer_frames_lacks());
     tracer_open_files(options->pid, &files);
     if (tracer_stop(&stop, options->pid, options->first) != 0)
         return tracer_refused(options->pid, &identity, errno);
@@ -323,12 +296,12 @@ static int tracer_run(const struct tracer_options *options)
     return EXIT_SUCCESS;
 }
 
-static bool tracer_number(const char *text, long most, long *out)
+static bool tracer_number(const char *text, long *out)
 {
     char *rest;
     errno = 0;
     *out = strtol(text, &rest, 10);
-    return errno == 0 && rest != text && *rest == '\0' && *out > 0 && *out <= most;
+    return errno == 0 && rest != text && *rest == '\0' && *out > 0 && *out <= 1 << 30;
 }
 
 int main(int argc, char **argv)
@@ -339,14 +312,13 @@ int main(int argc, char **argv)
     bool good = true;
     while ((option = getopt(argc, argv, "jd:f:")) != -1) {
         options.json |= option == 'j';
-        good =
-            good && (option == 'j' || (option != '?' && tracer_number(optarg, 1 << 30, &number)));
+        good = good && (option == 'j' || (option != '?' && tracer_number(optarg, &number)));
         if (good && option == 'd')
             options.depth = (unsigned)number;
         else if (good && option == 'f')
             options.first = (pid_t)number;
     }
-    if (!good || optind + 1 != argc || !tracer_number(argv[optind], 1 << 30, &number)) {
+    if (!good || optind + 1 != argc || !tracer_number(argv[optind], &number)) {
         fputs("usage: overtime-trace [-j] [-d DEPTH] [-f TID] PID\n", stderr);
         return EX_USAGE;
     }
@@ -355,3 +327,14 @@ int main(int argc, char **argv)
     int status = tracer_run(&options);
     return fflush(stdout) == 0 ? status : EXIT_FAILURE;
 }
+
+#else
+
+int main(void)
+{
+    puts("overtime was built without elfutils' libdw: install libdw-dev and build it anew, or set "
+         "`slowlog.command`");
+    return EXIT_FAILURE;
+}
+
+#endif

@@ -23,29 +23,7 @@ struct tracer_frames {
 /* libdw passes no context to the callback that finds files. */
 static const struct tracer_frames *tracer_frames_now;
 
-const char *tracer_frames_lacks(void)
-{
-    return NULL;
-}
-
 /* ---- files ---- */
-
-/* Opens a file of the process, which may have another root, or whose program may have been
- * replaced. An absolute link in that root must not lead to our own files. */
-static int tracer_frames_open_file(const struct tracer_files *files, const char *name)
-{
-    struct stat status;
-    int fd;
-    if (files->program >= 0 && strcmp(name, files->name) == 0)
-        return fcntl(files->program, F_DUPFD_CLOEXEC, 0);
-    fd = files->root >= 0 ? openat(files->root, name + 1, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-                          : open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd >= 0 && (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))) {
-        (void)close(fd);
-        fd = -1;
-    }
-    return fd;
-}
 
 /* The vDSO, which the kernel maps into every process. */
 static Elf *tracer_frames_vdso(void)
@@ -67,9 +45,14 @@ static Elf *tracer_frames_vdso(void)
     return size == 0 ? NULL : elf_memory(own, size);
 }
 
+/* Opens a file of the process, which may have another root, or whose program may have been
+ * replaced. An absolute link in that root must not lead to our own files. */
 static int tracer_frames_find_elf(Dwfl_Module *module, void **userdata, const char *name,
                                   Dwarf_Addr base, char **file_name, Elf **elf)
 {
+    const struct tracer_files *files = tracer_frames_now->files;
+    struct stat status;
+    int fd;
     (void)module;
     (void)userdata;
     (void)base;
@@ -78,7 +61,15 @@ static int tracer_frames_find_elf(Dwfl_Module *module, void **userdata, const ch
         *elf = tracer_frames_vdso();
     if (name[0] != '/')
         return -1;
-    int fd = tracer_frames_open_file(tracer_frames_now->files, name);
+    if (files->program >= 0 && strcmp(name, files->name) == 0)
+        fd = fcntl(files->program, F_DUPFD_CLOEXEC, 0);
+    else
+        fd = files->root >= 0 ? openat(files->root, name + 1, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+                              : open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0 && (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))) {
+        (void)close(fd);
+        fd = -1;
+    }
     *file_name = fd >= 0 ? strdup(name) : NULL;
     return fd;
 }
@@ -140,27 +131,22 @@ static const Dwfl_Callbacks tracer_frames_callbacks = {
     .debuginfo_path = &tracer_frames_debug_path,
 };
 
-/* The kernel's only mapping with code. */
-static void tracer_frames_report_vdso(Dwfl *dwfl, const char *maps)
-{
-    const char *mark = strstr(maps, "[vdso]\n");
-    while (mark != NULL && mark > maps && mark[-1] != '\n')
-        mark--;
-    if (mark == NULL)
-        return;
-    char *rest;
-    Dwarf_Addr begin = strtoull(mark, &rest, 16);
-    (void)dwfl_report_module(dwfl, "[vdso]", begin, strtoull(rest + 1, NULL, 16));
-}
-
+/* Tells libdw what is mapped: files, and the vDSO, which is the kernel's only mapping with code. */
 static int tracer_frames_report(Dwfl *dwfl, char *maps)
 {
     FILE *file = fmemopen(maps, strlen(maps), "r");
+    const char *line = strstr(maps, "[vdso]\n");
     if (file == NULL)
         return -1;
     dwfl_report_begin(dwfl);
     int result = dwfl_linux_proc_maps_report(dwfl, file);
-    tracer_frames_report_vdso(dwfl, maps);
+    while (line != NULL && line > maps && line[-1] != '\n')
+        line--;
+    if (line != NULL) {
+        char *rest;
+        Dwarf_Addr begin = strtoull(line, &rest, 16);
+        (void)dwfl_report_module(dwfl, "[vdso]", begin, strtoull(rest + 1, NULL, 16));
+    }
     (void)fclose(file);
     return dwfl_report_end(dwfl, NULL, NULL) == 0 && result == 0 ? 0 : -1;
 }
@@ -288,41 +274,6 @@ unsigned tracer_frames_walk(struct tracer_frames *frames, pid_t tid,
     /* On some machines a complete walk ends with an error, so only the frames count. */
     (void)dwfl_getthread_frames(frames->dwfl, tid, tracer_frames_on_frame, &walk);
     return walk.count;
-}
-
-#else
-
-#include <stdio.h>
-
-const char *tracer_frames_lacks(void)
-{
-    return "overtime was built without elfutils' libdw: install libdw-dev and build it anew, or "
-           "set `slowlog.command`";
-}
-
-struct tracer_frames *tracer_frames_open(const struct tracer_stop *stop,
-                                         const struct tracer_files *files, char *error, size_t size)
-{
-    (void)stop;
-    (void)files;
-    snprintf(error, size, "%s", tracer_frames_lacks());
-    return NULL;
-}
-
-void tracer_frames_close(struct tracer_frames **frames)
-{
-    *frames = NULL;
-}
-
-unsigned tracer_frames_walk(struct tracer_frames *frames, pid_t tid,
-                            bool (*take)(void *context, const struct tracer_frame *frame),
-                            void *context)
-{
-    (void)frames;
-    (void)tid;
-    (void)take;
-    (void)context;
-    return 0;
 }
 
 #endif

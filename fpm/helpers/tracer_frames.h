@@ -1,7 +1,7 @@
 /* tracer_frames.h: finds functions, files and lines from registers and a copied stack.
  *
  * Reads the programs that the process runs and their debug information, by elfutils' libdw; without
- * that library it refuses. These files may be malicious: drop privileges first.
+ * that library there is none of this. These files may be malicious: drop privileges first.
  */
 #ifndef FPM_TRACER_FRAMES_H
 #define FPM_TRACER_FRAMES_H
@@ -28,9 +28,6 @@ struct tracer_files {
 };
 
 struct tracer_frames;
-
-/* Why there can be no stacks in this build; NULL = there can. */
-const char *tracer_frames_lacks(void);
 
 /* Reads the files of a stopped process. `stop` must outlive the result. NULL with a sentence. */
 struct tracer_frames *tracer_frames_open(const struct tracer_stop *stop,

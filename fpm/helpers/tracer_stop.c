@@ -22,8 +22,7 @@
 enum {
     TRACER_STOP_PATIENCE = 100, /* ms that threads have to stop; the others are held meanwhile */
     TRACER_STOP_NAP = 20000,    /* ns between two checks of a thread */
-    TRACER_STOP_MAPS = 65536,   /* bytes, at first */
-    TRACER_STOP_MAPS_MAX = 32 << 20
+    TRACER_STOP_MAPS_MAX = 32 << 20 /* bytes */
 };
 
 static int64_t tracer_stop_now_us(void)
@@ -47,75 +46,41 @@ static void tracer_stop_read(const struct tracer_stop *stop, pid_t tid, const ch
         (void)close(fd);
 }
 
-/* All of the descriptor, as a string; NULL without memory, or with errno. */
-static char *tracer_stop_slurp(int fd)
-{
-    size_t room = TRACER_STOP_MAPS, used = 0;
-    char *text = malloc(room);
-    while (text != NULL) {
-        ssize_t got = read(fd, text + used, room - used - 1);
-        used += got > 0 ? (size_t)got : 0;
-        if (got <= 0) {
-            text[used] = '\0';
-            return text;
-        }
-        if (room - used > 1)
-            continue;
-        char *grown = room < TRACER_STOP_MAPS_MAX ? realloc(text, room * 2) : NULL;
-        if (grown == NULL)
-            free(text);
-        text = grown;
-        room *= 2;
-    }
-    errno = ENOMEM;
-    return NULL;
-}
-
+/* Opens the process's memory, and reads its map as a string. Returns 0, or -1 with errno. */
 static int tracer_stop_open_memory(struct tracer_stop *stop)
 {
     char path[64];
+    size_t used = 0;
+    ssize_t got = 1;
     snprintf(path, sizeof path, "/proc/%d/maps", (int)stop->pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -1;
-    stop->maps = tracer_stop_slurp(fd);
+    /* The kernel gives memory only for what is written to it. */
+    stop->maps = malloc(TRACER_STOP_MAPS_MAX);
+    while (stop->maps != NULL && used < TRACER_STOP_MAPS_MAX && got > 0) {
+        got = read(fd, stop->maps + used, TRACER_STOP_MAPS_MAX - used);
+        used += got > 0 ? (size_t)got : 0;
+    }
     (void)close(fd);
     snprintf(path, sizeof path, "/proc/%d/mem", (int)stop->pid);
     stop->memory = open(path, O_RDONLY | O_CLOEXEC);
-    return stop->maps != NULL ? 0 : -1;
-}
-
-/* Where the mapping that holds `address` ends; 0 = there is none. */
-static uint64_t tracer_stop_mapping_end(const struct tracer_stop *stop, uint64_t address)
-{
-    const char *line = stop->maps;
-    while (*line != '\0') {
-        char *rest;
-        uint64_t begin = strtoull(line, &rest, 16);
-        uint64_t end = *rest == '-' ? strtoull(rest + 1, NULL, 16) : 0;
-        if (begin <= address && address < end)
-            return end;
-        line += strcspn(line, "\n");
-        line += *line == '\n';
+    if (stop->maps == NULL || used == TRACER_STOP_MAPS_MAX) {
+        errno = ENOMEM;
+        return -1;
     }
+    stop->maps[used] = '\0';
     return 0;
 }
 
 /* ---- holding ---- */
 
-static bool tracer_stop_known(const struct tracer_stop *stop, pid_t tid)
+/* Seizes one thread that is not known yet; it stops soon after. Returns 0, or -1 with errno. */
+static int tracer_stop_take(struct tracer_stop *stop, pid_t tid)
 {
     for (size_t i = 0; i < stop->count; i++)
         if (stop->threads[i].tid == tid)
-            return true;
-    return false;
-}
-
-/* Seizes one thread, which stops soon after. Returns 0, or -1 with errno. */
-static int tracer_stop_take(struct tracer_stop *stop, pid_t tid)
-{
-    if (tracer_stop_known(stop, tid))
-        return 0;
+            return 0;
     if (stop->count == TRACER_THREADS_MAX) {
         stop->left_out++;
         return 0;
@@ -180,11 +145,10 @@ static int tracer_stop_wait(const struct tracer_stop *stop, struct tracer_thread
 
 /* ---- copying ---- */
 
-#if defined(__x86_64__)
-
 static void tracer_stop_take_registers(struct tracer_thread *thread,
                                        const struct user_regs_struct *from)
 {
+#if defined(__x86_64__)
     const uint64_t all[] = {from->rax, from->rdx, from->rcx, from->rbx, from->rsi, from->rdi,
                             from->rbp, from->rsp, from->r8,  from->r9,  from->r10, from->r11,
                             from->r12, from->r13, from->r14, from->r15, from->rip};
@@ -192,79 +156,50 @@ static void tracer_stop_take_registers(struct tracer_thread *thread,
     thread->register_count = sizeof all / sizeof *all;
     thread->pc = from->rip;
     thread->sp = from->rsp;
-}
-
 #elif defined(__aarch64__)
-
-static void tracer_stop_take_registers(struct tracer_thread *thread,
-                                       const struct user_regs_struct *from)
-{
-    for (size_t i = 0; i < 31; i++)
-        thread->registers[i] = from->regs[i];
+    memcpy(thread->registers, from->regs, 31 * sizeof *thread->registers);
     thread->registers[31] = from->sp;
     thread->register_count = 32;
     thread->pc = from->pc;
     thread->sp = from->sp;
-}
-
 #else
-
-static void tracer_stop_take_registers(struct tracer_thread *thread,
-                                       const struct user_regs_struct *from)
-{
     (void)from;
     snprintf(thread->missing, sizeof thread->missing,
              "the order of this machine's registers is not known");
-}
-
 #endif
-
-/* From the red zone below the stack pointer to the stack's end, at most TRACER_STACK_MAX bytes. */
-static void tracer_stop_copy_stack(const struct tracer_stop *stop, struct tracer_thread *thread)
-{
-    uint64_t begin = thread->sp > 256 ? thread->sp - 256 : 0;
-    uint64_t end = tracer_stop_mapping_end(stop, thread->sp);
-    if (end == 0 || stop->memory < 0)
-        return;
-    size_t size = end - begin < TRACER_STACK_MAX ? (size_t)(end - begin) : TRACER_STACK_MAX;
-    thread->stack = malloc(size);
-    ssize_t got =
-        thread->stack == NULL ? -1 : pread(stop->memory, thread->stack, size, (off_t)begin);
-    thread->sp = begin;
-    thread->stack_size = got > 0 ? (size_t)got : 0;
 }
 
+/* Copies the registers and the stack: from the red zone below the stack pointer to the end of the
+ * mapping, at most TRACER_STACK_MAX bytes. */
 static void tracer_stop_copy(const struct tracer_stop *stop, struct tracer_thread *thread)
 {
     struct user_regs_struct registers;
     struct iovec part = {.iov_base = &registers, .iov_len = sizeof registers};
+    uint64_t end = 0;
     memset(&registers, 0, sizeof registers);
     if (ptrace(PTRACE_GETREGSET, thread->tid, (void *)NT_PRSTATUS, &part) != 0) {
         snprintf(thread->missing, sizeof thread->missing, "its registers: %s", strerror(errno));
         return;
     }
     tracer_stop_take_registers(thread, &registers);
-    tracer_stop_copy_stack(stop, thread);
-}
-
-/* A signal that came in between is handed on. */
-static void tracer_stop_release(struct tracer_thread *thread, int signal)
-{
-    if (signal >= 0)
-        (void)ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)(intptr_t)signal);
-}
-
-/* Moves the thread `first` to the front. */
-static void tracer_stop_order(struct tracer_stop *stop, pid_t first)
-{
-    for (size_t i = 1; i < stop->count; i++) {
-        if (stop->threads[i].tid != first)
-            continue;
-        struct tracer_thread wanted = stop->threads[i];
-        memmove(&stop->threads[1], &stop->threads[0], i * sizeof wanted);
-        stop->threads[0] = wanted;
-        return;
+    for (const char *line = stop->maps; end == 0 && *line != '\0';) {
+        char *rest;
+        uint64_t from = strtoull(line, &rest, 16);
+        uint64_t to = *rest == '-' ? strtoull(rest + 1, NULL, 16) : 0;
+        if (from <= thread->sp && thread->sp < to)
+            end = to;
+        line += strcspn(line, "\n");
+        line += *line == '\n';
     }
+    if (end == 0 || stop->memory < 0)
+        return;
+    thread->sp = thread->sp > 256 ? thread->sp - 256 : 0;
+    size_t size =
+        end - thread->sp < TRACER_STACK_MAX ? (size_t)(end - thread->sp) : TRACER_STACK_MAX;
+    thread->stack = malloc(size);
+    ssize_t got =
+        thread->stack == NULL ? -1 : pread(stop->memory, thread->stack, size, (off_t)thread->sp);
+    thread->stack_size = got > 0 ? (size_t)got : 0;
 }
 
 int tracer_stop(struct tracer_stop *stop, pid_t pid, pid_t first)
@@ -288,13 +223,23 @@ int tracer_stop(struct tracer_stop *stop, pid_t pid, pid_t first)
     for (size_t i = 0; i < stop->count; i++)
         if (signals[i] >= 0)
             tracer_stop_copy(stop, &stop->threads[i]);
+
+    /* A signal that arrived meanwhile is passed on. */
     for (size_t i = 0; i < stop->count; i++)
-        tracer_stop_release(&stop->threads[i], signals[i]);
+        if (signals[i] >= 0)
+            (void)ptrace(PTRACE_DETACH, stop->threads[i].tid, NULL, (void *)(intptr_t)signals[i]);
     stop->stopped_us = tracer_stop_now_us() - began;
-    for (size_t i = 0; i < stop->count; i++)
-        tracer_stop_read(stop, stop->threads[i].tid, "comm", stop->threads[i].name,
-                         TRACER_NAME_MAX);
-    tracer_stop_order(stop, first != 0 ? first : pid);
+
+    size_t front = 0;
+    for (size_t i = 0; i < stop->count; i++) {
+        struct tracer_thread *thread = &stop->threads[i];
+        tracer_stop_read(stop, thread->tid, "comm", thread->name, TRACER_NAME_MAX);
+        if (thread->tid == (first != 0 ? first : pid))
+            front = i;
+    }
+    struct tracer_thread wanted = stop->threads[front];
+    memmove(&stop->threads[1], &stop->threads[0], front * sizeof wanted);
+    stop->threads[0] = wanted;
     return 0;
 }
 

@@ -17,10 +17,12 @@ static const char *slow_entry_age(char *out, size_t size, uint64_t stamp, int64_
     return out;
 }
 
+/* Writes the head: when, which worker, which limit; and what the thread was doing. */
 static void slow_entry_head(FILE *out, const struct slow_entry *entry)
 {
     const struct ot_record *record = &entry->record;
     bool post = entry->why == DEADLINE_POST_RESPONSE;
+    char method[OT_METHOD_MAX * 4], uri[OT_URI_MAX * 4], label[OT_LABEL_MAX * 4];
     struct tm local = {.tm_mday = 1};
     char day[32] = "", age[32], limit[32];
     (void)localtime_r(&entry->wall.tv_sec, &local);
@@ -35,12 +37,7 @@ static void slow_entry_head(FILE *out, const struct slow_entry *entry)
             slow_entry_age(age, sizeof age, post ? record->finished_at : record->running_at,
                            entry->now),
             post ? "post_response.slowlog_timeout" : "request_slowlog_timeout", limit);
-}
 
-static void slow_entry_request(FILE *out, const struct slow_entry *entry)
-{
-    const struct ot_record *record = &entry->record;
-    char method[OT_METHOD_MAX * 4], uri[OT_URI_MAX * 4], label[OT_LABEL_MAX * 4], age[32];
     escape_show(method, sizeof method, record->method);
     escape_show(uri, sizeof uri, record->uri);
     escape_show(label, sizeof label, record->label);
@@ -58,37 +55,32 @@ static void slow_entry_request(FILE *out, const struct slow_entry *entry)
     fprintf(out, ", the thread's request number %" PRIu64 "\n", record->requests);
 }
 
-/* The first line follows the word "stack". Empty lines are left out: one would end the entry. */
-static void slow_entry_lines(FILE *out, const char *text, size_t length)
+void slow_entry_write(FILE *out, const struct slow_entry *entry,
+                      const struct slow_entry_stack *stack)
 {
     char line[4096];
-    while (length > 0) {
-        const char *newline = memchr(text, '\n', length);
-        size_t size = newline != NULL ? (size_t)(newline - text) : length;
+    const char *text = stack->text;
+    slow_entry_head(out, entry);
+    if (stack->note != NULL)
+        fprintf(out, "  note     %s\n", stack->note);
+    fputs("  stack    ", out);
+    if (stack->missing != NULL) {
+        (void)escape_text(line, sizeof line, ESCAPE_LOG_AGAIN, stack->missing,
+                          strlen(stack->missing));
+        fprintf(out, "none: %s\n", line);
+    }
+
+    /* The first line follows the word "stack". Empty lines are left out: one ends the entry. */
+    for (size_t left = stack->length; left > 0;) {
+        const char *newline = memchr(text, '\n', left);
+        size_t size = newline != NULL ? (size_t)(newline - text) : left;
         (void)escape_text(line, sizeof line, ESCAPE_LOG_AGAIN, text, size);
         if (*line != '\0')
             fprintf(out, "%s\n", line);
         size += newline != NULL;
         text += size;
-        length -= size;
+        left -= size;
     }
-}
-
-void slow_entry_write(FILE *out, const struct slow_entry *entry,
-                      const struct slow_entry_stack *stack)
-{
-    char missing[1024];
-    slow_entry_head(out, entry);
-    slow_entry_request(out, entry);
-    if (stack->note != NULL)
-        fprintf(out, "  note     %s\n", stack->note);
-    fputs("  stack    ", out);
-    if (stack->missing != NULL) {
-        (void)escape_text(missing, sizeof missing, ESCAPE_LOG_AGAIN, stack->missing,
-                          strlen(stack->missing));
-        fprintf(out, "none: %s\n", missing);
-    }
-    slow_entry_lines(out, stack->text, stack->length);
     if (stack->missing == NULL && stack->length == 0)
         fputs("nothing was said\n", out);
     fputc('\n', out);

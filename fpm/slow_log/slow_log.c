@@ -34,7 +34,6 @@ struct slow_log {
     bool change_user;   /* it runs as `user`, false = as the manager */
     struct helper_process_user user;
     gid_t *groups;
-    bool append_pid; /* the process number follows the command, which has no %p */
     bool closed;
     unsigned pending; /* entries that wait for their stack */
     uint64_t lost;    /* entries that could not be written */
@@ -152,79 +151,6 @@ static void slow_log_on_stack(void *context, const struct trace_runner_result *r
     slow_log_finish(entry, &stack);
 }
 
-/* ---- slowlog.command ---- */
-
-/* The word with each %p as the process number; NULL without memory. */
-static char *slow_log_word(const char *word, pid_t pid)
-{
-    char *out = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&out, &size);
-    if (stream == NULL)
-        return NULL;
-    for (; *word != '\0'; word++) {
-        if (word[0] == '%' && word[1] == 'p')
-            word += fprintf(stream, "%d", (int)pid) > 0;
-        else
-            fputc(*word, stream);
-    }
-    if (fclose(stream) == 0)
-        return out;
-    free(out);
-    return NULL;
-}
-
-/* NULL-terminated, each word the caller's to free; NULL without memory. */
-static char **slow_log_words(const struct slow_log *log, pid_t pid)
-{
-    size_t count = 0;
-    while (log->command[count] != NULL)
-        count++;
-    char **words = calloc(count + 2, sizeof *words);
-    bool good = words != NULL;
-    for (size_t i = 0; good && i < count + log->append_pid; i++) {
-        words[i] = slow_log_word(i < count ? log->command[i] : "%p", pid);
-        good = words[i] != NULL;
-    }
-    if (good)
-        return words;
-    for (size_t i = 0; words != NULL && words[i] != NULL; i++)
-        free(words[i]);
-    free(words);
-    return NULL;
-}
-
-/* Starts the trace for an entry. Returns 0, or -1 with a sentence. */
-static int slow_log_trace(struct slow_log_entry *entry, char *error, size_t size)
-{
-    struct slow_log *log = entry->log;
-    struct trace_runner_job job = {
-        .group = log,
-        .pid = scoreboard_program_pid(entry->scoreboard, entry->entry.slot, entry->entry.pid),
-        .first = (pid_t)entry->entry.record.tid,
-        .depth = log->depth,
-        .output_max = SLOW_LOG_STACK_MAX,
-        .wanted = slow_log_goes_on,
-        .done = slow_log_on_stack,
-        .context = entry,
-    };
-    if (log->command == NULL)
-        return trace_runner_start(&job, error, size);
-    char **words = slow_log_words(log, job.pid);
-    if (words == NULL) {
-        snprintf(error, size, "out of memory");
-        return -1;
-    }
-    job.argv = (const char *const *)words;
-    job.user = log->change_user ? &log->user : NULL;
-    job.envp = log->environment;
-    int result = trace_runner_start(&job, error, size);
-    for (size_t i = 0; words[i] != NULL; i++)
-        free(words[i]);
-    free(words);
-    return result;
-}
-
 static void slow_log_enter(struct slow_log *log, const struct slow_log_worker *worker,
                            unsigned thread, enum deadline_verdict why,
                            const struct ot_record *record)
@@ -233,6 +159,19 @@ static void slow_log_enter(struct slow_log *log, const struct slow_log_worker *w
         why == DEADLINE_POST_RESPONSE ? log->limits.post_response : log->limits.request;
     char error[256];
     struct slow_log_entry *entry = malloc(sizeof *entry);
+    struct trace_runner_job job = {
+        .group = log,
+        .argv = log->command,
+        .user = log->change_user ? &log->user : NULL,
+        .envp = log->environment,
+        .pid = scoreboard_program_pid(worker->scoreboard, worker->slot, worker->pid),
+        .first = (pid_t)record->tid,
+        .depth = log->depth,
+        .output_max = SLOW_LOG_STACK_MAX,
+        .wanted = slow_log_goes_on,
+        .done = slow_log_on_stack,
+        .context = entry,
+    };
     if (entry == NULL) {
         slow_log_write(log, NULL, 0);
         return;
@@ -251,7 +190,7 @@ static void slow_log_enter(struct slow_log *log, const struct slow_log_worker *w
     (void)clock_gettime(CLOCK_REALTIME, &entry->entry.wall);
     slow_log_all.entries = entry;
     log->pending++;
-    if (slow_log_trace(entry, error, sizeof error) == 0) {
+    if (trace_runner_start(&job, error, sizeof error) == 0) {
         if (log->pending == 1 && log_episode_end(&log->no_stack)) {
             log_pool(LOG_LEVEL_NOTICE, log->pool, "%" PRIu64 " entr%s of %s without a stack",
                      log->without_stack, log->without_stack == 1 ? "y is" : "ies are", log->path);
@@ -312,38 +251,26 @@ void slow_log_forget(const struct scoreboard *scoreboard)
 
 /* ---- open and close ---- */
 
-/* Returns 0, or -1 without memory. */
-static int slow_log_take_command(struct slow_log *log, const struct value_parse_words *words)
-{
-    if (words->argc == 0)
-        return 0;
-    log->command = calloc(words->argc + 1, sizeof *log->command);
-    log->append_pid = true;
-    for (size_t i = 0; log->command != NULL && i < words->argc; i++) {
-        log->command[i] = strdup(words->argv[i]);
-        if (log->command[i] == NULL)
-            return -1;
-        if (strstr(words->argv[i], "%p") != NULL)
-            log->append_pid = false;
-    }
-    return log->command != NULL ? 0 : -1;
-}
-
-static int slow_log_put(struct slow_log *log, size_t at, const char *name, const char *value)
-{
-    return asprintf(&log->environment[at], "%s=%s", name, value) < 0 ? -1 : 0;
-}
-
 /* The program of slowlog.command reads memory that the worker wrote: it runs as the worker's user,
  * unless `slowlog.user` names another. Returns 0, or -1 without memory. */
-static int slow_log_take_user(struct slow_log *log, const struct config_pool *pool)
+static int slow_log_take_command(struct slow_log *log, const struct config_pool *pool)
 {
+    const struct value_parse_words *words = &pool->slowlog_command;
     const struct config_identity *identity = &pool->identity;
     char *name = identity->name;
     struct account account = {.uid = identity->uid, .gid = identity->gid, .listed = name != NULL};
     char error[ERROR_SIZE];
-    if (log->command == NULL)
+    if (words->argc == 0)
         return 0;
+    log->command = calloc(words->argc + 1, sizeof *log->command);
+    log->environment = calloc(4, sizeof *log->environment);
+    if (log->command == NULL || log->environment == NULL)
+        return -1;
+    for (size_t i = 0; i < words->argc; i++) {
+        log->command[i] = strdup(words->argv[i]);
+        if (log->command[i] == NULL)
+            return -1;
+    }
     log->change_user = identity->change;
     if (pool->slowlog_user != NULL && geteuid() == 0) {
         if (account_user(pool->slowlog_user, &account, error, sizeof error) != 0)
@@ -353,10 +280,9 @@ static int slow_log_take_user(struct slow_log *log, const struct config_pool *po
         account.gid = account.listed ? account.gid : (gid_t)account.uid;
     }
     const struct passwd *entry = log->change_user ? getpwuid(account.uid) : NULL;
-    log->environment = calloc(4, sizeof *log->environment);
-    if (log->environment == NULL || slow_log_put(log, 0, "PATH", HELPER_PROCESS_PATH) != 0 ||
-        (entry != NULL && (slow_log_put(log, 1, "USER", entry->pw_name) != 0 ||
-                           slow_log_put(log, 2, "HOME", entry->pw_dir) != 0)))
+    if (asprintf(&log->environment[0], "PATH=%s", HELPER_PROCESS_PATH) < 0 ||
+        (entry != NULL && (asprintf(&log->environment[1], "USER=%s", entry->pw_name) < 0 ||
+                           asprintf(&log->environment[2], "HOME=%s", entry->pw_dir) < 0)))
         return -1;
     log->user = (struct helper_process_user){.uid = account.uid, .gid = account.gid};
     log->groups = account_groups(name, account.gid, &log->user.count);
@@ -380,9 +306,8 @@ int slow_log_open(struct slow_log **log, const struct config_pool *pool, char *e
     fresh->depth = (unsigned)pool->request_slowlog_trace_depth;
     fresh->pool = strdup(pool->name);
     fresh->path = strdup(pool->slowlog);
-    if (fresh->pool == NULL || fresh->path == NULL ||
-        slow_log_take_command(fresh, &pool->slowlog_command) != 0 ||
-        slow_log_take_user(fresh, pool) != 0 || log_target_file(&fresh->file, pool->slowlog) != 0) {
+    if (fresh->pool == NULL || fresh->path == NULL || slow_log_take_command(fresh, pool) != 0 ||
+        log_target_file(&fresh->file, pool->slowlog) != 0) {
         snprintf(error, size, "`slowlog = %s`: cannot be opened: %s", pool->slowlog,
                  safe_path_reason(errno));
         slow_log_free(fresh);

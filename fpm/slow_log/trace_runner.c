@@ -38,18 +38,33 @@ static void trace_runner_free_words(char **argv)
     free(argv);
 }
 
-static char **trace_runner_copy_words(const char *const *argv)
+/* Copies the words, each %p as the process number, which is the last word if none has a %p. NULL
+ * without memory. */
+static char **trace_runner_copy_words(char *const *argv, pid_t pid)
 {
     size_t count = 0;
+    bool named = false, good;
     while (argv[count] != NULL)
         count++;
-    char **copy = calloc(count + 1, sizeof *copy);
-    for (size_t i = 0; copy != NULL && i < count; i++) {
-        copy[i] = strdup(argv[i]);
-        if (copy[i] == NULL) {
-            trace_runner_free_words(copy);
-            return NULL;
+    char **copy = calloc(count + 2, sizeof *copy);
+    good = copy != NULL;
+    for (size_t i = 0; good && i < count + !named; i++) {
+        const char *word = i < count ? argv[i] : "%p";
+        size_t size;
+        FILE *out = open_memstream(&copy[i], &size);
+        for (; out != NULL && *word != '\0'; word++) {
+            bool place = word[0] == '%' && word[1] == 'p';
+            named = named || place;
+            if (place)
+                word += fprintf(out, "%d", (int)pid) > 0;
+            else
+                fputc(*word, out);
         }
+        good = out != NULL && fclose(out) == 0;
+    }
+    if (!good) {
+        trace_runner_free_words(copy);
+        return NULL;
     }
     return copy;
 }
@@ -161,23 +176,17 @@ static int trace_runner_run(struct trace_runner_trace *trace, char *error, size_
     return 0;
 }
 
-/* The first that may start; NULL if all must wait. */
-static struct trace_runner_trace *trace_runner_find_next(void)
-{
-    if (trace_runner_count(NULL, true) >= TRACE_RUNNER_MAX)
-        return NULL;
-    struct trace_runner_trace *trace = trace_runner.traces;
-    while (trace != NULL &&
-           (trace->started || trace_runner_count(trace, true) >= TRACE_RUNNER_GROUP_MAX))
-        trace = trace->next;
-    return trace;
-}
-
+/* Starts the first trace that may start, until all must wait. */
 static void trace_runner_run_waiting(void)
 {
-    struct trace_runner_trace *trace;
     char error[512];
-    while ((trace = trace_runner_find_next()) != NULL) {
+    while (trace_runner_count(NULL, true) < TRACE_RUNNER_MAX) {
+        struct trace_runner_trace *trace = trace_runner.traces;
+        while (trace != NULL &&
+               (trace->started || trace_runner_count(trace, true) >= TRACE_RUNNER_GROUP_MAX))
+            trace = trace->next;
+        if (trace == NULL)
+            return;
         const struct trace_runner_job *job = &trace->job;
         if (job->wanted != NULL && !job->wanted(job->context))
             trace_runner_fail(trace, "the request was over before its turn came");
@@ -208,7 +217,7 @@ int trace_runner_start(const struct trace_runner_job *job, char *error, size_t s
     struct trace_runner_trace *trace = calloc(1, sizeof *trace), **link = &trace_runner.traces;
     if (trace != NULL) {
         trace->job = *job;
-        trace->argv = job->argv != NULL ? trace_runner_copy_words(job->argv) : NULL;
+        trace->argv = job->argv != NULL ? trace_runner_copy_words(job->argv, job->pid) : NULL;
         helper_process_init(&trace->helper, trace_runner.loop, trace_runner_done,
                             trace_runner_reaped, trace);
     }

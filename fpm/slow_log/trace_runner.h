@@ -29,8 +29,10 @@ struct trace_runner_result {
 };
 
 struct trace_runner_job {
-    const void *group;       /* traces of one group do not delay others; NULL is a group, too */
-    const char *const *argv; /* of a program, NULL-terminated; NULL: overtime-trace for `pid` */
+    const void *group; /* traces of one group do not delay others; NULL is a group, too */
+    /* A program and its arguments, NULL-terminated; %p stands for `pid`, which is the last argument
+     * if none has a %p. NULL: overtime-trace. */
+    char *const *argv;
     /* Of `argv`'s program; both must live until `done`. NULL: the manager's user, PATH alone. */
     const struct helper_process_user *user;
     char *const *envp;
