@@ -87,12 +87,6 @@ static int log_open(struct log_target *target, const char *name, const char *soc
     return 0;
 }
 
-static void log_replace(const struct log_target *next)
-{
-    log_target_close(&log_state.target);
-    log_state.target = *next;
-}
-
 int log_configure(const struct log_settings *settings, char *error, size_t size)
 {
     const char *name = log_is_stderr(settings->target) ? "stderr" : settings->target;
@@ -111,7 +105,8 @@ int log_configure(const struct log_settings *settings, char *error, size_t size)
         strcmp(socket, log_state.socket) != 0) {
         if (log_open(&next, name, socket, error, size) != 0)
             return -1;
-        log_replace(&next);
+        log_target_close(&log_state.target);
+        log_state.target = next;
     }
     snprintf(log_state.name, sizeof log_state.name, "%s", name);
     snprintf(log_state.socket, sizeof log_state.socket, "%s", socket);
@@ -130,7 +125,8 @@ int log_reopen(char *error, size_t size)
     struct log_target next = LOG_TARGET_CLOSED;
     if (log_open(&next, log_state.name, log_state.socket, error, size) != 0)
         return -1;
-    log_replace(&next);
+    log_target_close(&log_state.target);
+    log_state.target = next;
     return 0;
 }
 
@@ -178,9 +174,8 @@ static int log_line(struct log_target *target, const struct log_record *record, 
 }
 
 /* A short message of the log about itself. */
-static int log_remark(struct log_target *target, const char *pool, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static int log_remark(struct log_target *target, const char *pool, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int
+log_remark(struct log_target *target, const char *pool, const char *format, ...)
 {
     char text[PATH_MAX + 256];
     size_t taken;
@@ -197,12 +192,24 @@ static int log_remark(struct log_target *target, const char *pool, const char *f
 
 /* ---- what was lost ---- */
 
-/* While the log cannot be written, standard error may still reach the operator. */
-static void log_report_stderr(void)
+/* Counts a line that could not be written. While the log cannot be written, standard error may
+ * still reach the operator. */
+static void log_lose(const struct log_record *record)
 {
     struct log_target other;
+    struct log_loss *loss = log_state.losses;
     int64_t now = clock_ms();
-    if (log_state.target.kind == LOG_TARGET_STDERR ||
+    log_state.error = errno;
+    if (record->stream == NULL) {
+        log_state.lost++;
+    } else {
+        while (loss < log_state.losses + LOG_POOLS_MAX && loss->lines > 0 &&
+               strcmp(loss->pool, record->about.pool) != 0)
+            loss++;
+        if (loss->lines++ == 0)
+            snprintf(loss->pool, sizeof loss->pool, "%s", record->about.pool);
+    }
+    if (!log_episode_begin(&log_state.losing) || log_state.target.kind == LOG_TARGET_STDERR ||
         now - log_state.last_remark < LOG_REMARK_INTERVAL)
         return;
     log_state.last_remark = now;
@@ -211,44 +218,6 @@ static void log_report_stderr(void)
                      log_state.target.kind == LOG_TARGET_SYSLOG ? log_state.socket : log_state.name,
                      strerror(log_state.error));
     log_target_close(&other);
-}
-
-static struct log_loss *log_loss_of(const char *pool)
-{
-    struct log_loss *loss = log_state.losses;
-    while (loss < log_state.losses + LOG_POOLS_MAX && loss->lines > 0 &&
-           strcmp(loss->pool, pool) != 0)
-        loss++;
-    return loss;
-}
-
-static void log_lose(const struct log_record *record)
-{
-    log_state.error = errno;
-    if (record->stream == NULL) {
-        log_state.lost++;
-    } else {
-        struct log_loss *loss = log_loss_of(record->about.pool);
-        if (loss->lines++ == 0)
-            snprintf(loss->pool, sizeof loss->pool, "%s", record->about.pool);
-    }
-    if (log_episode_begin(&log_state.losing))
-        log_report_stderr();
-}
-
-static int log_report_loss(struct log_loss *loss)
-{
-    const char *plural = loss->lines == 1 ? " was" : "s were";
-    bool rest = loss == log_state.losses + LOG_POOLS_MAX;
-    if (loss->lines == 0)
-        return 0;
-    if (log_remark(&log_state.target, rest ? NULL : loss->pool,
-                   "%s%s: %lu line%s lost of what workers wrote: %s", rest ? "" : "pool ",
-                   rest ? "other pools" : loss->pool, loss->lines, plural,
-                   strerror(log_state.error)) != 0)
-        return -1;
-    loss->lines = 0;
-    return 0;
 }
 
 /* Comes before the next line. Returns 0, or -1 with errno if the log still cannot be written. */
@@ -261,10 +230,18 @@ static int log_report_losses(void)
                    log_state.lost == 1 ? " was" : "s were", strerror(log_state.error)) != 0)
         return -1;
     log_state.lost = 0;
-    /* From the last, because log_loss_of stops at the first empty count. */
-    for (size_t i = LOG_POOLS_MAX + 1; i-- > 0;)
-        if (log_report_loss(&log_state.losses[i]) != 0)
+    /* From the last, because log_lose stops at the first empty count. */
+    for (size_t i = LOG_POOLS_MAX + 1; i-- > 0;) {
+        struct log_loss *loss = &log_state.losses[i];
+        bool rest = i == LOG_POOLS_MAX;
+        if (loss->lines > 0 &&
+            log_remark(&log_state.target, rest ? NULL : loss->pool,
+                       "%s%s: %lu line%s lost of what workers wrote: %s", rest ? "" : "pool ",
+                       rest ? "other pools" : loss->pool, loss->lines,
+                       loss->lines == 1 ? " was" : "s were", strerror(log_state.error)) != 0)
             return -1;
+        loss->lines = 0;
+    }
     (void)log_episode_end(&log_state.losing);
     return 0;
 }

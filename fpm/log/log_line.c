@@ -62,42 +62,23 @@ static size_t log_line_fill(struct log_line_out *out, enum escape_target target,
     return taken;
 }
 
-/* ---- the time ---- */
-
-static struct tm log_line_local(const struct timespec *now)
-{
-    struct tm local = {.tm_mday = 1};
-    (void)localtime_r(&now->tv_sec, &local);
-    return local;
-}
-
-/* RFC 3339. */
-static void log_line_json_time(struct log_line_out *out, const struct timespec *now)
-{
-    char day[32] = "";
-    struct tm local = log_line_local(now);
-    long minutes = local.tm_gmtoff / 60;
-    (void)strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &local);
-    log_line_add(out, "%s.%03ld%c%02ld:%02ld", day, (long)(now->tv_nsec / CLOCK_NS_PER_MS),
-                 minutes < 0 ? '-' : '+', labs(minutes) / 60, labs(minutes) % 60);
-}
-
 /* ---- prefix ---- */
 
+/* Writes what stands before the text or the object. */
 static void log_line_frame(struct log_line_out *out, const struct log_line_style *style,
-                           const struct timespec *now, const struct log_record *record)
+                           const struct timespec *now, const struct tm *local,
+                           const struct log_record *record)
 {
     int priority = log_line_levels[record->level].priority;
-    struct tm local = log_line_local(now);
     char day[32] = "";
     if (style->frame == LOG_LINE_JOURNAL) {
         log_line_add(out, "<%d>", priority);
     } else if (style->frame == LOG_LINE_SYSLOG) {
-        (void)strftime(day, sizeof day, "%b %e %H:%M:%S", &local);
+        (void)strftime(day, sizeof day, "%b %e %H:%M:%S", local);
         log_line_add(out, "<%d>%s %.*s[%d]: ", style->facility | priority, day, LOG_LINE_IDENT_MAX,
                      style->ident, (int)style->self);
     } else if (!style->json && (record->stream == NULL || record->decorate)) {
-        (void)strftime(day, sizeof day, "%d-%b-%Y %H:%M:%S", &local);
+        (void)strftime(day, sizeof day, "%d-%b-%Y %H:%M:%S", local);
         log_line_add(out, "[%s.%03ld] %s: ", day, (long)(now->tv_nsec / CLOCK_NS_PER_MS),
                      log_line_levels[record->level].text);
     }
@@ -135,46 +116,43 @@ static size_t log_line_text(struct log_line_out *out, const struct log_record *r
 
 /* ---- JSON ---- */
 
-static void log_line_json_about(struct log_line_out *out, const struct log_about *about)
+static size_t log_line_json(struct log_line_out *out, const struct timespec *now,
+                            const struct tm *local, const struct log_record *record)
 {
-    char name[LOG_LINE_NAME * 3];
+    const struct log_about *about = &record->about;
+    char name[LOG_LINE_NAME * 3], day[32] = "";
+    long minutes = local->tm_gmtoff / 60;
+    size_t taken;
+    /* The time as in RFC 3339. */
+    (void)strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", local);
+    log_line_add(out, "{\"time\":\"%s.%03ld%c%02ld:%02ld\",\"level\":\"%s\"", day,
+                 (long)(now->tv_nsec / CLOCK_NS_PER_MS), minutes < 0 ? '-' : '+',
+                 labs(minutes) / 60, labs(minutes) % 60, log_line_levels[record->level].json);
     if (about->pool != NULL) {
         escape_text(name, sizeof name, ESCAPE_JSON, about->pool, strlen(about->pool));
         log_line_add(out, ",\"pool\":\"%s\"", name);
     }
     if (about->pid != 0)
         log_line_add(out, ",\"pid\":%d,\"slot\":%u", (int)about->pid, about->slot);
-}
+    if (record->stream == NULL) {
+        log_line_add(out, ",\"message\":\"");
+        taken = log_line_words(out, ESCAPE_JSON, record, LOG_LINE_JSON_TAIL);
+        log_line_add(out, "\"}");
+        return taken;
+    }
 
-static size_t log_line_json_output(struct log_line_out *out, const struct log_record *record)
-{
     log_line_add(out, ",\"stream\":\"%s\",\"message\":\"worker output\"", record->stream);
     if (record->empty_lines > 0) {
         log_line_add(out, ",\"text\":\"\",\"empty_lines\":%zu}", record->empty_lines);
         return record->length;
     }
     log_line_add(out, ",\"text\":\"");
-    size_t taken = log_line_fill(out, ESCAPE_JSON, record, LOG_LINE_JSON_TAIL);
+    taken = log_line_fill(out, ESCAPE_JSON, record, LOG_LINE_JSON_TAIL);
     bool ends = record->ends && taken == record->length;
     log_line_add(out, "\"");
     if (!record->begins || !ends)
         log_line_add(out, ",\"part\":\"%s\"", record->begins ? "first" : ends ? "last" : "middle");
     log_line_add(out, "}");
-    return taken;
-}
-
-static size_t log_line_json(struct log_line_out *out, const struct timespec *now,
-                            const struct log_record *record)
-{
-    log_line_add(out, "{\"time\":\"");
-    log_line_json_time(out, now);
-    log_line_add(out, "\",\"level\":\"%s\"", log_line_levels[record->level].json);
-    log_line_json_about(out, &record->about);
-    if (record->stream != NULL)
-        return log_line_json_output(out, record);
-    log_line_add(out, ",\"message\":\"");
-    size_t taken = log_line_words(out, ESCAPE_JSON, record, LOG_LINE_JSON_TAIL);
-    log_line_add(out, "\"}");
     return taken;
 }
 
@@ -191,8 +169,10 @@ size_t log_line_compose(const struct log_line_style *style, const struct timespe
                         const struct log_record *record, char *out, size_t size, size_t *taken)
 {
     struct log_line_out line = {.line = out, .size = size - 1};
-    log_line_frame(&line, style, now, record);
-    *taken = style->json ? log_line_json(&line, now, record) : log_line_text(&line, record);
+    struct tm local = {.tm_mday = 1};
+    (void)localtime_r(&now->tv_sec, &local);
+    log_line_frame(&line, style, now, &local, record);
+    *taken = style->json ? log_line_json(&line, now, &local, record) : log_line_text(&line, record);
     if (style->frame != LOG_LINE_SYSLOG)
         out[line.used++] = '\n';
     return line.used;

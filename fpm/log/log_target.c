@@ -86,33 +86,24 @@ void log_target_close(struct log_target *target)
 
 /* ---- writing ---- */
 
-/* Without a description of our own a pipe or a terminal that is writable takes this much without
- * waiting; a larger write would wait. */
-static ssize_t log_target_write_shared(int fd, const char *text, size_t size)
-{
-    struct pollfd ready = {.fd = fd, .events = POLLOUT};
-    if (poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) {
-        errno = ready.revents & (POLLERR | POLLHUP) ? EPIPE : EAGAIN;
-        return -1;
-    }
-    return write(fd, text, size < PIPE_BUF ? size : PIPE_BUF);
-}
-
-static ssize_t log_target_attempt(const struct log_target *target, const char *text, size_t size)
-{
-    if (target->socket)
-        return send(target->fd, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (target->shared)
-        return log_target_write_shared(target->fd, text, size);
-    return write(target->fd, text, size);
-}
-
 /* Writes all, or returns -1; *done is the number of bytes written. */
 static int log_target_write(const struct log_target *target, const char *text, size_t size,
                             size_t *done)
 {
+    struct pollfd ready = {.fd = target->fd, .events = POLLOUT};
     for (*done = 0; *done < size;) {
-        ssize_t more = log_target_attempt(target, text + *done, size - *done);
+        size_t left = size - *done;
+        ssize_t more = -1;
+        /* Without a description of our own a pipe or a terminal that is writable takes PIPE_BUF
+         * bytes without waiting; a larger write would wait. */
+        if (target->socket)
+            more = send(target->fd, text + *done, left, MSG_DONTWAIT | MSG_NOSIGNAL);
+        else if (!target->shared)
+            more = write(target->fd, text + *done, left);
+        else if (poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT) != 0)
+            more = write(target->fd, text + *done, left < PIPE_BUF ? left : PIPE_BUF);
+        else
+            errno = ready.revents & (POLLERR | POLLHUP) ? EPIPE : EAGAIN;
         if (more < 0 && errno == EINTR)
             continue;
         if (more == 0)
@@ -124,30 +115,22 @@ static int log_target_write(const struct log_target *target, const char *text, s
     return 0;
 }
 
-/* Sends a whole datagram or none. The system log may have stopped, restarted, or never run: then
- * connects anew. */
-static int log_target_send(const struct log_target *target, const char *text, size_t size)
+int log_target_put(struct log_target *target, const char *line, size_t size)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t done;
-    if (log_target_write(target, text, size, &done) == 0)
-        return 0;
-    if (errno != ENOTCONN && errno != ECONNREFUSED && errno != ECONNRESET && errno != EDESTADDRREQ)
-        return -1;
-    memcpy(address.sun_path, target->path, sizeof address.sun_path);
-    if (connect(target->fd, (const struct sockaddr *)&address, sizeof address) != 0)
-        return -1;
-    return log_target_write(target, text, size, &done);
-}
-
-int log_target_put(struct log_target *target, const char *line, size_t size)
-{
-    size_t done;
-    if (target->kind == LOG_TARGET_SYSLOG)
-        return log_target_send(target, line, size);
     if (target->torn && log_target_write(target, "\n", 1, &done) != 0)
         return -1;
     int result = log_target_write(target, line, size, &done);
+    /* The system log takes a whole datagram or none. It may have stopped, restarted, or never run:
+     * then connects anew. */
+    if (result != 0 && target->kind == LOG_TARGET_SYSLOG &&
+        (errno == ENOTCONN || errno == ECONNREFUSED || errno == ECONNRESET ||
+         errno == EDESTADDRREQ)) {
+        memcpy(address.sun_path, target->path, sizeof address.sun_path);
+        if (connect(target->fd, (const struct sockaddr *)&address, sizeof address) == 0)
+            result = log_target_write(target, line, size, &done);
+    }
     target->torn = result != 0 && done > 0;
     return result;
 }

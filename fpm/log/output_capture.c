@@ -73,34 +73,27 @@ static size_t output_capture_take(struct output_capture *capture, const char *da
         }
         capture->buffer = malloc(capture->limit);
     }
-    if (capture->buffer == NULL) {
-        size_t piece = size < capture->limit ? size : capture->limit;
-        output_capture_emit(capture, data, piece, false);
-        return piece;
-    }
     size_t space = capture->limit - capture->used;
     size_t taken = size < space ? size : space;
+    if (capture->buffer == NULL) {
+        output_capture_emit(capture, data, taken, false);
+        return taken;
+    }
     memcpy(capture->buffer + capture->used, data, taken);
     capture->used += taken;
     return taken;
-}
-
-static void output_capture_end_line(struct output_capture *capture)
-{
-    if (capture->buffer != NULL)
-        output_capture_emit_buffer(capture, true);
-    else if (capture->inside)
-        output_capture_emit(capture, "", 0, true);
-    else
-        capture->empty++;
 }
 
 void output_capture_feed(struct output_capture *capture, const char *data, size_t size)
 {
     while (size > 0) {
         size_t taken = 1;
-        if (*data == '\n') {
-            output_capture_end_line(capture);
+        if (*data == '\n' && capture->buffer != NULL) {
+            output_capture_emit_buffer(capture, true);
+        } else if (*data == '\n' && capture->inside) {
+            output_capture_emit(capture, "", 0, true);
+        } else if (*data == '\n') {
+            capture->empty++;
         } else {
             const char *newline = memchr(data, '\n', size);
             size_t piece = newline != NULL ? (size_t)(newline - data) : size;
