@@ -17,7 +17,7 @@ endif
 VERSION    := $(shell sed -n 's/^.define OVERTIME_VERSION "\(.*\)"/\1/p' fpm/util/version.h)
 SOVERSION  := 0
 
-WARN = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+WARN = -Wall -Wextra -Wno-unused-parameter -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
        -Wformat=2 -Wundef -Wvla -Wwrite-strings -Werror
 # libev's watcher types alias each other by design: hence -fno-strict-aliasing.
 BASE_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -fno-strict-aliasing -fstack-protector-strong $(WARN) -I.

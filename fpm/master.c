@@ -157,7 +157,6 @@ static void master_check_start(struct master *master)
 /* Does some pool serve? If not, and no pool can, the start has failed. */
 static void master_on_proof(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void)events;
     struct master *master = timer->data;
     const struct pool *failing = NULL;
     bool serves = false, undecided = false;
@@ -359,8 +358,6 @@ static void master_restart(struct master *master)
 
 static void master_on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void)loop;
-    (void)events;
     struct master *master = timer->data;
     if (master->state == MASTER_STOPPING) {
         if (pool_set_live(&master->pools) == 0)
@@ -383,7 +380,6 @@ static const struct pool_set_events master_pools_events = {
 static int master_reopen_logs(void *owner, const char *why, char *error, size_t size)
 {
     int result = log_reopen(error, size);
-    (void)owner;
     if (result != 0)
         log_error("%s: %s; the log goes on where it was", why, error);
     else
@@ -605,9 +601,6 @@ static int master_restore(struct master *master)
 
 static void master_on_nothing(struct ev_loop *loop, ev_periodic *periodic, int events)
 {
-    (void)loop;
-    (void)periodic;
-    (void)events;
 }
 
 /* The default loop of libev would reap children that are ours to reap. Returns NULL without

@@ -5,8 +5,6 @@
 
 static void signals_on_signal(struct ev_loop *loop, ev_signal *watcher, int events)
 {
-    (void)loop;
-    (void)events;
     struct signals *signals = watcher->data;
     for (size_t i = 0; i < signals->count; i++)
         if (&signals->rows[i].watcher == watcher)

@@ -156,9 +156,6 @@ static void access_log_retry(void)
 
 static void access_log_on_report(struct ev_loop *loop, ev_io *io, int events)
 {
-    (void)loop;
-    (void)io;
-    (void)events;
     struct writer_proto_report report;
     ssize_t n = recv(access_log_all.control, &report, sizeof report, MSG_DONTWAIT);
     if (n == (ssize_t)sizeof report)
@@ -170,7 +167,6 @@ static void access_log_on_report(struct ev_loop *loop, ev_io *io, int events)
 /* Lines that the writer had read and not written are lost with it; others wait in the pipes. */
 static void access_log_on_writer_end(struct child *child, int status)
 {
-    (void)child;
     access_log_disconnect();
     if (access_log_all.logs == NULL)
         return;
@@ -229,9 +225,6 @@ int access_log_check(const struct config_pool *pool, char *error, size_t size)
 /* The next writer gets all logs, and also goes on closing those that are closed. */
 static void access_log_on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void)loop;
-    (void)timer;
-    (void)events;
     if (access_log_start_writer() != 0) {
         log_error("cannot start a writer of access logs: %s", strerror(errno));
         access_log_retry();

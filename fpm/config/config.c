@@ -171,7 +171,6 @@ static bool config_is_misspelled_global(const struct config_pool *pool)
 /* A missing folder matches nothing; one that cannot be read is an error. */
 static int config_unreadable(const char *path, int error)
 {
-    (void)path;
     return error != ENOENT && error != ENOTDIR;
 }
 

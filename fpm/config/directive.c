@@ -64,6 +64,7 @@ const struct directive directive_global[DIRECTIVE_GLOBAL_COUNT] = {
 #define GLOBAL(text, field, ctype, kind, ...)                                                      \
     [DIRECTIVE_GLOBAL_##field] = {.name = (text),                                                  \
                                   .offset = offsetof(struct config_global, field),                 \
+                                  .size = sizeof(directive_##ctype),                               \
                                   .type = DIRECTIVE_##kind,                                        \
                                   __VA_ARGS__},
 #include "fpm/config/directives.def"
@@ -73,6 +74,7 @@ const struct directive directive_pool[DIRECTIVE_POOL_COUNT] = {
 #define POOL(text, field, ctype, kind, ...)                                                        \
     [DIRECTIVE_POOL_##field] = {.name = (text),                                                    \
                                 .offset = offsetof(struct config_pool, field),                     \
+                                .size = sizeof(directive_##ctype),                                 \
                                 .type = DIRECTIVE_##kind,                                          \
                                 __VA_ARGS__},
 #include "fpm/config/directives.def"

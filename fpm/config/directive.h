@@ -77,7 +77,7 @@ typedef struct directive_map directive_map;
 typedef struct value_parse_words directive_words;
 typedef struct value_parse_address directive_address;
 
-/* The syntax of a value and how it is checked. */
+/* The syntax of a value and how it is checked. Texts come first. */
 enum directive_type {
     DIRECTIVE_TEXT,        /* any text */
     DIRECTIVE_PATH,        /* absolute path, or the row's `word` */
@@ -117,6 +117,7 @@ struct directive_choice {
 struct directive {
     const char *name; /* as in the file; also env[NAME], access.suppress_path[] */
     size_t offset;    /* of the field in its struct */
+    size_t size;      /* of the field */
     enum directive_type type;
     enum directive_reload reload;
     bool required;          /* a pool without it is refused */

@@ -13,55 +13,16 @@
 #include <string.h>
 #include <strings.h>
 
-/* The C type of a directive's field. */
-enum directive_value_form {
-    DIRECTIVE_VALUE_TEXT,
-    DIRECTIVE_VALUE_BOOL,
-    DIRECTIVE_VALUE_INT,
-    DIRECTIVE_VALUE_INT64,
-    DIRECTIVE_VALUE_LIST,
-    DIRECTIVE_VALUE_MAP,
-    DIRECTIVE_VALUE_WORDS,
-    DIRECTIVE_VALUE_ADDRESS
-};
-
-static const enum directive_value_form directive_value_forms[] = {
-    [DIRECTIVE_TEXT] = DIRECTIVE_VALUE_TEXT,
-    [DIRECTIVE_PATH] = DIRECTIVE_VALUE_TEXT,
-    [DIRECTIVE_FOLDER] = DIRECTIVE_VALUE_TEXT,
-    [DIRECTIVE_URI] = DIRECTIVE_VALUE_TEXT,
-    [DIRECTIVE_USER] = DIRECTIVE_VALUE_TEXT,
-    [DIRECTIVE_GROUP] = DIRECTIVE_VALUE_TEXT,
-    [DIRECTIVE_BOOL] = DIRECTIVE_VALUE_BOOL,
-    [DIRECTIVE_NUMBER] = DIRECTIVE_VALUE_INT64,
-    [DIRECTIVE_SIZE] = DIRECTIVE_VALUE_INT64,
-    [DIRECTIVE_TIME] = DIRECTIVE_VALUE_INT64,
-    [DIRECTIVE_CHOICE] = DIRECTIVE_VALUE_INT,
-    [DIRECTIVE_MODE] = DIRECTIVE_VALUE_INT,
-    [DIRECTIVE_LIMIT_COUNT] = DIRECTIVE_VALUE_INT64,
-    [DIRECTIVE_LIMIT_SIZE] = DIRECTIVE_VALUE_INT64,
-    [DIRECTIVE_LIST] = DIRECTIVE_VALUE_LIST,
-    [DIRECTIVE_NETWORKS] = DIRECTIVE_VALUE_LIST,
-    [DIRECTIVE_INCLUDE] = DIRECTIVE_VALUE_LIST,
-    [DIRECTIVE_MAP] = DIRECTIVE_VALUE_MAP,
-    [DIRECTIVE_WORDS] = DIRECTIVE_VALUE_WORDS,
-    [DIRECTIVE_ADDRESS] = DIRECTIVE_VALUE_ADDRESS,
-    [DIRECTIVE_SOCKET_PATH] = DIRECTIVE_VALUE_ADDRESS};
-
-static const size_t directive_value_sizes[] = {
-    [DIRECTIVE_VALUE_TEXT] = sizeof(char *),
-    [DIRECTIVE_VALUE_BOOL] = sizeof(bool),
-    [DIRECTIVE_VALUE_INT] = sizeof(int),
-    [DIRECTIVE_VALUE_INT64] = sizeof(int64_t),
-    [DIRECTIVE_VALUE_LIST] = sizeof(struct value_parse_list),
-    [DIRECTIVE_VALUE_MAP] = sizeof(struct directive_map),
-    [DIRECTIVE_VALUE_WORDS] = sizeof(struct value_parse_words),
-    [DIRECTIVE_VALUE_ADDRESS] = sizeof(struct value_parse_address)};
-
 /* The field, whose struct is the caller's to write or not. */
 static void *directive_value_at(const struct directive *row, const void *owner)
 {
     return (char *)(uintptr_t)owner + row->offset;
+}
+
+/* The types whose field is a char pointer come first. */
+static bool directive_value_is_text(const struct directive *row)
+{
+    return row->type <= DIRECTIVE_GROUP;
 }
 
 static int directive_value_refuse(const struct directive *row, char *error, size_t size)
@@ -276,17 +237,14 @@ int directive_value_set_pair(const struct directive *row, void *owner, const cha
 
 static void directive_value_unset(const struct directive *row, void *field)
 {
-    enum directive_value_form form = directive_value_forms[row->type];
-    int64_t unset = -1;
-    if (row->type == DIRECTIVE_NUMBER)
-        unset = DIRECTIVE_UNSET;
-    else if (row->type == DIRECTIVE_SIZE || row->type == DIRECTIVE_CHOICE)
-        unset = 0;
-    memset(field, 0, directive_value_sizes[form]);
-    if (form == DIRECTIVE_VALUE_INT)
-        *(int *)field = (int)unset;
-    else if (form == DIRECTIVE_VALUE_INT64)
-        *(int64_t *)field = unset;
+    memset(field, 0, row->size);
+    if (row->type == DIRECTIVE_MODE)
+        *(int *)field = -1;
+    else if (row->type == DIRECTIVE_NUMBER)
+        *(int64_t *)field = DIRECTIVE_UNSET;
+    else if (row->type == DIRECTIVE_TIME || row->type == DIRECTIVE_LIMIT_COUNT ||
+             row->type == DIRECTIVE_LIMIT_SIZE)
+        *(int64_t *)field = -1;
 }
 
 int directive_value_init(const struct directive *row, void *owner)
@@ -303,30 +261,29 @@ void directive_value_free(const struct directive *row, void *owner)
 {
     void *field = directive_value_at(row, owner);
     struct directive_map *map = field;
-    switch (directive_value_forms[row->type]) {
-    case DIRECTIVE_VALUE_TEXT:
-        free(*(char **)field);
-        break;
-    case DIRECTIVE_VALUE_LIST:
+    switch (row->type) {
+    case DIRECTIVE_LIST:
+    case DIRECTIVE_INCLUDE:
+    case DIRECTIVE_NETWORKS:
         value_parse_list_free(field);
         break;
-    case DIRECTIVE_VALUE_MAP:
+    case DIRECTIVE_MAP:
         for (size_t i = 0; i < map->count; i++) {
             free(map->items[i].name);
             free(map->items[i].value);
         }
         free(map->items);
         break;
-    case DIRECTIVE_VALUE_WORDS:
+    case DIRECTIVE_WORDS:
         value_parse_words_free(field);
         break;
-    case DIRECTIVE_VALUE_ADDRESS:
+    case DIRECTIVE_ADDRESS:
+    case DIRECTIVE_SOCKET_PATH:
         value_parse_address_free(field);
         break;
-    case DIRECTIVE_VALUE_BOOL:
-    case DIRECTIVE_VALUE_INT:
-    case DIRECTIVE_VALUE_INT64:
-        break;
+    default:
+        if (directive_value_is_text(row))
+            free(*(char **)field);
     }
     directive_value_unset(row, field);
 }
@@ -355,57 +312,60 @@ bool directive_value_equal(const struct directive *row, const void *first, const
     const struct directive_map *a_map = a, *b_map = b;
     const struct value_parse_address *a_address = a, *b_address = b;
     bool equal;
-    switch (directive_value_forms[row->type]) {
-    case DIRECTIVE_VALUE_BOOL:
-    case DIRECTIVE_VALUE_INT:
-    case DIRECTIVE_VALUE_INT64:
-        return memcmp(a, b, directive_value_sizes[directive_value_forms[row->type]]) == 0;
-    case DIRECTIVE_VALUE_LIST:
+    switch (row->type) {
+    case DIRECTIVE_LIST:
+    case DIRECTIVE_INCLUDE:
+    case DIRECTIVE_NETWORKS:
         return directive_value_equal_items(a_list->items, a_list->count, b_list->items,
                                            b_list->count);
-    case DIRECTIVE_VALUE_WORDS:
+    case DIRECTIVE_WORDS:
         return directive_value_equal_items(a_words->argv, a_words->argc, b_words->argv,
                                            b_words->argc);
-    case DIRECTIVE_VALUE_MAP:
+    case DIRECTIVE_MAP:
         equal = a_map->count == b_map->count;
         for (size_t i = 0; equal && i < a_map->count; i++)
             equal = strcmp(a_map->items[i].name, b_map->items[i].name) == 0 &&
                     strcmp(a_map->items[i].value, b_map->items[i].value) == 0;
         return equal;
-    case DIRECTIVE_VALUE_ADDRESS:
+    case DIRECTIVE_ADDRESS:
+    case DIRECTIVE_SOCKET_PATH:
         return a_address->kind == b_address->kind &&
                directive_value_equal_text(a_address->path, b_address->path) &&
                directive_value_equal_text(a_address->host, b_address->host) &&
                directive_value_equal_text(a_address->port, b_address->port);
-    case DIRECTIVE_VALUE_TEXT:
-        break;
+    default:
+        return directive_value_is_text(row)
+                   ? directive_value_equal_text(*(char *const *)a, *(char *const *)b)
+                   : memcmp(a, b, row->size) == 0;
     }
-    return directive_value_equal_text(*(char *const *)a, *(char *const *)b);
 }
 
 bool directive_value_is_set(const struct directive *row, const void *owner)
 {
     const void *field = directive_value_at(row, owner);
-    switch (directive_value_forms[row->type]) {
-    case DIRECTIVE_VALUE_BOOL:
+    switch (row->type) {
+    case DIRECTIVE_BOOL:
+    case DIRECTIVE_CHOICE:
         return true;
-    case DIRECTIVE_VALUE_INT:
-        return row->type == DIRECTIVE_CHOICE || *(const int *)field >= 0;
-    case DIRECTIVE_VALUE_INT64:
-        return row->type == DIRECTIVE_NUMBER ? *(const int64_t *)field != DIRECTIVE_UNSET
-                                             : *(const int64_t *)field >= 0;
-    case DIRECTIVE_VALUE_LIST:
+    case DIRECTIVE_MODE:
+        return *(const int *)field >= 0;
+    case DIRECTIVE_NUMBER:
+        return *(const int64_t *)field != DIRECTIVE_UNSET;
+    case DIRECTIVE_LIST:
+    case DIRECTIVE_INCLUDE:
+    case DIRECTIVE_NETWORKS:
         return ((const struct value_parse_list *)field)->count > 0;
-    case DIRECTIVE_VALUE_MAP:
+    case DIRECTIVE_MAP:
         return ((const struct directive_map *)field)->count > 0;
-    case DIRECTIVE_VALUE_WORDS:
+    case DIRECTIVE_WORDS:
         return ((const struct value_parse_words *)field)->argc > 0;
-    case DIRECTIVE_VALUE_ADDRESS:
+    case DIRECTIVE_ADDRESS:
+    case DIRECTIVE_SOCKET_PATH:
         return ((const struct value_parse_address *)field)->kind != VALUE_PARSE_ADDRESS_NONE;
-    case DIRECTIVE_VALUE_TEXT:
-        break;
+    default:
+        return directive_value_is_text(row) ? *(char *const *)field != NULL
+                                            : *(const int64_t *)field >= 0;
     }
-    return *(char *const *)field != NULL;
 }
 
 /* ---- to text ---- */

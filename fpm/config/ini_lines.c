@@ -125,7 +125,6 @@ static char *ini_lines_next(char *out, int size, void *stream)
 static int ini_lines_value(void *user, const char *section, const char *name, const char *value)
 {
     struct ini_lines_reader *reader = user;
-    (void)section;
     if (!reader->pending || *name == '\0' || reader->text[strcspn(reader->text, "=:")] == ':')
         return 1;
     reader->pending = false;

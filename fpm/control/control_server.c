@@ -262,8 +262,6 @@ static void control_server_dispatch(struct control_server_client *client)
 
 static void control_server_on_io(struct ev_loop *loop, ev_io *io, int events)
 {
-    (void)loop;
-    (void)events;
     struct control_server_client *client = io->data;
     if (client->state == CONTROL_SERVER_WRITING) {
         control_server_write(client);
@@ -296,8 +294,6 @@ static void control_server_on_io(struct ev_loop *loop, ev_io *io, int events)
 
 static void control_server_on_impatience(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void)loop;
-    (void)events;
     struct control_server_client *client = timer->data;
     if (client->state == CONTROL_SERVER_READING)
         control_server_refuse(client, "no request came");
@@ -329,7 +325,6 @@ static void control_server_client_new(struct control_server *control, int fd)
 
 static void control_server_on_accept(struct ev_loop *loop, ev_io *io, int events)
 {
-    (void)events;
     struct control_server *control = io->data;
 
     /* At the maximum of clients one is dropped: the oldest that has sent no line or has its answer,
@@ -364,8 +359,6 @@ static void control_server_on_accept(struct ev_loop *loop, ev_io *io, int events
 
 static void control_server_on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void)loop;
-    (void)events;
     control_server_accept_on(timer->data);
 }
 

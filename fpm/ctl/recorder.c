@@ -33,7 +33,6 @@ static volatile sig_atomic_t recorder_ended;
 
 static void recorder_signal(int number)
 {
-    (void)number;
     recorder_ended = 1;
 }
 

@@ -105,7 +105,6 @@ static int top_look(struct top *top)
 
 static void top_print(void *context, enum top_style style, const char *text)
 {
-    (void)style;
     size_t length = strlen(text);
     while (length > 0 && text[length - 1] == ' ')
         length--;

@@ -27,7 +27,6 @@ static int top_screen_row;
 
 static void top_screen_signal(int number)
 {
-    (void)number;
     top_screen_ended = 1;
 }
 
@@ -145,7 +144,6 @@ void top_screen_put(void *context, enum top_style style, const char *text)
         [TOP_POST_RESPONSE] = A_BOLD, [TOP_ALERT] = A_BOLD,
     };
     wchar_t line[TOP_WIDTH_MAX];
-    (void)context;
     if (top_screen_row >= LINES)
         return;
     int count = top_screen_cut(text, line, COLS < TOP_WIDTH_MAX ? COLS : TOP_WIDTH_MAX);
@@ -230,9 +228,6 @@ void top_screen_begin(void)
 
 void top_screen_put(void *context, enum top_style style, const char *text)
 {
-    (void)context;
-    (void)style;
-    (void)text;
 }
 
 void top_screen_end(void)
@@ -241,7 +236,6 @@ void top_screen_end(void)
 
 int top_screen_key(int milliseconds)
 {
-    (void)milliseconds;
     return TOP_KEY_QUIT;
 }
 

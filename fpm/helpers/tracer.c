@@ -90,12 +90,11 @@ static struct tracer_identity tracer_identify(pid_t pid)
 /* Programs and debug information are read as the process itself may read them. */
 static int tracer_become(const struct tracer_identity *identity)
 {
-    struct rlimit limit = {.rlim_cur = TRACER_DATA_MAX, .rlim_max = TRACER_DATA_MAX};
 #ifndef __SANITIZE_ADDRESS__
+    struct rlimit limit = {.rlim_cur = TRACER_DATA_MAX, .rlim_max = TRACER_DATA_MAX};
     if (setrlimit(RLIMIT_DATA, &limit) != 0)
         return -1;
 #endif
-    (void)limit;
     /* No right to look into processes is left when their memory is interpreted. */
     if (geteuid() != 0 || (identity->known && identity->uid == 0))
         return capabilities_drop(CAPABILITIES_NONE);

@@ -53,9 +53,6 @@ static int tracer_frames_find_elf(Dwfl_Module *module, void **userdata, const ch
     const struct tracer_files *files = tracer_frames_now->files;
     struct stat status;
     int fd;
-    (void)module;
-    (void)userdata;
-    (void)base;
     *file_name = NULL;
     if (strcmp(name, "[vdso]") == 0)
         *elf = tracer_frames_vdso();
@@ -78,7 +75,6 @@ static int tracer_frames_find_elf(Dwfl_Module *module, void **userdata, const ch
 
 static pid_t tracer_frames_next_thread(Dwfl *dwfl, void *context, void **thread)
 {
-    (void)dwfl;
     const struct tracer_stop *stop = ((const struct tracer_frames *)context)->stop;
     struct tracer_thread *next =
         *thread == NULL ? stop->threads : (struct tracer_thread *)*thread + 1;
@@ -91,7 +87,6 @@ static pid_t tracer_frames_next_thread(Dwfl *dwfl, void *context, void **thread)
 /* Memory that was not copied is read from the running process: most of it never changes. */
 static bool tracer_frames_read(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *word, void *context)
 {
-    (void)dwfl;
     const struct tracer_stop *stop = ((const struct tracer_frames *)context)->stop;
     for (size_t i = 0; i < stop->count; i++) {
         const struct tracer_thread *thread = &stop->threads[i];

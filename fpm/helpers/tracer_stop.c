@@ -163,7 +163,6 @@ static void tracer_stop_take_registers(struct tracer_thread *thread,
     thread->pc = from->pc;
     thread->sp = from->sp;
 #else
-    (void)from;
     snprintf(thread->missing, sizeof thread->missing,
              "the order of this machine's registers is not known");
 #endif

@@ -259,18 +259,12 @@ static size_t log_deliver(const struct log_record *record, size_t limit)
     return taken;
 }
 
-/* What a line begins with. */
-enum log_subject {
-    LOG_NOTHING,
-    LOG_POOL,
-    LOG_WORKER
-};
-
-static void log_write(enum log_level level, const struct log_about *about, enum log_subject subject,
-                      const char *format, va_list arguments)
+void log_write(enum log_level level, const struct log_about *about, enum log_subject subject,
+               const char *format, ...)
 {
     static char text[LOG_MESSAGE_MAX];
     size_t taken, used = 0;
+    va_list arguments;
     int saved = errno;
     if (level < log_state.level || level >= LOG_LEVEL_NONE)
         return;
@@ -279,7 +273,9 @@ static void log_write(enum log_level level, const struct log_about *about, enum 
     if (subject == LOG_WORKER)
         used +=
             (size_t)snprintf(text + used, 64, "worker %d (slot %u)", (int)about->pid, about->slot);
+    va_start(arguments, format);
     int length = vsnprintf(text + used, sizeof text - used, format, arguments);
+    va_end(arguments);
     if (length < 0)
         return;
     if ((size_t)length >= sizeof text - used)
@@ -306,60 +302,6 @@ void log_output(const struct log_record *record)
         piece.begins = false;
     } while (piece.length > 0);
     errno = saved;
-}
-
-#define LOG_FORWARD(level, about, subject)                                                         \
-    do {                                                                                           \
-        va_list arguments;                                                                         \
-        va_start(arguments, format);                                                               \
-        log_write(level, about, subject, format, arguments);                                       \
-        va_end(arguments);                                                                         \
-    } while (0)
-
-void log_debug(const char *format, ...)
-{
-    LOG_FORWARD(LOG_LEVEL_DEBUG, NULL, LOG_NOTHING);
-}
-
-void log_notice(const char *format, ...)
-{
-    LOG_FORWARD(LOG_LEVEL_NOTICE, NULL, LOG_NOTHING);
-}
-
-void log_warning(const char *format, ...)
-{
-    LOG_FORWARD(LOG_LEVEL_WARNING, NULL, LOG_NOTHING);
-}
-
-void log_error(const char *format, ...)
-{
-    LOG_FORWARD(LOG_LEVEL_ERROR, NULL, LOG_NOTHING);
-}
-
-void log_alert(const char *format, ...)
-{
-    LOG_FORWARD(LOG_LEVEL_ALERT, NULL, LOG_NOTHING);
-}
-
-void log_at(enum log_level level, const char *format, ...)
-{
-    LOG_FORWARD(level, NULL, LOG_NOTHING);
-}
-
-void log_about(enum log_level level, const struct log_about *about, const char *format, ...)
-{
-    LOG_FORWARD(level, about, LOG_NOTHING);
-}
-
-void log_pool(enum log_level level, const char *pool, const char *format, ...)
-{
-    const struct log_about about = {.pool = pool};
-    LOG_FORWARD(level, &about, LOG_POOL);
-}
-
-void log_worker(enum log_level level, struct log_about about, const char *format, ...)
-{
-    LOG_FORWARD(level, &about, LOG_WORKER);
 }
 
 bool log_episode_begin(struct log_episode *episode)

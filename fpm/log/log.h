@@ -52,24 +52,31 @@ void log_mirror(enum log_level level);
 /* Standard error is closed from now on: log_configure refuses it as a target. */
 void log_background(void);
 
-void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void log_notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void log_alert(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void log_at(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* What a message begins with. */
+enum log_subject {
+    LOG_NOTHING,
+    LOG_POOL,  /* "pool NAME: " */
+    LOG_WORKER /* "pool NAME: worker PID (slot N)" */
+};
 
-/* About a pool, which is a field in JSON: the line begins with "pool NAME: ". */
-void log_pool(enum log_level level, const char *pool, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* Logs a message. `about`, which may be NULL, gives pool, pid and slot as fields in JSON; with
+ * LOG_NOTHING the message must name them, too. */
+void log_write(enum log_level level, const struct log_about *about, enum log_subject subject,
+               const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* About a worker: the line begins with "pool NAME: worker PID (slot N)". */
-void log_worker(enum log_level level, struct log_about about, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+#define log_at(level, ...)           log_write(level, NULL, LOG_NOTHING, __VA_ARGS__)
+#define log_debug(...)               log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
+#define log_notice(...)              log_at(LOG_LEVEL_NOTICE, __VA_ARGS__)
+#define log_warning(...)             log_at(LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_error(...)               log_at(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_alert(...)               log_at(LOG_LEVEL_ALERT, __VA_ARGS__)
+#define log_about(level, about, ...) log_write(level, about, LOG_NOTHING, __VA_ARGS__)
 
-/* With pool, pid and slot as fields in JSON. The message must name them too. */
-void log_about(enum log_level level, const struct log_about *about, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* About a pool, by its name; about a worker, by a struct log_about. */
+#define log_pool(level, name, ...)                                                                 \
+    log_write(level, &(struct log_about){.pool = (name)}, LOG_POOL, __VA_ARGS__)
+#define log_worker(level, about, ...)                                                              \
+    log_write(level, (const struct log_about[]){about}, LOG_WORKER, __VA_ARGS__)
 
 /* Logs output of a worker: record->stream and about.pool must be set. It is split into lines of at
  * most `limit` bytes. */

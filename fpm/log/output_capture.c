@@ -152,8 +152,6 @@ static void output_capture_time(struct output_capture *capture)
 
 static void output_capture_on_readable(struct ev_loop *loop, ev_io *io, int events)
 {
-    (void)loop;
-    (void)events;
     struct output_capture *capture = io->data;
     capture->lines = 0;
     if (output_capture_read(capture, capture->read_size))
@@ -167,7 +165,6 @@ static void output_capture_on_readable(struct ev_loop *loop, ev_io *io, int even
 static void output_capture_on_silence(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct output_capture *capture = timer->data;
-    (void)events;
     if (output_capture_read(capture, OUTPUT_CAPTURE_READ_LEAST)) {
         output_capture_time(capture);
         return;

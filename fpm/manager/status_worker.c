@@ -212,8 +212,6 @@ static const struct worker_events status_worker_events = {
 
 static void status_worker_on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void)loop;
-    (void)events;
     status_worker_update(timer->data);
 }
 

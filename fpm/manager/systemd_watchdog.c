@@ -7,8 +7,6 @@
 
 static void systemd_watchdog_on_status(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void)loop;
-    (void)events;
     const struct systemd_watchdog *watchdog = timer->data;
     const struct pool_set *pools = watchdog->pools;
     unsigned serving = 0, post = 0, waiting = 0;
@@ -29,9 +27,6 @@ static void systemd_watchdog_on_status(struct ev_loop *loop, ev_timer *timer, in
 
 static void systemd_watchdog_on_ping(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void)loop;
-    (void)timer;
-    (void)events;
     (void)systemd_notify_watchdog();
 }
 

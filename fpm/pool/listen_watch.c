@@ -23,9 +23,6 @@ static struct {
 static void listen_watch_on_event(struct ev_loop *loop, ev_io *io, int events)
 {
     struct epoll_event seen;
-    (void)loop;
-    (void)io;
-    (void)events;
     for (int i = 0; i < LISTEN_WATCH_TURN && listen_watch_inner.users > 0 &&
                     epoll_wait(listen_watch_inner.epfd, &seen, 1, 0) > 0;
          i++) {

@@ -220,7 +220,6 @@ static void pool_on_outlived(struct generation *generation, const struct generat
 static void pool_on_started(struct generation *generation, const struct generation_member *member)
 {
     struct pool *pool = generation->owner;
-    (void)member;
     if (generation != pool->current)
         return;
     pool->started += pool->started < pool->first;

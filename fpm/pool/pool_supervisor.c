@@ -438,8 +438,6 @@ static void pool_supervisor_on_timer(struct ev_loop *loop, ev_timer *timer, int 
 {
     struct pool_supervisor *supervisor = timer->data;
     bool changed = supervisor->workers_changed;
-    (void)loop;
-    (void)events;
     supervisor->workers_changed = false;
     pool_supervisor_pass(supervisor, changed ? POOL_SUPERVISOR_CHANGED : POOL_SUPERVISOR_TIMER);
 }
@@ -465,8 +463,6 @@ static void pool_supervisor_on_limit(void *context)
 /* Rings that follow each other fast are switched off until the interval is over. */
 static void pool_supervisor_on_doorbell(struct ev_loop *loop, ev_io *io, int events)
 {
-    (void)loop;
-    (void)events;
     struct pool_supervisor *supervisor = io->data;
     uint64_t *rings = &supervisor->rings;
     if (read(io->fd, rings, sizeof *rings) != (ssize_t)sizeof *rings)

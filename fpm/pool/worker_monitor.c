@@ -149,8 +149,6 @@ static void worker_monitor_on_limit(struct ev_loop *loop, ev_timer *timer, int e
     char *at = (char *)timer - offsetof(struct generation_member, limit);
     struct generation_member *member = (struct generation_member *)at;
     struct worker_monitor *monitor = timer->data;
-    (void)loop;
-    (void)events;
     member->limit_at = 0;
     generation_mark_changed(member);
     monitor->on_limit(monitor->context);

@@ -200,9 +200,6 @@ static void trace_runner_run_waiting(void)
 
 static void trace_runner_on_next(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void)loop;
-    (void)timer;
-    (void)events;
     trace_runner_run_waiting();
 }
 

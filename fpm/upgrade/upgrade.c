@@ -108,8 +108,6 @@ static void upgrade_exec(const struct upgrade *upgrade, const struct saved_state
  * their effect. */
 static void upgrade_on_exec(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void)loop;
-    (void)events;
     struct upgrade *upgrade = timer->data;
     struct saved_state state;
     char why[ERROR_SIZE];

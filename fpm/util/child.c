@@ -39,8 +39,6 @@ static void child_end(struct child *child, int status)
 
 static void child_on_end(struct ev_loop *loop, ev_io *io, int events)
 {
-    (void)loop;
-    (void)events;
     struct child *child = io->data;
     int status = -1;
     pid_t pid;

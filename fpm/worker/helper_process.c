@@ -77,8 +77,6 @@ static bool helper_process_read(struct helper_process *helper)
 
 static void helper_process_on_output(struct ev_loop *loop, ev_io *io, int events)
 {
-    (void)loop;
-    (void)events;
     (void)helper_process_read(io->data);
 }
 
@@ -129,8 +127,6 @@ static void helper_process_kill(pid_t pid)
 /* The owner learns of it now, even if the process takes its time to die. */
 static void helper_process_on_limit(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void)loop;
-    (void)events;
     struct helper_process *helper = timer->data;
     helper_process_kill(helper->child.pid);
     helper->timed_out = true;

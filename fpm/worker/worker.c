@@ -50,15 +50,11 @@ static void worker_read_report(struct worker *worker)
 
 static void worker_on_report(struct ev_loop *loop, ev_io *io, int events)
 {
-    (void)loop;
-    (void)events;
     worker_read_report(io->data);
 }
 
 static void worker_on_stop_timeout(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void)loop;
-    (void)events;
     struct worker *worker = timer->data;
     worker->stop_at = -1;
     worker->events->stop_timeout(worker);
@@ -84,8 +80,6 @@ static void worker_set_rest_timer(struct worker *worker, double seconds)
  * may have forked before it died. */
 static void worker_on_rest(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void)loop;
-    (void)events;
     struct worker *worker = timer->data;
     struct process_tree_list rest;
     process_tree_look(&worker->tree, &rest);

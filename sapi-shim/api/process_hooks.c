@@ -92,7 +92,6 @@ static void process_hooks_at_exit(void)
 static void process_hooks_at_thread_end(void *unused)
 {
     struct request *request = request_current();
-    (void)unused;
     if (request != NULL)
         request_end(request);
     timer_thread_end();

@@ -127,7 +127,6 @@ static bool status_handler_has_word(const char *query, const char *word)
 
 static void status_handler_page(FILE *out, const struct status_report *report)
 {
-    (void)report;
     (void)fwrite(status_page, 1, status_page_size, out);
 }
 

@@ -59,7 +59,6 @@ static void timer_handler(int number)
     int saved = errno;
     uint64_t now = clock_ns();
     uint64_t next = timer_call(now);
-    (void)number;
     if (timer_setting) {
         timer_missed = next;
     } else {
