@@ -109,7 +109,7 @@ static void stray_process_tell(const struct process_tree_process *process, const
     if (held != NULL) {
         entry->holds = true;
         log_about(
-            LOG_LEVEL_WARNING, &(struct log_about){.pool = pool, .pid = process->pid},
+            LOG_LEVEL_WARNING, (&(struct log_about){.pool = pool, .pid = process->pid}),
             "pool %s: process %d (%s) has left its worker for a session of its own and is not "
             "stopped with it; it holds %s; run the application in the foreground",
             pool, (int)process->pid, process->name, held);

@@ -4,6 +4,7 @@
  */
 #include "fpm/config/value_parse.h"
 #include "sapi-shim/connection/allowed_clients.h"
+#include "sapi-shim/util/scalar.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <arpa/inet.h>
@@ -56,17 +57,17 @@ static void fuzz_values_numbers(const char *text)
 {
     int64_t number = -1;
     char shown[VALUE_PARSE_TEXT_SIZE];
-    if (value_parse_size(text, &number) == 0) {
+    if (value_parse_size(text, &number)) {
         int64_t again = -1;
         FUZZ_CHECK(number >= 0);
         value_parse_size_text(number, shown);
-        FUZZ_CHECK(value_parse_size(shown, &again) == 0 && again == number);
+        FUZZ_CHECK(value_parse_size(shown, &again) && again == number);
     }
-    if (value_parse_time(text, &number) == 0) {
+    if (scalar_time(text, &number)) {
         int64_t again = -1;
         FUZZ_CHECK(number >= 0);
         value_parse_time_text(number, shown);
-        FUZZ_CHECK(value_parse_time(shown, &again) == 0 && again == number);
+        FUZZ_CHECK(scalar_time(shown, &again) && again == number);
     }
 }
 
