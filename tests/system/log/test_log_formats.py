@@ -74,7 +74,7 @@ def test_json_of_a_death(manager, tmp_path):
     (worker,) = daemon.workers()
     os.kill(worker, signal.SIGKILL)
     daemon.wait_log("SIGKILL")
-    (death,) = [line for line in objects(daemon.log_path.read_text()) if "died of SIGKILL" in line["message"]]
+    (death,) = [line for line in objects(daemon.log_path.read_text()) if "(slot 0) died of SIGKILL" in line["message"]]
     assert (death["pool"], death["pid"], death["slot"]) == ("www", worker, 0)
 
 
