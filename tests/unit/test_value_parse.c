@@ -26,8 +26,7 @@ static void check_numbers(const struct number_case *cases, size_t count,
         if (cases[i].expected == REFUSED) {
             cr_expect(!good && out == -7, "'%s' was taken as %" PRId64, cases[i].text, out);
         } else {
-            cr_expect(good && out == cases[i].expected, "'%s' gave %" PRId64, cases[i].text,
-                      out);
+            cr_expect(good && out == cases[i].expected, "'%s' gave %" PRId64, cases[i].text, out);
         }
     }
 }
