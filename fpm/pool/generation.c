@@ -25,6 +25,7 @@
 
 enum {
     GENERATION_POLL = 50,          /* ms between checks whether an unattached worker is idle */
+    GENERATION_INSIST_MS = 1000,   /* after which one that never is may be told during a request */
     GENERATION_RESTART_POLL = 200, /* ms between checks whether a wrapper has started its program
                                     * again */
     GENERATION_TERM_MS = 1000,     /* ms that an unattached worker has at least after TERM */
@@ -179,12 +180,24 @@ pid_t generation_member_program(const struct generation_member *member)
     return worker->tree.led ? worker->pid : 0;
 }
 
-/* Sends the signal to stop to all processes of the worker: the rest of its time begins. */
+/* A signal must not wait in processes that are stopped to be looked at. */
+static void generation_thaw(struct generation_member *member)
+{
+    struct process_tree_list list;
+    if (!member->idle.frozen)
+        return;
+    process_tree_look(&member->worker.tree, &list);
+    idle_check_thaw(&member->idle, &list);
+}
+
+/* Sends the signal to stop, 0 = it was sent, to all processes of the worker: the rest of its time
+ * begins. */
 static void generation_stop_all(struct generation_member *member, int signal, int64_t patience)
 {
     member->stop_sent = true;
     member->all_told = true;
     worker_stop(&member->worker, signal, patience);
+    generation_thaw(member);
 }
 
 /* Sends the signal to the process that attached, and to others that have a handler for it, as its
@@ -194,6 +207,7 @@ static void generation_stop_program(struct generation_member *member, int signal
 {
     pid_t attached = scoreboard_pid(&member->generation->scoreboard, member->slot);
     pid_t program = generation_member_program(member);
+    generation_thaw(member);
     member->stop_sent = true;
     member->asked = attached == program ? program : 0;
     if (member->asked != 0 && program != member->worker.pid)
@@ -255,21 +269,52 @@ static bool generation_has_queue(const struct generation *generation)
            socket_pending(generation->spec.launch.listen_fd);
 }
 
+/* Looks whether the processes of a worker without the library are between two requests; if they
+ * are, it tells them to stop. */
+static enum idle_check_verdict generation_try_stop(struct generation_member *member, int64_t left)
+{
+    ino_t numbers[GENERATION_SOCKETS];
+    const struct idle_check_sockets sockets = {numbers, GENERATION_SOCKETS,
+                                               member->generation->spec.launch.listen_fd};
+    struct process_tree_list list;
+    int64_t waited = clock_ms() - member->worker.stop_since;
+    bool stopping = member->worker.stop_since != 0;
+    generation_given_sockets(member->generation, numbers);
+    process_tree_look(&member->worker.tree, &list);
+    enum idle_check_verdict verdict = idle_check_look(
+        &member->idle, &list, &sockets, stopping && waited > left ? 0 : IDLE_CHECK_QUIET,
+        stopping && waited > GENERATION_INSIST_MS);
+    if (verdict != IDLE_CHECK_IDLE)
+        return verdict;
+    if (idle_check_end(&member->idle, &list))
+        generation_stop_all(member, 0, MAX(left, GENERATION_TERM_MS));
+    else
+        worker_stop(&member->worker, 0, GENERATION_RESTART_POLL);
+    return verdict;
+}
+
 /* Do not signal a worker without the library during a request until its grace period ends; a merely
  * superfluous worker has no such end. `left`: ms of the grace period. */
 static void generation_stop_unattached(struct generation_member *member, int64_t left)
 {
-    enum proc_activity activity = generation_unattached_activity(member);
-    bool idle = activity == PROC_ACTIVITY_WAITING;
-    if (idle && (left == 0 || !generation_has_queue(member->generation))) {
-        generation_stop_all(member, SIGTERM, MAX(left, GENERATION_TERM_MS));
+    enum idle_check_verdict verdict = IDLE_CHECK_UNKNOWN;
+    if (left > 0 && generation_has_queue(member->generation))
+        generation_thaw(member);
+    else
+        verdict = generation_try_stop(member, left);
+    if (verdict == IDLE_CHECK_IDLE)
+        return;
+    if (verdict == IDLE_CHECK_FREEZING) {
+        worker_stop(&member->worker, 0, IDLE_CHECK_PAUSE);
         return;
     }
     if (left > 0 || !member->worker.stop_requested) {
-        worker_stop(&member->worker, 0, MIN(left, GENERATION_POLL));
+        bool soon = verdict == IDLE_CHECK_ANSWERING;
+        worker_stop(&member->worker, 0, MIN(left, soon ? IDLE_CHECK_SOON : GENERATION_POLL));
         return;
     }
-    if (member->stop_reason == EXIT_CAUSE_STOP_SUPERFLUOUS && activity == PROC_ACTIVITY_BUSY) {
+    bool busy = verdict == IDLE_CHECK_BUSY || verdict == IDLE_CHECK_ANSWERING;
+    if (member->stop_reason == EXIT_CAUSE_STOP_SUPERFLUOUS && busy) {
         worker_stop(&member->worker, 0, GENERATION_TERM_MS);
         return;
     }
@@ -277,8 +322,7 @@ static void generation_stop_unattached(struct generation_member *member, int64_t
     /* A request may be lost, and nothing says which. */
     char waited[32];
     scalar_duration(clock_ms() - member->worker.stop_since, waited, sizeof waited);
-    log_worker(activity == PROC_ACTIVITY_BUSY ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE,
-               generation_about(member),
+    log_worker(busy ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE, generation_about(member),
                " is ended in unknown state (no library attached): it "
                "did not seem to wait for a request within %s of having to go (%s); see "
                "`process_control_timeout`",
@@ -452,6 +496,7 @@ static void generation_worker_outlived(struct worker *worker, const struct proce
     bool expected = member->stop_sent;
     if (!generation_mark(member, EXIT_CAUSE_STOP_REST, grace))
         return;
+    generation_thaw(member);
     member->generation->events->outlived(member->generation, member);
     process_tree_names(rest, names, sizeof names);
     scalar_duration(generation_grace_left(member), allowed, sizeof allowed);
@@ -640,6 +685,7 @@ bool generation_spawn(struct generation *generation)
     member->stop_reason = EXIT_CAUSE_STOP_NONE;
     member->stop_sent = member->all_told = false;
     member->asked = 0;
+    member->idle = (struct idle_check){0};
     member->last_error[0] = '\0';
     member->accepted = false;
     member->queue_at_start = socket_pending(launch->listen_fd);
@@ -838,6 +884,9 @@ static int generation_adopt_member(struct generation *generation,
         output_capture_adopt(&streams[i].stream->capture, generation->loop, streams[i].before);
     }
     if (worker_adopt(&member->worker, &before->worker, error, size) == 0) {
+        /* The manager before the upgrade may have stopped it to look at it. */
+        member->idle.frozen = member->stop_reason != EXIT_CAUSE_STOP_NONE && !member->stop_sent;
+        generation_thaw(member);
         generation->retiring += before->stop_reason != EXIT_CAUSE_STOP_NONE;
         return 0;
     }

@@ -12,6 +12,7 @@
 #include "fpm/log/output_capture.h"
 #include "fpm/slow_log/deadline.h"
 #include "fpm/worker/exit_cause.h"
+#include "fpm/worker/idle_check.h"
 #include "fpm/worker/launch_spec.h"
 #include "fpm/worker/proc_activity.h"
 #include "fpm/worker/scoreboard.h"
@@ -53,7 +54,8 @@ struct generation_member {
     bool stop_sent; /* it was sent the signal to stop, which may wait for the end of a request */
     bool all_told;  /* all of its processes were sent a signal to end */
     pid_t asked;    /* else the one that was: the process that attached; 0 = none */
-    int64_t grace_ends; /* ms: it is killed then, unless it is superfluous and busy */
+    struct idle_check idle; /* without the library: how far its stop has come */
+    int64_t grace_ends;     /* ms: it is killed then, unless it is superfluous and busy */
     struct worker worker;
     struct generation_stream output, error, messages;
     char last_error[GENERATION_LAST_ERROR]; /* the last line on stderr so far, or its beginning */

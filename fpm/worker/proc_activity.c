@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,14 +165,82 @@ enum proc_activity proc_activity_doing(pid_t pid)
     return all;
 }
 
-bool proc_activity_waits_for_child(pid_t pid)
+/* The system call of the first thread and its first argument. False if it is in none. */
+static bool proc_activity_call(pid_t pid, long *call, unsigned long *argument)
 {
-    char path[64], line[256];
+    char path[64], line[256], *end = NULL;
     (void)snprintf(path, sizeof path, "/proc/%d/syscall", (int)pid);
     if (proc_activity_read(AT_FDCWD, path, line, sizeof line) <= 0)
         return false;
-    long call = strtol(line, NULL, 10);
-    return call == SYS_wait4 || call == SYS_waitid;
+    *call = strtol(line, &end, 10);
+    *argument = strtoul(end, NULL, 16);
+    return end != line;
+}
+
+static bool proc_activity_has_one_thread(pid_t pid)
+{
+    char path[64];
+    struct stat tasks;
+    (void)snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    return stat(path, &tasks) == 0 && tasks.st_nlink == 3;
+}
+
+bool proc_activity_waits_for_child(pid_t pid)
+{
+    long call;
+    unsigned long first;
+    return proc_activity_call(pid, &call, &first) && (call == SYS_wait4 || call == SYS_waitid);
+}
+
+int proc_activity_reads(pid_t pid, const ino_t *given, size_t count)
+{
+    char path[64];
+    long call;
+    unsigned long number;
+    struct stat status;
+    bool reads =
+        proc_activity_call(pid, &call, &number) &&
+        (call == SYS_read || call == SYS_readv || call == SYS_recvfrom || call == SYS_recvmsg);
+    if (!reads || number > INT_MAX || !proc_activity_has_one_thread(pid))
+        return -1;
+    (void)snprintf(path, sizeof path, "/proc/%d/fd/%lu", (int)pid, number);
+    if (stat(path, &status) != 0 || !S_ISSOCK(status.st_mode))
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        if (status.st_ino == given[i])
+            return -1;
+    return (int)number;
+}
+
+bool proc_activity_mark(pid_t pid, uint64_t *mark)
+{
+    static const char bytes_read[] = "rchar:";
+    char path[64], text[512];
+    (void)snprintf(path, sizeof path, "/proc/%d/io", (int)pid);
+    if (proc_activity_read(AT_FDCWD, path, text, sizeof text) <= 0 ||
+        strncmp(text, bytes_read, strlen(bytes_read)) != 0)
+        return false;
+    *mark = strtoull(text + strlen(bytes_read), NULL, 10);
+    (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *folder = opendir(path);
+    const struct dirent *entry;
+    if (folder == NULL)
+        return false;
+    while ((entry = readdir(folder)) != NULL) {
+        struct stat status;
+        if (fstatat(dirfd(folder), entry->d_name, &status, 0) == 0 && S_ISSOCK(status.st_mode))
+            *mark += status.st_ino;
+    }
+    (void)closedir(folder);
+    return true;
+}
+
+bool proc_activity_computes(pid_t pid)
+{
+    long call;
+    unsigned long first;
+    return proc_activity_call(pid, &call, &first) && call == -1 &&
+           proc_activity_has_one_thread(pid);
 }
 
 bool proc_activity_accepts(pid_t pid, const ino_t *given, size_t count)

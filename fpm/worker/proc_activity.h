@@ -25,6 +25,18 @@ enum proc_activity proc_activity_doing(pid_t pid);
  * if it waits for events, it is not inside a request. */
 enum proc_activity proc_activity_between_requests(pid_t pid, const ino_t *given, size_t count);
 
+/* A number that changes when the process accepts a connection, or reads by read(2): a process that
+ * is stopped seems to be in the system call that it has just left. False if we may not look. */
+bool proc_activity_mark(pid_t pid, uint64_t *mark);
+
+/* The socket from which its only thread waits to read by read(2), as a number of the process's
+ * descriptors, if it is none of the `count` given ones; -1 = it does something else, or we may not
+ * look. */
+int proc_activity_reads(pid_t pid, const ino_t *given, size_t count);
+
+/* Is its only thread in its own code, in no system call? A signal interrupts none then. */
+bool proc_activity_computes(pid_t pid);
+
 /* Does its only thread wait for a child, as a shell does for the program that it runs? */
 bool proc_activity_waits_for_child(pid_t pid);
 

@@ -43,7 +43,8 @@ bool process_tree_parse(const char *text, struct process_tree_process *process)
                                              .parent = parent,
                                              .group = group,
                                              .started = started,
-                                             .ended = state == 'Z' || state == 'X'};
+                                             .ended = state == 'Z' || state == 'X',
+                                             .frozen = state == 'T'};
     size_t length = (size_t)(close - open - 1);
     length = length < sizeof process->name ? length : sizeof process->name - 1;
     for (size_t i = 0; i < length; i++)
@@ -309,7 +310,7 @@ bool process_tree_has(const struct process_tree *tree, pid_t pid)
 
 /* The descriptor keeps meaning the process that had this number when it was opened; only if that is
  * still the one that was found, it is signalled. */
-static void process_tree_signal_process(const struct process_tree_process *process, int signal)
+void process_tree_signal_process(const struct process_tree_process *process, int signal)
 {
     struct process_tree_process now;
     int fd = (int)syscall(SYS_pidfd_open, process->pid, 0);
@@ -354,8 +355,7 @@ void process_tree_signal(struct process_tree *tree, int signal)
         (void)kill(tree->leader, signal);
 }
 
-/* Has the process a handler for the signal? */
-static bool process_tree_catches(pid_t pid, int signal)
+bool process_tree_catches(pid_t pid, int signal)
 {
     char path[64], text[4096];
     (void)snprintf(path, sizeof path, "/proc/%d/status", (int)pid);

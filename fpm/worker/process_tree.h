@@ -28,6 +28,7 @@ struct process_tree_process {
     pid_t pid, parent, group;
     uint64_t started; /* clock ticks since boot: with the pid it names the process for ever */
     bool ended;       /* not reaped yet */
+    bool frozen;      /* stopped by SIGSTOP */
     char name[PROCESS_TREE_NAME];
 };
 
@@ -85,6 +86,12 @@ unsigned process_tree_signal_handlers(struct process_tree *tree, pid_t program, 
 
 /* Signals one process, if it is in the tree. */
 void process_tree_signal_one(const struct process_tree *tree, pid_t pid, int signal);
+
+/* Signals the very process that was found; another that has its number now gets nothing. */
+void process_tree_signal_process(const struct process_tree_process *process, int signal);
+
+/* Has the process a handler for the signal? */
+bool process_tree_catches(pid_t pid, int signal);
 
 /* "123 (name), 124 (name) and 3 more" */
 void process_tree_names(const struct process_tree_list *list, char *text, size_t size);

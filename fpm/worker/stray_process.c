@@ -5,14 +5,11 @@
 #include "fpm/util/child.h"
 #include "fpm/util/fd.h"
 #include "fpm/worker/proc_activity.h"
+#include "fpm/worker/proc_socket.h"
 #include "fpm/worker/process_tree.h"
 #include "sapi-shim/util/clock.h"
 
-#include <netinet/in.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
@@ -33,41 +30,15 @@ static int64_t stray_process_last; /* ms: the last look */
 
 /* ---- what it holds ---- */
 
-static bool stray_process_same_address(const struct sockaddr_storage *a, socklen_t a_size,
-                                       const struct sockaddr_storage *b, socklen_t b_size)
-{
-    if (a->ss_family != b->ss_family)
-        return false;
-    /* A wildcard address differs from that of its connections. */
-    if (a->ss_family == AF_INET)
-        return ((const struct sockaddr_in *)a)->sin_port ==
-               ((const struct sockaddr_in *)b)->sin_port;
-    if (a->ss_family == AF_INET6)
-        return ((const struct sockaddr_in6 *)a)->sin6_port ==
-               ((const struct sockaddr_in6 *)b)->sin6_port;
-    return a_size == b_size && memcmp(a, b, a_size) == 0;
-}
-
-/* An accepted connection has the address of the socket that it came through. It takes the right to
- * trace the process to know that. */
+/* It takes the right to trace the process to know that. */
 static bool stray_process_has_connection(pid_t pid, int listen_fd)
 {
-    struct sockaddr_storage ours = {0}, theirs = {0};
-    socklen_t size = sizeof ours;
     bool found = false;
-    int process = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (process < 0)
-        return false;
-    if (getsockname(listen_fd, (struct sockaddr *)&ours, &size) == 0) {
-        for (int number = 0; number < STRAY_PROCESS_FILES_MAX && !found; number++) {
-            socklen_t other = sizeof theirs;
-            int copy = (int)syscall(SYS_pidfd_getfd, process, number, 0);
-            found = copy >= 0 && getsockname(copy, (struct sockaddr *)&theirs, &other) == 0 &&
-                    stray_process_same_address(&ours, size, &theirs, other);
-            fd_close(&copy);
-        }
+    for (int number = 0; number < STRAY_PROCESS_FILES_MAX && !found; number++) {
+        int copy = proc_socket_copy(pid, number);
+        found = copy >= 0 && proc_socket_came_through(copy, listen_fd);
+        fd_close(&copy);
     }
-    fd_close(&process);
     return found;
 }
 
