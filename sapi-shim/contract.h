@@ -290,7 +290,9 @@ struct ot_member {
     uint32_t process; /* enum ot_process */
     int32_t pid;
     uint32_t restarts; /* earlier workers in this slot */
-    uint32_t reserved;
+    /* The process that was asked to stop, 0 = none; written before its signal is sent, at any time.
+     * A signal may be lost: while system(3) runs, SIGQUIT is ignored. */
+    _Atomic int32_t stop;
     uint64_t started_at;  /* CLOCK_MONOTONIC in ns */
     int64_t started_time; /* seconds of CLOCK_REALTIME */
 };

@@ -200,6 +200,13 @@ static void generation_stop_all(struct generation_member *member, int signal, in
     generation_thaw(member);
 }
 
+/* While a program runs system(3), it ignores these signals. A worker with the library sees in its
+ * slot that it was asked; another one is asked again when it waits for a request. */
+static bool generation_may_lose(int signal)
+{
+    return signal == SIGINT || signal == SIGQUIT;
+}
+
 /* Sends the signal to the process that attached, and to others that have a handler for it, as its
  * siblings do: they end when their work is done, and a wrapper that waits for them follows. A
  * signal to all would end the wrapper at once. */
@@ -210,8 +217,11 @@ static void generation_stop_program(struct generation_member *member, int signal
     generation_thaw(member);
     member->stop_sent = true;
     member->asked = attached == program ? program : 0;
+    scoreboard_ask_to_stop(&member->generation->scoreboard, member->slot, member->asked);
     if (member->asked != 0 && program != member->worker.pid)
         patience = MIN(patience, GENERATION_RESTART_POLL);
+    else if (member->asked == 0 && generation_may_lose(signal))
+        patience = MIN(patience, GENERATION_TERM_MS);
     member->all_told = !worker_stop_program(&member->worker, signal, member->asked, patience);
 }
 
@@ -444,6 +454,15 @@ static void generation_worker_stop_timeout(struct worker *worker)
     }
     if (generation_member_program(member) == 0) {
         generation_kill_rest(member);
+        return;
+    }
+    int64_t left = generation_grace_left(member);
+    if (member->asked == 0 && left > 0 && generation_may_lose(signal) &&
+        !generation_is_limit(member->stop_reason)) {
+        if (generation_unattached_activity(member) == PROC_ACTIVITY_WAITING)
+            generation_stop_program(member, signal, left);
+        else
+            worker_stop(worker, 0, MIN(left, GENERATION_POLL));
         return;
     }
     /* A superfluous worker may have accepted a request just before the signal: let it finish. */

@@ -213,6 +213,7 @@ void scoreboard_set_process(struct scoreboard *scoreboard, unsigned slot, enum o
     struct ot_member *member = &scoreboard->members[slot];
     if (member->process == OT_PROCESS_NONE && process != OT_PROCESS_NONE) {
         member->restarts += member->started_at != 0;
+        atomic_store(&member->stop, 0);
         member->started_at = (uint64_t)started * CLOCK_NS_PER_MS;
         member->started_time = time(NULL) - (clock_ms() - started) / 1000;
     }
@@ -224,6 +225,15 @@ void scoreboard_set_process(struct scoreboard *scoreboard, unsigned slot, enum o
         scoreboard->stale = slot;
     if (slot >= scoreboard->stale_end)
         scoreboard->stale_end = slot + 1;
+}
+
+void scoreboard_ask_to_stop(struct scoreboard *scoreboard, unsigned slot, pid_t pid)
+{
+    struct ot_member *members = (void *)((char *)scoreboard->board + scoreboard->members_at);
+    if (scoreboard->foreign)
+        return;
+    atomic_store(&scoreboard->members[slot].stop, (int32_t)pid);
+    atomic_store(&members[slot].stop, (int32_t)pid);
 }
 
 void scoreboard_publish(struct scoreboard *scoreboard, const struct ot_pool_stats *stats)

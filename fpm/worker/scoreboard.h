@@ -118,6 +118,10 @@ pid_t scoreboard_program_pid(const struct scoreboard *scoreboard, unsigned slot,
 /* Requests begun by the worker in this slot; cheap. */
 uint64_t scoreboard_requests(const struct scoreboard *scoreboard, unsigned slot);
 
+/* Writes for the worker in a slot that process `pid` must stop; 0 = none. At once, before its
+ * signal is sent. */
+void scoreboard_ask_to_stop(struct scoreboard *scoreboard, unsigned slot, pid_t pid);
+
 /* Records which process is in a slot, and when it was started (ms, clock.h). */
 void scoreboard_set_process(struct scoreboard *scoreboard, unsigned slot, enum ot_process process,
                             pid_t pid, int64_t started);

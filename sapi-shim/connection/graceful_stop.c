@@ -116,6 +116,14 @@ void graceful_stop_poll(void)
     }
 }
 
+void graceful_stop_look(void)
+{
+    if (!worker_slot_asked_to_stop() || graceful_stop_requested())
+        return;
+    atomic_store(&graceful_stop_signalled, true);
+    graceful_stop_begin(OT_EXIT_STOPPED);
+}
+
 int graceful_stop_fd(void)
 {
     return graceful_stop_event;

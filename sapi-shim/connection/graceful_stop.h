@@ -33,6 +33,10 @@ void graceful_stop_begin(enum ot_exit_reason reason);
  * kernel reports events before signals. */
 void graceful_stop_poll(void);
 
+/* Starts the stop if the manager has asked for it and its signal was lost: while system(3) runs,
+ * SIGQUIT is ignored. */
+void graceful_stop_look(void);
+
 /* An eventfd, readable from the start of the stop on; -1 if there is none. */
 int graceful_stop_fd(void);
 

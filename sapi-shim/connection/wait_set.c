@@ -865,6 +865,7 @@ enum wait_set_result wait_set_next(int listener, const char *addresses, bool tel
     if (atomic_load_explicit(&w->keepalive.began, memory_order_relaxed) != 0)
         keepalive_policy_end(&w->keepalive, clock_coarse_ns());
     while (result == WAIT_SET_NONE) {
+        graceful_stop_look();
         if (graceful_stop_requested())
             return wait_set_drain(w, conn);
         result = wait_set_accept_directly(w, conn);

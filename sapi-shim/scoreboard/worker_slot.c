@@ -34,8 +34,9 @@ static struct ot_slot *worker_slot_own;          /* NULL: it does not belong to 
 static struct inheritance worker_slot_inherited;
 static struct ot_settings worker_slot_own_settings;
 static int worker_slot_doorbell = -1;
-static pid_t worker_slot_pid;              /* of the process that the slot belongs to */
-static _Atomic uint64_t worker_slot_taken; /* bit i: records[i] belongs to a thread */
+static pid_t worker_slot_pid;                   /* of the process that the slot belongs to */
+static const _Atomic int32_t *worker_slot_stop; /* in its member; NULL without a slot */
+static _Atomic uint64_t worker_slot_taken;      /* bit i: records[i] belongs to a thread */
 static _Thread_local struct ot_record *worker_slot_thread_record;
 static _Thread_local int worker_slot_index = -1;
 /* The record of a thread that has none in the slot. */
@@ -121,12 +122,17 @@ unsigned worker_slot_capacity(void)
     return stats->max_children * threads + stats->listen_backlog;
 }
 
+static const struct ot_member *worker_slot_member(unsigned slot)
+{
+    return (const struct ot_member *)(const void *)((const unsigned char *)worker_slot_board +
+                                                    worker_slot_board->members_offset) +
+           slot;
+}
+
 /* May the process in this slot take connections, now or soon? */
 static bool worker_slot_in_service(unsigned slot)
 {
-    const struct ot_member *members = (const void *)((const unsigned char *)worker_slot_board +
-                                                     worker_slot_board->members_offset);
-    uint32_t process = __atomic_load_n(&members[slot].process, __ATOMIC_RELAXED);
+    uint32_t process = __atomic_load_n(&worker_slot_member(slot)->process, __ATOMIC_RELAXED);
     return process == OT_PROCESS_STARTING || process == OT_PROCESS_RUNNING;
 }
 
@@ -155,6 +161,12 @@ enum worker_slot_room worker_slot_room_elsewhere(uint64_t max)
                        : WORKER_SLOT_ROOM_LATER;
     }
     return room;
+}
+
+bool worker_slot_asked_to_stop(void)
+{
+    return worker_slot_stop != NULL &&
+           atomic_load_explicit(worker_slot_stop, memory_order_relaxed) == worker_slot_pid;
 }
 
 bool worker_slot_has_siblings(void)
@@ -251,6 +263,7 @@ void worker_slot_thread_end(void)
 void worker_slot_after_fork(void)
 {
     worker_slot_own = NULL;
+    worker_slot_stop = NULL;
     worker_slot_index = -1;
     worker_slot_thread_record = NULL;
     if (worker_slot_doorbell >= 0)
@@ -306,6 +319,7 @@ static void worker_slot_publish(struct ot_slot *slot)
     worker_slot_tidy(slot);
     slot->version = OT_CONTRACT_VERSION;
     worker_slot_pid = getpid();
+    worker_slot_stop = &worker_slot_member(worker_slot_inherited.slot)->stop;
     worker_slot_own = slot;
     if (atomic_load(&slot->threads) == 0)
         atomic_store(&slot->threads, 1); /* the first record is there, whichever thread takes it */

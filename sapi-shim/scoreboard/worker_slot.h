@@ -60,6 +60,9 @@ enum worker_slot_room worker_slot_room_elsewhere(uint64_t max);
 /* Does this generation have another worker that has not been asked to stop? */
 bool worker_slot_has_siblings(void);
 
+/* Has the manager asked this process to stop? One load. */
+bool worker_slot_asked_to_stop(void);
+
 /* Must a worker that exits serve the listen queue first, as no other worker will? */
 bool worker_slot_last_drain(void);
 

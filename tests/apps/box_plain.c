@@ -88,6 +88,8 @@ static void step(const char *name, const char *value, char *body, size_t size)
         (void)snprintf(body, size, "%s", value);
     } else if (strcmp(name, "sleep") == 0) {
         pause_for(strtol(value, NULL, 10));
+    } else if (strcmp(name, "system") == 0) {
+        (void)!system(value);
     } else if (strcmp(name, "note") == 0) {
         path_of(path, sizeof path, value);
         close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666));

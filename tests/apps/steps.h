@@ -241,6 +241,12 @@ static inline void step_touch(struct visit *visit, const char *value)
         close(fd);
 }
 
+/* system=COMMAND */
+static inline void step_system(struct visit *visit, const char *value)
+{
+    journal(visit->id, "system %d", system(value));
+}
+
 static inline void step_wait(struct visit *visit, const char *value)
 {
     journal(visit->id, "wait %s", value);
@@ -324,7 +330,8 @@ static const struct step steps_common[] = {
     {"exit", step_exit},   {"crash", step_crash},
     {"hold", step_hold},   {"block-signals", step_block_signals},
     {"take", step_take},   {"mix", step_mix},
-    {"say", step_say},     {NULL, NULL},
+    {"say", step_say},     {"system", step_system},
+    {NULL, NULL},
 };
 
 static inline const struct step *step_find(const struct step *table, const char *name)

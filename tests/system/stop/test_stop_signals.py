@@ -9,6 +9,7 @@ import pytest
 
 from harness import fastcgi, process
 from harness.wait import stays, wait_until
+from harness.worker_script import script
 
 BODY = bytes(range(256)) * 200  # 51,200 bytes
 QUERY = "id=a&read=all&wait=run&shutdown=one&text=hello&finish&wait=go&note=worked"
@@ -142,3 +143,49 @@ def test_broken_upload_is_not_taken_for_a_whole_one(serve, listen, journal):
     count, _, error = event.detail.split()
     assert int(count) < len(BODY) and int(error) != 0
     journal.wait("end", "a")
+
+
+@pytest.mark.parametrize("how", ["reload", "quit"])
+@pytest.mark.parametrize("mode", ["loop", "run"])
+def test_system_swallows_no_stop(manager, app, tmp_path, mode, how, journal):
+    """system(3) ignores SIGQUIT, which drops one that has come before. The worker leaves after its request, not when
+    process_control_timeout kills it."""
+    daemon = manager({"command": f"{app('worker')} -m {mode} {tmp_path}"},
+                     settings={"process_control_timeout": "1h"})
+    with fastcgi.Connection(daemon.address) as connection:
+        connection.send_request(fastcgi.cgi_params("id=a&wait=go&system=true&wait=on&system=true&text=done"))
+        journal.wait("wait", "a")
+        (worker,) = daemon.workers()
+        for step in ("go", "on"):
+            if step == "go" and how == "reload":
+                assert daemon.control("reload", "--all").returncode == 0
+                daemon.wait_log("older workers are stopped")
+            elif step == "go":
+                daemon.send_signal(signal.SIGQUIT)
+                daemon.wait_log("SIGQUIT: stopping")
+            journal.signal(step)
+            journal.wait("system", "a", count=1 + (step == "on"))
+        assert connection.read_response(wait_eof=True).text == "done"
+    wait_until(lambda: not process.alive(worker), "the worker's end")
+    assert "is killed" not in daemon.log()
+    if how == "quit":
+        daemon.wait_log("stopped after")
+        daemon.stop()
+
+
+def test_system_swallows_no_stop_of_a_program_without_the_library(manager, app, tmp_path):
+    """It is asked again when it waits for its next request."""
+    command = script(tmp_path, f"trap '' QUIT\n: >{tmp_path}/in\nwhile [ ! -e {tmp_path}/go ]; do sleep 0.01; done",
+                     "ignores")
+    daemon = manager({"command": f"{app('box_plain')} {tmp_path}", "pm.stop_signal": "QUIT"},
+                     settings={"process_control_timeout": "1h"})
+    with fastcgi.Connection(daemon.address) as connection:
+        connection.send_request(fastcgi.cgi_params(f"system={command}&text=done"))
+        wait_until((tmp_path / "in").exists, "system(3)")
+        (worker,) = daemon.workers()
+        assert daemon.control("reload", "--all").returncode == 0
+        daemon.wait_log("older workers are stopped")
+        (tmp_path / "go").touch()
+        assert connection.read_response(wait_eof=True).text == "done"
+    wait_until(lambda: not process.alive(worker), "the worker's end")
+    assert "is killed" not in daemon.log()
