@@ -8,6 +8,7 @@
 #include "fpm/util/child.h"
 #include "fpm/util/fd.h"
 #include "fpm/util/safe_path.h"
+#include "fpm/util/untrusted_io.h"
 #include "fpm/worker/helper_process.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/escape.h"
@@ -81,7 +82,7 @@ static int access_log_command(uint32_t kind, const struct access_log *access, co
         header->cmsg_len = CMSG_LEN(count * sizeof *fds);
         memcpy(CMSG_DATA(header), fds, count * sizeof *fds);
     }
-    return sendmsg(access_log_all.control, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
+    return untrusted_io_send_message(access_log_all.control, &message) < 0 ? -1 : 0;
 }
 
 static struct access_log *access_log_find(uint32_t id)
@@ -157,7 +158,7 @@ static void access_log_retry(void)
 static void access_log_on_report(struct ev_loop *loop, ev_io *io, int events)
 {
     struct writer_proto_report report;
-    ssize_t n = recv(access_log_all.control, &report, sizeof report, MSG_DONTWAIT);
+    ssize_t n = untrusted_io_receive(access_log_all.control, &report, sizeof report);
     if (n == (ssize_t)sizeof report)
         access_log_report(&report);
     else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
@@ -421,7 +422,7 @@ static void access_log_write_line(struct access_log *access, unsigned slot, unsi
     size_t used = (size_t)length;
     used += log_format_line(access->format, &input, message + used);
     message[used++] = '\n';
-    if (write(access->write_end, message, used) == (ssize_t)used)
+    if (untrusted_io_write_own(access->write_end, message, used) == (ssize_t)used)
         return;
     char uri[OT_URI_MAX * 4];
     log_warning("pool %s: %s has no line for %s of worker %d, which died: its pipe is full",
@@ -581,7 +582,7 @@ void access_log_finish(void)
         struct writer_proto_report report;
         if (poll(set, 2, (int)left) <= 0)
             continue;
-        if (recv(access_log_all.control, &report, sizeof report, MSG_DONTWAIT) ==
+        if (untrusted_io_receive(access_log_all.control, &report, sizeof report) ==
             (ssize_t)sizeof report)
             access_log_report(&report);
         else if (set[1].revents != 0)

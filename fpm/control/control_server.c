@@ -6,6 +6,7 @@
 #include "fpm/util/account.h"
 #include "fpm/util/error.h"
 #include "fpm/util/fd.h"
+#include "fpm/util/untrusted_io.h"
 #include "sapi-shim/util/escape.h"
 
 #include <errno.h>
@@ -90,8 +91,8 @@ static void control_server_client_move(struct control_server_client *client,
 static void control_server_write(struct control_server_client *client)
 {
     while (client->answer_sent < client->answer_size) {
-        ssize_t sent = send(client->fd, client->answer + client->answer_sent,
-                            client->answer_size - client->answer_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent = untrusted_io_send(client->fd, client->answer + client->answer_sent,
+                                         client->answer_size - client->answer_sent);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0 && errno == EAGAIN) {
@@ -272,8 +273,8 @@ static void control_server_on_io(struct ev_loop *loop, ev_io *io, int events)
     char waste[4096];
     bool reading = client->state == CONTROL_SERVER_READING;
     char *to = reading ? client->line + client->line_used : waste;
-    ssize_t got =
-        read(client->fd, to, reading ? sizeof client->line - client->line_used : sizeof waste);
+    ssize_t got = untrusted_io_receive(
+        client->fd, to, reading ? sizeof client->line - client->line_used : sizeof waste);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (got <= 0) {
@@ -346,7 +347,7 @@ static void control_server_on_accept(struct ev_loop *loop, ev_io *io, int events
         control_server_client_free(oldest);
     }
 
-    int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = untrusted_io_accept_own(io->fd);
     if (fd >= 0)
         control_server_client_new(control, fd);
     if (fd >= 0 || errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
@@ -442,7 +443,7 @@ static void control_server_init(struct control_server *control, struct ev_loop *
 
 static void control_server_listen(struct control_server *control)
 {
-    (void)fcntl(control->listener.fd, F_SETFL, O_NONBLOCK);
+    (void)untrusted_io_own(control->listener.fd);
     ev_io_init(&control->accepting, control_server_on_accept, control->listener.fd, EV_READ);
     control->accepting.data = control;
     control_server_accept_on(control);

@@ -2,12 +2,11 @@
 #include "fpm/log/log_target.h"
 
 #include "fpm/util/fd.h"
+#include "fpm/util/untrusted_io.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,20 +89,11 @@ void log_target_close(struct log_target *target)
 static int log_target_write(const struct log_target *target, const char *text, size_t size,
                             size_t *done)
 {
-    struct pollfd ready = {.fd = target->fd, .events = POLLOUT};
     for (*done = 0; *done < size;) {
         size_t left = size - *done;
-        ssize_t more = -1;
-        /* Without a description of our own a pipe or a terminal that is writable takes PIPE_BUF
-         * bytes without waiting; a larger write would wait. */
-        if (target->socket)
-            more = send(target->fd, text + *done, left, MSG_DONTWAIT | MSG_NOSIGNAL);
-        else if (!target->shared)
-            more = write(target->fd, text + *done, left);
-        else if (poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT) != 0)
-            more = write(target->fd, text + *done, left < PIPE_BUF ? left : PIPE_BUF);
-        else
-            errno = ready.revents & (POLLERR | POLLHUP) ? EPIPE : EAGAIN;
+        ssize_t more = target->socket   ? untrusted_io_send(target->fd, text + *done, left)
+                       : target->shared ? untrusted_io_write_shared(target->fd, text + *done, left)
+                                        : untrusted_io_write_own(target->fd, text + *done, left);
         if (more < 0 && errno == EINTR)
             continue;
         if (more == 0)

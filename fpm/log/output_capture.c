@@ -2,6 +2,7 @@
 #include "fpm/log/output_capture.h"
 
 #include "fpm/util/fd.h"
+#include "fpm/util/untrusted_io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -129,7 +130,7 @@ size_t output_capture_read_size(size_t asked, size_t lines)
 static bool output_capture_read(struct output_capture *capture, size_t size)
 {
     char data[OUTPUT_CAPTURE_LAST_READ];
-    ssize_t got = read(capture->fd, data, size);
+    ssize_t got = untrusted_io_read_own(capture->fd, data, size);
     if (got > 0) {
         output_capture_feed(capture, data, (size_t)got);
         return true;
@@ -192,7 +193,7 @@ int output_capture_open(struct output_capture *capture, struct ev_loop *loop)
     if (pipe2(ends, O_CLOEXEC) != 0)
         return -1;
     /* The child's end stays blocking, because programs do not expect EAGAIN on standard error. */
-    if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) {
+    if (untrusted_io_own(ends[0]) != 0) {
         fd_close(&ends[0]);
         fd_close(&ends[1]);
         return -1;

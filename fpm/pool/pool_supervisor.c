@@ -1,6 +1,7 @@
 /* pool_supervisor.c: see pool_supervisor.h. */
 #include "fpm/pool/pool_supervisor.h"
 
+#include "fpm/util/untrusted_io.h"
 #include "sapi-shim/util/clock.h"
 
 #include <errno.h>
@@ -39,7 +40,8 @@ static struct scaling_counts pool_supervisor_count(struct pool_supervisor *super
     struct listen_queue_state queue = {0};
     if (listen_queue_look(supervisor->queue, pool->listener.fd, &queue) != 0)
         queue = (struct listen_queue_state){0};
-    int handed_on = socket_peek(pool->current->channels->handoff[0]);
+    unsigned char kind = 0;
+    bool handed_on = untrusted_io_peek(pool->current->channels->handoff[0], &kind, 1) == 1;
     struct scaling_counts counts = {
         .starting = states[WORKER_MONITOR_STARTING],
         .idle = states[WORKER_MONITOR_IDLE] + states[WORKER_MONITOR_UNATTACHED_IDLE],
@@ -47,10 +49,10 @@ static struct scaling_counts pool_supervisor_count(struct pool_supervisor *super
         .serving = states[WORKER_MONITOR_SERVING] + states[WORKER_MONITOR_UNATTACHED_SERVING] +
                    states[WORKER_MONITOR_UNATTACHED_LOADING],
         .post = states[WORKER_MONITOR_POST],
-        .waiting = queue.waiting + (handed_on >= 0),
+        .waiting = queue.waiting + handed_on,
     };
     /* An idle connection may need a worker, but no client waits for one. */
-    supervisor->clients_waiting = queue.waiting + (handed_on == OT_HANDOFF_REQUEST);
+    supervisor->clients_waiting = queue.waiting + (handed_on && kind == OT_HANDOFF_REQUEST);
     /* A worker in an unknown state would have taken what waits, if it could. */
     *(counts.waiting > 0 ? &counts.serving : &counts.idle) +=
         states[WORKER_MONITOR_UNATTACHED_UNKNOWN];
@@ -465,7 +467,7 @@ static void pool_supervisor_on_doorbell(struct ev_loop *loop, ev_io *io, int eve
 {
     struct pool_supervisor *supervisor = io->data;
     uint64_t *rings = &supervisor->rings;
-    if (read(io->fd, rings, sizeof *rings) != (ssize_t)sizeof *rings)
+    if (untrusted_io_read_shared(io->fd, rings, sizeof *rings) != (ssize_t)sizeof *rings)
         return;
     int64_t now = clock_ms();
     int64_t left = supervisor->last_ring + POOL_SUPERVISOR_RING_INTERVAL - now;

@@ -572,12 +572,6 @@ void socket_close(struct socket_listener *listener)
     *listener = SOCKET_NONE;
 }
 
-int socket_peek(int fd)
-{
-    unsigned char byte = 0;
-    return recv(fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) == sizeof byte ? byte : -1;
-}
-
 bool socket_pending(int fd)
 {
     struct pollfd look = {.fd = fd, .events = POLLIN};

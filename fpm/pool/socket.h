@@ -93,9 +93,6 @@ void socket_refuse(struct socket_listener *listener);
 /* Closes it, after socket_unlink. */
 void socket_close(struct socket_listener *listener);
 
-/* The first byte of the message that waits there to be received; -1 = none does. */
-int socket_peek(int fd);
-
 /* Does something wait there to be accepted or received? */
 bool socket_pending(int fd);
 

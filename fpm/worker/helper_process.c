@@ -3,6 +3,7 @@
 
 #include "fpm/util/capabilities.h"
 #include "fpm/util/fd.h"
+#include "fpm/util/untrusted_io.h"
 #include "fpm/worker/process_limits.h"
 
 #include <errno.h>
@@ -61,8 +62,9 @@ static bool helper_process_read(struct helper_process *helper)
     }
     /* A full pipe would block the program, so what exceeds the maximum is read, too. */
     size_t space = helper->size - helper->length;
-    ssize_t count = read(helper->output_fd, space > 0 ? helper->output + helper->length : dropped,
-                         space > 0 ? space : sizeof dropped);
+    ssize_t count = untrusted_io_read_own(helper->output_fd,
+                                          space > 0 ? helper->output + helper->length : dropped,
+                                          space > 0 ? space : sizeof dropped);
     if (count < 0 && errno == EINTR)
         return true;
     if (count == 0)
@@ -231,8 +233,7 @@ int helper_process_start(struct helper_process *helper,
     helper->length = 0;
     helper->truncated = helper->timed_out = helper->done_called = false;
     helper->output = calloc(1, helper->size + 1);
-    if (helper->output != NULL && pipe2(ends, O_CLOEXEC) == 0 &&
-        fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0)
+    if (helper->output != NULL && pipe2(ends, O_CLOEXEC) == 0 && untrusted_io_own(ends[0]) == 0)
         pid = helper_process_fork(ends[1]);
     if (pid == 0)
         helper_process_exec(arguments);

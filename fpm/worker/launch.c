@@ -10,6 +10,7 @@
 #include "fpm/util/child.h"
 #include "fpm/util/fd.h"
 #include "fpm/util/path_access.h"
+#include "fpm/util/untrusted_io.h"
 #include "sapi-shim/contract.h"
 
 #include <errno.h>
@@ -255,7 +256,7 @@ pid_t launch(const struct launch_arguments *arguments, int *report_fd, char *err
 int launch_report(int report_fd, struct launch_failure *failure)
 {
     struct launch_failure found;
-    ssize_t got = read(report_fd, &found, sizeof found);
+    ssize_t got = untrusted_io_read_own(report_fd, &found, sizeof found);
     if (got == 0)
         return 1;
     if (got != (ssize_t)sizeof found || found.step < 0 || found.step >= LAUNCH_STEP_COUNT)

@@ -2,6 +2,7 @@
 #include "fpm/worker/proc_socket.h"
 
 #include "fpm/util/fd.h"
+#include "fpm/util/untrusted_io.h"
 
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -80,7 +81,7 @@ static bool proc_socket_received_last(int fd)
 enum proc_socket_input proc_socket_input(int fd)
 {
     static unsigned char bytes[PROC_SOCKET_BYTES];
-    ssize_t got = recv(fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t got = untrusted_io_peek(fd, bytes, sizeof bytes);
     if (got <= 0)
         return proc_socket_received_last(fd) ? PROC_SOCKET_PART : PROC_SOCKET_NOTHING;
     return proc_socket_parse(bytes, (size_t)got);

@@ -315,8 +315,7 @@ enum conn_result conn_fill(struct conn *conn, size_t limit)
     for (int i = 0; !conn_has_header(conn) && !conn->broken && !conn->params_too_large; i++) {
         if (conn->dropped > CONN_REST_MAX)
             return CONN_CLOSED;
-        if ((i >= CONN_READS_MAX && conn->frame.phase == FRAME_NONE) ||
-            !conn_make_room(conn, limit))
+        if (i >= CONN_READS_MAX || !conn_make_room(conn, limit))
             break;
         bool drop =
             !conn->for_libfcgi && conn->record_left >= CONN_LONG && conn->end == conn->start;
@@ -375,7 +374,10 @@ static bool conn_may_block(struct conn *conn, uint64_t deadline)
 static enum conn_result conn_read_records(struct conn *conn, bool content, void *into, size_t size,
                                           uint64_t deadline, size_t *count)
 {
-    for (;;) {
+    for (unsigned reads = 1;; reads++) {
+        /* Records that are not this request's may flow without end. */
+        if (reads % CONN_READS_MAX == 0 && deadline != 0 && clock_ns() >= deadline)
+            return CONN_TIMEOUT;
         /* First what the buffer holds. */
         if (content) {
             size_t used = 0;

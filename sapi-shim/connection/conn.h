@@ -93,10 +93,10 @@ struct conn *conn_find(int fd);
 
 /* ---- input ---- */
 
-/* Reads what has come, without waiting; `limit` bounds the bytes of parameters. CONN_OK if
- * something was read or the header is complete, CONN_CLOSED at the end of the stream, or if the
- * connection must be closed because there is too much between two requests. A long rest is dropped
- * piece by piece: with `socket_empty` false more may have come. */
+/* Reads what has come, without waiting, by a bounded number of reads: with `socket_empty` false
+ * more may have come. `limit` bounds the bytes of parameters. CONN_OK if something was read or the
+ * header is complete, CONN_CLOSED at the end of the stream, or if the connection must be closed
+ * because there is too much between two requests. */
 enum conn_result conn_fill(struct conn *conn, size_t limit);
 
 /* The request header is complete: libfcgi can read it without waiting. */

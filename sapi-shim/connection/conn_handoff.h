@@ -26,7 +26,8 @@ int conn_handoff_fd(void);
 bool conn_handoff_send(struct conn **conn, bool idle, bool leaving);
 
 /* Takes a connection; NULL if there is none. *idle: a kept one on which nothing has come;
- * *leaving: the worker that passed it on takes no more requests. Never waits. */
+ * *leaving: the worker that passed it on takes no more requests. Never waits. A pair that was shut
+ * down is said once, and conn_handoff_fd() is -1 from then on. */
 struct conn *conn_handoff_receive(bool *idle, bool *leaving);
 
 /* In a forked child: closes the pair, which is the parent's. */

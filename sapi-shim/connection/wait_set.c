@@ -39,6 +39,7 @@ enum {
     WAIT_SET_LOOK_AWAY_MS = 20, /* after a connection was left to a sibling that has room */
     WAIT_SET_ALONE_MS = 2000,   /* a worker that leaves waits for room where there is no sibling */
     WAIT_SET_PASSED = 2,        /* connections passed on at once by a worker that has no room */
+    WAIT_SET_CANCELED = 64,     /* requests aborted in a row before they began; then it is closed */
     WAIT_SET_EVENTS = 16,       /* events taken with one call if only one thread waits */
 };
 
@@ -71,6 +72,7 @@ struct wait_set {
     uint64_t looked_at;                       /* clock_coarse_ns of `elsewhere` */
     enum worker_slot_room elsewhere;
     uint64_t nowhere_since;        /* no worker has had room from then on; 0 = one has */
+    int handoff_fd;                /* watched for connections of siblings; -1 = none */
     uint64_t handoff_paused_until; /* connections of siblings are not watched; 0 = they are */
     uint64_t alone_since;          /* it waits for room and has no sibling; 0 = it does not */
     _Atomic uint64_t last_wait;    /* clock_coarse_ns of the last epoll_pwait */
@@ -157,20 +159,20 @@ static void wait_set_ready(struct wait_set *w, struct conn *conn)
 }
 
 /* A request was aborted before the application had it; before its parameters were complete it has
- * been answered. False if the connection ends with it. */
-static bool wait_set_drop_canceled(struct wait_set *w, struct conn *conn)
+ * been answered. False if the connection ends with it, as it does without `keep`. */
+static bool wait_set_drop_canceled(struct wait_set *w, struct conn *conn, bool keep)
 {
     diagnostics_write("pool %s: request refused: aborted by the web server before it began",
                       worker_slot_pool());
     wait_set_count_dropped(conn, 0);
     if (!conn->canceled) {
-        bool keep = conn->frame.keep;
+        bool kept = conn->frame.keep;
         conn_refuse(conn, NULL, FRAME_REQUEST_COMPLETE);
-        conn->canceled_keep = conn_end_request(conn, 0) && keep;
+        conn->canceled_keep = conn_end_request(conn, 0) && kept;
     }
     conn->canceled = false;
     conn_lists_take(&w->conns, conn);
-    if (!conn->canceled_keep || !conn_lists_watch(&w->conns, conn)) {
+    if (!keep || !conn->canceled_keep || !conn_lists_watch(&w->conns, conn)) {
         wait_set_linger_locked(w, conn);
         return false;
     }
@@ -184,8 +186,8 @@ static bool wait_set_progress(struct wait_set *w, struct conn *conn)
 {
     const struct ot_settings *settings = worker_slot_settings();
     enum conn_result result = conn_fill(conn, (size_t)settings->limit_params_size);
-    while (conn->canceled || (conn_has_header(conn) && conn->aborted)) {
-        if (!wait_set_drop_canceled(w, conn))
+    for (int count = 1; conn->canceled || (conn_has_header(conn) && conn->aborted); count++) {
+        if (!wait_set_drop_canceled(w, conn, count < WAIT_SET_CANCELED))
             return false;
         result = conn_fill(conn, (size_t)settings->limit_params_size);
     }
@@ -228,8 +230,9 @@ static bool wait_set_progress(struct wait_set *w, struct conn *conn)
     bool begun = conn->end > conn->start || conn->frame.phase != FRAME_NONE;
     enum conn_state state = begun || !conn->reused ? CONN_PENDING : CONN_KEPT;
     uint64_t since = conn->state == CONN_BUSY && state == CONN_PENDING ? conn->since : 0;
-    bool unread = !conn->socket_empty && !conn->peer_ends;
-    if (unread ? !conn_lists_rewatch(&w->conns, conn) : !conn_lists_watch(&w->conns, conn))
+    /* Where input flows on there is no further edge: the turn of this connection comes again after
+     * others, and after its time limit was looked at. */
+    if (!(conn->socket_empty ? conn_lists_watch : conn_lists_rewatch)(&w->conns, conn))
         conn_lists_close(&w->conns, &conn);
     else if (conn->state != state)
         conn_lists_put(&w->conns, conn, state,
@@ -425,15 +428,19 @@ static bool wait_set_watch(const struct wait_set *w, int fd, int32_t tag, uint32
 static bool wait_set_watch_handoff(struct wait_set *w)
 {
     w->handoff_paused_until = 0;
-    return wait_set_watch(w, conn_handoff_fd(), WAIT_SET_TAG_HANDOFF, EPOLLIN | EPOLLEXCLUSIVE);
+    w->handoff_fd = conn_handoff_fd();
+    return wait_set_watch(w, w->handoff_fd, WAIT_SET_TAG_HANDOFF, EPOLLIN | EPOLLEXCLUSIVE);
 }
 
 static enum wait_set_result wait_set_receive(struct wait_set *w, struct conn **out)
 {
     bool idle = false, leaving = false;
     struct conn *conn = conn_handoff_receive(&idle, &leaving);
-    if (conn == NULL)
+    if (conn == NULL) {
+        if (conn_handoff_fd() < 0)
+            (void)epoll_ctl(w->conns.epfd, EPOLL_CTL_DEL, w->handoff_fd, NULL);
         return WAIT_SET_NONE;
+    }
     if (idle && conn_next_request_begun(conn)) {
         conn->since = 0; /* when it came is not known */
         idle = false;
@@ -445,7 +452,7 @@ static enum wait_set_result wait_set_receive(struct wait_set *w, struct conn **o
     if (leaving)
         keepalive_policy_expect_slow(&w->keepalive, clock_coarse_ns());
     enum worker_slot_room room = wait_set_room(w, w->conns.in[CONN_KEPT].count);
-    (void)epoll_ctl(w->conns.epfd, EPOLL_CTL_DEL, conn_handoff_fd(), NULL);
+    (void)epoll_ctl(w->conns.epfd, EPOLL_CTL_DEL, w->handoff_fd, NULL);
     /* If this worker has no room for the connection, but another one that waits has, it goes back,
      * and this worker looks away for a moment. If only busy workers have room, this one is the
      * first that can serve its next request, and keeps it beyond its share. */
