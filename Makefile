@@ -21,11 +21,19 @@ WARN = -Wall -Wextra -Wno-unused-parameter -Wpedantic -Wshadow -Wstrict-prototyp
        -Wformat=2 -Wundef -Wvla -Wwrite-strings -Werror
 # libev's watcher types alias each other by design: hence -fno-strict-aliasing.
 BASE_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -fno-strict-aliasing -fstack-protector-strong $(WARN) -I.
+# Hardening. Sanitizers do without: they have checks of their own. CET is an option of the compiler for x86 alone.
+HARDEN_CFLAGS  = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-clash-protection \
+                 $(shell echo 'int f;' | $(CC) -fcf-protection=full -fsyntax-only -xc - 2>/dev/null && echo -fcf-protection=full)
+HARDEN_LDFLAGS = -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
+HARDEN_CFLAGS := $(HARDEN_CFLAGS)
 ifeq ($(SAN),1)
 override BUILD := $(BUILD)/san
 BASE_CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 # The leak check reads all global data at the end of each process; -static-libubsan keeps that small.
 LDFLAGS += -fsanitize=address,undefined -static-libubsan
+else
+BASE_CFLAGS += $(HARDEN_CFLAGS)
+override LDFLAGS += $(HARDEN_LDFLAGS)
 endif
 
 # Optional libraries, by their pkg-config names: used if they are found; `make` says which it leaves
@@ -104,14 +112,20 @@ $(BUILD)/obj/sapi-shim/status/status_page.o: $(BUILD)/gen/sapi-shim/status/statu
 # thread-local variables are accessed without a call; they take some 600 bytes of the static TLS that a
 # program reserves for libraries that it loads late, which is three times as much.
 SHIM_CFLAGS = -fPIC -fvisibility=hidden -ftls-model=initial-exec
-$(BUILD)/obj/sapi-shim/%.o: sapi-shim/%.c | $(BUILD)/requirements
+$(BUILD)/obj/sapi-shim/%.o: sapi-shim/%.c $(BUILD)/flags | $(BUILD)/requirements
 	@mkdir -p $(@D)
 	$(SAY) '  CC    $<'
 	$(Q)$(COMPILE) $(SHIM_CFLAGS) -pthread -c $< -o $@
-$(BUILD)/obj/%.o: %.c | $(BUILD)/requirements
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags | $(BUILD)/requirements
 	@mkdir -p $(@D)
 	$(SAY) '  CC    $<'
 	$(Q)$(COMPILE) -c $< -o $@
+
+# The flags: when they change, everything is compiled and linked again.
+FLAGS = $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS)
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' >$@
 
 # The list of all objects: when a file was removed or renamed, the programs are linked again. It does not
 # depend on whether BUILD is relative or absolute.

@@ -315,7 +315,8 @@ static void writer_prepare(int control)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)prctl(PR_SET_NAME, "overtime-access");
     writer_title();
-    (void)chdir("/");
+    if (chdir("/") != 0)
+        _exit(1);
     writer.control = dup2(control, STDERR_FILENO + 1);
     (void)close_range(STDERR_FILENO + 2, ~0u, 0);
 }
