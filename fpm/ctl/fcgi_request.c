@@ -347,7 +347,9 @@ static int fcgi_request_do(struct fcgi_request *request)
                                   request->error, sizeof request->error);
     if (status != 0)
         return status;
+    response_open(&request->response, options_has(request->call, 'R'));
     status = fcgi_request_talk(request);
+    response_end(&request->response);
     (void)fflush(stdout);
     if (status != 0) {
         /* The manager may know why no answer came. */

@@ -3,6 +3,7 @@
 
 #include "fpm/control/control_proto.h"
 #include "fpm/util/spelling.h"
+#include "sapi-shim/util/escape.h"
 
 #include <getopt.h>
 #include <string.h>
@@ -42,6 +43,7 @@ const struct options_verb *options_find_verb(const struct options_tables *tables
                                              char *error, size_t size)
 {
     const struct options_verb *similar = NULL;
+    char shown[64];
     size_t length = strlen(name), best = length < 4 ? 2 : 3;
     for (const struct options_verb *verb = tables->verbs; verb->name != NULL; verb++) {
         if (strcmp(verb->name, name) == 0)
@@ -54,8 +56,9 @@ const struct options_verb *options_find_verb(const struct options_tables *tables
             similar = verb;
         }
     }
-    snprintf(error, size, "unknown verb \"%.64s\"%s%s%s", name, similar != NULL ? "; is it \"" : "",
-             similar != NULL ? similar->name : "", similar != NULL ? "\"?" : "");
+    snprintf(error, size, "unknown verb \"%s\"%s%s%s", escape_show(shown, sizeof shown, name),
+             similar != NULL ? "; is it \"" : "", similar != NULL ? similar->name : "",
+             similar != NULL ? "\"?" : "");
     return NULL;
 }
 

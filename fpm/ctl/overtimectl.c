@@ -26,6 +26,7 @@ static const struct options_option overtimectl_options[] = {
     {'d', true, "data", "BODY", "the request's body; - reads it from standard input"},
     {'p', true, "param", "NAME=VALUE", "set a FastCGI parameter; may be repeated"},
     {'t', true, "timeout", "SECONDS", "give up after that long (default 60; 0: never)"},
+    {'R', false, "raw", NULL, "pass control characters on to a terminal"},
     {'1', false, "once", NULL, "one look as text, for scripts"},
     {'i', false, "interval", "TIME", "between looks, as 500ms or 2s (default 1s)"},
     {'n', false, "count", "N", "end after so many"},
@@ -39,7 +40,7 @@ static const struct options_verb overtimectl_verbs[] = {
     {CONTROL_STATUS, "[POOL]", 0, 1, "j", "pools: workers by state, counters", NULL, NULL},
     {CONTROL_WORKERS, "[POOL]", 0, 1, "j", "what every worker does now", NULL, NULL},
     {CONTROL_CONFIG, "[POOL]", 0, 1, "j", "every effective value with its origin", NULL, NULL},
-    {CONTROL_REQUEST, "POOL PATH", 2, 2, "jdpt", "one request straight to the pool",
+    {CONTROL_REQUEST, "POOL PATH", 2, 2, "jdptR", "one request straight to the pool",
      fcgi_request_more, fcgi_request_run},
     {CONTROL_TRACE, "PID", 1, 1, "j", "where a worker is: the stacks of its threads",
      "The worker is held for about a millisecond. Waiting system calls may return EINTR, as under "

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 static bool response_keep(struct fcgi_client_bytes *kept, const char *bytes, size_t size,
                           size_t max)
@@ -79,6 +80,64 @@ static void response_read_head(struct response *response)
 
 /* ---- the streams ---- */
 
+void response_open(struct response *response, bool raw)
+{
+    response->out.shows = !raw && isatty(STDOUT_FILENO) == 1;
+    response->err.shows = !raw && isatty(STDERR_FILENO) == 1;
+}
+
+/* Prints the text's characters; with `whole` also the bytes of a character that is cut off. */
+static void response_show(struct response_terminal *terminal, FILE *stream, const char *text,
+                          size_t size, bool whole)
+{
+    char piece[ESCAPE_PIECE];
+    for (size_t at = 0; at < size;) {
+        size_t left = size - at, length = 0, taken = 1;
+        unsigned char byte = (unsigned char)text[at];
+        size_t wants = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 || byte == '\r' ? 2 : 1;
+        if (!whole && left < wants) {
+            memcpy(terminal->cut, text + at, left);
+            terminal->length = left;
+            return;
+        }
+        bool newline = byte == '\r' && left > 1 && text[at + 1] == '\n';
+        if (byte == '\n' || byte == '\t')
+            (void)fputc(byte, stream);
+        else if (!newline) {
+            taken = escape_next(ESCAPE_LOG_AGAIN, text + at, left, piece, &length);
+            (void)fwrite(piece, 1, length, stream);
+        }
+        at += taken;
+    }
+}
+
+static void response_write(struct response_terminal *terminal, FILE *stream, const char *bytes,
+                           size_t size)
+{
+    char joined[2 * sizeof terminal->cut];
+    if (!terminal->shows) {
+        (void)fwrite(bytes, 1, size, stream);
+        return;
+    }
+    while (terminal->length > 0 && size > 0) {
+        /* The rest of a character that was cut, byte by byte. */
+        size_t length = terminal->length;
+        memcpy(joined, terminal->cut, length);
+        joined[length] = *bytes++;
+        size--;
+        terminal->length = 0;
+        response_show(terminal, stream, joined, length + 1, false);
+    }
+    response_show(terminal, stream, bytes, size, false);
+}
+
+void response_end(struct response *response)
+{
+    response_show(&response->out, stdout, response->out.cut, response->out.length, true);
+    response_show(&response->err, stderr, response->err.cut, response->err.length, true);
+    response->out.length = response->err.length = 0;
+}
+
 void response_output(void *context, const char *bytes, size_t size)
 {
     struct response *response = context;
@@ -93,7 +152,7 @@ void response_output(void *context, const char *bytes, size_t size)
     if (in_head && response->output.size <= RESPONSE_HEAD_MAX + size)
         response_read_head(response);
     if (!response->keep)
-        (void)fwrite(bytes, 1, size, stdout);
+        response_write(&response->out, stdout, bytes, size);
 }
 
 void response_error(void *context, const char *bytes, size_t size)
@@ -102,7 +161,7 @@ void response_error(void *context, const char *bytes, size_t size)
     if (response->keep)
         (void)response_keep(&response->error, bytes, size, RESPONSE_KEPT_MAX);
     else
-        (void)fwrite(bytes, 1, size, stderr);
+        response_write(&response->err, stderr, bytes, size);
 }
 
 /* ---- JSON ---- */

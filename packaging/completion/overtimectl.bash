@@ -6,7 +6,7 @@ _overtimectl() {
     # The options of a verb, besides those of all verbs.
     local -A options=(
         [ping]="--json" [status]="--json" [workers]="--json" [config]="--json" [trace]="--json"
-        [request]="--json --data --param --timeout" [top]="--once --interval"
+        [request]="--json --data --param --timeout --raw" [top]="--once --interval"
         [record]="--interval --count" [reload]="--json --wait --all" [reopen-logs]="--json"
         [upgrade]="--json --wait" [quit]="--json --wait" [stop]="--json --wait"
     )
