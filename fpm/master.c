@@ -25,6 +25,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/prctl.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -234,42 +235,36 @@ static struct config *master_read_config(const struct master *master, char *erro
     return config;
 }
 
-/* Says what a reload has done: to the log, and to `out`, which may be NULL. */
-static void master_report_reload(const struct pool_set_outcome *outcome,
-                                 const struct reload_plan *plan, FILE *out)
-{
-    char line[ERROR_SIZE];
-    snprintf(line, sizeof line,
-             "pools: %zu replaced, %zu changed in place, %zu added, %zu removed, %zu as they were",
-             outcome->replaced, outcome->applied, outcome->added, outcome->removed, outcome->kept);
-    log_notice("reload: in force; %s", line);
-    if (out != NULL)
-        fprintf(out, "%s\n", line);
-    for (size_t i = 0; i < plan->later.count; i++) {
-        log_warning("reload: %s", plan->later.items[i]);
-        if (out != NULL)
-            fprintf(out, "%s\n", plan->later.items[i]);
-    }
-}
-
-/* Puts `wanted` in force, or nothing of it. */
+/* Puts `wanted` in force, or nothing of it. Says what changed to the log and to `out`, which may be
+ * NULL. */
 static int master_put_in_force(struct master *master, struct config *wanted, const char *all,
                                FILE *out, char *error, size_t size)
 {
     struct reload_plan plan;
-    struct pool_set_outcome outcome;
+    struct pool_set_outcome done;
+    char line[ERROR_SIZE];
     if (pool_set_plan(&master->pools, wanted, all, &plan) != 0) {
         snprintf(error, size, "out of memory");
         return -1;
     }
-    if (pool_set_reload(&master->pools, wanted, &plan, &outcome, error, size) != 0) {
+    if (pool_set_reload(&master->pools, wanted, &plan, &done, error, size) != 0) {
         log_error("reload: %s", error);
         reload_plan_free(&plan);
         return -1;
     }
     if (log_settings_apply(&wanted->global, error, size) != 0)
         log_error("reload: %s; the log stays as it was", error);
-    master_report_reload(&outcome, &plan, out);
+    snprintf(line, sizeof line,
+             "pools: %zu replaced, %zu changed in place, %zu added, %zu removed, %zu as they were",
+             done.replaced, done.applied, done.added, done.removed, done.kept);
+    log_notice("reload: in force; %s", line);
+    if (out != NULL)
+        fprintf(out, "%s\n", line);
+    for (size_t i = 0; i < plan.later.count; i++) {
+        log_warning("reload: %s", plan.later.items[i]);
+        if (out != NULL)
+            fprintf(out, "%s\n", plan.later.items[i]);
+    }
     reload_plan_free(&plan);
     return 0;
 }
@@ -285,17 +280,6 @@ static void master_follow(struct master *master, struct config *config)
         master->state = MASTER_RELOADING;
     systemd_watchdog_start(&master->watchdog, master->config->global.systemd_interval);
     master_changed(master);
-}
-
-/* Ends the errors of a reload with what they mean. */
-static void master_add_nothing_changed(char *error, size_t size)
-{
-    static const char sentence[] = "nothing has changed";
-    size_t used = strlen(error);
-    /* Errors beyond the buffer are in the log. */
-    if (used > size - sizeof sentence - 1)
-        used = size - sizeof sentence - 1;
-    snprintf(error + used, size - used, "\n%s", sentence);
 }
 
 /* Returns 0, or -1 with one line for each error. */
@@ -316,8 +300,11 @@ static int master_reload(void *owner, const char *why, const char *all, FILE *ou
         master->reloads++;
         master_follow(master, wanted);
     } else {
-        log_error("reload: nothing has changed");
-        master_add_nothing_changed(error, size);
+        static const char sentence[] = "nothing has changed";
+        log_error("reload: %s", sentence);
+        /* Errors beyond the buffer are in the log. */
+        size_t used = MIN(strlen(error), size - sizeof sentence - 1);
+        snprintf(error + used, size - used, "\n%s", sentence);
     }
     config_free(&wanted);
     if (master->announced)
@@ -345,17 +332,6 @@ static void master_crashed(void *context)
         master->restart_due = true;
 }
 
-/* Keeps the configuration in force: a changed file was not asked for. */
-static void master_restart(struct master *master)
-{
-    char error[ERROR_SIZE];
-    master->restart_due = false;
-    log_alert("%d workers crashed within `emergency_restart_interval`: all pools get new workers",
-              (int)master->config->global.emergency_restart_threshold);
-    if (master_put_in_force(master, master->config, "", NULL, error, sizeof error) == 0)
-        master_follow(master, master->config);
-}
-
 static void master_on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct master *master = timer->data;
@@ -364,8 +340,16 @@ static void master_on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
             ev_break(master->loop, EVBREAK_ALL);
         return;
     }
-    if (master->restart_due)
-        master_restart(master);
+    if (master->restart_due) {
+        char error[ERROR_SIZE];
+        master->restart_due = false;
+        log_alert("%d workers crashed within `emergency_restart_interval`: all pools get new "
+                  "workers",
+                  (int)master->config->global.emergency_restart_threshold);
+        /* The configuration in force stays: a changed file was not asked for. */
+        if (master_put_in_force(master, master->config, "", NULL, error, sizeof error) == 0)
+            master_follow(master, master->config);
+    }
     pool_set_sweep(&master->pools);
     if (master->state == MASTER_RELOADING || (master->announced && master->waiting_count > 0))
         master_check_reload(master);

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +17,7 @@
 #include <unistd.h>
 
 enum {
-    PROC_ACTIVITY_FILES_MAX = 1024, /* descriptors that are looked at, of one process */
+    PROC_ACTIVITY_FILES_MAX = 1024, /* descriptors among which a given socket is looked for */
     PROC_ACTIVITY_THREADS_MAX = 256 /* with more, the answer is UNKNOWN */
 };
 
@@ -103,46 +102,42 @@ static enum proc_activity proc_activity_threads(DIR *tasks)
     return all;
 }
 
-/* Does the process hold another socket than the given ones? Without one it is not inside a request,
- * whatever it waits for. */
-static bool proc_activity_has_connection(pid_t pid, const ino_t *given, size_t count)
+/* Has the process a socket that is (`among`) one of the given ones, or is none of them? `unknown`
+ * is the answer if it may not be read. */
+static bool proc_activity_has_socket(pid_t pid, const ino_t *given, size_t count, bool among,
+                                     bool unknown)
 {
     char path[64];
     (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
     DIR *folder = opendir(path);
-    bool has = folder == NULL; /* we cannot tell */
+    bool has = false;
     const struct dirent *entry;
-    while (!has && (entry = readdir(folder)) != NULL) {
+    if (folder == NULL)
+        return unknown;
+    for (unsigned i = 0; (i < PROC_ACTIVITY_FILES_MAX || !among) && !has; i++) {
         struct stat status;
+        if ((entry = readdir(folder)) == NULL)
+            break;
         if (fstatat(dirfd(folder), entry->d_name, &status, 0) != 0 || !S_ISSOCK(status.st_mode))
             continue;
-        has = true;
-        for (size_t i = 0; i < count && has; i++)
-            has = status.st_ino != given[i];
+        bool is_given = false;
+        for (size_t k = 0; k < count && !is_given; k++)
+            is_given = status.st_ino == given[k];
+        has = is_given == among;
     }
-    if (folder != NULL)
-        (void)closedir(folder);
+    (void)closedir(folder);
     return has;
+}
+
+/* Without a connection a process is not inside a request, whatever it waits for. */
+static bool proc_activity_has_connection(pid_t pid, const ino_t *given, size_t count)
+{
+    return proc_activity_has_socket(pid, given, count, false, true);
 }
 
 bool proc_activity_holds(pid_t pid, ino_t socket)
 {
-    char path[64];
-    (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
-    DIR *folder = opendir(path);
-    bool holds = false;
-    const struct dirent *entry;
-    if (folder == NULL)
-        return false;
-    for (unsigned i = 0; i < PROC_ACTIVITY_FILES_MAX && !holds; i++) {
-        struct stat status;
-        if ((entry = readdir(folder)) == NULL)
-            break;
-        holds = fstatat(dirfd(folder), entry->d_name, &status, 0) == 0 &&
-                S_ISSOCK(status.st_mode) && status.st_ino == socket;
-    }
-    (void)closedir(folder);
-    return holds;
+    return proc_activity_has_socket(pid, &socket, 1, true, false);
 }
 
 enum proc_activity proc_activity_between_requests(pid_t pid, const ino_t *given, size_t count)

@@ -30,29 +30,19 @@ static void process_limits_set(int resource, int64_t value, const char *directiv
         process_limits_warn(directive);
 }
 
-static void process_limits_raise_files(void)
-{
-    struct rlimit raised = process_limits_files;
-    raised.rlim_cur = raised.rlim_max;
-    if (raised.rlim_cur != process_limits_files.rlim_cur && setrlimit(RLIMIT_NOFILE, &raised) != 0)
-        log_warning("cannot raise the limit of open files from %ju to %ju: %s; set `rlimit_files` "
-                    "in [global]",
-                    (uintmax_t)process_limits_files.rlim_cur, (uintmax_t)raised.rlim_cur,
-                    strerror(errno));
-}
-
-static void process_limits_set_files(int64_t wanted)
-{
-    process_limits_set(RLIMIT_NOFILE, wanted, "rlimit_files");
-    if (wanted >= 0 || !process_limits_files_known)
-        process_limits_files_known = getrlimit(RLIMIT_NOFILE, &process_limits_files) == 0;
-    if (wanted < 0 && process_limits_files_known)
-        process_limits_raise_files();
-}
-
 void process_limits_prepare(const struct config_global *global)
 {
-    process_limits_set_files(global->rlimit_files);
+    struct rlimit *files = &process_limits_files;
+    process_limits_set(RLIMIT_NOFILE, global->rlimit_files, "rlimit_files");
+    if (global->rlimit_files >= 0 || !process_limits_files_known)
+        process_limits_files_known = getrlimit(RLIMIT_NOFILE, files) == 0;
+    const struct rlimit raised = {files->rlim_max, files->rlim_max};
+    if (global->rlimit_files < 0 && process_limits_files_known &&
+        raised.rlim_cur != files->rlim_cur && setrlimit(RLIMIT_NOFILE, &raised) != 0)
+        log_warning("cannot raise the limit of open files from %ju to %ju: %s; set `rlimit_files` "
+                    "in [global]",
+                    (uintmax_t)files->rlim_cur, (uintmax_t)raised.rlim_cur, strerror(errno));
+
     process_limits_set(RLIMIT_CORE, global->rlimit_core, "rlimit_core");
     if (global->process_priority != DIRECTIVE_UNSET &&
         setpriority(PRIO_PROCESS, 0, (int)global->process_priority) != 0)
@@ -97,22 +87,17 @@ static char *process_limits_is_at(const char *folder, size_t length, const char 
     return NULL;
 }
 
-static char *process_limits_search(const char *word)
+char *process_limits_program(const char *word)
 {
     const char *rest = getenv("PATH");
     char *found = NULL;
-    if (strchr(word, '/') != NULL)
-        return process_limits_is_at("", 0, word);
-    while (rest != NULL && found == NULL) {
-        size_t length = strcspn(rest, ":");
-        found = process_limits_is_at(rest, length, word);
-        rest = rest[length] == ':' ? rest + length + 1 : NULL;
-    }
-    return found;
-}
-
-char *process_limits_program(const char *word)
-{
-    char *found = word != NULL ? process_limits_search(word) : NULL;
+    if (word != NULL && strchr(word, '/') != NULL)
+        found = process_limits_is_at("", 0, word);
+    else if (word != NULL)
+        while (rest != NULL && found == NULL) {
+            size_t length = strcspn(rest, ":");
+            found = process_limits_is_at(rest, length, word);
+            rest = rest[length] == ':' ? rest + length + 1 : NULL;
+        }
     return found != NULL ? found : realpath(process_limits_running, NULL);
 }

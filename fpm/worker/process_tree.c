@@ -6,7 +6,6 @@
 
 #include <ctype.h>
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -155,12 +154,6 @@ static struct process_tree_key *process_tree_find(const struct process_tree *tre
     return NULL;
 }
 
-static bool process_tree_remembers(const struct process_tree *tree,
-                                   const struct process_tree_process *process)
-{
-    return process_tree_find(tree, process) != NULL;
-}
-
 static void process_tree_add(struct process_tree *tree, const struct process_tree_key *key)
 {
     if (tree->remembered == NULL) {
@@ -177,7 +170,7 @@ static void process_tree_add(struct process_tree *tree, const struct process_tre
 void process_tree_remember(struct process_tree *tree, const struct process_tree_process *process)
 {
     const struct process_tree_key key = {.pid = process->pid, .started = process->started};
-    if (!process_tree_remembers(tree, process))
+    if (process_tree_find(tree, process) == NULL)
         process_tree_add(tree, &key);
 }
 
@@ -190,24 +183,9 @@ void process_tree_adopt(struct process_tree *tree, const struct process_tree *be
 bool process_tree_is_claimed(const struct process_tree_process *process)
 {
     const struct process_tree *tree = process_tree_all;
-    while (tree != NULL && !process_tree_remembers(tree, process))
+    while (tree != NULL && process_tree_find(tree, process) == NULL)
         tree = tree->next;
     return tree != NULL;
-}
-
-/* Forgets those that are not in the list: they have ended. */
-static void process_tree_forget_ended(struct process_tree *tree,
-                                      const struct process_tree_list *list)
-{
-    unsigned kept = 0;
-    for (unsigned i = 0; i < tree->remembered_count; i++) {
-        unsigned j = 0;
-        while (j < list->count && list->items[j].pid != tree->remembered[i].pid)
-            j++;
-        if (j < list->count)
-            tree->remembered[kept++] = tree->remembered[i];
-    }
-    tree->remembered_count = kept;
 }
 
 /* ---- looking ---- */
@@ -233,18 +211,8 @@ static void process_tree_add_roots(const struct process_tree *tree, struct proce
     unsigned count = process_tree_orphans(adopted, PROCESS_TREE_MAX);
     for (unsigned i = 0; i < count && list->count < PROCESS_TREE_MAX; i++)
         if (process_tree_read(adopted[i], &process) &&
-            (process.group == tree->leader || process_tree_remembers(tree, &process)))
+            (process.group == tree->leader || process_tree_find(tree, &process) != NULL))
             list->items[list->count++] = process;
-}
-
-/* Drops what has ended and waits to be reaped. */
-static void process_tree_drop_ended(struct process_tree_list *list)
-{
-    unsigned kept = 0;
-    for (unsigned i = 0; i < list->count; i++)
-        if (!list->items[i].ended)
-            list->items[kept++] = list->items[i];
-    list->count = kept;
 }
 
 void process_tree_look(struct process_tree *tree, struct process_tree_list *list)
@@ -261,8 +229,19 @@ void process_tree_look(struct process_tree *tree, struct process_tree_list *list
                 process_tree_read(children[j], &list->items[list->count]))
                 list->count++;
     }
-    process_tree_forget_ended(tree, list);
-    process_tree_drop_ended(list);
+
+    /* Forget what is not there any more, drop what has ended and waits to be reaped, and remember
+     * the rest. */
+    unsigned kept = 0;
+    for (unsigned i = 0; i < tree->remembered_count; i++)
+        if (process_tree_lists(list, tree->remembered[i].pid))
+            tree->remembered[kept++] = tree->remembered[i];
+    tree->remembered_count = kept;
+    kept = 0;
+    for (unsigned i = 0; i < list->count; i++)
+        if (!list->items[i].ended)
+            list->items[kept++] = list->items[i];
+    list->count = kept;
     for (unsigned i = 0; i < list->count; i++)
         if (list->items[i].group != tree->leader)
             process_tree_remember(tree, &list->items[i]);
@@ -296,7 +275,7 @@ bool process_tree_has(const struct process_tree *tree, pid_t pid)
             return true;
         if (!process_tree_read(pid, &process))
             return false;
-        found = found || process.group == tree->leader || process_tree_remembers(tree, &process);
+        found = found || process.group == tree->leader || process_tree_find(tree, &process) != NULL;
         if (process.parent == self)
             return found && !child_is_watched(pid);
         pid = process.parent;
@@ -366,18 +345,6 @@ bool process_tree_catches(pid_t pid, int signal)
            (strtoull(line + strlen("\nSigCgt:"), NULL, 16) >> (unsigned)(signal - 1) & 1) != 0;
 }
 
-/* False if the process was asked before, or cannot be remembered. */
-static bool process_tree_note_asked(struct process_tree *tree,
-                                    const struct process_tree_process *process)
-{
-    process_tree_remember(tree, process);
-    struct process_tree_key *key = process_tree_find(tree, process);
-    if (key == NULL || key->asked)
-        return false;
-    key->asked = 1;
-    return true;
-}
-
 unsigned process_tree_signal_handlers(struct process_tree *tree, pid_t program, int signal)
 {
     struct process_tree_list list;
@@ -387,9 +354,14 @@ unsigned process_tree_signal_handlers(struct process_tree *tree, pid_t program, 
     for (unsigned i = 0; i < list.count; i++) {
         const struct process_tree_process *one = &list.items[i];
         if ((leads && one->pid == program) ||
-            (one->pid != program && !process_tree_catches(one->pid, signal)) ||
-            !process_tree_note_asked(tree, one))
+            (one->pid != program && !process_tree_catches(one->pid, signal)))
             continue;
+        /* Each is asked once; one that cannot be remembered is not. */
+        process_tree_remember(tree, one);
+        struct process_tree_key *key = process_tree_find(tree, one);
+        if (key == NULL || key->asked)
+            continue;
+        key->asked = 1;
         process_tree_signal_process(one, signal);
         count++;
     }
