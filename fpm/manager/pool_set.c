@@ -364,19 +364,6 @@ pool_set_prepare_all(struct pool_set *pools, const struct reload_plan *plan, str
     return ready;
 }
 
-/* A pool that is no longer in the file stops as the older workers of a reload do. */
-static void pool_set_remove(struct pool_set_item *item)
-{
-    unsigned live = pool_live(&item->pool);
-    log_pool(LOG_LEVEL_NOTICE, item->pool.name,
-             "no longer in the file, ends when its %u worker%s done", live,
-             live == 1 ? " is" : "s are");
-    item->removed = true;
-    pool_return_socket(&item->pool);
-    pool_stop(&item->pool, POOL_STOP_GRACEFUL);
-    pool_supervisor_check_all(&item->supervisor);
-}
-
 static void pool_set_report(const struct reload_plan_step *step, const struct pool *pool,
                             struct pool_set_outcome *outcome)
 {
@@ -431,15 +418,24 @@ static void pool_set_commit(struct pool_set *pools, const struct reload_plan *pl
         pool_set_report(step, &item->pool, outcome);
         order[used++] = item;
     }
-    /* The pools that are left are no longer in the file, some of them since an earlier reload. */
+    /* The pools that are left are no longer in the file, some of them since an earlier reload. They
+     * stop as the older workers of a reload do. */
     for (size_t i = 0; i < total; i++) {
         if (items[i] == NULL)
             continue;
-        if (i < configured) {
-            outcome->removed++;
-            pool_set_remove(items[i]);
-        }
         order[used++] = items[i];
+        if (i >= configured)
+            continue;
+        struct pool *pool = &items[i]->pool;
+        unsigned live = pool_live(pool);
+        log_pool(LOG_LEVEL_NOTICE, pool->name,
+                 "no longer in the file, ends when its %u worker%s done", live,
+                 live == 1 ? " is" : "s are");
+        outcome->removed++;
+        items[i]->removed = true;
+        pool_return_socket(pool);
+        pool_stop(pool, POOL_STOP_GRACEFUL);
+        pool_supervisor_check_all(&items[i]->supervisor);
     }
     free(items);
     pools->items = order;
@@ -463,24 +459,19 @@ int pool_set_reload(struct pool_set *pools, struct config *wanted, const struct 
     return 0;
 }
 
-static bool pool_set_failed(const struct pool_set_item *item)
-{
-    const struct pool *pool = &item->pool;
-    const struct scaling_counts *seen = &pool->seen.counts;
-    return (*pool->failure != '\0' && (!pool->older_retired || !pool_ready(pool))) ||
-           pool_failing(pool, seen->idle + seen->partly + seen->serving + seen->post);
-}
-
 bool pool_set_settled(const struct pool_set *pools, const struct pool **failed)
 {
     bool settled = true;
     *failed = NULL;
     for (size_t i = 0; i < pools->count; i++) {
         const struct pool *pool = &pools->items[i]->pool;
-        if (*failed == NULL && pool_set_failed(pools->items[i]))
+        const struct scaling_counts *seen = &pool->seen.counts;
+        bool complete = pool->older_retired && pool_ready(pool);
+        bool fails = (*pool->failure != '\0' && !complete) ||
+                     pool_failing(pool, seen->idle + seen->partly + seen->serving + seen->post);
+        if (*failed == NULL && fails)
             *failed = pool;
-        settled = settled && !pools->items[i]->removed && pool->older_retired &&
-                  pool->current->older == NULL && pool_ready(pool);
+        settled = settled && complete && !pools->items[i]->removed && pool->current->older == NULL;
     }
     return settled;
 }

@@ -9,11 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t reload_plan_slots(const struct config_pool *pool)
-{
-    return (size_t)(pool->pm_max_children + pool->post_response_max_children);
-}
-
 /* The ids behind `user` and `group` and the path of a program may change while the file stays. */
 static const char *reload_plan_resolved(const struct config_pool *was,
                                         const struct config_pool *wanted)
@@ -26,22 +21,18 @@ static const char *reload_plan_resolved(const struct config_pool *was,
     return strcmp(was->program, wanted->program) != 0 ? "command" : NULL;
 }
 
-static enum reload_plan_action reload_plan_row(const struct directive *row)
-{
-    return row->reload == DIRECTIVE_LIVE ? RELOAD_PLAN_APPLY : RELOAD_PLAN_REPLACE;
-}
-
 /* A pool whose name was there before. */
 static void reload_plan_compare(struct reload_plan_step *step, const struct reload_plan_was *before)
 {
     const struct config_pool *wanted = step->wanted, *was = before->settings;
+    size_t slots = (size_t)(wanted->pm_max_children + wanted->post_response_max_children);
     for (size_t i = 0; i < DIRECTIVE_POOL_COUNT; i++) {
         const struct directive *row = &directive_pool[i];
         if (directive_value_equal(row, was, wanted))
             continue;
-        enum reload_plan_action action = reload_plan_row(row);
-        if (i == DIRECTIVE_POOL_listen || reload_plan_slots(wanted) > before->slots)
-            action = RELOAD_PLAN_REPLACE;
+        bool live =
+            row->reload == DIRECTIVE_LIVE && i != DIRECTIVE_POOL_listen && slots <= before->slots;
+        enum reload_plan_action action = live ? RELOAD_PLAN_APPLY : RELOAD_PLAN_REPLACE;
         if (action > step->action) {
             step->action = action;
             step->changed = row->name;

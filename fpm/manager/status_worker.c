@@ -161,14 +161,12 @@ static void status_worker_start(struct status_worker_process *status)
 {
     struct launch_spec spec;
     char error[ERROR_SIZE];
-    if (launch_spec_build(&spec, pool_settings(status->pool), error, sizeof error) != 0) {
-        status_worker_failed(status, error);
-        return;
-    }
+    int built = launch_spec_build(&spec, pool_settings(status->pool), error, sizeof error);
     status->generation = status->pool->current;
-    if (status_worker_launch(status, &spec, error, sizeof error) != 0)
+    if (built != 0 || status_worker_launch(status, &spec, error, sizeof error) != 0)
         status_worker_failed(status, error);
-    launch_spec_free(&spec);
+    if (built == 0)
+        launch_spec_free(&spec);
 }
 
 /* ---- its events ---- */
