@@ -378,13 +378,6 @@ static void generation_stop_now(struct generation_member *member)
         generation_stop_unattached(member, left);
 }
 
-/* Is it a limit, which cuts off the work that is under way? */
-static bool generation_is_limit(enum exit_cause_stop why)
-{
-    return why == EXIT_CAUSE_STOP_REQUEST || why == EXIT_CAUSE_STOP_POST_RESPONSE ||
-           why == EXIT_CAUSE_STOP_MEMORY_HARD;
-}
-
 /* Records that the worker is to stop, and by when. False if there is nothing to stop. */
 static bool generation_mark(struct generation_member *member, enum exit_cause_stop why,
                             int64_t grace)
@@ -401,7 +394,7 @@ static bool generation_mark(struct generation_member *member, enum exit_cause_st
     /* Keep the first stop reason, except: any reason replaces "superfluous", and an exceeded limit
      * replaces a graceful stop. */
     if (first || before == EXIT_CAUSE_STOP_SUPERFLUOUS ||
-        (generation_is_limit(why) && !generation_is_limit(before)))
+        (exit_cause_is_limit(why) && !exit_cause_is_limit(before)))
         member->stop_reason = why;
     return true;
 }
@@ -458,7 +451,7 @@ static void generation_worker_stop_timeout(struct worker *worker)
     }
     int64_t left = generation_grace_left(member);
     if (member->asked == 0 && left > 0 && generation_may_lose(signal) &&
-        !generation_is_limit(member->stop_reason)) {
+        !exit_cause_is_limit(member->stop_reason)) {
         if (generation_unattached_activity(member) == PROC_ACTIVITY_WAITING)
             generation_stop_program(member, signal, left);
         else
@@ -482,7 +475,7 @@ static void generation_worker_stop_timeout(struct worker *worker)
                " is killed %s: it did not end within %s of being "
                "asked to (%s); see `%s`",
                doing, waited, exit_cause_stop_text(member->stop_reason),
-               generation_is_limit(member->stop_reason) ? "hard_timeout"
+               exit_cause_is_limit(member->stop_reason) ? "hard_timeout"
                                                         : "process_control_timeout");
     worker_kill(worker);
 }

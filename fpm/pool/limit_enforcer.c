@@ -26,14 +26,6 @@ static void limit_enforcer_terminate(struct generation_member *member, enum exit
     generation_terminate(member, why, generation->pool->hard_timeout);
 }
 
-/* A worker that a limit is already ending is left alone. */
-static bool limit_enforcer_may_end(const struct generation_member *member)
-{
-    return member->stop_reason != EXIT_CAUSE_STOP_REQUEST &&
-           member->stop_reason != EXIT_CAUSE_STOP_POST_RESPONSE &&
-           member->stop_reason != EXIT_CAUSE_STOP_MEMORY_HARD;
-}
-
 void limit_enforcer_check(const struct pool *pool, struct generation_member *member,
                           const struct scoreboard_glance *glance, uint64_t *again)
 {
@@ -44,7 +36,7 @@ void limit_enforcer_check(const struct pool *pool, struct generation_member *mem
     };
     const struct deadline_stamps stamps = {glance->running_since, glance->finished_since,
                                            clock_ns()};
-    if (!limit_enforcer_may_end(member))
+    if (exit_cause_is_limit(member->stop_reason)) /* it is being ended already */
         return;
     enum exit_cause_stop why = EXIT_CAUSE_STOP_REQUEST;
     int64_t limit = limits->request_terminate_timeout;
@@ -83,7 +75,7 @@ void limit_enforcer_check_memory(const struct pool *pool, struct generation_memb
             &used) != 0)
         return;
     if (limits->pm_max_memory_hard > 0 && used > (uint64_t)limits->pm_max_memory_hard &&
-        limit_enforcer_may_end(member)) {
+        !exit_cause_is_limit(member->stop_reason)) {
         char cause[128];
         snprintf(cause, sizeof cause, "it uses %" PRIu64 " KiB, above `pm.max_memory_hard`",
                  used / 1024);

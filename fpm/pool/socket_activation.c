@@ -39,32 +39,6 @@ static long socket_activation_number(const char *name, long max)
     return errno == 0 && number <= max ? number : -1;
 }
 
-/* The names are in the order of the descriptors; there may be fewer. */
-static void socket_activation_names(const char *names)
-{
-    for (size_t i = 0; i < socket_activation_count && names != NULL; i++) {
-        size_t length = strcspn(names, ":");
-        snprintf(socket_activation_list[i].name, sizeof socket_activation_list[i].name, "%.*s",
-                 (int)MIN(length, SOCKET_ACTIVATION_NAME - 1), names);
-        names = names[length] == ':' ? names + length + 1 : NULL;
-    }
-}
-
-/* Checked at once: a number that is free would soon belong to a file of the manager. */
-static int socket_activation_all_open(char *error, size_t size)
-{
-    for (size_t i = 0; i < socket_activation_count; i++) {
-        if (fcntl(socket_activation_list[i].fd, F_GETFD) >= 0)
-            continue;
-        snprintf(error, size,
-                 "LISTEN_FDS in the environment promises %zu descriptors, but %d is "
-                 "not open",
-                 socket_activation_count, socket_activation_list[i].fd);
-        return -1;
-    }
-    return 0;
-}
-
 static int socket_activation_read(char *error, size_t size)
 {
     if (socket_activation_number("LISTEN_PID", INT32_MAX) != getpid())
@@ -83,10 +57,26 @@ static int socket_activation_read(char *error, size_t size)
         return -1;
     }
     socket_activation_count = (size_t)count;
-    for (size_t i = 0; i < socket_activation_count; i++)
-        socket_activation_list[i].fd = SOCKET_ACTIVATION_FIRST + (int)i;
-    socket_activation_names(getenv("LISTEN_FDNAMES"));
-    return socket_activation_all_open(error, size);
+
+    /* The names are in the order of the descriptors; there may be fewer. */
+    const char *names = getenv("LISTEN_FDNAMES");
+    for (size_t i = 0; i < socket_activation_count; i++) {
+        struct socket_activation_socket *socket = &socket_activation_list[i];
+        socket->fd = SOCKET_ACTIVATION_FIRST + (int)i;
+        size_t length = names != NULL ? strcspn(names, ":") : 0;
+        if (names != NULL)
+            snprintf(socket->name, sizeof socket->name, "%.*s",
+                     (int)MIN(length, SOCKET_ACTIVATION_NAME - 1), names);
+        names = names != NULL && names[length] == ':' ? names + length + 1 : NULL;
+        /* Checked at once: a number that is free would soon belong to a file of the manager. */
+        if (fcntl(socket->fd, F_GETFD) >= 0)
+            continue;
+        snprintf(error, size,
+                 "LISTEN_FDS in the environment promises %zu descriptors, but %d is not open",
+                 socket_activation_count, socket->fd);
+        return -1;
+    }
+    return 0;
 }
 
 int socket_activation_open(char *error, size_t size)
@@ -194,32 +184,26 @@ int socket_activation_keep(const char *name, int fd)
     return -1;
 }
 
-static void socket_activation_read_one(struct saved_state *state)
-{
-    char *name = NULL;
-    saved_state_text(state, "kept_name", &name);
-    int fd = saved_state_fd(state, "kept_socket", -1);
-    if (fd >= 0 && (name == NULL || socket_activation_put(name, fd) != 0))
-        fd_close(&fd);
-    free(name);
-}
-
 void socket_activation_saved_state(struct saved_state *state)
 {
+    bool saves = state->mode == SAVED_STATE_SAVE;
     int64_t count = 0;
-    for (size_t i = 0; i < socket_activation_count; i++)
+    for (size_t i = 0; saves && i < socket_activation_count; i++)
         count += socket_activation_list[i].fd >= 0;
-    if (state->mode != SAVED_STATE_SAVE)
-        count = 0;
     count = saved_state_number(state, "kept_sockets", count, 0, INT32_MAX);
-    for (int64_t i = 0; state->mode != SAVED_STATE_SAVE && i < count && saved_state_good(state);
-         i++)
-        socket_activation_read_one(state);
-    for (size_t i = 0; state->mode == SAVED_STATE_SAVE && i < socket_activation_count; i++) {
+    for (size_t i = 0; saves && i < socket_activation_count; i++) {
         char *name = socket_activation_list[i].name;
         if (socket_activation_list[i].fd < 0)
             continue;
         saved_state_text(state, "kept_name", &name);
         (void)saved_state_fd(state, "kept_socket", socket_activation_list[i].fd);
+    }
+    for (int64_t i = 0; !saves && i < count && saved_state_good(state); i++) {
+        char *name = NULL;
+        saved_state_text(state, "kept_name", &name);
+        int fd = saved_state_fd(state, "kept_socket", -1);
+        if (fd >= 0 && (name == NULL || socket_activation_put(name, fd) != 0))
+            fd_close(&fd);
+        free(name);
     }
 }

@@ -82,6 +82,12 @@ const char *exit_cause_name(enum exit_cause cause)
     return cause < EXIT_CAUSE_COUNT ? names[cause] : "unknown";
 }
 
+bool exit_cause_is_limit(enum exit_cause_stop reason)
+{
+    return reason == EXIT_CAUSE_STOP_REQUEST || reason == EXIT_CAUSE_STOP_POST_RESPONSE ||
+           reason == EXIT_CAUSE_STOP_MEMORY_HARD;
+}
+
 const char *exit_cause_stop_text(enum exit_cause_stop reason)
 {
     return reason < EXIT_CAUSE_STOP_COUNT ? exit_cause_stops[reason].text : "unknown";

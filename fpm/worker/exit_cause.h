@@ -48,6 +48,9 @@ bool exit_cause_is_expected(enum exit_cause cause);
 /* The name in exit_causes.def. */
 const char *exit_cause_name(enum exit_cause cause);
 
+/* Is it a limit, which cuts off the work that is under way? */
+bool exit_cause_is_limit(enum exit_cause_stop reason);
+
 /* To follow "asked to go: ". */
 const char *exit_cause_stop_text(enum exit_cause_stop reason);
 

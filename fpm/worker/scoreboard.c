@@ -153,24 +153,20 @@ bool scoreboard_claim(struct scoreboard *scoreboard, unsigned slot)
     return false;
 }
 
-/* Others may have the memory mapped for longer: the status worker shows no member of it any more.
- */
-static void scoreboard_publish_end(const struct scoreboard *scoreboard)
-{
-    struct ot_member *members = (void *)((char *)scoreboard->board + scoreboard->members_at);
-    struct ot_pool_stats *published = &scoreboard->board->stats;
-    record_begin(&published->change);
-    for (unsigned i = 0; i < scoreboard->count; i++)
-        members[i].process = OT_PROCESS_NONE;
-    record_end(&published->change);
-}
-
 void scoreboard_destroy(struct scoreboard *scoreboard)
 {
-    if (scoreboard->board != NULL && !scoreboard->foreign)
-        scoreboard_publish_end(scoreboard);
-    if (scoreboard->board != NULL)
-        (void)munmap(scoreboard->board, scoreboard->size);
+    struct ot_board *board = scoreboard->board;
+    if (board != NULL && !scoreboard->foreign) {
+        /* Others may have the memory mapped for longer: the status worker shows no member of it any
+         * more. */
+        struct ot_member *members = (void *)((char *)board + scoreboard->members_at);
+        record_begin(&board->stats.change);
+        for (unsigned i = 0; i < scoreboard->count; i++)
+            members[i].process = OT_PROCESS_NONE;
+        record_end(&board->stats.change);
+    }
+    if (board != NULL)
+        (void)munmap(board, scoreboard->size);
     fd_close(&scoreboard->fd);
     free(scoreboard->free);
     free(scoreboard->members);
