@@ -26,16 +26,13 @@ enum {
 };
 
 /* Maps a scoreboard for good; false if the descriptor is none. */
-static bool overtime_status_map(int fd, struct status_handler_board *board)
+static bool overtime_status_map(int fd, struct status_source *source)
 {
     struct stat status;
     if (fstat(fd, &status) != 0 || status.st_size <= 0)
         return false;
     void *memory = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, fd, 0);
-    if (memory == MAP_FAILED)
-        return false;
-    *board = (struct status_handler_board){.board = memory, .size = (size_t)status.st_size};
-    return true;
+    return memory != MAP_FAILED && status_open(memory, (size_t)status.st_size, source);
 }
 
 /* The library answers every request before it gets here, unless memory is short. */
@@ -55,7 +52,7 @@ static void *overtime_status_serve(void *unused)
 
 int main(int argc, char **argv)
 {
-    struct status_handler_board boards[OT_FD_FIRST_FREE - OT_FD_BOARD];
+    struct status_source sources[OT_FD_FIRST_FREE - OT_FD_BOARD];
     pthread_t threads[OVERTIME_STATUS_THREADS];
     pthread_attr_t small;
     size_t count = 0;
@@ -69,11 +66,11 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     for (int fd = OT_FD_BOARD; fd < OT_FD_FIRST_FREE; fd++) {
-        count += overtime_status_map(fd, &boards[count]);
+        count += overtime_status_map(fd, &sources[count]);
         (void)close(fd);
     }
     const struct status_handler_paths paths = {argv[2], argv[3], argv[4]};
-    status_handler_open(boards, count, -1, &paths);
+    status_handler_open(sources, count, -1, &paths);
     if (pthread_attr_init(&small) == 0 &&
         pthread_attr_setstacksize(&small, OVERTIME_STATUS_STACK) == 0)
         while (started < OVERTIME_STATUS_THREADS - 1 &&

@@ -48,11 +48,11 @@ static void process_hooks_detach_child(void)
 static void process_hooks_attach(void)
 {
     const struct inheritance *found = worker_slot_attach();
+    struct status_source source;
     if (found == NULL)
         return;
-    if (found->board != NULL)
-        status_handler_open(&(struct status_handler_board){found->board, found->size}, 1,
-                            OT_FD_LISTEN, NULL);
+    if (found->board != NULL && status_open(found->board, found->size, &source))
+        status_handler_open(&source, 1, OT_FD_LISTEN, NULL);
     if (found->intact) {
         conn_handoff_attach();
         log_pipe_attach(found->board, found->own, found->slot);

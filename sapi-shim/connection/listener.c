@@ -64,23 +64,6 @@ void listener_close(struct listener *listener)
     allowed_clients_free(&listener->allowed);
 }
 
-static enum listener_result listener_error(int error)
-{
-    switch (error) {
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM:
-        return LISTENER_STARVED;
-    case EBADF:
-    case EINVAL:
-    case ENOTSOCK:
-        return LISTENER_FAILED;
-    default: /* EAGAIN, or an error of the new connection */
-        return LISTENER_NONE;
-    }
-}
-
 enum listener_result listener_accept(struct listener *listener, struct conn **conn)
 {
     struct sockaddr_storage address;
@@ -92,7 +75,19 @@ enum listener_result listener_accept(struct listener *listener, struct conn **co
                      check ? &length : NULL, SOCK_CLOEXEC);
     } while (fd < 0 && (errno == ECONNABORTED || errno == EINTR || errno == EPROTO));
     if (fd < 0)
-        return listener_error(errno);
+        switch (errno) {
+        case EMFILE:
+        case ENFILE:
+        case ENOBUFS:
+        case ENOMEM:
+            return LISTENER_STARVED;
+        case EBADF:
+        case EINVAL:
+        case ENOTSOCK:
+            return LISTENER_FAILED;
+        default: /* EAGAIN, or an error of the new connection */
+            return LISTENER_NONE;
+        }
     if (check && !allowed_clients_allow(&listener->allowed, (struct sockaddr *)&address)) {
         (void)close(fd);
         return LISTENER_REFUSED;

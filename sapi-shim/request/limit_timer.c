@@ -12,19 +12,6 @@
 #define LIMIT_TIMER_PAUSE_MIN ((uint64_t)(10 * CLOCK_NS_PER_MS))
 #define LIMIT_TIMER_PAUSE_MAX ((uint64_t)CLOCK_NS_PER_S)
 
-/* Shows the operator at once that the client has left; the next safe point counts it. Waits a
- * moment if the interrupted code has a change of the record open. */
-static uint64_t limit_timer_show_left(struct request *request, uint64_t now)
-{
-    struct ot_record *record = request->record;
-    if (atomic_load(&record->change) & 1)
-        return now + CLOCK_NS_PER_MS;
-    record_begin(&record->change);
-    record->status |= OT_BIT_ABORTED;
-    record_end(&record->change);
-    return 0;
-}
-
 /* The kernel sends the signal when something happens on a watched connection. Once the client has
  * left it must not send another one. */
 static uint64_t limit_timer_check_client(struct request *request, uint64_t now)
@@ -41,7 +28,15 @@ static uint64_t limit_timer_check_client(struct request *request, uint64_t now)
         peer_watch_disarm(conn->fd);
         request->watched = false;
     }
-    return limit_timer_show_left(request, now);
+    /* Shows the operator at once that the client has left; the next safe point counts it. Waits a
+     * moment if the interrupted code has a change of the record open. */
+    struct ot_record *record = request->record;
+    if (atomic_load(&record->change) & 1)
+        return now + CLOCK_NS_PER_MS;
+    record_begin(&record->change);
+    record->status |= OT_BIT_ABORTED;
+    record_end(&record->change);
+    return 0;
 }
 
 /* ot_on_news: tells of a limit that is reached, or a client that has left, again and again until a

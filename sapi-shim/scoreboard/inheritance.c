@@ -103,14 +103,6 @@ static char *inheritance_other_preloads(void)
     return NULL;
 }
 
-static void inheritance_hide_preload(void)
-{
-    char *others = inheritance_other_preloads();
-    if (others != NULL)
-        (void)(*others != '\0' ? setenv("LD_PRELOAD", others, 1) : unsetenv("LD_PRELOAD"));
-    free(others);
-}
-
 /* ---- load and take ---- */
 
 struct inheritance inheritance_load(void)
@@ -140,20 +132,6 @@ struct inheritance inheritance_load(void)
     return found;
 }
 
-static void inheritance_explain(void)
-{
-    const char *text = getenv(OT_CONTRACT_ENV);
-    if (inheritance_seen.fault == INHERITANCE_OTHER_VERSION)
-        diagnostics_error(
-            "the manager speaks contract version \"%s\", this library version %u: running without "
-            "status and policies of the pool; install matching versions",
-            text != NULL ? text : "", OT_CONTRACT_VERSION);
-    else if (inheritance_seen.fault == INHERITANCE_UNUSABLE)
-        diagnostics_error(
-            "the scoreboard handed over by the manager cannot be used (%s); running without it",
-            inheritance_seen.error != 0 ? strerror(inheritance_seen.error) : "wrong layout");
-}
-
 /* Are the contract's descriptors still what the manager made them? Both are of one file. */
 static bool inheritance_intact(void)
 {
@@ -166,7 +144,10 @@ static bool inheritance_intact(void)
 
 void inheritance_take(struct inheritance *found)
 {
-    inheritance_hide_preload();
+    char *others = inheritance_other_preloads();
+    if (others != NULL)
+        (void)(*others != '\0' ? setenv("LD_PRELOAD", others, 1) : unsetenv("LD_PRELOAD"));
+    free(others);
     if (!found->given)
         return;
     found->intact = inheritance_intact();
@@ -174,7 +155,16 @@ void inheritance_take(struct inheritance *found)
         diagnostics_attach(fcntl(OT_FD_MESSAGES, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE));
         (void)close(OT_FD_MESSAGES);
     }
-    inheritance_explain();
+    const char *text = getenv(OT_CONTRACT_ENV);
+    if (inheritance_seen.fault == INHERITANCE_OTHER_VERSION)
+        diagnostics_error(
+            "the manager speaks contract version \"%s\", this library version %u: running without "
+            "status and policies of the pool; install matching versions",
+            text != NULL ? text : "", OT_CONTRACT_VERSION);
+    else if (inheritance_seen.fault == INHERITANCE_UNUSABLE)
+        diagnostics_error(
+            "the scoreboard handed over by the manager cannot be used (%s); running without it",
+            inheritance_seen.error != 0 ? strerror(inheritance_seen.error) : "wrong layout");
     (void)unsetenv(OT_CONTRACT_ENV);
     if (!found->intact)
         return;

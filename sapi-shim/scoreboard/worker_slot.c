@@ -4,6 +4,7 @@
 #include "sapi-shim/scoreboard/record.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/diagnostics.h"
+#include "sapi-shim/util/procfs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -193,11 +194,7 @@ enum worker_slot_manager worker_slot_manager(void)
     if (kill(pid, 0) != 0 && errno == ESRCH)
         return WORKER_SLOT_MANAGER_GONE;
     (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, line, sizeof line - 1) : -1;
-    if (fd >= 0)
-        (void)close(fd);
-    line[n > 0 ? n : 0] = '\0';
+    (void)procfs_read(path, line, sizeof line);
     /* The state follows the name, which is in parentheses and may hold any character. */
     const char *name_end = strrchr(line, ')');
     char state = name_end != NULL && name_end[1] == ' ' ? name_end[2] : 'S';

@@ -117,31 +117,15 @@ static const char *status_pm_name(uint32_t pm)
     return pm < sizeof names / sizeof *names ? names[pm] : "unknown";
 }
 
+/* OT_STATE_COUNT: the state is unknown. */
 static void status_add_state(struct status_pool *pool, unsigned state, int64_t count)
 {
-    switch (state) {
-    case OT_STATE_STARTING:
-        pool->starting += count;
-        break;
-    case OT_STATE_IDLE:
-        pool->idle += count;
-        break;
-    case OT_STATE_READING:
-    case OT_STATE_RUNNING:
-        pool->serving += count;
-        break;
-    case OT_STATE_POST:
-        pool->post_response += count;
-        break;
-    case OT_STATE_SHUTDOWN:
-        pool->shutdown += count;
-        break;
-    case OT_STATE_EXITING:
-        pool->exiting += count;
-        break;
-    default:
-        pool->unknown += count;
-    }
+    int64_t *const numbers[OT_STATE_COUNT + 1] = {
+        [OT_STATE_STARTING] = &pool->starting,  [OT_STATE_IDLE] = &pool->idle,
+        [OT_STATE_READING] = &pool->serving,    [OT_STATE_RUNNING] = &pool->serving,
+        [OT_STATE_POST] = &pool->post_response, [OT_STATE_SHUTDOWN] = &pool->shutdown,
+        [OT_STATE_EXITING] = &pool->exiting,    [OT_STATE_COUNT] = &pool->unknown};
+    *numbers[MIN(state, OT_STATE_COUNT)] += count;
 }
 
 /* The counters that a pool and a worker have alike. */

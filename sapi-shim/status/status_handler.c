@@ -2,7 +2,6 @@
 #include "sapi-shim/status/status_handler.h"
 
 #include "sapi-shim/protocol/params.h"
-#include "sapi-shim/status/status.h"
 #include "sapi-shim/status/status_metrics.h"
 #include "sapi-shim/status/status_page.h"
 #include "sapi-shim/status/status_write.h"
@@ -11,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 /* The page loads nothing from elsewhere and sends requests to its own address only. */
 #define STATUS_HANDLER_POLICY                                                                      \
@@ -29,17 +29,16 @@ static struct {
 
 static const void *_Atomic status_handler_ready; /* not NULL: status or ping are configured */
 
-void status_handler_open(const struct status_handler_board *boards, size_t count, int listen_fd,
+void status_handler_open(const struct status_source *sources, size_t count, int listen_fd,
                          const struct status_handler_paths *alone)
 {
     status_handler_set.listen_fd = listen_fd;
     status_handler_set.alone = alone != NULL;
-    for (size_t i = 0; i < count && status_handler_set.count < STATUS_HANDLER_BOARDS; i++)
-        status_handler_set.count += status_open(
-            boards[i].board, boards[i].size, &status_handler_set.sources[status_handler_set.count]);
-    if (status_handler_set.count == 0)
+    status_handler_set.count = MIN(count, STATUS_HANDLER_BOARDS);
+    if (count == 0)
         return;
-    const struct ot_board *board = status_handler_set.sources[0].board;
+    memcpy(status_handler_set.sources, sources, status_handler_set.count * sizeof *sources);
+    const struct ot_board *board = sources[0].board;
     const struct status_handler_paths shared = {board->status_path, board->ping_path,
                                                 board->ping_response};
     const struct status_handler_paths *paths = alone != NULL ? alone : &shared;

@@ -7,16 +7,10 @@
 #ifndef OT_STATUS_HANDLER_H
 #define OT_STATUS_HANDLER_H
 
-#include "sapi-shim/contract.h"
+#include "sapi-shim/status/status.h"
 
 #include <stdbool.h>
 #include <stddef.h>
-
-/* A mapped scoreboard. */
-struct status_handler_board {
-    const struct ot_board *board;
-    size_t size;
-};
 
 enum {
     STATUS_HANDLER_BOARDS = 16 /* at most so many generations are shown */
@@ -29,11 +23,11 @@ struct status_handler_paths {
     const char *response;
 };
 
-/* Answers requests from these boards from now on, the current generation's first. `listen_fd` is
- * the pool's socket, -1 = unknown. `alone` NULL: by the paths of the first board, and other
- * requests are for the application. Otherwise by these paths, and other requests get a 404. Called
- * once, before the first request. */
-void status_handler_open(const struct status_handler_board *boards, size_t count, int listen_fd,
+/* Answers requests from these scoreboards (status_open) from now on, the current generation's
+ * first. `listen_fd` is the pool's socket, -1 = unknown. `alone` NULL: by the paths of the first
+ * one, and other requests are for the application. Otherwise by these paths, and other requests get
+ * a 404. Called once, before the first request. */
+void status_handler_open(const struct status_source *sources, size_t count, int listen_fd,
                          const struct status_handler_paths *alone);
 
 /* Are status or ping configured? */

@@ -9,9 +9,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define STATUS_METRICS_POOL   "overtime_"
-#define STATUS_METRICS_WORKER "overtime_worker_"
-
 enum {
     STATUS_METRICS_NAME = 128
 };
@@ -23,20 +20,6 @@ static void status_metrics_label(FILE *out, const char *name, const char *text)
     fputc('"', out);
 }
 
-/* The name of the family, which ends with its unit, a base unit. */
-static void status_metrics_name(char *name, const char *prefix, const struct status_field *field)
-{
-    size_t length = strlen(field->key);
-    const char *unit = "";
-    if (field->unit == STATUS_MS || field->unit == STATUS_US) {
-        length -= strlen("_ms");
-        unit = "_seconds";
-    } else if (field->unit == STATUS_DATE) {
-        unit = "_seconds";
-    }
-    snprintf(name, STATUS_METRICS_NAME, "%s%.*s%s", prefix, (int)length, field->key, unit);
-}
-
 static void status_metrics_family(FILE *out, const char *name, const char *type, const char *unit,
                                   const char *help)
 {
@@ -45,15 +28,20 @@ static void status_metrics_family(FILE *out, const char *name, const char *type,
         fprintf(out, "# UNIT %s %s\n", name, unit);
 }
 
-static void status_metrics_head(FILE *out, const char *name, const struct status_field *field)
+/* Begins the family of a field. Its name ends with its unit, a base unit. */
+static void status_metrics_head(FILE *out, const char *prefix, const struct status_field *field,
+                                char name[STATUS_METRICS_NAME])
 {
-    static const char *const units[] = {[STATUS_NONE] = "",
-                                        [STATUS_BYTES] = "bytes",
-                                        [STATUS_MS] = "seconds",
-                                        [STATUS_US] = "seconds",
-                                        [STATUS_DATE] = "seconds"};
+    bool time = field->unit == STATUS_MS || field->unit == STATUS_US;
+    bool seconds = time || field->unit == STATUS_DATE;
+    snprintf(name, STATUS_METRICS_NAME, "%s%.*s%s", prefix,
+             (int)(strlen(field->key) - (time ? strlen("_ms") : 0)), field->key,
+             seconds ? "_seconds" : "");
     status_metrics_family(out, name, field->type == STATUS_COUNTER ? "counter" : "gauge",
-                          units[field->unit], field->help);
+                          seconds                       ? "seconds"
+                          : field->unit == STATUS_BYTES ? "bytes"
+                                                        : "",
+                          field->help);
 }
 
 static void status_metrics_number(FILE *out, const struct status_field *field, int64_t number)
@@ -134,8 +122,7 @@ static void status_metrics_pool(FILE *out, const struct status_pool *pool)
     fputs("} 1\n", out);
     for (const struct status_field *field = status_pool_fields; field->key != NULL; field++) {
         char name[STATUS_METRICS_NAME];
-        status_metrics_name(name, STATUS_METRICS_POOL, field);
-        status_metrics_head(out, name, field);
+        status_metrics_head(out, "overtime_", field, name);
         status_metrics_sample(out, name, status_metrics_suffix(field), pool);
         fputc('}', out);
         status_metrics_number(out, field, status_number(field, pool));
@@ -171,8 +158,7 @@ static void status_metrics_rows(FILE *out, const struct status_report *report,
         char name[STATUS_METRICS_NAME];
         if (field->type == STATUS_LABEL)
             continue;
-        status_metrics_name(name, STATUS_METRICS_WORKER, field);
-        status_metrics_head(out, name, field);
+        status_metrics_head(out, "overtime_worker_", field, name);
         for (size_t i = 0; i < report->count; i++) {
             const struct status_worker *worker = &report->workers[i];
             int64_t number = status_number(field, (const char *)worker + in);

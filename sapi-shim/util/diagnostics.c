@@ -20,20 +20,15 @@ void diagnostics_attach(int fd)
     diagnostics_fd = fd >= 0 && fstat(fd, &diagnostics_pipe) == 0 ? fd : -1;
 }
 
-/* An application that closed all descriptors may have opened another file with this number. */
-static bool diagnostics_attached(void)
-{
-    struct stat now;
-    return diagnostics_fd >= 0 && fstat(diagnostics_fd, &now) == 0 &&
-           now.st_dev == diagnostics_pipe.st_dev && now.st_ino == diagnostics_pipe.st_ino;
-}
-
 void diagnostics_text(char level, const char *text, size_t size)
 {
     static const char prefix[] = "overtime: ";
     char line[OT_MESSAGE_MAX];
     int saved = errno;
-    bool attached = diagnostics_attached();
+    struct stat now;
+    /* An application that closed all descriptors may have opened another file with this number. */
+    bool attached = diagnostics_fd >= 0 && fstat(diagnostics_fd, &now) == 0 &&
+                    now.st_dev == diagnostics_pipe.st_dev && now.st_ino == diagnostics_pipe.st_ino;
     size_t start = attached ? 1 : sizeof prefix - 1;
     size_t end = start + MIN(size, sizeof line - start - 1);
     memcpy(line, prefix, sizeof prefix);

@@ -36,18 +36,22 @@ int procfs_parse(const char *line, long ticks, long page_size, int64_t *cpu_ms, 
     return 0;
 }
 
+ssize_t procfs_read(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+    if (fd >= 0)
+        (void)close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    return n;
+}
+
 int procfs_usage(int32_t pid, int64_t *cpu_ms, int64_t *memory)
 {
     char path[32], line[PROCFS_LINE];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (procfs_read(path, line, sizeof line) <= 0)
         return -1;
-    ssize_t n = read(fd, line, sizeof line - 1);
-    (void)close(fd);
-    if (n <= 0)
-        return -1;
-    line[n] = '\0';
     return procfs_parse(line, sysconf(_SC_CLK_TCK), sysconf(_SC_PAGESIZE), cpu_ms, memory);
 }
 
@@ -55,14 +59,7 @@ bool procfs_waits_for_lock(int32_t tid)
 {
     char path[48], line[PROCFS_LINE];
     snprintf(path, sizeof path, "/proc/self/task/%d/syscall", (int)tid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof line - 1);
-    if (fd >= 0)
-        (void)close(fd);
-    if (n <= 0)
-        return false;
-    line[n] = '\0';
-    return strtol(line, NULL, 10) == SYS_futex;
+    return procfs_read(path, line, sizeof line) > 0 && strtol(line, NULL, 10) == SYS_futex;
 }
 
 bool procfs_private(const char *line, uint64_t page_size, uint64_t *bytes)

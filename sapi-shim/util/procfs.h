@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Processor time since the start (user and system, ms) and resident memory (bytes). Returns 0, or
  * -1 with both as they were. */
@@ -15,6 +16,9 @@ int procfs_usage(int32_t pid, int64_t *cpu_ms, int64_t *memory);
 
 /* The same from a line of /proc/PID/stat; `ticks` a second. Pure. */
 int procfs_parse(const char *line, long ticks, long page_size, int64_t *cpu_ms, int64_t *memory);
+
+/* Reads the begin of a file, as a text. Returns its length, -1 with errno. */
+ssize_t procfs_read(const char *path, char *text, size_t size);
 
 /* Does this thread of the calling process wait for a mutex or the like? */
 bool procfs_waits_for_lock(int32_t tid);

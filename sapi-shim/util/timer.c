@@ -73,18 +73,6 @@ static void timer_handler(int number)
     errno = saved;
 }
 
-/* Searches from the top: applications take their real-time signals from the bottom. */
-static int timer_free_signal(void)
-{
-    for (int number = SIGRTMAX - 1; number > SIGRTMIN; number--) {
-        struct sigaction before;
-        if (sigaction(number, NULL, &before) == 0 && !(before.sa_flags & SA_SIGINFO) &&
-            before.sa_handler == SIG_DFL)
-            return number;
-    }
-    return 0;
-}
-
 void timer_init(timer_callback *callback)
 {
     struct sigaction action;
@@ -93,7 +81,12 @@ void timer_init(timer_callback *callback)
     action.sa_flags = SA_RESTART;
     (void)sigfillset(&action.sa_mask);
     timer_call = callback;
-    timer_number = timer_free_signal();
+    /* From the top: applications take their real-time signals from the bottom. */
+    struct sigaction before;
+    for (int number = SIGRTMAX - 1; number > SIGRTMIN && timer_number == 0; number--)
+        if (sigaction(number, NULL, &before) == 0 && !(before.sa_flags & SA_SIGINFO) &&
+            before.sa_handler == SIG_DFL)
+            timer_number = number;
     if (timer_number == 0 || sigaction(timer_number, &action, NULL) < 0) {
         diagnostics_write(
             "no real-time signal is free: hard_timeout and abort_detection = instant are off");
