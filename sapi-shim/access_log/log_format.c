@@ -194,31 +194,27 @@ void log_format_set_zone(const struct ot_zone *zone)
     log_format_zone = zone;
 }
 
-/* The zone is the manager's: the application may have set another, or see no zone files. */
-static bool log_format_zoned(time_t second, struct tm *local)
-{
-    const struct ot_zone_change *change = log_format_zone->changes;
-    unsigned i = 1;
-    while (i < OT_ZONE_CHANGES && change[i].at <= second)
-        i++;
-    time_t shifted = second + change[i - 1].offset;
-    if (gmtime_r(&shifted, local) == NULL)
-        return false;
-    local->tm_gmtoff = change[i - 1].offset;
-    local->tm_zone = change[i - 1].name;
-    return true;
-}
-
-/* Caches the last second, as localtime_r() is slow and many lines have the same second. */
+/* The zone is the manager's: the application may have set another, or see no zone files. Caches the
+ * last second, as localtime_r() is slow and many lines have the same second. */
 static const struct tm *log_format_local(time_t second)
 {
     static _Thread_local time_t last = -1;
     static _Thread_local struct tm local;
     if (second == last && second != -1)
         return &local;
-    if (log_format_zone != NULL ? !log_format_zoned(second, &local)
-                                : localtime_r(&second, &local) == NULL)
+    if (log_format_zone == NULL && localtime_r(&second, &local) == NULL)
         return NULL;
+    if (log_format_zone != NULL) {
+        const struct ot_zone_change *change = log_format_zone->changes;
+        unsigned i = 1;
+        while (i < OT_ZONE_CHANGES && change[i].at <= second)
+            i++;
+        time_t shifted = second + change[i - 1].offset;
+        if (gmtime_r(&shifted, &local) == NULL)
+            return NULL;
+        local.tm_gmtoff = change[i - 1].offset;
+        local.tm_zone = change[i - 1].name;
+    }
     last = second;
     return &local;
 }
@@ -373,18 +369,6 @@ struct log_format_error {
     size_t size;
 };
 
-static void log_format_refuse_code(const char *code, size_t length,
-                                   const struct log_format_error *error)
-{
-    char accepted[4 * LOG_FORMAT_CODES];
-    size_t used = 0;
-    for (size_t i = 0; i < LOG_FORMAT_CODES; i++)
-        used += (size_t)snprintf(accepted + used, sizeof accepted - used, "%s%s", i > 0 ? " " : "",
-                                 log_format_codes[i].code);
-    snprintf(error->text, error->size, "has %.*s, which is no code; codes are %s", (int)length,
-             code, accepted);
-}
-
 static bool log_format_check_item(struct log_format_item *item, bool braces,
                                   const struct log_format_error *error)
 {
@@ -441,7 +425,13 @@ static char *log_format_compile_code(struct log_format *format, char *at,
         if (log_format_codes[i].code[1] == *letter)
             item->code = &log_format_codes[i];
     if (item->code == NULL) {
-        log_format_refuse_code(at, (size_t)(letter - at) + (*letter != '\0'), error);
+        char accepted[4 * LOG_FORMAT_CODES];
+        size_t used = 0;
+        for (size_t i = 0; i < LOG_FORMAT_CODES; i++)
+            used += (size_t)snprintf(accepted + used, sizeof accepted - used, "%s%s",
+                                     i > 0 ? " " : "", log_format_codes[i].code);
+        snprintf(error->text, error->size, "has %.*s, which is no code; codes are %s",
+                 (int)(letter - at) + (*letter != '\0'), at, accepted);
         return NULL;
     }
     bool braces = letter > at + 1;
@@ -505,44 +495,32 @@ unsigned log_format_needs(const struct log_format *format)
 
 /* ---- a line ---- */
 
-static void log_format_put_json(struct line_buffer *line, const struct log_format_input *input)
-{
-    static const struct log_format_item item = {.text = "", .unit = 1}; /* milliseconds */
-    for (size_t i = 0; i < LOG_FORMAT_KEYS; i++) {
-        line_buffer_words(line, i > 0 ? ",\"" : "{\"");
-        line_buffer_words(line, log_format_keys[i].key);
-        line_buffer_words(line, "\":");
-        log_format_put(line, input, &log_format_keys[i].value, &item, true);
-    }
-    line_buffer_words(line, "}");
-}
-
-static void log_format_put_items(const struct log_format *format, struct line_buffer *line,
-                                 const struct log_format_input *input)
-{
-    for (size_t i = 0; i < format->count; i++) {
-        const struct log_format_item *item = &format->items[i];
-        if (item->code != NULL)
-            log_format_put(line, input, &item->code->value, item, false);
-        else
-            line_buffer_bytes(line, item->text, item->length);
-    }
-}
-
 size_t log_format_line(const struct log_format *format, const struct log_format_input *input,
                        char *out) /* NOLINT(readability-non-const-parameter): see line.text */
 {
     /* Tries shorter fields until the line fits: nearly always the first, for JSON always the last.
      */
     static const size_t field_max[] = {OT_ACCESS_LINE_MAX, 1024, 256, 64, 16};
+    static const struct log_format_item milliseconds = {.text = "", .unit = 1};
     struct line_buffer line = {.full = true};
     for (size_t i = 0; line.full && i < sizeof field_max / sizeof *field_max; i++) {
         line = (struct line_buffer){
             .text = out, .size = OT_ACCESS_LINE_MAX, .field_max = field_max[i]};
+        for (size_t k = 0; format->json && k < LOG_FORMAT_KEYS; k++) {
+            line_buffer_words(&line, k > 0 ? ",\"" : "{\"");
+            line_buffer_words(&line, log_format_keys[k].key);
+            line_buffer_words(&line, "\":");
+            log_format_put(&line, input, &log_format_keys[k].value, &milliseconds, true);
+        }
         if (format->json)
-            log_format_put_json(&line, input);
-        else
-            log_format_put_items(format, &line, input);
+            line_buffer_words(&line, "}");
+        for (size_t k = 0; k < format->count; k++) {
+            const struct log_format_item *item = &format->items[k];
+            if (item->code != NULL)
+                log_format_put(&line, input, &item->code->value, item, false);
+            else
+                line_buffer_bytes(&line, item->text, item->length);
+        }
     }
     if (line.full) {
         const size_t mark = sizeof OT_CUT - 1;

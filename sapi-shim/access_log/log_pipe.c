@@ -21,29 +21,24 @@ static struct {
     pid_t pid, parent; /* kept, as each getpid() is a system call */
 } log_pipe = {.fd = -1};
 
-/* The manager writes the board; check it all the same. */
-static bool log_pipe_read(const struct ot_board *board)
-{
-    char error[512];
-    size_t size = board->access_size <= sizeof board->access ? board->access_size : 0;
-    size_t length = strnlen(board->access, size);
-    if (length == size)
-        return false;
-    log_pipe.format = log_format_compile(board->access, error, sizeof error);
-    if (log_pipe.format == NULL)
-        diagnostics_write("pool %s: no access log: access.format %s", board->pool, error);
-    log_pipe.suppressed = board->access + length + 1;
-    log_pipe.suppressed_size = size - length - 1;
-    log_pipe.pool = board->pool;
-    log_format_set_zone(&board->zone);
-    return log_pipe.format != NULL;
-}
-
 void log_pipe_attach(const struct ot_board *board, struct ot_slot *own, unsigned slot)
 {
     if (board == NULL || board->access_size == 0)
         return; /* the descriptor is not ours */
-    if (own != NULL && log_pipe_read(board)) {
+    /* The manager writes the board; check it all the same. */
+    size_t size = board->access_size <= sizeof board->access ? board->access_size : 0;
+    size_t length = strnlen(board->access, size);
+    if (own != NULL && length < size) {
+        char error[512];
+        log_pipe.format = log_format_compile(board->access, error, sizeof error);
+        if (log_pipe.format == NULL)
+            diagnostics_write("pool %s: no access log: access.format %s", board->pool, error);
+    }
+    if (log_pipe.format != NULL) {
+        log_format_set_zone(&board->zone);
+        log_pipe.suppressed = board->access + length + 1;
+        log_pipe.suppressed_size = size - length - 1;
+        log_pipe.pool = board->pool;
         log_pipe.fd = fcntl(OT_FD_ACCESS, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE);
         log_pipe.lost_lines = &own->lost_lines;
         log_pipe.slot = slot;

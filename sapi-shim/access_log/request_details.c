@@ -49,20 +49,6 @@ enum request_details_index {
         (text "="), sizeof(text), NULL                                                             \
     }
 
-/* Finds all names in one pass over the parameters. Of a name that comes twice the first counts. */
-static void request_details_find(const struct request_details *detail,
-                                 struct request_details_name *names)
-{
-    for (char **param = detail->params; param != NULL && *param != NULL; param++) {
-        char first = **param;
-        if (first != 'R' && first != 'S' && first != 'Q' && first != 'C')
-            continue;
-        for (size_t i = 0; i < REQUEST_DETAILS_NAMES; i++)
-            if (names[i].value == NULL && strncmp(*param, names[i].name, names[i].length) == 0)
-                names[i].value = *param + names[i].length;
-    }
-}
-
 void request_details_fill(struct request_details *detail, bool sent, struct log_format_input *input)
 {
     struct request_details_name names[REQUEST_DETAILS_NAMES] = {
@@ -75,7 +61,15 @@ void request_details_fill(struct request_details *detail, bool sent, struct log_
         [REQUEST_DETAILS_USER] = REQUEST_DETAILS_NAME("REMOTE_USER"),
         [REQUEST_DETAILS_LENGTH] = REQUEST_DETAILS_NAME("CONTENT_LENGTH"),
     };
-    request_details_find(detail, names);
+    /* One pass over the parameters. Of a name that comes twice the first counts. */
+    for (char **param = detail->params; param != NULL && *param != NULL; param++) {
+        char first = **param;
+        if (first != 'R' && first != 'S' && first != 'Q' && first != 'C')
+            continue;
+        for (size_t i = 0; i < REQUEST_DETAILS_NAMES; i++)
+            if (names[i].value == NULL && strncmp(*param, names[i].name, names[i].length) == 0)
+                names[i].value = *param + names[i].length;
+    }
     const char *uri = names[REQUEST_DETAILS_URI].value;
     uint64_t length = scalar_length(names[REQUEST_DETAILS_LENGTH].value);
     bool has_uri = uri != NULL && *uri != '\0';

@@ -845,23 +845,6 @@ static struct wait_set *wait_set_join(int listener, const char *addresses)
 
 /* ---- for libfcgi.c and request.c ---- */
 
-/* A request begins: connections that were accepted too must not wait for its end if a sibling is
- * free. */
-static void wait_set_pass_on_waiting(struct wait_set *w)
-{
-    size_t kept = w->conns.in[CONN_KEPT].count;
-    bool pass_kept = kept > 0 && worker_slot_siblings() &&
-                     keepalive_policy_begin(&w->keepalive, clock_coarse_ns(), kept);
-    if (!pass_kept && w->conns.in[CONN_PENDING].count + w->conns.in[CONN_READY].count == 0)
-        return;
-    (void)pthread_mutex_lock(&w->lock);
-    conn_lists_pass_on_all(&w->conns, CONN_READY);
-    conn_lists_pass_on_all(&w->conns, CONN_PENDING);
-    if (pass_kept)
-        conn_lists_pass_on_all(&w->conns, CONN_KEPT);
-    (void)pthread_mutex_unlock(&w->lock);
-}
-
 enum wait_set_result wait_set_next(int listener, const char *addresses, bool tell_interrupts,
                                    struct conn **conn)
 {
@@ -881,8 +864,21 @@ enum wait_set_result wait_set_next(int listener, const char *addresses, bool tel
         if (result == WAIT_SET_FAILED && graceful_stop_requested())
             result = WAIT_SET_NONE; /* another thread has closed the listening socket */
     }
-    if (result == WAIT_SET_REQUEST && !graceful_stop_requested() && atomic_load(&w->threads) == 1)
-        wait_set_pass_on_waiting(w);
+    if (result != WAIT_SET_REQUEST || graceful_stop_requested() || atomic_load(&w->threads) != 1)
+        return result;
+    /* A request begins: connections that were accepted too must not wait for its end if a sibling
+     * is free. */
+    size_t kept = w->conns.in[CONN_KEPT].count;
+    bool pass_kept = kept > 0 && worker_slot_siblings() &&
+                     keepalive_policy_begin(&w->keepalive, clock_coarse_ns(), kept);
+    if (!pass_kept && w->conns.in[CONN_PENDING].count + w->conns.in[CONN_READY].count == 0)
+        return result;
+    (void)pthread_mutex_lock(&w->lock);
+    conn_lists_pass_on_all(&w->conns, CONN_READY);
+    conn_lists_pass_on_all(&w->conns, CONN_PENDING);
+    if (pass_kept)
+        conn_lists_pass_on_all(&w->conns, CONN_KEPT);
+    (void)pthread_mutex_unlock(&w->lock);
     return result;
 }
 

@@ -680,17 +680,6 @@ static void request_run_functions(struct request *request)
         request->skip_functions = !request_call(request, function, argument);
 }
 
-static void request_log(struct request *request, uint64_t functions_at)
-{
-    int thread = worker_slot_number(request->record);
-    struct log_format_input input = log_entry_unknown();
-    input.label =
-        thread >= 0 ? request->record->label : NULL; /* one outside the slot may be shared */
-    input.bits = request->status;
-    request_details_fill(&request->details, request->entry.sent > 0, &input);
-    log_entry_end(&request->entry, request->record, thread, functions_at, &input);
-}
-
 void request_end(struct request *request)
 {
     /* From here on the request is this thread's, whichever thread took it. */
@@ -713,8 +702,15 @@ void request_end(struct request *request)
     if (!request_is_open(request))
         request->ops->mute(request);
     request_move(request, LIFECYCLE_END);
-    if (log_pipe_active())
-        request_log(request, functions_at);
+    if (log_pipe_active()) {
+        int thread = worker_slot_number(request->record);
+        struct log_format_input input = log_entry_unknown();
+        if (thread >= 0)
+            input.label = request->record->label; /* a record outside the slot may be shared */
+        input.bits = request->status;
+        request_details_fill(&request->details, request->entry.sent > 0, &input);
+        log_entry_end(&request->entry, request->record, thread, functions_at, &input);
+    }
     request_details_end(&request->details);
     request_set_label(request, NULL);
 

@@ -311,18 +311,6 @@ static void worker_slot_tidy(struct ot_slot *slot)
     slot->exit_reason = OT_EXIT_NONE;
 }
 
-static void worker_slot_publish(struct ot_slot *slot)
-{
-    worker_slot_tidy(slot);
-    slot->version = OT_CONTRACT_VERSION;
-    worker_slot_pid = getpid();
-    worker_slot_stop = &worker_slot_member(worker_slot_inherited.slot)->stop;
-    worker_slot_own = slot;
-    if (atomic_load(&slot->threads) == 0)
-        atomic_store(&slot->threads, 1); /* the first record is there, whichever thread takes it */
-    atomic_store(&slot->magic, OT_SLOT_MAGIC);
-}
-
 const struct inheritance *worker_slot_attach(void)
 {
     struct inheritance *inherited = &worker_slot_inherited;
@@ -337,7 +325,15 @@ const struct inheritance *worker_slot_attach(void)
         } else {
             if (inherited->intact)
                 worker_slot_doorbell = fcntl(OT_FD_DOORBELL, F_DUPFD_CLOEXEC, OT_FD_FIRST_FREE);
-            worker_slot_publish(inherited->own);
+            struct ot_slot *slot = inherited->own;
+            worker_slot_tidy(slot);
+            slot->version = OT_CONTRACT_VERSION;
+            worker_slot_pid = getpid();
+            worker_slot_stop = &worker_slot_member(inherited->slot)->stop;
+            worker_slot_own = slot;
+            if (atomic_load(&slot->threads) == 0)
+                atomic_store(&slot->threads, 1); /* the first record, whichever thread takes it */
+            atomic_store(&slot->magic, OT_SLOT_MAGIC);
         }
     }
     if (inherited->intact)
