@@ -90,7 +90,7 @@ struct libfcgi_request {
 
 /* libfcgi's own. */
 static struct {
-#define LIBFCGI_MEMBER(name) __typeof__(name) *name;
+#define LIBFCGI_MEMBER(name) __typeof__(name) *name; /* NOLINT(bugprone-macro-parentheses) */
     LIBFCGI_FUNCTIONS(LIBFCGI_MEMBER)
 } libfcgi_real;
 

@@ -6,7 +6,7 @@
 const char *locale_free_decimal(char out[LOCALE_FREE_MAX], uint64_t number, unsigned decimals,
                                 unsigned least)
 {
-    char *at = out + LOCALE_FREE_MAX - 1;
+    char *at = &out[LOCALE_FREE_MAX - 1];
     *at = '\0';
     for (; decimals > least && number % 10 == 0; decimals--)
         number /= 10;
