@@ -54,10 +54,8 @@ bool address_place_same(const struct value_parse_address *a, const struct value_
 
 bool address_place_clash(const struct value_parse_address *a, const struct value_parse_address *b)
 {
-    if (a->kind != b->kind || a->kind == VALUE_PARSE_ADDRESS_NONE)
-        return false;
-    if (a->kind == VALUE_PARSE_ADDRESS_UNIX)
-        return address_place_same_path(a, b);
-    return strcmp(a->port, b->port) == 0 &&
-           (address_place_includes(a->host, b->host) || address_place_includes(b->host, a->host));
+    bool tcp = a->kind == VALUE_PARSE_ADDRESS_TCP && b->kind == VALUE_PARSE_ADDRESS_TCP;
+    return tcp ? strcmp(a->port, b->port) == 0 && (address_place_includes(a->host, b->host) ||
+                                                   address_place_includes(b->host, a->host))
+               : address_place_same(a, b);
 }

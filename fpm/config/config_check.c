@@ -44,7 +44,7 @@ struct config_check_section {
 
 /* Reports "[SECTION] DIRECTIVE " and the rest of the sentence. */
 __attribute__((format(printf, 4, 5))) static void
-config_check_say(const struct config_check_section *in, config_report_fn *say, size_t index,
+config_check_say(const struct config_check_section *in, bool is_error, size_t index,
                  const char *format, ...)
 {
     char *sentence;
@@ -56,9 +56,12 @@ config_check_say(const struct config_check_section *in, config_report_fn *say, s
         config_report_error(in->report, NULL, "out of memory");
         return;
     }
-    say(in->report, &in->origins[index], "[%s] %s%s", in->name, in->table[index].name, sentence);
+    config_report_add(in->report, is_error, &in->origins[index], "[%s] %s%s", in->name,
+                      in->table[index].name, sentence);
     free(sentence);
 }
+#define config_check_error(in, ...)   config_check_say(in, true, __VA_ARGS__)
+#define config_check_warning(in, ...) config_check_say(in, false, __VA_ARGS__)
 
 static struct config_check_section config_check_section_of(struct config_pool *pool,
                                                            struct config_report *report)
@@ -84,17 +87,17 @@ static void config_check_as_root(struct config_pool *pool, bool allow_root,
         return;
     }
     if (account_user(pool->user, &account, error, sizeof error) != 0) {
-        config_check_say(in, config_report_error, POOL(user), " = %s: %s", pool->user, error);
+        config_check_error(in, POOL(user), " = %s: %s", pool->user, error);
         return;
     }
     if (pool->group != NULL && account_group(pool->group, &gid, error, sizeof error) != 0) {
-        config_check_say(in, config_report_error, POOL(group), " = %s: %s", pool->group, error);
+        config_check_error(in, POOL(group), " = %s: %s", pool->group, error);
         return;
     }
     if (pool->group == NULL && !account.listed) {
-        config_check_say(in, config_report_error, POOL(user),
-                         " = %s: the number has no entry among the users; name a group as well",
-                         pool->user);
+        config_check_error(in, POOL(user),
+                           " = %s: the number has no entry among the users; name a group as well",
+                           pool->user);
         return;
     }
     pool->identity = (struct config_identity){
@@ -102,15 +105,15 @@ static void config_check_as_root(struct config_pool *pool, bool allow_root,
     if (account.listed && (pool->identity.name = strdup(account.name)) == NULL)
         config_report_error(in->report, NULL, "out of memory");
     if (!allow_root && account.uid == 0)
-        config_check_say(in, config_report_error, POOL(user),
-                         " = %s: workers as root are refused; name another user, or start the "
-                         "manager with -R",
-                         pool->user);
+        config_check_error(in, POOL(user),
+                           " = %s: workers as root are refused; name another user, or start the "
+                           "manager with -R",
+                           pool->user);
     else if (!allow_root && pool->identity.gid == 0)
-        config_check_say(in, config_report_error, pool->group != NULL ? POOL(group) : POOL(user),
-                         " = %s: workers in the group root are refused; name another group, or "
-                         "start the manager with -R",
-                         pool->group != NULL ? pool->group : pool->user);
+        config_check_error(in, pool->group != NULL ? POOL(group) : POOL(user),
+                           " = %s: workers in the group root are refused; name another group, or "
+                           "start the manager with -R",
+                           pool->group != NULL ? pool->group : pool->user);
 }
 
 /* The manager's own user. */
@@ -134,8 +137,8 @@ static bool config_check_own_group(const char *name, bool supplementary)
 static void config_check_ignore(const struct config_check_section *in, size_t index, char **field,
                                 const char *instead)
 {
-    config_check_say(in, config_report_warning, index,
-                     " = %s: ignored, because only root can change to it; %s", *field, instead);
+    config_check_warning(in, index, " = %s: ignored, because only root can change to it; %s",
+                         *field, instead);
     free(*field);
     *field = NULL;
     in->origins[index] = (struct directive_origin){0};
@@ -158,15 +161,17 @@ static void config_check_as_user(struct config_pool *pool, const struct config_c
     if (pool->listen_group != NULL && !config_check_own_group(pool->listen_group, true))
         config_check_ignore(in, POOL(listen_group), &pool->listen_group, socket);
     if (pool->chroot != NULL)
-        config_check_say(in, config_report_error, POOL(chroot),
-                         " = %s: only root can change the root folder; start the manager as root, "
-                         "or remove the line",
-                         pool->chroot);
+        config_check_error(
+            in, POOL(chroot),
+            " = %s: only root can change the root folder; start the manager as root, "
+            "or remove the line",
+            pool->chroot);
     if (wanted != DIRECTIVE_UNSET && wanted < getpriority(PRIO_PROCESS, 0) &&
         getrlimit(RLIMIT_NICE, &nice) == 0 && nice.rlim_cur < (rlim_t)(20 - wanted))
-        config_check_say(in, config_report_error, POOL(process_priority),
-                         " = %d: only root can raise the priority above the manager's, which is %d",
-                         (int)wanted, getpriority(PRIO_PROCESS, 0));
+        config_check_error(
+            in, POOL(process_priority),
+            " = %d: only root can raise the priority above the manager's, which is %d", (int)wanted,
+            getpriority(PRIO_PROCESS, 0));
 }
 
 /* ---- the program ---- */
@@ -205,18 +210,17 @@ static void config_check_program(struct config_pool *pool, const struct config_c
         search = search != NULL && *search != '\0' ? search : CONFIG_CHECK_PATH;
         pool->program = config_check_search_path(pool->chroot, search, name);
         if (pool->program == NULL)
-            config_check_say(in, config_report_error, POOL(command),
-                             " = %.200s: no program of that name in PATH (%.500s)%s%s", text,
-                             search, inside, root);
+            config_check_error(in, POOL(command),
+                               " = %.200s: no program of that name in PATH (%.500s)%s%s", text,
+                               search, inside, root);
     } else if (*name != '/')
-        config_check_say(in, config_report_error, POOL(command),
-                         " = %.200s: must begin with an absolute path, or a name without a slash "
-                         "that is found in PATH",
-                         text);
+        config_check_error(in, POOL(command),
+                           " = %.200s: must begin with an absolute path, or a name without a slash "
+                           "that is found in PATH",
+                           text);
     else if ((result = chroot_path_runnable(pool->chroot, name)) != 0)
-        config_check_say(in, config_report_error, POOL(command),
-                         " = %.200s: %.200s cannot be run%s%s: %s", text, name, inside, root,
-                         strerror(result));
+        config_check_error(in, POOL(command), " = %.200s: %.200s cannot be run%s%s: %s", text, name,
+                           inside, root, strerror(result));
     else if ((pool->program = strdup(name)) == NULL)
         config_report_error(in->report, NULL, "out of memory");
     if (pool->program == NULL || !identity->change)
@@ -226,8 +230,8 @@ static void config_check_program(struct config_pool *pool, const struct config_c
     const struct path_access_user user = {identity->name, identity->uid, identity->gid, groups,
                                           (size_t)count};
     if (path_access_obstacle(&user, pool->chroot, pool->program, obstacle, sizeof obstacle))
-        config_check_say(in, config_report_error, POOL(command),
-                         " = %.200s: %.200s cannot be run: %s", text, pool->program, obstacle);
+        config_check_error(in, POOL(command), " = %.200s: %.200s cannot be run: %s", text,
+                           pool->program, obstacle);
 }
 
 /* ---- limits of the system ---- */
@@ -248,14 +252,15 @@ static void config_check_files(int64_t wanted, size_t index, const struct config
     if (wanted != INT64_MAX)
         snprintf(number, sizeof number, "%lld", (long long)wanted);
     if (known && (unsigned long long)wanted > max)
-        config_check_say(in, config_report_error, index,
-                         " = %s: the kernel allows at most %llu (sysctl fs.nr_open)", number, max);
+        config_check_error(in, index, " = %s: the kernel allows at most %llu (sysctl fs.nr_open)",
+                           number, max);
     else if (geteuid() != 0 && getrlimit(RLIMIT_NOFILE, &own) == 0 &&
              own.rlim_max != RLIM_INFINITY && (rlim_t)wanted > own.rlim_max)
-        config_check_say(in, config_report_error, index,
-                         " = %s: only root can raise the limit above %llu, with which the manager "
-                         "is started",
-                         number, (unsigned long long)own.rlim_max);
+        config_check_error(
+            in, index,
+            " = %s: only root can raise the limit above %llu, with which the manager "
+            "is started",
+            number, (unsigned long long)own.rlim_max);
 }
 
 /* ---- sockets ---- */
@@ -272,8 +277,8 @@ static void config_check_clients(const struct config_pool *pool,
     for (size_t i = 0; nets != NULL && i < clients->count; i++)
         (void)cidr_parse(clients->items[i], strlen(clients->items[i]), &nets[i]);
     if (nets == NULL || code == NULL || client_filter_build(nets, clients->count, code) == 0)
-        config_check_say(
-            in, config_report_error, POOL(listen_allowed_clients),
+        config_check_error(
+            in, POOL(listen_allowed_clients),
             ": %zu entries are more than the kernel's filter of %d instructions holds: "
             "an IPv6 address takes nine, an IPv6 network five to seven, IPv4 one; join "
             "neighbours to larger networks",
@@ -289,9 +294,9 @@ static void config_check_listen(const struct config_pool *pool,
 {
     static const size_t unix_only[] = {POOL(listen_owner), POOL(listen_group), POOL(listen_mode)};
     if (pool->listen.kind == VALUE_PARSE_ADDRESS_UNIX && pool->listen_allowed_clients.count > 0)
-        config_check_say(in, config_report_warning, POOL(listen_allowed_clients),
-                         " has no effect on a unix socket; listen.owner, listen.group and "
-                         "listen.mode guard it");
+        config_check_warning(in, POOL(listen_allowed_clients),
+                             " has no effect on a unix socket; listen.owner, listen.group and "
+                             "listen.mode guard it");
     else
         config_check_clients(pool, in);
     for (size_t i = 0; i < sizeof unix_only / sizeof *unix_only; i++) {
@@ -301,8 +306,9 @@ static void config_check_listen(const struct config_pool *pool,
         free(text);
         if (pool->listen.kind == VALUE_PARSE_ADDRESS_TCP && !same &&
             in->origins[unix_only[i]].file != NULL)
-            config_check_say(in, config_report_warning, unix_only[i],
-                             " has no effect on a TCP socket; listen.allowed_clients guards it");
+            config_check_warning(
+                in, unix_only[i],
+                " has no effect on a TCP socket; listen.allowed_clients guards it");
     }
 }
 
@@ -345,9 +351,9 @@ static void config_check_folder(const char *path, size_t index, const struct con
                                 const struct config_check_section *in)
 {
     if (path != NULL && *path == '/' && !config_check_has_folder(global, path))
-        config_check_say(in, config_report_error, index, " = %s%s: the folder %.*s does not exist",
-                         path, in->origins[index].file == NULL ? " (by default)" : "",
-                         (int)config_check_folder_length(path, strlen(path)), path);
+        config_check_error(in, index, " = %s%s: the folder %.*s does not exist", path,
+                           in->origins[index].file == NULL ? " (by default)" : "",
+                           (int)config_check_folder_length(path, strlen(path)), path);
 }
 
 /* Can the manager write the log, or make it? Devices and pipes are for the start to find out. */
@@ -361,18 +367,17 @@ static void config_check_log(const char *path, size_t index, const struct config
     char *folder = length == 0 ? strdup("/") : strndup(path, length);
     bool there = stat(path, &status) == 0;
     if (folder != NULL && there && S_ISDIR(status.st_mode))
-        config_check_say(in, config_report_error, index, " = %s: is a folder", path);
+        config_check_error(in, index, " = %s: is a folder", path);
     else if (folder != NULL && there && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0)
-        config_check_say(
-            in, config_report_error, index, " = %s: cannot be written (%s, mode %04o, of user %u)",
-            path, strerror(errno), (unsigned)status.st_mode & 07777, (unsigned)status.st_uid);
+        config_check_error(in, index, " = %s: cannot be written (%s, mode %04o, of user %u)", path,
+                           strerror(errno), (unsigned)status.st_mode & 07777,
+                           (unsigned)status.st_uid);
     else if (folder != NULL && !there && errno == ENOENT &&
              faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) != 0 &&
              stat(folder, &status) == 0)
-        config_check_say(in, config_report_error, index,
-                         " = %s: cannot be made in the folder %s (%s, mode %04o, of user %u)", path,
-                         folder, strerror(errno), (unsigned)status.st_mode & 07777,
-                         (unsigned)status.st_uid);
+        config_check_error(
+            in, index, " = %s: cannot be made in the folder %s (%s, mode %04o, of user %u)", path,
+            folder, strerror(errno), (unsigned)status.st_mode & 07777, (unsigned)status.st_uid);
     free(folder);
 }
 
@@ -384,11 +389,10 @@ static void config_check_inside(const char *root, const char *path, size_t index
     const char *inside = root != NULL ? " inside " : "";
     root = root != NULL ? root : "";
     if (result == ENOTDIR)
-        config_check_say(in, config_report_error, index, " = %s: is not a folder%s%s", path, inside,
-                         root);
+        config_check_error(in, index, " = %s: is not a folder%s%s", path, inside, root);
     else if (result != 0)
-        config_check_say(in, config_report_error, index, " = %s: cannot be used%s%s: %s", path,
-                         inside, root, strerror(result));
+        config_check_error(in, index, " = %s: cannot be used%s%s: %s", path, inside, root,
+                           strerror(result));
 }
 
 /* ---- numbers of workers ---- */
@@ -424,9 +428,9 @@ static void config_check_scaling(struct config_pool *pool, const struct config_c
     };
     for (size_t i = 0; pool->pm == DIRECTIVE_PM_DYNAMIC && i < sizeof pairs / sizeof *pairs; i++)
         if (pairs[i].value > pairs[i].most && in->origins[pairs[i].index].file != NULL)
-            config_check_say(in, config_report_error, pairs[i].index,
-                             " = %lld: must not be more than %s, which is %lld",
-                             (long long)pairs[i].value, pairs[i].other, (long long)pairs[i].most);
+            config_check_error(in, pairs[i].index,
+                               " = %lld: must not be more than %s, which is %lld",
+                               (long long)pairs[i].value, pairs[i].other, (long long)pairs[i].most);
 }
 
 /* Does not fail, as pools need not all be busy at once; but the first workers are started. */
@@ -443,10 +447,10 @@ static void config_check_process_max(const struct config_global *global,
                                                        : 0;
     }
     if (global->process_max > 0 && first > global->process_max)
-        config_check_say(in, config_report_warning, GLOBAL(process_max),
-                         " = %lld: the pools begin with %lld workers, not all of which will be "
-                         "started; raise it, or lower pm.max_children",
-                         (long long)global->process_max, (long long)first);
+        config_check_warning(in, GLOBAL(process_max),
+                             " = %lld: the pools begin with %lld workers, not all of which will be "
+                             "started; raise it, or lower pm.max_children",
+                             (long long)global->process_max, (long long)first);
 }
 
 /* ---- the access log ---- */
@@ -460,20 +464,19 @@ static void config_check_access(const struct config_pool *pool,
     size_t size = strlen(pool->access_format) + 1;
     struct log_format *format = log_format_compile(pool->access_format, error, sizeof error);
     if (format == NULL)
-        config_check_say(in, config_report_error, POOL(access_format), " = %.200s: %s",
-                         pool->access_format, error);
+        config_check_error(in, POOL(access_format), " = %.200s: %s", pool->access_format, error);
     log_format_free(&format);
     for (size_t i = 0; i < paths->count; i++) {
         size += strlen(paths->items[i]) + 1;
         if (paths->items[i][0] != '/' || strchr(paths->items[i], '?') != NULL)
-            config_check_say(in, config_report_error, POOL(access_suppress_path),
-                             " = %.200s: must be a path that begins with /, without a query",
-                             paths->items[i]);
+            config_check_error(in, POOL(access_suppress_path),
+                               " = %.200s: must be a path that begins with /, without a query",
+                               paths->items[i]);
     }
     if (size > OT_ACCESS_SIZE)
-        config_check_say(in, config_report_error, POOL(access_suppress_path),
-                         ": these paths and access.format have %zu bytes together; %d fit", size,
-                         OT_ACCESS_SIZE);
+        config_check_error(in, POOL(access_suppress_path),
+                           ": these paths and access.format have %zu bytes together; %d fit", size,
+                           OT_ACCESS_SIZE);
 }
 
 /* ---- status and ping ---- */
@@ -490,23 +493,22 @@ static void config_check_answers(const struct config_pool *pool,
                  {POOL(ping_response), pool->ping_response}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (texts[i].text != NULL && strlen(texts[i].text) >= OT_PATH_MAX)
-            config_check_say(in, config_report_error, texts[i].index,
-                             " = %.60s...: has %zu bytes; %d fit", texts[i].text,
-                             strlen(texts[i].text), OT_PATH_MAX - 1);
+            config_check_error(in, texts[i].index, " = %.60s...: has %zu bytes; %d fit",
+                               texts[i].text, strlen(texts[i].text), OT_PATH_MAX - 1);
     for (size_t i = 0; i < 2; i++)
         if (texts[i].text != NULL && strchr(texts[i].text, '?') != NULL) {
-            config_check_say(in, config_report_error, texts[i].index,
-                             " = %.200s: must be a path without a query", texts[i].text);
+            config_check_error(in, texts[i].index, " = %.200s: must be a path without a query",
+                               texts[i].text);
             break;
         }
     if (status == NULL && ping == NULL && pool->pm_status_listen.kind != VALUE_PARSE_ADDRESS_NONE)
-        config_check_say(in, config_report_error, POOL(pm_status_listen),
-                         " = %s: there is nothing to answer; set pm.status_path or ping.path",
-                         pool->pm_status_listen.text);
+        config_check_error(in, POOL(pm_status_listen),
+                           " = %s: there is nothing to answer; set pm.status_path or ping.path",
+                           pool->pm_status_listen.text);
     if (status != NULL && ping != NULL && strcmp(status, ping) == 0)
-        config_check_say(in, config_report_error, POOL(ping_path),
-                         " = %.200s: is pm.status_path as well; ping would never be answered",
-                         ping);
+        config_check_error(in, POOL(ping_path),
+                           " = %.200s: is pm.status_path as well; ping would never be answered",
+                           ping);
 }
 
 /* ---- the slow log ---- */
@@ -527,22 +529,23 @@ static void config_check_slow_log(const struct config_pool *pool,
     };
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
         if (limits[i].limit > 0 && pool->slowlog == NULL)
-            config_check_say(in, config_report_error, limits[i].index,
-                             ": there is no slow log to write to; name a file, as in slowlog = "
-                             "/var/log/overtime/$pool.slow, or remove the line");
+            config_check_error(in, limits[i].index,
+                               ": there is no slow log to write to; name a file, as in slowlog = "
+                               "/var/log/overtime/$pool.slow, or remove the line");
         else if (limits[i].limit > 0 && limits[i].end > 0 && limits[i].limit >= limits[i].end)
-            config_check_say(in, config_report_warning, limits[i].index,
-                             " has no effect: it is not less than %s, at which the worker is ended",
-                             directive_pool[limits[i].end_index].name);
+            config_check_warning(
+                in, limits[i].index,
+                " has no effect: it is not less than %s, at which the worker is ended",
+                directive_pool[limits[i].end_index].name);
     if (pool->slowlog_command.argc == 0)
         return;
     /* The manager runs it, not a worker: outside of the pool's chroot. */
     const char *name = pool->slowlog_command.argv[0];
     int result = *name == '/' ? chroot_path_runnable(NULL, name) : EINVAL;
     if (result != 0)
-        config_check_say(in, config_report_error, POOL(slowlog_command),
-                         " = %.200s: must begin with the absolute path of a program; %.200s: %s",
-                         pool->slowlog_command.text, name, strerror(result));
+        config_check_error(in, POOL(slowlog_command),
+                           " = %.200s: must begin with the absolute path of a program; %.200s: %s",
+                           pool->slowlog_command.text, name, strerror(result));
 }
 
 void config_check_pool(struct config_pool *pool, bool allow_root, struct config_report *report)
@@ -596,9 +599,9 @@ static bool config_check_clash(struct config_check_address one, struct config_ch
         return false;
     if (origin->file != NULL)
         snprintf(where, sizeof where, ", see %s:%u", origin->file, origin->line);
-    config_check_say(
-        one.in, config_report_error, one.index, " = %s: [%s] %s = %s is %s%s", one.address->text,
-        other.in->name, other.in->table[other.index].name, other.address->text,
+    config_check_error(
+        one.in, one.index, " = %s: [%s] %s = %s is %s%s", one.address->text, other.in->name,
+        other.in->table[other.index].name, other.address->text,
         address_place_same(one.address, other.address) ? "there already" : "in its way", where);
     return true;
 }
@@ -641,9 +644,9 @@ void config_check_all(struct config_global *global, struct config_pool *pools, s
         !config_check_own_group(global->control_group, true))
         config_check_ignore(&in, GLOBAL(control_group), &global->control_group, socket);
     if (!log_line_ident_fits(global->syslog_ident))
-        config_check_say(&in, config_report_error, GLOBAL(syslog_ident),
-                         " = %s: must be 1 to %d visible characters of ASCII, without blanks",
-                         global->syslog_ident, LOG_LINE_IDENT_MAX);
+        config_check_error(&in, GLOBAL(syslog_ident),
+                           " = %s: must be 1 to %d visible characters of ASCII, without blanks",
+                           global->syslog_ident, LOG_LINE_IDENT_MAX);
     address_place_look(&global->control_listen);
     config_check_files(global->rlimit_files, GLOBAL(rlimit_files), &in);
 

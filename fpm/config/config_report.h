@@ -21,9 +21,11 @@ struct config_report {
 };
 
 /* `origin` may be NULL or without a file: then the sentence has no position. */
-typedef void config_report_fn(struct config_report *report, const struct directive_origin *origin,
-                              const char *format, ...) __attribute__((format(printf, 3, 4)));
-config_report_fn config_report_error, config_report_warning;
+void config_report_add(struct config_report *report, bool is_error,
+                       const struct directive_origin *origin, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+#define config_report_error(report, ...)   config_report_add(report, true, __VA_ARGS__)
+#define config_report_warning(report, ...) config_report_add(report, false, __VA_ARGS__)
 /* Adds the number of those not kept as a last sentence. */
 void config_report_close(struct config_report *report);
 void config_report_free(struct config_report *report);

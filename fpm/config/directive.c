@@ -1,6 +1,7 @@
 /* directive.c: the table of directives and questions about a row. See directive.h. */
 #include "fpm/config/directive.h"
 
+#include "fpm/log/log_line.h"
 #include "fpm/util/spelling.h"
 #include "sapi-shim/contract.h"
 
@@ -22,9 +23,8 @@ static const struct {
 };
 
 static const struct directive_choice directive_log_levels[] = {
-    {"debug", DIRECTIVE_LOG_DEBUG},     {"notice", DIRECTIVE_LOG_NOTICE},
-    {"warning", DIRECTIVE_LOG_WARNING}, {"error", DIRECTIVE_LOG_ERROR},
-    {"alert", DIRECTIVE_LOG_ALERT},     {0}};
+    {"debug", LOG_LEVEL_DEBUG}, {"notice", LOG_LEVEL_NOTICE}, {"warning", LOG_LEVEL_WARNING},
+    {"error", LOG_LEVEL_ERROR}, {"alert", LOG_LEVEL_ALERT},   {0}};
 
 static const struct directive_choice directive_log_formats[] = {
     {"text", DIRECTIVE_LOG_TEXT}, {"json", DIRECTIVE_LOG_JSON}, {0}};

@@ -22,18 +22,12 @@
 #define DIRECTIVE_NETWORKS_MAX 2048
 
 /* The numbers of choices in the struct. Choices that are part of the contract have theirs in
- * sapi-shim/contract.h; those of syslog.facility and pm.stop_signal are the system's (0 = auto). */
+ * sapi-shim/contract.h; log_level is an enum log_level; syslog.facility and pm.stop_signal are the
+ * system's (0 = auto). */
 enum directive_pm {
     DIRECTIVE_PM_STATIC,
     DIRECTIVE_PM_DYNAMIC,
     DIRECTIVE_PM_ONDEMAND
-};
-enum directive_log_level {
-    DIRECTIVE_LOG_DEBUG,
-    DIRECTIVE_LOG_NOTICE,
-    DIRECTIVE_LOG_WARNING,
-    DIRECTIVE_LOG_ERROR,
-    DIRECTIVE_LOG_ALERT
 };
 enum directive_log_format {
     DIRECTIVE_LOG_TEXT,

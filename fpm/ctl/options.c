@@ -16,21 +16,25 @@ enum {
 
 /* ---- looking up ---- */
 
-bool options_has(const struct options *call, char letter)
+/* The last of these options that was given; NULL = none. */
+static const struct options_given *options_find(const struct options *call, char letter)
 {
+    const struct options_given *found = NULL;
     for (size_t i = 0; i < call->given_count; i++)
         if (call->given[i].letter == letter)
-            return true;
-    return false;
+            found = &call->given[i];
+    return found;
+}
+
+bool options_has(const struct options *call, char letter)
+{
+    return options_find(call, letter) != NULL;
 }
 
 const char *options_value(const struct options *call, char letter)
 {
-    const char *value = NULL;
-    for (size_t i = 0; i < call->given_count; i++)
-        if (call->given[i].letter == letter)
-            value = call->given[i].value;
-    return value;
+    const struct options_given *given = options_find(call, letter);
+    return given != NULL ? given->value : NULL;
 }
 
 const char *options_socket(const struct options *call)

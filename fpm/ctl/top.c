@@ -126,6 +126,8 @@ static size_t top_show(struct top *top, const struct status_read *before, top_pu
     return matching;
 }
 
+#ifdef HAVE_NCURSESW
+
 static void top_help(void)
 {
     static const char *const lines[] = {
@@ -240,10 +242,12 @@ static void top_press(struct top *top, int key)
         top_scroll(top, key);
 }
 
-/* Runs until the user quits. */
-static void top_live(struct top *top)
+/* Runs until the user quits. Returns an exit status. */
+static int top_live(struct top *top)
 {
     int64_t due = clock_ms() + top->interval;
+    if (top_screen_open(top->error, sizeof top->error) != 0)
+        return OPTIONS_FAILED;
     while (!top->done) {
         top_draw(top);
         int64_t left = due - clock_ms();
@@ -258,7 +262,20 @@ static void top_live(struct top *top)
             (void)top_look(top);
         due = clock_ms() + top->interval;
     }
+    top_screen_close();
+    return EX_OK;
 }
+
+#else
+
+static int top_live(struct top *top)
+{
+    snprintf(top->error, sizeof top->error,
+             "this program was built without ncurses; `overtimectl top --once` prints one look");
+    return OPTIONS_FAILED;
+}
+
+#endif
 
 int top_run(const struct options *call)
 {
@@ -274,12 +291,8 @@ int top_run(const struct options *call)
             snprintf(top.error, sizeof top.error, "cannot write: %s", strerror(errno));
             status = OPTIONS_FAILED;
         }
-    } else if (status == EX_OK && top_screen_open(top.error, sizeof top.error) != 0)
-        status = OPTIONS_FAILED;
-    else if (status == EX_OK) {
-        top_live(&top);
-        top_screen_close();
-    }
+    } else if (status == EX_OK)
+        status = top_live(&top);
     if (status != EX_OK)
         fprintf(stderr, "overtimectl: %s\n", top.error);
     status_read_free(&top.now);

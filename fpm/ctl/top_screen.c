@@ -106,15 +106,9 @@ void top_screen_begin(void)
     top_screen_row = 0;
 }
 
-/* Invisible characters may hide text or reverse its direction; they are replaced. */
-static bool top_screen_hidden(wchar_t c)
-{
-    return wcwidth(c) < 0 || (c >= 0x200b && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) ||
-           (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
-}
-
-/* Takes as many characters as fit the line; a character that the locale lacks becomes "?". */
-static int top_screen_cut(const char *text, wchar_t *out, int room)
+/* Takes as many characters as fit the line. A character that the locale lacks becomes "?", and so
+ * does an invisible one, which may hide text or reverse its direction. */
+static int top_screen_cut(const char *text, wchar_t *out, int max)
 {
     mbstate_t state = {0};
     int used = 0, width = 0;
@@ -126,10 +120,11 @@ static int top_screen_cut(const char *text, wchar_t *out, int room)
             bytes = 1;
             c = L'?';
         }
-        if (top_screen_hidden(c))
+        if (wcwidth(c) < 0 || (c >= 0x200b && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) ||
+            (c >= 0x2060 && c <= 0x206f) || c == 0xfeff)
             c = L'?';
         width += wcwidth(c);
-        if (width > room)
+        if (width > max)
             break;
         out[used++] = c;
         text += bytes;
@@ -163,7 +158,7 @@ void top_screen_end(void)
     (void)refresh();
 }
 
-static int top_screen_translate(int key)
+int top_screen_key(int milliseconds)
 {
     static const struct {
         int from, to;
@@ -185,14 +180,6 @@ static int top_screen_translate(int key)
         {KEY_END, TOP_KEY_END},
         {KEY_RESIZE, TOP_KEY_RESIZE},
     };
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (keys[i].from == key)
-            return keys[i].to;
-    return key >= 0 && key < 256 ? key : TOP_KEY_NONE;
-}
-
-int top_screen_key(int milliseconds)
-{
     struct pollfd terminal = {.fd = STDIN_FILENO, .events = POLLIN};
     int key = top_screen_ended ? TOP_KEY_QUIT : getch();
     if (key == ERR && poll(&terminal, 1, milliseconds) >= 0 && (terminal.revents & POLLHUP))
@@ -201,42 +188,10 @@ int top_screen_key(int milliseconds)
         key = getch();
     if (top_screen_ended)
         return TOP_KEY_QUIT;
-    return key == ERR ? TOP_KEY_NONE : top_screen_translate(key);
-}
-
-#else
-
-int top_screen_open(char *error, size_t size)
-{
-    snprintf(error, size,
-             "this program was built without ncurses; `overtimectl top --once` prints one look");
-    return -1;
-}
-
-void top_screen_close(void)
-{
-}
-
-size_t top_screen_lines(void)
-{
-    return 1;
-}
-
-void top_screen_begin(void)
-{
-}
-
-void top_screen_put(void *context, enum top_style style, const char *text)
-{
-}
-
-void top_screen_end(void)
-{
-}
-
-int top_screen_key(int milliseconds)
-{
-    return TOP_KEY_QUIT;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (keys[i].from == key)
+            return keys[i].to;
+    return key >= 0 && key < 256 ? key : TOP_KEY_NONE;
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* top_screen.h: the terminal that `overtimectl top` draws on and takes keys from.
  *
- * The only file that uses ncurses; without that library top_screen_open refuses. Decides nothing
+ * The only file that uses ncurses; without that library there is none of this. Decides nothing
  * about what is shown.
  */
 #ifndef FPM_TOP_SCREEN_H

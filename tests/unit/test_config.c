@@ -4,6 +4,7 @@
 
 #include "fpm/config/directive_value.h"
 #include "fpm/config/ini_lines.h"
+#include "fpm/log/log_line.h"
 #include "sapi-shim/contract.h"
 #include "sapi-shim/scoreboard/worker_slot.h"
 
@@ -161,7 +162,7 @@ Test(config, reads_every_type)
     const struct config_pool *pool = &config->pools[0];
 
     cr_assert_eq(config->pool_count, 1);
-    cr_expect_eq(global->log_level, DIRECTIVE_LOG_DEBUG);
+    cr_expect_eq(global->log_level, LOG_LEVEL_DEBUG);
     cr_expect_eq(global->process_control_timeout, 1500);
     cr_expect_eq(global->control_listen.kind, VALUE_PARSE_ADDRESS_UNIX);
     cr_expect_eq(global->control_mode, 0600);
@@ -457,7 +458,7 @@ Test(config, includes_in_order_from_the_files_folder)
     cr_expect_str_eq(config->pools[1].name, "b");
     cr_expect_str_eq(config->pools[2].name, "x");
     cr_expect_str_eq(config->pools[3].name, "c");
-    cr_expect_eq(config->global.log_level, DIRECTIVE_LOG_ERROR);
+    cr_expect_eq(config->global.log_level, LOG_LEVEL_ERROR);
     cr_expect_eq(config->files.count, 5);
     config_free(&config);
 }
