@@ -26,11 +26,11 @@
 #include <unistd.h>
 
 enum {
-    /* Bytes of a pipe: room for some thousand lines between two rounds of the writer; four times
-     * that for root, whose pipes are not limited. */
+    /* Bytes of a pipe: some thousand lines between two rounds of the writer; four times that as
+     * root, whose pipes have no limit. */
     ACCESS_LOG_PIPE = 262144,
     ACCESS_LOG_PIPE_ROOT = 1048576,
-    ACCESS_LOG_FINISH_MS = 3000, /* that the writer has at the end */
+    ACCESS_LOG_FINISH_MS = 3000, /* time that the writer has at the end */
     ACCESS_LOG_RETRY_MS = 1000,  /* until the next writer is started when one has ended */
     ACCESS_LOG_MODE = 0640,
     ACCESS_LOG_DAY = 86400, /* s */
@@ -43,10 +43,11 @@ struct access_log {
     char *pool, *path;
     struct log_format *format;
     unsigned slots;
-    int read_end;  /* kept, so that the next writer can read what one has left */
-    int write_end; /* for lines about dead workers; it also keeps the pipe from reaching its end */
+    int read_end;  /* kept, so that the next writer can read the lines that are left */
+    int write_end; /* for lines about dead workers; while it is open, the reader sees no end of file
+                    */
     int workers_end;
-    bool closed; /* the writer empties it, and reports when it has */
+    bool closed; /* the writer empties the pipe, and reports when it is done */
 };
 
 static struct {
@@ -54,7 +55,7 @@ static struct {
     struct access_log *logs;
     uint32_t last_id;
     struct child writer;
-    int control; /* -1 = there is no writer that can be reached */
+    int control; /* -1 = no writer can be reached */
     ev_io reports;
     ev_timer retry;
 } access_log_all = {.writer = {.fd = -1}, .control = -1};
@@ -140,7 +141,7 @@ static void access_log_report(const struct writer_proto_report *report)
         access_log_remove(access);
 }
 
-/* The writer cannot be reached any more. */
+/* Forgets the connection to the writer. */
 static void access_log_disconnect(void)
 {
     if (access_log_all.control >= 0)
@@ -148,7 +149,7 @@ static void access_log_disconnect(void)
     fd_close(&access_log_all.control);
 }
 
-/* Starts the next writer, in a while. */
+/* Has the next writer started after ACCESS_LOG_RETRY_MS. */
 static void access_log_retry(void)
 {
     ev_timer_set(&access_log_all.retry, ACCESS_LOG_RETRY_MS / 1000., 0.);
@@ -223,7 +224,7 @@ int access_log_check(const struct config_pool *pool, char *error, size_t size)
     return 0;
 }
 
-/* The next writer gets all logs, and also goes on closing those that are closed. */
+/* Starts the next writer, which gets all logs, and is told again which are closed. */
 static void access_log_on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 {
     if (access_log_start_writer() != 0) {
@@ -245,7 +246,7 @@ static void access_log_on_retry(struct ev_loop *loop, ev_timer *timer, int event
 
 /* ---- one log ---- */
 
-/* Fills in a change of the zone, or the offset at the moment `at`. */
+/* The offset and the name of the local zone at the time `at`. */
 static struct ot_zone_change access_log_zone_at(time_t at)
 {
     struct tm local = {.tm_gmtoff = 0};
@@ -257,8 +258,8 @@ static struct ot_zone_change access_log_zone_at(time_t at)
     return change;
 }
 
-/* The manager's zone for the workers: looks for its changes day by day, and in a day by halves. One
- * look a day serves all pools. */
+/* The changes of the manager's zone, for the workers: found day by day, and within a day by halves.
+ * They are looked up once a day, for all pools. */
 static const struct ot_zone *access_log_zone(void)
 {
     static struct ot_zone zone;
@@ -293,7 +294,8 @@ static const struct ot_zone *access_log_zone(void)
     return &zone;
 }
 
-/* The format and the paths that get no line, for the workers to read. */
+/* Publishes the format and the paths that get no line, for the workers. Returns 0, or -1 if they
+ * are too long. */
 static int access_log_publish(const struct config_pool *pool, struct ot_board *board)
 {
     const struct value_parse_list *paths = &pool->access_suppress_path;
@@ -335,11 +337,11 @@ static int access_log_make(struct access_log *access, const struct config_pool *
         pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0) {
         access->read_end = ends[0];
         access->write_end = ends[1];
-        /* If neither size is allowed, the pipe stays as small as it is. */
+        /* If neither size is allowed, the pipe keeps its size. */
         if (geteuid() != 0 || fcntl(ends[1], F_SETPIPE_SZ, ACCESS_LOG_PIPE_ROOT) < 0)
             (void)fcntl(ends[1], F_SETPIPE_SZ, ACCESS_LOG_PIPE);
-        /* The workers' end can read, too: a pipe with a reader raises no SIGPIPE in them, even
-         * without manager and writer. */
+        /* The workers' end is readable, too: a pipe with a reader raises no SIGPIPE, even when
+         * manager and writer have ended. */
         snprintf(path, sizeof path, "/proc/self/fd/%d", ends[1]);
         access->workers_end = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
         if (access->workers_end >= 0 && access_log_start_writer() == 0)
@@ -463,7 +465,7 @@ void access_log_write_unfinished(struct access_log *access, const struct scorebo
 int access_log_reopen(char *error, size_t size)
 {
     int result = 0;
-    /* The next writer, if there is none now, gets new files anyway. */
+    /* Without a writer there is nothing to do: the next one gets new files. */
     if (access_log_all.control < 0)
         return 0;
     for (const struct access_log *access = access_log_all.logs; access != NULL;
@@ -532,7 +534,7 @@ void access_log_saved_state(struct saved_state *state, struct ev_loop *loop)
     if (state->mode != SAVED_STATE_RESTORE || !used)
         return;
     access_log_all.last_id = last;
-    /* The writer goes on; one that has ended meanwhile is replaced. */
+    /* The writer is taken over; if it has ended meanwhile, another is started. */
     if (access_log_watch_writer(pid, control) != 0) {
         fd_close(&control);
         if (access_log_all.logs != NULL)

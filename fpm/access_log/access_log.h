@@ -25,7 +25,7 @@ struct access_log_end {
 };
 
 /* Opens the log that `pool` wants and publishes its format on the scoreboard, before the first
- * worker starts. *access is NULL where the pool wants none. Returns 0, or -1 with a sentence that
+ * worker starts. *access is NULL if the pool wants none. Returns 0, or -1 with a sentence that
  * names the directive. */
 int access_log_open(struct access_log **access, struct ev_loop *loop,
                     const struct config_pool *pool, const struct scoreboard *scoreboard,
@@ -43,7 +43,7 @@ int access_log_fd(const struct access_log *access);
 void access_log_write_unfinished(struct access_log *access, const struct scoreboard *scoreboard,
                                  unsigned slot, const struct access_log_end *end);
 
-/* Call it when no worker lives that could write. Forgets the pointer; NULL is fine. */
+/* Call it when no worker can write any more. Sets the pointer to NULL; it may be NULL. */
 void access_log_close(struct access_log **access);
 
 /* Opens all files again, after log rotation. Returns 0, or -1 with a sentence about the first that

@@ -20,7 +20,7 @@ bool unfinished_request_is_unlogged(const struct ot_record *record)
     return record->requests != record->logged;
 }
 
-/* Did the request end before its worker? The stamp may be an earlier request's. */
+/* Did the request end before its worker? The stamp may be that of an earlier request. */
 static bool unfinished_request_ended(const struct ot_record *record)
 {
     return record->ended_at != 0 && record->ended_at >= record->running_at;
@@ -37,7 +37,7 @@ static enum log_format_outcome unfinished_request_outcome(const struct ot_record
     if (status != -1 && WIFEXITED(status) &&
         WEXITSTATUS(status) == UNFINISHED_REQUEST_HARD_TIMEOUT && timeout)
         return LOG_FORMAT_TIMEOUT;
-    /* Signals that are sent on purpose, or a crash. */
+    /* These signals are sent on purpose; any other is a crash. */
     int signal = status != -1 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     if (signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGQUIT ||
         signal == SIGHUP || (signal == 0 && request->stop_requested))
@@ -52,7 +52,7 @@ static int64_t unfinished_request_span(uint64_t from, uint64_t to)
                                                            : (int64_t)(to - from);
 }
 
-/* The parameters that the record has. */
+/* Finds a parameter of the request; only those in the record are known. */
 static const char *unfinished_request_param(const void *context, const char *name, size_t length)
 {
     const struct unfinished_request_texts *texts = context;

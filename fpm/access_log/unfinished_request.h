@@ -30,7 +30,7 @@ struct unfinished_request_texts {
 /* Has the last request of this record no line yet? */
 bool unfinished_request_is_unlogged(const struct ot_record *record);
 
-/* All that is known of the request. The result borrows from all three. */
+/* Describes the request, as far as it is known. The result borrows from all three. */
 struct log_format_input unfinished_request_describe(const struct ot_record *record,
                                                     const struct unfinished_request *request,
                                                     struct unfinished_request_texts *texts);

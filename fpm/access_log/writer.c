@@ -19,8 +19,8 @@
 
 enum {
     WRITER_BUFFER = 65536,
-    /* A pause between two rounds lets lines collect, and spares the workers a wake-up for each. It
-     * is shorter after a round that has read many bytes. */
+    /* During a pause between two rounds lines collect, so that not every line wakes the writer. The
+     * pause is shorter after a round that has read many bytes. */
     WRITER_PAUSE_MS = 5,
     WRITER_SHORT_PAUSE_MS = 1,
     WRITER_BUSY_BYTES = 16384,
@@ -62,7 +62,7 @@ static void writer_report(const struct writer_log *log, enum writer_proto_report
         (void)send(writer.control, &report, sizeof report, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* True while there are losses that are too early to report. */
+/* Reports losses, but not too often. Returns true if some are still to be reported. */
 static bool writer_report_losses(struct writer_log *log, bool now)
 {
     if (log->lines.lost == 0 && log->lines.invalid == 0)
@@ -135,7 +135,7 @@ static void writer_write(struct writer_log *log)
 enum writer_result {
     WRITER_EMPTY, /* nothing more for now */
     WRITER_SOME,
-    WRITER_END /* no process can write into it any more */
+    WRITER_END /* every write end is closed */
 };
 
 /* While the file is blocked, lines stay in the pipe. */
@@ -253,7 +253,7 @@ static bool writer_round(bool *unreported)
         if (log->blocked)
             writer_write(log);
         if (log->blocked && log->closing)
-            writer_give_up(log, EAGAIN); /* its reader has had time enough */
+            writer_give_up(log, EAGAIN); /* its reader was too slow */
         enum writer_result result = writer_read(log);
         *unreported |= writer_report_losses(log, false);
         more |= result == WRITER_SOME;
@@ -290,7 +290,8 @@ static void writer_wait(int timeout, bool with_pipes)
     (void)poll(set, count, timeout);
 }
 
-/* Sets the title that ps shows, in place of the command line, whose start the C library keeps. */
+/* Sets the title that ps shows: it overwrites the command line, to whose start
+ * program_invocation_name points. */
 static void writer_title(void)
 {
     static const char title[] = "overtime: access writer";

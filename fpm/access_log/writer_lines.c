@@ -56,8 +56,8 @@ static bool writer_lines_head(const char **at, const char *end, struct writer_li
            writer_lines_number(at, end, ' ', &head->lost);
 }
 
-/* Is the line to be written? One about a dead worker is not if the worker has written it. Without
- * memory a line may be written twice. */
+/* Must the line be written? The manager's line about a dead worker must not, if the worker has
+ * written it itself. Without memory a line may be written twice. */
 static bool writer_lines_wanted(struct writer_lines *lines, const struct writer_lines_head *head)
 {
     if (head->slot >= lines->slots || head->thread >= OT_THREADS_MAX || head->number == 0)
@@ -73,7 +73,7 @@ static bool writer_lines_wanted(struct writer_lines *lines, const struct writer_
     return true;
 }
 
-/* One message without its newline. It may follow a part of another that was never finished. */
+/* Takes one message without its newline. A part of an unfinished message may precede it. */
 static size_t writer_lines_message(struct writer_lines *lines, const char *at, size_t count,
                                    char *out)
 {

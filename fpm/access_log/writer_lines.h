@@ -1,7 +1,7 @@
 /* writer_lines.h: turns the bytes of a pool's access log pipe into the lines of its file; pure.
  *
- * Splits the messages (sapi-shim/contract.h), drops a line about a dead worker that wrote the line
- * itself, and drops what is no line: workers are not trusted.
+ * Splits the messages (sapi-shim/contract.h), drops the manager's line about a request if the dead
+ * worker wrote one itself, and drops bytes that are no message: workers are not trusted.
  */
 #ifndef FPM_WRITER_LINES_H
 #define FPM_WRITER_LINES_H
@@ -30,7 +30,7 @@ void writer_lines_free(struct writer_lines *lines);
 
 /* Takes the whole messages of `bytes` and writes their lines to `out`, which has room for `count`
  * bytes and may be `bytes` itself. Returns the number of bytes written; *taken is the number of
- * bytes used, the rest must come again with what follows it. */
+ * bytes used; the rest must be passed again, with the bytes that follow it. */
 size_t writer_lines_take(struct writer_lines *lines, const char *bytes, size_t count, char *out,
                          size_t *taken);
 

@@ -1,7 +1,7 @@
 /* writer_proto.h: the messages between the manager and the writer of the access logs.
  *
  * One SOCK_SEQPACKET pair; each message is one struct. Both ends are this program, forked; after an
- * upgrade the writer is of the version before, so a change raises SAVED_STATE_VERSION
+ * upgrade the writer still runs the old version, so a change here must raise SAVED_STATE_VERSION
  * (saved_state.h).
  */
 #ifndef FPM_WRITER_PROTO_H
@@ -26,7 +26,7 @@ enum writer_proto_report_kind {
     WRITER_PROTO_LOST,         /* `count` lines did not fit into the pipe */
     WRITER_PROTO_INVALID,      /* `count` bytes were no message */
     WRITER_PROTO_WRITE_FAILED, /* the file cannot be written: `error` */
-    WRITER_PROTO_WRITABLE,     /* it can again, or is closed; `count` lines are missing there */
+    WRITER_PROTO_WRITABLE,     /* it can be written again, or is closed; it lacks `count` lines */
     WRITER_PROTO_CLOSED        /* after WRITER_PROTO_END: the last report about this log */
 };
 

@@ -2,12 +2,12 @@
  * `overtimectl trace`.
  *
  * Stops the process for a moment, copies registers and stacks and lets it go on. Then it interprets
- * them with no more rights than the process has. The manager starts one for each trace, so that
- * a hang or a crash in here does not affect the manager.
+ * them with no more rights than the process has. The manager starts one program for each trace, so
+ * that a hang or a crash here does not affect the manager.
  *
  * usage: overtime-trace [-j] [-d DEPTH] [-f TID] PID
  *   -j        one JSON object instead of lines
- *   -d DEPTH  most frames of a thread (64)
+ *   -d DEPTH  at most this many frames of a thread (64)
  *   -f TID    the thread that comes first
  * Exit status: 0 with a stack, 1 with a sentence that says why there is none, 64 wrong usage.
  */
@@ -31,7 +31,7 @@
 
 enum {
     TRACER_DEPTH = 64,
-    TRACER_DATA_MAX = 1 << 30 /* bytes: malicious debug information may expand */
+    TRACER_DATA_MAX = 1 << 30 /* bytes; malicious debug information may be compressed */
 };
 
 struct tracer_options {
@@ -102,7 +102,7 @@ static int tracer_become(const struct tracer_identity *identity)
         errno = ESRCH;
         return -1;
     }
-    /* In a container root may lack this right; it is then root only there. */
+    /* In a container root may lack this right. */
     if (setgroups(0, NULL) != 0 && errno != EPERM)
         return -1;
     if (setresgid(identity->gid, identity->gid, identity->gid) != 0)
@@ -138,15 +138,15 @@ static int tracer_refused(pid_t pid, const struct tracer_identity *identity, int
         (void)fclose(file);
     int yama = (int)strtol(text, NULL, 10);
     if (error == ESRCH || error == ENOENT)
-        return tracer_fail("process %d is gone", (int)pid);
+        return tracer_fail("process %d has ended", (int)pid);
     if (error != EPERM && error != EACCES)
         return tracer_fail("cannot look into process %d: %s", (int)pid, strerror(error));
     if (identity->tracer != 0)
-        return tracer_fail("process %d is looked into by process %d already, a debugger perhaps",
+        return tracer_fail("process %d is already traced by process %d, perhaps a debugger",
                            (int)pid, (int)identity->tracer);
     if (yama == 3)
         return tracer_fail("not allowed to look into process %d: kernel.yama.ptrace_scope = 3 "
-                           "forbids it to everybody until the next boot",
+                           "forbids it to all processes until the next boot",
                            (int)pid);
     if (!right && yama > 0 && identity->uid == geteuid())
         return tracer_fail("not allowed to look into process %d, which takes CAP_SYS_PTRACE: run "
@@ -232,9 +232,9 @@ static void tracer_show_text(struct tracer_frames *frames, const struct tracer_t
         return;
     }
     if (tracer_frames_walk(frames, thread->tid, tracer_on_frame, out) == 0)
-        printf("  no stack: nothing is known of %#llx\n", (unsigned long long)thread->pc);
+        printf("  no stack: the address %#llx is unknown\n", (unsigned long long)thread->pc);
     if (out->cut)
-        printf("  ... deeper ones are left out\n");
+        printf("  ... deeper frames are left out\n");
 }
 
 static void tracer_show_json(struct tracer_frames *frames, const struct tracer_thread *thread,

@@ -45,8 +45,8 @@ static Elf *tracer_frames_vdso(void)
     return size == 0 ? NULL : elf_memory(own, size);
 }
 
-/* Opens a file of the process, which may have another root, or whose program may have been
- * replaced. An absolute link in that root must not lead to our own files. */
+/* Opens a file of the process. The process may have another root directory, in which an absolute
+ * link must not lead to our own files; and its program may have been replaced on disk. */
 static int tracer_frames_find_elf(Dwfl_Module *module, void **userdata, const char *name,
                                   Dwarf_Addr base, char **file_name, Elf **elf)
 {
@@ -84,7 +84,7 @@ static pid_t tracer_frames_next_thread(Dwfl *dwfl, void *context, void **thread)
     return next->tid;
 }
 
-/* Memory that was not copied is read from the running process: most of it never changes. */
+/* Reads memory that was not copied from the running process; most of it never changes. */
 static bool tracer_frames_read(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *word, void *context)
 {
     const struct tracer_stop *stop = ((const struct tracer_frames *)context)->stop;
@@ -126,7 +126,7 @@ static const Dwfl_Callbacks tracer_frames_callbacks = {
     .debuginfo_path = &tracer_frames_debug_path,
 };
 
-/* Tells libdw what is mapped: files, and the vDSO, which is the kernel's only mapping with code. */
+/* Reports the mappings to libdw: files, and the vDSO, the kernel's only mapping with code. */
 static int tracer_frames_report(Dwfl *dwfl, char *maps)
 {
     FILE *file = fmemopen(maps, strlen(maps), "r");
@@ -190,7 +190,7 @@ static bool tracer_frames_take(struct tracer_frames_walk *walk, const struct tra
     return walk->take(walk->context, frame);
 }
 
-/* Fills in where an inlined function was called. */
+/* Fills in the place where an inlined function is called. */
 static void tracer_frames_call_site(Dwarf_Die *die, Dwarf_Die *unit, struct tracer_frame *frame)
 {
     Dwarf_Attribute attribute;
@@ -207,7 +207,7 @@ static void tracer_frames_call_site(Dwarf_Die *die, Dwarf_Die *unit, struct trac
 }
 
 /* Reports the functions inlined at this address, innermost first; `frame` becomes the outer one.
- * False: stop. */
+ * Returns false if the walk must stop. */
 static bool tracer_frames_inlined(struct tracer_frames_walk *walk, Dwfl_Module *module,
                                   struct tracer_frame *frame, Dwarf_Addr pc)
 {
@@ -246,7 +246,7 @@ static int tracer_frames_on_frame(Dwfl_Frame *state, void *context)
     if (!dwfl_frame_pc(state, &pc, &exact))
         return DWARF_CB_ABORT;
     frame.address = pc;
-    pc -= exact ? 0 : 1; /* the call, not what follows it */
+    pc -= exact ? 0 : 1; /* the call, not the instruction after it */
     Dwfl_Module *module = dwfl_addrmodule(walk->dwfl, pc);
     if (module == NULL)
         return tracer_frames_take(walk, &frame) ? DWARF_CB_OK : DWARF_CB_ABORT;

@@ -1,7 +1,7 @@
 /* tracer_frames.h: finds functions, files and lines from registers and a copied stack.
  *
  * Reads the programs that the process runs and their debug information, by elfutils' libdw; without
- * that library there is none of this. These files may be malicious: drop privileges first.
+ * that library this file is empty. These files may be malicious: drop privileges first.
  */
 #ifndef FPM_TRACER_FRAMES_H
 #define FPM_TRACER_FRAMES_H
@@ -17,7 +17,7 @@ struct tracer_frame {
     int line;             /* 0 = unknown */
     const char *module;   /* path of the program or library, NULL = none is mapped there */
     uint64_t offset;      /* of the address in the module */
-    bool inlined;         /* it is inlined into the next one */
+    bool inlined;         /* inlined into the next frame */
 };
 
 /* The process's files. */

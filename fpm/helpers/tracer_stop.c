@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 enum {
-    TRACER_STOP_PATIENCE = 100, /* ms that threads have to stop; the others are held meanwhile */
+    TRACER_STOP_PATIENCE = 100, /* ms in which threads must stop; those that have stay stopped */
     TRACER_STOP_NAP = 20000,    /* ns between two checks of a thread */
     TRACER_STOP_MAPS_MAX = 32 << 20 /* bytes */
 };
@@ -32,7 +32,7 @@ static int64_t tracer_stop_now_us(void)
 
 /* ---- /proc ---- */
 
-/* A small file of the thread, without its newline; "" if it cannot be read. */
+/* Reads a small file of the thread, without its newline; "" if it cannot be read. */
 static void tracer_stop_read(const struct tracer_stop *stop, pid_t tid, const char *name, char *out,
                              size_t size)
 {
@@ -56,7 +56,7 @@ static int tracer_stop_open_memory(struct tracer_stop *stop)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -1;
-    /* The kernel gives memory only for what is written to it. */
+    /* Pages that are never written cost no memory. */
     stop->maps = malloc(TRACER_STOP_MAPS_MAX);
     while (stop->maps != NULL && used < TRACER_STOP_MAPS_MAX && got > 0) {
         got = read(fd, stop->maps + used, TRACER_STOP_MAPS_MAX - used);
@@ -95,7 +95,7 @@ static int tracer_stop_take(struct tracer_stop *stop, pid_t tid)
 }
 
 /* Seizes the threads that are not known yet; new ones may start until all are held. Returns their
- * number, or -1 if the process is gone. */
+ * number, or -1 if the process has ended. */
 static int tracer_stop_take_all(struct tracer_stop *stop)
 {
     char path[64];
@@ -115,7 +115,8 @@ static int tracer_stop_take_all(struct tracer_stop *stop)
     return (int)(stop->count - before);
 }
 
-/* Waits until it has stopped. Returns the signal that was to be delivered, 0 = none, or -1. */
+/* Waits until the thread has stopped. Returns the signal that it was about to receive, 0 = none, or
+ * -1. */
 static int tracer_stop_wait(const struct tracer_stop *stop, struct tracer_thread *thread,
                             int64_t until)
 {

@@ -1,8 +1,8 @@
 /* tracer_stop.h: stops a process for a moment and copies the state of its threads.
  *
- * Registers and stacks of all threads, by ptrace(2) and /proc; they are interpreted when
- * the process runs again. Waits for each thread for a limited time and leaves none stopped: the
- * kernel lets them go on if this process dies.
+ * Copies registers and stacks of all threads by ptrace(2) and /proc. They are interpreted when the
+ * process runs again. Waits for each thread for a limited time and leaves none stopped: if this
+ * process dies, the kernel lets the threads go on.
  */
 #ifndef FPM_TRACER_STOP_H
 #define FPM_TRACER_STOP_H
@@ -33,9 +33,9 @@ struct tracer_stop {
     pid_t pid;
     struct tracer_thread *threads; /* TRACER_THREADS_MAX of them */
     size_t count;
-    size_t left_out;    /* threads beyond those */
+    size_t left_out;    /* threads beyond TRACER_THREADS_MAX */
     int memory;         /* /proc/PID/mem, for memory that was not copied; -1 = none */
-    int64_t stopped_us; /* how long the process was held */
+    int64_t stopped_us; /* how long the process was stopped */
     char *maps;         /* /proc/PID/maps, read before the stop */
 };
 

@@ -28,8 +28,8 @@ static bool log_target_is_journal(const struct stat *status)
     return journal != NULL && strcmp(journal, name) == 0;
 }
 
-/* Standard error is shared with the process that started us, so it is not made non-blocking. Where
- * the kernel allows it, we open a description of our own that is. */
+/* Standard error is shared with the process that started us, so it must stay blocking. If the
+ * kernel allows it, we open it anew, as a non-blocking file description of our own. */
 void log_target_stderr(struct log_target *target)
 {
     struct stat status;

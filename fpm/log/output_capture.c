@@ -162,7 +162,7 @@ static void output_capture_on_readable(struct ev_loop *loop, ev_io *io, int even
     output_capture_time(capture);
 }
 
-/* The manager may have been late, so that the pipe has more. */
+/* If the manager was late, the pipe may have more. */
 static void output_capture_on_silence(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct output_capture *capture = timer->data;
@@ -202,7 +202,8 @@ int output_capture_open(struct output_capture *capture, struct ev_loop *loop)
     return ends[1];
 }
 
-/* A pipe whose writer can read, too, raises no SIGPIPE, even when the manager has gone. */
+/* If the write end is readable, too, the pipe raises no SIGPIPE, even when the manager has ended.
+ */
 int output_capture_never_waits(int write_end)
 {
     char path[64];

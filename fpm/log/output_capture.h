@@ -2,10 +2,10 @@
  *
  * Decides where a line ends and where a long one is cut; a run of empty lines is reported as one,
  * and a line without an end is reported after 200 ms of silence.
- * Never blocks: it reads once in a turn of the loop, after all other events, and less the shorter
- * the lines are. A worker that writes faster waits for its pipe. The owner's callback must not
- * block. output_capture_feed, output_capture_flush and output_capture_read_size need no loop and
- * no descriptor.
+ * Never blocks: it reads once in a turn of the loop, after all other events, and fewer bytes the
+ * shorter the lines are. A worker that writes faster waits for its pipe. The owner's callback must
+ * not block. output_capture_feed, output_capture_flush and output_capture_read_size need no loop
+ * and no descriptor.
  */
 #ifndef FPM_OUTPUT_CAPTURE_H
 #define FPM_OUTPUT_CAPTURE_H
@@ -73,7 +73,8 @@ size_t output_capture_read_size(size_t asked, size_t lines);
  * with errno. */
 int output_capture_open(struct output_capture *capture, struct ev_loop *loop);
 
-/* Makes of a write end one that never waits and raises no SIGPIPE. Returns it, or -1 with errno. */
+/* Replaces a write end by one that never waits and raises no SIGPIPE. Returns it, or -1 with
+ * errno. */
 int output_capture_never_waits(int write_end);
 
 /* Goes on with the read end and the incomplete line of `before`, which stays the caller's. */

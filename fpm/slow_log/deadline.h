@@ -1,4 +1,4 @@
-/* deadline.h: has a request, or the work after its response, passed its time limit?
+/* deadline.h: has a request, or its post-response work, passed its time limit?
  *
  * Pure: stamps and limits in; a verdict, and the time of the next check, out.
  */
@@ -18,21 +18,21 @@ struct deadline_limits {
     uint64_t request, post_response;
 };
 
-/* Nanoseconds of one steady clock; 0 = there is none. */
+/* Nanoseconds of CLOCK_MONOTONIC; 0 = there is none. */
 struct deadline_stamps {
     uint64_t running_since;  /* start of the oldest request whose response is open */
     uint64_t finished_since; /* end of the oldest response that post-response work follows */
     uint64_t now;
 };
 
-/* What was reported last, by its stamp: no two requests of a thread have the same. Zero at first.
- */
+/* The stamps that were reported last. No two requests of a thread have the same stamp. Zero at
+ * first. */
 struct deadline_reported {
     uint64_t running_since, finished_since;
 };
 
 /* With `reported`, reports each passed limit once and notes it there; with NULL, every time. Lowers
- * *next_check (0 = none) to the moment at which a limit passes that has not passed yet. */
+ * *next_check (0 = none) to the time at which the next limit passes. */
 enum deadline_verdict deadline_check(const struct deadline_limits *limits,
                                      const struct deadline_stamps *stamps,
                                      struct deadline_reported *reported, uint64_t *next_check);

@@ -9,7 +9,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* "1.5 s"; a stamp from the future, which a faulty worker may write, is 0. */
+/* The time since a stamp: "1.5 s". A faulty worker may write a stamp from the future: its age is 0.
+ */
 static const char *slow_entry_age(char *out, size_t size, uint64_t stamp, int64_t now)
 {
     int64_t age = stamp > (uint64_t)now ? 0 : now - (int64_t)stamp;
@@ -17,7 +18,7 @@ static const char *slow_entry_age(char *out, size_t size, uint64_t stamp, int64_
     return out;
 }
 
-/* Writes the head: when, which worker, which limit; and what the thread was doing. */
+/* Writes the head of the entry: the time, the worker, the limit, and the request. */
 static void slow_entry_head(FILE *out, const struct slow_entry *entry)
 {
     const struct ot_record *record = &entry->record;
@@ -70,7 +71,8 @@ void slow_entry_write(FILE *out, const struct slow_entry *entry,
         fprintf(out, "none: %s\n", line);
     }
 
-    /* The first line follows the word "stack". Empty lines are left out: one ends the entry. */
+    /* The first line follows the word "stack". Empty lines are left out, because an empty line
+     * ends the entry. */
     for (size_t left = stack->length; left > 0;) {
         const char *newline = memchr(text, '\n', left);
         size_t size = newline != NULL ? (size_t)(newline - text) : left;
@@ -82,6 +84,6 @@ void slow_entry_write(FILE *out, const struct slow_entry *entry,
         left -= size;
     }
     if (stack->missing == NULL && stack->length == 0)
-        fputs("nothing was said\n", out);
+        fputs("the program wrote nothing\n", out);
     fputc('\n', out);
 }

@@ -27,7 +27,7 @@ struct slow_entry {
 struct slow_entry_stack {
     const char *text; /* lines; may hold any byte; "" = none */
     size_t length;
-    const char *missing; /* why there is no complete stack; NULL = there is */
+    const char *missing; /* why there is no complete stack; NULL = it is complete */
     const char *note;    /* one more line; NULL = none */
 };
 

@@ -123,7 +123,7 @@ static void slow_log_finish(struct slow_log_entry *entry, const struct slow_entr
         slow_log_free(log);
 }
 
-/* Is the thread still busy with the request of the entry? One whose record keeps changing may be.
+/* Is the thread still busy with the request of the entry? If its record keeps changing, it may be.
  */
 static bool slow_log_goes_on(void *context)
 {
@@ -220,7 +220,7 @@ unsigned slow_log_check(struct slow_log *log, const struct slow_log_worker *work
 {
     struct deadline_stamps stamps = {glance->running_since, glance->finished_since, clock_ns()};
     unsigned entered = 0;
-    /* Most workers never have a slow request, and need no memory of those that were entered. */
+    /* Most workers never have a slow request, and need no array of reported ones. */
     if (log == NULL ||
         deadline_check(&log->limits, &stamps, NULL, next_check) == DEADLINE_NOT_PASSED)
         return 0;

@@ -1,5 +1,5 @@
 /* slow_log.h: the slow log of a pool: one entry for each request that takes too long, and one for
- * its post-response work, with the stack that shows where.
+ * its post-response work, with the stack.
  *
  * Opens the file, decides which requests to enter (deadline.h), has a helper read the stack
  * (trace_runner.h), and writes the entry when the helper has ended: with the stack, or with the
@@ -18,7 +18,7 @@
 
 struct slow_log;
 
-/* Opens the log that `pool` wants, for as long as these settings are in force; *log is NULL where
+/* Opens the log that `pool` wants, for as long as these settings are in force; *log is NULL if
  * it wants none. Returns 0, or -1 with a sentence that names the directive. */
 int slow_log_open(struct slow_log **log, const struct config_pool *pool, char *error, size_t size);
 
@@ -30,7 +30,7 @@ struct slow_log_worker {
     const struct scoreboard *scoreboard; /* kept until slow_log_forget */
     unsigned slot;
     pid_t pid;
-    /* An array with one element per thread that is made when it is needed; the caller frees it. */
+    /* An array with one element per thread, made when it is needed; the caller frees it. */
     struct deadline_reported **reported;
 };
 

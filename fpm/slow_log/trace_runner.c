@@ -79,7 +79,7 @@ static void trace_runner_remove(struct trace_runner_trace *trace)
     free(trace);
 }
 
-/* Traces that run, or wait: in one group, or with NULL in all. */
+/* Counts the traces that run, or those that wait: in the group of a trace, or in all (NULL). */
 static unsigned trace_runner_count(const struct trace_runner_trace *of, bool started)
 {
     unsigned count = 0;
@@ -116,7 +116,7 @@ static void trace_runner_done(struct helper_process *helper, int status)
                  trace->job.output_max);
         result.failure = why;
     } else if (status != -1 && status != 0) {
-        /* Our own program gives its reason in its only line; another's output stays what it is. */
+        /* overtime-trace gives its reason in its only line; other output is kept as it is. */
         if (trace->argv == NULL && WIFEXITED(status) && helper->length > 0) {
             snprintf(why, sizeof why, "%.*s", (int)strcspn(helper->output, "\n"), helper->output);
             result.text = "";
@@ -176,7 +176,7 @@ static int trace_runner_run(struct trace_runner_trace *trace, char *error, size_
     return 0;
 }
 
-/* Starts the first trace that may start, until all must wait. */
+/* Starts one waiting trace after another, until the limits allow no more. */
 static void trace_runner_run_waiting(void)
 {
     char error[512];

@@ -1,8 +1,8 @@
 /* trace_runner.h: runs short-lived helpers that read the stacks of workers.
  *
  * The manager itself reads no other process. Each trace is a helper process with a limit on its
- * time and its output, so that nothing waits for it; a few run at once, and a few more wait for
- * their turn. There is one set of traces per process.
+ * time and its output, so that nothing waits for it. A limited number run at once, and a limited
+ * number wait. There is one set of traces per process.
  */
 #ifndef FPM_TRACE_RUNNER_H
 #define FPM_TRACE_RUNNER_H
@@ -29,7 +29,7 @@ struct trace_runner_result {
 };
 
 struct trace_runner_job {
-    const void *group; /* traces of one group do not delay others; NULL is a group, too */
+    const void *group; /* traces of one group do not delay those of another; NULL is a group */
     /* A program and its arguments, NULL-terminated; %p stands for `pid`, which is the last argument
      * if none has a %p. NULL: overtime-trace. */
     char *const *argv;

@@ -209,7 +209,7 @@ def test_depth(pool, listen, log, journal):
         (entry,) = log.wait(1)
         journal.signal("go")
         connection.read_response()
-    assert len(entry.frames) == 2 and "deeper ones are left out" in entry.stack
+    assert len(entry.frames) == 2 and "deeper frames are left out" in entry.stack
 
 
 # What does not work
