@@ -220,8 +220,11 @@ static void config_include(struct source *source, const char *value,
 
 /* ---- values ---- */
 
-/* The section that values are stored in. */
+/* A value of a file, and the section that it is stored in. */
 struct target {
+    const struct ini_lines_item *item;
+    const struct directive_origin *origin;
+    struct config_report *report;
     const char *label; /* the section's name */
     bool global;
     const struct directive *table;
@@ -231,24 +234,23 @@ struct target {
     struct value_parse_source variables;
 };
 
-static struct target config_target(const struct source *source)
+static struct target config_target(const struct source *source, const struct ini_lines_item *item,
+                                   const struct directive_origin *origin)
 {
     struct config *config = source->loader->config;
-    if (source->place == PLACE_GLOBAL)
-        return (struct target){.label = "global",
-                               .global = true,
-                               .table = directive_global,
-                               .count = DIRECTIVE_GLOBAL_COUNT,
-                               .owner = &config->global,
-                               .origins = config->global.origins,
-                               .variables = {.variable = config_variable}};
-    struct config_pool *pool = &config->pools[source->pool];
-    return (struct target){.label = pool->name,
-                           .table = directive_pool,
-                           .count = DIRECTIVE_POOL_COUNT,
-                           .owner = pool,
-                           .origins = pool->origins,
-                           .variables = {.pool = pool->name, .variable = config_variable}};
+    bool global = source->place == PLACE_GLOBAL;
+    struct config_pool *pool = global ? NULL : &config->pools[source->pool];
+    return (struct target){
+        .item = item,
+        .origin = origin,
+        .report = source->loader->report,
+        .label = global ? "global" : pool->name,
+        .global = global,
+        .table = global ? directive_global : directive_pool,
+        .count = global ? (size_t)DIRECTIVE_GLOBAL_COUNT : (size_t)DIRECTIVE_POOL_COUNT,
+        .owner = global ? (void *)&config->global : pool,
+        .origins = global ? config->global.origins : pool->origins,
+        .variables = {.pool = global ? NULL : pool->name, .variable = config_variable}};
 }
 
 /* Directives of PHP-FPM that have no meaning here, and what to do instead. A name that ends with
@@ -273,49 +275,40 @@ static const struct {
      "post_response.terminate_timeout limits the time after the response"},
 };
 
-/* True if it is one of these, and it was reported. */
-static bool config_report_php_fpm(const struct target *target, const struct ini_lines_item *item,
-                                  const struct directive_origin *origin,
-                                  struct config_report *report)
+/* Reports a name that is no directive of this section. */
+static void config_report_unknown(const struct target *target)
 {
-    for (size_t i = 0; i < sizeof config_php_fpm / sizeof *config_php_fpm; i++) {
-        const char *name = config_php_fpm[i].name;
-        size_t length = strlen(name);
-        if (strncmp(name, item->name, length) != 0 ||
-            (name[length - 1] != '[' && item->name[length] != '\0'))
-            continue;
-        config_report_error(report, origin,
-                            "[%s] %.100s is a directive of PHP-FPM without a meaning here: %s",
-                            target->label, item->name, config_php_fpm[i].instead);
-        return true;
-    }
-    return false;
-}
-
-static void config_report_unknown(const struct target *target, const struct ini_lines_item *item,
-                                  const struct directive_origin *origin,
-                                  struct config_report *report)
-{
-    const char *nearest = directive_nearest(target->table, target->count, item->name);
+    const char *name = target->item->name, *label = target->label;
+    const char *nearest = directive_nearest(target->table, target->count, name);
     const struct directive *elsewhere =
-        target->global ? directive_find(directive_pool, DIRECTIVE_POOL_COUNT, item->name)
-                       : directive_find(directive_global, DIRECTIVE_GLOBAL_COUNT, item->name);
+        target->global ? directive_find(directive_pool, DIRECTIVE_POOL_COUNT, name)
+                       : directive_find(directive_global, DIRECTIVE_GLOBAL_COUNT, name);
+    for (size_t i = 0; i < sizeof config_php_fpm / sizeof *config_php_fpm; i++) {
+        const char *known = config_php_fpm[i].name;
+        size_t length = strlen(known);
+        if (strncmp(known, name, length) != 0 || (known[length - 1] != '[' && name[length] != '\0'))
+            continue;
+        config_report_error(target->report, target->origin,
+                            "[%s] %.100s is a directive of PHP-FPM without a meaning here: %s",
+                            label, name, config_php_fpm[i].instead);
+        return;
+    }
     if (elsewhere != NULL)
-        config_report_error(report, origin, "[%s] %.100s belongs %s", target->label, item->name,
+        config_report_error(target->report, target->origin, "[%s] %.100s belongs %s", label, name,
                             target->global ? "into a pool's section" : "into [global]");
     else if (nearest != NULL)
-        config_report_error(report, origin, "[%s] %.100s is no directive; did you mean %s?",
-                            target->label, item->name, nearest);
+        config_report_error(target->report, target->origin,
+                            "[%s] %.100s is no directive; did you mean %s?", label, name, nearest);
     else
-        config_report_error(report, origin,
-                            "[%s] %.100s is no directive; overtime.ini(5) lists them all",
-                            target->label, item->name);
+        config_report_error(target->report, target->origin,
+                            "[%s] %.100s is no directive; overtime.ini(5) lists them all", label,
+                            name);
 }
 
 /* PHP-FPM's samples pass a variable on as "env[X] = $X". */
-static void config_check_dollar(const struct target *target, const struct ini_lines_item *item,
-                                const struct directive_origin *origin, struct config_report *report)
+static void config_check_dollar(const struct target *target)
 {
+    const struct ini_lines_item *item = target->item;
     const char *name = item->value + (*item->value == '"');
     size_t length = 1;
     if (*name != '$' || strncmp(name, "$pool", sizeof "$pool" - 1) == 0)
@@ -323,58 +316,49 @@ static void config_check_dollar(const struct target *target, const struct ini_li
     while (isalnum((unsigned char)name[length]) || name[length] == '_')
         length++;
     if (length > 1 && (name[length] == '\0' || strcmp(name + length, "\"") == 0))
-        config_report_warning(report, origin,
+        config_report_warning(target->report, target->origin,
                               "[%s] %s = %.200s: nothing is substituted here; write ${%.*s} for "
                               "the variable of the manager's environment, or quote the value with "
                               "'...'",
                               target->label, item->name, item->value, (int)length - 1, name + 1);
 }
 
-/* Sets env[NAME]. */
-static int config_set_pair(const struct directive *row, const struct target *target,
-                           const struct ini_lines_item *item, const struct directive_origin *origin,
-                           char *error, size_t size)
+/* Stores the value; env[NAME] as a pair. */
+static void config_set_value(const struct target *target, const struct directive *row)
 {
-    const char *open = strchr(item->name, '[');
-    char *name = strndup(open + 1, strlen(open + 1) - 1);
-    int result = -1;
-    if (name == NULL)
-        (void)snprintf(error, size, "out of memory");
-    else if (strcmp(name, CONFIG_ENV_CLIENTS) == 0)
-        (void)snprintf(error, size, "is set by the manager; use listen.allowed_clients");
-    else if (strcmp(name, CONFIG_ENV_CONTRACT) == 0)
-        (void)snprintf(error, size, "is set by the manager; remove the line");
-    else
-        result = directive_value_set_pair(row, target->owner, name, item->value, origin,
-                                          &target->variables, error, size);
-    free(name);
-    return result;
-}
-
-static void config_set_value(const struct target *target, const struct directive *row,
-                             const struct ini_lines_item *item,
-                             const struct directive_origin *origin, struct config_report *report)
-{
+    const struct ini_lines_item *item = target->item;
     struct directive_origin *where = &target->origins[row - target->table];
-    char error[1024];
-    int result;
+    char error[1024], *name = NULL;
+    int result = -1;
     if (where->file != NULL && !directive_repeats(row)) {
-        config_report_error(report, origin, "[%s] %s is already given at %s:%u; keep one of them",
-                            target->label, item->name, where->file, where->line);
+        config_report_error(target->report, target->origin,
+                            "[%s] %s is already given at %s:%u; keep one of them", target->label,
+                            item->name, where->file, where->line);
         return;
     }
     if (where->file == NULL)
-        *where = *origin;
-    if (row->type == DIRECTIVE_MAP)
-        config_check_dollar(target, item, origin, report);
-    if (row->type == DIRECTIVE_MAP)
-        result = config_set_pair(row, target, item, origin, error, sizeof error);
-    else
+        *where = *target->origin;
+    if (row->type == DIRECTIVE_MAP) {
+        const char *key = strchr(item->name, '[') + 1;
+        config_check_dollar(target);
+        name = strndup(key, strlen(key) - 1);
+        if (name == NULL)
+            (void)snprintf(error, sizeof error, "out of memory");
+        else if (strcmp(name, CONFIG_ENV_CLIENTS) == 0)
+            (void)snprintf(error, sizeof error,
+                           "is set by the manager; use listen.allowed_clients");
+        else if (strcmp(name, CONFIG_ENV_CONTRACT) == 0)
+            (void)snprintf(error, sizeof error, "is set by the manager; remove the line");
+        else
+            result = directive_value_set_pair(row, target->owner, name, item->value, target->origin,
+                                              &target->variables, error, sizeof error);
+        free(name);
+    } else
         result = directive_value_set(row, target->owner, item->value, &target->variables, error,
                                      sizeof error);
     if (result != 0)
-        config_report_error(report, origin, "[%s] %s =%s%.200s: %s", target->label, item->name,
-                            *item->value == '\0' ? "" : " ", item->value, error);
+        config_report_error(target->report, target->origin, "[%s] %s =%s%.200s: %s", target->label,
+                            item->name, *item->value == '\0' ? "" : " ", item->value, error);
 }
 
 /* Takes one item of a file: an ini_lines_fn. */
@@ -406,14 +390,12 @@ static void config_take(void *context, const struct ini_lines_item *item)
                             item->name);
         return;
     }
-    const struct target target = config_target(source);
+    const struct target target = config_target(source, item, &origin);
     const struct directive *row = directive_find(target.table, target.count, item->name);
-    if (row == NULL && config_report_php_fpm(&target, item, &origin, report))
-        return;
     if (row == NULL)
-        config_report_unknown(&target, item, &origin, report);
+        config_report_unknown(&target);
     else
-        config_set_value(&target, row, item, &origin, report);
+        config_set_value(&target, row);
 }
 
 /* ---- files ---- */

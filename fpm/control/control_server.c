@@ -33,7 +33,7 @@ enum control_server_state {
 
 struct control_server_client {
     struct control_server *control;
-    struct control_server_client *next, *previous;
+    struct control_server_client *next;
     enum control_server_state state;
     int fd;
     ev_io io;
@@ -55,14 +55,12 @@ static void control_server_accept_on(struct control_server *control)
 static void control_server_client_free(struct control_server_client *client)
 {
     struct control_server *control = client->control;
+    struct control_server_client **link = &control->clients;
     ev_io_stop(control->loop, &client->io);
     ev_timer_stop(control->loop, &client->patience);
-    if (client->previous != NULL)
-        client->previous->next = client->next;
-    else
-        control->clients = client->next;
-    if (client->next != NULL)
-        client->next->previous = client->previous;
+    while (*link != client)
+        link = &(*link)->next;
+    *link = client->next;
     fd_close(&client->fd);
     free(client->answer);
     free(client);
@@ -314,8 +312,6 @@ static void control_server_client_new(struct control_server *control, int fd)
     client->control = control;
     client->fd = fd;
     client->next = control->clients;
-    if (client->next != NULL)
-        client->next->previous = client;
     control->clients = client;
     control->client_count++;
     ev_io_init(&client->io, control_server_on_io, fd, EV_READ);
