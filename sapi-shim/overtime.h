@@ -29,11 +29,11 @@ extern "C" {
 
 /* Sends what was written so far, ends the response and closes the connection; the client has the
  * complete response while the caller continues. A connection that the web server keeps goes to
- * another worker, which serves its next request; it is closed if its input was not read to the end,
- * and under a plain spawner. Waits only for space in the socket's buffer, within the time limit.
- * Parameters and the input read so far stay valid until the request's end; later
- * output is discarded and counted. Not a safe point: it returns to its caller. Returns true if this
- * call ended the response (also if the client had already left), false without a request or if the
+ * another worker, which serves its next request; it is closed if more than 16 MiB of its input were
+ * not read, and under a plain spawner. Waits only for space in the socket's buffer, within the time
+ * limit. Parameters and the input read so far stay valid until the request's end; later output is
+ * discarded and counted. Not a safe point: it returns to its caller. Returns true if this call
+ * ended the response (also if the client had already left), false without a request or if the
  * response had ended before. */
 bool ot_finish_request(void);
 
@@ -52,25 +52,27 @@ bool ot_connection_aborted(void);
  * status (1); -1 changes nothing. Returns the setting before the call, 0 or 1; without a request
  * the pool's `ignore_user_abort`, and nothing changes. Each request begins with the pool's setting,
  * or with that of the web server for this request (OVERTIME_VALUE); the application cannot change
- * one that comes with OVERTIME_ADMIN_VALUE. */
+ * one that comes with OVERTIME_ADMIN_VALUE. A safe point with the new setting, except with -1. */
 int ot_ignore_user_abort(int setting);
 
 /* Restarts the request's clock from zero; the next time-out comes after this many seconds of
  * wall-clock time, 0 = no limit. The clock stops at ot_finish_request: called after it, this
  * function limits the post-response work, in a shutdown function the remaining shutdown functions.
- * Values above 999,999,999 count as no limit. Returns false without a request, or if
- * OVERTIME_ADMIN_VALUE fixes the limit. */
+ * A safe point with the new limit. Values above 999,999,999 count as no limit. Returns false
+ * without a request, or if OVERTIME_ADMIN_VALUE fixes the limit. */
 bool ot_set_time_limit(unsigned seconds);
 
 /* Registers `function(argument)` to be called at the request's end, however it ends: return,
  * bailout, exit(), time-out, worker stop. The functions run in order of registration; those that a
  * shutdown function registers run after the others. Returns false without a request, with a null
- * function, or out of memory. */
+ * function, or out of memory. A safe point once the function is registered. */
 bool ot_register_shutdown_function(void (*function)(void *argument), void *argument);
 
 /* A safe point: acts on an abort (unless ignored) or a time-out as the `bailout` policy says; it
- * may not return. Output to and input from the client, however small, and ot_set_label are safe
- * points too. Returns true if there is
+ * may not return. Output to and input from the client, however small, are safe points too, and so
+ * are the calls here that change something, after they have done so: ot_ignore_user_abort,
+ * ot_set_time_limit, ot_register_shutdown_function and ot_set_label. ot_finish_request, ot_on_news
+ * and the calls that only ask always return. Returns true if there is
  * nothing to act on, false if the request should end and the policy leaves that to the application;
  * true without a request. */
 bool ot_checkpoint(void);

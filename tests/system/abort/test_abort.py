@@ -107,6 +107,33 @@ def test_abort_fd_after_finish(pool, listen, journal):
     assert polled.split()[0] != "1", polled
 
 
+@pytest.mark.parametrize("call", ["checkpoint", "label=x", "ignore=0", "limit=9", "later=:own"])
+def test_calls_that_change_something_are_safe_points(pool, listen, call, journal):
+    """After they have done so: what was registered runs."""
+    daemon = pool()
+    connection = send(listen, f"id=a&later=:end&wait=go&{call}&note=rest")
+    journal.wait("wait", "a")
+    connection.close()
+    wait_until(lambda: scoreboard.record(daemon).status == 1, "the flag")
+    journal.signal("go")
+    names = ["end"] + ["own"] * call.startswith("later")
+    journal.wait("shutdown", "a", count=len(names))
+    assert [event.detail.split()[0] for event in journal.events("a", "shutdown")] == names
+    assert not journal.events("a", "note")
+
+
+@pytest.mark.parametrize("call", ["finish", "status", "ignore=-1", "ignore=1"])
+def test_calls_that_return(pool, listen, call, journal):
+    """Those that only ask, ot_finish_request, and one that has the abort ignored."""
+    daemon = pool()
+    connection = send(listen, f"id=a&wait=go&{call}&note=rest")
+    journal.wait("wait", "a")
+    connection.close()
+    wait_until(lambda: scoreboard.record(daemon).status == 1, "the flag")
+    journal.signal("go")
+    journal.wait("note", "a")
+
+
 @pytest.mark.parametrize("ignored", [False, True], ids=["heeded", "ignored"])
 @pytest.mark.parametrize("mode", ["run", "loop"])
 def test_bailout_at_the_next_safe_point(pool, listen, mode, ignored, journal):

@@ -36,7 +36,7 @@ BAILOUTS = ["auto", "unwind", "exit", "none"]
 def test_timeout_and_abort_give_3(pool, mode, bailout, first, journal):
     """In either order. Asking for the status is no safe point, so both can come before the bailout."""
     daemon = pool(mode, bailout=bailout, max_execution_time="100ms", hard_timeout="60s")
-    waits = {"abort": "limit=0&until=1&limit=1&until=2", "timeout": "until=2&until=1"}[first]
+    waits = {"abort": "limit=2&until=1&until=2", "timeout": "until=2&until=1"}[first]
     with fastcgi.Connection(daemon.address) as connection:
         connection.send_request(fastcgi.cgi_params(f"id=a&later=:end&{waits}&checkpoint&note=rest"))
         journal.wait("begin" if first == "abort" else "until", "a")
