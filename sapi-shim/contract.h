@@ -327,8 +327,8 @@ struct ot_board {
     struct ot_pool_stats stats;
 };
 
-/* The end of a request that is tracked: one that came with the parameter OVERTIME_MARK, whose value
- * is a decimal tracking id. The entry stays for OT_TRACKING_MAX tracked requests of the thread. */
+/* The end of a tracked request, which came with the parameter OVERTIME_MARK, a decimal tracking
+ * id. The entry stays for OT_TRACKING_MAX tracked requests of the thread. */
 struct ot_tracking {
     uint64_t id;       /* 0 = unused entry */
     uint64_t ended_at; /* CLOCK_MONOTONIC in ns, 0 = not yet, OT_TRACKING_LOST */

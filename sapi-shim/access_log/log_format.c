@@ -68,9 +68,9 @@ struct log_format {
     char text[]; /* braces' contents are terminated in place */
 };
 
-/* What may stand in braces, for kinds that take them: one of the units (without braces the first),
- * a name (required), or a format of strftime(3). Units beyond those that the text lists are other
- * spellings that PHP-FPM takes. */
+/* The words that may stand in braces, for kinds that take them: one of the units (without braces
+ * the first), a name (required), or a format of strftime(3). Units beyond those that the text lists
+ * are other spellings that PHP-FPM takes. */
 static const struct {
     const char *in;
     const char *const *units;

@@ -3,8 +3,8 @@
  * The only file that includes libfcgi and touches the fields it calls private. It exports the
  * functions of libfcgi through which a request begins and ends, those of libfcgi's OS layer that
  * touch connections, and ot_run. libfcgi itself calls all of these through the PLT, so that they
- * are reached whoever calls. The protocol is libfcgi's work: the original functions do it. Decides
- * nothing about a request: request.c does.
+ * are reached from every caller. The protocol is libfcgi's work: the original functions do it.
+ * Decides nothing about a request: request.c does.
  */
 #include "sapi-shim/access_log/log_pipe.h"
 #include "sapi-shim/api/process_hooks.h"
@@ -169,7 +169,7 @@ static void libfcgi_log_output(struct libfcgi_request *own, const void *bytes, s
                            (log_pipe_needs() & LOG_FORMAT_NEEDS_HEAD) != 0);
 }
 
-/* Has libfcgi send what is in the stream's buffer. */
+/* Lets libfcgi send the stream's buffer. */
 static void libfcgi_send(struct libfcgi_request *own, struct libfcgi_output *output, int do_close)
 {
     FCGX_Stream *stream = output->stream;
@@ -178,7 +178,7 @@ static void libfcgi_send(struct libfcgi_request *own, struct libfcgi_output *out
     if (counts)
         libfcgi_log_output(own, output->base, count);
     output->empty(stream, do_close);
-    /* Of an abort that the request ignores libfcgi sees no error. */
+    /* If the request ignores an abort, libfcgi sees no error of it. */
     if (counts && stream->FCGI_errno == 0 && !own->request.conn->disconnected)
         request_sent(&own->request, count);
 }
@@ -322,7 +322,7 @@ static void libfcgi_end_response(struct request *request, bool disconnect)
         own->fcgx->ipcFd = -1;
 }
 
-/* Has libfcgi free what it holds for a request, and leave the connection open. */
+/* Lets libfcgi free its part of a request and leave the connection open. */
 static void libfcgi_release(FCGX_Request *fcgx)
 {
     fcgx->ipcFd = -1;
@@ -417,7 +417,7 @@ static bool libfcgi_name_is(const char *entry, const char *name, size_t length, 
     return true;
 }
 
-/* What the web server sets for this request alone. A client cannot send these parameters: its
+/* The settings of the web server for this request alone. A client cannot send these parameters: its
  * headers arrive as HTTP_.... */
 static void libfcgi_read_overrides(struct request_info *info, const char *name, const char *text)
 {
@@ -909,7 +909,7 @@ static int libfcgi_call(libfcgi_handler *handler, FCGX_Request *fcgx, void *argu
 
 LIBFCGI_EXPORT int ot_run(libfcgi_handler *handler, void *argument)
 {
-    /* Of the thread, not of the heap: nothing is left when a handler calls pthread_exit. */
+    /* In the thread's storage, not on the heap, so that pthread_exit in a handler leaks nothing. */
     static _Thread_local FCGX_Request fcgx;
     int result = 0;
     if (libfcgi_by_fcgx(&fcgx) != NULL) {

@@ -378,7 +378,7 @@ static enum conn_result conn_read_records(struct conn *conn, bool content, void 
         /* Records that are not this request's may flow without end. */
         if (reads % CONN_READS_MAX == 0 && deadline != 0 && clock_ns() >= deadline)
             return CONN_TIMEOUT;
-        /* First what the buffer holds. */
+        /* First the bytes in the buffer. */
         if (content) {
             size_t used = 0;
             *count = stdin_split_content(&conn->split, conn->buffer + conn->start,
@@ -444,8 +444,8 @@ void conn_check_peer(struct conn *conn)
         conn->disconnected = true;
         return;
     }
-    /* An abort may be behind what has come of the body: read ahead as far as there is room. After
-     * the body it is an abort, the next request, or a management record. */
+    /* An abort may follow the part of the body that has come: read ahead as far as there is room.
+     * After the body it is an abort, the next request, or a management record. */
     if (conn->start == conn->end)
         conn->start = conn->parsed = conn->end = 0;
     if (conn_has_header(conn) && conn->end < conn->capacity) {

@@ -189,7 +189,7 @@ struct conn *conn_split(struct conn *conn);
 /* Closes the descriptor but keeps what was read for the application. */
 void conn_close(struct conn *conn);
 
-/* Closes what is open and frees. Clears the pointer. */
+/* Closes the descriptor if it is open, and frees. Clears the pointer. */
 void conn_free(struct conn **conn);
 
 /* Closes our copy of the descriptor, which another process still uses, and frees. Clears the

@@ -23,7 +23,7 @@ void conn_lists_take(struct conn_lists *lists, struct conn *conn)
 }
 
 /* Inserts by deadline: nearly always at the end, as all connections in a state may stay as long.
- * One that a sibling has passed on may have waited before. */
+ * A connection that a sibling has passed on may have waited before. */
 static void conn_lists_insert(struct conn_lists *lists, struct conn *conn, enum conn_state state)
 {
     struct conn_lists_list *list = &lists->in[state];

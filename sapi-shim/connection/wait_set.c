@@ -92,7 +92,7 @@ static _Thread_local struct wait_set *wait_set_joined; /* the set that this thre
 
 /* ---- requests that the application does not get ---- */
 
-/* `status` is what the peer was answered, 0 for nothing; `conn` is NULL if there is none yet. */
+/* `status` is the HTTP status of the answer, 0 = none; `conn` is NULL if there is none yet. */
 static void wait_set_count_dropped(const struct conn *conn, unsigned status)
 {
     struct ot_record *record = worker_slot_record();
@@ -499,7 +499,8 @@ static void wait_set_expire_one(struct wait_set *w, struct conn *conn)
     conn_lists_close(&w->conns, &conn);
 }
 
-/* Closes what has waited for too long. Returns the time to the next deadline as poll() takes it. */
+/* Closes connections that have waited too long. Returns the time to the next deadline as poll()
+ * takes it. */
 static int wait_set_expire(struct wait_set *w)
 {
     /* Kept ones first: those on which a header has begun become pending, with a time of its own. */
@@ -725,7 +726,7 @@ static void wait_set_leave_kept(struct wait_set *w)
     }
 }
 
-/* Every thread takes what is ready; one of them waits for what is not. */
+/* Every thread takes requests that are ready; one of them waits for unfinished connections. */
 static enum wait_set_result wait_set_drain(struct wait_set *w, struct conn **out)
 {
     (void)pthread_mutex_lock(&w->lock);

@@ -38,7 +38,7 @@ enum frame_phase {
     FRAME_COMPLETE, /* the request's input is complete */
 };
 
-/* What to do with a record. */
+/* The treatment of a record. */
 enum frame_kind {
     FRAME_MORE,    /* wait for more bytes */
     FRAME_PASS,    /* pass it to libfcgi */

@@ -10,7 +10,7 @@
 
 #include "sapi-shim/request/request.h"
 
-/* What a client gets for a request that was ended before it wrote anything; also at a safe point.
+/* The response to a request that was ended before it wrote anything; also at a safe point.
  */
 extern const char hard_timeout_page[];
 

@@ -24,7 +24,7 @@ static uint64_t limit_timer_check_client(struct request *request, uint64_t now)
         if (!request->watched || !(peer_watch_gone(conn->fd) || conn_abort_pending(conn)))
             return 0;
         atomic_store(&request->client_left, true);
-        atomic_store(&request->told, true);
+        atomic_store(&request->has_news, true);
         peer_watch_disarm(conn->fd);
         request->watched = false;
     }
@@ -51,7 +51,7 @@ static uint64_t limit_timer_tell(struct request *request, uint64_t now)
         return request->limit.deadline;
     uint64_t pause = request->news_pause != 0 ? 2 * request->news_pause : LIMIT_TIMER_PAUSE_MIN;
     request->news_pause = pause < LIMIT_TIMER_PAUSE_MAX ? pause : LIMIT_TIMER_PAUSE_MAX;
-    atomic_store(&request->told, true);
+    atomic_store(&request->has_news, true);
     news_tell();
     return now + request->news_pause;
 }

@@ -1,6 +1,6 @@
-/* news.h: the application's function that is told in signal context what has become of a request.
+/* news.h: the application's function for news of a request, which is called in a signal handler.
  *
- * One for the process. Decides nothing: limit_timer.c says when it is called.
+ * There is one for the process. Decides nothing: limit_timer.c says when it is called.
  */
 #ifndef OT_NEWS_H
 #define OT_NEWS_H

@@ -32,7 +32,7 @@ static pid_t recycling_pid; /* of the process that recycling_statm tells about *
  */
 static void recycling_leave(enum ot_exit_reason reason, const char *directive)
 {
-    static atomic_bool told;
+    static atomic_bool logged;
     struct pollfd error = {.fd = STDERR_FILENO};
     enum worker_slot_manager manager = worker_slot_manager();
     if (manager == WORKER_SLOT_MANAGED) {
@@ -40,7 +40,8 @@ static void recycling_leave(enum ot_exit_reason reason, const char *directive)
         return;
     }
     /* A pipe that no process reads would raise SIGPIPE. */
-    if (!atomic_exchange(&told, true) && poll(&error, 1, 0) >= 0 && (error.revents & POLLERR) == 0)
+    if (!atomic_exchange(&logged, true) && poll(&error, 1, 0) >= 0 &&
+        (error.revents & POLLERR) == 0)
         diagnostics_write("pool %s: the manager is %s: worker %d serves on beyond `%s`, as no "
                           "worker would take its place",
                           worker_slot_pool(),

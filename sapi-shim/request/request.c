@@ -222,7 +222,7 @@ static bool request_wants_watch(void)
     return detection == OT_ABORT_INSTANT || (news_wanted() && detection != OT_ABORT_WRITE);
 }
 
-/* A limit that is not the one that most requests begin with. */
+/* Sets a limit other than the one that most requests begin with. */
 static void request_start_clock(struct request *request, int64_t ms, const char *name)
 {
     request->timed_out = false;
@@ -429,14 +429,14 @@ static void request_check_clocks(struct request *request, uint64_t now)
 static void request_check(struct request *request)
 {
     uint64_t tick = clock_coarse_ns();
-    /* What the timer's handler saw counts at once, not at the next tick. */
-    bool told = atomic_load_explicit(&request->told, memory_order_relaxed);
-    if (tick == request->last_check && !told)
+    /* News from the timer's handler counts at once, not at the next tick. */
+    bool has_news = atomic_load_explicit(&request->has_news, memory_order_relaxed);
+    if (tick == request->last_check && !has_news)
         return;
     request->last_check = tick;
-    atomic_store_explicit(&request->told, false, memory_order_relaxed);
+    atomic_store_explicit(&request->has_news, false, memory_order_relaxed);
     request_check_client(request);
-    request_check_clocks(request, told ? clock_ns() : tick);
+    request_check_clocks(request, has_news ? clock_ns() : tick);
 }
 
 bool request_safe_point(struct request *request)

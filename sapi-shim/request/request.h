@@ -26,13 +26,13 @@
 
 struct request;
 
-/* What libfcgi.c does for a request. */
+/* The part of libfcgi.c in a request. */
 struct request_ops {
     /* Ends the response: writes the rest of the output, end of output and END_REQUEST, unless the
      * request is abandoned; mutes the output; with `disconnect` also forgets the connection's
      * descriptor. */
     void (*end_response)(struct request *request, bool disconnect);
-    /* From now on output succeeds and is discarded; counts what is in the buffers. */
+    /* From now on output succeeds and is discarded; counts the bytes in the buffers. */
     void (*mute)(struct request *request);
     /* Frees the request. */
     void (*free)(struct request *request);
@@ -81,8 +81,8 @@ struct request {
     uint64_t content_length;
     uint64_t waited;                /* ns until then */
     uint64_t last_check;            /* clock_coarse_ns of the last check of connection and clock */
-    atomic_bool told;               /* the timer's signal handler saw something to look at now */
-    uint64_t news_pause;            /* before it tells the same news again; 0 = not told yet */
+    atomic_bool has_news;           /* the timer's signal handler saw something to check now */
+    uint64_t news_pause;            /* before the same news is repeated; 0 = not reported yet */
     atomic_bool client_left;        /* the timer's signal handler saw that the client has left */
     struct log_entry entry;         /* in the access log */
     struct request_details details; /* for that entry */

@@ -292,7 +292,7 @@ static bool worker_slot_take(struct ot_slot *slot)
 }
 
 /* A process that has died may have left its records in the middle of a change, and in any state.
- * What they count stays. */
+ * Their counters stay. */
 static void worker_slot_tidy(struct ot_slot *slot)
 {
     uint32_t threads = atomic_load(&slot->threads);

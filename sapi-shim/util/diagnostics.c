@@ -35,7 +35,7 @@ void diagnostics_text(char level, const char *text, size_t size)
     if (attached)
         line[0] = level;
     memcpy(line + start, text, end - start);
-    /* What a client sent must not begin a line of its own. */
+    /* Text from a client must not begin a new line. */
     for (size_t i = start; i < end; i++)
         if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
             line[i] = '?';

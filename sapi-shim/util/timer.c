@@ -23,7 +23,7 @@ enum {
     TIMER_STOPS = 1000 /* requests after which such an application is no longer expected to */
 };
 
-/* A wait ends so long before the timer expires, at the least: the coarse clock may be that late. */
+/* A wait ends at least so long before the timer expires: the coarse clock may be that late. */
 #define TIMER_MARGIN (10 * CLOCK_NS_PER_MS)
 
 /* One of a thread's two timers. The thread's signal handler sets it too. */
