@@ -227,6 +227,9 @@ test:  ## install what is missing, build, run all tests; ends with "N passed, N 
 check: all unit  ## the tests without installing; T=NAME for a folder, a file or a test, SAN=1 for ASan and UBSan
 	@$(RUN)
 
+long: all unit  ## the campaigns of the tests in full length, with the promised bounds: hours; T=NAME as for check
+	@OVERTIME_LONG=1 $(RUN)
+
 # The fuzzer keeps what it learns in $(BUILD)/fuzz-corpus/, and an input that fails in $(BUILD)/fuzz-found/.
 SECONDS ?= 60
 FUZZ_ALL = $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%)
@@ -337,7 +340,7 @@ clean:  ## remove build/
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: FORCE all unit test check fuzz bench lint format demo install uninstall map clean help
+.PHONY: FORCE all unit test check long fuzz bench lint format demo install uninstall map clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from harness import build
+from harness import build, fastcgi
 from harness.address import free_port
 from harness.web import Apache
 
@@ -152,3 +152,58 @@ def test_apache(request, manager, app, tmp_path, source):
     request.addfinalizer(web.stop)
     web.start()
     looks(port or web.port)
+
+
+ON_NEWS = """
+#include <fcgiapp.h>
+#include <overtime.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct code {
+    bool thrown;
+};
+
+static bool step(const struct code *code)
+{
+    return !code->thrown;
+}
+
+static void throw_timeout_or_abort(struct code *code)
+{
+    code->thrown = true;
+}
+
+%s
+static int handle(FCGX_Request *request, void *argument)
+{
+    struct code code = {false};
+    (void)argument;
+    evaluate(&code);
+    ot_set_time_limit(0);
+    FCGX_FPrintF(request->out, "Content-Type: text/plain\\r\\n\\r\\nthrown %%u", ot_connection_status());
+    return 0;
+}
+
+int main(void)
+{
+    %s
+    return ot_run(handle, NULL);
+}
+"""
+
+
+def test_the_example_of_ot_on_news(manager, tmp_path):
+    """The interpreter's loop, which never reaches a safe point, ends at the limit."""
+    text = (ROOT / "packaging/man/overtime.3").read_text()
+    (example,) = [found for found in re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", text, re.DOTALL | re.MULTILINE)
+                  if "ot_on_news(" in found]
+    functions, _, call = example.replace("\\e", "\\").rpartition("\n\n")
+    (tmp_path / "app.c").write_text(ON_NEWS % (functions, call))
+    subprocess.run([*build.compiler(), "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/sapi-shim",
+                    *["-fsanitize=address,undefined"] * build.SANITIZED, "app.c", f"-L{build.BUILD}",
+                    f"-Wl,-rpath,{build.BUILD}", "-lovertime", "-lfcgi", "-o", "app"], cwd=tmp_path, check=True, timeout=300)
+    daemon = manager({"command": tmp_path / "app", "max_execution_time": "300ms", "hard_timeout": "60s",
+                      "bailout": "none"})
+    assert fastcgi.request(daemon.address).text == "thrown 2"

@@ -26,6 +26,7 @@ def test_at_once(serve, web, listen, first):
                 answer = server.request(f"/?id={name}&{query}", body=b"b" * 20)
                 if answer.status != 200 or not answer.complete:
                     wrong.append((fresh, number, name, answer.status))
-    # Under a plain spawner no other worker can take the connection, and its close may cross the request.
-    most = 0 if serve.managed else 1
+    # Under a plain spawner no other worker can take the connection after ot_finish_request. Over TCP its end goes out
+    # with the response; a unix socket has no such call, and the web server may send between the two.
+    most = 1 if not serve.managed and listen.is_unix and "finish" in first else 0
     assert len(wrong) <= most, f"{len(wrong)} of {2 * SERVERS * PAIRS} requests failed: {wrong[:10]}"
