@@ -298,7 +298,7 @@ def test_in_the_background(tmp_path, app):
         assert f"is version {VERSION}" in upgrade(daemon)
         assert int(pid_file.read_text()) == pid and process.children(pid) == before
         with open(pid_file, encoding="ascii") as file, pytest.raises(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         assert {process.descriptors(pid)[number] for number in range(3)} == {"/dev/null"}
     finally:
         assert daemon.control("stop", "--wait").returncode == 0
