@@ -195,6 +195,10 @@ static void upgrade_state_generation(struct saved_state *state, struct generatio
     struct generation_channels *channels = generation->channels;
     saved_state_unsigned(state, "generation", &generation->number);
     board->fd = saved_state_fd(state, "board", board->fd);
+    if (state->version == 3) { /* it kept a descriptor for reading, too */
+        int read_fd = saved_state_fd(state, "board_read", -1);
+        fd_close(&read_fd);
+    }
     board->offset =
         (size_t)saved_state_number(state, "board_offset", (int64_t)board->offset, 0, INT32_MAX);
     board->stride =
@@ -395,6 +399,10 @@ static void upgrade_state_adopt_item(const struct upgrade_state_configs *configs
     } else if (pool_set_adopt(pools, &item, config, settings, why, sizeof why) != 0) {
         saved_state_refuse(state, "pool %s: %s", settings->name, why);
     }
+    /* In format 3 each generation has descriptors of its own for the same channels. */
+    if (state->version == 3 && item.pool.current != NULL)
+        for (struct generation *g = item.pool.current->older; g != NULL; g = g->older)
+            generation_close_channels(g->channels);
     upgrade_state_free_generations(item.pool.current);
 }
 

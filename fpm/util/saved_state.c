@@ -48,7 +48,8 @@ static int saved_state_result(const struct saved_state *state)
 
 int saved_state_begin(struct saved_state *state)
 {
-    *state = (struct saved_state){.mode = SAVED_STATE_SAVE, .fd = -1};
+    *state =
+        (struct saved_state){.mode = SAVED_STATE_SAVE, .version = SAVED_STATE_VERSION, .fd = -1};
     state->out = open_memstream(&state->data, &state->size);
     if (state->out == NULL)
         saved_state_refuse(state, "out of memory");
@@ -117,12 +118,13 @@ int saved_state_open(struct saved_state *state, int fd, enum saved_state_mode mo
     saved_state_load(state);
     if (mode == SAVED_STATE_RESTORE)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-    int64_t version = saved_state_number(state, SAVED_STATE_MAGIC, 0, 0, INT32_MAX);
-    if (saved_state_good(state) && version != SAVED_STATE_VERSION)
+    state->version = saved_state_number(state, SAVED_STATE_MAGIC, 0, 0, INT32_MAX);
+    if (saved_state_good(state) &&
+        (state->version < SAVED_STATE_OLDEST || state->version > SAVED_STATE_VERSION))
         saved_state_refuse(state,
                            "the saved state is of format %" PRId64 ", this program reads only "
-                           "format %d: restart it instead",
-                           version, SAVED_STATE_VERSION);
+                           "formats %d to %d: restart it instead",
+                           state->version, SAVED_STATE_OLDEST, SAVED_STATE_VERSION);
     return saved_state_result(state);
 }
 

@@ -18,6 +18,7 @@
 /* Raise this with every change of the values, of their order or their meaning, and with every
  * change of writer_proto.h, as the writer of access logs survives an upgrade. */
 #define SAVED_STATE_VERSION 4
+#define SAVED_STATE_OLDEST  3 /* that is still read */
 
 enum saved_state_mode {
     SAVED_STATE_SAVE,
@@ -27,9 +28,10 @@ enum saved_state_mode {
 
 struct saved_state {
     enum saved_state_mode mode;
-    int fd;     /* the memfd; -1 = none */
-    FILE *out;  /* writing: into `data` */
-    char *data; /* reading: all of it */
+    int64_t version; /* of its format */
+    int fd;          /* the memfd; -1 = none */
+    FILE *out;       /* writing: into `data` */
+    char *data;      /* reading: all of it */
     size_t size, at;
     int *kept; /* writing: the descriptors among the values */
     size_t kept_count;
