@@ -30,6 +30,7 @@ struct main_options {
     int test;               /* how many -t */
     int background;         /* 1 -D, 0 -F, -1 as configured */
     bool allow_root;
+    bool take_over;
     int can_adopt; /* descriptor of the state to try (upgrade.h), -1 = none */
 };
 
@@ -43,7 +44,8 @@ struct main_life {
 
 static void main_usage(FILE *out)
 {
-    fputs("usage: overtime [-c FILE] [-t | -tt] [-F | -D] [-g PIDFILE] [-R] [-v] [-h]\n"
+    fputs("usage: overtime [-c FILE] [-t | -tt] [-F | -D] [-g PIDFILE] [-R] [--take-over]\n"
+          "                [-v] [-h]\n"
           "  -c FILE     main configuration (default " MAIN_CONFIGURATION ")\n"
           "  -t          check the configuration and exit\n"
           "  -tt         check it, print every effective value with its origin, and exit\n"
@@ -51,6 +53,8 @@ static void main_usage(FILE *out)
           "  -D          go to the background when ready\n"
           "  -g PIDFILE  write the process number there\n"
           "  -R          allow workers to run as root\n"
+          "  --take-over take the sockets of workers whose manager was killed, and have\n"
+          "              these workers finish their work and go\n"
           "  -v, --version  print the version and exit\n"
           "  -h, --help     print this and exit\n",
           out);
@@ -85,6 +89,7 @@ static int main_parse(int argc, char **argv, struct main_options *options)
 {
     static const struct option words[] = {{"version", no_argument, NULL, 'v'},
                                           {"help", no_argument, NULL, 'h'},
+                                          {"take-over", no_argument, NULL, 'T'},
                                           {UPGRADE_OPTION, required_argument, NULL, 'A'},
                                           {0}};
     int option;
@@ -112,6 +117,9 @@ static int main_parse(int argc, char **argv, struct main_options *options)
             break;
         case 'R':
             options->allow_root = true;
+            break;
+        case 'T':
+            options->take_over = true;
             break;
         case 'A':
             options->can_adopt = atoi(optarg);
@@ -201,6 +209,7 @@ static int main_run(struct config *config, struct main_life *life,
         .down = main_down,
         .save = main_save,
         .must_serve = life->background && saved == NULL,
+        .take_over = options->take_over,
         .flags = options->allow_root ? CONFIG_ALLOW_ROOT : 0,
         .context = life,
         .program = {path != NULL ? path : argv[0], argv},

@@ -9,6 +9,7 @@
 #include "fpm/manager/pool_set.h"
 #include "fpm/manager/systemd_watchdog.h"
 #include "fpm/pool/backoff.h"
+#include "fpm/pool/orphan_workers.h"
 #include "fpm/signals.h"
 #include "fpm/slow_log/slow_log.h"
 #include "fpm/slow_log/trace_runner.h"
@@ -632,8 +633,10 @@ static int master_open(struct master *master)
     int status = master_open_control(master);
     if (status != 0)
         return status;
+    orphan_workers_open(master->loop, master->hooks->take_over);
     status = pool_set_open(&master->pools, master->loop, master->config, &master_pools_events,
                            master, error, sizeof error);
+    orphan_workers_started();
     if (status != 0)
         log_alert("%s", error);
     return status;
@@ -652,6 +655,7 @@ static void master_close(struct master *master)
         control_server_close(&master->control);
     if (master->loop == NULL)
         return;
+    orphan_workers_close();
     ev_timer_stop(master->loop, &master->sweep);
     ev_timer_stop(master->loop, &master->proof);
     systemd_watchdog_stop(&master->watchdog);

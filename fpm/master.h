@@ -23,6 +23,7 @@ struct master_hooks {
     /* `announced` waits until some pool serves, and a start after which none does has failed: in
      * the background, where only the process that started the manager would learn of it. */
     bool must_serve;
+    bool take_over; /* sockets of workers whose manager was killed */
     unsigned flags; /* enum config_flag, for a reload */
     void *context;
     struct upgrade_program program;

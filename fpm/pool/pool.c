@@ -1,6 +1,7 @@
 /* pool.c: see pool.h. */
 #include "fpm/pool/pool.h"
 
+#include "fpm/pool/orphan_workers.h"
 #include "fpm/pool/socket_activation.h"
 #include "fpm/util/account.h"
 #include "fpm/util/error.h"
@@ -455,7 +456,9 @@ static struct pool_fault pool_listen(const struct pool_request *request,
         snprintf(error, size, "`listen.allowed_clients`: %s", why);
         return pool_internal_fault;
     }
-    if (taken > 0 || (taken == 0 && socket_listen(listener, &spec, why, sizeof why) == 0))
+    if (taken > 0 || (taken == 0 && socket_listen(listener, &spec, why, sizeof why) == 0) ||
+        (taken == 0 && errno == EADDRINUSE &&
+         orphan_workers_take(&spec, listener, why, sizeof why) == 0))
         return pool_no_fault;
     if (taken == 0 && errno == EMFILE) {
         snprintf(error, size, "%s", why);
@@ -483,6 +486,22 @@ void pool_return_socket(struct pool *pool)
 }
 
 /* ---- opening and closing ---- */
+
+static bool pool_serves(void *context)
+{
+    struct pool *pool = context;
+    return pool->stop == POOL_STOP_NONE && (pool->first == 0 || pool_is_proven(pool, clock_ms()));
+}
+
+/* Workers of an earlier manager go when this one's serve. */
+static void pool_replace_orphans(struct pool *pool, const struct config_pool *settings)
+{
+    struct socket_spec spec;
+    char why[ERROR_SIZE];
+    if (pool_socket_spec(settings, &spec, why, sizeof why) == 0)
+        orphan_workers_replace(pool->name, &spec, &pool->listener, pool_grace(pool), pool_serves,
+                               pool);
+}
 
 void pool_discard(struct pool_prepared *prepared)
 {
@@ -558,6 +577,8 @@ struct pool_fault pool_open(struct pool *pool, struct ev_loop *loop,
     pool->slowlog = prepared.slowlog;
     if (fault.status != 0)
         pool_close(pool);
+    else
+        pool_replace_orphans(pool, request->settings);
     return fault;
 }
 
@@ -606,6 +627,7 @@ void pool_sweep(struct pool *pool)
 
 void pool_close(struct pool *pool)
 {
+    orphan_workers_forget(pool);
     if (pool->current != NULL) {
         pool_sweep(pool);
         slow_log_forget(&pool->current->scoreboard);

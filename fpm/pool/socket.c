@@ -448,6 +448,46 @@ const char *socket_where(int fd, char *out, size_t size)
     return out;
 }
 
+/* ---- sockets of a manager that has gone ---- */
+
+/* Does the file lead to this socket? Both name the process that made it listen. */
+static bool socket_is_at_file(int fd, const char *path)
+{
+    struct ucred listener = {0};
+    socklen_t length = sizeof listener;
+    pid_t pid = socket_listening_process(path);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &listener, &length) != 0)
+        return false;
+    return pid == listener.pid || (pid == 0 && socket_answered(path) == 1);
+}
+
+int socket_take(struct socket_listener *listener, int fd, const struct socket_spec *spec,
+                char *error, size_t size)
+{
+    struct stat status = {0};
+    char *path = NULL;
+    if (spec->path != NULL &&
+        (!socket_is_at_file(fd, spec->path) || lstat(spec->path, &status) != 0)) {
+        snprintf(error, size, "%s is the socket of another process", spec->path);
+        return -1;
+    }
+    if (spec->path != NULL && (path = strdup(spec->path)) == NULL) {
+        snprintf(error, size, "out of memory");
+        return -1;
+    }
+    if (socket_adopt(listener, fd, error, size) != 0) {
+        free(path);
+        return -1;
+    }
+    *listener = (struct socket_listener){
+        .fd = fd, .path = path, .device = status.st_dev, .inode = status.st_ino};
+    if (socket_update(listener, spec, error, size) == 0)
+        return 0;
+    free(path);
+    *listener = SOCKET_NONE;
+    return -1;
+}
+
 /* ---- while it listens, and its end ---- */
 
 /* Is the file still the one that was made here? */

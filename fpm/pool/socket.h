@@ -50,6 +50,11 @@ bool socket_may_pass(int error);
  * the sentence says what it is instead, and the descriptor stays the caller's. */
 int socket_adopt(struct socket_listener *listener, int fd, char *error, size_t size);
 
+/* Takes over a copy of a socket that a manager made which has gone, with its file and its queue, as
+ * if it were made here. Returns 0, or -1 with a sentence; the descriptor is the caller's then. */
+int socket_take(struct socket_listener *listener, int fd, const struct socket_spec *spec,
+                char *error, size_t size);
+
 /* Does the socket listen where `spec` says? Owner, mode and backlog do not count. */
 bool socket_is_at(int fd, const struct socket_spec *spec);
 

@@ -19,6 +19,7 @@
 enum {
     PROCESS_TREE_THREADS_MAX = 64,       /* whose children are read, of one process */
     PROCESS_TREE_CHILDREN_BYTES = 65536, /* of one thread's list of children */
+    PROCESS_TREE_ENVIRON = 65536,        /* that are read, of an environment */
     PROCESS_TREE_DEPTH_MAX = 32,
     PROCESS_TREE_ROUNDS = 3 /* a signal is repeated for processes that were forked meanwhile */
 };
@@ -368,6 +369,19 @@ unsigned process_tree_signal_handlers(struct process_tree *tree, pid_t program, 
     if (leads)
         (void)kill(program, signal);
     return count;
+}
+
+bool process_tree_was_given(pid_t pid, const char *variable)
+{
+    static char text[PROCESS_TREE_ENVIRON];
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+    ssize_t size = process_tree_read_file(path, text, sizeof text);
+    size_t length = strlen(variable);
+    const char *at = text, *end = text + (size > 0 ? size : 0);
+    while (at < end && strncmp(at, variable, length) != 0)
+        at += strlen(at) + 1;
+    return at < end;
 }
 
 void process_tree_names(const struct process_tree_list *list, char *text, size_t size)

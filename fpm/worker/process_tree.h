@@ -93,6 +93,9 @@ void process_tree_signal_process(const struct process_tree_process *process, int
 /* Has the process a handler for the signal? */
 bool process_tree_catches(pid_t pid, int signal);
 
+/* Was the process started with a variable that begins so, whatever it has done with it since? */
+bool process_tree_was_given(pid_t pid, const char *variable);
+
 /* "123 (name), 124 (name) and 3 more" */
 void process_tree_names(const struct process_tree_list *list, char *text, size_t size);
 
