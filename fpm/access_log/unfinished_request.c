@@ -114,10 +114,13 @@ struct log_format_input unfinished_request_describe(const struct ot_record *reco
     };
     if (record->http_status >= 100 && record->http_status <= 999)
         input.status = record->http_status;
-    else if (record->http_status != OT_HTTP_STATUS_UNKNOWN && outcome == LOG_FORMAT_OK)
-        input.status = UNFINISHED_REQUEST_OK;
-    else if (record->http_status != OT_HTTP_STATUS_UNKNOWN && outcome == LOG_FORMAT_ABORTED)
+    else if (record->http_status == OT_HTTP_STATUS_UNKNOWN)
+        input.status = 0;
+    /* What the client got does not depend on how the worker ended. */
+    else if ((record->status & OT_BIT_ABORTED) != 0)
         input.status = UNFINISHED_REQUEST_CLIENT_CLOSED;
+    else if (outcome == LOG_FORMAT_OK || finished != 0)
+        input.status = UNFINISHED_REQUEST_OK;
     if (finished != 0 && (record->status & OT_BIT_ABORTED) == 0)
         input.answer = unfinished_request_span(record->accepted_at, finished);
     if (finished != 0 && (shutdown == 0 || finished < shutdown))

@@ -98,12 +98,11 @@ static void record_mark_cut(char *field, size_t size)
 
 void record_text(char *field, size_t size, const char *text)
 {
-    size_t i = 0;
-    for (; text != NULL && text[i] != '\0' && i < size - 1; i++) {
-        unsigned char c = (unsigned char)text[i];
-        field[i] = c < 0x20 || c == 0x7f ? ' ' : (char)c;
-    }
-    field[i] = '\0';
-    if (text != NULL && text[i] != '\0')
+    size_t length = text != NULL ? strnlen(text, size) : 0;
+    size_t used = length < size ? length : size - 1;
+    if (used > 0)
+        memcpy(field, text, used);
+    field[used] = '\0';
+    if (length == size)
         record_mark_cut(field, size);
 }

@@ -32,8 +32,9 @@ bool record_peek(const struct ot_record *from, struct ot_record *to);
  * clamped in the same way. */
 void record_copy_dead(const struct ot_record *from, struct ot_record *to);
 
-/* Copies text into a field of the record of `size` bytes with its NUL; control characters become
- * spaces. A longer text is cut between two characters and ends in OT_CUT. NULL clears the field. */
+/* Copies text into a field of the record of `size` bytes with its NUL; control characters stay, and
+ * are for the reader to escape. A longer text is cut between two characters and ends in OT_CUT.
+ * NULL clears the field. */
 void record_text(char *field, size_t size, const char *text);
 
 #endif

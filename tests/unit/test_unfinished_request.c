@@ -63,6 +63,16 @@ Test(unfinished_request, killed_while_running)
     cr_expect_null(facts.param(facts.context, "HTTP_HOST", 9));
 }
 
+Test(unfinished_request, a_client_that_left_has_499_however_the_worker_ended)
+{
+    struct ot_record record = running();
+    struct unfinished_request_texts texts;
+    record.status = OT_BIT_ABORTED;
+    cr_expect_eq(unfinished_request_describe(&record, &killed, &texts).status, 499);
+    record.http_status = 200;
+    cr_expect_eq(unfinished_request_describe(&record, &killed, &texts).status, 200);
+}
+
 Test(unfinished_request, phases_have_their_lengths)
 {
     struct ot_record record = running();
@@ -73,6 +83,9 @@ Test(unfinished_request, phases_have_their_lengths)
     cr_expect_eq(facts.answer, 1 * SECOND);
     cr_expect_eq(facts.post_response, 2 * SECOND);
     cr_expect_eq(facts.status, 201);
+    record.http_status = 0;
+    facts = unfinished_request_describe(&record, &killed, &texts);
+    cr_expect_eq(facts.status, 200, "a response without a status was complete");
     record.shutdown_at = 102 * SECOND;
     facts = unfinished_request_describe(&record, &killed, &texts);
     cr_expect_eq(facts.post_response, 1 * SECOND);

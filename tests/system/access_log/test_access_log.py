@@ -229,6 +229,24 @@ def test_killed_after_the_response(pool, listen, log, journal):
     assert 0 < entry["answer_ms"] and 0 < entry["post_response_ms"] < entry["duration_ms"]
 
 
+def test_lines_of_the_manager_escape_as_those_of_workers(manager, app, tmp_path, journal):
+    """Quotes, backslashes and control characters in what the manager writes for a dead worker."""
+    log = tmp_path / "access"
+    daemon = manager({"command": f"{app('worker')} {tmp_path}", "access.log": log,
+                      "access.format": '"%m %r%Q%q %u %R"'})
+    odd = "a\x01\x1b[31mb\"c\\\\d\x7f"
+    params = fastcgi.cgi_params("id=a&text=x", REMOTE_USER=odd, REMOTE_ADDR="1\t2", REQUEST_URI=f"/{odd}?q={odd}")
+    assert fastcgi.request(daemon.address, params).text == "x"
+    with fastcgi.Connection(daemon.address) as connection:
+        connection.send_request({**params, "QUERY_STRING": "id=b&text=x&flush&wait=never"})
+        os.kill(journal.wait("wait", "b").pid, signal.SIGKILL)
+        connection.read_response(wait_eof=True)
+    lines = wait_until(lambda: len(found := log.read_text().splitlines()) == 2 and found, "two lines")
+    shown = "a\\x01\\x1b[31mb\\\"c\\\\\\\\d\\x7f"
+    assert lines[1] == f"GET /{shown}?q={shown} {shown} 1\\t2", lines
+    assert lines[0].startswith(f"GET /{shown}?q=") and lines[0].endswith(f" {shown} 1\\t2"), lines
+
+
 def test_dropped(pool, listen, log, journal):
     """Requests dead on arrival, and refused ones."""
     pool(drop_dead_on_arrival="yes")
