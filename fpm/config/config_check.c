@@ -263,6 +263,40 @@ static void config_check_files(int64_t wanted, size_t index, const struct config
             number, (unsigned long long)own.rlim_max);
 }
 
+/* rlimit_core: only root may go above its own hard limit. */
+static void config_check_core(int64_t wanted, size_t index, const struct config_check_section *in)
+{
+    struct rlimit own;
+    if (in->origins[index].file == NULL || wanted < 0 || geteuid() == 0 ||
+        getrlimit(RLIMIT_CORE, &own) != 0 || own.rlim_max == RLIM_INFINITY ||
+        (wanted != INT64_MAX && (rlim_t)wanted <= own.rlim_max))
+        return;
+    config_check_error(
+        in, index,
+        ": only root can raise the limit above %llu bytes, with which the manager is "
+        "started",
+        (unsigned long long)own.rlim_max);
+}
+
+/* oom_score_adj: only root may go below the lowest value that root has set. That of the manager is
+ * as low as what it knows of. */
+static void config_check_oom_score(const struct config_pool *pool,
+                                   const struct config_check_section *in)
+{
+    int own = 0;
+    FILE *file = fopen("/proc/self/oom_score_adj", "re");
+    bool known = file != NULL && fscanf(file, "%d", &own) == 1;
+    if (file != NULL)
+        (void)fclose(file);
+    if (known && geteuid() != 0 && pool->oom_score_adj != DIRECTIVE_UNSET &&
+        pool->oom_score_adj < own)
+        config_check_warning(
+            in, POOL(oom_score_adj),
+            " = %d: only root can go below a value that root has set, and that of the "
+            "manager is %d: workers may not start",
+            (int)pool->oom_score_adj, own);
+}
+
 /* ---- sockets ---- */
 
 /* The kernel takes no filter of more instructions. An IPv4 network takes one, IPv6 up to nine. */
@@ -567,6 +601,8 @@ void config_check_pool(struct config_pool *pool, bool allow_root, struct config_
     else
         config_check_as_user(pool, &section);
     config_check_files(pool->rlimit_files, POOL(rlimit_files), &section);
+    config_check_core(pool->rlimit_core, POOL(rlimit_core), &section);
+    config_check_oom_score(pool, &section);
 
     /* A chroot that is missing is reported once; paths inside it are not reported too. */
     config_check_inside(NULL, pool->chroot, POOL(chroot), &section);
@@ -649,6 +685,7 @@ void config_check_all(struct config_global *global, struct config_pool *pools, s
                            global->syslog_ident, LOG_LINE_IDENT_MAX);
     address_place_look(&global->control_listen);
     config_check_files(global->rlimit_files, GLOBAL(rlimit_files), &in);
+    config_check_core(global->rlimit_core, GLOBAL(rlimit_core), &in);
 
     /* The log is opened before there is a folder that the manager makes. */
     config_check_folder(global->error_log, GLOBAL(error_log), &none, &in);

@@ -22,6 +22,7 @@ enum {
 struct backoff_death {
     int64_t now;      /* ms, a steady clock */
     int64_t started;  /* ms, same clock */
+    bool no_process;  /* with exec_failed: no process could be made */
     bool exec_failed; /* the program never ran */
     bool stopped;     /* the manager had asked it to stop */
     bool attached;    /* it uses the library: `served` is known */

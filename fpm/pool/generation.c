@@ -546,7 +546,7 @@ static void generation_worker_ended(struct worker *worker)
     if (worker->start_failed) {
         char why[ERROR_SIZE];
         launch_explain(&generation->spec.launch, &worker->failure, why, sizeof why);
-        generation->events->start_failed(generation, why, worker->started);
+        generation->events->start_failed(generation, why, worker->started, false);
     } else {
         generation->events->ended(generation, member, &view);
     }
@@ -685,7 +685,7 @@ bool generation_spawn(struct generation *generation)
         generation_open_channels(generation) != 0) {
         snprintf(error, sizeof error,
                  "make what workers share: %s; check `rlimit_files` in [global]", strerror(errno));
-        generation->events->start_failed(generation, error, clock_ms());
+        generation->events->start_failed(generation, error, clock_ms(), true);
         return false;
     }
     int slot = scoreboard_assign(&generation->scoreboard);
@@ -712,7 +712,7 @@ bool generation_spawn(struct generation *generation)
         return true;
     generation_close_streams(member);
     scoreboard_release(&generation->scoreboard, (unsigned)slot);
-    generation->events->start_failed(generation, error, clock_ms());
+    generation->events->start_failed(generation, error, clock_ms(), true);
     return false;
 }
 

@@ -26,8 +26,10 @@ struct generation_member;
 struct generation_events {
     /* The program of a worker runs. */
     void (*started)(struct generation *generation, const struct generation_member *member);
-    /* It could not be started; `why` says what to do. `started`: ms, when that was tried. */
-    void (*start_failed)(struct generation *generation, const char *why, int64_t started);
+    /* It could not be started; `why` says what to do. `started`: ms, when that was tried.
+     * `no_process`: there was no process, because of a lack of descriptors or processes. */
+    void (*start_failed)(struct generation *generation, const char *why, int64_t started,
+                         bool no_process);
     /* Its first process has ended, and others of it have not: it is not in service any more. */
     void (*outlived)(struct generation *generation, const struct generation_member *member);
     /* All of it is gone; its slot is free when this returns. */

@@ -59,6 +59,16 @@ static void pool_note_death(struct pool *pool, struct backoff_death *death, cons
                death->now - death->started >= POOL_PROOF_MS)
         pool->proven = true;
     int64_t wait = backoff_note(&pool->backoff, death, &new_step);
+
+    /* A lack of processes or descriptors concerns the machine, and is told once for as long as it
+     * lasts. */
+    if (death->no_process) {
+        pool->short_starts++;
+        if (!log_episode_begin(&pool->short_of))
+            return;
+        pool->short_starts = 1;
+        pool->short_since = death->now;
+    }
     if (!new_step || pool->stop != POOL_STOP_NONE)
         return;
     char delay[32];
@@ -67,11 +77,13 @@ static void pool_note_death(struct pool *pool, struct backoff_death *death, cons
              "%s; next start in %s", cause, delay);
 }
 
-static void pool_on_start_failed(struct generation *generation, const char *why, int64_t started)
+static void pool_on_start_failed(struct generation *generation, const char *why, int64_t started,
+                                 bool no_process)
 {
     struct pool *pool = generation->owner;
     char cause[ERROR_SIZE];
-    struct backoff_death death = {.exec_failed = true, .started = started, .exit_status = -1};
+    struct backoff_death death = {
+        .exec_failed = true, .no_process = no_process, .started = started, .exit_status = -1};
     pool->stats.start_failures++;
     pool->stats.ended[EXIT_CAUSE_START]++;
     if (generation == pool->current) {
@@ -221,8 +233,15 @@ static void pool_on_outlived(struct generation *generation, const struct generat
 static void pool_on_started(struct generation *generation, const struct generation_member *member)
 {
     struct pool *pool = generation->owner;
+    char lasted[32];
     if (generation != pool->current)
         return;
+    if (log_episode_end(&pool->short_of)) {
+        scalar_duration(clock_ms() - pool->short_since, lasted, sizeof lasted);
+        log_pool(LOG_LEVEL_NOTICE, pool->name,
+                 "workers can be started again, after %u failed start%s in %s", pool->short_starts,
+                 pool->short_starts == 1 ? "" : "s", lasted);
+    }
     pool->started += pool->started < pool->first;
     pool->events->changed(pool);
 }

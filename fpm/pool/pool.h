@@ -77,6 +77,9 @@ struct pool {
     struct pool_seen seen;
     int64_t opened; /* ms, clock.h */
     time_t opened_time;
+    struct log_episode short_of; /* starts fail before there is a process: a fork, descriptors */
+    unsigned short_starts;       /* starts that failed in the episode */
+    int64_t short_since;         /* ms */
     struct log_episode foreign_library; /* workers with a library of another contract version */
     struct slow_log *slowlog;           /* by the settings in force; NULL = none */
 };

@@ -3,6 +3,7 @@
 
 #include "fpm/util/untrusted_io.h"
 #include "sapi-shim/util/clock.h"
+#include "sapi-shim/util/scalar.h"
 
 #include <errno.h>
 #include <string.h>
@@ -142,6 +143,49 @@ static void pool_supervisor_report_budget(struct pool_supervisor *supervisor,
                  "post-response work is within `post_response.max_children` again");
 }
 
+static void pool_supervisor_end_full(struct pool_supervisor *supervisor, int64_t now)
+{
+    char length[32];
+    if (supervisor->eased_since == 0 ||
+        now - supervisor->eased_since < POOL_SUPERVISOR_EPISODE_END ||
+        !log_episode_end(&supervisor->full))
+        return;
+    scalar_duration(supervisor->eased_since - supervisor->full_began, length, sizeof length);
+    log_pool(LOG_LEVEL_NOTICE, supervisor->pool->name,
+             "workers are idle again: all were busy, and connections waited, for %s", length);
+}
+
+/* The kernel refuses connections, or lets them wait, when the listen queue is full. */
+static void pool_supervisor_report_overflow(struct pool_supervisor *supervisor, int64_t now)
+{
+    const struct pool_seen *seen = &supervisor->pool->seen;
+    char length[32];
+    if (seen->backlog > 0 && seen->counts.waiting >= seen->backlog) {
+        supervisor->overflow_left = 0;
+        supervisor->overflow_seen++;
+        if (!log_episode_begin(&supervisor->overflow))
+            return;
+        supervisor->overflow_since = now;
+        supervisor->overflow_seen = 1;
+        log_pool(LOG_LEVEL_WARNING, supervisor->pool->name,
+                 "the listen queue is full, %u connections wait: web servers may be refused; raise "
+                 "`listen.backlog` (and net.core.somaxconn) or `pm.max_children`",
+                 seen->counts.waiting);
+        return;
+    }
+    if (!supervisor->overflow.on)
+        return;
+    if (supervisor->overflow_left == 0)
+        supervisor->overflow_left = now;
+    if (now - supervisor->overflow_left < POOL_SUPERVISOR_EPISODE_END ||
+        !log_episode_end(&supervisor->overflow))
+        return;
+    scalar_duration(supervisor->overflow_left - supervisor->overflow_since, length, sizeof length);
+    log_pool(LOG_LEVEL_NOTICE, supervisor->pool->name,
+             "the listen queue is not full any more: it was for %s, seen %u time%s", length,
+             supervisor->overflow_seen, supervisor->overflow_seen == 1 ? "" : "s");
+}
+
 /* A pool that has idle workers only for a moment is still full, for a reader of the log; a pool
  * that is full only for a moment is not. */
 static void pool_supervisor_report_full(struct pool_supervisor *supervisor,
@@ -155,18 +199,18 @@ static void pool_supervisor_report_full(struct pool_supervisor *supervisor,
         if (counts->idle + counts->partly > 0 && supervisor->eased_since == 0)
             supervisor->eased_since = now;
         supervisor->full_since = 0;
+        pool_supervisor_end_full(supervisor, now);
         return;
     }
     if (supervisor->full_since == 0)
         supervisor->full_since = now;
     if (now - supervisor->full_since < POOL_SUPERVISOR_FULL_AFTER)
         return;
-    if (supervisor->eased_since != 0 &&
-        now - supervisor->eased_since >= POOL_SUPERVISOR_EPISODE_END)
-        (void)log_episode_end(&supervisor->full);
+    pool_supervisor_end_full(supervisor, now);
     supervisor->eased_since = 0;
     if (!log_episode_begin(&supervisor->full))
         return;
+    supervisor->full_began = supervisor->full_since;
     pool->stats.max_children_reached++;
     log_pool(LOG_LEVEL_WARNING, pool->name,
              "%u connection%s and all workers that `%s` allows are busy; raise "
@@ -308,6 +352,11 @@ static int64_t pool_supervisor_next(const struct pool_supervisor *supervisor,
     if (supervisor->over.on && supervisor->within_budget_since != 0)
         next =
             clock_sooner(next, supervisor->within_budget_since + POOL_SUPERVISOR_EPISODE_END - now);
+    if (supervisor->full.on && supervisor->eased_since != 0)
+        next = clock_sooner(
+            next, pool_supervisor_left(supervisor->eased_since + POOL_SUPERVISOR_EPISODE_END, now));
+    if (supervisor->overflow.on)
+        next = clock_sooner(next, POOL_SUPERVISOR_EPISODE_END / 2);
     int64_t report = worker_monitor_next_report(&supervisor->monitor, now);
     if (report >= 0)
         next = clock_sooner(next, pool_supervisor_left(report, now));
@@ -355,6 +404,7 @@ static void pool_supervisor_pass_serving(struct pool_supervisor *supervisor,
     pool_supervisor_watch_doorbell(supervisor);
     pool_retire(pool, verdict.retire, scaling_reason_name(verdict.reason));
     pool_supervisor_report_full(supervisor, &counts, verdict.limit, now);
+    pool_supervisor_report_overflow(supervisor, now);
 
     /* Watch the sockets behind the workers that have started to wait there. */
     if (verdict.spawn > 0)

@@ -41,11 +41,14 @@ struct pool_supervisor {
     int64_t watch_paused_until; /* ms: the sockets are not watched before */
     int64_t watch_pause;        /* ms: length of the last pause, 0 = none */
     int64_t last_idle_wakeup;   /* ms: the last pass for a connection that started no worker */
-    struct log_episode over, full;
-    int64_t within_budget_since; /* ms: while `over` is on; 0 = above the budget */
-    unsigned clients_waiting;    /* for a worker, at the last look */
-    int64_t full_since;          /* ms: connections wait for a full pool, 0 = none do */
-    int64_t eased_since;         /* ms: there were idle workers again, 0 = none were seen */
+    struct log_episode over, full, overflow;
+    int64_t overflow_since, overflow_left; /* ms: began; seen not full again, 0 = it is full */
+    unsigned overflow_seen;                /* times that the queue was seen full in the episode */
+    int64_t within_budget_since;           /* ms: while `over` is on; 0 = above the budget */
+    unsigned clients_waiting;              /* for a worker, at the last look */
+    int64_t full_began;                    /* ms: the episode `full` */
+    int64_t full_since;                    /* ms: connections wait for a full pool, 0 = none do */
+    int64_t eased_since; /* ms: there were idle workers again, 0 = none were seen */
 };
 
 /* Prepares it; the first pass follows pool_supervisor_check_all. */

@@ -1,6 +1,7 @@
 /* socket.c: see socket.h. */
 #include "fpm/pool/socket.h"
 
+#include "fpm/log/log.h"
 #include "fpm/util/client_filter.h"
 #include "fpm/util/error.h"
 #include "fpm/util/fd.h"
@@ -22,6 +23,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 /* SIOCUNIXFILE of <linux/un.h>, which cannot be included beside <sys/un.h>. */
@@ -179,6 +181,23 @@ static int socket_set_mode(int file, mode_t mode)
     return chmod(link, mode);
 }
 
+/* An access list that the folder gives its files would let in users whom the mode does not: the
+ * mode is only the most that the list may give. Returns 0, or -1 with errno. */
+static int socket_drop_acl(int file, const char *path)
+{
+    static const char list[] = "system.posix_acl_access";
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    if (getxattr(link, list, NULL, 0) < 0)
+        return 0;
+    if (removexattr(link, list) != 0)
+        return -1;
+    log_warning("%s: its folder has a default access list (ACL), which would let in more users "
+                "than the mode: it was removed from the socket; see setfacl(1)",
+                path);
+    return 0;
+}
+
 /* The file is created for no user and opened by a change of its mode, which is so never wider than
  * configured. */
 static int socket_bind_unix(int fd, const struct sockaddr_un *address,
@@ -197,6 +216,8 @@ static int socket_bind_unix(int fd, const struct sockaddr_un *address,
     else if ((spec->uid != (uid_t)-1 || spec->gid != (gid_t)-1) &&
              fchownat(file, "", spec->uid, spec->gid, AT_EMPTY_PATH) != 0)
         failed = "change the owner of";
+    else if (socket_drop_acl(file, spec->path) != 0)
+        failed = "remove the access list (ACL) of";
     else if (socket_set_mode(file, (mode_t)spec->mode) != 0)
         failed = "change the mode of";
     else if (listen(fd, spec->backlog < 0 ? SOMAXCONN : spec->backlog) != 0)

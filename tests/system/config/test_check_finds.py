@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import resource
 import shutil
 import socket
 import stat
@@ -159,3 +160,25 @@ def test_a_variable_that_is_not_substituted(tmp_path, value, warned):
     done = check(tmp_path, pool(tmp_path, f"env[X] = {value}"))
     assert done.returncode == 0
     assert ("nothing is substituted here; write ${" in done.stderr) == warned, done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can lower the limits of another user's manager")
+@pytest.mark.parametrize("line, sentence", [
+    ("rlimit_core = 2M", "rlimit_core: only root can raise the limit above 1048576 bytes"),
+    ("oom_score_adj = -5", "oom_score_adj = -5: only root can go below"),
+])
+def test_limits_that_a_user_may_not_set(tmp_path, line, sentence):
+    """Said of a manager that is not root; root may."""
+    text = pool(tmp_path, line)
+    assert check(tmp_path, text).returncode == 0
+    nobody = pwd.getpwnam("nobody")
+
+    def become_nobody():
+        resource.setrlimit(resource.RLIMIT_CORE, (1 << 20, 1 << 20))
+        os.setgid(nobody.pw_gid)
+        os.setuid(nobody.pw_uid)
+
+    (tmp_path / "check.ini").chmod(0o644)
+    done = subprocess.run([build.OVERTIME, "-t", "-c", tmp_path / "check.ini"], capture_output=True, text=True,
+                          check=False, preexec_fn=become_nobody)
+    assert sentence in done.stderr, done.stderr

@@ -63,7 +63,7 @@ def test_a_worker_costs_four(manager, app, tmp_path):
         wait_until(lambda: daemon.control("workers").stdout.count("idle") == workers, "idle workers")
         counts[workers] = held(daemon)
         daemon.stop()
-    assert counts[9] - counts[1] == 8 * WORKER, counts
+    assert abs(counts[9] - counts[1] - 8 * WORKER) <= 3, counts
 
 
 def test_a_reload_of_idle_pools_needs_no_more(manager, app, tmp_path):
