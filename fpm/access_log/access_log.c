@@ -9,6 +9,7 @@
 #include "fpm/util/fd.h"
 #include "fpm/util/safe_path.h"
 #include "fpm/util/untrusted_io.h"
+#include "fpm/worker/exit_message.h"
 #include "fpm/worker/helper_process.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/escape.h"
@@ -31,6 +32,7 @@ enum {
     ACCESS_LOG_PIPE = 262144,
     ACCESS_LOG_PIPE_ROOT = 1048576,
     ACCESS_LOG_FINISH_MS = 3000, /* time that the writer has at the end */
+    ACCESS_LOG_TOLD_MS = 60000,  /* between two lines about writers that end */
     ACCESS_LOG_RETRY_MS = 1000,  /* until the next writer is started when one has ended */
     ACCESS_LOG_MODE = 0640,
     ACCESS_LOG_DAY = 86400, /* s */
@@ -58,6 +60,9 @@ static struct {
     int control; /* -1 = no writer can be reached */
     ev_io reports;
     ev_timer retry;
+    struct log_episode no_writer; /* none can be started */
+    unsigned deaths;              /* of writers since the last line about one */
+    int64_t told;                 /* ms: that line, 0 = none */
 } access_log_all = {.writer = {.fd = -1}, .control = -1};
 
 /* ---- the writer ---- */
@@ -169,12 +174,21 @@ static void access_log_on_report(struct ev_loop *loop, ev_io *io, int events)
 /* Lines that the writer had read and not written are lost with it; others wait in the pipes. */
 static void access_log_on_writer_end(struct child *child, int status)
 {
+    char cause[EXIT_MESSAGE_STATUS_MAX];
     access_log_disconnect();
     if (access_log_all.logs == NULL)
         return;
-    log_error("the writer of access logs has ended (wait status 0x%x): lines that it held are "
-              "lost, others wait for the next writer, which is started in %d ms",
-              (unsigned)status, ACCESS_LOG_RETRY_MS);
+    access_log_all.deaths++;
+    if (access_log_all.told == 0 || clock_ms() - access_log_all.told >= ACCESS_LOG_TOLD_MS) {
+        exit_message_status(status, cause, sizeof cause);
+        log_error("the writer of access logs has ended (%u time%s since this was last told; it "
+                  "%s): lines that it had read and not written, if any, are lost, all others wait "
+                  "for the next writer, which is started in %d ms",
+                  access_log_all.deaths, access_log_all.deaths == 1 ? "" : "s", cause,
+                  ACCESS_LOG_RETRY_MS);
+        access_log_all.deaths = 0;
+        access_log_all.told = clock_ms();
+    }
     access_log_retry();
 }
 
@@ -228,10 +242,15 @@ int access_log_check(const struct config_pool *pool, char *error, size_t size)
 static void access_log_on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 {
     if (access_log_start_writer() != 0) {
-        log_error("cannot start a writer of access logs: %s", strerror(errno));
+        if (log_episode_begin(&access_log_all.no_writer))
+            log_error("cannot start a writer of access logs: %s; lines wait in the pipes, and are "
+                      "lost when these are full",
+                      strerror(errno));
         access_log_retry();
         return;
     }
+    if (log_episode_end(&access_log_all.no_writer))
+        log_notice("a writer of access logs runs again");
     for (struct access_log *access = access_log_all.logs; access != NULL; access = access->next) {
         int file = fd_open_log(access->path, ACCESS_LOG_MODE);
         const int fds[] = {access->read_end, file};
