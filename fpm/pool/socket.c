@@ -225,7 +225,9 @@ static int socket_bind_unix(int fd, const struct sockaddr_un *address,
     if (failed != NULL)
         socket_fail(error, size, failed, spec->path);
     int number = errno;
-    if (failed != NULL && file >= 0)
+    /* Without a descriptor to spare, what stands there is what bind() has just made. */
+    if (failed != NULL &&
+        (file >= 0 || (lstat(spec->path, status) == 0 && S_ISSOCK(status->st_mode))))
         socket_unlink_file(spec->path, status);
     fd_close(&file);
     errno = number;

@@ -77,7 +77,8 @@ static int account_refuse(int result, const char *what, char *error, size_t size
     if (result == ENOENT || result == ESRCH || result == EBADF || result == EPERM)
         (void)snprintf(error, size, "no such %s on this machine", what);
     else
-        (void)snprintf(error, size, "the %s database failed: %s", what, strerror(result));
+        (void)snprintf(error, size, "the %s database failed: %s%s", what, strerror(result),
+                       result == EMFILE ? "; check `rlimit_files` in [global]" : "");
     return -1;
 }
 

@@ -144,9 +144,10 @@ def test_a_taken_control_socket(manager, tmp_path):
     assert first.control("ping").returncode == 0
 
 
-def test_too_few_descriptors_are_no_fault_of_the_socket(tmp_path):
+@pytest.mark.parametrize("group", [None, "www-data"], ids=["no_group", "group"])
+def test_too_few_descriptors_are_no_fault_of_the_socket(tmp_path, group):
     """The log names the directive to change, and the exit status is not that of a bad configuration."""
-    pools = {f"p{number}": {"command": sleeper(tmp_path), "listen.group": None} for number in range(64)}
+    pools = {f"p{number}": {"command": sleeper(tmp_path), "listen.group": group} for number in range(64)}
     daemon = Manager(tmp_path, pools=pools, settings={"rlimit_files": 64})
     daemon.start(wait=False)
     wait_until(lambda: daemon.popen.poll() is not None, "the manager giving up")
