@@ -58,7 +58,7 @@ FPM_SRC  = $(filter-out fpm/ctl/% fpm/helpers/%,$(wildcard fpm/*.c fpm/*/*.c))
 APP_SRC  = $(wildcard tests/apps/*.c) $(wildcard conf/demo/*.c)
 UNIT_SRC = $(wildcard tests/unit/test_*.c)
 FUZZ_SRC = $(wildcard tests/fuzz/fuzz_*.c)
-C_FILES  = $(wildcard fpm/*.[ch] fpm/*/*.[ch] sapi-shim/*.[ch] sapi-shim/*/*.[ch] tests/apps/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] conf/demo/*.[ch] \
+C_FILES  = $(wildcard fpm/*.[ch] fpm/*/*.[ch] sapi-shim/*.[ch] sapi-shim/*/*.[ch] tests/apps/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] tests/sim/*.[ch] conf/demo/*.[ch] \
              packaging/*.c tests/bench/*.[ch] tests/bench/apps/*.c)
 
 # Objects of the library that the manager uses, too.
@@ -209,6 +209,13 @@ $(BUILD)/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(PARTS)
 	$(SAY) '  CC    $<'
 	$(Q)$(COMPILE) -pthread $(LDFLAGS) $< $(FUZZ_MAIN) $(PARTS) -lev -linih -lfcgi -ljansson $(call libs_of,ncursesw) -lm -ldl -o $@
 
+# The manager's code in a pretended world: its own loop, processes, clock and log come before PARTS.
+SIM_OBJ = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/sim/*.c))
+$(BUILD)/sim: $(SIM_OBJ) $(PARTS)
+	$(SAY) '  LINK  $@'
+	$(Q)$(CC) $(LDFLAGS) -pthread -Wl,--wrap=exit_message_compose $(SIM_OBJ) $(PARTS) -linih -lfcgi -ljansson \
+	    $(call libs_of,ncursesw) -lm -ldl -o $@
+
 # The manual of the configuration is printed from the table of directives.
 $(BUILD)/print-directives: packaging/print-directives.c $(PARTS)
 	$(SAY) '  CC    $<'
@@ -217,7 +224,7 @@ $(BUILD)/man/overtime.ini.5: $(BUILD)/print-directives packaging/man/overtime.in
 	@mkdir -p $(@D)
 	$(Q)$< man packaging/man/overtime.ini.5.in >$@
 
-unit: $(UNIT) $(FUZZ)
+unit: $(UNIT) $(FUZZ) $(BUILD)/sim
 
 test:  ## install what is missing, build, run all tests; ends with "N passed, N failed"
 	@packaging/install-deps build test
@@ -244,6 +251,12 @@ fuzz:  ## clang's fuzzer for SECONDS=60 on one target of tests/fuzz, T=NAME, or 
 	    $(BUILD)/clang/fuzz/$$target -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
 	        -verbosity=0 -artifact_prefix=$(BUILD)/fuzz-found/$$target- \
 	        $(BUILD)/fuzz-corpus/$$target tests/fuzz/corpus/$$target || exit 1; done
+
+SEED  ?=
+SEEDS ?= 10000
+sim:  ## the simulator: SEEDS=10000 of them from FIRST=1, or SEED=N alone with its timeline
+	@$(MAKE) --no-print-directory --silent $(BUILD)/sim
+	@$(BUILD)/sim $(if $(SEED),-v $(SEED),$(or $(FIRST),1) $(shell echo $$(($(or $(FIRST),1) + $(SEEDS) - 1))))
 
 bench:  ## Overtime and its peers side by side, tables and a plot into build/bench; CASE=NAME for one, CASE=list
 	@packaging/install-deps build bench
@@ -340,7 +353,7 @@ clean:  ## remove build/
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: FORCE all unit test check long fuzz bench lint format demo install uninstall map clean help
+.PHONY: FORCE all unit test check long fuzz sim bench lint format demo install uninstall map clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -307,6 +307,9 @@ static enum idle_check_verdict generation_try_stop(struct generation_member *mem
  * superfluous worker has no such end. `left`: ms of the grace period. */
 static void generation_stop_unattached(struct generation_member *member, int64_t left)
 {
+    /* It was sent a signal to end, and another stop must not cut its time short. */
+    if (member->stop_sent)
+        return;
     enum idle_check_verdict verdict = IDLE_CHECK_UNKNOWN;
     if (left > 0 && generation_has_queue(member->generation))
         generation_thaw(member);

@@ -255,20 +255,21 @@ static const struct generation_events pool_generation_events = {
 
 /* ---- starting ---- */
 
-void pool_spawn(struct pool *pool, unsigned count, const char *reason)
+unsigned pool_spawn(struct pool *pool, unsigned count, const char *reason)
 {
     if (pool->stop != POOL_STOP_NONE || count == 0)
-        return;
+        return 0;
     log_debug("pool %s: %u worker%s started: %s", pool->name, count, count == 1 ? " is" : "s are",
               reason);
     /* A start counts even if the program could not be run. */
-    while (count-- > 0 && backoff_wait(&pool->backoff, clock_ms()) == 0) {
+    uint64_t before = pool->stats.spawned;
+    bool started = true;
+    while (started && count-- > 0 && backoff_wait(&pool->backoff, clock_ms()) == 0) {
         uint64_t failed = pool->stats.start_failures;
-        bool started = generation_spawn(pool->current);
+        started = generation_spawn(pool->current);
         pool->stats.spawned += started || failed != pool->stats.start_failures;
-        if (!started)
-            return;
     }
+    return (unsigned)(pool->stats.spawned - before);
 }
 
 bool pool_ready(const struct pool *pool)

@@ -170,8 +170,9 @@ void pool_sweep(struct pool *pool);
 
 /* ---- workers ---- */
 
-/* Starts this many workers of the current generation, or fewer if one fails. */
-void pool_spawn(struct pool *pool, unsigned count, const char *reason);
+/* Starts this many workers of the current generation, or fewer if one fails or no slot is free.
+ * Returns how many starts were tried. */
+unsigned pool_spawn(struct pool *pool, unsigned count, const char *reason);
 
 /* Stops this many idle workers of the current generation, the longest idle first. */
 void pool_retire(struct pool *pool, unsigned count, const char *reason);

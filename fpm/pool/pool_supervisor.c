@@ -400,18 +400,22 @@ static void pool_supervisor_pass_serving(struct pool_supervisor *supervisor,
      * the worker that died there. */
     if (verdict.spawn > 0 && pool->current->older != NULL)
         supervisor->on_pass(supervisor);
-    pool_spawn(pool, verdict.spawn, scaling_reason_name(verdict.reason));
+    unsigned tried = pool_spawn(pool, verdict.spawn, scaling_reason_name(verdict.reason));
     pool_supervisor_watch_doorbell(supervisor);
     pool_retire(pool, verdict.retire, scaling_reason_name(verdict.reason));
     pool_supervisor_report_full(supervisor, &counts, verdict.limit, now);
     pool_supervisor_report_overflow(supervisor, now);
 
-    /* Watch the sockets behind the workers that have started to wait there. */
-    if (verdict.spawn > 0)
+    /* Watch the sockets behind the workers that have started to wait there. While processes that
+     * workers left behind hold every slot, a waiting connection must not lead to pass after pass.
+     */
+    if (tried < verdict.spawn)
+        verdict.watch = false;
+    if (tried > 0)
         supervisor->watch_pause = supervisor->watch_paused_until = 0;
     else if (cause == POOL_SUPERVISOR_CONNECTION)
         pool_supervisor_pause_watch(supervisor, now);
-    if (starting > 0 || verdict.spawn > 0)
+    if (starting > 0 || tried > 0)
         (void)listen_watch_requeue(&supervisor->listen_watch);
     if (listen_watch_set(&supervisor->listen_watch,
                          verdict.watch && now >= supervisor->watch_paused_until) != 0)

@@ -1,0 +1,29 @@
+"""The simulator: seeds that once failed, and a minute of new ones (tests/sim/README.md)."""
+
+import os
+import pathlib
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SIM = pathlib.Path(os.environ.get("OVERTIME_BUILD", ROOT / "build")) / "sim"
+SECONDS = 60
+
+
+def run(*arguments):
+    done = subprocess.run([SIM, *map(str, arguments)], capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+    assert done.stdout.endswith("all held\n")
+
+
+def test_seeds_that_once_failed():
+    lines = (ROOT / "tests" / "sim" / "seeds").read_text(encoding="ascii").splitlines()
+    seeds = [line.split()[0] for line in lines if line and not line.startswith("#")]
+    assert seeds
+    for seed in seeds:
+        run(seed)
+
+
+def test_new_seeds():
+    """Other seeds each day, the same ones all day: a failure can be run again."""
+    run(int(time.time()) // 86400 * 10_000_000, "-t", SECONDS)
