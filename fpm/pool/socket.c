@@ -225,11 +225,14 @@ static int socket_bind_unix(int fd, const struct sockaddr_un *address,
     if (failed != NULL)
         socket_fail(error, size, failed, spec->path);
     int number = errno;
-    /* Without a descriptor to spare, what stands there is what bind() has just made. */
-    if (failed != NULL &&
-        (file >= 0 || (lstat(spec->path, status) == 0 && S_ISSOCK(status->st_mode))))
+    bool known = file >= 0;
+    fd_close(&file); /* the descriptor may be needed */
+    if (failed != NULL && known)
         socket_unlink_file(spec->path, status);
-    fd_close(&file);
+    /* Without one to spare, a socket that may not be used is what bind() has just made. */
+    else if (failed != NULL && lstat(spec->path, status) == 0 && S_ISSOCK(status->st_mode) &&
+             (status->st_mode & 07777) == 0)
+        (void)unlink(spec->path);
     errno = number;
     return failed == NULL ? 0 : -1;
 }
