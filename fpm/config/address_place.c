@@ -1,6 +1,8 @@
 /* address_place.c: see address_place.h. */
 #include "fpm/config/address_place.h"
 
+#include "fpm/util/hash_index.h"
+
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,4 +60,12 @@ bool address_place_clash(const struct value_parse_address *a, const struct value
     return tcp ? strcmp(a->port, b->port) == 0 && (address_place_includes(a->host, b->host) ||
                                                    address_place_includes(b->host, a->host))
                : address_place_same(a, b);
+}
+
+uint64_t address_place_hash(const struct value_parse_address *address)
+{
+    if (address->kind == VALUE_PARSE_ADDRESS_NONE)
+        return 0;
+    return hash_index_text(address->kind == VALUE_PARSE_ADDRESS_UNIX ? strrchr(address->path, '/')
+                                                                     : address->port);
 }

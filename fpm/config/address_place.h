@@ -9,6 +9,7 @@
 #include "fpm/config/value_parse.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Notes which folder the path of a unix socket is in, to be compared later. */
 void address_place_look(struct value_parse_address *address);
@@ -20,5 +21,8 @@ bool address_place_same(const struct value_parse_address *a, const struct value_
  * includes it: a port alone and [::] include both families, 0.0.0.0 all of IPv4. False if either is
  * unset. */
 bool address_place_clash(const struct value_parse_address *a, const struct value_parse_address *b);
+
+/* Addresses that clash have the same hash. */
+uint64_t address_place_hash(const struct value_parse_address *address);
 
 #endif

@@ -9,11 +9,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* More than anyone writes, so that no file can take the manager's time and memory. */
+enum {
+    CONFIG_BYTES_MAX = 16 << 20,
+    CONFIG_FILES_MAX = 10000,
+    CONFIG_POOLS_MAX = 10000
+};
 
 /* The section that the next values belong to. */
 enum place {
@@ -36,6 +44,7 @@ struct source {
 };
 
 struct loader {
+    size_t left; /* bytes that the files may still have */
     struct config *config;
     struct config_report *report;
     struct directive_origin global_origin; /* of [global]; file NULL: not seen */
@@ -137,6 +146,13 @@ static void config_begin_section(struct source *source, const char *name, unsign
     if (global) {
         loader->global_origin = origin;
         source->place = PLACE_GLOBAL;
+        return;
+    }
+
+    if (config->pool_count >= CONFIG_POOLS_MAX) {
+        config_report_error(loader->report, &origin,
+                            "[%s] is one pool more than the %d that are allowed", name,
+                            CONFIG_POOLS_MAX);
         return;
     }
 
@@ -367,6 +383,8 @@ static void config_take(void *context, const struct ini_lines_item *item)
     struct source *source = context;
     struct config_report *report = source->loader->report;
     const struct directive_origin origin = {.file = source->path, .line = item->line};
+    if (report->errors.count >= CONFIG_REPORT_MAX)
+        return; /* no more can be said */
     if (item->kind == INI_LINES_SECTION) {
         config_begin_section(source, item->name, item->line);
         return;
@@ -451,13 +469,24 @@ static void config_load_file(struct loader *loader, const char *path, const stru
                             "include: %.500s would be the %uth file open in one another; %d are "
                             "allowed",
                             path, source.depth, CONFIG_INCLUDE_DEPTH_MAX);
+    } else if (status.st_size > (off_t)loader->left) {
+        config_report_error(report, origin,
+                            "%.500s has %jd bytes: all files together may have %d MiB", path,
+                            (intmax_t)status.st_size, CONFIG_BYTES_MAX >> 20);
+    } else if (files->count >= CONFIG_FILES_MAX) {
+        config_report_error(report, origin, "%.500s is one file more than the %d that are allowed",
+                            path, CONFIG_FILES_MAX);
     } else if (value_parse_list_add(files, path) != 0) {
         config_report_error(report, origin, "out of memory");
     } else {
         source.path = files->items[files->count - 1];
         const struct directive_origin whole = {.file = source.path};
-        if (ini_lines_read(file, config_take, &source) != 0)
+        if (ini_lines_read(file, &loader->left, config_take, &source) != 0 && errno != EFBIG)
             config_report_error(report, &whole, "cannot be read: %s", strerror(errno));
+        else if (errno == EFBIG)
+            config_report_error(report, &whole,
+                                "all files together are longer than %d MiB; the rest is not read",
+                                CONFIG_BYTES_MAX >> 20);
     }
     (void)fclose(file); /* read only: nothing can be lost */
 }
@@ -478,7 +507,7 @@ static char *config_absolute(const char *path)
 struct config *config_load(const char *path, unsigned flags, struct config_report *report)
 {
     struct config *config = calloc(1, sizeof *config);
-    struct loader loader = {.config = config, .report = report};
+    struct loader loader = {.left = CONFIG_BYTES_MAX, .config = config, .report = report};
     size_t before = report->failed;
     if (config != NULL)
         config->holders = 1;
@@ -496,7 +525,8 @@ struct config *config_load(const char *path, unsigned flags, struct config_repor
                                     "[%s] is a pool without a command; did you mean [global]?",
                                     config->pools[i].name);
             else
-                config_check_pool(&config->pools[i], (flags & CONFIG_ALLOW_ROOT) != 0, report);
+                config_check_pool(&config->pools[i], i > 0 ? &config->pools[i - 1] : NULL,
+                                  (flags & CONFIG_ALLOW_ROOT) != 0, report);
         config_check_all(&config->global, config->pools, config->pool_count, report);
         if (config->pool_count == 0 && report->failed == before)
             config_report_error(

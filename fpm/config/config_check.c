@@ -7,6 +7,7 @@
 #include "fpm/util/account.h"
 #include "fpm/util/chroot_path.h"
 #include "fpm/util/client_filter.h"
+#include "fpm/util/hash_index.h"
 #include "fpm/util/path_access.h"
 #include "sapi-shim/access_log/log_format.h"
 
@@ -243,12 +244,12 @@ static void config_check_files(int64_t wanted, size_t index, const struct config
     struct rlimit own;
     unsigned long long max = 0;
     char number[32] = "unlimited";
+    if (in->origins[index].file == NULL || wanted < 0)
+        return;
     FILE *file = fopen("/proc/sys/fs/nr_open", "re");
     bool known = file != NULL && fscanf(file, "%llu", &max) == 1;
     if (file != NULL)
         (void)fclose(file);
-    if (in->origins[index].file == NULL || wanted < 0)
-        return;
     if (wanted != INT64_MAX)
         snprintf(number, sizeof number, "%lld", (long long)wanted);
     if (known && (unsigned long long)wanted > max)
@@ -582,7 +583,37 @@ static void config_check_slow_log(const struct config_pool *pool,
                            pool->slowlog_command.text, name, strerror(result));
 }
 
-void config_check_pool(struct config_pool *pool, bool allow_root, struct config_report *report)
+static bool config_check_same(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* Takes identity and program from a pool that runs the same as the same user, if all is well with
+ * it. */
+static bool config_check_take_over(struct config_pool *pool, const struct config_pool *before,
+                                   const struct config_report *report)
+{
+    if (before == NULL || report->failed > 0 || before->program == NULL || pool->chroot != NULL ||
+        before->chroot != NULL || pool->command.argc == 0 || !before->identity.change ||
+        !config_check_same(pool->command.argv[0], before->command.argv[0]) ||
+        !config_check_same(pool->user, before->user) ||
+        !config_check_same(pool->group, before->group))
+        return false;
+    char *name = before->identity.name != NULL ? strdup(before->identity.name) : NULL;
+    char *program = strdup(before->program);
+    if (program == NULL || (name == NULL && before->identity.name != NULL)) {
+        free(name);
+        free(program);
+        return false;
+    }
+    pool->identity = before->identity;
+    pool->identity.name = name;
+    pool->program = program;
+    return true;
+}
+
+void config_check_pool(struct config_pool *pool, const struct config_pool *before, bool allow_root,
+                       struct config_report *report)
 {
     const struct config_check_section section = config_check_section_of(pool, report);
     for (size_t i = 0; i < DIRECTIVE_POOL_COUNT; i++) {
@@ -596,9 +627,10 @@ void config_check_pool(struct config_pool *pool, bool allow_root, struct config_
     }
     address_place_look(&pool->listen);
     address_place_look(&pool->pm_status_listen);
-    if (geteuid() == 0)
+    bool taken = config_check_take_over(pool, before, report);
+    if (!taken && geteuid() == 0)
         config_check_as_root(pool, allow_root, &section);
-    else
+    else if (!taken)
         config_check_as_user(pool, &section);
     config_check_files(pool->rlimit_files, POOL(rlimit_files), &section);
     config_check_core(pool->rlimit_core, POOL(rlimit_core), &section);
@@ -608,7 +640,8 @@ void config_check_pool(struct config_pool *pool, bool allow_root, struct config_
     config_check_inside(NULL, pool->chroot, POOL(chroot), &section);
     if (pool->chroot == NULL || chroot_path_folder(NULL, pool->chroot) == 0) {
         config_check_inside(pool->chroot, pool->chdir, POOL(chdir), &section);
-        config_check_program(pool, &section);
+        if (!taken)
+            config_check_program(pool, &section);
     }
     config_check_listen(pool, &section);
     config_check_access(pool, &section);
@@ -630,9 +663,10 @@ struct config_check_address {
 static bool config_check_clash(struct config_check_address one, struct config_check_address other)
 {
     const struct directive_origin *origin = &other.in->origins[other.index];
-    char where[PATH_MAX + 32] = " (by default)";
+    char where[PATH_MAX + 32];
     if (!address_place_clash(one.address, other.address))
         return false;
+    snprintf(where, sizeof where, " (by default)");
     if (origin->file != NULL)
         snprintf(where, sizeof where, ", see %s:%u", origin->file, origin->line);
     config_check_error(
@@ -642,27 +676,56 @@ static bool config_check_clash(struct config_check_address one, struct config_ch
     return true;
 }
 
-/* The addresses of pool number `index`, against those before it. One report for each address. */
+/* Reports an address that clashes with one of the pools' others in `taken`, which are before it, or
+ * with `all` anywhere. One report for each address. */
+static bool config_check_taken(const struct config_check_address address, size_t index,
+                               const struct hash_index *taken, struct config_pool *pools,
+                               bool status, bool all, struct config_report *report)
+{
+    const struct hash_index_entry *found;
+    size_t count = hash_index_find(taken, address_place_hash(address.address), &found);
+    for (size_t i = 0; i < count && (all || found[i].number < index); i++) {
+        struct config_pool *pool = &pools[found[i].number];
+        const struct config_check_section section = config_check_section_of(pool, report);
+        const struct config_check_address other = {status ? &pool->pm_status_listen : &pool->listen,
+                                                   &section,
+                                                   status ? POOL(pm_status_listen) : POOL(listen)};
+        if (config_check_clash(address, other))
+            return true;
+    }
+    return false;
+}
+
 static void config_check_addresses(const struct config_check_address control,
-                                   struct config_pool *pools, size_t index, size_t count,
+                                   struct config_pool *pools, size_t count,
                                    struct config_report *report)
 {
-    const struct config_check_section section = config_check_section_of(&pools[index], report);
-    const struct config_check_address own = {&pools[index].listen, &section, POOL(listen)};
-    const struct config_check_address status = {&pools[index].pm_status_listen, &section,
-                                                POOL(pm_status_listen)};
-    bool own_found = config_check_clash(own, control);
-    bool status_found = config_check_clash(status, control);
-    for (size_t i = 0; i < count; i++) {
-        const struct config_check_section before = config_check_section_of(&pools[i], report);
-        const struct config_check_address listen = {&pools[i].listen, &before, POOL(listen)};
-        const struct config_check_address other = {&pools[i].pm_status_listen, &before,
-                                                   POOL(pm_status_listen)};
-        if (i < index)
-            own_found = own_found || config_check_clash(own, listen);
-        status_found = status_found || config_check_clash(status, listen) ||
-                       (i < index && config_check_clash(status, other));
+    struct hash_index listens, statuses;
+    if (hash_index_open(&listens, count) != 0 || hash_index_open(&statuses, count) != 0) {
+        config_report_error(report, NULL, "out of memory");
+        return;
     }
+    for (size_t i = 0; i < count; i++) {
+        hash_index_add(&listens, address_place_hash(&pools[i].listen), i);
+        if (pools[i].pm_status_listen.kind != VALUE_PARSE_ADDRESS_NONE)
+            hash_index_add(&statuses, address_place_hash(&pools[i].pm_status_listen), i);
+    }
+    hash_index_sort(&listens);
+    hash_index_sort(&statuses);
+    for (size_t i = 0; i < count; i++) {
+        const struct config_check_section section = config_check_section_of(&pools[i], report);
+        const struct config_check_address own = {&pools[i].listen, &section, POOL(listen)};
+        const struct config_check_address status = {&pools[i].pm_status_listen, &section,
+                                                    POOL(pm_status_listen)};
+        if (!config_check_clash(own, control))
+            (void)config_check_taken(own, i, &listens, pools, false, false, report);
+        if (status.address->kind != VALUE_PARSE_ADDRESS_NONE &&
+            !config_check_clash(status, control) &&
+            !config_check_taken(status, i, &listens, pools, false, true, report))
+            (void)config_check_taken(status, i, &statuses, pools, true, false, report);
+    }
+    hash_index_close(&listens);
+    hash_index_close(&statuses);
 }
 
 void config_check_all(struct config_global *global, struct config_pool *pools, size_t count,
@@ -701,6 +764,5 @@ void config_check_all(struct config_global *global, struct config_pool *pools, s
         config_check_log(pools[i].slowlog, POOL(slowlog), &pool);
     }
     config_check_process_max(global, pools, count, &in);
-    for (size_t i = 0; i < count; i++)
-        config_check_addresses(control, pools, i, count, report);
+    config_check_addresses(control, pools, count, report);
 }

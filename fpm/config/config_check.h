@@ -13,8 +13,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* One pool by itself. */
-void config_check_pool(struct config_pool *pool, bool allow_root, struct config_report *report);
+/* One pool by itself. What it has in common with the pool `before` it (NULL = none), which was
+ * checked, is not looked up again. */
+void config_check_pool(struct config_pool *pool, const struct config_pool *before, bool allow_root,
+                       struct config_report *report);
 
 /* [global], pools against one another and against [global], and the folders that all of them need.
  */

@@ -33,6 +33,8 @@ void config_report_add(struct config_report *report, bool is_error,
 void config_report_close(struct config_report *report)
 {
     char sentence[64];
+    if (report->dropped == 0 && report->errors.count >= CONFIG_REPORT_MAX)
+        (void)value_parse_list_add(&report->errors, "... and perhaps more: the rest is not read");
     if (report->dropped > 0) {
         (void)snprintf(sentence, sizeof sentence, "... and %zu more", report->dropped);
         if (value_parse_list_add(&report->errors, sentence) == 0)

@@ -21,6 +21,9 @@
  * (128 KiB), which passes them to the workers. */
 #define DIRECTIVE_NETWORKS_MAX 2048
 
+/* Most entries of a directive NAME[KEY]. */
+#define DIRECTIVE_PAIRS_MAX 1000
+
 /* The numbers of choices in the struct. Choices that are part of the contract have theirs in
  * sapi-shim/contract.h; log_level is an enum log_level; syslog.facility and pm.stop_signal are the
  * system's (0 = auto). */

@@ -206,6 +206,11 @@ int directive_value_set_pair(const struct directive *row, void *owner, const cha
                        "a variable's name has letters, digits and _, and begins with no digit");
         return -1;
     }
+    if (map->count >= DIRECTIVE_PAIRS_MAX) {
+        (void)snprintf(error, size, "is one entry more than the %d that are allowed",
+                       DIRECTIVE_PAIRS_MAX);
+        return -1;
+    }
     for (size_t i = 0; i < map->count; i++) {
         if (strcmp(map->items[i].name, name) == 0) {
             (void)snprintf(error, size, "is already given at %s:%u", map->items[i].origin.file,

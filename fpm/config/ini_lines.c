@@ -16,6 +16,7 @@ enum {
 
 struct ini_lines_reader {
     FILE *file;
+    size_t *left; /* bytes that may be read */
     ini_lines_fn *handler;
     void *context;
     unsigned line;
@@ -41,6 +42,11 @@ static bool ini_lines_fill(struct ini_lines_reader *reader)
     bool nul = false, control = false, too_long = false;
     int c = EOF;
     while (!reader->binary && (c = getc(reader->file)) != EOF && c != '\n') {
+        if (*reader->left == 0) {
+            reader->failure = EFBIG;
+            return false;
+        }
+        (*reader->left)--;
         nul = nul || c == '\0';
         control = control || (iscntrl(c) && c != '\t' && c != '\r' && c != '\0');
         too_long = too_long || length >= INI_LINES_LINE_MAX;
@@ -140,9 +146,10 @@ static int ini_lines_value(void *user, const char *section, const char *name, co
     return 1;
 }
 
-int ini_lines_read(FILE *file, ini_lines_fn *handler, void *context)
+int ini_lines_read(FILE *file, size_t *left, ini_lines_fn *handler, void *context)
 {
-    struct ini_lines_reader reader = {.file = file, .handler = handler, .context = context};
+    struct ini_lines_reader reader = {
+        .file = file, .left = left, .handler = handler, .context = context};
     /* These switches of inih are the process's; no other code here reads ini files. */
     ini_use_stack = false;
     ini_allow_realloc = false;

@@ -31,8 +31,8 @@ struct ini_lines_item {
 typedef void ini_lines_fn(void *context, const struct ini_lines_item *item);
 
 /* Reads to the end of the file. Values come without comment and surrounding blanks, quotes
- * untouched. The values of a section whose line is broken are ignored. Returns 0, or -1 with
- * errno. */
-int ini_lines_read(FILE *file, ini_lines_fn *handler, void *context);
+ * untouched. The values of a section whose line is broken are ignored. Reads at most *left bytes,
+ * and takes what it reads from them. Returns 0, or -1 with errno; EFBIG = there were more. */
+int ini_lines_read(FILE *file, size_t *left, ini_lines_fn *handler, void *context);
 
 #endif

@@ -4,6 +4,7 @@
 #include "fpm/config/address_place.h"
 #include "fpm/config/directive_value.h"
 #include "fpm/config/value_parse.h"
+#include "fpm/util/hash_index.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,15 +47,19 @@ static void reload_plan_compare(struct reload_plan_step *step, const struct relo
 }
 
 static void reload_plan_step(struct reload_plan_step *step, const struct reload_plan_was *was,
-                             size_t count, const char *all)
+                             const struct hash_index *names, const struct hash_index *addresses,
+                             const char *all)
 {
+    const struct hash_index_entry *found;
     step->before = step->socket = RELOAD_PLAN_NONE;
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(was[i].settings->name, step->wanted->name) == 0)
-            step->before = i;
-        if (address_place_same(&was[i].settings->listen, &step->wanted->listen))
-            step->socket = i;
-    }
+    size_t count = hash_index_find(names, hash_index_text(step->wanted->name), &found);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(was[found[i].number].settings->name, step->wanted->name) == 0)
+            step->before = found[i].number;
+    count = hash_index_find(addresses, address_place_hash(&step->wanted->listen), &found);
+    for (size_t i = 0; i < count; i++)
+        if (address_place_same(&was[found[i].number].settings->listen, &step->wanted->listen))
+            step->socket = found[i].number;
     step->action = RELOAD_PLAN_ADD;
     if (step->before == RELOAD_PLAN_NONE)
         return;
@@ -94,12 +99,25 @@ int reload_plan_make(const struct config_global *global, const struct reload_pla
 {
     *plan = (struct reload_plan){.count = wanted->pool_count};
     plan->steps = calloc(wanted->pool_count, sizeof *plan->steps);
-    if (plan->steps == NULL)
+    struct hash_index names = {0}, addresses = {0};
+    if (plan->steps == NULL || hash_index_open(&names, was_count) != 0 ||
+        hash_index_open(&addresses, was_count) != 0) {
+        hash_index_close(&names);
+        reload_plan_free(plan);
         return -1;
+    }
+    for (size_t i = 0; i < was_count; i++) {
+        hash_index_add(&names, hash_index_text(was[i].settings->name), i);
+        hash_index_add(&addresses, address_place_hash(&was[i].settings->listen), i);
+    }
+    hash_index_sort(&names);
+    hash_index_sort(&addresses);
     for (size_t i = 0; i < wanted->pool_count; i++) {
         plan->steps[i].wanted = &wanted->pools[i];
-        reload_plan_step(&plan->steps[i], was, was_count, all);
+        reload_plan_step(&plan->steps[i], was, &names, &addresses, all);
     }
+    hash_index_close(&names);
+    hash_index_close(&addresses);
     for (size_t i = 0; i < DIRECTIVE_GLOBAL_COUNT; i++) {
         const struct directive *row = &directive_global[i];
         if (row->reload == DIRECTIVE_RESTART &&

@@ -666,8 +666,9 @@ Test(config, reports_are_bounded)
     free(text);
     cr_expect_null(load("main.ini", &report));
     cr_expect_eq(report.errors.count, CONFIG_REPORT_MAX + 1);
-    cr_expect_eq(report.failed, 1000);
-    cr_expect_str_eq(report.errors.items[CONFIG_REPORT_MAX], "... and 800 more");
+    cr_expect_eq(report.failed, CONFIG_REPORT_MAX);
+    cr_expect_str_eq(report.errors.items[CONFIG_REPORT_MAX],
+                     "... and perhaps more: the rest is not read");
     config_report_free(&report);
 }
 
