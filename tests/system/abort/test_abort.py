@@ -122,9 +122,9 @@ def test_calls_that_change_something_are_safe_points(pool, listen, call, journal
     assert not journal.events("a", "note")
 
 
-@pytest.mark.parametrize("call", ["finish", "status", "ignore=-1", "ignore=1"])
+@pytest.mark.parametrize("call", ["status", "ignore=-1", "ignore=1"])
 def test_calls_that_return(pool, listen, call, journal):
-    """Those that only ask, ot_finish_request, and one that has the abort ignored."""
+    """Those that only ask, and one that has the abort ignored."""
     daemon = pool()
     connection = send(listen, f"id=a&wait=go&{call}&note=rest")
     journal.wait("wait", "a")
