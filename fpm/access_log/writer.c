@@ -3,6 +3,7 @@
 
 #include "fpm/access_log/writer_lines.h"
 #include "fpm/access_log/writer_proto.h"
+#include "fpm/util/capabilities.h"
 #include "fpm/util/fd.h"
 #include "sapi-shim/util/clock.h"
 
@@ -316,7 +317,10 @@ static void writer_prepare(int control)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)prctl(PR_SET_NAME, "overtime-access");
     writer_title();
-    if (chdir("/") != 0)
+    /* It opens nothing: files and pipes come from the manager. */
+    if (chdir("/") != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || capabilities_clear_inherited(true) != 0 ||
+        capabilities_drop(CAPABILITIES_NONE) != 0)
         _exit(1);
     writer.control = dup2(control, STDERR_FILENO + 1);
     (void)close_range(STDERR_FILENO + 2, ~0u, 0);

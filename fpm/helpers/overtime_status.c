@@ -57,8 +57,10 @@ int main(int argc, char **argv)
     pthread_attr_t small;
     size_t count = 0;
     int started = 0;
-    /* This process must not outlive the manager. */
-    if (argc != 5 || prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || FCGX_Init() != 0) {
+    /* This process must not outlive the manager, and the pool's workers, which run as the same
+     * user, must not trace it. */
+    if (argc != 5 || prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 ||
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || FCGX_Init() != 0) {
         fprintf(
             stderr,
             "usage: %s NAME STATUS_PATH PING_PATH PING_RESPONSE; started by overtime(8) alone\n",

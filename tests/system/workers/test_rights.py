@@ -92,3 +92,17 @@ def test_no_worker_or_helper_reaches_the_terminal(manager, app, tmp_path):
     finally:
         os.close(slave)
         os.close(master)
+
+
+@needs_root
+def test_the_access_writer_holds_nothing(manager, app, tmp_path):
+    daemon = manager({"command": f"{app('worker')} {tmp_path}", "access.log": tmp_path / "access"})
+    wait_until(lambda: daemon.writer() is not None, "the writer")
+
+    def rights():
+        text = pathlib.Path(f"/proc/{daemon.writer()}/status").read_text()
+        return sets(text), "NoNewPrivs:\t1\n" in text
+
+    wait_until(lambda: rights() == (dict.fromkeys((*SETS, "CapBnd"), 0), True), lambda: f"no rights: {rights()}")
+    assert fastcgi.request(daemon.address, query="id=a&text=x").text == "x"
+    wait_until(lambda: (tmp_path / "access").read_text().count("\n") == 1, "the line")
