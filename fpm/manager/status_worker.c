@@ -187,12 +187,13 @@ static void status_worker_ended(struct worker *worker)
 {
     struct status_worker_process *status = worker->owner;
     char why[ERROR_SIZE];
-    if (worker->stop_requested) {
-        status_worker_retry(status, 0);
-    } else if (worker->start_failed) {
+    if (worker->start_failed) {
         snprintf(why, sizeof why, "cannot start its status worker: %s",
-                 strerror(worker->failure.error));
+                 worker->failure.error == EINTR ? "another process of its user stopped it"
+                                                : strerror(worker->failure.error));
         status_worker_failed(status, why);
+    } else if (worker->stop_requested) {
+        status_worker_retry(status, 0);
     } else {
         snprintf(why, sizeof why, "its status worker %d ended with status %#x", (int)worker->pid,
                  (unsigned)worker->status);
@@ -267,8 +268,8 @@ void status_worker_close(struct status_worker_process *status)
         child_forget(&status->worker.child);
         ev_io_stop(status->loop, &status->worker.report);
         fd_close(&status->worker.report_fd);
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
-        }
+        for (int ms = 0; ms < STATUS_WORKER_GRACE && waitpid(pid, NULL, WNOHANG) == 0; ms++)
+            (void)usleep(1000);
         worker_init(&status->worker, status->loop, &status_worker_events, status);
     }
     status_worker_close_socket(status);

@@ -31,21 +31,41 @@ int64_t backoff_delay(unsigned failures)
     return delay < BACKOFF_LONGEST_MS ? delay : BACKOFF_LONGEST_MS;
 }
 
+/* What a worker says of its requests may be a lie; how long it lived is what the manager sees. So
+ * however early ends are judged, they are replaced at a rate, after a burst. */
+int64_t backoff_rate_wait(const struct backoff *backoff, int64_t now)
+{
+    int64_t from = backoff->early - BACKOFF_BURST * 1000 / BACKOFF_RATE;
+    return now < from ? from - now : 0;
+}
+
+static void backoff_note_early(struct backoff *backoff, const struct backoff_death *death)
+{
+    if (death->stopped || death->now - death->started >= BACKOFF_EARLY_MS)
+        return;
+    if (backoff->early < death->now)
+        backoff->early = death->now;
+    backoff->early += 1000 / BACKOFF_RATE;
+}
+
 int64_t backoff_wait(const struct backoff *backoff, int64_t now)
 {
-    return backoff->failures > 0 && now < backoff->until ? backoff->until - now : 0;
+    int64_t rate = backoff_rate_wait(backoff, now);
+    int64_t failures = backoff->failures > 0 && now < backoff->until ? backoff->until - now : 0;
+    return rate > failures ? rate : failures;
 }
 
 int64_t backoff_note(struct backoff *backoff, const struct backoff_death *death, bool *new_step)
 {
     enum backoff_verdict verdict = backoff_judge(death);
+    backoff_note_early(backoff, death);
     /* Workers that were started together fail together: one step for all of them. */
     bool counts =
         verdict == BACKOFF_FAILED && (backoff->failures == 0 || death->started > backoff->last);
     if (new_step != NULL)
         *new_step = counts;
     if (verdict == BACKOFF_RECYCLED)
-        *backoff = (struct backoff){0};
+        *backoff = (struct backoff){.early = backoff->early};
     if (!counts)
         return backoff_wait(backoff, death->now);
     /* Earlier failures had another cause if the pool has served since, or if nothing failed for as

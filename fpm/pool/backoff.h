@@ -15,6 +15,9 @@ enum {
     BACKOFF_FIRST_MS = 100,
     BACKOFF_LONGEST_MS = 60000,
     BACKOFF_STABLE_MS = 10000, /* a worker that ran this long did not fail to start */
+    BACKOFF_EARLY_MS = 1000,   /* an end before this age counts for the rate of starts */
+    BACKOFF_RATE = 100,        /* early ends a second that are replaced at once */
+    BACKOFF_BURST = 100,       /* early ends that may come at once */
     BACKOFF_USEFUL_MS = 2000   /* an unattached worker that ran this long may end as it likes */
 };
 
@@ -38,6 +41,7 @@ struct backoff {
     unsigned failures; /* in a row; 0 = none */
     int64_t last;      /* ms: the last failure that counted */
     int64_t until;     /* ms: no start before this time; only with failures > 0 */
+    int64_t early;     /* ms: the time up to which early ends have used the rate of starts up */
 };
 
 enum backoff_verdict {
@@ -55,6 +59,9 @@ int64_t backoff_note(struct backoff *backoff, const struct backoff_death *death,
 
 /* Milliseconds from `now` until the pool may start a worker; 0 = now. */
 int64_t backoff_wait(const struct backoff *backoff, int64_t now);
+
+/* The part of it that is due to the rate of early ends. */
+int64_t backoff_rate_wait(const struct backoff *backoff, int64_t now);
 
 /* The delay after this many failures in a row. */
 int64_t backoff_delay(unsigned failures);

@@ -59,6 +59,13 @@ static void pool_note_death(struct pool *pool, struct backoff_death *death, cons
                death->now - death->started >= POOL_PROOF_MS)
         pool->proven = true;
     int64_t wait = backoff_note(&pool->backoff, death, &new_step);
+    if (backoff_rate_wait(&pool->backoff, death->now) == 0)
+        (void)log_episode_end(&pool->early);
+    else if (pool->stop == POOL_STOP_NONE && log_episode_begin(&pool->early))
+        log_about(LOG_LEVEL_WARNING, &(struct log_about){.pool = pool->name},
+                  "pool %s: workers end within a second of their start, whatever they say of "
+                  "requests: at most %d a second are replaced; see `pm.max_requests`",
+                  pool->name, BACKOFF_RATE);
 
     /* A lack of processes or descriptors concerns the machine, and is told once for as long as it
      * lasts. */

@@ -80,6 +80,7 @@ struct pool {
     struct log_episode short_of; /* starts fail before there is a process: a fork, descriptors */
     unsigned short_starts;       /* starts that failed in the episode */
     int64_t short_since;         /* ms */
+    struct log_episode early;    /* workers that end early are replaced at a rate */
     struct log_episode foreign_library; /* workers with a library of another contract version */
     struct slow_log *slowlog;           /* by the settings in force; NULL = none */
 };

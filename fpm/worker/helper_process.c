@@ -241,10 +241,8 @@ int helper_process_start(struct helper_process *helper,
     helper->output_fd = ends[0];
     if (pid < 0 || child_watch(&helper->child, pid) != 0) {
         int saved = errno;
-        if (pid > 0) {
-            helper_process_kill(pid);
-            (void)waitpid(pid, NULL, 0);
-        }
+        if (pid > 0)
+            helper_process_kill(pid); /* reaped at SIGCHLD */
         helper_process_free(helper);
         errno = saved;
         return -1;

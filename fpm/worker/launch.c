@@ -1,8 +1,8 @@
 /* launch.c: see launch.h.
  *
- * The child shares the manager's memory and runs on a stack of its own, while the manager waits for
- * its exec: there is no memory to copy, which is most of the cost of a start. Between clone and
- * exec the child makes only async-signal-safe calls, and writes nothing of the manager's but errno.
+ * The manager does not wait for the exec of the child, as vfork does: from its change of user on,
+ * processes of that user can stop the child, and with it whoever waits. The price is a copy of the
+ * manager's page tables. Between fork and exec the child makes only async-signal-safe calls.
  */
 #include "fpm/worker/launch.h"
 
@@ -17,7 +17,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,6 +40,7 @@ enum launch_step {
     LAUNCH_CAPABILITIES,
     LAUNCH_DESCRIPTORS,
     LAUNCH_EXEC,
+    LAUNCH_REPORT,
     LAUNCH_STEP_COUNT
 };
 
@@ -63,16 +63,12 @@ static const struct {
     [LAUNCH_CAPABILITIES] = {"give up the manager's capabilities", NULL},
     [LAUNCH_DESCRIPTORS] = {"place the descriptors", "rlimit_files"},
     [LAUNCH_EXEC] = {"exec", "command"},
+    [LAUNCH_REPORT] = {NULL, NULL},
 };
 
 enum {
     LAUNCH_PARKING = 11, /* while descriptors are moved they are above the contract's numbers */
     LAUNCH_MOVED = 10
-};
-
-struct launch_child {
-    const struct launch_arguments *arguments;
-    int report_fd;
 };
 
 static int launch_set_limit(int resource, const struct launch_limit *limit)
@@ -191,43 +187,14 @@ static int launch_exec(const struct launch_arguments *arguments)
 }
 
 /* The pipe to the manager may stand where the contract puts a descriptor, so it is moved first. */
-static int launch_child(void *context)
+static _Noreturn void launch_child(const struct launch_arguments *arguments, int report_fd)
 {
-    const struct launch_child *child = context;
-    int report_fd = fcntl(child->report_fd, F_DUPFD_CLOEXEC, LAUNCH_PARKING);
-    if (report_fd < 0)
-        report_fd = child->report_fd;
-    struct launch_failure failure = {.step = launch_exec(child->arguments)};
+    int moved = fcntl(report_fd, F_DUPFD_CLOEXEC, LAUNCH_PARKING);
+    struct launch_failure failure = {.step = launch_exec(arguments)};
     failure.error = errno;
-    ssize_t sent = write(report_fd, &failure, sizeof failure);
+    ssize_t sent = write(moved >= 0 ? moved : report_fd, &failure, sizeof failure);
     _exit(sent == (ssize_t)sizeof failure ? 127 : 126);
 }
-
-#ifdef __SANITIZE_ADDRESS__
-/* The sanitizer keeps records of the stack, which a child must not write. */
-static pid_t launch_clone(struct launch_child *child)
-{
-    pid_t pid = fork();
-    if (pid == 0)
-        (void)launch_child(child);
-    return pid;
-}
-#else
-/* The child's changes of its memory's rights are the manager's, too: a change of user makes it
- * undumpable, which is restored here. An OOM score needs more, and so a copy of the memory. */
-static pid_t launch_clone(struct launch_child *child)
-{
-    static _Alignas(16) char stack[64 * 1024];
-    int flags = child->arguments->oom_score_adj == NULL ? CLONE_VM | CLONE_VFORK : 0;
-    int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
-    pid_t pid = clone(launch_child, stack + sizeof stack, flags | SIGCHLD, child);
-    int saved = errno;
-    if (dumpable == 1)
-        (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-    errno = saved;
-    return pid;
-}
-#endif
 
 pid_t launch(const struct launch_arguments *arguments, int *report_fd, char *error, size_t size)
 {
@@ -237,10 +204,11 @@ pid_t launch(const struct launch_arguments *arguments, int *report_fd, char *err
         snprintf(error, size, "pipe: %s; check `rlimit_files` in [global]", strerror(errno));
         return -1;
     }
-    struct launch_child child = {arguments, report[1]};
     sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, &before);
-    pid_t pid = launch_clone(&child);
+    pid_t pid = fork();
+    if (pid == 0)
+        launch_child(arguments, report[1]);
     int saved = errno;
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
     fd_close(&report[1]);
@@ -265,6 +233,11 @@ int launch_report(int report_fd, struct launch_failure *failure)
     return -1;
 }
 
+struct launch_failure launch_without_report(bool stopped)
+{
+    return (struct launch_failure){.step = LAUNCH_REPORT, .error = stopped ? EINTR : ETIMEDOUT};
+}
+
 void launch_explain(const struct launch_arguments *arguments, const struct launch_failure *failure,
                     char *text, size_t size)
 {
@@ -276,6 +249,12 @@ void launch_explain(const struct launch_arguments *arguments, const struct launc
                          : step == LAUNCH_OOM  ? arguments->oom_score_adj
                          : step == LAUNCH_EXEC ? arguments->program
                                                : NULL;
+    if (step == LAUNCH_REPORT) {
+        snprintf(text, size, "%s before it executed its program, and is killed",
+                 failure->error == EINTR ? "another process of its user stopped it"
+                                         : "it did not go on");
+        return;
+    }
     /* These two are resolved inside the new root. */
     bool inside = arguments->chroot != NULL && (step == LAUNCH_CHDIR || step == LAUNCH_EXEC);
     const char *directive = launch_steps[step].directive;

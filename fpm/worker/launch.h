@@ -1,8 +1,8 @@
 /* launch.h: everything between fork and exec of a worker.
  *
- * Decides nothing: the arguments are complete and resolved. It waits for the kernel to execute the
- * program, a fraction of a millisecond, and for nothing else: a child that fails before its program
- * runs reports that through a pipe, which the exec of the program closes. Call it from one thread.
+ * Decides nothing: the arguments are complete and resolved. It waits for nothing: a child that
+ * fails before its program runs reports that through a pipe, which the exec of the program closes.
+ * Call it from one thread.
  */
 #ifndef FPM_LAUNCH_H
 #define FPM_LAUNCH_H
@@ -61,6 +61,9 @@ pid_t launch(const struct launch_arguments *arguments, int *report_fd, char *err
 /* Reads the report: 1 = the program runs, 0 = not known yet, -1 = it never will, with *failure
  * filled. */
 int launch_report(int report_fd, struct launch_failure *failure);
+
+/* The failure of a start that has no report in time; `stopped`: by a signal. */
+struct launch_failure launch_without_report(bool stopped);
 
 /* Composes "chdir /x: No such file or directory; check `chdir`". */
 void launch_explain(const struct launch_arguments *arguments, const struct launch_failure *failure,

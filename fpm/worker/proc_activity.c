@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum {
-    PROC_ACTIVITY_FILES_MAX = 1024, /* descriptors among which a given socket is looked for */
+    PROC_ACTIVITY_FILES_MAX = 512,  /* descriptors that are looked at, of one process */
     PROC_ACTIVITY_THREADS_MAX = 256 /* with more, the answer is UNKNOWN */
 };
 
@@ -102,31 +102,49 @@ static enum proc_activity proc_activity_threads(DIR *tasks)
     return all;
 }
 
+/* The socket that a descriptor is, 0 = none. Only the link is read: to ask for the file itself may
+ * mean to wait for whoever serves it. */
+static ino_t proc_activity_socket(int folder, const char *name)
+{
+    char text[64], *end = NULL;
+    static const char prefix[] = "socket:[";
+    ssize_t length = readlinkat(folder, name, text, sizeof text - 1);
+    if (length <= 0)
+        return 0;
+    text[length] = '\0';
+    if (strncmp(text, prefix, sizeof prefix - 1) != 0)
+        return 0;
+    ino_t number = (ino_t)strtoull(text + sizeof prefix - 1, &end, 10);
+    return *end == ']' ? number : 0;
+}
+
 /* Has the process a socket that is (`among`) one of the given ones, or is none of them? `unknown`
- * is the answer if it may not be read. */
+ * is the answer if it may not be read. One with too many descriptors for a look is taken for busy:
+ * it has others. Kernels from 6.2 on say how many there are without a look at each. */
 static bool proc_activity_has_socket(pid_t pid, const ino_t *given, size_t count, bool among,
                                      bool unknown)
 {
     char path[64];
+    struct stat status;
     (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
     DIR *folder = opendir(path);
-    bool has = false;
-    const struct dirent *entry;
     if (folder == NULL)
         return unknown;
-    for (unsigned i = 0; (i < PROC_ACTIVITY_FILES_MAX || !among) && !has; i++) {
-        struct stat status;
-        if ((entry = readdir(folder)) == NULL)
+    bool has = false;
+    bool many = fstat(dirfd(folder), &status) == 0 && status.st_size > PROC_ACTIVITY_FILES_MAX;
+    for (unsigned i = 0; !many && !has; i++) {
+        const struct dirent *entry = readdir(folder);
+        if (entry == NULL)
             break;
-        if (fstatat(dirfd(folder), entry->d_name, &status, 0) != 0 || !S_ISSOCK(status.st_mode))
-            continue;
+        many = i >= PROC_ACTIVITY_FILES_MAX;
+        ino_t number = proc_activity_socket(dirfd(folder), entry->d_name);
         bool is_given = false;
         for (size_t k = 0; k < count && !is_given; k++)
-            is_given = status.st_ino == given[k];
-        has = is_given == among;
+            is_given = number == given[k];
+        has = number != 0 && is_given == among;
     }
     (void)closedir(folder);
-    return has;
+    return many ? !among : has;
 }
 
 /* Without a connection a process is not inside a request, whatever it waits for. */

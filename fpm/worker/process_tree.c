@@ -44,6 +44,7 @@ bool process_tree_parse(const char *text, struct process_tree_process *process)
                                              .group = group,
                                              .started = started,
                                              .ended = state == 'Z' || state == 'X',
+                                             .stopped = state == 'T' || state == 't',
                                              .frozen = state == 'T'};
     size_t length = (size_t)(close - open - 1);
     length = length < sizeof process->name ? length : sizeof process->name - 1;

@@ -28,6 +28,7 @@ struct process_tree_process {
     pid_t pid, parent, group;
     uint64_t started; /* clock ticks since boot: with the pid it names the process for ever */
     bool ended;       /* not reaped yet */
+    bool stopped;     /* by a signal, or traced */
     bool frozen;      /* stopped by SIGSTOP */
     char name[PROCESS_TREE_NAME];
 };

@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 
 enum {
+    WORKER_START_LOOK = 1,    /* s between looks whether a start goes on */
+    WORKER_START_LOOKS = 30,  /* then it is given up */
     WORKER_REST_FIRST = 5,    /* ms until the rest is looked for, doubled up to */
     WORKER_REST_LONGEST = 160 /* ms */
 };
@@ -32,6 +34,13 @@ static void worker_move(struct worker *worker, enum worker_state to)
     worker->events->moved(worker, from, to);
 }
 
+static void worker_end_report(struct worker *worker)
+{
+    ev_timer_stop(worker->loop, &worker->start_timer);
+    ev_io_stop(worker->loop, &worker->report);
+    fd_close(&worker->report_fd);
+}
+
 /* Reads the report of the start, if it is there. */
 static void worker_read_report(struct worker *worker)
 {
@@ -40,8 +49,7 @@ static void worker_read_report(struct worker *worker)
     int result = launch_report(worker->report_fd, &worker->failure);
     if (result == 0)
         return;
-    ev_io_stop(worker->loop, &worker->report);
-    fd_close(&worker->report_fd);
+    worker_end_report(worker);
     if (result < 0)
         worker->start_failed = true;
     else if (worker->state == WORKER_STARTING)
@@ -51,6 +59,24 @@ static void worker_read_report(struct worker *worker)
 static void worker_on_report(struct ev_loop *loop, ev_io *io, int events)
 {
     worker_read_report(io->data);
+}
+
+/* From its change of user on, others of that user can stop a process that has not executed its
+ * program. A slow disk may take long, too, which is no reason to begin again. */
+static void worker_on_start_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct worker *worker = timer->data;
+    struct process_tree_process process = {.stopped = false};
+    worker_read_report(worker);
+    if (worker->report_fd < 0)
+        return;
+    (void)process_tree_read(worker->pid, &process);
+    if (!process.stopped && ++worker->start_looks < WORKER_START_LOOKS)
+        return;
+    worker_end_report(worker);
+    worker->failure = launch_without_report(process.stopped);
+    worker->start_failed = true;
+    worker_kill(worker);
 }
 
 static void worker_on_stop_timeout(struct ev_loop *loop, ev_timer *timer, int events)
@@ -103,8 +129,7 @@ static void worker_on_end(struct child *child, int status)
     struct worker *worker = child->owner;
     worker->status = status;
     worker_read_report(worker);
-    ev_io_stop(worker->loop, &worker->report);
-    fd_close(&worker->report_fd);
+    worker_end_report(worker);
     worker->tree.led = false;
     if (worker->events->leader_ended != NULL)
         worker->events->leader_ended(worker);
@@ -122,6 +147,9 @@ void worker_init(struct worker *worker, struct ev_loop *loop, const struct worke
     child_init(&worker->child, loop, worker_on_end, worker);
     ev_timer_init(&worker->stop_timer, worker_on_stop_timeout, 0., 0.);
     worker->stop_timer.data = worker;
+    ev_timer_init(&worker->start_timer, worker_on_start_timer, WORKER_START_LOOK,
+                  WORKER_START_LOOK);
+    worker->start_timer.data = worker;
     ev_timer_init(&worker->rest, worker_on_rest, 0., 0.);
     worker->rest.data = worker;
 }
@@ -145,6 +173,7 @@ static int worker_watch(struct worker *worker, pid_t pid, int report_fd, char *e
         ev_io_init(&worker->report, worker_on_report, report_fd, EV_READ);
         worker->report.data = worker;
         ev_io_start(worker->loop, &worker->report);
+        ev_timer_start(worker->loop, &worker->start_timer);
     }
     return 0;
 }
@@ -157,9 +186,8 @@ int worker_spawn(struct worker *worker, const struct launch_arguments *arguments
     if (pid < 0)
         return -1;
     if (worker_watch(worker, pid, report_fd, error, size) != 0) {
-        /* Its end would go unnoticed, so it may not begin anything. */
+        /* Its end would go unnoticed, so it may not begin anything. It is reaped at SIGCHLD. */
         (void)kill(pid, SIGKILL);
-        (void)waitpid(pid, NULL, 0);
         fd_close(&report_fd);
         return -1;
     }

@@ -54,6 +54,8 @@ struct worker {
     struct ev_loop *loop;
     int report_fd;
     ev_io report;
+    ev_timer start_timer; /* while there is no report */
+    unsigned start_looks;
     struct child child;
     ev_timer stop_timer;
     struct process_tree tree;

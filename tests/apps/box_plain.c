@@ -7,7 +7,8 @@
  *   wait=FILE   goes on when FILE is in DIRECTORY
  *   sleep=MS    waits
  *
- * usage: box_plain DIRECTORY
+ * usage: box_plain DIRECTORY [DESCRIPTORS]
+ * DESCRIPTORS: opens so many, accepts nothing, and looks busy now and then.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -127,10 +128,14 @@ static void serve(int fd)
 
 int main(int argc, char **argv)
 {
-    if (argc != 2) {
-        fprintf(stderr, "usage: box_plain DIRECTORY\n");
+    if (argc < 2 || argc > 3) {
+        fprintf(stderr, "usage: box_plain DIRECTORY [DESCRIPTORS]\n");
         return 64;
     }
+    for (long i = argc == 3 ? strtol(argv[2], NULL, 10) : 0; i > 0; i--)
+        (void)!fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    while (argc == 3)
+        pause_for(5);
     directory = argv[1];
     for (;;) {
         int fd = accept(0, NULL, NULL);

@@ -458,6 +458,11 @@ int launch_report(int report_fd, struct launch_failure *failure)
     return got == 0 ? 1 : 0;
 }
 
+struct launch_failure launch_without_report(bool stopped)
+{
+    return (struct launch_failure){.step = 0, .error = stopped ? EINTR : ETIMEDOUT};
+}
+
 void launch_explain(const struct launch_arguments *arguments, const struct launch_failure *failure,
                     char *text, size_t size)
 {

@@ -223,3 +223,36 @@ Test(crashes, another_threshold_begins_anew)
     cr_expect(!backoff_note_crash(&crashes, 2, 1000, 3));
     cr_expect(backoff_note_crash(&crashes, 2, 1000, 4));
 }
+
+/* Whatever a worker says that it has served: the number of early ends a second is what counts. */
+Test(backoff, bounds_the_rate_of_early_ends)
+{
+    struct backoff backoff = {0};
+    int64_t now = 1000000;
+    unsigned starts = 0;
+    for (int64_t end = now + 10000; now < end; now++) {
+        for (; backoff_wait(&backoff, now) == 0; starts++) {
+            struct backoff_death death = {
+                .now = now, .started = now, .attached = true, .accepting = true, .served = 1000};
+            (void)backoff_note(&backoff, &death, NULL);
+        }
+    }
+    cr_expect(starts >= 10 * BACKOFF_RATE, "%u", starts);
+    cr_expect(starts <= 10 * BACKOFF_RATE + BACKOFF_BURST + 1, "%u", starts);
+    cr_expect(backoff.failures == 0);
+    cr_expect(backoff_wait(&backoff, now + 2000) == 0);
+}
+
+Test(backoff, does_not_bound_ends_that_are_not_early)
+{
+    struct backoff backoff = {0};
+    for (int i = 0; i < 1000; i++) {
+        struct backoff_death death = {.now = 5000, .started = 5000 - BACKOFF_EARLY_MS};
+        death.attached = death.accepting = true;
+        death.served = 1;
+        cr_expect(backoff_note(&backoff, &death, NULL) == 0);
+        death.started = death.now;
+        death.stopped = true;
+        cr_expect(backoff_note(&backoff, &death, NULL) == 0);
+    }
+}
