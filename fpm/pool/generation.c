@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -616,12 +617,36 @@ static void generation_leave_channels(struct generation *generation)
     free(channels);
 }
 
+/* One worker can shut the pair down for all. Workers that are started from then on have another,
+ * with the same numbers here; the others notice and go on without. */
+static void generation_renew_handoff(const struct generation *generation)
+{
+    int *handoff = generation->channels->handoff, pair[2];
+    struct pollfd look = {.fd = handoff[0], .events = POLLRDHUP};
+    if (poll(&look, 1, 0) != 1 || (look.revents & (POLLRDHUP | POLLHUP)) == 0 ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return;
+    bool renewed =
+        dup3(pair[0], handoff[0], O_CLOEXEC) >= 0 && dup3(pair[1], handoff[1], O_CLOEXEC) >= 0;
+    fd_close(&pair[0]);
+    fd_close(&pair[1]);
+    generation_size_handoff(generation->pool, handoff[1]);
+    log_about(LOG_LEVEL_WARNING, &(struct log_about){.pool = generation->pool->name},
+              "pool %s: a worker has shut down the sockets through which workers pass on kept "
+              "connections: %s",
+              generation->pool->name,
+              renewed ? "workers that are started from now on have others; reload for the rest"
+                      : strerror(errno));
+}
+
 /* Returns 0, or -1 with errno. */
 static int generation_open_channels(const struct generation *generation)
 {
     struct generation_channels *channels = generation->channels;
-    if (channels->doorbell_fd >= 0)
+    if (channels->doorbell_fd >= 0) {
+        generation_renew_handoff(generation);
         return 0;
+    }
     channels->doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (channels->doorbell_fd < 0)
         return -1;
