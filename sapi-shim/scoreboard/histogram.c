@@ -64,27 +64,40 @@ uint64_t histogram_count(const struct ot_histogram *histogram)
     return count;
 }
 
+/* A worker can write any number into its slot: totals stay at a bound that every format and reader
+ * takes, of which the sum over all buckets is exact, too. */
+#define HISTOGRAM_COUNT_MAX (1ull << 48)
+#define HISTOGRAM_SUM_MAX   (1ull << 62) /* ns */
+
+static uint64_t histogram_bounded(uint64_t total, uint64_t more, uint64_t max)
+{
+    return more < max && total < max - more ? total + more : max;
+}
+
 static void histogram_add_all(struct ot_histogram *into, const struct ot_histogram *from)
 {
     for (unsigned m = 0; m < OT_MEASURE_COUNT; m++) {
-        into[m].sum += from[m].sum;
+        into[m].sum = histogram_bounded(into[m].sum, from[m].sum, HISTOGRAM_SUM_MAX);
         for (unsigned i = 0; i < OT_BUCKETS; i++)
-            into[m].buckets[i] += from[m].buckets[i];
+            into[m].buckets[i] =
+                histogram_bounded(into[m].buckets[i], from[m].buckets[i], HISTOGRAM_COUNT_MAX);
     }
 }
 
 /* struct ot_record and struct ot_counts have the same counters. */
+#define HISTOGRAM_BOUND(total, more) (total) = histogram_bounded(total, more, HISTOGRAM_COUNT_MAX)
+
 #define HISTOGRAM_ADD_COUNTERS(counts, from)                                                       \
     do {                                                                                           \
-        (counts)->requests += (from)->requests;                                                    \
-        (counts)->finished += (from)->finished;                                                    \
-        (counts)->aborted += (from)->aborted;                                                      \
-        (counts)->timed_out += (from)->timed_out;                                                  \
-        (counts)->dropped += (from)->dropped;                                                      \
-        (counts)->discarded += (from)->discarded;                                                  \
-        (counts)->shutdown_run += (from)->shutdown_run;                                            \
-        (counts)->shutdown_late += (from)->shutdown_late;                                          \
-        (counts)->shutdown_lost += (from)->shutdown_lost;                                          \
+        HISTOGRAM_BOUND((counts)->requests, (from)->requests);                                     \
+        HISTOGRAM_BOUND((counts)->finished, (from)->finished);                                     \
+        HISTOGRAM_BOUND((counts)->aborted, (from)->aborted);                                       \
+        HISTOGRAM_BOUND((counts)->timed_out, (from)->timed_out);                                   \
+        HISTOGRAM_BOUND((counts)->dropped, (from)->dropped);                                       \
+        HISTOGRAM_BOUND((counts)->discarded, (from)->discarded);                                   \
+        HISTOGRAM_BOUND((counts)->shutdown_run, (from)->shutdown_run);                             \
+        HISTOGRAM_BOUND((counts)->shutdown_late, (from)->shutdown_late);                           \
+        HISTOGRAM_BOUND((counts)->shutdown_lost, (from)->shutdown_lost);                           \
         histogram_add_all((counts)->measures, (from)->measures);                                   \
     } while (0)
 

@@ -64,3 +64,24 @@ Test(measure, web_servers_say_when)
     for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++)
         cr_expect(histogram_since(nonsense[i], now) == 0, "%s", nonsense[i]);
 }
+
+/* A worker can write anything into its slot. */
+Test(histogram, totals_stay_within_bounds)
+{
+    struct ot_counts counts;
+    struct ot_record record;
+    memset(&counts, 0, sizeof counts);
+    memset(&record, 0xff, sizeof record);
+    for (int i = 0; i < 3; i++)
+        histogram_add_record(&counts, &record);
+    for (int i = 0; i < OT_MEASURE_COUNT; i++) {
+        cr_expect(histogram_count(&counts.measures[i]) < 1ull << 53);
+        cr_expect(counts.measures[i].sum < INT64_MAX);
+    }
+    cr_expect(counts.requests < 1ull << 53 && counts.shutdown_lost < 1ull << 53);
+    memset(&record, 0, sizeof record);
+    record.requests = 1;
+    memset(&counts, 0, sizeof counts);
+    histogram_add_record(&counts, &record);
+    cr_expect(counts.requests == 1 && counts.finished == 0);
+}
