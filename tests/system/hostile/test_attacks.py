@@ -4,6 +4,7 @@ tests/apps/evil.c has the attacks. While each runs, the manager answers pings, a
 a failed request, and after the worker's death its own pool is whole again.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -91,7 +92,8 @@ def test_harms_nobody_else(daemon, attack):
         if process.alive(culprit) and process.name(culprit) == "evil":
             os.kill(culprit, signal.SIGKILL)
         for pid in daemon.workers():  # programs that run are stopped for as long as their user wants
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
         wait_until(lambda: whole(daemon), lambda: f"a whole pool: {counts(daemon)}; the log:\n{daemon.log()[-6000:]}")
         bystander.see()
     if attack.startswith("handoff"):
