@@ -254,11 +254,15 @@ static void plan_request(struct client *client, struct plan *plan)
     plan->late = !plan->leaves && !plan->aborts && one_in(client, 200);
     plan->exact = !plan->leaves && !plan->aborts && !plan->late;
     plan->body = one_in(client, 4) ? 1 + draw(client, 20000) : 0;
-    add(plan, "id=%s&ignore=%d", plan->token, one_in(client, 2));
+    /* A client that has left would end the request at the first function that is registered. */
+    bool ignores = one_in(client, 2);
+    add(plan, "id=%s&ignore=%d", plan->token, plan->leaves || ignores);
     if (!plan->late)
         add(plan, "&limit=60");
     if (!plan->aborts) /* it may come before the request begins, which then never does */
         plan_functions(client, plan);
+    if (plan->leaves && !ignores)
+        add(plan, "&ignore=0");
     if (plan->body > 0 && one_in(client, 2))
         add(plan, "&read=all");
     add(plan, "&text=%s", plan->token);
