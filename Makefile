@@ -254,9 +254,14 @@ fuzz:  ## clang's fuzzer for SECONDS=60 on one target of tests/fuzz, T=NAME, or 
 
 SEED  ?=
 SEEDS ?= 10000
-sim:  ## the simulator: SEEDS=10000 of them from FIRST=1, or SEED=N alone with its timeline
+sim:  ## the simulator: SEEDS=10000 of them from FIRST=1 on all processors, or SEED=N alone with its timeline
 	@$(MAKE) --no-print-directory --silent $(BUILD)/sim
-	@$(BUILD)/sim $(if $(SEED),-v $(SEED),$(or $(FIRST),1) $(shell echo $$(($(or $(FIRST),1) + $(SEEDS) - 1))))
+	@if [ -n "$(SEED)" ]; then exec $(BUILD)/sim -v $(SEED); fi; \
+	    first=$(or $(FIRST),1) last=$$(($(or $(FIRST),1) + $(SEEDS) - 1)) cpus=$$(nproc); \
+	    step=$$((($(SEEDS) + cpus - 1) / cpus)); \
+	    for from in $$(seq $$first $$step $$last); do \
+	        to=$$((from + step - 1)); echo $$from $$((to < last ? to : last)); \
+	    done | xargs -P $$cpus -L 1 $(BUILD)/sim
 
 bench:  ## Overtime and its peers side by side, tables and a plot into build/bench; CASE=NAME for one, CASE=list
 	@packaging/install-deps build bench

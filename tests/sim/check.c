@@ -4,7 +4,6 @@
 #include "tests/sim/sim.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/param.h>
 
@@ -104,8 +103,7 @@ static void check_counts(const struct pool *pool, struct check_pool *was)
 
 static bool check_waiting(const struct pool *pool)
 {
-    struct pollfd polled = {.fd = pool->listener.fd, .events = POLLIN};
-    return sim_waiting > 0 && pool->listener.fd >= 0 && poll(&polled, 1, 0) > 0;
+    return sim_queue_waiting(pool->listener.fd) > 0;
 }
 
 /* C6: connections wait, and there is room: a worker starts within a second. Failed starts and
@@ -113,6 +111,10 @@ static bool check_waiting(const struct pool *pool)
 static void check_liveness(const struct pool *pool, struct check_pool *was)
 {
     const struct scaling_counts *seen = &pool->seen.counts;
+    if (!check_waiting(pool)) {
+        was->starved_since = 0;
+        return;
+    }
     int64_t max = check_set->config->global.process_max;
     unsigned service = 0, starting = 0;
     for (size_t i = 0; i < check_set->count; i++)
@@ -122,9 +124,8 @@ static void check_liveness(const struct pool *pool, struct check_pool *was)
         starting += generation_member_in_service(member) &&
                     scoreboard_glance(&pool->current->scoreboard, i).phase <= SCOREBOARD_STARTING;
     }
-    bool excused = pool->stop != POOL_STOP_NONE || !check_waiting(pool) ||
-                   backoff_wait(&pool->backoff, clock_ms()) > 0 || starting > 0 || seen->idle > 0 ||
-                   (max > 0 && service >= (unsigned)max) ||
+    bool excused = pool->stop != POOL_STOP_NONE || backoff_wait(&pool->backoff, clock_ms()) > 0 ||
+                   starting > 0 || seen->idle > 0 || (max > 0 && service >= (unsigned)max) ||
                    pool_in_service(pool) >= (unsigned)pool_settings(pool)->pm_max_children ||
                    pool->stats.spawned != was->spawned ||
                    pool->current->live == pool->current->size;
@@ -142,7 +143,7 @@ static void check_liveness(const struct pool *pool, struct check_pool *was)
 static void check_members(void)
 {
     unsigned live = pool_set_live(check_set), present = 0;
-    for (size_t i = 0; i < SIM_PROCESSES; i++)
+    for (size_t i = 0; i < sim_process_end; i++)
         present += sim_processes[i].serial != 0 && sim_processes[i].leads;
     if (present > live)
         sim_fail("C2", "%u first processes, and the manager knows of %u workers", present, live);
@@ -151,7 +152,7 @@ static void check_members(void)
 /* A process that is stopped to be looked at goes on soon. */
 static void check_stopped(void)
 {
-    for (size_t i = 0; i < SIM_PROCESSES; i++)
+    for (size_t i = 0; i < sim_process_end; i++)
         if (sim_processes[i].serial != 0 && sim_processes[i].stopped && !sim_processes[i].ended &&
             sim_now - sim_processes[i].stopped_at > 2 * SIM_S)
             sim_fail("C6", "process %d was stopped, and not let go on", (int)sim_processes[i].pid);

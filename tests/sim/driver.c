@@ -16,8 +16,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/param.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum {
@@ -130,15 +128,11 @@ static void driver_draw(void)
 static void driver_connect(unsigned count)
 {
     const struct pool *pool = &driver.set.items[sim_random(driver.set.count)]->pool;
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "%s/%s.sock", driver.folder, pool->name);
-    sim_note("%u connections for pool %s", count, pool->name);
-    while (count-- > 0) {
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-            sim_waiting++;
-        close(fd);
-    }
+    bool there = !socket_is_lost(&pool->listener) && pool->listener.path != NULL;
+    unsigned made = 0;
+    while (there && made < count && sim_queue_connect(pool->listener.fd))
+        made++;
+    sim_note("%u of %u connections for pool %s", made, count, pool->name);
 }
 
 static void driver_reload(void)
@@ -235,13 +229,21 @@ static unsigned driver_descriptors(void)
     return count;
 }
 
+static bool driver_waits_anywhere(void)
+{
+    for (size_t i = 0; i < driver.set.count; i++)
+        if (sim_queue_waiting(driver.set.items[i]->pool.listener.fd) > 0)
+            return true;
+    return false;
+}
+
 /* Faults and connections have stopped: the pools come to rest, and rest costs nothing. */
 static void driver_rest(void)
 {
     sim_note("faults and connections stop");
     sim_swarm.faults = false;
     sim_swarm.slow = 0;
-    for (size_t i = 0; i < SIM_PROCESSES; i++) {
+    for (size_t i = 0; i < sim_process_end; i++) {
         struct sim_process *process = &sim_processes[i];
         process->ignores_stop = process->hostile = false;
         if (process->hangs && process->phase == SIM_LOADING)
@@ -258,7 +260,7 @@ static void driver_rest(void)
     }
     uint64_t turns = sim_totals.turns;
     driver_advance(sim_now + 10 * SIM_S);
-    if (sim_waiting == 0 && sim_totals.turns - turns > 10 * 10 * DRIVER_POOLS)
+    if (!driver_waits_anywhere() && sim_totals.turns - turns > 10 * 10 * DRIVER_POOLS)
         sim_fail("C8", "%" PRIu64 " wake-ups in 10 s of rest", sim_totals.turns - turns);
 }
 
@@ -280,9 +282,8 @@ void sim_run(uint64_t seed)
 {
     char error[1024] = "";
     sim_seed(seed);
-    sim_waiting = 0;
     memset(&driver, 0, sizeof driver);
-    snprintf(driver.folder, sizeof driver.folder, "/tmp/overtime-sim-%d", (int)getpid());
+    snprintf(driver.folder, sizeof driver.folder, "%s", sim_folder);
     driver_draw();
     sim_expect = (struct sim_expect){.grace = (int64_t)driver.grace, .hard = (int64_t)driver.hard};
     unsigned descriptors = driver_descriptors();
@@ -295,7 +296,7 @@ void sim_run(uint64_t seed)
     pool_set_start(&driver.set);
 
     unsigned reloads = sim_chance(40) ? 0 : (unsigned)sim_random(30);
-    unsigned steps = 5 + (unsigned)sim_random(sim_chance(10) ? 200 : 40);
+    unsigned steps = 2 + (unsigned)sim_random(sim_chance(60) ? 8 : sim_chance(10) ? 200 : 40);
     for (unsigned i = 0; i < steps; i++) {
         driver_advance(sim_now + sim_random(sim_chance(10) ? 5 * SIM_S : 200 * SIM_MS));
         if (sim_chance(reloads))

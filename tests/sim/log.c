@@ -12,6 +12,8 @@ void log_write(enum log_level level, const struct log_about *about, enum log_sub
                const char *format, ...)
 {
     char text[1024];
+    if (!sim_recording)
+        return;
     va_list arguments;
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);

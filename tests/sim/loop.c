@@ -60,6 +60,7 @@ void ev_io_start(struct ev_loop *loop, ev_io *io)
     if (loop->io_count == LOOP_WATCHERS)
         sim_fail("C9", "more than %d descriptors are watched", LOOP_WATCHERS);
     io->active = 1;
+    sim_descriptors_changed = true;
     loop->ios[loop->io_count++] = io;
 }
 
@@ -68,6 +69,7 @@ void ev_io_stop(struct ev_loop *loop, ev_io *io)
     if (!io->active)
         return;
     io->active = 0;
+    sim_descriptors_changed = true;
     for (unsigned i = 0; i < loop->io_count; i++)
         if (loop->ios[i] == io) {
             loop->ios[i] = loop->ios[--loop->io_count];
@@ -125,20 +127,30 @@ enum {
 
 static struct loop_ready loop_last;
 
-static size_t loop_collect_ios(struct loop_ready *ready, size_t count)
+/* What poll() says is kept until a descriptor is written, read or closed. */
+static struct pollfd loop_polled[LOOP_WATCHERS];
+
+static void loop_poll(void)
 {
-    static struct pollfd polled[LOOP_WATCHERS];
     for (unsigned i = 0; i < loop_one.io_count; i++)
-        polled[i] =
+        loop_polled[i] =
             (struct pollfd){.fd = loop_one.ios[i]->fd,
                             .events = (short)((loop_one.ios[i]->events & EV_READ ? POLLIN : 0) |
                                               (loop_one.ios[i]->events & EV_WRITE ? POLLOUT : 0))};
-    if (loop_one.io_count == 0 || poll(polled, loop_one.io_count, 0) <= 0)
-        return count;
+    sim_descriptors_changed = false;
+    if (loop_one.io_count > 0 && poll(loop_polled, loop_one.io_count, 0) < 0)
+        sim_fail("loop", "poll fails");
+    for (unsigned i = 0; i < loop_one.io_count; i++)
+        if (loop_polled[i].revents & POLLNVAL)
+            sim_fail("C9", "descriptor %d is watched and closed", loop_polled[i].fd);
+}
+
+static size_t loop_collect_ios(struct loop_ready *ready, size_t count)
+{
+    if (sim_descriptors_changed)
+        loop_poll();
     for (unsigned i = 0; i < loop_one.io_count && count < LOOP_READY; i++)
-        if (polled[i].revents & POLLNVAL)
-            sim_fail("C9", "descriptor %d is watched and closed", polled[i].fd);
-        else if (polled[i].revents != 0)
+        if (loop_polled[i].revents != 0 || sim_epoll_ready(loop_polled[i].fd))
             ready[count++] = (struct loop_ready){.io = loop_one.ios[i]};
     return count;
 }
@@ -168,6 +180,7 @@ static void loop_run(const struct loop_ready *one)
     if (one->process != NULL) {
         sim_process_act(one->process);
     } else if (one->io != NULL) {
+        sim_descriptors_changed = true;
         one->io->cb(loop, one->io, one->io->events & (EV_READ | EV_WRITE));
     } else {
         ev_timer *timer = one->timer;

@@ -1,8 +1,9 @@
 /* main.c: runs seeds of the simulator.
  *
- * usage: sim [-v] FIRST [LAST | -t SECONDS]
+ * usage: sim [-v | -r] FIRST [LAST | -t SECONDS]
  *
- * One seed with -v prints its timeline. Exit status 0: all held; 1: one did not, and it is named.
+ * -v prints the timeline, -r prints its end if a seed fails. Exit status 0: all held; 1: one did
+ * not, and it is named.
  */
 #include "tests/sim/sim.h"
 
@@ -18,29 +19,32 @@
 #include <unistd.h>
 
 /* The real clock: libc's is the simulator's. */
-static double main_seconds(void)
+static double main_seconds(clockid_t id)
 {
     struct timespec now;
-    (void)syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+    (void)syscall(SYS_clock_gettime, id, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static char main_folder[64];
+char sim_folder[64];
 
 static void main_remove(void)
 {
-    (void)rmdir(main_folder);
+    (void)rmdir(sim_folder);
 }
 
 int main(int argc, char **argv)
 {
     int at = 1;
     if (at < argc && strcmp(argv[at], "-v") == 0) {
-        sim_verbose = true;
+        sim_verbose = sim_recording = true;
+        at++;
+    } else if (at < argc && strcmp(argv[at], "-r") == 0) {
+        sim_recording = true;
         at++;
     }
     if (at >= argc) {
-        fprintf(stderr, "usage: sim [-v] FIRST [LAST | -t SECONDS]\n");
+        fprintf(stderr, "usage: sim [-v | -r] FIRST [LAST | -t SECONDS]\n");
         return 2;
     }
     uint64_t first = strtoull(argv[at], NULL, 10), last = first;
@@ -49,19 +53,22 @@ int main(int argc, char **argv)
         limit = strtod(argv[at + 2], NULL);
     else if (at + 1 < argc)
         last = strtoull(argv[at + 1], NULL, 10);
-    snprintf(main_folder, sizeof main_folder, "/tmp/overtime-sim-%d", (int)getpid());
-    if (mkdir(main_folder, 0700) != 0) {
-        perror(main_folder);
+    /* In memory, if the system has such a place. */
+    snprintf(sim_folder, sizeof sim_folder, "%s/overtime-sim-%d",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (int)getpid());
+    if (mkdir(sim_folder, 0700) != 0) {
+        perror(sim_folder);
         return 2;
     }
     atexit(main_remove);
     signal(SIGPIPE, SIG_IGN);
-    double began = main_seconds();
-    for (uint64_t seed = first; limit > 0. ? main_seconds() - began < limit : seed <= last; seed++)
+    double began = main_seconds(CLOCK_MONOTONIC);
+    for (uint64_t seed = first;
+         limit > 0. ? main_seconds(CLOCK_MONOTONIC) - began < limit : seed <= last; seed++)
         sim_run(seed);
-    double took = main_seconds() - began;
-    printf("%" PRIu64 " seeds, %" PRIu64 " events (%.0f a second), %" PRIu64 " workers, %" PRIu64
-           " requests: all held\n",
+    double took = main_seconds(CLOCK_PROCESS_CPUTIME_ID);
+    printf("%" PRIu64 " seeds, %" PRIu64 " events (%.0f a second of one processor), %" PRIu64
+           " workers, %" PRIu64 " requests: all held\n",
            sim_totals.seeds, sim_totals.events, (double)sim_totals.events / took,
            sim_totals.started, sim_totals.requests);
     return 0;

@@ -14,25 +14,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/param.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 struct sim_process sim_processes[SIM_PROCESSES];
+size_t sim_process_end;
 struct sim_swarm sim_swarm;
-uint64_t sim_waiting;
 static uint64_t processes_serial;
 
 struct sim_process *sim_find(pid_t pid)
 {
-    for (size_t i = 0; i < SIM_PROCESSES; i++)
+    for (size_t i = 0; i < sim_process_end; i++)
         if (sim_processes[i].serial != 0 && sim_processes[i].pid == pid)
             return &sim_processes[i];
     return NULL;
@@ -40,7 +38,7 @@ struct sim_process *sim_find(pid_t pid)
 
 void sim_processes_reset(void)
 {
-    for (size_t i = 0; i < SIM_PROCESSES; i++)
+    for (size_t i = 0; i < sim_process_end; i++)
         if (sim_processes[i].serial != 0)
             sim_fail("C9", "process %d is left", (int)sim_processes[i].pid);
 }
@@ -51,7 +49,7 @@ static pid_t processes_free_pid(void)
     for (;;) {
         pid_t pid = SIM_PID_FIRST + (pid_t)sim_random(SIM_PIDS);
         bool taken = false;
-        for (size_t i = 0; i < SIM_PROCESSES && !taken; i++)
+        for (size_t i = 0; i < sim_process_end && !taken; i++)
             taken = sim_processes[i].serial != 0 &&
                     (sim_processes[i].pid == pid || sim_processes[i].group == pid);
         if (!taken)
@@ -63,19 +61,26 @@ static struct sim_process *processes_new(void)
 {
     unsigned used = 0;
     struct sim_process *free_entry = NULL;
-    for (size_t i = 0; i < SIM_PROCESSES; i++) {
+    for (size_t i = SIM_PROCESSES; i-- > 0;) {
         used += sim_processes[i].serial != 0;
         if (sim_processes[i].serial == 0)
             free_entry = &sim_processes[i];
     }
     if (free_entry == NULL || used > SIM_PIDS / 2)
         return NULL;
+    sim_process_end = MAX(sim_process_end, (size_t)(free_entry - sim_processes) + 1);
     *free_entry = (struct sim_process){
         .pid = processes_free_pid(), .report_fd = -1, .listen_fd = -1, .doorbell_fd = -1};
     return free_entry;
 }
 
 /* ---- what a process does ---- */
+
+static void processes_write(int fd, const void *bytes, size_t size)
+{
+    sim_descriptors_changed = true;
+    (void)!write(fd, bytes, size);
+}
 
 static struct ot_record *processes_record(struct sim_process *process)
 {
@@ -110,7 +115,7 @@ static void processes_enter(struct sim_process *process, enum ot_state state)
     uint32_t mask = atomic_load(&process->board->notify_mask);
     uint64_t one = 1;
     if ((mask & (OT_NOTIFY_ENTER(state) | (before < OT_STATE_COUNT ? OT_NOTIFY_LEAVE(before) : 0))))
-        (void)!write(process->doorbell_fd, &one, sizeof one);
+        processes_write(process->doorbell_fd, &one, sizeof one);
 }
 
 /* Any bytes, anywhere in the slot. */
@@ -146,6 +151,8 @@ static void processes_free(struct sim_process *process)
     if (process->board != NULL)
         (void)munmap(process->board, process->board_size);
     process->serial = 0;
+    while (sim_process_end > 0 && sim_processes[sim_process_end - 1].serial == 0)
+        sim_process_end--;
 }
 
 void sim_end(struct sim_process *process, int status)
@@ -172,8 +179,7 @@ void sim_end(struct sim_process *process, int status)
 
 static bool processes_pending(const struct sim_process *process)
 {
-    struct pollfd polled = {.fd = process->listen_fd, .events = POLLIN};
-    return sim_waiting > 0 && poll(&polled, 1, 0) > 0 && (polled.revents & POLLIN);
+    return sim_queue_waiting(process->listen_fd) > 0;
 }
 
 /* Between two requests: leaves, or waits. */
@@ -208,14 +214,8 @@ static void processes_attach(struct sim_process *process)
 
 static void processes_accept(struct sim_process *process)
 {
-    int fd = accept4(process->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0) {
-        if (errno != EAGAIN) /* the socket is gone: as the library, it leaves */
-            sim_end(process, 0);
+    if (!sim_queue_accept(process->listen_fd))
         return;
-    }
-    close(fd);
-    sim_waiting -= sim_waiting > 0;
     process->requests++;
     sim_totals.requests++;
     process->requests_left -= process->requests_left > 0;
@@ -231,7 +231,7 @@ static void processes_exec(struct sim_process *process)
 {
     if (process->exec_error != 0) {
         struct launch_failure failure = {.step = 0, .error = process->exec_error};
-        (void)!write(process->report_fd, &failure, sizeof failure);
+        processes_write(process->report_fd, &failure, sizeof failure);
         sim_end(process, 127 << 8);
         return;
     }
@@ -283,7 +283,7 @@ void sim_process_act(struct sim_process *process)
 size_t sim_processes_ready(struct sim_process **ready, size_t max)
 {
     size_t count = 0;
-    for (size_t i = 0; i < SIM_PROCESSES && count < max; i++) {
+    for (size_t i = 0; i < sim_process_end && count < max; i++) {
         struct sim_process *process = &sim_processes[i];
         if (process->serial == 0 || (process->stopped && !process->ended))
             continue;
@@ -300,7 +300,7 @@ size_t sim_processes_ready(struct sim_process **ready, size_t max)
 uint64_t sim_processes_next(void)
 {
     uint64_t next = 0;
-    for (size_t i = 0; i < SIM_PROCESSES; i++) {
+    for (size_t i = 0; i < sim_process_end; i++) {
         const struct sim_process *process = &sim_processes[i];
         if (process->serial == 0 || process->ended || process->stopped)
             continue;
@@ -442,7 +442,6 @@ pid_t launch(const struct launch_arguments *arguments, int *report_fd, char *err
     process->doorbell_fd = fcntl(arguments->doorbell_fd, F_DUPFD_CLOEXEC, 0);
     if (process->listen_fd < 0 || process->doorbell_fd < 0 || !processes_map(process, arguments))
         sim_fail("launch", "a worker gets no descriptors: %s", strerror(errno));
-    (void)fcntl(process->listen_fd, F_SETFL, O_NONBLOCK);
     processes_draw(process);
     *report_fd = report[0];
     sim_totals.started++;
@@ -453,6 +452,7 @@ pid_t launch(const struct launch_arguments *arguments, int *report_fd, char *err
 int launch_report(int report_fd, struct launch_failure *failure)
 {
     ssize_t got = read(report_fd, failure, sizeof *failure);
+    sim_descriptors_changed = true;
     if (got == (ssize_t)sizeof *failure)
         return -1;
     return got == 0 ? 1 : 0;
@@ -521,7 +521,7 @@ bool child_is_watched(pid_t pid)
 unsigned child_watched(void)
 {
     unsigned count = 0;
-    for (size_t i = 0; i < SIM_PROCESSES; i++)
+    for (size_t i = 0; i < sim_process_end; i++)
         count += sim_processes[i].serial != 0 && sim_processes[i].on_end != NULL;
     return count;
 }
@@ -557,7 +557,7 @@ void process_tree_adopt(struct process_tree *tree, const struct process_tree *be
 void process_tree_look(struct process_tree *tree, struct process_tree_list *list)
 {
     list->count = 0;
-    for (size_t i = 0; i < SIM_PROCESSES && list->count < PROCESS_TREE_MAX; i++) {
+    for (size_t i = 0; i < sim_process_end && list->count < PROCESS_TREE_MAX; i++) {
         const struct sim_process *process = &sim_processes[i];
         if (processes_in_tree(tree, process) && !process->ended)
             list->items[list->count++] = (struct process_tree_process){
@@ -567,7 +567,7 @@ void process_tree_look(struct process_tree *tree, struct process_tree_list *list
 
 bool process_tree_may_remain(const struct process_tree *tree)
 {
-    for (size_t i = 0; i < SIM_PROCESSES; i++)
+    for (size_t i = 0; i < sim_process_end; i++)
         if (processes_in_tree(tree, &sim_processes[i]))
             return true;
     return false;
@@ -593,7 +593,7 @@ bool process_tree_is_claimed(const struct process_tree_process *process)
 
 void process_tree_signal(struct process_tree *tree, int signal)
 {
-    for (size_t i = 0; i < SIM_PROCESSES; i++)
+    for (size_t i = 0; i < sim_process_end; i++)
         if (processes_in_tree(tree, &sim_processes[i])) {
             sim_check_owner(tree, &sim_processes[i]);
             sim_signal(&sim_processes[i], signal);
@@ -603,7 +603,7 @@ void process_tree_signal(struct process_tree *tree, int signal)
 unsigned process_tree_signal_handlers(struct process_tree *tree, pid_t program, int signal)
 {
     unsigned count = 0;
-    for (size_t i = 0; i < SIM_PROCESSES; i++) {
+    for (size_t i = 0; i < sim_process_end; i++) {
         struct sim_process *process = &sim_processes[i];
         if (!processes_in_tree(tree, process) || process->ended ||
             (process->pid != program && !processes_handles(process, signal)))

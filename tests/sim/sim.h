@@ -29,7 +29,9 @@ uint64_t sim_random(uint64_t below); /* 0 to below - 1 */
 bool sim_chance(unsigned percent);
 uint64_t sim_between(uint64_t low, uint64_t high); /* both included */
 
-/* Adds a line to the timeline, of which the end is printed with a failure. */
+/* Adds a line to the timeline. A timeline costs as much as all the rest: it is made only if
+ * sim_recording, and a seed that fails is run again with it. */
+extern bool sim_recording;
 void sim_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* A checker's verdict: prints the seed, the sentence and the end of the timeline, and ends. */
@@ -86,10 +88,7 @@ enum {
     SIM_PIDS = 160
 };
 extern struct sim_process sim_processes[SIM_PROCESSES];
-
-/* Connections that were made and not accepted, at most: those of a socket that is gone count, too.
- */
-extern uint64_t sim_waiting;
+extern size_t sim_process_end; /* entries from here on are free */
 
 struct sim_totals {
     uint64_t started, ended, requests, killed, seeds, turns, events;
@@ -105,6 +104,19 @@ void sim_signal(struct sim_process *process, int signal);
 size_t sim_processes_ready(struct sim_process **ready, size_t max);
 void sim_process_act(struct sim_process *process);
 uint64_t sim_processes_next(void); /* ns: when the next one acts, 0 = none */
+
+/* ---- descriptors.c: listening sockets, by any of their descriptors ---- */
+
+unsigned sim_queue_waiting(int fd);
+bool sim_queue_connect(int fd); /* false: it is refused */
+bool sim_queue_accept(int fd);
+
+/* An epoll descriptor has an event. */
+bool sim_is_epoll(int fd);
+int sim_epoll_ready(int epfd);
+
+/* Other descriptors may be readable that were not, or the other way round. */
+extern bool sim_descriptors_changed;
 
 /* ---- loop.c: libev under the virtual clock ---- */
 
@@ -138,6 +150,8 @@ void sim_check_kill(const struct sim_process *process);
 void sim_check_owner(const struct process_tree *tree, const struct sim_process *process);
 
 /* ---- driver.c: one seed ---- */
+
+extern char sim_folder[64]; /* for sockets */
 
 void sim_run(uint64_t seed);
 

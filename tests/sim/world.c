@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     WORLD_LINES = 400,
@@ -13,7 +14,7 @@ enum {
 };
 
 uint64_t sim_now;
-bool sim_verbose;
+bool sim_verbose, sim_recording;
 struct sim_totals sim_totals;
 
 static uint64_t world_seed, world_state;
@@ -55,6 +56,8 @@ uint64_t sim_between(uint64_t low, uint64_t high)
 void sim_note(const char *format, ...)
 {
     va_list arguments;
+    if (!sim_recording)
+        return;
     char *line = world_lines[world_at++ % WORLD_LINES];
     int used = snprintf(line, WORLD_LINE, "%10.4f ", (double)(sim_now - 1000 * SIM_S) / 1e9);
     va_start(arguments, format);
@@ -76,6 +79,13 @@ _Noreturn void sim_fail(const char *checker, const char *format, ...)
     va_end(arguments);
     printf("\n");
     fflush(stdout);
+    (void)rmdir(sim_folder);
+    if (!sim_recording) {
+        char number[24], record[] = "-r", program[] = "sim";
+        char *const again[] = {program, record, number, NULL};
+        snprintf(number, sizeof number, "%" PRIu64, world_seed);
+        (void)execv("/proc/self/exe", again);
+    }
     _Exit(1);
 }
 
