@@ -27,6 +27,10 @@
 /* Set by the manager as decimal "VERSION SLOT"; the library unsets it when it attaches. */
 #define OT_CONTRACT_ENV "OVERTIME_CONTRACT"
 
+/* `listen.allowed_clients` for the library, where FCGI_WEB_SERVER_ADDRS cannot say it: libfcgi,
+ * which reads that, knows no networks. */
+#define OT_CLIENTS_ENV "OVERTIME_ALLOWED_CLIENTS"
+
 /* Descriptors of a worker at exec. The library closes all but the first three when it attaches. */
 enum ot_contract_fd {
     /* The pool's listening socket. Descriptors 1 and 2 are captured by the manager, or /dev/null.
@@ -228,6 +232,7 @@ struct ot_counts {
     uint64_t shutdown_run;
     uint64_t shutdown_late;
     uint64_t shutdown_lost;
+    uint64_t refused_clients;
     struct ot_histogram measures[OT_MEASURE_COUNT];
 };
 
@@ -263,6 +268,7 @@ struct ot_pool_stats {
     uint64_t over_budget_episodes;
     uint64_t max_children_reached;
     uint64_t slow_requests;
+    uint64_t refused_packets;           /* by the kernel; see listen.allowed_clients */
     uint64_t ended[OT_EXIT_CAUSES_MAX]; /* workers by exit cause, as in exit_causes.def */
     uint64_t exits[OT_STATUSES];        /* of these, by exit status */
     uint64_t signals[OT_SIGNALS_MAX];   /* of these, by the signal that ended them */
@@ -380,7 +386,8 @@ struct ot_record {
     /* Tracked requests so far; the entry of the next is `tracked` modulo OT_TRACKING_MAX. */
     uint64_t tracked;
     struct ot_tracking tracking[OT_TRACKING_MAX];
-    unsigned char reserved[336]; /* to 2,048 bytes; zero */
+    uint64_t refused_clients; /* connections of clients that listen.allowed_clients does not list */
+    unsigned char reserved[328]; /* to 2,048 bytes; zero */
 };
 
 /* The slot of a worker process. `magic` is written last, when the library has attached. */

@@ -360,7 +360,7 @@ static void config_set_value(const struct target *target, const struct directive
         name = strndup(key, strlen(key) - 1);
         if (name == NULL)
             (void)snprintf(error, sizeof error, "out of memory");
-        else if (strcmp(name, CONFIG_ENV_CLIENTS) == 0)
+        else if (strcmp(name, CONFIG_ENV_CLIENTS) == 0 || strcmp(name, CONFIG_ENV_NETWORKS) == 0)
             (void)snprintf(error, sizeof error,
                            "is set by the manager; use listen.allowed_clients");
         else if (strcmp(name, CONFIG_ENV_CONTRACT) == 0)

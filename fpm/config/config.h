@@ -21,6 +21,7 @@
 /* Variables of the workers that only the manager sets: the allowed clients, the library's slot. */
 #define CONFIG_ENV_CLIENTS  "FCGI_WEB_SERVER_ADDRS"
 #define CONFIG_ENV_CONTRACT OT_CONTRACT_ENV
+#define CONFIG_ENV_NETWORKS OT_CLIENTS_ENV
 
 enum config_flag {
     CONFIG_ALLOW_ROOT = 1 /* pools may run as root */

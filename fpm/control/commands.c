@@ -93,13 +93,14 @@ static bool commands_wanted(const struct control_server_call *call, const struct
 }
 
 /* Reads the present numbers, not those last published. */
-static void commands_count(const struct pool_set_item *item, struct status_pool *out)
+static void commands_count(struct pool_set_item *item, struct status_pool *out)
 {
-    const struct pool *pool = &item->pool;
+    struct pool *pool = &item->pool;
     struct status_source source = status_publish_source(pool->current);
     struct listen_queue_state state = {0};
     struct ot_pool_stats stats;
     (void)listen_queue_look(item->supervisor.queue, pool->listener.fd, &state);
+    pool_filter_clients(pool);
     struct status_queue queue = {.waiting = state.waiting, .backlog = state.backlog};
     status_publish_stats(pool, pool->current, &stats);
     status_pool(&source, &stats, &queue, out);

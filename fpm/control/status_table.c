@@ -62,6 +62,7 @@ static const struct {
                     "max_active max_post_response "},
     {"LISTEN QUEUE", " listen_queue max_listen_queue listen_backlog max_children_reached "},
     {"REQUESTS", " requests post_response_requests post_response_ms aborted timed_out dropped "
+                 "refused_clients refused_packets "
                  "discarded_bytes slow_requests over_budget shutdown_run shutdown_late "
                  "shutdown_lost "},
     {"STARTS AND ENDS OF WORKERS", " spawned start_failures ended died "},

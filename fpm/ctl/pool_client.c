@@ -82,8 +82,8 @@ int pool_client_connect(const struct pool_client *pool, uint64_t limit, char *er
     const struct addrinfo *address = pool->is_tcp ? found : &here;
     if (known)
         fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    /* A machine that listen.allowed_clients does not list gets no answer from the kernel: it asks
-     * four times, 15 s. */
+    /* A machine that listen.allowed_clients does not list may get no answer from the kernel: it
+     * asks four times, 15 s. */
     if (fd >= 0 && pool->is_tcp)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &(int){3}, sizeof(int));
     bool connected = fd >= 0 &&

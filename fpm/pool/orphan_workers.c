@@ -324,7 +324,7 @@ static void orphan_workers_on_timer(struct ev_loop *loop, ev_timer *timer, int e
     ev_timer_start(loop, timer);
 }
 
-void orphan_workers_replace(const char *pool, const struct socket_spec *spec,
+bool orphan_workers_replace(const char *pool, const struct socket_spec *spec,
                             const struct socket_listener *listener, int64_t grace,
                             bool (*serves)(void *context), void *context)
 {
@@ -347,7 +347,7 @@ void orphan_workers_replace(const char *pool, const struct socket_spec *spec,
         count++;
     }
     if (count == 0)
-        return;
+        return false;
     (void)orphan_workers_names(NULL, context, names, sizeof names);
     log_pool(
         takes ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING, pool,
@@ -358,10 +358,11 @@ void orphan_workers_replace(const char *pool, const struct socket_spec *spec,
               : "end them, or start with --take-over");
     if (!takes) {
         orphan_workers_forget(context);
-        return;
+        return true;
     }
     ev_timer_set(&orphan_workers_timer, 0., 0.);
     ev_timer_start(orphan_workers_loop, &orphan_workers_timer);
+    return true;
 }
 
 /* ---- life ---- */

@@ -10,6 +10,7 @@
 #include "fpm/pool/socket.h"
 
 #include <ev.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Looks for all of them, in the /proc of this moment. `take_over`: take their sockets. */
@@ -29,8 +30,8 @@ int orphan_workers_take(const struct socket_spec *spec, struct socket_listener *
 /* A pool has its socket: its orphans, which hold this one, or one that had the same address, are
  * told to finish their requests, the queue and their work as soon as `serves` says that the pool
  * does. What has not ended `grace` ms later is killed. Without --take-over, and a socket that
- * another process gave, they are named only. */
-void orphan_workers_replace(const char *pool, const struct socket_spec *spec,
+ * another process gave, they are named only. Are there any? */
+bool orphan_workers_replace(const char *pool, const struct socket_spec *spec,
                             const struct socket_listener *listener, int64_t grace,
                             bool (*serves)(void *context), void *context);
 

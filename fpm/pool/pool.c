@@ -12,6 +12,7 @@
 #include "sapi-shim/util/scalar.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -260,6 +261,105 @@ static const struct generation_events pool_generation_events = {
     .ended = pool_on_ended,
 };
 
+/* ---- clients that may not connect ---- */
+
+enum {
+    POOL_FILTER_CALM = 60000 /* ms without a dropped packet that end an episode */
+};
+
+static bool pool_lists_clients(const struct config_pool *settings)
+{
+    return settings->listen.kind != VALUE_PARSE_ADDRESS_UNIX &&
+           settings->listen_allowed_clients.count > 0;
+}
+
+static bool pool_same_clients(const struct config_pool *one, const struct config_pool *other)
+{
+    const struct value_parse_list *a = &one->listen_allowed_clients;
+    const struct value_parse_list *b = &other->listen_allowed_clients;
+    bool same = a->count == b->count;
+    for (size_t i = 0; same && i < a->count; i++)
+        same = strcmp(a->items[i], b->items[i]) == 0;
+    return same;
+}
+
+/* Do workers live, and do all look at their clients themselves, by the present list? */
+static bool pool_workers_refuse(const struct pool *pool)
+{
+    if (pool_live(pool) == 0)
+        return false;
+    for (const struct generation *g = pool->current; g != NULL; g = g->older) {
+        if (g->live > 0 && !pool_same_clients(g->pool, pool_settings(pool)))
+            return false;
+        for (unsigned i = 0; i < g->size; i++) {
+            enum scoreboard_phase phase = SCOREBOARD_IDLE;
+            if (g->members[i].worker.state != WORKER_NONE)
+                phase = scoreboard_glance(&g->scoreboard, i).phase;
+            if (phase == SCOREBOARD_UNATTACHED || phase == SCOREBOARD_STARTING)
+                return false;
+        }
+    }
+    return true;
+}
+
+/* Adds the packets that were dropped since the last look. Those of a queue that is full are counted
+ * by the kernel in the same number. */
+static void pool_count_dropped(struct pool *pool)
+{
+    uint32_t total = socket_dropped(pool->listener.fd), more = total - pool->filter_drops;
+    int64_t now = clock_ms();
+    bool full = pool->seen.backlog > 0 && pool->seen.counts.waiting >= pool->seen.backlog;
+    pool->filter_drops = total;
+    if (more == 0 || full) {
+        if (now - pool->filter_drop_seen >= POOL_FILTER_CALM)
+            (void)log_episode_end(&pool->filter_told);
+        return;
+    }
+    pool->stats.refused_packets += more;
+    pool->filter_drop_seen = now;
+    if (log_episode_begin(&pool->filter_told))
+        log_pool(LOG_LEVEL_WARNING, pool->name,
+                 "%" PRIu32 " packet%s of clients that `listen.allowed_clients` does not list %s "
+                 "dropped; further ones are counted as refused_packets in the status",
+                 more, more == 1 ? "" : "s", more == 1 ? "was" : "were");
+}
+
+static void pool_set_filter(struct pool *pool, bool on)
+{
+    char why[ERROR_SIZE];
+    if (pool->filtered)
+        pool_count_dropped(pool);
+    if (pool->filtered == on)
+        return;
+    if (socket_allow(pool->listener.fd, on ? &pool_settings(pool)->listen_allowed_clients : NULL,
+                     why, sizeof why) != 0) {
+        log_pool(LOG_LEVEL_ERROR, pool->name, "`listen.allowed_clients`: %s", why);
+        return;
+    }
+    pool->filtered = on;
+    pool->filter_drops = socket_dropped(pool->listener.fd);
+}
+
+/* A pool that stops, or that has given its socket to another pool, leaves it as it is. */
+static bool pool_may_filter(const struct pool *pool)
+{
+    return pool->stop == POOL_STOP_NONE && !pool->listener_shared &&
+           pool_lists_clients(pool_settings(pool));
+}
+
+void pool_filter_clients(struct pool *pool)
+{
+    if (pool_may_filter(pool))
+        pool_set_filter(pool, pool->filter_stays || !pool_workers_refuse(pool));
+}
+
+/* The socket has the filter of these settings, with which it was opened or changed. */
+static void pool_note_filter(struct pool *pool, const struct config_pool *settings)
+{
+    pool->filtered = pool_lists_clients(settings);
+    pool->filter_drops = pool->filtered ? socket_dropped(pool->listener.fd) : 0;
+}
+
 /* ---- starting ---- */
 
 unsigned pool_spawn(struct pool *pool, unsigned count, const char *reason)
@@ -268,6 +368,8 @@ unsigned pool_spawn(struct pool *pool, unsigned count, const char *reason)
         return 0;
     log_debug("pool %s: %u worker%s started: %s", pool->name, count, count == 1 ? " is" : "s are",
               reason);
+    if (pool_may_filter(pool))
+        pool_set_filter(pool, true);
     /* A start counts even if the program could not be run. */
     uint64_t before = pool->stats.spawned;
     bool started = true;
@@ -525,9 +627,10 @@ static void pool_replace_orphans(struct pool *pool, const struct config_pool *se
 {
     struct socket_spec spec;
     char why[ERROR_SIZE];
-    if (pool_socket_spec(settings, &spec, why, sizeof why) == 0)
+    if (pool_socket_spec(settings, &spec, why, sizeof why) == 0 &&
         orphan_workers_replace(pool->name, &spec, &pool->listener, pool_grace(pool), pool_serves,
-                               pool);
+                               pool))
+        pool->filter_stays = true; /* they may serve without the library */
 }
 
 void pool_discard(struct pool_prepared *prepared)
@@ -602,10 +705,13 @@ struct pool_fault pool_open(struct pool *pool, struct ev_loop *loop,
     pool->listener = prepared.listener;
     pool->current = prepared.generation;
     pool->slowlog = prepared.slowlog;
-    if (fault.status != 0)
+    if (fault.status != 0) {
         pool_close(pool);
-    else
-        pool_replace_orphans(pool, request->settings);
+        return fault;
+    }
+    pool->filter_stays = request->inherit != NULL;
+    pool_note_filter(pool, request->settings);
+    pool_replace_orphans(pool, request->settings);
     return fault;
 }
 
@@ -631,6 +737,8 @@ int pool_adopt(struct pool *pool, struct ev_loop *loop, struct config *config,
         other = *link;
         link = &(*link)->older;
     }
+    if (pool_may_filter(pool))
+        pool_set_filter(pool, true);
     return 0;
 }
 
@@ -696,14 +804,17 @@ void pool_disown_socket(struct pool *pool)
     pool->listener_shared = true;
 }
 
-void pool_update_socket(const struct pool *pool, const struct config_pool *settings)
+void pool_update_socket(struct pool *pool, const struct config_pool *settings)
 {
     struct socket_spec spec;
     char why[ERROR_SIZE];
+    if (pool->filtered)
+        pool_count_dropped(pool);
     if (pool_socket_spec(settings, &spec, why, sizeof why) != 0 ||
         socket_allow(pool->listener.fd, spec.clients, why, sizeof why) != 0 ||
         socket_update(&pool->listener, &spec, why, sizeof why) != 0)
         log_pool(LOG_LEVEL_ERROR, pool->name, "`listen = %s`: %s", settings->listen.text, why);
+    pool_note_filter(pool, settings);
 }
 
 /* A socket that is given up accepts no new connections by its name. The connections in its queue
@@ -711,6 +822,8 @@ void pool_update_socket(const struct pool *pool, const struct config_pool *setti
 static void pool_change_socket(struct pool *pool, struct socket_listener *next)
 {
     pool_serve_queue(pool);
+    if (pool_may_filter(pool))
+        pool_set_filter(pool, true);
     socket_refuse(&pool->former);
     socket_close(&pool->former);
     if (!pool->listener_shared)
@@ -729,9 +842,11 @@ static void pool_change_socket(struct pool *pool, struct socket_listener *next)
 void pool_commit(struct pool *pool, const struct pool_request *request,
                  struct pool_prepared *prepared)
 {
-    if (prepared->listener.fd >= 0)
+    if (prepared->listener.fd >= 0) {
         pool_change_socket(pool, &prepared->listener);
-    else
+        pool->filter_stays = request->inherit != NULL;
+        pool_note_filter(pool, request->settings);
+    } else
         pool_update_socket(pool, request->settings);
     if (prepared->generation != NULL)
         pool_next_generation(pool, prepared->generation);

@@ -58,15 +58,21 @@ struct pool {
     struct socket_listener listener;
     struct socket_listener former; /* the one before a reload, until the older workers have ended */
     bool listener_shared;          /* another pool has the listener, too */
-    struct generation *current;    /* the head of a list, in which `older` leads to older ones */
-    unsigned number;               /* of the current generation */
-    bool older_retired;            /* the older ones were asked to stop */
-    bool proven;       /* a worker of the current generation served or lived for a while */
-    unsigned first;    /* workers that the current generation starts with */
-    unsigned started;  /* of these, workers whose program ran */
-    unsigned failed;   /* of these, starts that failed or were put off */
-    char failure[512]; /* why the last start failed, "" = it did not */
-    unsigned cut_off;  /* workers killed at the end of process_control_timeout */
+    /* The kernel drops packets of clients that listen.allowed_clients does not list. */
+    bool filtered;
+    bool filter_stays;        /* for good: workers of another pool had the socket before */
+    uint32_t filter_drops;    /* packets that the socket has dropped, when it was last looked */
+    int64_t filter_drop_seen; /* ms: when that grew last */
+    struct log_episode filter_told;
+    struct generation *current; /* the head of a list, in which `older` leads to older ones */
+    unsigned number;            /* of the current generation */
+    bool older_retired;         /* the older ones were asked to stop */
+    bool proven;                /* a worker of the current generation served or lived for a while */
+    unsigned first;             /* workers that the current generation starts with */
+    unsigned started;           /* of these, workers whose program ran */
+    unsigned failed;            /* of these, starts that failed or were put off */
+    char failure[512];          /* why the last start failed, "" = it did not */
+    unsigned cut_off;           /* workers killed at the end of process_control_timeout */
     enum pool_stop stop;
     struct backoff backoff;
     uint64_t served_at_failure; /* requests of the pool when the last failure was counted */
@@ -145,7 +151,12 @@ void pool_commit(struct pool *pool, const struct pool_request *request,
 
 /* Applies owner, mode, backlog and allowed clients to a socket that stays, or that comes from
  * another pool; what fails is logged. */
-void pool_update_socket(const struct pool *pool, const struct config_pool *settings);
+void pool_update_socket(struct pool *pool, const struct config_pool *settings);
+
+/* Attached workers refuse other clients than listen.allowed_clients lists by themselves, and say
+ * which. While there is none, or any that is not attached, the kernel keeps other clients out, and
+ * counts their packets. To be called after workers were looked at; pool_spawn does it, too. */
+void pool_filter_clients(struct pool *pool);
 
 /* The socket moves to another pool, with its file and its queue. */
 void pool_disown_socket(struct pool *pool);

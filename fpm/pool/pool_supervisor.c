@@ -405,6 +405,7 @@ static void pool_supervisor_pass_serving(struct pool_supervisor *supervisor,
     pool_retire(pool, verdict.retire, scaling_reason_name(verdict.reason));
     pool_supervisor_report_full(supervisor, &counts, verdict.limit, now);
     pool_supervisor_report_overflow(supervisor, now);
+    pool_filter_clients(pool);
 
     /* Watch the sockets behind the workers that have started to wait there. While processes that
      * workers left behind hold every slot, a waiting connection must not lead to pass after pass.

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/sock_diag.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -296,6 +297,15 @@ int socket_allow(int fd, const struct value_parse_list *clients, char *error, si
     free(nets);
     free(code);
     return result;
+}
+
+uint32_t socket_dropped(int fd)
+{
+    uint32_t memory[SK_MEMINFO_VARS] = {0};
+    socklen_t length = sizeof memory;
+    bool known = getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &length) == 0 &&
+                 length > SK_MEMINFO_DROPS * sizeof *memory;
+    return known ? memory[SK_MEMINFO_DROPS] : 0;
 }
 
 /* Listens on one address. Accepted connections inherit TCP_NODELAY. `why` becomes the result of

@@ -63,6 +63,10 @@ bool socket_is_at(int fd, const struct socket_spec *spec);
  * held when they were made. Returns 0, or -1 with a sentence. */
 int socket_allow(int fd, const struct value_parse_list *clients, char *error, size_t size);
 
+/* Packets that the kernel has dropped on its way to the port, since it was opened, modulo 2^32:
+ * those of clients that socket_allow keeps out, and those for which the queue had no place. */
+uint32_t socket_dropped(int fd);
+
 /* Where it listens: "/run/a.sock", "127.0.0.1:9000", "[::1]:9000". Returns `out`. */
 const char *socket_where(int fd, char *out, size_t size);
 

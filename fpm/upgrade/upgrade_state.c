@@ -294,6 +294,8 @@ static void upgrade_state_stats(struct saved_state *state, struct ot_pool_stats 
     saved_state_uint64(state, "over_budget", &stats->over_budget_episodes);
     saved_state_uint64(state, "at_max", &stats->max_children_reached);
     saved_state_uint64(state, "slow", &stats->slow_requests);
+    if (state->version > 3)
+        saved_state_uint64(state, "refused_packets", &stats->refused_packets);
 
     saved_state_uint64(state, "requests", &gone->requests);
     saved_state_uint64(state, "finished", &gone->finished);
@@ -304,6 +306,8 @@ static void upgrade_state_stats(struct saved_state *state, struct ot_pool_stats 
     saved_state_uint64(state, "shutdown_run", &gone->shutdown_run);
     saved_state_uint64(state, "shutdown_late", &gone->shutdown_late);
     saved_state_uint64(state, "shutdown_lost", &gone->shutdown_lost);
+    if (state->version > 3)
+        saved_state_uint64(state, "refused_clients", &gone->refused_clients);
     for (size_t i = 0; i < OT_MEASURE_COUNT; i++) {
         saved_state_uint64(state, "sum", &gone->measures[i].sum);
         upgrade_state_counts(state, "buckets", gone->measures[i].buckets, OT_BUCKETS);
@@ -338,6 +342,8 @@ static void upgrade_state_pool(struct saved_state *state, struct pool_set_item *
     upgrade_state_stats(state, &pool->stats);
     socket_saved_state(&pool->listener, state);
     socket_saved_state(&pool->former, state);
+    if (state->version > 3)
+        pool->filter_stays = saved_state_flag(state, "filter_stays", pool->filter_stays);
 
     supervisor->first_due = saved_state_flag(state, "first_due", supervisor->first_due);
     supervisor->over.on = saved_state_flag(state, "over_budget_told", supervisor->over.on);

@@ -50,9 +50,9 @@ static void launch_spec_put(struct launch_spec_variables *variables, const char 
 /* The manager's environment, without what is meant for itself and what it sets for workers. */
 static void launch_spec_put_inherited(struct launch_spec_variables *variables)
 {
-    static const char *const own[] = {"NOTIFY_SOCKET",    "WATCHDOG_PID",     "WATCHDOG_USEC",
-                                      "LISTEN_PID",       "LISTEN_FDS",       "LISTEN_FDNAMES",
-                                      CONFIG_ENV_CLIENTS, CONFIG_ENV_CONTRACT};
+    static const char *const own[] = {"NOTIFY_SOCKET",    "WATCHDOG_PID",      "WATCHDOG_USEC",
+                                      "LISTEN_PID",       "LISTEN_FDS",        "LISTEN_FDNAMES",
+                                      CONFIG_ENV_CLIENTS, CONFIG_ENV_NETWORKS, CONFIG_ENV_CONTRACT};
     for (char **item = environ; item != NULL && *item != NULL; item++) {
         char *equals = strchr(*item, '=');
         if (equals == NULL)
@@ -67,15 +67,17 @@ static void launch_spec_put_inherited(struct launch_spec_variables *variables)
     }
 }
 
-/* The kernel keeps other clients away (socket_allow); libfcgi and our library look once more.
- * libfcgi would refuse the clients of a network, whose notation it does not know. */
+/* Our library refuses other clients, and libfcgi looks at their addresses, too. It would refuse the
+ * clients of a network, whose notation it does not know: from other programs than ours the kernel
+ * alone keeps them away (socket_allow). */
 static void launch_spec_put_clients(struct launch_spec_variables *variables,
                                     const struct value_parse_list *clients)
 {
     size_t length = 1;
+    const char *name = CONFIG_ENV_CLIENTS;
     for (size_t i = 0; i < clients->count; i++)
         if (strchr(clients->items[i], '/') != NULL)
-            return;
+            name = CONFIG_ENV_NETWORKS;
     for (size_t i = 0; i < clients->count; i++)
         length += strlen(clients->items[i]) + 1;
     char *text = calloc(1, length);
@@ -89,7 +91,7 @@ static void launch_spec_put_clients(struct launch_spec_variables *variables,
             *end++ = ',';
         end = stpcpy(end, clients->items[i]);
     }
-    launch_spec_put(variables, CONFIG_ENV_CLIENTS, text);
+    launch_spec_put(variables, name, text);
     free(text);
 }
 

@@ -2,9 +2,13 @@
 #include "sapi-shim/connection/allowed_clients.h"
 
 #include "sapi-shim/util/cidr.h"
+#include "sapi-shim/util/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/* Between two messages. */
+#define ALLOWED_CLIENTS_INTERVAL_NS (60 * CLOCK_NS_PER_S)
 
 bool allowed_clients_parse(struct allowed_clients *clients, const char *text)
 {
@@ -34,6 +38,17 @@ void allowed_clients_free(struct allowed_clients *clients)
 {
     free(clients->nets);
     *clients = (struct allowed_clients){0};
+}
+
+bool allowed_clients_report(struct allowed_clients_report *report, uint64_t now, uint64_t *more)
+{
+    if (report->last != 0 && now - report->last < ALLOWED_CLIENTS_INTERVAL_NS) {
+        report->more++;
+        return false;
+    }
+    *more = report->more;
+    *report = (struct allowed_clients_report){.last = now};
+    return true;
 }
 
 bool allowed_clients_allow(const struct allowed_clients *clients, const struct sockaddr *address)

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 struct cidr;
@@ -23,6 +24,16 @@ struct allowed_clients {
  * allowed, without memory. */
 bool allowed_clients_parse(struct allowed_clients *clients, const char *text);
 void allowed_clients_free(struct allowed_clients *clients);
+
+/* What is said of refused clients: the first at once, further ones with the next message, at most
+ * one a minute, as any machine that reaches the port can cause them. */
+struct allowed_clients_report {
+    uint64_t last; /* clock_coarse_ns of the last message, 0 = none */
+    uint64_t more; /* clients refused since */
+};
+
+/* Counts a refused client. True: say it now, and of `*more` others before it. */
+bool allowed_clients_report(struct allowed_clients_report *report, uint64_t now, uint64_t *more);
 
 /* Unix sockets have modes and owners instead: always allowed. */
 bool allowed_clients_allow(const struct allowed_clients *clients, const struct sockaddr *address);

@@ -1,6 +1,7 @@
 /* listener.c: see listener.h. */
 #include "sapi-shim/connection/listener.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -64,7 +65,26 @@ void listener_close(struct listener *listener)
     allowed_clients_free(&listener->allowed);
 }
 
-enum listener_result listener_accept(struct listener *listener, struct conn **conn)
+/* An IPv4 address on a socket of both families is written as such. */
+static void listener_name_client(const struct sockaddr_storage *address,
+                                 char client[LISTENER_CLIENT_SIZE])
+{
+    _Static_assert(LISTENER_CLIENT_SIZE >= INET6_ADDRSTRLEN, "it holds every address");
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+    const void *bytes = &((const struct sockaddr_in *)address)->sin_addr;
+    int family = AF_INET;
+    if (address->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+        bytes = &v6->sin6_addr.s6_addr[12];
+    else if (address->ss_family == AF_INET6) {
+        bytes = &v6->sin6_addr;
+        family = AF_INET6;
+    }
+    if (inet_ntop(family, bytes, client, LISTENER_CLIENT_SIZE) == NULL)
+        *client = '\0';
+}
+
+enum listener_result listener_accept(struct listener *listener, struct conn **conn,
+                                     char client[LISTENER_CLIENT_SIZE])
 {
     struct sockaddr_storage address;
     bool check = listener->is_tcp && !listener->allowed.any;
@@ -90,6 +110,7 @@ enum listener_result listener_accept(struct listener *listener, struct conn **co
         }
     if (check && !allowed_clients_allow(&listener->allowed, (struct sockaddr *)&address)) {
         (void)close(fd);
+        listener_name_client(&address, client);
         return LISTENER_REFUSED;
     }
     *conn = conn_open(fd, listener->is_tcp);

@@ -22,6 +22,10 @@ struct listener {
 bool listener_open(struct listener *listener, int fd, const char *addresses);
 void listener_close(struct listener *listener);
 
+enum {
+    LISTENER_CLIENT_SIZE = 46 /* as INET6_ADDRSTRLEN */
+};
+
 enum listener_result {
     LISTENER_CONN,    /* *conn is a new connection */
     LISTENER_NONE,    /* the queue is empty */
@@ -30,7 +34,9 @@ enum listener_result {
     LISTENER_FAILED,  /* errno is set */
 };
 
-/* Takes one connection from the listen queue. Never waits. */
-enum listener_result listener_accept(struct listener *listener, struct conn **conn);
+/* Takes one connection from the listen queue. Never waits. `client` is written with
+ * LISTENER_REFUSED alone: the client's address as text. */
+enum listener_result listener_accept(struct listener *listener, struct conn **conn,
+                                     char client[LISTENER_CLIENT_SIZE]);
 
 #endif

@@ -12,12 +12,14 @@
 #include "sapi-shim/connection/graceful_stop.h"
 #include "sapi-shim/connection/keepalive_policy.h"
 #include "sapi-shim/connection/listener.h"
+#include "sapi-shim/scoreboard/record.h"
 #include "sapi-shim/scoreboard/worker_slot.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/diagnostics.h"
 #include "sapi-shim/util/timer.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -57,8 +59,9 @@ struct wait_set {
     int listen_fd; /* as the application knows it */
     struct listener listener;
     struct conn_lists conns;
-    int wake_fd;    /* eventfd: a request is ready and its thread has other work */
-    bool starved;   /* descriptors or memory have run out; logged once */
+    int wake_fd;  /* eventfd: a request is ready and its thread has other work */
+    bool starved; /* descriptors or memory have run out; logged once */
+    struct allowed_clients_report refused;
     bool stopping;  /* the listening socket is not watched any more */
     bool finishing; /* a thread waits for what was accepted and is not finished */
     _Atomic unsigned threads;
@@ -92,12 +95,11 @@ static _Thread_local struct wait_set *wait_set_joined; /* the set that this thre
 
 /* ---- requests that the application does not get ---- */
 
-/* `status` is the HTTP status of the answer, 0 = none; `conn` is NULL if there is none yet. */
+/* `status` is the HTTP status of the answer, 0 = none. */
 static void wait_set_count_dropped(const struct conn *conn, unsigned status)
 {
     struct ot_record *record = worker_slot_record();
-    log_entry_dropped(record, worker_slot_number(record), status, conn != NULL ? conn->since : 0,
-                      NULL);
+    log_entry_dropped(record, worker_slot_number(record), status, conn->since, NULL);
 }
 
 static void wait_set_linger_locked(struct wait_set *w, struct conn *conn)
@@ -296,10 +298,31 @@ static enum wait_set_result wait_set_admit(struct wait_set *w, struct conn *conn
     return ready ? WAIT_SET_REQUEST : WAIT_SET_NONE;
 }
 
+static void wait_set_count_refused(struct wait_set *w, const char *client)
+{
+    struct ot_record *record = worker_slot_record();
+    uint64_t more = 0;
+    record_begin(&record->change);
+    record->refused_clients++;
+    record_end(&record->change);
+    (void)pthread_mutex_lock(&w->lock);
+    bool due = allowed_clients_report(&w->refused, clock_coarse_ns(), &more);
+    (void)pthread_mutex_unlock(&w->lock);
+    if (due && more == 0)
+        diagnostics_write("pool %s: connection from %s refused: `listen.allowed_clients` does not "
+                          "list it",
+                          worker_slot_pool(), client);
+    else if (due)
+        diagnostics_write("pool %s: connection from %s refused: `listen.allowed_clients` does not "
+                          "list it; %" PRIu64 " more were refused since this was last said",
+                          worker_slot_pool(), client, more);
+}
+
 static enum wait_set_result wait_set_accept(struct wait_set *w, struct conn **out)
 {
     struct conn *conn = NULL;
-    switch (listener_accept(&w->listener, &conn)) {
+    char client[LISTENER_CLIENT_SIZE];
+    switch (listener_accept(&w->listener, &conn, client)) {
     case LISTENER_CONN:
         w->starved = false;
         /* A client that has just connected sends at once, unless our own wake-up has interrupted
@@ -314,9 +337,7 @@ static enum wait_set_result wait_set_accept(struct wait_set *w, struct conn **ou
         }
         return wait_set_admit(w, conn, out);
     case LISTENER_REFUSED:
-        diagnostics_write("pool %s: connection refused: client not in listen.allowed_clients",
-                          worker_slot_pool());
-        wait_set_count_dropped(NULL, 0);
+        wait_set_count_refused(w, client);
         return WAIT_SET_NONE;
     case LISTENER_STARVED:
         wait_set_relieve(w);
@@ -834,7 +855,8 @@ static struct wait_set *wait_set_join(int listener, const char *addresses)
         for (size_t i = 0; i < WAIT_SET_SETS && w == NULL; i++)
             if (!wait_set_sets[i].used)
                 w = &wait_set_sets[i];
-        if (w != NULL && !wait_set_open(w, listener, addresses))
+        const char *clients = getenv(OT_CLIENTS_ENV);
+        if (w != NULL && !wait_set_open(w, listener, clients != NULL ? clients : addresses))
             w = NULL;
     }
     if (w != NULL)

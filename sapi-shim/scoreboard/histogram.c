@@ -98,6 +98,7 @@ static void histogram_add_all(struct ot_histogram *into, const struct ot_histogr
         HISTOGRAM_BOUND((counts)->shutdown_run, (from)->shutdown_run);                             \
         HISTOGRAM_BOUND((counts)->shutdown_late, (from)->shutdown_late);                           \
         HISTOGRAM_BOUND((counts)->shutdown_lost, (from)->shutdown_lost);                           \
+        HISTOGRAM_BOUND((counts)->refused_clients, (from)->refused_clients);                       \
         histogram_add_all((counts)->measures, (from)->measures);                                   \
     } while (0)
 

@@ -144,7 +144,8 @@ static const struct {
                      STATUS_COUNT(discarded, discarded_bytes),
                      STATUS_COUNT(shutdown_run, shutdown_run),
                      STATUS_COUNT(shutdown_late, shutdown_late),
-                     STATUS_COUNT(shutdown_lost, shutdown_lost)};
+                     STATUS_COUNT(shutdown_lost, shutdown_lost),
+                     STATUS_COUNT(refused_clients, refused_clients)};
 
 /* Either of *pool and *worker is NULL. */
 static void status_take_counts(const struct ot_counts *counts, struct status_pool *pool,
@@ -176,6 +177,7 @@ static void status_take_stats(struct status_pool *pool, const struct ot_pool_sta
     pool->max_active = stats->max_active;
     pool->max_children_reached = (int64_t)stats->max_children_reached;
     pool->slow_requests = (int64_t)stats->slow_requests;
+    pool->refused_packets = (int64_t)stats->refused_packets;
     pool->max_children = stats->max_children;
     pool->post_response_max_children = stats->post_max_children;
     pool->max_post_response = stats->max_post_response;

@@ -78,3 +78,16 @@ Test(allowed_clients, as_many_as_are_listed)
     cr_expect(allows(list, "10.1.7.207"), "the last");
     cr_expect_not(allows(list, "10.1.7.208"));
 }
+
+Test(allowed_clients, refusals_are_reported_once_a_minute)
+{
+    struct allowed_clients_report report = {0};
+    const uint64_t second = 1000000000, begin = 5 * second;
+    uint64_t more = 7;
+    cr_expect(allowed_clients_report(&report, begin, &more) && more == 0, "the first at once");
+    for (unsigned i = 1; i < 60; i++)
+        cr_expect(!allowed_clients_report(&report, begin + i * second, &more));
+    cr_expect(allowed_clients_report(&report, begin + 60 * second, &more) && more == 59);
+    cr_expect(!allowed_clients_report(&report, begin + 61 * second, &more));
+    cr_expect(allowed_clients_report(&report, begin + 200 * second, &more) && more == 1);
+}

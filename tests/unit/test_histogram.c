@@ -41,12 +41,14 @@ Test(measure, everything_is_added_up)
     record.shutdown_run = 7;
     record.shutdown_late = 8;
     record.shutdown_lost = 9;
+    record.refused_clients = 10;
     for (unsigned m = 0; m < OT_MEASURE_COUNT; m++)
         histogram_add(&record.measures[m], SECOND * (m + 1));
     histogram_add_record(&once, &record);
     histogram_add_counts(&twice, &once);
     histogram_add_counts(&twice, &once);
-    cr_expect(once.requests == 1 && once.finished == 2 && once.shutdown_lost == 9);
+    cr_expect(once.requests == 1 && once.finished == 2 && once.shutdown_lost == 9 &&
+              once.refused_clients == 10);
     const uint64_t *a = (const uint64_t *)&once, *b = (const uint64_t *)&twice;
     for (size_t i = 0; i < sizeof once / sizeof *a; i++)
         cr_expect(b[i] == 2 * a[i], "word %zu", i);

@@ -338,7 +338,7 @@ def test_a_full_queue(manager, tmp_path):
 
 
 def test_a_client_that_may_not(manager, app, tmp_path):
-    """The kernel answers no client that listen.allowed_clients does not list."""
+    """No answer comes to a client that listen.allowed_clients does not list, be it from the kernel or the worker."""
     address = Address.make("tcp", tmp_path)
     daemon = manager(www(app, tmp_path, listen=address, **{"listen.allowed_clients": "192.0.2.1"}))
     answer = daemon.control("request", "www", "/?id=a&text=x", "-t", "0.3")

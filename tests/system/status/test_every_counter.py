@@ -8,11 +8,13 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import time
 
 import pytest
 
 from harness import fastcgi
+from harness.address import free_port
 from harness.fields import endings, rows
 from harness.held import stopped
 from harness.slowlog import SlowLog
@@ -173,6 +175,25 @@ def shutdown_functions(stage):
     stage.ask("id=c&text=x&later=:one&later=exit:0&later=:lost")
     return {"requests": 3, "shutdown_run": 2 + 1 + 2, "shutdown_late": 1, "shutdown_lost": 2 + 1,
             "timed_out": 1, "spawned": 2, "end_exit": 1, "died": 1}
+
+
+@scene("refused_clients", "refused_packets")
+def clients_that_are_not_allowed(stage):
+    """The kernel refuses them while no worker lives, the one worker afterwards."""
+    port = free_port()
+    address = ("127.0.0.1", port)
+    stage.start(listen=f"127.0.0.1:{port}", listen__allowed_clients="127.0.0.2", pm="ondemand", pm__process_idle_timeout="60s")
+    with socket.socket() as client:
+        client.settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            client.connect(address)
+    with socket.create_connection(address, source_address=("127.0.0.2", 0)):
+        wait_until(lambda: totals(stage.daemon)["idle"], "the worker")
+    for _ in range(3):
+        with socket.create_connection(address) as client:
+            assert client.recv(1) == b""
+    packets = totals(stage.daemon)["refused_packets"]
+    return {"requests": 0, "refused_clients": 3, "refused_packets": packets, "spawned": 1}
 
 
 @scene("over_budget")

@@ -79,10 +79,10 @@ def test_an_inherited_environment(manager, tmp_path):
     daemon = manager(
         {"command": sleeper(tmp_path), "clear_env": "no", "env[OVERRULED]": "new"},
         env={"HANDED_DOWN": "yes", "OVERRULED": "old", "OVERTIME_CONTRACT": "99 99",
-             "FCGI_WEB_SERVER_ADDRS": "192.0.2.1"},
+             "FCGI_WEB_SERVER_ADDRS": "192.0.2.1", "OVERTIME_ALLOWED_CLIENTS": "192.0.2.1"},
     )
     found = environment(running(daemon))
-    assert "FCGI_WEB_SERVER_ADDRS" not in found, "listen.allowed_clients decides which clients may connect"
+    assert not {"FCGI_WEB_SERVER_ADDRS", "OVERTIME_ALLOWED_CLIENTS"} & found.keys(), "listen.allowed_clients decides which clients may connect"
     assert found["HANDED_DOWN"] == "yes" and found["OVERRULED"] == "new"
     assert found["OVERTIME_CONTRACT"] == f"{VERSION} 0"
 
@@ -92,7 +92,7 @@ def test_an_inherited_environment(manager, tmp_path):
     ("127.0.0.1, 10.0.0.0/8", None),
 ])
 def test_allowed_clients(manager, tmp_path, clients, handed_on):
-    """libfcgi knows no networks and would refuse their clients; the kernel lets no others through anyway."""
+    """libfcgi knows no networks and would refuse their clients: that list is for the library alone."""
     from harness.address import free_port
 
     daemon = manager({
@@ -101,6 +101,7 @@ def test_allowed_clients(manager, tmp_path, clients, handed_on):
     })
     found = environment(running(daemon))
     assert found.get("FCGI_WEB_SERVER_ADDRS") == handed_on
+    assert found.get("OVERTIME_ALLOWED_CLIENTS") == (clients.replace(" ", "") if handed_on is None else None)
 
 
 def test_all_allowed_clients_count(manager, app, tmp_path):
