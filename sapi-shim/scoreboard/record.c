@@ -98,11 +98,11 @@ static void record_mark_cut(char *field, size_t size)
 
 void record_text(char *field, size_t size, const char *text)
 {
-    size_t length = text != NULL ? strnlen(text, size) : 0;
-    size_t used = length < size ? length : size - 1;
-    if (used > 0)
-        memcpy(field, text, used);
+    size_t used = 0;
+    /* Most texts are so short that calls of the C library cost more. */
+    for (; text != NULL && used < size - 1 && text[used] != '\0'; used++)
+        field[used] = text[used];
     field[used] = '\0';
-    if (length == size)
+    if (text != NULL && text[used] != '\0')
         record_mark_cut(field, size);
 }

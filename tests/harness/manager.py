@@ -219,7 +219,12 @@ class Manager:
         return wait_until(whole, lambda: f"{count} workers; the log:\n{self.log()}")
 
     def descriptor_count(self):
-        return len(process.descriptors(self.pid))
+        """Counted at a moment when it reads no file of /proc: it looks at its workers time and again."""
+        def look():
+            found = process.descriptors(self.pid)
+            return not any(target.startswith("/proc/") for target in found.values()) and found
+
+        return len(wait_until(look, "the manager to hold no file of /proc"))
 
     def control(self, *words, check=False):
         """Runs overtimectl against this daemon: a CompletedProcess with text."""

@@ -175,6 +175,9 @@ void sim_end(struct sim_process *process, int status)
     fd_close(&process->report_fd);
     fd_close(&process->listen_fd);
     fd_close(&process->doorbell_fd);
+    /* The manager reaps a child that it does not watch at once. */
+    if (process->on_end == NULL)
+        processes_free(process);
 }
 
 static bool processes_pending(const struct sim_process *process)

@@ -151,7 +151,8 @@ void sim_check_owner(const struct process_tree *tree, const struct sim_process *
 
 /* ---- driver.c: one seed ---- */
 
-extern char sim_folder[64]; /* for sockets */
+extern char sim_folder[64];   /* for sockets */
+void sim_folder_remove(void); /* with what is in it */
 
 void sim_run(uint64_t seed);
 

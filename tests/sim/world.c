@@ -79,7 +79,7 @@ _Noreturn void sim_fail(const char *checker, const char *format, ...)
     va_end(arguments);
     printf("\n");
     fflush(stdout);
-    (void)rmdir(sim_folder);
+    sim_folder_remove();
     if (!sim_recording) {
         char number[24], record[] = "-r", program[] = "sim";
         char *const again[] = {program, record, number, NULL};

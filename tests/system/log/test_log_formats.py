@@ -84,9 +84,12 @@ def test_json_of_a_death(manager, tmp_path):
 def test_a_reload_changes_the_log(manager, tmp_path):
     """Format, level, limit and path change for living workers; if it fails, the log stays as it was."""
     body = f"""
+number=0
 while :; do
     read line <{tmp_path}/fifo
     echo "$line"
+    number=$((number + 1))
+    : >{tmp_path}/said.$number
 done"""
     os.mkfifo(tmp_path / "fifo")
     daemon = manager({"command": script(tmp_path, body)}, settings={"log_limit": "512"})
@@ -107,6 +110,8 @@ done"""
     assert daemon.log().count("said into stdout") > 4
     assert apply("log_limit = 512", "log_limit = 4K\nlog_format = json\nlog_level = warning").returncode == 0
     say("not logged")
+    wait_until((tmp_path / "said.2").exists, "the line in the pipe")
+    assert daemon.control("ping").returncode == 0, "after which the manager has read the pipe"
     assert apply("log_level = warning", "log_level = notice").returncode == 0
     say("y" * 2000)
     daemon.wait_log('"text":"' + "y" * 2000 + '"')
