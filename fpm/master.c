@@ -248,7 +248,11 @@ static int master_put_in_force(struct master *master, struct config *wanted, con
         snprintf(error, size, "out of memory");
         return -1;
     }
-    if (pool_set_reload(&master->pools, wanted, &plan, &done, error, size) != 0) {
+    const struct config_global *before = &master->pools.config->global;
+    char why[ERROR_SIZE];
+    if (log_settings_files(&wanted->global, error, size) != 0 ||
+        pool_set_reload(&master->pools, wanted, &plan, &done, error, size) != 0) {
+        (void)log_settings_files(before, why, sizeof why);
         log_error("reload: %s", error);
         reload_plan_free(&plan);
         return -1;

@@ -34,8 +34,7 @@ enum {
     ACCESS_LOG_FINISH_MS = 3000, /* time that the writer has at the end */
     ACCESS_LOG_TOLD_MS = 60000,  /* between two lines about writers that end */
     ACCESS_LOG_RETRY_MS = 1000,  /* until the next writer is started when one has ended */
-    ACCESS_LOG_MODE = 0640,
-    ACCESS_LOG_DAY = 86400, /* s */
+    ACCESS_LOG_DAY = 86400,      /* s */
     ACCESS_LOG_ZONE_DAYS = 3660
 };
 
@@ -226,7 +225,7 @@ static int access_log_start_writer(void)
 
 int access_log_check(const struct config_pool *pool, char *error, size_t size)
 {
-    int fd = pool->access_log != NULL ? fd_open_log(pool->access_log, ACCESS_LOG_MODE) : -1;
+    int fd = pool->access_log != NULL ? fd_open_log(pool->access_log) : -1;
     int number = errno;
     if (pool->access_log != NULL && fd < 0) {
         snprintf(error, size, "`access.log = %s`: cannot be opened: %s", pool->access_log,
@@ -252,7 +251,7 @@ static void access_log_on_retry(struct ev_loop *loop, ev_timer *timer, int event
     if (log_episode_end(&access_log_all.no_writer))
         log_notice("a writer of access logs runs again");
     for (struct access_log *access = access_log_all.logs; access != NULL; access = access->next) {
-        int file = fd_open_log(access->path, ACCESS_LOG_MODE);
+        int file = fd_open_log(access->path);
         const int fds[] = {access->read_end, file};
         if (file < 0 || access_log_command(WRITER_PROTO_ADD, access, fds, 2) != 0)
             log_error("pool %s: cannot open %s: %s; lines are lost; see `access.log`", access->pool,
@@ -351,7 +350,7 @@ static int access_log_make(struct access_log *access, const struct config_pool *
         snprintf(error, size, "access.format and access.suppress_path[] are too long together");
         return -1;
     }
-    int result = -1, file = fd_open_log(pool->access_log, ACCESS_LOG_MODE);
+    int result = -1, file = fd_open_log(pool->access_log);
     if (file >= 0 && access->pool != NULL && access->path != NULL &&
         pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0) {
         access->read_end = ends[0];
@@ -489,7 +488,7 @@ int access_log_reopen(char *error, size_t size)
         return 0;
     for (const struct access_log *access = access_log_all.logs; access != NULL;
          access = access->next) {
-        int file = fd_open_log(access->path, ACCESS_LOG_MODE);
+        int file = fd_open_log(access->path);
         if ((file < 0 || access_log_command(WRITER_PROTO_FILE, access, &file, 1) != 0) &&
             result == 0) {
             snprintf(error, size, "pool %s: cannot open the access log %s: %s; check `access.log`",

@@ -742,6 +742,10 @@ void config_check_all(struct config_global *global, struct config_pool *pools, s
     if (geteuid() != 0 && global->control_group != NULL &&
         !config_check_own_group(global->control_group, true))
         config_check_ignore(&in, GLOBAL(control_group), &global->control_group, socket);
+    if (geteuid() != 0 && global->log_group != NULL &&
+        !config_check_own_group(global->log_group, true))
+        config_check_ignore(&in, GLOBAL(log_group), &global->log_group,
+                            "log files belong to the manager");
     if (!log_line_ident_fits(global->syslog_ident))
         config_check_error(&in, GLOBAL(syslog_ident),
                            " = %s: must be 1 to %d visible characters of ASCII, without blanks",

@@ -4,7 +4,12 @@
 
 #include "fpm/config/config.h"
 
-/* Keeps no pointer into `global`. Returns 0, or -1 with a sentence and the log as it was. */
+/* Sets the group and the mode of log files, of all kinds, that are opened from now on. Returns 0,
+ * or -1 with a sentence. */
+int log_settings_files(const struct config_global *global, char *error, size_t size);
+
+/* The same, and all else of the manager's log. Keeps no pointer into `global`. Returns 0, or -1
+ * with a sentence and the log as it was. */
 int log_settings_apply(const struct config_global *global, char *error, size_t size);
 
 #endif

@@ -49,7 +49,7 @@ void log_target_stderr(struct log_target *target)
 int log_target_file(struct log_target *target, const char *path)
 {
     struct stat status;
-    int fd = fd_open_log(path, 0640);
+    int fd = fd_open_log(path);
     if (fd < 0)
         return -1;
     *target = (struct log_target){.kind = LOG_TARGET_FILE, .fd = fd};

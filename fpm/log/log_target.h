@@ -33,7 +33,7 @@ struct log_target {
 /* Standard error. Cannot fail. */
 void log_target_stderr(struct log_target *target);
 
-/* Appends to a file, created if missing (mode 0640). Returns 0, or -1 with errno. */
+/* Appends to a file, created if missing (fd_set_log_files). Returns 0, or -1 with errno. */
 int log_target_file(struct log_target *target, const char *path);
 
 /* A datagram socket such as /dev/log, `path` < 108 bytes. A socket without a listener is no error:

@@ -82,14 +82,48 @@ int fd_named(const char *path)
     return -1;
 }
 
-int fd_open_log(const char *path, unsigned mode)
+static struct {
+    gid_t gid;
+    mode_t mode;
+    bool mode_set;
+} fd_log_files = {.gid = (gid_t)-1, .mode = 0640};
+
+void fd_set_log_files(gid_t gid, mode_t mode, bool mode_set)
+{
+    fd_log_files.gid = gid;
+    fd_log_files.mode = mode;
+    fd_log_files.mode_set = mode_set;
+}
+
+/* By descriptor, and only a file that the manager's user owns: another user may have made it in a
+ * folder of his own. */
+static int fd_own_log(int fd)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0)
+        return -1;
+    if (!S_ISREG(status.st_mode) || status.st_uid != geteuid())
+        return 0;
+    if (fd_log_files.gid != (gid_t)-1 && status.st_gid != fd_log_files.gid &&
+        fchown(fd, (uid_t)-1, fd_log_files.gid) != 0)
+        return -1;
+    if (fd_log_files.mode_set && (status.st_mode & 07777) != fd_log_files.mode)
+        return fchmod(fd, fd_log_files.mode);
+    return 0;
+}
+
+int fd_open_log(const char *path)
 {
     int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
     int named = fd_named(path);
     struct stat status;
     char link[64];
-    if (named < 0)
-        return safe_path_open(path, flags | O_CREAT, mode);
+    if (named < 0) {
+        int file = safe_path_open(path, flags | O_CREAT, fd_log_files.mode);
+        if (file >= 0 && fd_own_log(file) != 0)
+            fd_close(&file);
+        return file;
+    }
     int how = fcntl(named, F_GETFL);
     if (how < 0 || fstat(named, &status) != 0)
         return -1;

@@ -3,6 +3,7 @@
 #define FPM_FD_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 enum {
     /* Descriptors that starting workers leave free: for clients of the control socket, files that
@@ -29,10 +30,15 @@ int fd_null_standard(void);
  * /dev/fd/ and /proc/self/fd/. -1 if it is another name. */
 int fd_named(const char *path);
 
+/* Group and mode of the log files that fd_open_log makes from now on; gid (gid_t)-1: the manager's.
+ * What is set explicitly (a group, and the mode with `mode_set`) is given to existing files of
+ * ours, too. Before the first call: 0640. */
+void fd_set_log_files(gid_t gid, mode_t mode, bool mode_set);
+
 /* Opens a log for appending, close-on-exec, and without waiting where that is possible; a name of a
  * descriptor (fd_named) means that descriptor, which may be a socket, or belong to another user.
  * Returns -1 with errno. */
-int fd_open_log(const char *path, unsigned mode);
+int fd_open_log(const char *path);
 
 /* Marks every descriptor from `first` on close-on-exec. Async-signal-safe. */
 void fd_cloexec_from(int first);
