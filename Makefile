@@ -263,6 +263,9 @@ sim:  ## the simulator: SEEDS=10000 of them from FIRST=1 on all processors, or S
 	        to=$$((from + step - 1)); echo $$from $$((to < last ? to : last)); \
 	    done | xargs -P $$cpus -L 1 $(BUILD)/sim
 
+sim-planted: all  ## the simulator with each planted fault of tests/sim/planted: which are caught, and after how many seeds
+	@OVERTIME_BUILD=$(abspath $(BUILD)) tests/sim/planted/run $(T)
+
 bench:  ## Overtime and its peers side by side, tables and a plot into build/bench; CASE=NAME for one, CASE=list
 	@packaging/install-deps build bench
 	@$(MAKE) --no-print-directory --silent all
@@ -358,7 +361,7 @@ clean:  ## remove build/
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: FORCE all unit test check long fuzz sim bench lint format demo install uninstall map clean help
+.PHONY: FORCE all unit test check long fuzz sim sim-planted bench lint format demo install uninstall map clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -433,6 +433,7 @@ static void generation_worker_stop_timeout(struct worker *worker)
     const struct scoreboard *scoreboard = &member->generation->scoreboard;
     struct scoreboard_glance glance = scoreboard_glance(scoreboard, member->slot);
     int signal = member->generation->pool->pm_stop_signal;
+    signal = signal != 0 ? signal : SIGQUIT;
     if (!member->stop_sent) {
         generation_stop_now(member);
         return;
@@ -444,7 +445,7 @@ static void generation_worker_stop_timeout(struct worker *worker)
     if (member->asked != 0 && !member->all_told && generation_grace_left(member) > 0) {
         /* Siblings of the program that were still starting have a handler now. */
         if (member->asked != worker->pid)
-            (void)process_tree_signal_handlers(&worker->tree, 0, signal != 0 ? signal : SIGQUIT);
+            (void)process_tree_signal_handlers(&worker->tree, 0, signal);
         worker_stop(&member->worker, 0,
                     MIN(generation_grace_left(member), GENERATION_RESTART_POLL));
         return;

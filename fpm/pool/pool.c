@@ -852,6 +852,8 @@ void pool_commit(struct pool *pool, const struct pool_request *request,
         pool_next_generation(pool, prepared->generation);
     else
         generation_apply(pool->current, request->config, request->settings);
+    /* A generation that has not served yet must not wait for more workers than it may have now. */
+    pool->first = MIN(pool->first, (unsigned)request->settings->pm_max_children);
     prepared->generation = NULL;
     slow_log_close(&pool->slowlog);
     pool->slowlog = prepared->slowlog;

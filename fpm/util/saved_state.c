@@ -213,7 +213,9 @@ void saved_state_int64(struct saved_state *state, const char *name, int64_t *val
 
 void saved_state_uint64(struct saved_state *state, const char *name, uint64_t *value)
 {
-    *value = (uint64_t)saved_state_number(state, name, (int64_t)*value, 0, INT64_MAX);
+    /* A worker can write any number into its slot, and a counter is a sum of such. */
+    uint64_t written = *value < INT64_MAX ? *value : INT64_MAX;
+    *value = (uint64_t)saved_state_number(state, name, (int64_t)written, 0, INT64_MAX);
 }
 
 bool saved_state_flag(struct saved_state *state, const char *name, bool value)

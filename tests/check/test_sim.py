@@ -24,6 +24,15 @@ def test_seeds_that_once_failed():
         run(seed)
 
 
+def test_planted_faults_apply():
+    """make sim-planted builds and runs them, which takes minutes."""
+    patches = sorted((ROOT / "tests" / "sim" / "planted").glob("*.patch"))
+    assert len(patches) >= 20
+    for patch in patches:
+        done = subprocess.run(["patch", "-p1", "--dry-run", "--forward", "-i", patch], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{patch.name}: make the fault again in the code of today: {done.stdout}"
+
+
 def test_new_seeds():
     """Other seeds each day, the same ones all day: a failure can be run again."""
     run(int(time.time()) // 86400 * 10_000_000, "-t", SECONDS)

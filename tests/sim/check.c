@@ -8,8 +8,7 @@
 #include <sys/param.h>
 
 enum {
-    CHECK_POOLS = 16,
-    CHECK_TREES = 4096
+    CHECK_POOLS = 64
 };
 
 /* What is remembered of a pool between two checks. */
@@ -17,14 +16,16 @@ struct check_pool {
     char name[OT_POOL_NAME_MAX];
     uint64_t opened;
     uint64_t spawned, ended, served;
-    uint64_t starved_since; /* ns: connections wait and nothing happens; 0 = no */
+    uint64_t starved_since;      /* ns: connections wait and nothing happens; 0 = no */
+    uint64_t failures, requests; /* requests: of ended workers, as they themselves count */
+    bool tainted;                /* a worker wrote any bytes into its slot */
 };
 
 struct sim_expect sim_expect;
 static struct pool_set *check_set;
 static struct check_pool check_pools[CHECK_POOLS];
 static uint64_t check_messages; /* exit messages so far */
-static uint64_t check_deaths_before;
+static uint64_t check_deaths;   /* of which there must be messages */
 
 enum log_level __real_exit_message_compose(const struct exit_message *message, int64_t now,
                                            char *text, size_t size);
@@ -42,7 +43,7 @@ void sim_check_reset(struct pool_set *pools)
 {
     check_set = pools;
     check_messages = 0;
-    check_deaths_before = 0;
+    check_deaths = 0;
     memset(check_pools, 0, sizeof check_pools);
 }
 
@@ -57,7 +58,7 @@ static struct check_pool *check_find(const struct pool *pool)
             unused = each;
     }
     if (unused == NULL)
-        return NULL;
+        sim_fail("check", "more than %d pools", CHECK_POOLS);
     snprintf(unused->name, sizeof unused->name, "%s", pool->name);
     unused->opened = (uint64_t)pool->opened;
     return unused;
@@ -84,21 +85,31 @@ static void check_limits(const struct pool *pool)
         sim_fail("C1", "pool %s: %u workers in service", pool->name, service);
 }
 
-/* C4: the books balance, and counters never fall. C5: one message for each death. */
+/* C4: the books balance, and counters never fall. */
 static void check_counts(const struct pool *pool, struct check_pool *was)
 {
-    uint64_t ended = check_ended(pool);
+    uint64_t ended = check_ended(pool), served = pool->stats.elsewhere.requests;
     unsigned live = pool_live(pool);
-    if (pool->stats.spawned < was->spawned || ended < was->ended)
+    if (pool->stats.spawned < was->spawned || ended < was->ended ||
+        pool->stats.start_failures < was->failures)
         sim_fail("C4", "pool %s: a counter fell", pool->name);
     if (pool->stats.spawned - ended != live)
         sim_fail("C4", "pool %s: %" PRIu64 " started, %" PRIu64 " ended, %u alive", pool->name,
                  pool->stats.spawned, ended, live);
-    if (sim_swarm.hostile == 0 && pool->stats.elsewhere.requests < was->served)
+    if (!was->tainted && served < was->served)
         sim_fail("C4", "pool %s: requests of ended workers fell", pool->name);
+    if (!was->tainted && served > was->requests)
+        sim_fail("C4", "pool %s: %" PRIu64 " requests of ended workers, they say %" PRIu64,
+                 pool->name, served, was->requests);
+    check_deaths += ended - was->ended - (pool->stats.start_failures - was->failures);
     was->spawned = pool->stats.spawned;
     was->ended = ended;
-    was->served = pool->stats.elsewhere.requests;
+    was->failures = pool->stats.start_failures;
+    was->served = served;
+    /* The longest delay is a minute. */
+    if (backoff_wait(&pool->backoff, clock_ms()) > BACKOFF_LONGEST_MS)
+        sim_fail("C6", "pool %s: the next start is in %" PRId64 " ms", pool->name,
+                 backoff_wait(&pool->backoff, clock_ms()));
 }
 
 static bool check_waiting(const struct pool *pool)
@@ -144,7 +155,8 @@ static void check_members(void)
 {
     unsigned live = pool_set_live(check_set), present = 0;
     for (size_t i = 0; i < sim_process_end; i++)
-        present += sim_processes[i].serial != 0 && sim_processes[i].leads;
+        present += sim_processes[i].serial != 0 && sim_processes[i].leads &&
+                   (!sim_processes[i].ended || sim_processes[i].on_end != NULL);
     if (present > live)
         sim_fail("C2", "%u first processes, and the manager knows of %u workers", present, live);
 }
@@ -160,20 +172,82 @@ static void check_stopped(void)
 
 void sim_check(void)
 {
-    uint64_t deaths = 0;
     for (size_t i = 0; i < check_set->count; i++) {
         const struct pool *pool = &check_set->items[i]->pool;
         struct check_pool *was = check_find(pool);
-        if (was == NULL)
-            continue;
         check_limits(pool);
         check_liveness(pool, was);
         check_counts(pool, was);
-        deaths += check_ended(pool);
     }
     check_members();
     check_stopped();
-    (void)deaths;
+    /* C5: one message for each death. */
+    if (check_messages != check_deaths)
+        sim_fail("C5", "%" PRIu64 " exit messages for %" PRIu64 " ends", check_messages,
+                 check_deaths);
+}
+
+void sim_check_rest(void)
+{
+    for (size_t i = 0; i < check_set->count; i++) {
+        const struct pool *pool = &check_set->items[i]->pool;
+        if (check_waiting(pool) && check_set->config->global.process_max == 0 &&
+            pool_in_service(pool) < (unsigned)pool_settings(pool)->pm_max_children)
+            sim_fail("C6", "pool %s: %u connections still wait, %u workers", pool->name,
+                     sim_queue_waiting(pool->listener.fd), pool_in_service(pool));
+        if (pool->current->older != NULL)
+            sim_fail("C6", "pool %s: generation %u is still there", pool->name,
+                     pool->current->older->number);
+    }
+}
+
+/* ---- what happens to a worker ---- */
+
+/* C1, at each start: workers that are not in post-response work, and those of it that are too many.
+ */
+void sim_check_launch(const struct launch_arguments *arguments, struct sim_process *process)
+{
+    int64_t max = check_set->config->global.process_max;
+    unsigned service = 0;
+    for (size_t i = 0; i < check_set->count; i++) {
+        if (check_set->items[i] == NULL) /* a reload is being put in force */
+            continue;
+        const struct pool *pool = &check_set->items[i]->pool;
+        const struct generation *generation = pool->current;
+        service += pool_in_service(pool);
+        if (arguments != &generation->spec.launch)
+            continue;
+        const struct config_pool *settings = pool_settings(pool);
+        unsigned post = 0, leaving = 0;
+        process->pool = (unsigned)(check_find(pool) - check_pools);
+        for (unsigned j = 0; j < generation->size; j++) {
+            const struct generation_member *member = &generation->members[j];
+            const struct sim_process *other = sim_find(member->worker.pid);
+            bool serves = generation_member_in_service(member);
+            post += serves && other != NULL && !other->ended && other->phase == SIM_POST;
+            leaving += serves && (other == NULL || other->ended);
+        }
+        unsigned over = post - MIN(post, (unsigned)settings->post_response_max_children);
+        if (!check_pools[process->pool].tainted && pool_live(pool) > 0 &&
+            pool_in_service(pool) - post - leaving + over >= (unsigned)settings->pm_max_children)
+            sim_fail("C1", "pool %s: a worker starts, %u in service, of which %u in post-response",
+                     pool->name, pool_in_service(pool), post);
+    }
+    /* The queue of a socket that is given up gets a worker in any case. */
+    if (max > 0 && service >= (unsigned)max && service > 0 && !sim_expect.serving_queue)
+        sim_fail("C1", "a worker starts, %u of process.max = %" PRId64, service, max);
+}
+
+void sim_check_taint(const struct sim_process *process)
+{
+    check_pools[process->pool].tainted = true;
+}
+
+void sim_check_end(const struct sim_process *process)
+{
+    struct check_pool *pool = &check_pools[process->pool];
+    if (process->attached)
+        pool->requests += process->requests;
 }
 
 /* A first process that was reaped is not in the table: a process with its number is another one. */
@@ -187,7 +261,7 @@ void sim_check_owner(const struct process_tree *tree, const struct sim_process *
 }
 
 /* The worker that the process belongs to, NULL = none. */
-static const struct worker *check_worker(const struct sim_process *process)
+static const struct generation_member *check_member(const struct sim_process *process)
 {
     for (size_t i = 0; i < check_set->count; i++) {
         const struct pool *pool = check_set->items[i] != NULL ? &check_set->items[i]->pool : NULL;
@@ -196,23 +270,45 @@ static const struct worker *check_worker(const struct sim_process *process)
             for (unsigned j = 0; j < generation->size; j++)
                 if (generation->members[j].worker.state != WORKER_NONE &&
                     generation->members[j].worker.pid == process->group)
-                    return &generation->members[j].worker;
+                    return &generation->members[j];
     }
     return NULL;
+}
+
+/* C10: a limit ends only a worker whose request, or work, is that old; what others write into their
+ * slots changes nothing. */
+void sim_check_stop(const struct sim_process *process)
+{
+    const struct generation_member *member = check_member(process);
+    if (member == NULL || process->scribbled || !process->leads || !process->attached)
+        return;
+    const struct config_pool *limits =
+        pool_settings((const struct pool *)member->generation->owner);
+    int64_t age = (int64_t)((sim_now - process->since) / SIM_MS) + 2;
+    bool request = member->stop_reason == EXIT_CAUSE_STOP_REQUEST;
+    if (request && (process->phase != SIM_SERVING || age < limits->request_terminate_timeout) &&
+        process->told_at == 0)
+        sim_fail("C10", "process %d is ended for a request that is %" PRId64 " ms old",
+                 (int)process->pid, age);
 }
 
 /* C3: it had to go before, and had its time. What is only known to have been left behind is asked
  * by TERM first. */
 void sim_check_kill(const struct sim_process *process)
 {
-    const struct worker *worker = check_worker(process);
-    if (sim_expect.killing || process->phase == SIM_EXEC)
+    const struct generation_member *member = check_member(process);
+    const struct worker *worker = member != NULL ? &member->worker : NULL;
+    if (sim_expect.killing || process->phase == SIM_EXEC || process->ended)
         return;
-    int64_t least = MIN(MIN(sim_expect.grace, sim_expect.hard), 1000);
     if (worker == NULL)
         sim_fail("C3", "process %d is killed and is no worker's", (int)process->pid);
+    int64_t least = MIN(MIN(sim_expect.grace, sim_expect.hard), 1000);
+    bool graceful = member->stop_reason == EXIT_CAUSE_STOP_RELOAD ||
+                    (member->stop_reason == EXIT_CAUSE_STOP_MANAGER && !sim_expect.hurried);
+    if (graceful && process->leads)
+        least = sim_expect.grace;
     if (worker->stop_since == 0 || clock_ms() - worker->stop_since + 2 < least)
         sim_fail("C3", "process %d is killed before its time is over", (int)process->pid);
-    if (!process->told && !process->hangs && process->leads && !process->ended)
+    if (!process->told && !process->hangs && process->leads)
         sim_fail("C3", "process %d is killed and was not asked to go", (int)process->pid);
 }

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,7 @@ enum {
 
 /* The configuration, as this seed has it now. */
 struct driver_pool {
-    bool present;
+    bool present, bad; /* bad: its socket cannot be made */
     const char *pm;
     unsigned max, spare, post, version;
     uint64_t request_limit, post_limit; /* ms, 0 = none */
@@ -36,7 +37,9 @@ static struct {
     uint64_t grace, hard, idle_timeout; /* ms */
     unsigned process_max;
     struct pool_set set;
+    bool crashed;
     bool sweep, waits; /* a reload waits to be settled */
+    uint64_t happened; /* connections, reloads, and what processes did */
 } driver;
 
 /* ---- the configuration ---- */
@@ -53,12 +56,13 @@ static struct config *driver_load(void)
             continue;
         used += (size_t)snprintf(
             text + used, sizeof text - used,
-            "[p%u]\n%scommand = /bin/true\nlisten = %s/p%u.sock\npm = %s\npm.max_children = %u\n"
+            "[p%u]\n%scommand = /bin/true\nlisten = %s/%sp%u.sock\npm = %s\npm.max_children = %u\n"
             "post_response.max_children = %u\nenv[VERSION] = %u\nhard_timeout = %" PRIu64
             "ms\nrequest_terminate_timeout = %" PRIu64
             "ms\npost_response.terminate_timeout = %" PRIu64 "ms\n",
-            i, geteuid() == 0 ? "user = root\n" : "", driver.folder, i, pool->pm, pool->max,
-            pool->post, pool->version, driver.hard, pool->request_limit, pool->post_limit);
+            i, geteuid() == 0 ? "user = root\n" : "", driver.folder, pool->bad ? "none/" : "", i,
+            pool->pm, pool->max, pool->post, pool->version, driver.hard, pool->request_limit,
+            pool->post_limit);
         if (strcmp(pool->pm, "dynamic") == 0)
             used +=
                 (size_t)snprintf(text + used, sizeof text - used,
@@ -76,7 +80,10 @@ static struct config *driver_load(void)
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     struct config_report report = {0};
     struct config *config = config_load(path, CONFIG_ALLOW_ROOT, &report);
-    if (config == NULL)
+    bool bad = false;
+    for (unsigned i = 0; i < DRIVER_POOLS; i++)
+        bad = bad || (driver.pools[i].present && driver.pools[i].bad);
+    if (config == NULL && !bad)
         sim_fail("driver", "%s\n%s", report.errors.items[0], text);
     config_report_free(&report);
     close(fd);
@@ -135,7 +142,8 @@ static void driver_connect(unsigned count)
     sim_note("%u of %u connections for pool %s", made, count, pool->name);
 }
 
-static void driver_reload(void)
+/* `all`: every pool gets new workers, as after a USR2 or many crashes. */
+static void driver_reload(bool all)
 {
     struct driver_pool before[DRIVER_POOLS];
     struct reload_plan plan;
@@ -143,7 +151,7 @@ static void driver_reload(void)
     char error[1024] = "";
     memcpy(before, driver.pools, sizeof before);
     struct driver_pool *pool = &driver.pools[sim_random(DRIVER_POOLS)];
-    switch (sim_random(5)) {
+    switch (sim_random(6)) {
     case 0:
         if (pool != driver.pools)
             pool->present = !pool->present;
@@ -151,20 +159,32 @@ static void driver_reload(void)
     case 1:
         driver_draw_pool(pool);
         break;
+    case 2:
+        pool->bad = true;
+        pool->version++;
+        break;
     default:
         pool->version++;
     }
     struct config *wanted = driver_load();
-    if (pool_set_plan(&driver.set, wanted, sim_chance(20) ? "" : NULL, &plan) != 0)
+    if (wanted == NULL) {
+        sim_note("reload: the file has errors");
+        memcpy(driver.pools, before, sizeof before);
+        return;
+    }
+    if (pool_set_plan(&driver.set, wanted, all ? "" : NULL, &plan) != 0)
         sim_fail("driver", "no plan");
+    sim_expect.serving_queue = true;
     int result = pool_set_reload(&driver.set, wanted, &plan, &outcome, error, sizeof error);
     sim_note("reload: %s", result == 0 ? "in force" : error);
+    sim_expect.serving_queue = false;
     reload_plan_free(&plan);
     config_free(&wanted);
     if (result != 0)
         memcpy(driver.pools, before, sizeof before);
     driver.waits = driver.waits || result == 0;
     driver.sweep = true;
+    driver.crashed = driver.crashed && !all;
 }
 
 /* `reload --wait` returns when this says so: no worker of an older generation may be left. */
@@ -191,8 +211,14 @@ static void driver_changed(void *context)
     driver.sweep = true;
 }
 
+static void driver_on_crash(void *context)
+{
+    (void)context;
+    driver.crashed = true;
+}
+
 static const struct pool_set_events driver_events = {.changed = driver_changed,
-                                                     .crashed = driver_changed};
+                                                     .crashed = driver_on_crash};
 
 /* ---- one seed ---- */
 
@@ -202,6 +228,7 @@ static void driver_advance(uint64_t until)
     uint64_t moment = sim_now;
     unsigned turns = 0;
     while (sim_turn(until)) {
+        driver.happened += sim_was_process();
         if (sim_now != moment)
             turns = 0;
         moment = sim_now;
@@ -209,11 +236,12 @@ static void driver_advance(uint64_t until)
             sim_note_last();
             sim_fail("C8", "the loop spins");
         }
+        sim_check();
         if (driver.sweep) {
             driver.sweep = false;
             pool_set_sweep(&driver.set);
+            sim_check();
         }
-        sim_check();
         driver_check_wait();
     }
 }
@@ -260,6 +288,17 @@ static void driver_rest(void)
     }
     uint64_t turns = sim_totals.turns;
     driver_advance(sim_now + 10 * SIM_S);
+    for (size_t i = 0; driver.waits && i < driver.set.count; i++) {
+        const struct pool *pool = &driver.set.items[i]->pool;
+        /* Where starts have failed, the client was told so. */
+        if (!pool->older_retired || (!pool_ready(pool) && *pool->failure == '\0') ||
+            pool->current->older != NULL)
+            sim_fail("C6",
+                     "a reload is never done: pool %s, %u of %u started, older workers %s, %s",
+                     pool->name, pool->started, pool->first,
+                     pool->older_retired ? "retired" : "kept", pool->failure);
+    }
+    sim_check_rest();
     if (!driver_waits_anywhere() && sim_totals.turns - turns > 10 * 10 * DRIVER_POOLS)
         sim_fail("C8", "%" PRIu64 " wake-ups in 10 s of rest", sim_totals.turns - turns);
 }
@@ -270,12 +309,34 @@ static void driver_stop(void)
     size_t way = sim_random(3);
     sim_note("stop %zu", way);
     sim_expect.killing = ways[way] == POOL_STOP_KILL;
+    sim_expect.hurried = ways[way] == POOL_STOP_NOW;
+    sim_expect.serving_queue = true;
     pool_set_stop(&driver.set, ways[way]);
+    sim_expect.serving_queue = false;
     uint64_t until = sim_now + (driver.grace + 20000) * SIM_MS;
+    if (sim_chance(30)) { /* TERM after QUIT, KILL after TERM */
+        driver_advance(sim_now + sim_random(2 * SIM_S));
+        way = MAX(way, sim_random(3));
+        sim_note("stop %zu", way);
+        sim_expect.killing = ways[way] == POOL_STOP_KILL;
+        sim_expect.hurried = ways[way] == POOL_STOP_NOW;
+        pool_set_stop(&driver.set, ways[way]);
+    }
     while (pool_set_live(&driver.set) > 0 && sim_now < until)
         driver_advance(MIN(until, sim_now + 100 * SIM_MS));
+    driver_advance(sim_now + SIM_MS); /* what the manager never watched is reaped */
     if (pool_set_live(&driver.set) > 0)
         sim_fail("C6", "%u workers are left long after a stop", pool_set_live(&driver.set));
+}
+
+/* C8: what the manager does is in proportion to what happens, and to the time. */
+static void driver_check_work(uint64_t callbacks)
+{
+    uint64_t seconds = (sim_now - 1000 * SIM_S) / SIM_S;
+    uint64_t bound = 2000 + 20 * driver.happened + 60 * DRIVER_POOLS * seconds;
+    if (callbacks > bound)
+        sim_fail("C8", "%" PRIu64 " turns for %" PRIu64 " events in %" PRIu64 " s", callbacks,
+                 driver.happened, seconds);
 }
 
 void sim_run(uint64_t seed)
@@ -287,6 +348,8 @@ void sim_run(uint64_t seed)
     driver_draw();
     sim_expect = (struct sim_expect){.grace = (int64_t)driver.grace, .hard = (int64_t)driver.hard};
     unsigned descriptors = driver_descriptors();
+    struct mallinfo2 heap = mallinfo2();
+    uint64_t callbacks = sim_totals.callbacks;
     struct config *config = driver_load();
     if (pool_set_open(&driver.set, sim_loop(), config, &driver_events, NULL, error, sizeof error) !=
         0)
@@ -296,11 +359,20 @@ void sim_run(uint64_t seed)
     pool_set_start(&driver.set);
 
     unsigned reloads = sim_chance(40) ? 0 : (unsigned)sim_random(30);
+    unsigned upgrades = sim_chance(60) ? 0 : (unsigned)sim_random(20);
     unsigned steps = 2 + (unsigned)sim_random(sim_chance(60) ? 8 : sim_chance(10) ? 200 : 40);
     for (unsigned i = 0; i < steps; i++) {
         driver_advance(sim_now + sim_random(sim_chance(10) ? 5 * SIM_S : 200 * SIM_MS));
-        if (sim_chance(reloads))
-            driver_reload();
+        if (sim_chance(upgrades)) {
+            sim_note("upgrade");
+            bool faults = sim_swarm.faults;
+            sim_swarm.faults = false;
+            sim_upgrade(&driver.set, &driver_events);
+            sim_swarm.faults = faults;
+            sim_check();
+        }
+        if (sim_chance(reloads) || (driver.crashed && sim_chance(10)))
+            driver_reload(driver.crashed || sim_chance(20));
         else
             driver_connect(1 + (unsigned)sim_random(sim_chance(10) ? 40 : 3));
     }
@@ -313,5 +385,8 @@ void sim_run(uint64_t seed)
     if (driver_descriptors() != descriptors)
         sim_fail("C9", "%u descriptors at the beginning, %u at the end", descriptors,
                  driver_descriptors());
+    if (sim_totals.seeds > 0 && mallinfo2().uordblks > heap.uordblks)
+        sim_fail("C9", "%zu bytes of memory are left", mallinfo2().uordblks - heap.uordblks);
+    driver_check_work(sim_totals.callbacks - callbacks);
     sim_totals.seeds++;
 }

@@ -30,6 +30,15 @@ void sim_loop_reset(void)
     memset(&loop_one, 0, sizeof loop_one);
 }
 
+void sim_loop_forget(void)
+{
+    for (unsigned i = 0; i < loop_one.io_count; i++)
+        loop_one.ios[i]->active = 0;
+    for (unsigned i = 0; i < loop_one.timer_count; i++)
+        loop_one.timers[i]->active = 0;
+    memset(&loop_one, 0, sizeof loop_one);
+}
+
 static double loop_seconds(void)
 {
     return (double)sim_now / 1e9;
@@ -211,6 +220,7 @@ bool sim_turn(uint64_t until)
     if (count > 0) {
         size_t i = sim_random(count);
         loop_last = ready[i];
+        sim_totals.callbacks += ready[i].process == NULL;
         loop_run(&ready[i]);
         sim_totals.events++;
         return true;
@@ -224,6 +234,11 @@ bool sim_turn(uint64_t until)
         sim_now = next;
     sim_totals.turns++;
     return true;
+}
+
+bool sim_was_process(void)
+{
+    return loop_last.process != NULL;
 }
 
 void sim_note_last(void)

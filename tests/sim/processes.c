@@ -121,6 +121,8 @@ static void processes_enter(struct sim_process *process, enum ot_state state)
 /* Any bytes, anywhere in the slot. */
 static void processes_scribble(struct sim_process *process)
 {
+    process->scribbled = true;
+    sim_check_taint(process);
     unsigned char *bytes = (unsigned char *)process->slot;
     for (unsigned i = 0; i < 40; i++) {
         size_t at = sim_chance(50) ? sim_random(1024 + 2048) : sim_random(sizeof *process->slot);
@@ -220,6 +222,7 @@ static void processes_accept(struct sim_process *process)
     if (!sim_queue_accept(process->listen_fd))
         return;
     process->requests++;
+    process->since = sim_now;
     sim_totals.requests++;
     process->requests_left -= process->requests_left > 0;
     process->phase = SIM_SERVING;
@@ -254,6 +257,7 @@ static void processes_serve(struct sim_process *process)
             process->next_at = sim_now + SIM_S;
     } else if (process->phase == SIM_SERVING && sim_chance(sim_swarm.finishes_early)) {
         process->phase = SIM_POST;
+        process->since = sim_now;
         process->next_at = sim_now + 1 + sim_random(sim_swarm.post_max);
         processes_enter(process, OT_STATE_POST);
     } else {
@@ -267,8 +271,11 @@ void sim_process_act(struct sim_process *process)
         void (*on_end)(void *, int) = process->on_end;
         void *context = process->context;
         int status = process->status;
+        if (on_end != NULL)
+            sim_check_end(process);
         processes_free(process);
-        on_end(context, status);
+        if (on_end != NULL)
+            on_end(context, status);
     } else if (process->crash_at != 0 && process->crash_at <= sim_now) {
         process->crash_at = 0;
         sim_end(process, process->signal_at_end);
@@ -290,7 +297,7 @@ size_t sim_processes_ready(struct sim_process **ready, size_t max)
         struct sim_process *process = &sim_processes[i];
         if (process->serial == 0 || (process->stopped && !process->ended))
             continue;
-        if ((process->ended && process->on_end != NULL) ||
+        if (process->ended ||
             (!process->ended &&
              ((process->next_at != 0 && process->next_at <= sim_now) ||
               (process->crash_at != 0 && process->crash_at <= sim_now) ||
@@ -340,6 +347,7 @@ void sim_signal(struct sim_process *process, int signal)
         sim_end(process, SIGKILL);
         return;
     }
+    sim_check_stop(process);
     if (!process->told)
         process->told_at = sim_now;
     process->told = true;
@@ -446,6 +454,7 @@ pid_t launch(const struct launch_arguments *arguments, int *report_fd, char *err
     if (process->listen_fd < 0 || process->doorbell_fd < 0 || !processes_map(process, arguments))
         sim_fail("launch", "a worker gets no descriptors: %s", strerror(errno));
     processes_draw(process);
+    sim_check_launch(arguments, process);
     *report_fd = report[0];
     sim_totals.started++;
     sim_note("process %d starts in slot %u", (int)process->pid, process->slot_number);

@@ -8,6 +8,7 @@
 #define TESTS_SIM_H
 
 #include "fpm/manager/pool_set.h"
+#include "fpm/worker/launch.h"
 #include "fpm/worker/process_tree.h"
 #include "sapi-shim/contract.h"
 
@@ -78,6 +79,9 @@ struct sim_process {
     struct ot_slot *slot;
     unsigned slot_number;
     uint64_t requests;
+    uint64_t since; /* ns: when its request, or its post-response work, began */
+    unsigned pool;  /* check.c's number of its pool */
+    bool scribbled;
     void (*on_end)(void *context, int status); /* child.h */
     void *context;
 };
@@ -92,6 +96,7 @@ extern size_t sim_process_end; /* entries from here on are free */
 
 struct sim_totals {
     uint64_t started, ended, requests, killed, seeds, turns, events;
+    uint64_t callbacks; /* of the manager */
 };
 extern struct sim_totals sim_totals;
 
@@ -122,11 +127,13 @@ extern bool sim_descriptors_changed;
 
 struct ev_loop *sim_loop(void);
 void sim_loop_reset(void);
+void sim_loop_forget(void); /* all watches end at once */
 
 /* One event: a watcher, a process, or the clock's move to the next moment, at most to `until`.
  * False: nothing happens until then. */
 bool sim_turn(uint64_t until);
 void sim_note_last(void);
+bool sim_was_process(void); /* the last event was a process's */
 
 /* ---- log.c: the manager's log goes to the timeline ---- */
 
@@ -135,19 +142,32 @@ extern uint64_t sim_exit_messages;
 /* ---- check.c: what must hold after every event ---- */
 
 struct sim_expect {
-    bool quiet;       /* faults have stopped, and no driver event comes */
-    bool killing;     /* the driver asked for KILL */
-    bool hurried;     /* the driver asked for TERM */
-    uint64_t stop_at; /* ns: a stop was asked for; 0 = not */
-    int64_t grace;    /* ms: the shortest process_control_timeout of this run */
-    int64_t hard;     /* ms: the shortest hard_timeout */
+    bool quiet;         /* faults have stopped, and no driver event comes */
+    bool killing;       /* the driver asked for KILL */
+    bool hurried;       /* the driver asked for TERM */
+    bool serving_queue; /* a socket is given up */
+    int64_t grace;      /* ms: the shortest process_control_timeout of this run */
+    int64_t hard;       /* ms: the shortest hard_timeout */
 };
 extern struct sim_expect sim_expect;
 
 void sim_check_reset(struct pool_set *pools);
 void sim_check(void);
 void sim_check_kill(const struct sim_process *process);
+
+/* A first process starts, ends, is asked to stop. */
+void sim_check_launch(const struct launch_arguments *arguments, struct sim_process *process);
+void sim_check_taint(const struct sim_process *process); /* it wrote any bytes into its slot */
+void sim_check_end(const struct sim_process *process);
+void sim_check_stop(const struct sim_process *process);
+
+/* After a rest: nothing waits where it could be served. */
+void sim_check_rest(void);
 void sim_check_owner(const struct process_tree *tree, const struct sim_process *process);
+
+/* ---- upgrade.c ---- */
+
+void sim_upgrade(struct pool_set *pools, const struct pool_set_events *events);
 
 /* ---- driver.c: one seed ---- */
 

@@ -195,6 +195,24 @@ Test(handover, takes_nothing_else_for_it)
     }
 }
 
+/* One that a worker wrote over must not keep the state from being read. */
+Test(handover, takes_the_largest_counter)
+{
+    struct saved_state state;
+    uint64_t counter = UINT64_MAX, restored = 0;
+    cr_assert_eq(saved_state_begin(&state), 0);
+    saved_state_uint64(&state, "counter", &counter);
+    cr_assert_eq(saved_state_end(&state), 0, "%s", state.error);
+    int fd = fcntl(state.fd, F_DUPFD_CLOEXEC, 0);
+    saved_state_close(&state);
+    cr_assert_eq(saved_state_open(&state, fd, SAVED_STATE_CHECK), 0);
+    saved_state_uint64(&state, "counter", &restored);
+    cr_assert_eq(saved_state_end(&state), 0, "%s", state.error);
+    cr_assert_eq(restored, (uint64_t)INT64_MAX);
+    saved_state_close(&state);
+    close(fd);
+}
+
 Test(handover, leaves_nothing_unread)
 {
     static const char more[] = "overtime-handover 4\nend 0\nmore 1\n";
