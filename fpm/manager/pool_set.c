@@ -5,6 +5,7 @@
 #include "fpm/log/log.h"
 #include "fpm/manager/status_publish.h"
 #include "fpm/util/error.h"
+#include "fpm/util/invariant.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ static void pool_set_on_pass(struct pool_supervisor *supervisor)
     if (item->settled_generation == pool->number || pool->current->older != NULL ||
         !pool->older_retired || !pool_ready(pool))
         return;
+    INVARIANT(pool_ready(pool) && pool->current->number == pool->number);
     item->settled_generation = pool->number;
     item->set->events->changed(item->set->context);
 }
@@ -80,6 +82,7 @@ static void pool_set_free_item(struct pool_set_item **item)
 {
     if (*item == NULL)
         return;
+    INVARIANT((*item)->pool.owner == *item);
     pool_supervisor_close(&(*item)->supervisor);
     status_worker_close(&(*item)->status);
     pool_close(&(*item)->pool);
@@ -244,6 +247,7 @@ void pool_set_sweep(struct pool_set *pools)
             pools->items[left++] = item;
         }
     }
+    INVARIANT(left <= pools->count);
     pools->count = left;
 }
 
@@ -437,6 +441,7 @@ static void pool_set_commit(struct pool_set *pools, const struct reload_plan *pl
         pool_stop(pool, POOL_STOP_GRACEFUL);
         pool_supervisor_check_all(&items[i]->supervisor);
     }
+    INVARIANT(used <= total + plan->count && used >= plan->count);
     free(items);
     pools->items = order;
     pools->count = used;

@@ -1,6 +1,8 @@
 /* backoff.c: see backoff.h. */
 #include "fpm/pool/backoff.h"
 
+#include "fpm/util/invariant.h"
+
 #include <signal.h>
 #include <stdlib.h>
 
@@ -74,6 +76,7 @@ int64_t backoff_note(struct backoff *backoff, const struct backoff_death *death,
         backoff->failures = 0;
     if (backoff_delay(backoff->failures) < BACKOFF_LONGEST_MS)
         backoff->failures++;
+    INVARIANT(backoff->failures > 0 && backoff_delay(backoff->failures) <= BACKOFF_LONGEST_MS);
     backoff->last = death->now;
     backoff->until = death->now + backoff_delay(backoff->failures);
     return backoff_wait(backoff, death->now);
@@ -91,6 +94,7 @@ bool backoff_note_crash(struct backoff_crashes *crashes, size_t threshold, int64
             return false;
         crashes->size = threshold;
     }
+    INVARIANT(crashes->next < crashes->size && crashes->count <= crashes->size);
     crashes->at[crashes->next] = now;
     crashes->next = (crashes->next + 1) % crashes->size;
     crashes->count += crashes->count < crashes->size;

@@ -6,6 +6,7 @@
 #include "fpm/pool/socket.h"
 #include "fpm/util/error.h"
 #include "fpm/util/fd.h"
+#include "fpm/util/invariant.h"
 #include "fpm/worker/exit_message.h"
 #include "fpm/worker/stray_process.h"
 #include "sapi-shim/util/clock.h"
@@ -146,8 +147,10 @@ void generation_mark_changed(struct generation_member *member)
 struct generation_member *generation_take_changed(struct generation *generation)
 {
     struct generation_member *list = generation->changed;
-    for (struct generation_member *member = list; member != NULL; member = member->next_changed)
+    for (struct generation_member *member = list; member != NULL; member = member->next_changed) {
+        INVARIANT(member->changed && member->generation == generation);
         member->changed = false;
+    }
     generation->changed = NULL;
     return list;
 }
@@ -158,10 +161,12 @@ static void generation_worker_moved(struct worker *worker, enum worker_state fro
 {
     struct generation_member *member = worker->owner;
     struct generation *generation = member->generation;
+    INVARIANT(generation->counts[from] > 0 && member->slot < generation->size);
     generation->counts[from]--;
     generation->counts[to]++;
     generation_mark_changed(member);
     generation->live = generation->size - generation->counts[WORKER_NONE];
+    INVARIANT(generation->live <= generation->size);
     scoreboard_set_process(&generation->scoreboard, member->slot, (enum ot_process)to,
                            to == WORKER_NONE ? 0 : worker->pid, worker->started);
     log_worker(LOG_LEVEL_DEBUG, generation_about(member), ": %s -> %s", worker_state_name(from),
@@ -195,6 +200,7 @@ static void generation_thaw(struct generation_member *member)
  * begins. */
 static void generation_stop_all(struct generation_member *member, int signal, int64_t patience)
 {
+    INVARIANT(member->stop_reason != EXIT_CAUSE_STOP_NONE);
     member->stop_sent = true;
     member->all_told = true;
     worker_stop(&member->worker, signal, patience);
@@ -392,6 +398,7 @@ static bool generation_mark(struct generation_member *member, enum exit_cause_st
     if (member->worker.state == WORKER_NONE || member->worker.state == WORKER_KILLED)
         return false;
     member->generation->retiring += first;
+    INVARIANT(member->generation->retiring <= member->generation->live);
     generation_mark_changed(member);
     if (first || ends < member->grace_ends)
         member->grace_ends = ends;
@@ -432,6 +439,7 @@ static void generation_worker_stop_timeout(struct worker *worker)
     struct generation_member *member = worker->owner;
     const struct scoreboard *scoreboard = &member->generation->scoreboard;
     struct scoreboard_glance glance = scoreboard_glance(scoreboard, member->slot);
+    INVARIANT(member->stop_reason != EXIT_CAUSE_STOP_NONE);
     int signal = member->generation->pool->pm_stop_signal;
     signal = signal != 0 ? signal : SIGQUIT;
     if (!member->stop_sent) {
@@ -536,8 +544,11 @@ static void generation_worker_ended(struct worker *worker)
     struct generation *generation = member->generation;
     struct slot_view view;
     slot_view_look_dead(scoreboard_slot(&generation->scoreboard, member->slot), &view);
+    INVARIANT(worker->state == WORKER_NONE);
+    INVARIANT(member->stop_reason == EXIT_CAUSE_STOP_NONE || generation->retiring > 0);
     generation_close_streams(member);
     generation->retiring -= member->stop_reason != EXIT_CAUSE_STOP_NONE;
+    INVARIANT(generation->retiring <= generation->live);
     ev_timer_stop(generation->loop, &member->limit);
     member->limit_at = 0;
     const struct access_log_end end = {.status = worker->status,
@@ -612,6 +623,7 @@ static void generation_leave_channels(struct generation *generation)
 {
     struct generation_channels *channels = generation->channels;
     generation->channels = NULL;
+    INVARIANT(channels == NULL || channels->holders > 0);
     if (channels == NULL || --channels->holders > 0)
         return;
     generation_close_channels(channels);
@@ -722,7 +734,10 @@ bool generation_spawn(struct generation *generation)
         generation_hurry_rest(generation);
         return false;
     }
+    INVARIANT((unsigned)slot < generation->size);
     struct generation_member *member = &generation->members[slot];
+    INVARIANT(member->worker.state == WORKER_NONE && member->limit_at == 0);
+    INVARIANT(member->output.capture.fd < 0 && member->error.capture.fd < 0);
     member->stop_reason = EXIT_CAUSE_STOP_NONE;
     member->stop_sent = member->all_told = false;
     member->asked = 0;
@@ -827,6 +842,7 @@ static int generation_make_members(struct generation *generation, char *error, s
         member->messages = (struct generation_stream){member, "messages", OUTPUT_CAPTURE_NONE};
     }
     generation->counts[WORKER_NONE] = generation->size;
+    INVARIANT(generation->size == generation->scoreboard.count);
     return 0;
 }
 

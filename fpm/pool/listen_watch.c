@@ -2,6 +2,7 @@
 #include "fpm/pool/listen_watch.h"
 
 #include "fpm/util/fd.h"
+#include "fpm/util/invariant.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -107,6 +108,7 @@ void listen_watch_close(struct listen_watch *watch)
     if (watch->listen_fd < 0)
         return;
     (void)listen_watch_set(watch, false);
+    INVARIANT(listen_watch_inner.users > 0);
     if (--listen_watch_inner.users == 0) {
         ev_io_stop(listen_watch_inner.loop, &listen_watch_inner.io);
         fd_close(&listen_watch_inner.epfd);

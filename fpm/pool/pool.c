@@ -5,6 +5,7 @@
 #include "fpm/pool/socket_activation.h"
 #include "fpm/util/account.h"
 #include "fpm/util/error.h"
+#include "fpm/util/invariant.h"
 #include "fpm/worker/exit_message.h"
 #include "fpm/worker/proc_activity.h"
 #include "sapi-shim/scoreboard/histogram.h"
@@ -165,6 +166,7 @@ static void pool_count_end(struct pool *pool, const struct generation_member *me
     bool served = cause == EXIT_CAUSE_REQUESTS || cause == EXIT_CAUSE_MEMORY;
     bool waited_for = member->stop_reason == EXIT_CAUSE_STOP_RELOAD ||
                       member->stop_reason == EXIT_CAUSE_STOP_MANAGER;
+    INVARIANT(cause < EXIT_CAUSE_COUNT);
     stats->ended[cause]++;
     if (exited)
         stats->exits[WEXITSTATUS(status)]++;
@@ -378,6 +380,7 @@ unsigned pool_spawn(struct pool *pool, unsigned count, const char *reason)
         started = generation_spawn(pool->current);
         pool->stats.spawned += started || failed != pool->stats.start_failures;
     }
+    INVARIANT(pool->current->live <= pool->current->size);
     return (unsigned)(pool->stats.spawned - before);
 }
 
@@ -454,6 +457,7 @@ void pool_retire(struct pool *pool, unsigned count, const char *reason)
             idle[found++] =
                 (struct pool_idle){(uint64_t)member->worker.started * CLOCK_NS_PER_MS, member};
     }
+    INVARIANT(found <= generation->size);
     qsort(idle, found, sizeof *idle, pool_idle_order);
     count = MIN(count, found);
     log_debug("pool %s: %u worker%s retired: %s", pool->name, count, count == 1 ? " is" : "s are",
@@ -510,6 +514,7 @@ void pool_stop(struct pool *pool, enum pool_stop how)
         return;
     if (how == POOL_STOP_GRACEFUL)
         pool_serve_queue(pool);
+    INVARIANT(how > pool->stop && how <= POOL_STOP_KILL);
     pool->stop = how;
     pool_allow_handoff(pool, false, false);
     if (how != POOL_STOP_GRACEFUL || pool_owns_socket(pool))
@@ -531,6 +536,7 @@ unsigned pool_live(const struct pool *pool)
 
 unsigned pool_in_service(const struct pool *pool)
 {
+    INVARIANT(pool->current->retiring <= pool->current->live);
     return pool->current->live - pool->current->retiring;
 }
 
@@ -752,6 +758,7 @@ void pool_sweep(struct pool *pool)
             continue;
         }
         *link = generation->older;
+        INVARIANT(generation->retiring == 0 && generation != pool->current);
         log_debug("pool %s: generation %u has no workers left", pool->name, generation->number);
         slow_log_forget(&generation->scoreboard);
         generation_close(&generation);
@@ -783,6 +790,7 @@ void pool_close(struct pool *pool)
 static void pool_next_generation(struct pool *pool, struct generation *next)
 {
     struct generation *present = pool->current;
+    INVARIANT(next->live == 0 && next->older == NULL && next->number > present->number);
     unsigned first = MAX(pool_first(next->pool), pool_in_service(pool));
     pool->first = MIN(first, (unsigned)next->pool->pm_max_children);
     if (!pool->older_retired) /* replaced before it served */

@@ -1,6 +1,7 @@
 /* pool_supervisor.c: see pool_supervisor.h. */
 #include "fpm/pool/pool_supervisor.h"
 
+#include "fpm/util/invariant.h"
 #include "fpm/util/untrusted_io.h"
 #include "sapi-shim/util/clock.h"
 #include "sapi-shim/util/scalar.h"
@@ -385,6 +386,7 @@ static void pool_supervisor_pass_serving(struct pool_supervisor *supervisor,
                                          int64_t now)
 {
     struct pool *pool = supervisor->pool;
+    INVARIANT(pool->stop == POOL_STOP_NONE && supervisor->watched == pool->current);
     unsigned attached, starting = pool->seen.counts.starting;
     struct scaling_counts counts = pool_supervisor_count(supervisor, &attached);
     struct scaling_verdict verdict = pool_supervisor_decide(supervisor, &counts, now);

@@ -1,6 +1,7 @@
 /* scaling.c: see scaling.h. */
 #include "fpm/pool/scaling.h"
 
+#include "fpm/util/invariant.h"
 #include "sapi-shim/util/clock.h"
 
 #include <sys/param.h>
@@ -172,5 +173,9 @@ struct scaling_verdict scaling_decide(const struct scaling_limits *limits,
     verdict.again =
         verdict.spawn < need ? SCALING_SOON : scaling_again(limits, counts, memory, &verdict, now);
     verdict.at_rest = verdict.again < 0;
+    INVARIANT(verdict.spawn == 0 || verdict.retire == 0);
+    INVARIANT(verdict.spawn <= counts->free_slots && verdict.spawn <= limits->max_children);
+    INVARIANT(verdict.retire <= counts->idle);
+    INVARIANT(verdict.reason < SCALING_REASON_COUNT);
     return verdict;
 }

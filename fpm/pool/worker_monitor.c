@@ -3,6 +3,7 @@
 
 #include "fpm/pool/attach_report.h"
 #include "fpm/pool/limit_enforcer.h"
+#include "fpm/util/invariant.h"
 #include "fpm/worker/proc_activity.h"
 #include "sapi-shim/util/clock.h"
 
@@ -37,6 +38,7 @@ enum worker_monitor_state worker_monitor_tally_set(struct worker_monitor_tally *
     if (slot >= tally->size)
         return WORKER_MONITOR_NONE;
     enum worker_monitor_state before = (enum worker_monitor_state)tally->states[slot];
+    INVARIANT(tally->counts[before] > 0);
     tally->counts[before]--;
     tally->counts[state]++;
     tally->states[slot] = (unsigned char)state;
@@ -149,6 +151,7 @@ static void worker_monitor_on_limit(struct ev_loop *loop, ev_timer *timer, int e
     char *at = (char *)timer - offsetof(struct generation_member, limit);
     struct generation_member *member = (struct generation_member *)at;
     struct worker_monitor *monitor = timer->data;
+    INVARIANT(member->limit_at != 0 && member->worker.state != WORKER_NONE);
     member->limit_at = 0;
     generation_mark_changed(member);
     monitor->on_limit(monitor->context);

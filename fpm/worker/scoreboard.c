@@ -2,6 +2,7 @@
 #include "fpm/worker/scoreboard.h"
 
 #include "fpm/util/fd.h"
+#include "fpm/util/invariant.h"
 #include "fpm/worker/process_tree.h"
 #include "sapi-shim/scoreboard/record.h"
 #include "sapi-shim/util/clock.h"
@@ -31,6 +32,7 @@ static size_t scoreboard_members_at(void)
 
 struct ot_slot *scoreboard_slot(const struct scoreboard *scoreboard, unsigned slot)
 {
+    INVARIANT(slot < scoreboard->count);
     char *first = (char *)scoreboard->board + scoreboard->offset;
     return (struct ot_slot *)(first + scoreboard->stride * slot);
 }
@@ -198,7 +200,9 @@ int scoreboard_assign(struct scoreboard *scoreboard)
 {
     if (scoreboard->free_top == 0)
         return -1;
+    INVARIANT(scoreboard->fd >= 0 && scoreboard->free_top <= scoreboard->count);
     unsigned slot = scoreboard->free[--scoreboard->free_top];
+    INVARIANT(slot < scoreboard->count && scoreboard->members[slot].process == OT_PROCESS_NONE);
     scoreboard_clear(scoreboard, slot);
     return (int)slot;
 }
@@ -206,6 +210,8 @@ int scoreboard_assign(struct scoreboard *scoreboard)
 void scoreboard_set_process(struct scoreboard *scoreboard, unsigned slot, enum ot_process process,
                             pid_t pid, int64_t started)
 {
+    INVARIANT(slot < scoreboard->count && process < OT_PROCESS_COUNT);
+    INVARIANT((process == OT_PROCESS_NONE) == (pid == 0));
     struct ot_member *member = &scoreboard->members[slot];
     if (member->process == OT_PROCESS_NONE && process != OT_PROCESS_NONE) {
         member->restarts += member->started_at != 0;
@@ -239,6 +245,8 @@ void scoreboard_publish(struct scoreboard *scoreboard, const struct ot_pool_stat
     const size_t counter = sizeof published->change;
     if (scoreboard->foreign)
         return;
+    INVARIANT(scoreboard->stale <= scoreboard->stale_end &&
+              scoreboard->stale_end <= scoreboard->count);
     record_begin(&published->change);
     memcpy((char *)published + counter, (const char *)stats + counter, sizeof *stats - counter);
     memcpy(&members[scoreboard->stale], &scoreboard->members[scoreboard->stale],
@@ -249,8 +257,8 @@ void scoreboard_publish(struct scoreboard *scoreboard, const struct ot_pool_stat
 
 void scoreboard_release(struct scoreboard *scoreboard, unsigned slot)
 {
-    if (slot < scoreboard->count && scoreboard->free_top < scoreboard->count)
-        scoreboard->free[scoreboard->free_top++] = slot;
+    INVARIANT(slot < scoreboard->count && scoreboard->free_top < scoreboard->count);
+    scoreboard->free[scoreboard->free_top++] = slot;
 }
 
 bool scoreboard_thread_dead(const struct scoreboard *scoreboard, unsigned slot, unsigned thread,

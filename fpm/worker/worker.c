@@ -2,6 +2,7 @@
 #include "fpm/worker/worker.h"
 
 #include "fpm/util/fd.h"
+#include "fpm/util/invariant.h"
 #include "sapi-shim/util/clock.h"
 
 #include <errno.h>
@@ -27,9 +28,25 @@ const char *worker_state_name(enum worker_state state)
     return state < WORKER_STATE_COUNT ? names[state] : "unknown";
 }
 
+#define WORKER_TO(state) (1U << WORKER_##state)
+
+/* A worker that another program started begins in any state. */
+static const unsigned char worker_moves[WORKER_STATE_COUNT] = {
+    [WORKER_NONE] =
+        WORKER_TO(STARTING) | WORKER_TO(RUNNING) | WORKER_TO(STOPPING) | WORKER_TO(KILLED),
+    [WORKER_STARTING] =
+        WORKER_TO(RUNNING) | WORKER_TO(STOPPING) | WORKER_TO(KILLED) | WORKER_TO(NONE),
+    [WORKER_RUNNING] = WORKER_TO(STOPPING) | WORKER_TO(KILLED) | WORKER_TO(NONE),
+    [WORKER_STOPPING] = WORKER_TO(KILLED) | WORKER_TO(NONE),
+    [WORKER_KILLED] = WORKER_TO(NONE),
+};
+
 static void worker_move(struct worker *worker, enum worker_state to)
 {
     enum worker_state from = worker->state;
+    INVARIANT(from < WORKER_STATE_COUNT && to < WORKER_STATE_COUNT);
+    INVARIANT((worker_moves[from] >> to & 1) != 0);
+    INVARIANT(to == WORKER_NONE || worker->pid > 0);
     worker->state = to;
     worker->events->moved(worker, from, to);
 }
@@ -82,12 +99,16 @@ static void worker_on_start_timer(struct ev_loop *loop, ev_timer *timer, int eve
 static void worker_on_stop_timeout(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct worker *worker = timer->data;
+    INVARIANT(worker->state != WORKER_NONE && worker->state != WORKER_KILLED);
+    INVARIANT(worker->stop_since != 0);
     worker->stop_at = -1;
     worker->events->stop_timeout(worker);
 }
 
 static void worker_finish(struct worker *worker)
 {
+    INVARIANT(worker->state != WORKER_NONE);
+    INVARIANT(!worker->tree.led && worker->child.pid == 0 && worker->report_fd < 0);
     ev_timer_stop(worker->loop, &worker->stop_timer);
     ev_timer_stop(worker->loop, &worker->rest);
     process_tree_free(&worker->tree);
@@ -108,7 +129,9 @@ static void worker_on_rest(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct worker *worker = timer->data;
     struct process_tree_list rest;
+    INVARIANT(worker->state != WORKER_NONE && !worker->tree.led);
     process_tree_look(&worker->tree, &rest);
+    INVARIANT(rest.count <= PROCESS_TREE_MAX);
     if (rest.count == 0 && !process_tree_may_remain(&worker->tree)) {
         worker_finish(worker);
         return;
@@ -127,6 +150,7 @@ static void worker_on_rest(struct ev_loop *loop, ev_timer *timer, int events)
 static void worker_on_end(struct child *child, int status)
 {
     struct worker *worker = child->owner;
+    INVARIANT(worker->state != WORKER_NONE && worker->tree.led);
     worker->status = status;
     worker_read_report(worker);
     worker_end_report(worker);
@@ -182,6 +206,7 @@ int worker_spawn(struct worker *worker, const struct launch_arguments *arguments
                  size_t size)
 {
     int report_fd;
+    INVARIANT(worker->state == WORKER_NONE && worker->child.pid == 0);
     pid_t pid = launch(arguments, &report_fd, error, size);
     if (pid < 0)
         return -1;
@@ -198,6 +223,7 @@ int worker_spawn(struct worker *worker, const struct launch_arguments *arguments
 
 static void worker_set_stop_timer(struct worker *worker, int64_t timeout_ms)
 {
+    INVARIANT(timeout_ms >= 0);
     ev_timer_stop(worker->loop, &worker->stop_timer);
     worker->stop_at = clock_ms() + timeout_ms;
     ev_timer_set(&worker->stop_timer, (double)timeout_ms / 1000., 0.);
@@ -207,6 +233,7 @@ static void worker_set_stop_timer(struct worker *worker, int64_t timeout_ms)
 int worker_adopt(struct worker *worker, const struct worker *before, char *error, size_t size)
 {
     int64_t now = clock_ms();
+    INVARIANT(worker->state == WORKER_NONE);
     if (before->tree.led) {
         if (worker_watch(worker, before->pid, before->report_fd, error, size) != 0)
             return -1;
@@ -246,6 +273,7 @@ void worker_stop(struct worker *worker, int signal, int64_t timeout_ms)
         process_tree_signal(&worker->tree, signal);
     if (worker->state != WORKER_STOPPING)
         worker_move(worker, WORKER_STOPPING);
+    INVARIANT(worker->stop_since != 0 && worker->stop_at >= 0);
 }
 
 bool worker_stop_program(struct worker *worker, int signal, pid_t program, int64_t timeout_ms)

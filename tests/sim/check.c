@@ -49,19 +49,20 @@ void sim_check_reset(struct pool_set *pools)
 
 static struct check_pool *check_find(const struct pool *pool)
 {
-    struct check_pool *unused = NULL;
+    size_t unused = CHECK_POOLS;
     for (size_t i = 0; i < CHECK_POOLS; i++) {
         struct check_pool *each = &check_pools[i];
         if (each->opened == (uint64_t)pool->opened && strcmp(each->name, pool->name) == 0)
             return each;
-        if (each->name[0] == '\0' && unused == NULL)
-            unused = each;
+        if (each->name[0] == '\0' && unused == CHECK_POOLS)
+            unused = i;
     }
-    if (unused == NULL)
+    if (unused == CHECK_POOLS)
         sim_fail("check", "more than %d pools", CHECK_POOLS);
-    snprintf(unused->name, sizeof unused->name, "%s", pool->name);
-    unused->opened = (uint64_t)pool->opened;
-    return unused;
+    struct check_pool *one = &check_pools[unused % CHECK_POOLS];
+    snprintf(one->name, sizeof one->name, "%s", pool->name);
+    one->opened = (uint64_t)pool->opened;
+    return one;
 }
 
 static uint64_t check_ended(const struct pool *pool)

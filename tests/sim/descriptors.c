@@ -55,9 +55,10 @@ static void descriptors_hold(int fd, struct sim_queue *queue)
 {
     if (queue == NULL || fd < 0)
         return;
-    if (fd >= DESCRIPTORS)
+    if (fd < DESCRIPTORS)
+        descriptors_queue[fd] = queue;
+    else
         sim_fail("C9", "descriptor %d is too large", fd);
-    descriptors_queue[fd] = queue;
     queue->holders++;
 }
 
