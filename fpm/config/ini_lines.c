@@ -148,8 +148,8 @@ static int ini_lines_value(void *user, const char *section, const char *name, co
 
 int ini_lines_read(FILE *file, size_t *left, ini_lines_fn *handler, void *context)
 {
-    struct ini_lines_reader reader = {
-        .file = file, .left = left, .handler = handler, .context = context};
+    struct ini_lines_reader reader = {.file = file, .handler = handler, .context = context};
+    reader.left = left;
     /* These switches of inih are the process's; no other code here reads ini files. */
     ini_use_stack = false;
     ini_allow_realloc = false;

@@ -36,8 +36,8 @@ extern bool sim_recording;
 void sim_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* A checker's verdict: prints the seed, the sentence and the end of the timeline, and ends. */
-_Noreturn void sim_fail(const char *checker, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void sim_fail(const char *checker, const char *format, ...)
+    __attribute__((noreturn, format(printf, 2, 3)));
 
 /* ---- swarm: what this seed does more or less often; drawn by driver.c ---- */
 

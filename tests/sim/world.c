@@ -67,7 +67,7 @@ void sim_note(const char *format, ...)
         printf("%s\n", line);
 }
 
-_Noreturn void sim_fail(const char *checker, const char *format, ...)
+void sim_fail(const char *checker, const char *format, ...)
 {
     va_list arguments;
     unsigned first = world_at > WORLD_LINES ? world_at - WORLD_LINES : 0;
