@@ -246,7 +246,8 @@ static struct generation *upgrade_state_read_generation(struct saved_state *stat
         if (generation->members == NULL)
             saved_state_refuse(state, "out of memory");
     }
-    for (; saved_state_good(state) && generation->size < generation->live; generation->size++) {
+    unsigned count = generation->members != NULL ? generation->live : 0;
+    for (; saved_state_good(state) && generation->size < count; generation->size++) {
         generation->members[generation->size] = none;
         upgrade_state_member(state, &generation->members[generation->size]);
     }

@@ -87,6 +87,7 @@ enum listener_result listener_accept(struct listener *listener, struct conn **co
                                      char client[LISTENER_CLIENT_SIZE])
 {
     struct sockaddr_storage address;
+    address.ss_family = AF_UNSPEC;
     bool check = listener->is_tcp && !listener->allowed.any;
     int fd = -1;
     do {

@@ -134,8 +134,9 @@ int main(int argc, char **argv)
     }
     for (long i = argc == 3 ? strtol(argv[2], NULL, 10) : 0; i > 0; i--)
         (void)!fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-    while (argc == 3)
-        pause_for(5);
+    if (argc == 3)
+        for (;;)
+            pause_for(5);
     directory = argv[1];
     for (;;) {
         int fd = accept(0, NULL, NULL);

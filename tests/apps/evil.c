@@ -300,7 +300,7 @@ static void evil_random_slot(void)
 {
     struct ot_slot *slot = evil_slot();
     unsigned seed = (unsigned)getpid();
-    for (;;) {
+    while (slot != NULL) {
         unsigned char *bytes = (unsigned char *)slot->records;
         for (size_t i = 0; i < sizeof slot->records; i++)
             bytes[i] = (unsigned char)(rand_r(&seed) >> 7);
@@ -621,13 +621,13 @@ static void evil_run(const char *name)
 
 int main(int argc, char **argv)
 {
-    int option, descriptors = 0;
+    int descriptors = 0;
     FCGX_Request request;
     const char *contract = getenv(OT_CONTRACT_ENV);
     evil_manager = getppid();
     if (contract != NULL)
         (void)setenv("EVIL_CONTRACT", contract, 1);
-    while ((option = getopt(argc, argv, "d:")) == 'd')
+    while (getopt(argc, argv, "d:") == 'd')
         descriptors = (int)strtol(optarg, NULL, 10);
     for (int fd = 0; fd < OT_FD_FIRST_FREE; fd++) {
         struct stat status;

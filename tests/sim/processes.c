@@ -664,6 +664,7 @@ bool process_tree_was_given(pid_t pid, const char *variable)
     return false;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter) */
 unsigned process_tree_orphans(pid_t *pids, unsigned max)
 {
     (void)pids;

@@ -147,7 +147,8 @@ static void explorer_run(unsigned known)
 {
     explorer.block = (struct block){0};
     explorer.spins = explorer.copied = false;
-    for (int i = 0; i < ACTORS; i++) {
+    /* getcontext may return twice, for all that the compiler knows. */
+    for (volatile int i = 0; i < ACTORS; i++) {
         explorer.done[i] = false;
         getcontext(&explorer.context[i]);
         explorer.context[i].uc_link = &explorer.scheduler;
