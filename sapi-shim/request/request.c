@@ -556,11 +556,13 @@ static void request_respond(struct request *request, enum lifecycle_event event)
         request_disconnect(request);
 }
 
-/* Over TCP the first write to a client that has left succeeds. */
+/* Over TCP the first write to a client that has left succeeds, and so does each to one that has
+ * sent an abort record. */
 static void request_check_before_response(struct request *request)
 {
     uint64_t tick = clock_coarse_ns();
-    if (tick - request->last_check < REQUEST_CHECK_AGE)
+    if (tick - request->last_check < REQUEST_CHECK_AGE &&
+        !atomic_load_explicit(&request->has_news, memory_order_relaxed))
         return;
     request->last_check = tick;
     request_check_client(request);

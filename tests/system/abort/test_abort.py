@@ -184,6 +184,32 @@ def test_behind_nginx(pool, nginx, listen, keep, journal):
     journal.wait("shutdown", "a")
 
 
+# ot_finish_request
+
+@pytest.mark.parametrize("leave", LEAVE)
+@pytest.mark.parametrize("detection", ["instant", "checkpoint", "write"])
+@pytest.mark.parametrize("mode", ["run", "loop"])
+def test_finish_returns_to_its_caller(pool, listen, mode, detection, leave, journal):
+    """It ends a response whose client has left and is no safe point: the caller's next statement runs.
+
+    The bailout comes at the next safe point, if the client is known to have left.
+    """
+    daemon = pool(mode, abort_detection=detection)
+    # Output is a safe point, so all of it is written before the client leaves.
+    with send(listen, "id=a&later=:end&text=x&wait=go&finish&note=next&checkpoint&note=rest") as connection:
+        journal.wait("wait", "a")
+        LEAVE[leave](connection)
+        if detection == "instant":
+            wait_until(lambda: scoreboard.record(daemon).status == 1, "the flag")
+        journal.signal("go")
+        end = journal.wait("shutdown", "a")
+    known = end.detail == "end finished=1 status=1"
+    assert known or detection != "instant"
+    after = ["note rest", "end"] if mode == "loop" or not known else []
+    names = [name for name in journal.names("a") if not name.startswith("checkpoint")]
+    assert names == ["begin GET", "wait go", "finish 1 finished=1", "note next", *after, f"shutdown {end.detail}"]
+
+
 # abort_detection = write
 
 @pytest.mark.parametrize("ignored", [False, True], ids=["heeded", "ignored"])
