@@ -1,8 +1,6 @@
 /* unfinished_request.c: see unfinished_request.h. */
 #include "fpm/access_log/unfinished_request.h"
 
-#include "sapi-shim/util/escape.h"
-
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
