@@ -30,8 +30,9 @@ def killed(tmp_path):
 
 
 def kill(daemon, old):
-    """`old` becomes its workers; one that works after its response has been replaced."""
+    """`old` becomes its workers, which run their program; one that works after its response has been replaced."""
     old[:] = daemon.workers()
+    wait_until(lambda: all(process.name(pid) != "overtime" for pid in old), "their programs")
     daemon.popen.kill()
     daemon.popen.wait()
     daemon.popen = None

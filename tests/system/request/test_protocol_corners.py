@@ -53,7 +53,7 @@ def test_get_values_tells_what_the_pool_takes(pool, listen, pm):
 def test_a_client_that_asks_first(manager, app, listen):
     """As npm's fastcgi-client: it asks for the values, closes, and opens as many connections as that allows. It
     sends each record's header, content and padding apart, and fails what it is not allowed by itself."""
-    manager({"command": f"{app('load_worker')} run", "listen": listen})
+    manager({"command": f"{app('load_worker')} run", "listen": listen, "request_header_timeout": "60s"})
 
     def padded(kind, content=b"", request_id=1):
         data = fastcgi.record(kind, content, request_id, -len(content) % 8)
