@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/stat.h>
 
 static void status_publish_add_other(struct ot_pool_stats *stats,
@@ -34,6 +35,8 @@ static void status_publish_of_pool(const struct pool *pool, struct ot_pool_stats
     const struct config_pool *settings = pool_settings(pool);
     struct stat file;
     int64_t now = clock_ms(), wait = backoff_wait(&pool->backoff, now);
+    if (pool->renewal.failed.on)
+        wait = MAX(wait, pool->renewal.due - now);
     *stats = pool->stats;
     stats->pm = kinds[settings->pm];
     stats->generation = pool->number;

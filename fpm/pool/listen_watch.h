@@ -1,4 +1,5 @@
-/* listen_watch.h: reports that a connection arrived for which no waiting worker was woken.
+/* listen_watch.h: reports that a connection arrived for which no waiting worker was woken, and that
+ * a listening socket was shut down.
  *
  * An inner epoll descriptor, one for all pools, waits with EPOLLEXCLUSIVE, as the workers do, at
  * the listening socket and at the socket through which workers pass connections on; the loop
@@ -11,6 +12,9 @@
  * A worker without the library waits in accept(), and queues up after this descriptor with every
  * call: for a pool of such workers, every connection is reported.
  *
+ * Whoever shares a listening socket can shut it down, for all. A second inner epoll descriptor
+ * waits for that alone, whether connections are watched or not.
+ *
  * Accepts and reads nothing; decides nothing. To be used in the loop's thread only.
  */
 #ifndef FPM_LISTEN_WATCH_H
@@ -19,8 +23,9 @@
 #include <ev.h>
 #include <stdbool.h>
 
-/* A connection came for which no waiting worker was woken; it may have been taken since. Called
- * once for all that came before the loop's turn. May call every function here except
+/* `on_connection`: a connection came for which no waiting worker was woken; it may have been taken
+ * since. Called once for all that came before the loop's turn. `on_shut`: the listening socket was
+ * shut down, and may listen again since. Both may call every function here except
  * listen_watch_open.
  */
 typedef void listen_watch_fn(void *context);
@@ -30,6 +35,7 @@ struct listen_watch {
     int conn_handoff_fd; /* -1 = none */
     bool on;
     listen_watch_fn *on_connection;
+    listen_watch_fn *on_shut;
     void *context;
 };
 
@@ -39,7 +45,8 @@ struct listen_watch {
  * stay open until listen_watch_close; `conn_handoff_fd`, the receiving end, may be -1. Returns 0,
  * or -1 with errno and LISTEN_WATCH_NONE. */
 int listen_watch_open(struct listen_watch *watch, struct ev_loop *loop, int listen_fd,
-                      int conn_handoff_fd, listen_watch_fn *on_connection, void *context);
+                      int conn_handoff_fd, listen_watch_fn *on_connection, listen_watch_fn *on_shut,
+                      void *context);
 
 /* Starts to watch, as the last waiter, or stops, so that no connection wakes the loop. Connections
  * that wait when it starts are reported once. Returns 0, or -1 with errno: it is off then. */

@@ -399,9 +399,11 @@ void pool_limit_first(struct pool *pool, unsigned count)
 
 bool pool_failing(const struct pool *pool, unsigned accepting)
 {
-    return accepting == 0 && pool->stop == POOL_STOP_NONE && pool->backoff.failures > 0 &&
-           *pool->failure != '\0' &&
-           (pool->first > 0 || backoff_wait(&pool->backoff, clock_ms()) > 0);
+    if (pool->stop != POOL_STOP_NONE || *pool->failure == '\0')
+        return false;
+    return pool->renewal.failed.on ||
+           (accepting == 0 && pool->backoff.failures > 0 &&
+            (pool->first > 0 || backoff_wait(&pool->backoff, clock_ms()) > 0));
 }
 
 bool pool_settled(const struct pool *pool)
@@ -866,6 +868,71 @@ void pool_commit(struct pool *pool, const struct pool_request *request,
     slow_log_close(&pool->slowlog);
     pool->slowlog = prepared->slowlog;
     prepared->slowlog = NULL;
+}
+
+/* ---- a socket that was shut down ---- */
+
+void pool_note_shut(struct pool *pool)
+{
+    int64_t now = clock_ms();
+    pool->renewal.due = now;
+    if (pool->renewal.last != 0)
+        pool->renewal.due = MAX(now, pool->renewal.last + POOL_RENEWAL_MS);
+}
+
+/* Makes another unix socket, or TCP port where that cannot listen again, and replaces the workers,
+ * which hold the former one. */
+static int pool_make_socket_anew(struct pool *pool, char *error, size_t size)
+{
+    struct pool_prepared prepared;
+    const struct pool_request request = {
+        .config = pool->current->config,
+        .settings = pool_settings(pool),
+        .replace = true,
+        .listen = true,
+    };
+    if (pool->listener.given) {
+        snprintf(error, size,
+                 "it was passed to the manager, which cannot make it: restart its "
+                 "socket unit and the manager");
+        return -1;
+    }
+    if (pool_prepare(pool, &request, &prepared, error, size).status != 0)
+        return -1;
+    pool_commit(pool, &request, &prepared);
+    return 0;
+}
+
+void pool_renew_socket(struct pool *pool)
+{
+    struct pool_renewal *renewal = &pool->renewal;
+    const struct config_pool *settings = pool_settings(pool);
+    int64_t now = clock_ms();
+    char error[sizeof pool->failure - 80];
+    if (renewal->due == 0 || now < renewal->due || pool->stop != POOL_STOP_NONE)
+        return;
+    renewal->due = 0;
+    if (!socket_is_shut(pool->listener.fd)) {
+        if (log_episode_end(&renewal->failed))
+            pool->failure[0] = '\0';
+        return;
+    }
+    renewal->last = now;
+    bool again = socket_listen_again(pool->listener.fd, (int)settings->listen_backlog) == 0;
+    if (again || pool_make_socket_anew(pool, error, sizeof error) == 0) {
+        (void)log_episode_end(&renewal->failed);
+        pool->failure[0] = '\0';
+        log_pool(LOG_LEVEL_ERROR, pool->name,
+                 "a worker has shut down the listening socket: %s; see what its program does",
+                 again ? "it listens again" : "it was made anew, with new workers");
+        return;
+    }
+    renewal->due = now + POOL_RENEWAL_MS;
+    snprintf(pool->failure, sizeof pool->failure,
+             "a worker has shut down the listening socket, and no other can be had: %s", error);
+    if (log_episode_begin(&renewal->failed))
+        log_pool(LOG_LEVEL_ERROR, pool->name, "%s; the pool does not serve, and it is tried again",
+                 pool->failure);
 }
 
 bool pool_is_proven(struct pool *pool, int64_t now)

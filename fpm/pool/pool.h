@@ -32,7 +32,8 @@ struct pool;
 enum {
     /* ms after which a worker without the library, of which nothing tells whether it accepts, is
      * taken for one that serves */
-    POOL_PROOF_MS = BACKOFF_USEFUL_MS
+    POOL_PROOF_MS = BACKOFF_USEFUL_MS,
+    POOL_RENEWAL_MS = 1000 /* ms between two tries to renew a socket that was shut down */
 };
 
 struct pool_events {
@@ -50,6 +51,13 @@ struct pool_seen {
     unsigned over;         /* workers in post-response work above the budget */
 };
 
+/* A listening socket that a worker has shut down, for all that share it. */
+struct pool_renewal {
+    int64_t due;               /* ms: the next look at the socket, 0 = none */
+    int64_t last;              /* ms: the last try to have another, 0 = never */
+    struct log_episode failed; /* there can be none for now */
+};
+
 struct pool {
     char *name;
     struct ev_loop *loop;
@@ -58,6 +66,7 @@ struct pool {
     struct socket_listener listener;
     struct socket_listener former; /* the one before a reload, until the older workers have ended */
     bool listener_shared;          /* another pool has the listener, too */
+    struct pool_renewal renewal;   /* of the listener */
     /* The kernel drops packets of clients that listen.allowed_clients does not list. */
     bool filtered;
     bool filter_stays;        /* for good: workers of another pool had the socket before */
@@ -158,6 +167,15 @@ void pool_update_socket(struct pool *pool, const struct config_pool *settings);
  * counts their packets. To be called after workers were looked at; pool_spawn does it, too. */
 void pool_filter_clients(struct pool *pool);
 
+/* The listening socket was shut down: it is looked at again, at once or POOL_RENEWAL_MS after the
+ * last try, by the caller of pool_renew_socket. */
+void pool_note_shut(struct pool *pool);
+
+/* Looks at the socket when that is due. If it was shut down, a TCP socket listens again; a unix
+ * socket is made anew, with a new generation of workers, as at a reload. What cannot be had is
+ * logged once, and tried again. */
+void pool_renew_socket(struct pool *pool);
+
 /* The socket moves to another pool, with its file and its queue. */
 void pool_disown_socket(struct pool *pool);
 
@@ -209,7 +227,8 @@ bool pool_ready(const struct pool *pool);
 /* Is it known of every first worker whether it could be started? */
 bool pool_settled(const struct pool *pool);
 
-/* Does every start fail, so that no worker serves? `failure` says why. `accepting`: workers of the
+/* Does no worker serve, because every start fails or the socket was shut down and cannot be had
+ * anew? `failure` says why. `accepting`: workers of the
  * current generation that accept. */
 bool pool_failing(const struct pool *pool, unsigned accepting);
 

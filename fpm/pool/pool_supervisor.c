@@ -341,6 +341,8 @@ static int64_t pool_supervisor_next(const struct pool_supervisor *supervisor,
     int64_t backoff = backoff_wait(&supervisor->pool->backoff, now);
     if (backoff > 0)
         next = clock_sooner(next, backoff);
+    if (supervisor->pool->renewal.due != 0)
+        next = clock_sooner(next, pool_supervisor_left(supervisor->pool->renewal.due, now));
     if (verdict->watch && supervisor->watch_paused_until > now)
         next = clock_sooner(next, supervisor->watch_paused_until - now);
     if (supervisor->monitor.unproven > 0 ||
@@ -498,6 +500,7 @@ static void pool_supervisor_on_timer(struct ev_loop *loop, ev_timer *timer, int 
     struct pool_supervisor *supervisor = timer->data;
     bool changed = supervisor->workers_changed;
     supervisor->workers_changed = false;
+    pool_renew_socket(supervisor->pool);
     pool_supervisor_pass(supervisor, changed ? POOL_SUPERVISOR_CHANGED : POOL_SUPERVISOR_TIMER);
 }
 
@@ -547,6 +550,13 @@ static void pool_supervisor_on_connection(void *context)
         pool_supervisor_pass(supervisor, POOL_SUPERVISOR_CONNECTION);
 }
 
+static void pool_supervisor_on_shut(void *context)
+{
+    struct pool_supervisor *supervisor = context;
+    pool_note_shut(supervisor->pool);
+    pool_supervisor_check_all(supervisor);
+}
+
 /* ---- the generation that is watched ---- */
 
 static void pool_supervisor_unwatch(struct pool_supervisor *supervisor)
@@ -594,7 +604,7 @@ static void pool_supervisor_watch_current(struct pool_supervisor *supervisor)
     pool_supervisor_watch_doorbell(supervisor);
     if (!stops && listen_watch_open(&supervisor->listen_watch, supervisor->loop, pool->listener.fd,
                                     generation->channels->handoff[0], pool_supervisor_on_connection,
-                                    supervisor) != 0)
+                                    pool_supervisor_on_shut, supervisor) != 0)
         log_pool(LOG_LEVEL_ERROR, pool->name,
                  "cannot watch its socket: %s; check `rlimit_files` in [global]", strerror(errno));
 }

@@ -650,6 +650,21 @@ void socket_close(struct socket_listener *listener)
 
 bool socket_pending(int fd)
 {
-    struct pollfd look = {.fd = fd, .events = POLLIN};
-    return poll(&look, 1, 0) == 1 && (look.revents & POLLIN) != 0;
+    struct pollfd look = {.fd = fd, .events = POLLIN | POLLRDHUP};
+    return poll(&look, 1, 0) == 1 && (look.revents & (POLLIN | POLLRDHUP | POLLHUP)) == POLLIN;
+}
+
+bool socket_is_shut(int fd)
+{
+    struct pollfd look = {.fd = fd, .events = POLLRDHUP};
+    return fd >= 0 && (socket_option(fd, SO_ACCEPTCONN) != 1 ||
+                       (poll(&look, 1, 0) == 1 && (look.revents & (POLLRDHUP | POLLHUP)) != 0));
+}
+
+int socket_listen_again(int fd, int backlog)
+{
+    if (listen(fd, backlog < 0 ? SOMAXCONN : backlog) != 0)
+        return -1;
+    errno = EPIPE; /* of a unix socket, whose end is final */
+    return socket_is_shut(fd) ? -1 : 0;
 }

@@ -102,8 +102,14 @@ void socket_refuse(struct socket_listener *listener);
 /* Closes it, after socket_unlink. */
 void socket_close(struct socket_listener *listener);
 
-/* Does something wait there to be accepted or received? */
+/* Does something wait there to be accepted or received? Not where it was shut down. */
 bool socket_pending(int fd);
+
+/* Has a process that shares the listening socket shut it down, so that it accepts no more? */
+bool socket_is_shut(int fd);
+
+/* Has such a socket listen again, which TCP allows. Returns 0, or -1 with errno. */
+int socket_listen_again(int fd, int backlog);
 
 /* The process that made the unix socket at `path` listen, 0 = unknown or none. */
 pid_t socket_listening_process(const char *path);

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,6 +41,19 @@ static int listener_adopt(int fd)
         (void)close(null_fd);
     }
     return own;
+}
+
+enum {
+    LISTENER_LOOK = 16 /* each so many times that the queue is empty, more is asked */
+};
+
+/* A unix socket that was shut down is always ready, and always empty. */
+__attribute__((cold)) static bool listener_is_shut(struct listener *listener)
+{
+    struct pollfd look = {.fd = listener->fd, .events = POLLRDHUP};
+    return atomic_fetch_add_explicit(&listener->empty, 1, memory_order_relaxed) % LISTENER_LOOK ==
+               LISTENER_LOOK - 1 &&
+           poll(&look, 1, 0) == 1 && (look.revents & (POLLRDHUP | POLLHUP)) != 0;
 }
 
 bool listener_open(struct listener *listener, int fd, const char *addresses)
@@ -102,12 +117,13 @@ enum listener_result listener_accept(struct listener *listener, struct conn **co
         case ENOBUFS:
         case ENOMEM:
             return LISTENER_STARVED;
-        case EBADF:
         case EINVAL:
+            return LISTENER_SHUT;
+        case EBADF:
         case ENOTSOCK:
             return LISTENER_FAILED;
         default: /* EAGAIN, or an error of the new connection */
-            return LISTENER_NONE;
+            return listener_is_shut(listener) ? LISTENER_SHUT : LISTENER_NONE;
         }
     if (check && !allowed_clients_allow(&listener->allowed, (struct sockaddr *)&address)) {
         (void)close(fd);

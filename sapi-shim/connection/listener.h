@@ -14,6 +14,7 @@
 struct listener {
     int fd; /* our own, close-on-exec; -1 = closed */
     bool is_tcp;
+    _Atomic unsigned empty; /* times that the queue was found empty */
     struct allowed_clients allowed;
 };
 
@@ -31,6 +32,7 @@ enum listener_result {
     LISTENER_NONE,    /* the queue is empty */
     LISTENER_REFUSED, /* a client was refused: not in listen.allowed_clients */
     LISTENER_STARVED, /* descriptors or memory have run out; errno is set */
+    LISTENER_SHUT,    /* it does not listen any more: a process that shares it shut it down */
     LISTENER_FAILED,  /* errno is set */
 };
 

@@ -39,6 +39,7 @@ enum {
     WAIT_SET_POLLED = 1024,     /* connections polled while the worker stops */
     WAIT_SET_SURPLUS_MS = 1000, /* longest time that a surplus kept connection stays idle */
     WAIT_SET_LOOK_AWAY_MS = 20, /* after a connection was left to a sibling that has room */
+    WAIT_SET_SHUT_MS = 200,     /* between two looks at a listening socket that was shut down */
     WAIT_SET_ALONE_MS = 2000,   /* a worker that leaves waits for room where there is no sibling */
     WAIT_SET_PASSED = 2,        /* connections passed on at once by a worker that has no room */
     WAIT_SET_CANCELED = 64,     /* requests aborted in a row before they began; then it is closed */
@@ -77,9 +78,11 @@ struct wait_set {
     uint64_t nowhere_since;        /* no worker has had room from then on; 0 = one has */
     int handoff_fd;                /* watched for connections of siblings; -1 = none */
     uint64_t handoff_paused_until; /* connections of siblings are not watched; 0 = they are */
-    uint64_t alone_since;          /* it waits for room and has no sibling; 0 = it does not */
-    _Atomic uint64_t last_wait;    /* clock_coarse_ns of the last epoll_pwait */
-    _Atomic uint64_t last_sleep;   /* of the last one that slept, so that signals came in */
+    uint64_t shut_until; /* the listening socket was shut down and is not watched; 0 = it is */
+    bool shut_told;
+    uint64_t alone_since;        /* it waits for room and has no sibling; 0 = it does not */
+    _Atomic uint64_t last_wait;  /* clock_coarse_ns of the last epoll_pwait */
+    _Atomic uint64_t last_sleep; /* of the last one that slept, so that signals came in */
 };
 
 enum {
@@ -318,6 +321,27 @@ static void wait_set_count_refused(struct wait_set *w, const char *client)
                           worker_slot_pool(), client, more);
 }
 
+/* A sibling has shut the listening socket down, for all that share it. The manager has it listen
+ * again, or replaces the workers: until then connections that are kept or passed on are served. */
+__attribute__((cold)) static enum wait_set_result wait_set_leave_shut(struct wait_set *w)
+{
+    if (worker_slot_capacity() == 0) {
+        errno = EINVAL; /* there is no manager */
+        return WAIT_SET_FAILED;
+    }
+    (void)pthread_mutex_lock(&w->lock);
+    bool told = w->shut_told;
+    w->shut_told = true;
+    (void)epoll_ctl(w->conns.epfd, EPOLL_CTL_DEL, w->listener.fd, NULL);
+    w->shut_until = clock_ns() + WAIT_SET_SHUT_MS * CLOCK_NS_PER_MS;
+    (void)pthread_mutex_unlock(&w->lock);
+    if (!told)
+        diagnostics_write("pool %s: a worker has shut down the listening socket: this one accepts "
+                          "no more until the manager has mended that",
+                          worker_slot_pool());
+    return WAIT_SET_NONE;
+}
+
 static enum wait_set_result wait_set_accept(struct wait_set *w, struct conn **out)
 {
     struct conn *conn = NULL;
@@ -342,6 +366,8 @@ static enum wait_set_result wait_set_accept(struct wait_set *w, struct conn **ou
     case LISTENER_STARVED:
         wait_set_relieve(w);
         return WAIT_SET_NONE;
+    case LISTENER_SHUT:
+        return wait_set_leave_shut(w);
     case LISTENER_NONE:
         return WAIT_SET_NONE;
     case LISTENER_FAILED:
@@ -453,6 +479,12 @@ static bool wait_set_watch_handoff(struct wait_set *w)
     return wait_set_watch(w, w->handoff_fd, WAIT_SET_TAG_HANDOFF, EPOLLIN | EPOLLEXCLUSIVE);
 }
 
+static bool wait_set_watch_listener(struct wait_set *w)
+{
+    w->shut_until = 0;
+    return wait_set_watch(w, w->listener.fd, WAIT_SET_TAG_LISTENER, EPOLLIN | EPOLLEXCLUSIVE);
+}
+
 static enum wait_set_result wait_set_receive(struct wait_set *w, struct conn **out)
 {
     bool idle = false, leaving = false;
@@ -520,6 +552,19 @@ static void wait_set_expire_one(struct wait_set *w, struct conn *conn)
     conn_lists_close(&w->conns, &conn);
 }
 
+/* Watches again what was not watched for a time. Returns the earlier of `next` and the end of such
+ * a time. */
+__attribute__((cold)) static uint64_t wait_set_watch_again(struct wait_set *w, uint64_t next,
+                                                           uint64_t now)
+{
+    if (w->handoff_paused_until != 0 && now >= w->handoff_paused_until)
+        (void)wait_set_watch_handoff(w);
+    if (w->shut_until != 0 && now >= w->shut_until && !w->stopping)
+        (void)wait_set_watch_listener(w);
+    next = clock_earlier(next, w->handoff_paused_until);
+    return w->stopping ? next : clock_earlier(next, w->shut_until);
+}
+
 /* Closes connections that have waited too long. Returns the time to the next deadline as poll()
  * takes it. */
 static int wait_set_expire(struct wait_set *w)
@@ -540,13 +585,8 @@ static int wait_set_expire(struct wait_set *w)
             wait_set_expire_one(w, conn);
         }
     }
-    if (w->handoff_paused_until != 0) {
-        now = clock_ns();
-        if (now >= w->handoff_paused_until)
-            (void)wait_set_watch_handoff(w);
-        else
-            next = clock_earlier(next, w->handoff_paused_until);
-    }
+    if ((w->handoff_paused_until | w->shut_until) != 0)
+        next = wait_set_watch_again(w, next, now = clock_ns());
     return clock_timeout_ms(next, now);
 }
 
@@ -704,6 +744,8 @@ static bool wait_set_accept_last(struct wait_set *w, bool first, struct conn **o
         result = wait_set_accept(w, out);
         if (result == WAIT_SET_NONE && w->starved)
             return false;
+        if (w->shut_until != 0)
+            break;
     }
     if (result != WAIT_SET_REQUEST || !worker_slot_last_drain())
         listener_close(&w->listener);
@@ -818,8 +860,7 @@ static bool wait_set_open(struct wait_set *w, int listen_fd, const char *address
     w->conns.leaving = graceful_stop_requested;
     w->conns.epfd = epoll_create1(EPOLL_CLOEXEC);
     w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    w->used = w->conns.epfd >= 0 && w->wake_fd >= 0 &&
-              wait_set_watch(w, w->listener.fd, WAIT_SET_TAG_LISTENER, EPOLLIN | EPOLLEXCLUSIVE) &&
+    w->used = w->conns.epfd >= 0 && w->wake_fd >= 0 && wait_set_watch_listener(w) &&
               wait_set_watch(w, w->wake_fd, WAIT_SET_TAG_WAKE, EPOLLIN | EPOLLET) &&
               (stop_fd < 0 || wait_set_watch(w, stop_fd, WAIT_SET_TAG_STOP, EPOLLIN)) &&
               (conn_handoff_fd() < 0 || wait_set_watch_handoff(w));

@@ -215,6 +215,20 @@ static void evil_listen(void)
     (void)shutdown(evil_copy(OT_FD_LISTEN), SHUT_RDWR);
 }
 
+static void evil_listen_half(void)
+{
+    (void)shutdown(evil_copy(OT_FD_LISTEN), SHUT_RD);
+}
+
+/* Whatever the manager does about it. */
+static void evil_listen_again(void)
+{
+    for (;;) {
+        evil_listen();
+        evil_pause(1);
+    }
+}
+
 static void evil_backlog(void)
 {
     (void)listen(evil_copy(OT_FD_LISTEN), 0);
@@ -586,6 +600,8 @@ static const struct evil_attack {
     {"no-connections", evil_no_connections},
     {"flight", evil_flight},
     {"listen", evil_listen},
+    {"listen-half", evil_listen_half},
+    {"listen-again", evil_listen_again},
     {"backlog", evil_backlog},
     {"listen-blocking", evil_listen_blocking},
     {"accept", evil_accept},

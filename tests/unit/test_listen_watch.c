@@ -48,6 +48,7 @@ struct scene {
     struct ev_loop *loop;
     struct listen_watch arrival;
     unsigned notified;
+    unsigned shut;
 };
 
 static void say(int fd, char word)
@@ -66,6 +67,12 @@ static void on_arrival(void *context)
 {
     struct scene *scene = context;
     scene->notified++;
+}
+
+static void on_shut(void *context)
+{
+    struct scene *scene = context;
+    scene->shut++;
 }
 
 /* ---- the waiters ---- */
@@ -177,7 +184,8 @@ static void scene_open(struct scene *scene, enum kind kind)
     scene->loop = ev_loop_new(EVFLAG_AUTO);
     cr_assert(scene->loop != NULL);
     cr_assert(listen_watch_open(&scene->arrival, scene->loop, listener,
-                                kind == HANDOFF ? scene->source : -1, on_arrival, scene) == 0);
+                                kind == HANDOFF ? scene->source : -1, on_arrival, on_shut,
+                                scene) == 0);
 }
 
 static void scene_close(struct scene *scene)
@@ -417,9 +425,43 @@ Test(arrival, a_socket_that_cannot_be_watched_is_said)
     int none[2];
     cr_assert(pipe(none) == 0);
     (void)close(none[1]);
-    cr_assert(listen_watch_open(&arrival, loop, none[0], none[1], on_arrival, NULL) == 0);
+    cr_assert(listen_watch_open(&arrival, loop, none[0], none[1], on_arrival, on_shut, NULL) == 0);
     cr_expect(listen_watch_set(&arrival, true) == -1);
     cr_expect(!arrival.on);
     listen_watch_close(&arrival);
     ev_loop_destroy(loop);
+}
+
+struct shut_case {
+    enum kind kind;
+    int how;
+    bool on;
+};
+
+ParameterizedTestParameters(arrival, told_when_the_socket_is_shut_down)
+{
+    static struct shut_case cases[] = {
+        {UNIX, SHUT_RD, false}, {UNIX, SHUT_RD, true},  {UNIX, SHUT_RDWR, false},
+        {TCP, SHUT_RD, false},  {TCP, SHUT_RDWR, true}, {TCP, SHUT_RDWR, false},
+    };
+    return cr_make_param_array(struct shut_case, cases, sizeof cases / sizeof *cases);
+}
+
+/* Whether connections are watched or not; connections do not count. */
+ParameterizedTest(const struct shut_case *one, arrival, told_when_the_socket_is_shut_down,
+                  .timeout = 60)
+{
+    struct scene scene;
+    scene_open(&scene, one->kind);
+    cr_assert(listen_watch_set(&scene.arrival, one->on) == 0);
+    arrive(&scene);
+    for (unsigned i = 0; i < 10; i++)
+        (void)ev_run(scene.loop, EVRUN_NOWAIT);
+    cr_expect(scene.shut == 0);
+    cr_assert(shutdown(scene.source, one->how) == 0);
+    while (scene.shut == 0)
+        (void)ev_run(scene.loop, EVRUN_ONCE);
+    (void)ev_run(scene.loop, EVRUN_NOWAIT);
+    cr_expect(scene.shut == 1, "once");
+    scene_close(&scene);
 }

@@ -188,3 +188,30 @@ Test(socket, what_others_made)
     cr_expect_not_null(strstr(error, "no socket"));
     fd_close(&null);
 }
+
+Test(socket, shut_down_by_a_process_that_shares_it)
+{
+    static const int ways[] = {SHUT_RD, SHUT_RDWR};
+    for (size_t i = 0; i < 2; i++) {
+        struct socket_listener listener = open_local(0600);
+        cr_expect(!socket_is_shut(listener.fd));
+        cr_assert(shutdown(listener.fd, ways[i]) == 0);
+        cr_expect(socket_is_shut(listener.fd) && !socket_pending(listener.fd));
+        cr_expect(socket_listen_again(listener.fd, 5) == -1, "its end is final");
+
+        /* Another takes its place while it is open. */
+        struct socket_listener next = open_local(0600);
+        socket_close(&listener);
+        cr_expect(socket_answered(path) == 1 && !socket_is_shut(next.fd));
+        socket_close(&next);
+
+        struct socket_spec tcp = {.host = "127.0.0.1", .port = "0", .backlog = 1};
+        cr_assert(socket_listen(&listener, &tcp, error, sizeof error) == 0, "%s", error);
+        cr_expect(!socket_is_shut(listener.fd));
+        cr_assert(shutdown(listener.fd, ways[i]) == 0);
+        cr_expect(socket_is_shut(listener.fd) && !socket_pending(listener.fd));
+        cr_expect(socket_listen_again(listener.fd, 1) == 0 && !socket_is_shut(listener.fd));
+        socket_close(&listener);
+    }
+    cr_expect(!socket_is_shut(-1));
+}

@@ -24,7 +24,8 @@ PING = 2.0 if not build.SANITIZED else 10.0  # seconds, on a loaded machine; alo
 # What ends, and what goes on until the worker dies.
 ATTACKS = [
     "doorbell", "rings", "full-doorbell", "blocking", "output", "output-without-line", "messages", "handoff",
-    "handoff-half", "two-descriptors", "stamps", "empty-messages", "no-connections", "flight", "backlog",
+    "handoff-half", "two-descriptors", "stamps", "empty-messages", "no-connections", "flight", "listen",
+    "listen-half", "listen-again", "backlog",
     "listen-blocking", "read-access", "write-access", "histograms", "random-slot", "changing-record",
     "forged-pid", "future", "lie", "stop-starts", "trace-siblings", "signal-manager", "groups", "files-of-manager",
     "double-forks", "fork-and-die", "threads", "descriptors", "nice", "spin", "ignore",

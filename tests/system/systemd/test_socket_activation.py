@@ -1,5 +1,6 @@
 """Socket activation: listening sockets passed to the manager, found by name or address."""
 
+import json
 import os
 import signal
 import socket
@@ -331,3 +332,20 @@ def test_in_the_background(tmp_path, sockets, app):
     os.kill(pid, signal.SIGTERM)
     wait_until(lambda: process.reap(pid) or not process.alive(pid), "the manager's end")
     assert os.path.exists(where.path)
+
+
+def test_shut_down(tmp_path, listen, sockets, app):
+    """A given socket that a process shuts down: TCP listens again, a unix socket cannot be made by the manager."""
+    given = sockets(listen)
+    daemon = Activated(tmp_path, [given], "-", pool={"command": f"{app('worker')} {tmp_path}", "listen": listen})
+    daemon.start()
+    assert fastcgi.request(listen, query="id=a&text=fine").text == "fine"
+    given.shutdown(socket.SHUT_RDWR)
+    if listen.is_unix:
+        daemon.wait_log("no other can be had: it was passed to the manager", 1)
+        status = json.loads(daemon.control("--json", "status", check=True).stdout)["pools"][0]
+        assert status["backoff_ms"] > 0
+    else:
+        daemon.wait_log("it listens again", 1)
+        assert fastcgi.request(listen, query="id=b&text=fine").text == "fine"
+    ended(daemon)
