@@ -122,23 +122,31 @@ static bool check_waiting(const struct pool *pool)
  * back-off are its excuse, another pool's are not (C7). */
 static void check_liveness(const struct pool *pool, struct check_pool *was)
 {
-    const struct scaling_counts *seen = &pool->seen.counts;
     if (!check_waiting(pool)) {
         was->starved_since = 0;
         return;
     }
+    const struct config_pool *settings = pool_settings(pool);
     int64_t max = check_set->config->global.process_max;
-    unsigned service = 0, starting = 0;
+    unsigned service = 0, coming = 0, post = 0;
     for (size_t i = 0; i < check_set->count; i++)
         service += pool_in_service(&check_set->items[i]->pool);
     for (unsigned i = 0; i < pool->current->size; i++) {
         const struct generation_member *member = &pool->current->members[i];
-        starting += generation_member_in_service(member) &&
-                    scoreboard_glance(&pool->current->scoreboard, i).phase <= SCOREBOARD_STARTING;
+        const struct sim_process *process =
+            generation_member_in_service(member) ? sim_find(member->worker.pid) : NULL;
+        if (process == NULL)
+            continue;
+        /* For 5 s a worker that does not attach may only be slow. */
+        coming += process->phase <= SIM_IDLE ||
+                  (!process->attached && clock_ms() - member->worker.started < 5200);
+        post += process->phase == SIM_POST && process->attached;
     }
-    bool excused = pool->stop != POOL_STOP_NONE || backoff_wait(&pool->backoff, clock_ms()) > 0 ||
-                   starting > 0 || seen->idle > 0 || (max > 0 && service >= (unsigned)max) ||
-                   pool_in_service(pool) >= (unsigned)pool_settings(pool)->pm_max_children ||
+    post = MIN(post, (unsigned)settings->post_response_max_children);
+    bool excused = pool->stop != POOL_STOP_NONE || was->tainted ||
+                   backoff_wait(&pool->backoff, clock_ms()) > 0 || coming > 0 ||
+                   (max > 0 && service >= (unsigned)max) ||
+                   pool_in_service(pool) - post >= (unsigned)settings->pm_max_children ||
                    pool->stats.spawned != was->spawned ||
                    pool->current->live == pool->current->size;
     if (excused)
@@ -147,7 +155,7 @@ static void check_liveness(const struct pool *pool, struct check_pool *was)
         was->starved_since = sim_now;
     else if (sim_now - was->starved_since > SIM_S)
         sim_fail("C6", "pool %s: connections wait for a second, %u of %" PRId64 " workers",
-                 pool->name, pool_in_service(pool), pool_settings(pool)->pm_max_children);
+                 pool->name, pool_in_service(pool), settings->pm_max_children);
 }
 
 /* C2, C3: a process that the manager does not know any more must not be there, and the other way
@@ -303,6 +311,9 @@ void sim_check_kill(const struct sim_process *process)
         return;
     if (worker == NULL)
         sim_fail("C3", "process %d is killed and is no worker's", (int)process->pid);
+    if (process->stopped && process->pending != 0)
+        sim_fail("C3", "process %d is killed, and was stopped when it was asked to go",
+                 (int)process->pid);
     int64_t least = MIN(MIN(sim_expect.grace, sim_expect.hard), 1000);
     bool graceful = member->stop_reason == EXIT_CAUSE_STOP_RELOAD ||
                     (member->stop_reason == EXIT_CAUSE_STOP_MANAGER && !sim_expect.hurried);

@@ -339,12 +339,20 @@ void sim_signal(struct sim_process *process, int signal)
         if (signal == SIGSTOP && !process->stopped)
             process->stopped_at = sim_now;
         process->stopped = signal == SIGSTOP;
+        int pending = process->pending;
+        process->pending = 0;
+        if (!process->stopped && pending != 0)
+            sim_signal(process, pending);
         return;
     }
     if (signal == SIGKILL) {
         sim_check_kill(process);
         sim_totals.killed++;
         sim_end(process, SIGKILL);
+        return;
+    }
+    if (process->stopped) {
+        process->pending = signal;
         return;
     }
     sim_check_stop(process);

@@ -72,6 +72,7 @@ struct sim_process {
     enum sim_phase phase;
     uint64_t next_at; /* ns: it acts then, 0 = it waits */
     uint64_t crash_at, told_at, stopped_at;
+    int pending; /* a signal that waits while it is stopped; 0 = none */
     unsigned requests_left, forks;
     int report_fd, listen_fd, doorbell_fd;
     struct ot_board *board;
