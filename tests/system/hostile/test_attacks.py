@@ -26,7 +26,7 @@ ATTACKS = [
     "doorbell", "rings", "full-doorbell", "blocking", "output", "output-without-line", "messages", "handoff",
     "handoff-half", "two-descriptors", "stamps", "empty-messages", "no-connections", "flight", "listen",
     "listen-half", "listen-again", "backlog",
-    "listen-blocking", "read-access", "write-access", "histograms", "random-slot", "changing-record",
+    "listen-blocking", "accept", "read-access", "write-access", "histograms", "random-slot", "changing-record",
     "forged-pid", "future", "lie", "stop-starts", "trace-siblings", "signal-manager", "groups", "files-of-manager",
     "double-forks", "fork-and-die", "threads", "descriptors", "nice", "spin", "ignore",
 ]
