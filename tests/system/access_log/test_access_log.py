@@ -288,7 +288,7 @@ STATUSES = {
 
 @pytest.mark.parametrize("piece", ["", "1", "7"])
 def test_status(pool, listen, log, piece):
-    pool(program="raw", arguments="")
+    pool(program="raw", arguments="", max_execution_time=0)
     for count, (body, status) in enumerate(STATUSES.items(), 1):
         fastcgi.request(listen, query=piece, body=body)
         entry = log.wait(count)[-1]

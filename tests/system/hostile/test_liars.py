@@ -3,6 +3,8 @@
 import json
 import os
 
+import pytest
+
 from harness import process
 from harness.bystander import Bystander
 from harness.wait import now, wait_until
@@ -13,6 +15,7 @@ def spawned(daemon):
     return json.loads(answer.stdout)["pools"][0]["spawned"]
 
 
+@pytest.mark.unsanitized  # sanitized programs start too slowly to reach the rate
 def test_a_worker_that_says_that_it_served_and_dies_is_replaced_at_a_rate(manager, app, tmp_path):
     daemon = manager(pools={
         "evil": {"command": f"{app('evil')} lie", "pm.max_children": 4},
