@@ -127,6 +127,19 @@ static int launch_set_oom_score(const char *score)
     return done == (ssize_t)strlen(score) ? 0 : -1;
 }
 
+/* With a session of its own it has no terminal to read from or to type into. Where the manager has
+ * none there is nothing to leave: then a process group suffices, as Linux gives each session a
+ * share of the processors of its own (sched(7), autogroup), and workers would not yield to their
+ * clients. */
+static int launch_leave_terminal(void)
+{
+    int terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (terminal < 0 && errno == ENXIO)
+        return setpgid(0, 0);
+    fd_close(&terminal);
+    return setsid() < 0 ? -1 : 0;
+}
+
 /* Each step may need a right, or a file, that a later step takes away. Returns the step that
  * failed, with errno. */
 static int launch_exec(const struct launch_arguments *arguments)
@@ -138,8 +151,7 @@ static int launch_exec(const struct launch_arguments *arguments)
     sigemptyset(&none);
     child_default_signals();
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    /* With a session of its own it has no terminal to read from or to type into. */
-    if (setsid() < 0)
+    if (launch_leave_terminal() != 0)
         return LAUNCH_SESSION;
 
     /* Descriptors come before the limits: a low limit of open files would not let them be moved. */

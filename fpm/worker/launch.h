@@ -54,8 +54,9 @@ struct launch_failure {
     int error;
 };
 
-/* Starts the program in a session of its own, without the manager's capabilities. Returns its pid,
- * and in *report_fd the end of the pipe, non-blocking, for launch_report; or -1 with a sentence. */
+/* Starts the program away from the manager's terminal and without its capabilities. Returns its
+ * pid, and in *report_fd the end of the pipe, non-blocking, for launch_report; or -1 with a
+ * sentence. */
 pid_t launch(const struct launch_arguments *arguments, int *report_fd, char *error, size_t size);
 
 /* Reads the report: 1 = the program runs, 0 = not known yet, -1 = it never will, with *failure
