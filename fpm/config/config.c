@@ -102,15 +102,17 @@ void config_free(struct config **config)
 /* A pool with every default; NULL without memory. */
 static struct config_pool *config_add_pool(struct config *config, const char *name)
 {
-    struct config_pool *grown = reallocarray(config->pools, config->pool_count + 1, sizeof *grown);
-    if (grown == NULL)
+    char *copy = strdup(name);
+    struct config_pool *grown =
+        copy != NULL ? reallocarray(config->pools, config->pool_count + 1, sizeof *grown) : NULL;
+    if (grown == NULL) {
+        free(copy);
         return NULL;
+    }
     config->pools = grown;
     struct config_pool *pool = &grown[config->pool_count++];
-    *pool = (struct config_pool){.name = strdup(name)};
-    if (config_init_all(directive_pool, DIRECTIVE_POOL_COUNT, pool) != 0 || pool->name == NULL)
-        return NULL;
-    return pool;
+    *pool = (struct config_pool){.name = copy}; /* every pool that is counted has a name */
+    return config_init_all(directive_pool, DIRECTIVE_POOL_COUNT, pool) == 0 ? pool : NULL;
 }
 
 /* ---- sections ---- */
