@@ -4,6 +4,8 @@
 #include "fpm/config/config_check.h"
 #include "fpm/config/directive_value.h"
 #include "fpm/config/ini_lines.h"
+#include "fpm/util/account.h"
+#include "fpm/util/hash_index.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -20,7 +22,8 @@
 enum {
     CONFIG_BYTES_MAX = 16 << 20,
     CONFIG_FILES_MAX = 10000,
-    CONFIG_POOLS_MAX = 10000
+    CONFIG_POOLS_MAX = 10000,
+    CONFIG_NAMES = 32768 /* places for names of pools, a power of two: never half full */
 };
 
 /* The section that the next values belong to. */
@@ -48,6 +51,7 @@ struct loader {
     struct config *config;
     struct config_report *report;
     struct directive_origin global_origin; /* of [global]; file NULL: not seen */
+    uint16_t *names; /* CONFIG_NAMES: 1 + index of the pool whose name has this hash, or one next */
 };
 
 static void config_load_file(struct loader *loader, const char *path, const struct source *includer,
@@ -102,16 +106,21 @@ void config_free(struct config **config)
 /* A pool with every default; NULL without memory. */
 static struct config_pool *config_add_pool(struct config *config, const char *name)
 {
-    char *copy = strdup(name);
-    struct config_pool *grown =
-        copy != NULL ? reallocarray(config->pools, config->pool_count + 1, sizeof *grown) : NULL;
-    if (grown == NULL) {
-        free(copy);
-        return NULL;
+    /* Room doubles each time that it is used up: it is a power of two. */
+    size_t count = config->pool_count;
+    if (config->pools == NULL || (count & (count - 1)) == 0) {
+        struct config_pool *grown =
+            reallocarray(config->pools, count > 0 ? 2 * count : 1, sizeof *grown);
+        if (grown == NULL)
+            return NULL;
+        config->pools = grown;
     }
-    config->pools = grown;
-    struct config_pool *pool = &grown[config->pool_count++];
-    *pool = (struct config_pool){.name = copy}; /* every pool that is counted has a name */
+    /* Every pool that is counted has a name. */
+    char *copy = strdup(name);
+    if (copy == NULL)
+        return NULL;
+    struct config_pool *pool = &config->pools[config->pool_count++];
+    *pool = (struct config_pool){.name = copy};
     return config_init_all(directive_pool, DIRECTIVE_POOL_COUNT, pool) == 0 ? pool : NULL;
 }
 
@@ -125,6 +134,16 @@ static bool config_is_pool_name(const char *name)
     return begins_well && *name == '\0';
 }
 
+/* The place of a pool's name among `names`, or where it belongs. */
+static uint16_t *config_name_place(const struct loader *loader, const char *name)
+{
+    size_t at = hash_index_text(name) % CONFIG_NAMES;
+    while (loader->names[at] != 0 &&
+           strcmp(loader->config->pools[loader->names[at] - 1].name, name) != 0)
+        at = (at + 1) % CONFIG_NAMES;
+    return &loader->names[at];
+}
+
 static void config_begin_section(struct source *source, const char *name, unsigned line)
 {
     struct loader *loader = source->loader;
@@ -136,9 +155,9 @@ static void config_begin_section(struct source *source, const char *name, unsign
     /* A section may appear only once in all files together. */
     if (global && loader->global_origin.file != NULL)
         first = &loader->global_origin;
-    for (size_t i = 0; i < config->pool_count; i++)
-        if (strcmp(config->pools[i].name, name) == 0)
-            first = &config->pools[i].origin;
+    uint16_t *place = config_name_place(loader, name);
+    if (*place != 0)
+        first = &config->pools[*place - 1].origin;
     if (first != NULL) {
         config_report_error(loader->report, &origin,
                             "[%s] stands twice, first at %s:%u; keep one of them", name,
@@ -172,6 +191,7 @@ static void config_begin_section(struct source *source, const char *name, unsign
     }
     pool->origin = origin;
     source->pool = config->pool_count - 1;
+    *place = (uint16_t)config->pool_count;
     source->place = PLACE_POOL;
 }
 
@@ -509,11 +529,15 @@ static char *config_absolute(const char *path)
 struct config *config_load(const char *path, unsigned flags, struct config_report *report)
 {
     struct config *config = calloc(1, sizeof *config);
-    struct loader loader = {.left = CONFIG_BYTES_MAX, .config = config, .report = report};
+    struct loader loader = {.left = CONFIG_BYTES_MAX,
+                            .config = config,
+                            .report = report,
+                            .names = calloc(CONFIG_NAMES, sizeof(uint16_t))};
     size_t before = report->failed;
     if (config != NULL)
         config->holders = 1;
-    if (config == NULL ||
+    account_remember(true);
+    if (config == NULL || loader.names == NULL ||
         config_init_all(directive_global, DIRECTIVE_GLOBAL_COUNT, &config->global) != 0) {
         config_report_error(report, NULL, "out of memory");
     } else if ((config->file = config_absolute(path)) == NULL) {
@@ -536,6 +560,8 @@ struct config *config_load(const char *path, unsigned flags, struct config_repor
                 "no pool in it or in what it includes; add a section such as [www] with "
                 "command, listen and pm.max_children");
     }
+    account_remember(false);
+    free(loader.names);
     config_report_close(report);
     if (report->failed != before)
         config_free(&config);

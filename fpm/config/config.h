@@ -1,8 +1,8 @@
 /* config.h: reads overtime.ini into a struct config, or reports every error in it.
  *
  * It reads files, the environment (for ${NAME} and PATH) and the user and group data bases, and
- * checks that named programs and folders exist. It logs nothing, keeps no global state and changes
- * nothing outside.
+ * checks that named programs and folders exist. It logs nothing, keeps no state from one reading to
+ * the next and changes nothing outside.
  */
 #ifndef FPM_CONFIG_H
 #define FPM_CONFIG_H

@@ -285,12 +285,13 @@ static void config_check_oom_score(const struct config_pool *pool,
                                    const struct config_check_section *in)
 {
     int own = 0;
+    if (pool->oom_score_adj == DIRECTIVE_UNSET || geteuid() == 0)
+        return;
     FILE *file = fopen("/proc/self/oom_score_adj", "re");
     bool known = file != NULL && fscanf(file, "%d", &own) == 1;
     if (file != NULL)
         (void)fclose(file);
-    if (known && geteuid() != 0 && pool->oom_score_adj != DIRECTIVE_UNSET &&
-        pool->oom_score_adj < own)
+    if (known && pool->oom_score_adj < own)
         config_check_warning(
             in, POOL(oom_score_adj),
             " = %d: only root can go below a value that root has set, and that of the "
@@ -618,9 +619,10 @@ void config_check_pool(struct config_pool *pool, const struct config_pool *befor
     const struct config_check_section section = config_check_section_of(pool, report);
     for (size_t i = 0; i < DIRECTIVE_POOL_COUNT; i++) {
         const struct directive *row = &directive_pool[i];
-        char accepted[256] = "";
+        char accepted[256];
         if (!row->required || pool->origins[i].file != NULL)
             continue;
+        accepted[0] = '\0';
         directive_accepts(row, accepted, sizeof accepted);
         config_report_error(report, &pool->origin, "[%s] %s is missing: every pool needs it, %s",
                             pool->name, row->name, accepted);

@@ -85,13 +85,14 @@ const struct directive *directive_find(const struct directive *table, size_t cou
 {
     size_t length = strlen(name);
     for (size_t i = 0; i < count; i++) {
+        if (table[i].type != DIRECTIVE_MAP) {
+            if (*table[i].name == *name && strcmp(table[i].name, name) == 0)
+                return &table[i];
+            continue;
+        }
         /* env[NAME] is one row for every env[...]. */
         size_t stem = strcspn(table[i].name, "[") + 1;
-        bool found = table[i].type != DIRECTIVE_MAP
-                         ? strcmp(table[i].name, name) == 0
-                         : length > stem + 1 && strncmp(table[i].name, name, stem) == 0 &&
-                               name[length - 1] == ']';
-        if (found)
+        if (length > stem + 1 && strncmp(table[i].name, name, stem) == 0 && name[length - 1] == ']')
             return &table[i];
     }
     return NULL;

@@ -16,6 +16,27 @@ enum {
     ACCOUNT_GROUPS_MAX = 65536
 };
 
+/* What account_remember keeps; `user` and `group` are the texts that were asked for. */
+static struct {
+    bool on;
+    char user[ACCOUNT_NAME_SIZE], group[ACCOUNT_NAME_SIZE]; /* "": none */
+    struct account account;
+    gid_t gid;
+} account_last;
+
+void account_remember(bool on)
+{
+    account_last.on = on;
+    account_last.user[0] = account_last.group[0] = '\0';
+}
+
+static void account_keep(char kept[ACCOUNT_NAME_SIZE], const char *text)
+{
+    kept[0] = '\0';
+    if (account_last.on && strlen(text) < ACCOUNT_NAME_SIZE)
+        memcpy(kept, text, strlen(text) + 1);
+}
+
 /* A user or group number; (uid_t)-1 means "no change" to the kernel and is none. */
 static bool account_number(const char *text, uint32_t *out)
 {
@@ -85,10 +106,17 @@ static int account_refuse(int result, const char *what, char *error, size_t size
 int account_user(const char *text, struct account *out, char *error, size_t size)
 {
     uint32_t uid = 0;
+    if (*text != '\0' && strcmp(text, account_last.user) == 0) {
+        *out = account_last.account;
+        return 0;
+    }
     bool by_number = account_number(text, &uid);
     int result = account_find_user(text, by_number, uid, out);
-    if (result == 0)
+    if (result == 0) {
+        account_last.account = *out;
+        account_keep(account_last.user, text);
         return 0;
+    }
     if (!by_number)
         return account_refuse(result, "user", error, size);
     *out = (struct account){.uid = uid, .gid = (gid_t)-1};
@@ -102,8 +130,16 @@ int account_group(const char *text, gid_t *out, char *error, size_t size)
         *out = gid;
         return 0;
     }
+    if (*text != '\0' && strcmp(text, account_last.group) == 0) {
+        *out = account_last.gid;
+        return 0;
+    }
     int result = account_find_group(text, out);
-    return result == 0 ? 0 : account_refuse(result, "group", error, size);
+    if (result != 0)
+        return account_refuse(result, "group", error, size);
+    account_last.gid = *out;
+    account_keep(account_last.group, text);
+    return 0;
 }
 
 gid_t *account_groups(const char *name, gid_t gid, size_t *count)

@@ -22,6 +22,10 @@ struct account {
 int account_user(const char *text, struct account *out, char *error, size_t size);
 int account_group(const char *text, gid_t *out, char *error, size_t size);
 
+/* From true to false the last user and the last group that were found are remembered: for a reading
+ * of many lines that name the same ones. Both forget what was remembered before. */
+void account_remember(bool on);
+
 /* The groups of the user `name`, `gid` among them; NULL = only that one. The caller frees them.
  * Returns NULL without memory, or if there are too many. */
 gid_t *account_groups(const char *name, gid_t gid, size_t *count);
