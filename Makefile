@@ -298,6 +298,7 @@ demo:  ## the newsletter application behind nginx: WEB=apache PORT=8080; ONCE=1 
 LDCONFIG = @[ -n "$(DESTDIR)" ] || [ "$$(id -u)" -ne 0 ] || PATH="$$PATH:/usr/sbin:/sbin" ldconfig
 
 # `make install` does not start the service: systemctl enable --now overtime
+DOCS  = $(wildcard packaging/doc/*)
 UNITS = overtime.service overtime@.socket
 FILL  = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|'
 
@@ -324,6 +325,7 @@ install: all  ## into DESTDIR and PREFIX (/usr/local): programs, library, header
 	    $(FILL) packaging/systemd/$$unit >$(DESTDIR)$(UNITDIR)/$$unit || exit 1; done
 	$(FILL) packaging/systemd/overtime.tmpfiles >$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/overtime.conf
 	$(FILL) packaging/logrotate >$(DESTDIR)$(PREFIX)/share/doc/overtime/logrotate
+	install -m 644 $(DOCS) $(DESTDIR)$(PREFIX)/share/doc/overtime/
 	install -D -m 644 packaging/completion/overtimectl.bash \
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/overtimectl
 	install -D -m 644 packaging/completion/_overtimectl $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_overtimectl
@@ -344,7 +346,7 @@ uninstall:  ## remove what `make install` put there, but for the configuration
 	    $(DESTDIR)$(PREFIX)/include/overtime.h $(DESTDIR)$(PREFIX)/include/overtime/contract.h
 	rm -f $(foreach page,$(MAN),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 	rm -f $(UNITS:%=$(DESTDIR)$(UNITDIR)/%) $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/overtime.conf \
-	    $(DESTDIR)$(PREFIX)/share/doc/overtime/logrotate \
+	    $(DESTDIR)$(PREFIX)/share/doc/overtime/logrotate $(DOCS:packaging/doc/%=$(DESTDIR)$(PREFIX)/share/doc/overtime/%) \
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/overtimectl \
 	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_overtimectl
 	-rmdir $(DESTDIR)$(PREFIX)/libexec/overtime $(DESTDIR)$(PREFIX)/include/overtime $(DESTDIR)$(PREFIX)/share/doc/overtime
