@@ -80,6 +80,9 @@ def test_until_it_is_told_to_end(web, number, environment):
         try:
             line = demo.stdout.readline().decode()
             assert f"http://127.0.0.1:{port}/" in line, line
+            line = demo.stdout.readline().decode()
+            assert f"Watch it: http://127.0.0.1:{port}/status?html" in line, line
+            watch(f"http://127.0.0.1:{port}/status")
             use(f"http://127.0.0.1:{port}")
             demo.send_signal(number)
             output = demo.communicate(timeout=60)[0].decode()
@@ -118,6 +121,15 @@ def test_a_manager_that_is_killed(environment):
     for pid in left:
         process.kill_and_reap(pid)
     assert not left
+
+
+def watch(page):
+    """The status is there, and moves by itself: newsletters are sent, and end."""
+    status, text = fetch(f"{page}?html")
+    assert status == 200 and "<html" in text
+    assert json.loads(fetch(f"{page}?json")[1])["pool"] == "www"
+    wait_until(lambda: json.loads(fetch(f"{page}?json")[1])["overtime"]["post_response"] > 0, "a newsletter")
+    wait_until(lambda: json.loads(fetch(f"{page}?json")[1])["overtime"]["post_response_requests"] > 4, "more newsletters")
 
 
 def use(site):
