@@ -10,6 +10,8 @@ BUILD      ?= build
 CC         ?= cc
 SAN        ?= 0
 T          ?=
+# Developers and .ci/run set it: a warning of another compiler must not keep a user from building.
+WERROR     ?= 0
 # As many jobs as processors, unless the caller gives a number.
 ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
 MAKEFLAGS  += -j$(shell nproc)
@@ -18,7 +20,7 @@ VERSION    := $(shell sed -n 's/^.define OVERTIME_VERSION "\(.*\)"/\1/p' fpm/uti
 SOVERSION  := 0
 
 WARN = -Wall -Wextra -Wno-unused-parameter -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
-       -Wformat=2 -Wundef -Wvla -Wwrite-strings -Werror
+       -Wformat=2 -Wundef -Wvla -Wwrite-strings $(if $(filter 1,$(WERROR)),-Werror)
 # libev's watcher types alias each other by design: hence -fno-strict-aliasing.
 BASE_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g -fno-strict-aliasing -fstack-protector-strong $(WARN) -I.
 # Hardening. Sanitizers do without: they have checks of their own. CET is an option of the compiler for x86 alone.
@@ -26,6 +28,9 @@ HARDEN_CFLAGS  = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-clash-protection 
                  $(shell echo 'int f;' | $(CC) -fcf-protection=full -fsyntax-only -xc - 2>/dev/null && echo -fcf-protection=full)
 HARDEN_LDFLAGS = -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
 HARDEN_CFLAGS := $(HARDEN_CFLAGS)
+ifneq ($(filter -flto%,$(CFLAGS) $(CPPFLAGS) $(LDFLAGS)),)
+$(error LTO is not supported: libovertime.a hides its internal names, which needs machine code; leave out -flto)
+endif
 ifeq ($(SAN),1)
 override BUILD := $(BUILD)/san
 BASE_CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
@@ -243,7 +248,7 @@ FUZZ_ALL = $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%)
 fuzz:  ## clang's fuzzer for SECONDS=60 on one target of tests/fuzz, T=NAME, or on each
 	@packaging/install-deps build fuzz
 	@$(MAKE) --no-print-directory --silent BUILD=$(BUILD)/clang CC=clang FUZZ_MAIN=-fsanitize=fuzzer \
-	    CFLAGS='-Wno-error -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined' \
+	    CFLAGS='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined' \
 	    LDFLAGS='-fsanitize=address,undefined' $(patsubst %,$(BUILD)/clang/fuzz/%,$(or $(T),$(FUZZ_ALL)))
 	@for target in $(or $(T),$(FUZZ_ALL)); do \
 	    mkdir -p $(BUILD)/fuzz-corpus/$$target $(BUILD)/fuzz-found || exit 1; \
@@ -273,8 +278,11 @@ bench:  ## Overtime and its peers side by side, tables and a plot into build/ben
 
 # How far clang's analyzer follows one function. Its default of 225,000 takes three times as long.
 LINT_NODES ?= 50000
-lint:  ## clang-format, cppcheck and clang-tidy; fails on any finding
+lint: $(MAN)  ## clang-format, cppcheck, clang-tidy, and the manuals; fails on any finding
 	@packaging/install-deps build lint
+	@mandoc -T lint -W warning $(MAN)
+	@for page in $(MAN); do said=$$(LC_ALL=C groff -mandoc -ww -z $$page 2>&1); \
+	    [ -z "$$said" ] || { echo "$$said"; exit 1; }; done
 	clang-format --dry-run -Werror $(C_FILES)
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,performance,portability \
 	    --suppress=missingIncludeSystem --suppress='unknownMacro:tests/unit/*' -D_GNU_SOURCE -I. $(filter %.c,$(C_FILES))
@@ -298,58 +306,67 @@ demo:  ## the newsletter application behind nginx: WEB=apache PORT=8080; ONCE=1 
 LDCONFIG = @[ -n "$(DESTDIR)" ] || [ "$$(id -u)" -ne 0 ] || PATH="$$PATH:/usr/sbin:/sbin" ldconfig
 
 # `make install` does not start the service: systemctl enable --now overtime
+# Outside of /usr and /usr/local neither the loader nor man nor systemd looks.
+OWN_PREFIX = $(filter-out /usr /usr/local,$(PREFIX))
+RPATH = $(if $(OWN_PREFIX),-Wl$(COMMA)-rpath$(COMMA)$${libdir})
+COMMA = ,
+FUNCTIONS = $(shell sed -n 's/^\.Nm \(ot_[a-z_]*\).*/\1/p' packaging/man/overtime.3)
 DOCS  = $(wildcard packaging/doc/*)
 UNITS = overtime.service overtime@.socket
 FILL  = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|'
 
 install: all  ## into DESTDIR and PREFIX (/usr/local): programs, library, header, manual, units, samples
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig \
-	    $(DESTDIR)$(PREFIX)/include/overtime $(DESTDIR)$(SYSCONFDIR)/overtime/pool.d
-	install -m 755 $(BUILD)/overtime $(DESTDIR)$(PREFIX)/sbin/overtime
-	install -m 755 $(BUILD)/overtimectl $(DESTDIR)$(PREFIX)/bin/overtimectl
-	install -m 755 packaging/overtime-plot $(DESTDIR)$(PREFIX)/bin/overtime-plot
-	install -D -m 755 $(BUILD)/overtime-trace $(DESTDIR)$(PREFIX)/libexec/overtime/overtime-trace
-	install -D -m 755 $(BUILD)/overtime-status $(DESTDIR)$(PREFIX)/libexec/overtime/overtime-status
-	install -m 644 $(BUILD)/libovertime.so $(DESTDIR)$(LIBDIR)/libovertime.so.$(VERSION)
-	ln -sf libovertime.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libovertime.so.$(SOVERSION)
-	ln -sf libovertime.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libovertime.so
-	install -m 644 $(BUILD)/libovertime.a $(BUILD)/libovertime-preload.so $(DESTDIR)$(LIBDIR)/
-	install -m 644 sapi-shim/overtime.h $(DESTDIR)$(PREFIX)/include/overtime.h
-	install -m 644 sapi-shim/contract.h $(DESTDIR)$(PREFIX)/include/overtime/contract.h
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
-	    packaging/overtime.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/overtime.pc
+	install -d "$(DESTDIR)"$(PREFIX)/sbin "$(DESTDIR)"$(PREFIX)/bin "$(DESTDIR)"$(LIBDIR)/pkgconfig \
+	    "$(DESTDIR)"$(PREFIX)/include/overtime "$(DESTDIR)"$(SYSCONFDIR)/overtime/pool.d
+	install -m 755 $(BUILD)/overtime "$(DESTDIR)"$(PREFIX)/sbin/overtime
+	install -m 755 $(BUILD)/overtimectl "$(DESTDIR)"$(PREFIX)/bin/overtimectl
+	install -m 755 packaging/overtime-plot "$(DESTDIR)"$(PREFIX)/bin/overtime-plot
+	install -D -m 755 $(BUILD)/overtime-trace "$(DESTDIR)"$(PREFIX)/libexec/overtime/overtime-trace
+	install -D -m 755 $(BUILD)/overtime-status "$(DESTDIR)"$(PREFIX)/libexec/overtime/overtime-status
+	install -m 644 $(BUILD)/libovertime.so "$(DESTDIR)"$(LIBDIR)/libovertime.so.$(VERSION)
+	ln -sf libovertime.so.$(VERSION) "$(DESTDIR)"$(LIBDIR)/libovertime.so.$(SOVERSION)
+	ln -sf libovertime.so.$(SOVERSION) "$(DESTDIR)"$(LIBDIR)/libovertime.so
+	install -m 644 $(BUILD)/libovertime.a $(BUILD)/libovertime-preload.so "$(DESTDIR)"$(LIBDIR)/
+	install -m 644 sapi-shim/overtime.h "$(DESTDIR)"$(PREFIX)/include/overtime.h
+	install -m 644 sapi-shim/contract.h "$(DESTDIR)"$(PREFIX)/include/overtime/contract.h
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@RPATH@|$(RPATH)|' \
+	    packaging/overtime.pc.in >"$(DESTDIR)"$(LIBDIR)/pkgconfig/overtime.pc
 	for page in $(MAN); do \
-	    install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; done
-	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/lib/tmpfiles.d $(DESTDIR)$(PREFIX)/share/doc/overtime
+	    install -D -m 644 $$page "$(DESTDIR)"$(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; done
+	for name in $(FUNCTIONS); do ln -sf overtime.3 "$(DESTDIR)"$(MANDIR)/man3/$$name.3 || exit 1; done
+	install -d "$(DESTDIR)"$(UNITDIR) "$(DESTDIR)"$(PREFIX)/lib/tmpfiles.d "$(DESTDIR)"$(PREFIX)/share/doc/overtime
 	for unit in $(UNITS); do \
-	    $(FILL) packaging/systemd/$$unit >$(DESTDIR)$(UNITDIR)/$$unit || exit 1; done
-	$(FILL) packaging/systemd/overtime.tmpfiles >$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/overtime.conf
-	$(FILL) packaging/logrotate >$(DESTDIR)$(PREFIX)/share/doc/overtime/logrotate
-	install -m 644 $(DOCS) $(DESTDIR)$(PREFIX)/share/doc/overtime/
+	    $(FILL) packaging/systemd/$$unit >"$(DESTDIR)"$(UNITDIR)/$$unit || exit 1; done
+	$(FILL) packaging/systemd/overtime.tmpfiles >"$(DESTDIR)"$(PREFIX)/lib/tmpfiles.d/overtime.conf
+	$(FILL) packaging/logrotate >"$(DESTDIR)"$(PREFIX)/share/doc/overtime/logrotate
+	install -m 644 $(DOCS) "$(DESTDIR)"$(PREFIX)/share/doc/overtime/
 	install -D -m 644 packaging/completion/overtimectl.bash \
-	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/overtimectl
-	install -D -m 644 packaging/completion/_overtimectl $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_overtimectl
+	    "$(DESTDIR)"$(PREFIX)/share/bash-completion/completions/overtimectl
+	install -D -m 644 packaging/completion/_overtimectl "$(DESTDIR)"$(PREFIX)/share/zsh/site-functions/_overtimectl
 	# An existing configuration belongs to the operator and stays.
 	for file in overtime.ini pool.d/www.ini; do \
-	    [ -e $(DESTDIR)$(SYSCONFDIR)/overtime/$$file ] || \
-	    install -m 644 conf/$$file $(DESTDIR)$(SYSCONFDIR)/overtime/$$file || exit 1; done
+	    [ -e "$(DESTDIR)"$(SYSCONFDIR)/overtime/$$file ] || \
+	    install -m 644 conf/$$file "$(DESTDIR)"$(SYSCONFDIR)/overtime/$$file || exit 1; done
 	$(LDCONFIG)
+	$(if $(OWN_PREFIX),@printf '%s\n' 'configuration: $(SYSCONFDIR)/overtime/overtime.ini' 'manuals: man -M $(MANDIR) overtime' \
+	    'service: systemctl link $(UNITDIR)/overtime.service' \
+	    'applications: PKG_CONFIG_PATH=$(LIBDIR)/pkgconfig; the .pc file names $(LIBDIR) as run path')
 
 uninstall:  ## remove what `make install` put there, but for the configuration
-	rm -f $(DESTDIR)$(PREFIX)/sbin/overtime $(DESTDIR)$(PREFIX)/bin/overtimectl \
-	    $(DESTDIR)$(PREFIX)/bin/overtime-plot \
-	    $(DESTDIR)$(PREFIX)/libexec/overtime/overtime-trace \
-	    $(DESTDIR)$(PREFIX)/libexec/overtime/overtime-status \
-	    $(DESTDIR)$(LIBDIR)/libovertime.so $(DESTDIR)$(LIBDIR)/libovertime.so.$(SOVERSION) \
-	    $(DESTDIR)$(LIBDIR)/libovertime.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libovertime.a \
-	    $(DESTDIR)$(LIBDIR)/libovertime-preload.so $(DESTDIR)$(LIBDIR)/pkgconfig/overtime.pc \
-	    $(DESTDIR)$(PREFIX)/include/overtime.h $(DESTDIR)$(PREFIX)/include/overtime/contract.h
-	rm -f $(foreach page,$(MAN),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
-	rm -f $(UNITS:%=$(DESTDIR)$(UNITDIR)/%) $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/overtime.conf \
-	    $(DESTDIR)$(PREFIX)/share/doc/overtime/logrotate $(DOCS:packaging/doc/%=$(DESTDIR)$(PREFIX)/share/doc/overtime/%) \
-	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/overtimectl \
-	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_overtimectl
-	-rmdir $(DESTDIR)$(PREFIX)/libexec/overtime $(DESTDIR)$(PREFIX)/include/overtime $(DESTDIR)$(PREFIX)/share/doc/overtime
+	rm -f "$(DESTDIR)"$(PREFIX)/sbin/overtime "$(DESTDIR)"$(PREFIX)/bin/overtimectl \
+	    "$(DESTDIR)"$(PREFIX)/bin/overtime-plot \
+	    "$(DESTDIR)"$(PREFIX)/libexec/overtime/overtime-trace \
+	    "$(DESTDIR)"$(PREFIX)/libexec/overtime/overtime-status \
+	    "$(DESTDIR)"$(LIBDIR)/libovertime.so "$(DESTDIR)"$(LIBDIR)/libovertime.so.$(SOVERSION) \
+	    "$(DESTDIR)"$(LIBDIR)/libovertime.so.$(VERSION) "$(DESTDIR)"$(LIBDIR)/libovertime.a \
+	    "$(DESTDIR)"$(LIBDIR)/libovertime-preload.so "$(DESTDIR)"$(LIBDIR)/pkgconfig/overtime.pc \
+	    "$(DESTDIR)"$(PREFIX)/include/overtime.h "$(DESTDIR)"$(PREFIX)/include/overtime/contract.h
+	rm -f $(FUNCTIONS:%="$(DESTDIR)"$(MANDIR)/man3/%.3) $(foreach page,$(MAN),"$(DESTDIR)"$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
+	rm -f $(UNITS:%="$(DESTDIR)"$(UNITDIR)/%) "$(DESTDIR)"$(PREFIX)/lib/tmpfiles.d/overtime.conf \
+	    "$(DESTDIR)"$(PREFIX)/share/doc/overtime/logrotate $(DOCS:packaging/doc/%="$(DESTDIR)"$(PREFIX)/share/doc/overtime/%) \
+	    "$(DESTDIR)"$(PREFIX)/share/bash-completion/completions/overtimectl \
+	    "$(DESTDIR)"$(PREFIX)/share/zsh/site-functions/_overtimectl
+	-rmdir "$(DESTDIR)"$(PREFIX)/libexec/overtime "$(DESTDIR)"$(PREFIX)/include/overtime "$(DESTDIR)"$(PREFIX)/share/doc/overtime
 	$(LDCONFIG)
 
 map:  ## the first line of every header
@@ -357,8 +374,8 @@ map:  ## the first line of every header
 	    sed -n "1s|^/\* [a-z_]*\.h: \(.*\)|$$file  \1|p" $$file; done | sed 's| \*/$$||' | \
 	    awk -F '  ' '{ printf "%-26s %s\n", $$1, $$2 }'
 
-clean:  ## remove build/
-	rm -rf build
+clean:  ## remove build/, or BUILD
+	rm -rf $(BUILD)
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

@@ -46,7 +46,8 @@ static void main_usage(FILE *out)
 {
     fputs("usage: overtime [-c FILE] [-t | -tt] [-F | -D] [-g PIDFILE] [-R] [--take-over]\n"
           "                [-v] [-h]\n"
-          "  -c FILE     main configuration (default " MAIN_CONFIGURATION ")\n"
+          "  -c FILE     main configuration (default " MAIN_CONFIGURATION ",\n"
+          "              or where the program is installed: PREFIX/etc/overtime/overtime.ini)\n"
           "  -t          check the configuration and exit\n"
           "  -tt         check it, print every effective value with its origin, and exit\n"
           "  -F          stay in the foreground\n"
@@ -58,6 +59,25 @@ static void main_usage(FILE *out)
           "  -v, --version  print the version and exit\n"
           "  -h, --help     print this and exit\n",
           out);
+}
+
+/* The configuration where the program is installed: /opt/x/etc/overtime/overtime.ini for
+ * /opt/x/sbin/overtime. For /usr and /usr/local, and where there is none: MAIN_CONFIGURATION. */
+static const char *main_configuration(void)
+{
+    static const char program[] = "/sbin/overtime";
+    static char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - sizeof MAIN_CONFIGURATION);
+    size_t prefix = length < 0 ? 0 : (size_t)length;
+    if (prefix < sizeof program ||
+        memcmp(path + prefix - (sizeof program - 1), program, sizeof program - 1) != 0)
+        return MAIN_CONFIGURATION;
+    prefix -= sizeof program - 1;
+    path[prefix] = '\0';
+    if (strcmp(path, "/usr") == 0 || strcmp(path, "/usr/local") == 0)
+        return MAIN_CONFIGURATION;
+    memcpy(path + prefix, MAIN_CONFIGURATION, sizeof MAIN_CONFIGURATION);
+    return access(path, F_OK) == 0 ? path : MAIN_CONFIGURATION;
 }
 
 static int main_bad_usage(const char *complaint)
@@ -94,7 +114,7 @@ static int main_parse(int argc, char **argv, struct main_options *options)
                                           {0}};
     int option;
     *options = (struct main_options){
-        .configuration = MAIN_CONFIGURATION, .background = -1, .can_adopt = -1};
+        .configuration = main_configuration(), .background = -1, .can_adopt = -1};
     opterr = 0;
     while ((option = getopt_long(argc, argv, ":c:tFDg:Rvh", words, NULL)) != -1) {
         switch (option) {

@@ -188,6 +188,52 @@ def test_configuration_is_right(destination, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.fixture
+def elsewhere(tmp_path):
+    """Installed below another prefix, into a folder with a blank in its name."""
+    if build.SANITIZED:
+        pytest.skip("the sanitizer build is not for installing")
+    folder = tmp_path / "a folder"
+    make("install", folder, prefix="/opt/x")
+    yield folder
+    make("uninstall", folder, prefix="/opt/x")
+    assert files(folder) == ["opt/x/etc/overtime/overtime.ini", "opt/x/etc/overtime/pool.d/www.ini"]
+
+
+def test_another_prefix(elsewhere):
+    """The program finds the configuration there; the .pc file tells the loader where the library is."""
+    prefix = elsewhere / "opt/x"
+    (prefix / "etc/overtime/overtime.ini").write_text("[www]\nlisten = here\n")
+    done = subprocess.run([prefix / "sbin/overtime", "-t"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 78 and f"{prefix}/etc/overtime/overtime.ini:" in done.stderr, done.stderr
+    flags = subprocess.run(
+        ["pkg-config", "--libs", "overtime"], capture_output=True, text=True, check=True,
+        env=dict(os.environ, PKG_CONFIG_PATH=str(prefix / "lib/pkgconfig")),
+    ).stdout
+    assert "-Wl,-rpath,/opt/x/lib" in flags
+    assert "ExecStart=/opt/x/sbin/overtime -F --take-over -c /opt/x/etc/overtime/overtime.ini" in (
+        prefix / "lib/systemd/system/overtime.service").read_text()
+
+
+def test_every_function_has_a_manual(destination):
+    header = (build.ROOT / "sapi-shim/overtime.h").read_text()
+    functions = set(re.findall(r"\b(ot_\w+)\(", re.sub(r"/\*.*?\*/|^#.*?$", "", header, flags=re.DOTALL | re.MULTILINE)))
+    pages = {path.stem for path in (destination / "usr/local/share/man/man3").iterdir()}
+    assert len(functions) > 9 and functions <= pages, functions - pages
+
+
+def test_link_time_optimization_is_refused():
+    done = subprocess.run(["make", "-n", "CFLAGS=-O3 -flto"], cwd=build.ROOT, capture_output=True, text=True,
+                          timeout=60, env=unmade(), check=False)
+    assert done.returncode == 2 and "LTO is not supported" in done.stderr, done.stderr
+
+
+def test_clean_removes_the_build_folder(tmp_path):
+    (tmp_path / "x").mkdir()
+    subprocess.run(["make", f"BUILD={tmp_path}/x", "clean"], cwd=build.ROOT, capture_output=True, timeout=60, env=unmade(), check=True)
+    assert not (tmp_path / "x").exists()
+
+
 def test_uninstall_leaves_the_configuration(destination):
     (destination / "etc/overtime/overtime.ini").write_text("; mine\n")
     make("install", destination)
