@@ -91,7 +91,9 @@ SAY      = $(if $(V),@:,@echo)
 COMPILE  = $(CC) $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) -MMD -MP
 RUN      = OVERTIME_BUILD=$(BUILD) OVERTIME_SAN=$(SAN) CC='$(CC)' tests/run $(T)
 
-all: $(BUILD)/overtime $(BUILD)/overtimectl $(BUILD)/overtime-trace $(BUILD)/overtime-status $(LIBS) $(APPS) $(BUILD)/load $(BENCH) $(MAN)  ## build everything into build/ (default)
+all: programs $(APPS) $(BUILD)/load $(BENCH)  ## build everything into build/ (default)
+
+programs: $(BUILD)/overtime $(BUILD)/overtimectl $(BUILD)/overtime-trace $(BUILD)/overtime-status $(LIBS) $(MAN)  ## only what is installed
 	$(if $(LEFT_OUT),@echo "left out (not installed here): $(LEFT_OUT)")
 
 # Without these libraries nothing compiles; say so before the compiler does.
@@ -315,7 +317,7 @@ DOCS  = $(wildcard packaging/doc/*)
 UNITS = overtime.service overtime@.socket
 FILL  = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|'
 
-install: all  ## into DESTDIR and PREFIX (/usr/local): programs, library, header, manual, units, samples
+install: programs  ## into DESTDIR and PREFIX (/usr/local): programs, library, header, manual, units, samples
 	install -d "$(DESTDIR)"$(PREFIX)/sbin "$(DESTDIR)"$(PREFIX)/bin "$(DESTDIR)"$(LIBDIR)/pkgconfig \
 	    "$(DESTDIR)"$(PREFIX)/include/overtime "$(DESTDIR)"$(SYSCONFDIR)/overtime/pool.d
 	install -m 755 $(BUILD)/overtime "$(DESTDIR)"$(PREFIX)/sbin/overtime
@@ -369,6 +371,25 @@ uninstall:  ## remove what `make install` put there, but for the configuration
 	-rmdir "$(DESTDIR)"$(PREFIX)/libexec/overtime "$(DESTDIR)"$(PREFIX)/include/overtime "$(DESTDIR)"$(PREFIX)/share/doc/overtime
 	$(LDCONFIG)
 
+# The same bytes for the same commit: git's archive has its time, gzip none.
+DIST = $(BUILD)/overtime-$(VERSION).tar.gz
+dist:  ## the sources of the last commit, as build/overtime-VERSION.tar.gz
+	@mkdir -p $(BUILD)
+	git archive --format=tar --prefix=overtime-$(VERSION)/ HEAD | gzip -9n >$(DIST)
+
+deb: dist  ## Debian packages of the last commit, into build/deb/
+	@packaging/install-deps build deb
+	rm -rf $(BUILD)/deb && mkdir -p $(BUILD)/deb
+	tar -C $(BUILD)/deb -xzf $(DIST) && cp -r $(BUILD)/deb/overtime-$(VERSION)/packaging/debian $(BUILD)/deb/overtime-$(VERSION)/
+	cd $(BUILD)/deb/overtime-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL DEB_BUILD_OPTIONS="parallel=$(shell nproc) noddebs" \
+	    dpkg-buildpackage --no-sign --build=binary
+	rm -rf $(BUILD)/deb/overtime-$(VERSION)
+	lintian --fail-on error,warning $(BUILD)/deb/*.changes
+
+deb-check: deb  ## those packages installed, upgraded, removed and purged in a root of their own; as root
+	@packaging/install-deps debcheck
+	packaging/deb-check $(BUILD)/deb
+
 map:  ## the first line of every header
 	@for file in sapi-shim/*.h sapi-shim/*/*.h fpm/*.h fpm/*/*.h; do \
 	    sed -n "1s|^/\* [a-z_]*\.h: \(.*\)|$$file  \1|p" $$file; done | sed 's| \*/$$||' | \
@@ -380,7 +401,7 @@ clean:  ## remove build/, or BUILD
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: FORCE all unit test check long fuzz sim sim-planted bench lint format demo install uninstall map clean help
+.PHONY: FORCE all unit test check long fuzz sim sim-planted bench lint format demo install uninstall dist deb deb-check programs map clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -99,9 +99,12 @@ def steps_of(daemon, verb, pool="www"):
 
 
 def wakeups(pid):
-    """How often the process has slept so far."""
+    """How often the process has slept so far, but for pages that it waited for: the kernel may take those of a process
+    that sleeps."""
     with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-        return int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", file.read(), re.MULTILINE)[1])
+        slept = int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", file.read(), re.MULTILINE)[1])
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        return slept - int(file.read().rpartition(")")[2].split()[9])
 
 
 def wakeups_within(pid, seconds):
