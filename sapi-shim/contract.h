@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 /* Raise this with every change of layout, numbering or meaning below. */
-#define OT_CONTRACT_VERSION 5u
+#define OT_CONTRACT_VERSION 4u
 
 /* Set by the manager as decimal "VERSION SLOT"; the library unsets it when it attaches. */
 #define OT_CONTRACT_ENV "OVERTIME_CONTRACT"
@@ -181,8 +181,7 @@ struct ot_settings {
     int64_t shutdown_functions_time_limit;
     int64_t request_header_timeout;
     int64_t keepalive_timeout;
-    uint64_t keepalive_max; /* idle kept connections that a worker holds at most */
-    int64_t queue_time_limit;
+    uint64_t keepalive_max;       /* idle kept connections that a worker holds at most */
     uint64_t limit_params_size;   /* bytes */
     uint64_t max_requests;        /* 0 = no limit */
     uint64_t max_requests_jitter; /* a worker adds a random number up to this at its start */

@@ -39,7 +39,6 @@ static const enum directive_pool_index attach_report_needs[] = {
     DIRECTIVE_POOL_request_header_timeout,
     DIRECTIVE_POOL_keepalive_timeout,
     DIRECTIVE_POOL_keepalive_max,
-    DIRECTIVE_POOL_queue_time_limit,
     DIRECTIVE_POOL_limit_params_size,
 };
 

@@ -812,7 +812,6 @@ static struct ot_settings generation_settings(const struct config_pool *pool)
         .request_header_timeout = pool->request_header_timeout,
         .keepalive_timeout = pool->keepalive_timeout,
         .keepalive_max = (uint64_t)pool->keepalive_max,
-        .queue_time_limit = pool->queue_time_limit,
         .limit_params_size = (uint64_t)pool->limit_params_size,
         .max_requests = (uint64_t)pool->pm_max_requests,
         .max_requests_jitter = (uint64_t)pool->pm_max_requests_jitter,

@@ -615,7 +615,6 @@ Test(config, workers_without_a_manager_have_the_same_defaults)
         {"request_header_timeout", settings->request_header_timeout},
         {"keepalive_timeout", settings->keepalive_timeout},
         {"keepalive_max", (int64_t)settings->keepalive_max},
-        {"queue_time_limit", settings->queue_time_limit},
         {"limit_params_size", (int64_t)settings->limit_params_size},
         {"pm.max_requests", (int64_t)settings->max_requests},
         {"pm.max_requests_jitter", (int64_t)settings->max_requests_jitter},
