@@ -280,8 +280,9 @@ bench:  ## Overtime and its peers side by side, tables and a plot into build/ben
 
 # How far clang's analyzer follows one function. Its default of 225,000 takes three times as long.
 LINT_NODES ?= 50000
-lint: $(MAN)  ## clang-format, cppcheck, clang-tidy, and the manuals; fails on any finding
+lint:  ## clang-format, cppcheck, clang-tidy, and the manuals; fails on any finding
 	@packaging/install-deps build lint
+	@$(MAKE) --no-print-directory --silent $(MAN)
 	@mandoc -T lint -W warning $(MAN)
 	@for page in $(MAN); do said=$$(LC_ALL=C groff -mandoc -ww -z $$page 2>&1); \
 	    [ -z "$$said" ] || { echo "$$said"; exit 1; }; done
@@ -307,13 +308,13 @@ demo:  ## the newsletter application behind nginx: WEB=apache PORT=8080; ONCE=1 
 # The loader finds libraries in its cache; only root can write it, and nothing runs from a DESTDIR.
 LDCONFIG = @[ -n "$(DESTDIR)" ] || [ "$$(id -u)" -ne 0 ] || PATH="$$PATH:/usr/sbin:/sbin" ldconfig
 
-# `make install` does not start the service: systemctl enable --now overtime
 # Outside of /usr and /usr/local neither the loader nor man nor systemd looks.
 OWN_PREFIX = $(filter-out /usr /usr/local,$(PREFIX))
 RPATH = $(if $(OWN_PREFIX),-Wl$(COMMA)-rpath$(COMMA)$${libdir})
 COMMA = ,
 FUNCTIONS = $(shell sed -n 's/^\.Nm \(ot_[a-z_]*\).*/\1/p' packaging/man/overtime.3)
 DOCS  = $(wildcard packaging/doc/*)
+# `make install` does not start the service: systemctl enable --now overtime
 UNITS = overtime.service overtime@.socket
 FILL  = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|'
 
@@ -396,7 +397,7 @@ map:  ## the first line of every header
 	    awk -F '  ' '{ printf "%-26s %s\n", $$1, $$2 }'
 
 clean:  ## remove build/, or BUILD
-	rm -rf $(BUILD)
+	rm -rf '$(BUILD)'
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

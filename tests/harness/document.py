@@ -8,8 +8,8 @@ A page is Markdown. Its fenced blocks mean:
   characters.
 - a block with no language is not run, nor is one after the comment `<!-- not run: REASON -->`.
 
-The machine is made of namespaces: the product is installed in /usr/local, and /etc/overtime, the folders of
-nginx and Apache, /run, /srv, /var/log and /tmp are empty or as their packages leave them. No process outlives it.
+The machine is made of namespaces: the product is installed in /usr/local, /etc is a copy with the installed
+configuration, and /run, /srv, /var/log, /var/www and /tmp are empty. No process and no file outlives it.
 """
 
 import os
@@ -57,18 +57,22 @@ set -euo pipefail
 umask 022
 install=$1 page=$2 tools=$3
 ip link set lo up 2>/dev/null || true
-mkdir "$tools/keep"
-cp -a /etc/nginx "$tools/keep/" 2>/dev/null || mkdir "$tools/keep/nginx"
-cp -a /etc/apache2 "$tools/keep/" 2>/dev/null || mkdir "$tools/keep/apache2"
-for folder in nginx apache2; do [ ! -d /etc/$folder ] || mount --bind "$tools/keep/$folder" /etc/$folder; done
-mkdir -p "$tools/etc" && cp -a "$install/etc/overtime" "$tools/etc/"
-mkdir -p /etc/overtime && mount --bind "$tools/etc/overtime" /etc/overtime
-mount --bind "$install/usr/local" /usr/local
+
+# A copy of /etc, so that what the page and its programs write there is not written to this machine.
+mkdir "$tools/etc" && cp -a /etc/. "$tools/etc/"
+rm -rf "$tools/etc/overtime" && cp -a "$install/etc/overtime" "$tools/etc/"
 # What `make install` does where nothing is installed for a package.
-/sbin/ldconfig -X -C "$tools/etc/ld.so.cache" && mount --bind "$tools/etc/ld.so.cache" /etc/ld.so.cache
+mount --bind "$install/usr/local" /usr/local
+/sbin/ldconfig -X -C "$tools/etc/ld.so.cache"
+mount --bind "$tools/etc" /etc
+
+# The page's own files are below /tmp: they stay, at the same place of an empty /tmp.
 for folder in /run /srv /var/log; do mount -t tmpfs -o mode=755 none $folder; done
+mkdir -p /run/page && mount --bind "$tools" /run/page
+mount -t tmpfs -o mode=1777 none /tmp
+mkdir -p "$tools" && mount --bind /run/page "$tools"
 mkdir -p /var/log/nginx /var/log/apache2 /var/log/overtime /run/lock /run/apache2
-mount --bind "$tools/web" /var/www 2>/dev/null || true
+[ ! -d /var/www ] || mount --bind "$tools/web" /var/www
 export PATH="$tools/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 export HOME=/srv/home LC_ALL=C.UTF-8
 mkdir -p $HOME && cd $HOME
@@ -115,7 +119,7 @@ def script(page, directory):
     return directory / "page.sh"
 
 
-def printed(expected, output):
+def not_printed(expected, output):
     """The lines of `expected` that `output` does not have, in any order."""
     lines = output.splitlines()
     missing = []
@@ -159,7 +163,7 @@ def run(page, install, directory):
                       f"--- printed:\n{outputs.get(last, '')}{done.stderr}")
     for number, (kind, commands, expected) in enumerate(steps(page.read_text())):
         if kind == "run" and expected:
-            missing = printed(expected, outputs[number])
+            missing = not_printed(expected, outputs[number])
             if missing:
                 raise Failure(f"{page.name}: {commands}--- did not print:\n" + "\n".join(missing)
                               + f"\n--- but:\n{outputs[number]}")

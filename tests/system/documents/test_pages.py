@@ -1,5 +1,6 @@
 """Every command and file of the pages in packaging/doc works as it stands, and the pages link to what exists."""
 
+import os
 import re
 import subprocess
 
@@ -51,6 +52,15 @@ def test_all_are_linked_from_the_readme():
 
 
 # ---- the harness itself ----
+
+def test_nothing_is_written_to_this_machine(installed, tmp_path):
+    paths = [f"{folder}/{tmp_path.name}.left" for folder in ("/etc", "/etc/overtime", "/tmp", "/run", "/srv", "/var/log")]
+    page = tmp_path / "page.md"
+    page.write_text("A page.\n\n```sh\n" + "".join(f"echo a >{path}\n" for path in paths) + "cat " + " ".join(paths) + "\n```\n")
+    (tmp_path / "a").mkdir()
+    document.run(page, installed, tmp_path / "a")
+    assert [path for path in paths if os.path.exists(path)] == []
+
 
 def test_a_command_that_fails_is_found(installed, tmp_path):
     page = tmp_path / "page.md"
